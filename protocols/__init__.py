@@ -1,0 +1,1 @@
+"""What agents may say, who may talk to whom, and what it costs."""

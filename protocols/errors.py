@@ -1,0 +1,110 @@
+"""The whole error tree. Every error pickles, and names what was expected, what came, and the mend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class AgentOSError(Exception):
+    """Base of every error that AgentOS raises on purpose.
+
+    Args:
+        message: what went wrong, in one sentence.
+        expected: what would have been accepted.
+        actual: what was given instead.
+        mend: what the reader can do about it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: object = None,
+        actual: object = None,
+        mend: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.expected = None if expected is None else str(expected)
+        self.actual = None if actual is None else str(actual)
+        self.mend = mend
+
+    def __str__(self) -> str:
+        details = (("expected", self.expected), ("actual", self.actual), ("mend", self.mend))
+        return "; ".join([self.message, *(f"{name}: {text}" for name, text in details if text)])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.__dict__)
+
+
+def _rebuild(
+    error_type: type[AgentOSError], message: str, fields: dict[str, Any]
+) -> AgentOSError:
+    """Rebuild a pickled error whatever the signature of its class."""
+    error = error_type.__new__(error_type)
+    Exception.__init__(error, message)
+    error.__dict__.update(fields)
+    return error
+
+
+class ConfigurationError(AgentOSError):
+    """The configuration asks for something that cannot be run."""
+
+
+class TopologyError(ConfigurationError):
+    """The topology cannot be built for this number of agents."""
+
+
+class DataError(AgentOSError):
+    """A data source, file or tokenizer cannot be used."""
+
+
+class ModelError(AgentOSError):
+    """An encoder cannot be built or loaded."""
+
+
+class ProtocolError(AgentOSError):
+    """A message breaks the protocol."""
+
+
+class WireError(ProtocolError):
+    """A buffer is not a well-formed message."""
+
+
+class RejectedMessage(ProtocolError):
+    """A well-formed message that the receiver must not act on.
+
+    Args:
+        reason: a short stable code, such as ``"version"`` or ``"not_finite"``; it is what is counted.
+        sender: the agent that the envelope names, if it could be read.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        sender: int | None = None,
+        expected: object = None,
+        actual: object = None,
+        mend: str | None = None,
+    ) -> None:
+        super().__init__(message, expected=expected, actual=actual, mend=mend)
+        self.reason = reason
+        self.sender = sender
+
+
+class RuntimeFailure(AgentOSError):
+    """A host died, or the runtime cannot go on."""
+
+
+class DeadlineExceeded(RuntimeFailure):
+    """Hosts did not answer in time."""
+
+
+class TrainingError(AgentOSError):
+    """Local training met a number that is not finite, or has nothing to train on."""
+
+
+class RecordError(AgentOSError):
+    """A run folder is missing, incomplete or damaged."""
