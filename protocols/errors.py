@@ -37,9 +37,7 @@ class AgentOSError(Exception):
         return _rebuild, (type(self), self.message, self.__dict__)
 
 
-def _rebuild(
-    error_type: type[AgentOSError], message: str, fields: dict[str, Any]
-) -> AgentOSError:
+def _rebuild(error_type: type[AgentOSError], message: str, fields: dict[str, Any]) -> AgentOSError:
     """Rebuild a pickled error whatever the signature of its class."""
     error = error_type.__new__(error_type)
     Exception.__init__(error, message)

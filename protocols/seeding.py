@@ -23,7 +23,9 @@ def derive(seed: int, *names: str | int) -> int:
         >>> derive(0, "batch", 3) == derive(0, "batch", "3")
         False
     """
-    digest = hashlib.blake2b(repr((int(seed), *names)).encode(), digest_size=8).digest()
+    # As plain int and str: the representation of a NumPy integer differs from that of its equal.
+    plain = tuple(name if isinstance(name, str) else int(name) for name in names)
+    digest = hashlib.blake2b(repr((int(seed), *plain)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 

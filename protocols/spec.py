@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, GetCoreSchemaHandler, InstanceOf, Tag
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    GetCoreSchemaHandler,
+    InstanceOf,
+    Tag,
+)
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import CoreSchema
 
@@ -48,10 +56,12 @@ class Kinds:
 
     table: Mapping[str, type[Spec]]
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         known = [Annotated[cls, Tag(kind)] for kind, cls in self.table.items()]
-        custom = Annotated[SkipJsonSchema[InstanceOf[source]], Tag(CUSTOM)]  # type: ignore[valid-type]
-        union = Union[tuple([*known, custom])]  # type: ignore[valid-type]  # noqa: UP007
+        custom = Annotated[SkipJsonSchema[InstanceOf[source]], Tag(CUSTOM)]
+        union = Union[(*known, custom)]  # type: ignore[valid-type]
         return handler.generate_schema(
             Annotated[union, Discriminator(self._tag), BeforeValidator(_as_mapping)]
         )

@@ -1,0 +1,20 @@
+"""Topologies: who may talk to whom, in what order, and how much they weigh each other."""
+
+from __future__ import annotations
+
+from protocols.topologies.base import Direction, Hop, Network, Topology
+from protocols.topologies.layered import Layered, TreeNetwork
+from protocols.topologies.master_slave import MasterSlave
+from protocols.topologies.peer import PeerNetwork
+from protocols.topologies.schedule import FIXED_PEERS, OnePeerExponential, RandomMatching
+
+TOPOLOGIES: dict[str, type[Topology]] = {
+    "master_slave": MasterSlave,
+    **FIXED_PEERS,
+    "layered": Layered,
+    "one_peer_exponential": OnePeerExponential,
+    "random_matching": RandomMatching,
+}
+"""Every topology that a configuration can name; a new one is added here (see `Topology`)."""
+
+__all__ = ["TOPOLOGIES", "Direction", "Hop", "Network", "PeerNetwork", "Topology", "TreeNetwork"]

@@ -1,0 +1,231 @@
+"""One buffer of named arrays and string metadata: the safetensors file layout, no pickle.
+
+    8 bytes   header length, little-endian
+    header    JSON, padded with spaces so that the data start on a multiple of 64 bytes
+    data      the arrays, wide dtypes first, without gaps
+
+`pack` is canonical: the same content gives the same bytes. `unpack` trusts nothing that it reads,
+and allocates no more than the header, whose length is bounded before it is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.errors import WireError
+
+Buffer: TypeAlias = bytes | bytearray | memoryview | NDArray[np.uint8]
+
+HEADER_LIMIT = 1 << 20
+"""Bytes; a header beyond it is refused unread."""
+ALIGNMENT = 64
+MAX_RANK = 8
+METADATA = "__metadata__"
+
+_LENGTH_BYTES = 8
+_MAX_DIGITS = 19  # an integer of more cannot be a size, and parsing one takes quadratic time
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U64": np.dtype("<u8"),
+    "U32": np.dtype("<u4"),
+    "U16": np.dtype("<u2"),
+    "U8": np.dtype("u1"),
+}
+_CODES = {dtype: code for code, dtype in _DTYPES.items()}
+_MEND = "send the bytes that protocols.wire.encode returned, whole and unchanged"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A buffer whose header was read; its arrays are not checked before `arrays` is called."""
+
+    metadata: Mapping[str, str]
+    entries: Mapping[str, Any]
+    data: NDArray[np.uint8]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return read-only views of the buffer, one per array.
+
+        Raises:
+            WireError: a description is malformed, or the arrays do not tile the data exactly.
+        """
+        described = {name: _describe(name, entry) for name, entry in self.entries.items()}
+        position = 0
+        for name, (_, _, begin, end) in sorted(described.items(), key=lambda item: item[1][2:]):
+            if begin != position:
+                _fail(f"array {_short(name)} overlaps another or leaves a gap", position, begin)
+            position = end
+        if position != self.data.size:
+            _fail("the arrays do not cover the data", self.data.size, f"{position} bytes")
+        return {
+            name: self.data[begin:end].view(dtype).reshape(shape)
+            for name, (dtype, shape, begin, end) in described.items()
+        }
+
+
+def pack(metadata: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+    """Return one read-only buffer; each array is copied once.
+
+    Raises:
+        WireError: a dtype has no place in the layout, or the header is too long.
+
+    Example:
+        >>> frame = unpack(pack({"about": "anchors"}, {"values": np.arange(3, dtype=np.int32)}))
+        >>> frame.metadata["about"], frame.arrays()["values"].tolist()
+        ('anchors', [0, 1, 2])
+    """
+    # Wide dtypes first keeps every array aligned to its own item size without gaps.
+    ordered = sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0]))
+    header: dict[str, Any] = {METADATA: dict(metadata)}
+    spans: list[tuple[NDArray[Any], int, int]] = []
+    position = 0
+    for name, values in ordered:
+        if values.dtype not in _CODES:
+            _fail(f"array {_short(name)} cannot be sent", ", ".join(_DTYPES), values.dtype)
+        end = position + values.nbytes
+        offsets = [position, end]
+        shape = list(values.shape)
+        header[name] = {"dtype": _CODES[values.dtype], "shape": shape, "data_offsets": offsets}
+        spans.append((values, position, end))
+        position = end
+    prefix = _prefix(to_json(header).encode())
+    buffer = np.empty(len(prefix) + position, np.uint8)
+    buffer[: len(prefix)] = np.frombuffer(prefix, np.uint8)
+    data = buffer[len(prefix) :]
+    for values, begin, end in spans:
+        data[begin:end].view(values.dtype).reshape(values.shape)[...] = values
+    buffer.flags.writeable = False
+    return buffer
+
+
+def unpack(buffer: Buffer) -> Frame:
+    """Read the header of a buffer, and leave the arrays where they are.
+
+    Raises:
+        WireError: the buffer is truncated, or its header is not what `pack` could have written.
+    """
+    try:
+        flat = np.frombuffer(buffer, np.uint8)
+    except (TypeError, ValueError, BufferError) as error:
+        raise _error("not a buffer", "contiguous bytes", type(buffer).__name__) from error
+    flat.flags.writeable = False
+    if flat.size < _LENGTH_BYTES:
+        _fail("the buffer is truncated", f"at least {_LENGTH_BYTES} bytes", flat.size)
+    length = int.from_bytes(flat[:_LENGTH_BYTES].tobytes(), "little")
+    limit = min(HEADER_LIMIT, flat.size - _LENGTH_BYTES)
+    if length > limit:
+        _fail("the header is too long, or truncated", f"at most {limit} bytes", length)
+    start = _LENGTH_BYTES + length
+    try:
+        text = flat[_LENGTH_BYTES:start].tobytes().decode()
+    except UnicodeDecodeError as error:
+        raise _error("the header is not UTF-8", "UTF-8", error) from error
+    header = from_json(text, "the header")
+    metadata = header.pop(METADATA, None)
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        _fail("the metadata is malformed", f"{METADATA}: an object of strings", _short(metadata))
+    return Frame(metadata, header, flat[start:])
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def to_json(value: object) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, ASCII only."""
+    return _ENCODER.encode(value)
+
+
+def from_json(text: str, what: str) -> dict[str, Any]:
+    """Return the object that an untrusted JSON text holds.
+
+    Raises:
+        WireError: it is no JSON object, repeats a key, holds NaN, infinity or a huge integer, or is
+            nested too deeply.
+    """
+    try:
+        value = _DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise _error(f"{what} is not JSON", "a JSON object", _short(error)) from error
+    if not isinstance(value, dict):
+        _fail(f"{what} is not a JSON object", "a JSON object", type(value).__name__)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        raise ValueError("an object repeats a key")
+    return mapping
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number of JSON")
+
+
+def _bounded_int(text: str) -> int:
+    if len(text) > _MAX_DIGITS + text.startswith("-"):
+        raise ValueError(f"an integer of {len(text)} digits")
+    return int(text)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_bounded_int
+)
+
+
+def _prefix(header: bytes) -> bytes:
+    start = -(-(_LENGTH_BYTES + len(header)) // ALIGNMENT) * ALIGNMENT
+    length = start - _LENGTH_BYTES
+    if length > HEADER_LIMIT:
+        _fail("the header is too long", f"at most {HEADER_LIMIT} bytes", length)
+    return length.to_bytes(_LENGTH_BYTES, "little") + header.ljust(length)
+
+
+def _describe(name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
+    """Return dtype, shape, begin and end of one array, checked against each other."""
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        _fail(f"array {_short(name)} is not described", "dtype, shape, data_offsets", _short(entry))
+    code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(code, str) or code not in _DTYPES:
+        _fail(f"unknown dtype of {_short(name)}", ", ".join(_DTYPES), _short(code))
+    if not _are_ints(shape, least=1) or len(shape) > MAX_RANK:
+        _fail(f"bad shape of {_short(name)}", f"at most {MAX_RANK} sizes >= 1", _short(shape))
+    if not _are_ints(offsets, least=0) or len(offsets) != 2:
+        _fail(f"bad offsets of {_short(name)}", "[begin, end]", _short(offsets))
+    begin, end = offsets
+    span = math.prod(shape) * _DTYPES[code].itemsize
+    if end - begin != span:
+        _fail(f"offsets of {_short(name)} do not fit its shape", f"{span} bytes", end - begin)
+    return _DTYPES[code], tuple(shape), begin, end
+
+
+def _are_ints(values: Any, least: int) -> bool:
+    """Return whether this is a list of ints; ``True`` is none."""
+    return isinstance(values, list) and all(type(v) is int and v >= least for v in values)
+
+
+def _short(value: object) -> str:
+    """Return a bounded description of untrusted content."""
+    return reprlib.repr(value)
+
+
+def _error(message: str, expected: object, actual: object) -> WireError:
+    return WireError(message, expected=expected, actual=actual, mend=_MEND)
+
+
+def _fail(message: str, expected: object, actual: object) -> NoReturn:
+    raise _error(message, expected, actual)

@@ -1,0 +1,283 @@
+"""What agents may say: an envelope, and one class per kind of payload.
+
+Shape legend: V views, N anchors, D dimensions, K prototypes or classes, P parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, InstanceOf, field_validator, model_validator
+
+from protocols.arrays import Array, first_improper_row, first_not_finite, same_bytes
+from protocols.errors import RejectedMessage
+from protocols.spec import Spec
+
+PROTOCOL_VERSION: Final = 1
+PROBABILITY_TOLERANCE = 1e-3
+"""How far from 1 a row of probabilities may sum; float32 or float16 rows round that much."""
+
+Index = Annotated[int, Field(ge=0, lt=2**31)]
+Weight = Annotated[float, Field(gt=0, le=2.0**53)]  # bounded, so that sums of weights are finite
+
+
+class Gradient(Spec):
+    """What a tensor's gradient means to its receiver: none, an old one, or one that flows back."""
+
+    kind: Literal["detached", "stale", "differentiable"] = "detached"
+    staleness: Index = Field(0, description="age in rounds; only, and at least 1, when stale")
+
+    @model_validator(mode="after")
+    def _age_only_when_stale(self) -> Gradient:
+        if (self.kind == "stale") != (self.staleness > 0):
+            raise ValueError(
+                f"staleness must be at least 1 when stale and 0 otherwise, "
+                f"got {self.staleness} with kind {self.kind!r}"
+            )
+        return self
+
+
+DETACHED = Gradient()
+
+
+class Envelope(Spec):
+    """Who says what kind of thing to whom, and when."""
+
+    version: Literal[1] = PROTOCOL_VERSION
+    sender: Index
+    recipients: tuple[Index, ...] = Field(min_length=1, description="sorted, each once")
+    round: Index
+    hop: Index = Field(description="step of the topology's plan within the round")
+    kind: str
+    gradient: Gradient = DETACHED
+
+    @field_validator("recipients")
+    @classmethod
+    def _sorted_once(cls, recipients: tuple[int, ...]) -> tuple[int, ...]:
+        if list(recipients) != sorted(set(recipients)):
+            raise ValueError(f"recipients must be sorted, each named once, got {recipients}")
+        return recipients
+
+    @model_validator(mode="after")
+    def _not_to_oneself(self) -> Envelope:
+        if self.sender in self.recipients:
+            raise ValueError(f"agent {self.sender} is both the sender and a recipient")
+        return self
+
+
+class Payload(Spec):
+    """Base of every payload: array fields are annotated with `Array`, the others are scalars.
+
+    Two payloads are equal when they are of one class and their scalars, and the dtypes, shapes and
+    bytes of their arrays, are equal.
+    """
+
+    kind: ClassVar[str]
+    array_fields: ClassVar[Mapping[str, Array]] = {}
+    scalar_fields: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.array_fields = {
+            name: mark
+            for name, field in cls.model_fields.items()
+            for mark in field.metadata
+            if isinstance(mark, Array)
+        }
+        cls.scalar_fields = tuple(name for name in cls.model_fields if name not in cls.array_fields)
+
+    @model_validator(mode="after")
+    def _dimensions_agree(self) -> Payload:
+        if type(self) is Payload:
+            raise TypeError("Payload is abstract; build one of its subclasses")
+        sizes: dict[str, int] = {}
+        for name, array in self.array_fields.items():
+            if not array.bind(getattr(self, name).shape, sizes):
+                raise ValueError(f"the sizes of {name} {array} disagree with those of other fields")
+        return self
+
+    def check_values(self, sender: int | None = None) -> None:
+        """Check the numbers themselves, which building a payload does not: it costs a full scan.
+
+        Raises:
+            RejectedMessage: a number is not finite (or, in some kinds, otherwise meaningless).
+        """
+        for name in self.array_fields:
+            values = getattr(self, name)
+            if (index := first_not_finite(values)) is not None:
+                raise RejectedMessage(
+                    f"{self.kind} {name} hold a number that is not finite",
+                    reason="not_finite",
+                    sender=sender,
+                    expected="finite numbers only",
+                    actual=f"{values[index]} at {name}{list(index)}",
+                    mend="lower the sender's learning rate, or clip its gradients",
+                )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Payload) or type(self) is not type(other):
+            return False
+        pairs = [(getattr(self, name), getattr(other, name)) for name in self.array_fields]
+        scalars = all(getattr(self, name) == getattr(other, name) for name in self.scalar_fields)
+        return scalars and all(same_bytes(left, right) for left, right in pairs)
+
+
+class Embeddings(Payload):
+    """The sender's embeddings of V views of each of N public anchors."""
+
+    kind: ClassVar[str] = "embeddings"
+    values: Annotated[NDArray[np.float32], Array("float32", "V", "N", "D")]
+
+
+class SimilarityTargets(Payload):
+    """The sender's similarities between every two of N public anchors."""
+
+    kind: ClassVar[str] = "similarity_targets"
+    values: Annotated[NDArray[np.float32], Array("float32", "N", "N")]
+    weight: Weight = Field(description="share in an average, relative to the other senders")
+
+
+class Prototypes(Payload):
+    """K cluster centres and how many texts lie around each."""
+
+    kind: ClassVar[str] = "prototypes"
+    values: Annotated[NDArray[np.float32], Array("float32", "K", "D")]
+    counts: Annotated[NDArray[np.float32], Array("float32", "K")]
+
+    def check_values(self, sender: int | None = None) -> None:
+        """Check that the numbers are finite and the counts not negative."""
+        super().check_values(sender)
+        if self.counts.min() < 0:
+            raise RejectedMessage(
+                "a prototype's count is negative",
+                reason="not_counts",
+                sender=sender,
+                expected="counts of 0 or more",
+                actual=f"{self.counts.min()} at counts[{self.counts.argmin()}]",
+                mend="send how many texts, or what total weight, each prototype stands for",
+            )
+
+
+class PseudoLabels(Payload):
+    """Class probabilities (not logits) of each of N public anchors."""
+
+    kind: ClassVar[str] = "pseudo_labels"
+    probabilities: Annotated[NDArray[np.float32], Array("float32", "N", "K")]
+    weight: Weight = Field(description="share in an average, relative to the other senders")
+
+    def check_values(self, sender: int | None = None) -> None:
+        """Check that the numbers are finite and every row is a probability distribution."""
+        super().check_values(sender)
+        row = first_improper_row(self.probabilities, PROBABILITY_TOLERANCE)
+        if row is not None:
+            least = self.probabilities[row].min()
+            total = self.probabilities[row].sum(dtype=np.float64)
+            raise RejectedMessage(
+                "a row of pseudo-labels is not a probability distribution",
+                reason="not_probabilities",
+                sender=sender,
+                expected=f"numbers of 0 or more that sum to 1 within {PROBABILITY_TOLERANCE}",
+                actual=f"row {row}: least {least:.6g}, sum {total:.6g}",
+                mend="send softmax outputs, not logits",
+            )
+
+
+class Weights(Payload):
+    """All the parameters of an encoder, flat, and the fingerprint of how they are laid out."""
+
+    kind: ClassVar[str] = "weights"
+    values: Annotated[NDArray[np.float32], Array("float32", "P")]
+    weight: Weight = Field(description="share in an average, for instance the number of texts")
+    layout: str = Field(min_length=1, description="fingerprint of names, shapes and order")
+
+
+class WeightDeltas(Payload):
+    """The change of all the parameters of an encoder since the last exchange, flat."""
+
+    kind: ClassVar[str] = "weight_deltas"
+    values: Annotated[NDArray[np.float32], Array("float32", "P")]
+    weight: Weight = Field(description="share in an average, for instance the number of texts")
+    layout: str = Field(min_length=1, description="fingerprint of names, shapes and order")
+
+
+class Metrics(Payload):
+    """Named finite numbers about the sender."""
+
+    kind: ClassVar[str] = "metrics"
+    values: dict[str, float]
+
+
+class Control(Payload):
+    """A command and its arguments."""
+
+    kind: ClassVar[str] = "control"
+    command: str = Field(min_length=1)
+    arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+    @field_validator("arguments")
+    @classmethod
+    def _integers_of_64_bits(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        for name, value in arguments.items():
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise ValueError(f"argument {name!r} does not fit in 64 bits")
+        return arguments
+
+
+PAYLOADS: dict[str, type[Payload]] = {
+    "embeddings": Embeddings,
+    "similarity_targets": SimilarityTargets,
+    "prototypes": Prototypes,
+    "pseudo_labels": PseudoLabels,
+    "weights": Weights,
+    "weight_deltas": WeightDeltas,
+    "metrics": Metrics,
+    "control": Control,
+}
+
+
+class Message(Spec):
+    """An envelope and the payload it announces."""
+
+    envelope: Envelope
+    payload: InstanceOf[Payload]
+
+    @model_validator(mode="after")
+    def _kinds_agree(self) -> Message:
+        if self.envelope.kind != self.payload.kind:
+            raise ValueError(
+                f"{self.payload.kind!r} payload under a {self.envelope.kind!r} envelope"
+            )
+        return self
+
+    @classmethod
+    def compose(
+        cls,
+        payload: Payload,
+        *,
+        sender: int,
+        recipients: Iterable[int],
+        round: int,
+        hop: int,
+        gradient: Gradient = DETACHED,
+    ) -> Message:
+        """Return a message that carries the payload; recipients may come in any order.
+
+        Example:
+            >>> Message.compose(
+            ...     Metrics(values={"loss": 0.5}), sender=0, recipients={2, 1}, round=3, hop=0
+            ... ).envelope.recipients
+            (1, 2)
+        """
+        envelope = Envelope(
+            sender=sender,
+            recipients=tuple(sorted(recipients)),
+            round=round,
+            hop=hop,
+            kind=payload.kind,
+            gradient=gradient,
+        )
+        return cls(envelope=envelope, payload=payload)

@@ -1,0 +1,252 @@
+"""Message <-> one buffer, and the checks that a received buffer passes before anyone acts on it.
+
+The arrays of the payload are the arrays of a safetensors file (see `protocols.framing`). Its
+metadata hold three JSON texts: ``version``, ``envelope`` and ``payload`` (the payload's scalar
+fields). Each text must be exactly the one that `encode` writes for the values it holds: so no field
+can be missing, repeated, or of another type that merely converts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from protocols.errors import ConfigurationError, RejectedMessage, WireError
+from protocols.framing import Buffer, Frame, from_json, pack, to_json, unpack
+from protocols.messages import PAYLOADS, PROTOCOL_VERSION, Envelope, Message, Payload
+
+_METADATA = {"version", "envelope", "payload"}
+_MEND_SENDER = "let the sender build its message with Message.compose and wire.encode"
+_MEND_EXPECTATION = "let sender and receiver follow one topology and one hop plan"
+_MEND_FORM = "give sender and receiver the same exchange settings and the same anchors"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a receiver is waiting for.
+
+    Args:
+        round: the round under way.
+        hop: the step of the topology's plan within the round.
+        recipient: the receiver's own id.
+        senders: the neighbours that it listens to in this hop.
+        payload: the class of payload.
+        shapes: per array field, the sizes it must have; None where any size will do.
+        layout: the parameter layout that weights must have; None where any will do.
+
+    Raises:
+        ConfigurationError: `shapes` or `layout` names a field that the payload lacks.
+    """
+
+    round: int
+    hop: int
+    recipient: int
+    senders: frozenset[int]
+    payload: type[Payload]
+    shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    layout: str | None = None
+
+    def __post_init__(self) -> None:
+        checked = set(self.shapes) - set(self.payload.array_fields)
+        if self.layout is not None and "layout" not in self.payload.scalar_fields:
+            checked.add("layout")
+        if checked:
+            raise ConfigurationError(
+                f"the expectation names fields that {self.payload.kind} payloads lack",
+                expected=[*self.payload.array_fields, *self.payload.scalar_fields],
+                actual=sorted(checked),
+                mend="drop them from the expectation",
+            )
+
+
+def encode(message: Message) -> NDArray[np.uint8]:
+    """Return the message as one read-only buffer ``[bytes]``; equal messages give equal bytes.
+
+    Raises:
+        WireError: the scalar fields do not fit in a header, or a dtype cannot be sent.
+
+    Example:
+        >>> from protocols.messages import Metrics
+        >>> metrics = Metrics(values={"loss": 0.5})
+        >>> message = Message.compose(metrics, sender=0, recipients=[1], round=0, hop=0)
+        >>> decode(encode(message)) == message
+        True
+    """
+    payload = message.payload
+    metadata = {
+        "version": to_json(message.envelope.version),
+        "envelope": _envelope_text(message.envelope),
+        "payload": _scalars_text(payload),
+    }
+    return pack(metadata, {name: getattr(payload, name) for name in payload.array_fields})
+
+
+def decode(buffer: Buffer) -> Message:
+    """Return the message in a buffer; its arrays are read-only views of that buffer.
+
+    The buffer must not be written to afterwards.
+
+    Raises:
+        WireError: the buffer is not a well-formed message.
+        RejectedMessage: it is of another protocol version (reason ``"version"``).
+    """
+    frame = unpack(buffer)
+    envelope = _envelope(frame)
+    payload_type = PAYLOADS.get(envelope.kind)
+    if payload_type is None:
+        raise _wire_error("unknown kind of payload", sorted(PAYLOADS), repr(envelope.kind[:40]))
+    return Message(envelope=envelope, payload=_payload(frame, frame.arrays(), payload_type))
+
+
+def read_envelope(buffer: Buffer) -> Envelope:
+    """Return the envelope alone; the payload is not looked at.
+
+    Raises:
+        WireError: the buffer has no well-formed header.
+        RejectedMessage: it is of another protocol version (reason ``"version"``).
+    """
+    return _envelope(unpack(buffer))
+
+
+def admit(buffer: Buffer, expectation: Expectation) -> Message:
+    """Return the message in a buffer if it is the one that the receiver is waiting for.
+
+    Raises:
+        RejectedMessage: it is not. The reason is one of ``malformed``, ``version``, ``recipient``,
+            ``neighbour``, ``round``, ``hop``, ``kind``, ``dtype``, ``shape``, ``layout``,
+            ``not_finite``, ``not_probabilities``, ``not_counts``.
+    """
+    sender: int | None = None
+    try:
+        frame = unpack(buffer)
+        envelope = _envelope(frame)
+        sender = envelope.sender
+        _check_envelope(envelope, expectation)
+        arrays = frame.arrays()
+        _check_arrays(arrays, expectation, sender)
+        payload = _payload(frame, arrays, expectation.payload)
+    except WireError as error:
+        raise RejectedMessage(
+            f"malformed message: {error.message}",
+            reason="malformed",
+            sender=sender,
+            expected=error.expected,
+            actual=error.actual,
+            mend=error.mend,
+        ) from error
+    layout = getattr(payload, "layout", None)
+    if expectation.layout not in (None, layout):
+        _reject("layout", sender, expectation.layout, layout, "average only encoders of one kind")
+    payload.check_values(sender)
+    return Message(envelope=envelope, payload=payload)
+
+
+def _check_envelope(envelope: Envelope, expectation: Expectation) -> None:
+    sender, recipients = envelope.sender, envelope.recipients
+    senders, kind = expectation.senders, expectation.payload.kind
+    if expectation.recipient not in recipients:
+        _reject("recipient", sender, expectation.recipient, recipients, _MEND_EXPECTATION)
+    if sender not in senders:
+        _reject("neighbour", sender, sorted(senders), sender, _MEND_EXPECTATION)
+    if envelope.round != expectation.round:
+        _reject("round", sender, expectation.round, envelope.round, _MEND_EXPECTATION)
+    if envelope.hop != expectation.hop:
+        _reject("hop", sender, expectation.hop, envelope.hop, _MEND_EXPECTATION)
+    if envelope.kind != kind:
+        _reject("kind", sender, kind, envelope.kind[:40], _MEND_FORM)
+
+
+def _check_arrays(
+    arrays: Mapping[str, NDArray[Any]], expectation: Expectation, sender: int
+) -> None:
+    sizes: dict[str, int] = {}
+    for name, array in expectation.payload.array_fields.items():
+        if name not in arrays:
+            continue  # building the payload says so
+        values = arrays[name]
+        if not array.accepts(values.dtype):
+            _reject("dtype", sender, f"{name} {array}", values.dtype, _MEND_FORM)
+        wanted = expectation.shapes.get(name, (None,) * len(array.dims))
+        fits = len(wanted) == values.ndim and all(
+            size in (None, given) for size, given in zip(wanted, values.shape, strict=True)
+        )
+        if not fits or not array.bind(values.shape, sizes):
+            _reject("shape", sender, f"{name} {array} {wanted}", values.shape, _MEND_FORM)
+
+
+def _reject(
+    reason: str, sender: int | None, expected: object, actual: object, mend: str
+) -> NoReturn:
+    raise RejectedMessage(
+        f"rejected a message for its {reason}",
+        reason=reason,
+        sender=sender,
+        expected=expected,
+        actual=actual,
+        mend=mend,
+    )
+
+
+def _envelope(frame: Frame) -> Envelope:
+    """Build the envelope, the version first: another version may differ in all that follows."""
+    version = frame.metadata.get("version", "")
+    if not (version.isascii() and version.isdecimal() and len(version) < 10):
+        raise _wire_error("no protocol version", "a number", repr(version[:40]))
+    if version != str(PROTOCOL_VERSION):
+        mend = "run the same release of AgentOS on every host"
+        _reject("version", None, PROTOCOL_VERSION, version, mend)
+    if frame.metadata.keys() != _METADATA:
+        actual = [key[:40] for key in sorted(frame.metadata)[:6]]
+        raise _wire_error("missing or unknown metadata", sorted(_METADATA), actual)
+    text = frame.metadata["envelope"]
+    fields = from_json(text, "the envelope")
+    try:
+        envelope = Envelope.model_validate(fields)
+    except ValidationError as error:
+        raise _invalid("envelope", error) from error
+    _check_canonical("envelope", _envelope_text(envelope), text)
+    return envelope
+
+
+def _payload(
+    frame: Frame, arrays: Mapping[str, NDArray[Any]], payload_type: type[Payload]
+) -> Payload:
+    text = frame.metadata["payload"]
+    scalars = from_json(text, "the payload's scalar fields")
+    if arrays.keys() != payload_type.array_fields.keys():
+        actual = [name[:40] for name in sorted(arrays)[:6]]
+        raise _wire_error("missing or unknown arrays", list(payload_type.array_fields), actual)
+    try:
+        payload = payload_type.model_validate({**scalars, **arrays})
+    except ValidationError as error:
+        raise _invalid("payload", error) from error
+    _check_canonical("payload", _scalars_text(payload), text)
+    return payload
+
+
+def _envelope_text(envelope: Envelope) -> str:
+    return to_json(envelope.model_dump(exclude={"version"}))
+
+
+def _scalars_text(payload: Payload) -> str:
+    return to_json({name: getattr(payload, name) for name in payload.scalar_fields})
+
+
+def _check_canonical(what: str, expected: str, actual: str) -> None:
+    if actual != expected:
+        raise _wire_error(f"the {what} is not canonical", expected[:200], actual[:200])
+
+
+def _invalid(what: str, error: ValidationError) -> WireError:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    path = ".".join(str(part)[:40] for part in first["loc"])
+    return _wire_error(f"the {what} is malformed", first["msg"][:200], path or what)
+
+
+def _wire_error(message: str, expected: object, actual: object) -> WireError:
+    return WireError(message, expected=expected, actual=actual, mend=_MEND_SENDER)

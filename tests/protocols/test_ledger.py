@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pickle
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocols.errors import RecordError
+from protocols.ledger import COLUMNS, Ledger
+
+DELIVERIES = [  # round, hop, sender, receiver, kind, bytes
+    (0, 0, 0, 1, "embeddings", 100),
+    (0, 0, 1, 0, "embeddings", 120),
+    (0, 1, 0, 1, "metrics", 7),
+    (2, 0, 0, 2, "embeddings", 100),
+    (2, 0, 2, 0, "control", 1),
+]
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 4),
+        st.integers(0, 2),
+        st.integers(0, 5),
+        st.integers(0, 5),
+        st.sampled_from(["weights", "metrics", "control"]),
+        st.integers(0, 2**40),
+    ),
+    max_size=30,
+)
+
+
+def ledger_of(deliveries: list[tuple[Any, ...]]) -> Ledger:
+    ledger = Ledger()
+    for delivery in deliveries:
+        ledger.record(*delivery)
+    return ledger
+
+
+def test_sums_match_a_count_by_hand() -> None:
+    ledger = ledger_of(DELIVERIES)
+    assert ledger.total() == 328
+    assert ledger.by_kind() == {"control": 1, "embeddings": 320, "metrics": 7}
+    assert ledger.by_edge() == {(0, 1): 107, (0, 2): 100, (1, 0): 120, (2, 0): 1}
+    assert ledger.by_agent() == {0: (207, 121), 1: (120, 107), 2: (1, 100)}
+    assert ledger.for_round(0) == {0: (107, 120), 1: (120, 107)}
+    assert ledger.for_round(1) == {}
+    assert ledger.for_round(2) == {0: (100, 1), 2: (1, 100)}
+    assert ledger.cumulative() == [(0, 227), (2, 328)]
+
+
+def test_empty_ledger_sums_to_nothing() -> None:
+    ledger = Ledger()
+    assert ledger.total() == 0
+    assert ledger.by_kind() == ledger.by_edge() == ledger.by_agent() == {}
+    assert ledger.cumulative() == []
+    assert ledger.rows() == {name: [] for name in COLUMNS}
+    assert Ledger.from_rows(ledger.rows()).total() == 0
+
+
+@given(deliveries=ROWS)
+@settings(deadline=None)
+def test_sums_match_a_slow_count(deliveries: list[tuple[Any, ...]]) -> None:
+    kinds: dict[str, int] = defaultdict(int)
+    edges: dict[tuple[int, int], int] = defaultdict(int)
+    agents: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    rounds: dict[int, int] = defaultdict(int)
+    for round, _, sender, receiver, kind, size in deliveries:
+        kinds[kind] += size
+        edges[sender, receiver] += size
+        agents[sender][0] += size
+        agents[receiver][1] += size
+        rounds[round] += size
+    ledger = ledger_of(deliveries)
+    assert ledger.total() == sum(kinds.values())
+    assert ledger.by_kind() == kinds
+    assert ledger.by_edge() == edges
+    assert list(ledger.by_edge()) == sorted(edges)
+    assert ledger.by_agent() == {agent: tuple(sums) for agent, sums in agents.items()}
+    assert ledger.cumulative() == [
+        (round, sum(size for other, size in rounds.items() if other <= round))
+        for round in sorted(rounds)
+    ]
+
+
+@given(deliveries=ROWS)
+@settings(deadline=None)
+def test_rows_are_the_deliveries_by_round_and_rebuild_the_ledger(
+    deliveries: list[tuple[Any, ...]],
+) -> None:
+    columns = ledger_of(deliveries).rows()
+    assert tuple(columns) == COLUMNS
+    assert list(zip(*columns.values(), strict=True)) == sorted(deliveries, key=lambda row: row[0])
+    rebuilt = Ledger.from_rows(columns)
+    assert rebuilt.rows() == columns
+    assert rebuilt.total() == sum(columns["payload_bytes"])
+
+
+def test_reading_does_not_stop_the_recording() -> None:
+    ledger = ledger_of(DELIVERIES)
+    ledger.by_edge()
+    ledger.for_round(0)
+    ledger.record(0, 2, 1, 2, "metrics", 3)
+    assert ledger.for_round(0)[2] == (0, 3)
+    assert pickle.loads(pickle.dumps(ledger)).rows() == ledger.rows()
+
+
+def test_refused_delivery_leaves_no_trace_in_the_sums() -> None:
+    ledger = ledger_of(DELIVERIES)
+    with pytest.raises(Exception, match="integer"):
+        ledger.record(9, 0, 0, 1, "weights", 1.5)  # type: ignore[arg-type]
+    assert ledger.total() == 328
+    assert ledger.cumulative() == [(0, 227), (2, 328)]
+    assert len(ledger.rows()["kind"]) == 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hop": None},
+        {"surprise": [1] * 5},
+        {"hop": [0]},
+        {"hop": [0.0] * 5},
+        {"sender": [True] * 5},
+        {"round": [-1] * 5},
+        {"payload_bytes": [2**63] * 5},
+        {"kind": [1] * 5},
+    ],
+    ids=str,
+)
+def test_damaged_rows_are_refused(change: dict[str, Any]) -> None:
+    columns = {**ledger_of(DELIVERIES).rows(), **change}
+    with pytest.raises(RecordError) as caught:
+        Ledger.from_rows({name: values for name, values in columns.items() if values is not None})
+    assert caught.value.expected
+    assert caught.value.actual
+    assert caught.value.mend

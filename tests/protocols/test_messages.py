@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import pickle
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from protocols.errors import RejectedMessage
+from protocols.messages import (
+    PAYLOADS,
+    PROTOCOL_VERSION,
+    Control,
+    Embeddings,
+    Envelope,
+    Gradient,
+    Message,
+    Metrics,
+    Payload,
+    Prototypes,
+    PseudoLabels,
+    SimilarityTargets,
+    WeightDeltas,
+    Weights,
+)
+
+ENVELOPE: dict[str, Any] = {
+    "sender": 0,
+    "recipients": (1, 2),
+    "round": 3,
+    "hop": 1,
+    "kind": "metrics",
+}
+
+
+def floats(*shape: int) -> Any:
+    return np.ones(shape, np.float32)
+
+
+def test_table_of_payloads_is_keyed_by_kind_and_complete() -> None:
+    assert {cls.kind: cls for cls in Payload.__subclasses__() if cls in PAYLOADS.values()} == (
+        PAYLOADS
+    )
+    assert list(PAYLOADS) == [
+        "embeddings",
+        "similarity_targets",
+        "prototypes",
+        "pseudo_labels",
+        "weights",
+        "weight_deltas",
+        "metrics",
+        "control",
+    ]
+    assert all(cls.__doc__ for cls in PAYLOADS.values())
+
+
+def test_envelope_defaults_to_this_version_and_no_gradient() -> None:
+    envelope = Envelope(**ENVELOPE)
+    assert envelope.version == PROTOCOL_VERSION == 1
+    assert envelope.gradient == Gradient(kind="detached", staleness=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recipients": ()},
+        {"recipients": (2, 1)},
+        {"recipients": (1, 1)},
+        {"recipients": (0, 1)},
+        {"recipients": (-1,)},
+        {"round": -1},
+        {"hop": -1},
+        {"sender": -1},
+        {"sender": 2**31},
+        {"version": 2},
+        {"surprise": 1},
+    ],
+    ids=str,
+)
+def test_envelope_is_refused_when(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Envelope(**{**ENVELOPE, **change})
+
+
+def test_staleness_belongs_to_stale_gradients_only() -> None:
+    assert Gradient(kind="stale", staleness=2).staleness == 2
+    for kind, staleness in (("stale", 0), ("detached", 1), ("differentiable", 1)):
+        with pytest.raises(ValidationError, match="staleness"):
+            Gradient(kind=kind, staleness=staleness)
+
+
+@pytest.mark.parametrize(
+    ("payload", "fields"),
+    [
+        (Embeddings, {"values": floats(4, 8)}),
+        (Embeddings, {"values": np.ones((2, 4, 8))}),
+        (SimilarityTargets, {"values": floats(4, 5), "weight": 1.0}),
+        (SimilarityTargets, {"values": floats(4, 4), "weight": 0.0}),
+        (SimilarityTargets, {"values": floats(4, 4), "weight": float("inf")}),
+        (Prototypes, {"values": floats(4, 8), "counts": floats(5)}),
+        (PseudoLabels, {"probabilities": floats(4), "weight": 1.0}),
+        (PseudoLabels, {"probabilities": floats(4, 2)}),
+        (Weights, {"values": floats(4), "weight": 1.0, "layout": ""}),
+        (Weights, {"values": floats(4), "weight": -1.0, "layout": "x"}),
+        (WeightDeltas, {"values": floats(2, 2), "weight": 1.0, "layout": "x"}),
+        (Metrics, {"values": {"loss": float("nan")}}),
+        (Metrics, {"values": {"loss": "low"}}),
+        (Control, {"command": ""}),
+        (Control, {"command": "stop", "arguments": {"at": [1]}}),
+        (Control, {"command": "stop", "arguments": {"at": 2**63}}),
+    ],
+)
+def test_payload_is_refused_when_a_field_does_not_fit(
+    payload: type[Payload], fields: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError):
+        payload(**fields)
+
+
+def test_payload_itself_is_abstract() -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        Payload()
+
+
+def test_payloads_are_frozen() -> None:
+    payload = Weights(values=floats(3), weight=1.0, layout="a")
+    with pytest.raises(ValidationError, match="frozen"):
+        payload.weight = 2.0  # type: ignore[misc]
+
+
+def test_payloads_are_equal_when_class_scalars_and_bytes_are() -> None:
+    payload = Weights(values=floats(3), weight=1.0, layout="a")
+    assert payload == Weights(values=floats(3), weight=1, layout="a")
+    assert payload != Weights(values=floats(3) * 2, weight=1.0, layout="a")
+    assert payload != Weights(values=floats(3), weight=2.0, layout="a")
+    assert payload != WeightDeltas(values=floats(3), weight=1.0, layout="a")
+    assert payload != "weights"
+
+
+def test_control_arguments_keep_their_types() -> None:
+    arguments = {"a": True, "b": 1, "c": 1.0, "d": "1"}
+    held = Control(command="set", arguments=arguments).arguments
+    assert [type(value) for value in held.values()] == [bool, int, float, str]
+
+
+def test_compose_sorts_recipients_and_takes_numpy_ids() -> None:
+    payload = Metrics(values={"loss": np.float32(0.5)})
+    message = Message.compose(
+        payload, sender=np.int64(0), recipients=np.array([2, 1]), round=np.int64(4), hop=0
+    )
+    assert message.envelope.recipients == (1, 2)
+    assert message.envelope.kind == "metrics"
+    assert type(message.envelope.sender) is int
+    assert message.payload is payload
+
+
+def test_compose_refuses_a_recipient_named_twice() -> None:
+    with pytest.raises(ValidationError, match="each named once"):
+        Message.compose(Metrics(values={}), sender=0, recipients=[1, 1], round=0, hop=0)
+
+
+def test_message_is_refused_when_envelope_and_payload_differ_in_kind() -> None:
+    with pytest.raises(ValidationError, match="'control' payload under a 'metrics' envelope"):
+        Message(envelope=Envelope(**ENVELOPE), payload=Control(command="stop"))
+
+
+def test_message_survives_pickling() -> None:
+    payload = Prototypes(values=floats(2, 3), counts=floats(2))
+    message = Message.compose(payload, sender=0, recipients=[1], round=0, hop=0)
+    assert pickle.loads(pickle.dumps(message)) == message
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (Embeddings(values=np.full((1, 2, 2), np.nan, np.float32)), "not_finite"),
+        (Weights(values=np.array([1, -np.inf], np.float32), weight=1, layout="a"), "not_finite"),
+        (Prototypes(values=floats(2, 3), counts=-floats(2)), "not_counts"),
+        (PseudoLabels(probabilities=floats(2, 3), weight=1), "not_probabilities"),
+        (PseudoLabels(probabilities=floats(2, 3) * np.nan, weight=1), "not_finite"),
+        (
+            PseudoLabels(probabilities=np.array([[1.5, -0.5]], np.float32), weight=1),
+            "not_probabilities",
+        ),
+    ],
+)
+def test_check_values_names_the_reason_and_the_sender(payload: Payload, reason: str) -> None:
+    with pytest.raises(RejectedMessage) as caught:
+        payload.check_values(sender=7)
+    assert (caught.value.reason, caught.value.sender) == (reason, 7)
+    assert caught.value.expected
+    assert caught.value.actual
+    assert caught.value.mend
+
+
+def test_check_values_accepts_probabilities_that_round() -> None:
+    rounded = np.array([[0.3333, 0.3333, 0.3333]], np.float32)
+    PseudoLabels(probabilities=rounded, weight=1).check_values()
+
+
+def test_custom_payload_finds_its_own_fields() -> None:
+    class Note(Payload):
+        kind: ClassVar[str] = "note"
+        text: str
+
+    assert (Note.scalar_fields, dict(Note.array_fields)) == (("text",), {})
+    message = Message.compose(Note(text="hello"), sender=0, recipients=[1], round=0, hop=0)
+    assert message.envelope.kind == "note"
