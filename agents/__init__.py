@@ -1,1 +1,1 @@
-""""""
+"""What one agent is: its encoder, its views and objectives, what it sends and how it learns from it."""

@@ -1,0 +1,18 @@
+"""Strategies of exchange: one file each, and the table that names them."""
+
+from agents.exchange.anchor_contrast import AnchorContrast
+from agents.exchange.anchor_similarity import AnchorSimilarity
+from agents.exchange.base import Exchange, Learner, Society, Turn
+from agents.exchange.none import Isolated
+from agents.exchange.pseudo_labels import PseudoLabelling
+from agents.exchange.weights import WeightAveraging
+
+EXCHANGES: dict[str, type[Exchange]] = {
+    "none": Isolated,
+    "anchor_contrast": AnchorContrast,
+    "anchor_similarity": AnchorSimilarity,
+    "weights": WeightAveraging,
+    "pseudo_labels": PseudoLabelling,
+}
+
+__all__ = ["EXCHANGES", "Exchange", "Learner", "Society", "Turn"]

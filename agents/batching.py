@@ -1,0 +1,144 @@
+"""From stored documents to padded batches, in an order that depends on names and positions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protocols.errors import ModelError
+from protocols.seeding import generator
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Tokens(Protocol):
+    """Tokenised documents by row, without special tokens."""
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """Return the token ids `[T]` of one document."""
+
+    def __len__(self) -> int:
+        """Return the number of documents."""
+
+
+def take(rows: np.ndarray, position: int, count: int, seed: int, *names: str | int) -> np.ndarray:
+    """Read `count` rows from an endless stream of reshuffled epochs.
+
+    Args:
+        rows: `[R]`, what one epoch holds; not empty.
+        position: where to start, counted in rows since the beginning of training.
+        count: how many to read; at most R, so that no row comes twice where an epoch holds it once.
+        seed, names: what the order depends on; see `protocols.seeding.derive`.
+
+    Returns:
+        `[count]`. Reading on from ``position + count`` continues the stream, whoever reads it.
+    """
+    parts: list[np.ndarray] = []
+    while count > 0:
+        epoch, offset = divmod(position, len(rows))
+        order = generator(seed, *names, epoch).permutation(len(rows))
+        part = rows[order[offset : offset + count]]
+        parts.append(part)
+        position += len(part)
+        count -= len(part)
+    return np.concatenate(parts) if parts else rows[:0]
+
+
+class EpochReader:
+    """`take`, remembering the permutation of the epoch it is in."""
+
+    def __init__(self, rows: np.ndarray, seed: int, *names: str | int) -> None:
+        self.rows = rows
+        self._key = (seed, names)
+        self._epoch = -1
+        self._order = rows[:0]
+
+    def read(self, position: int, count: int) -> np.ndarray:
+        """Return the same rows as `take` would."""
+        seed, names = self._key
+        epoch, offset = divmod(position, len(self.rows))
+        if offset + count > len(self.rows):
+            return take(self.rows, position, count, seed, *names)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = self.rows[generator(seed, *names, epoch).permutation(len(self.rows))]
+        return self._order[offset : offset + count]
+
+
+@dataclass(frozen=True)
+class Padded:
+    """A padded batch.
+
+    Attributes:
+        input_ids: `[B, T]` int64.
+        attention_mask: `[B, T]` int64, 1 at tokens.
+        lengths: `[B]` tokens of each text, special tokens included.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    lengths: np.ndarray
+
+
+class Collator:
+    """Adds a tokenizer's special tokens and pads to the longest text of the batch.
+
+    Args:
+        tokenizer: its special tokens and padding token are read once.
+        max_length: tokens of a text, special tokens included.
+        device: where the batch is needed.
+
+    Raises:
+        ModelError: `max_length` leaves no room for text.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, max_length: int, device: torch.device
+    ) -> None:
+        self.prefix, self.suffix = _special_tokens(tokenizer)
+        self.padding_id = int(tokenizer.pad_token_id or 0)
+        self.device = device
+        self.budget = max_length - len(self.prefix) - len(self.suffix)
+        if self.budget < 1:
+            raise ModelError(
+                "training.max_length leaves no room for text",
+                expected=f"more than {len(self.prefix) + len(self.suffix)} tokens",
+                actual=max_length,
+                mend="raise training.max_length",
+            )
+
+    def __call__(self, texts: Sequence[np.ndarray]) -> Padded:
+        """Pad token arrays; each is cut at the budget."""
+        cut = [text[: self.budget] for text in texts]
+        around = len(self.prefix) + len(self.suffix)
+        lengths = np.array([len(text) + around for text in cut])
+        width = max(int(lengths.max()), 1)
+        ids = np.full((len(cut), width), self.padding_id, dtype=np.int64)
+        for row, text in zip(ids, cut, strict=True):
+            end = len(self.prefix) + len(text)
+            row[: len(self.prefix)] = self.prefix
+            row[len(self.prefix) : end] = text
+            row[end : end + len(self.suffix)] = self.suffix
+        mask = (np.arange(width)[None, :] < lengths[:, None]).astype(np.int64)
+        return Padded(
+            torch.from_numpy(ids).to(self.device),
+            torch.from_numpy(mask).to(self.device),
+            lengths,
+        )
+
+
+def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """Read which tokens a tokenizer puts before and after a text."""
+    encoded = tokenizer("a", return_special_tokens_mask=True)
+    ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    inner = [index for index, flag in enumerate(special) if not flag]
+    if not inner:  # even "a" is unknown to it; such a tokenizer is refused elsewhere
+        middle = len(ids) // 2
+        return list(ids[:middle]), list(ids[middle + 1 :])
+    return list(ids[: inner[0]]), list(ids[inner[-1] + 1 :])

@@ -1,0 +1,95 @@
+"""What a host needs to know to build its agents: plain values that travel between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agents.config import EncoderConfig, TrainingConfig
+from agents.exchange.base import Exchange, Heads
+from agents.objectives.base import Objective
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from agents.batching import Tokens
+
+Evaluate = Callable[[Callable[[Sequence[str]], np.ndarray]], dict[str, float]]
+"""From an embedding function (texts to `[N, W]`) to metrics."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Agents with the same encoder.
+
+    Attributes:
+        encoder: where the encoder comes from.
+        tokenizer: of the encoder.
+        tokens: every document of the corpus under that tokenizer, by row.
+    """
+
+    encoder: EncoderConfig
+    tokenizer: PreTrainedTokenizerBase
+    tokens: Tokens
+
+
+@dataclass(frozen=True)
+class Member:
+    """One agent: its group, and the rows of its private documents."""
+
+    id: int
+    group: int
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """The public anchors: their rows `[N]`, and the cluster `[N]` int64 of each."""
+
+    rows: np.ndarray
+    clusters: np.ndarray
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What distinguishes a run from its baseline.
+
+    Attributes:
+        exchange: the strategy.
+        anchor_fraction: share of each batch that are anchors, learnt from as text.
+    """
+
+    exchange: Exchange
+    anchor_fraction: float
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """Everything that hosts need to build their agents.
+
+    Attributes:
+        individual_initialisation: whether every agent draws its own initial weights.
+        evaluation_length: tokens of a text when it is evaluated.
+        device: ``auto``, or a device that torch knows.
+        threads: of a host.
+    """
+
+    seed: int
+    groups: tuple[Group, ...]
+    members: tuple[Member, ...]
+    anchors: Anchors
+    objectives: tuple[Objective, ...]
+    training: TrainingConfig
+    heads: Heads
+    evaluate: Evaluate
+    evaluation_length: int
+    individual_initialisation: bool = False
+    device: str = "auto"
+    threads: int = 1
+
+    def only(self, ids: Collection[int]) -> Blueprint:
+        """Return the blueprint of a host that holds only these agents."""
+        return replace(self, members=tuple(m for m in self.members if m.id in ids))

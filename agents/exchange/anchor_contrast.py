@@ -1,0 +1,88 @@
+"""Contrast between my embeddings of public anchors and my neighbours'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from agents.exchange.base import (
+    AnchorBatch,
+    AnchorExchange,
+    Expected,
+    Learner,
+    Turn,
+    begin_round,
+)
+from agents.lazy import torch
+from protocols.messages import Embeddings, Message, Payload
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class AnchorContrast(AnchorExchange):
+    """Embeddings of anchors: pull mine towards a neighbour's of the same text, away from its others.
+
+    I send my embeddings of `crops` random crops of every anchor. I keep what the neighbours last sent as
+    banks. At each step one neighbour and one of its crops are drawn, and the anchors of my batch are
+    contrasted with that bank. In master–slave and layered societies everybody sends its own embeddings,
+    upwards and downwards: banks are never averaged, since two encoders need not share axes.
+
+    Source: the contrastive distillation of Tian et al., Contrastive Representation Distillation, 2020,
+    between peers as in Makhija et al., Federated Self-supervised Learning for Heterogeneous Clients, 2022.
+    """
+
+    kind: Literal["anchor_contrast"] = "anchor_contrast"
+    temperature: float = Field(0.05, gt=0.0, le=10.0, description="Divides the cosines.")
+
+    def compose(self, learner: Learner, turn: Turn) -> Payload | None:
+        """Send my embeddings of the anchors `[C, N, D]`."""
+        return Embeddings(values=learner.embed_anchors(self.crops, turn.round).cpu().numpy())
+
+    def expects(self, learner: Learner, turn: Turn) -> Expected:
+        """Accept embeddings of every anchor in my own width."""
+        width = exchange_width(learner)
+        return Expected(Embeddings, {"values": (self.crops, learner.anchor_count, width)})
+
+    def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
+        """Keep what came in this round; what came in earlier rounds gives way to it."""
+        if not inbox:
+            return
+        if begin_round(learner, turn):
+            learner.memory["banks"] = {}
+        for message in inbox:
+            assert isinstance(message.payload, Embeddings)
+            learner.memory["banks"][message.envelope.sender] = _bank(message.payload, learner)
+
+    def loss(
+        self, learner: Learner, anchors: AnchorBatch, rng: np.random.Generator
+    ) -> Tensor | None:
+        """Contrast the batch's anchors with one bank, drawn at random; a mean over the views."""
+        from agents.objectives import functional
+
+        banks = learner.memory.get("banks")
+        if not banks:
+            return None
+        sender = sorted(banks)[int(rng.integers(len(banks)))]
+        bank_ND = banks[sender][int(rng.integers(self.crops))]
+        head = learner.encoder.exchange_head
+        losses = [
+            functional.bank_contrast(head(pooled), bank_ND, anchors.ids, self.temperature)
+            for pooled in anchors.pooled
+        ]
+        return self.ramped_weight(learner) * torch.stack(losses).mean()
+
+
+def exchange_width(learner: Learner) -> int:
+    """Width of the space in which this agent's society meets."""
+    head = learner.encoder.exchange_head
+    return int(getattr(head, "out_features", learner.encoder.width))
+
+
+def _bank(payload: Embeddings, learner: Learner) -> Tensor:
+    # Copied: the payload is a view of a message buffer that is not ours to keep.
+    values = torch.from_numpy(np.array(payload.values)).to(learner.parameters.device)
+    return torch.nn.functional.normalize(values, dim=-1)

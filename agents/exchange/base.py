@@ -1,0 +1,222 @@
+"""What an exchange strategy is: what I send, how I merge what I receive, the loss I learn it by.
+
+A strategy is a frozen specification. What it remembers about an agent lives in that agent's `memory`, and is
+checkpointed with it.
+
+Legend: C crops of each anchor, N anchors, A anchors in a batch, D width of the exchange, W of the backbone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from pydantic import Field
+
+from agents.config import EncoderConfig
+from protocols.messages import Message, Payload
+from protocols.spec import Spec
+from protocols.topologies.base import Direction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agents.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where in a round an agent is, and with whom it speaks.
+
+    Attributes:
+        round: number of the round, from 1.
+        hop: index of the hop within the round.
+        direction: ``PEER``, ``UP`` (gather) or ``DOWN`` (broadcast).
+        is_top: whether nobody is above the agent: in a tree, its root.
+        mixing: weight of each agent it hears from and of itself; sums to one. For averaging weights.
+    """
+
+    round: int
+    hop: int
+    direction: Direction
+    is_top: bool = False
+    mixing: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AnchorBatch:
+    """The public anchors within a training batch.
+
+    Attributes:
+        ids: `[A]` rows of the anchor set, no duplicates.
+        pooled: `[A, W]` pooled states, one per view, attached to the graph.
+    """
+
+    ids: Tensor
+    pooled: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Widths of the heads that a strategy trains beside the backbone; 0 for none."""
+
+    exchange_dimension: int = 0
+    classes: int = 0
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a strategy accepts on a hop: a payload type, and the shape of each of its arrays."""
+
+    payload: type[Payload]
+    shapes: Mapping[str, tuple[int | None, ...]]
+    layout: str | None = None
+
+
+@dataclass(frozen=True)
+class Society:
+    """What a strategy may ask about a run before it starts."""
+
+    encoders: tuple[EncoderConfig, ...]
+    anchors: int
+    batch_size: int
+
+
+class Learner(Protocol):
+    """The face that an agent shows to its exchange strategy."""
+
+    id: int
+    seed: int
+    anchor_clusters: np.ndarray
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What the strategy remembers about this agent."""
+
+    @property
+    def anchor_count(self) -> int:
+        """Number of public anchors."""
+
+    @property
+    def examples(self) -> int:
+        """Number of private documents."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """The resident encoder, being this agent."""
+
+    @property
+    def layout(self) -> str:
+        """Fingerprint of the parameter layout."""
+
+    @property
+    def parameters(self) -> Tensor:
+        """The trained parameters, one flat tensor `[P]`; writing to it changes the agent."""
+
+    def embed_anchors(self, crops: int, round: int) -> Tensor:
+        """Embed `crops` random crops of every anchor: `[C, N, D]`, normalised, no gradient."""
+
+
+class Exchange(Spec, ABC):
+    """A strategy of exchange between agents."""
+
+    kind: str
+    every: int = Field(1, ge=1, description="Rounds from one exchange to the next.")
+    changes_parameters: ClassVar[bool] = False
+
+    @property
+    def anchor_fraction(self) -> float:
+        """Share of each batch that are public anchors."""
+        return 0.0
+
+    def check(self, society: Society) -> None:
+        """Refuse a society in which the strategy cannot work.
+
+        Raises:
+            ValueError: with the reason and what to change.
+        """
+
+    def heads(self, widths: frozenset[int]) -> Heads:
+        """Return the heads that agents of these backbone widths need."""
+        return Heads()
+
+    def is_due(self, round: int, rounds: int) -> bool:
+        """Whether agents exchange at the end of this round.
+
+        After the last round only a strategy that changes parameters still has an effect; for the others
+        the bytes are saved.
+        """
+        if round == rounds:
+            return self.changes_parameters
+        return round % self.every == 0
+
+    @abstractmethod
+    def compose(self, learner: Learner, turn: Turn) -> Payload | None:
+        """Return what the agent says to all it is to address on this hop, or None for silence."""
+
+    @abstractmethod
+    def expects(self, learner: Learner, turn: Turn) -> Expected:
+        """Return what a message to this agent must hold on this hop."""
+
+    @abstractmethod
+    def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
+        """Take in the messages of a hop, sorted by sender; there may be none."""
+
+    def loss(
+        self, learner: Learner, anchors: AnchorBatch, rng: np.random.Generator
+    ) -> Tensor | None:
+        """Return what a training step learns from the exchange, weight included; None for nothing."""
+        return None
+
+
+class AnchorExchange(Exchange):
+    """A strategy that speaks about a public set of anchor texts."""
+
+    anchor_share: float = Field(
+        0.25, gt=0.0, lt=1.0, description="Share of each batch that are crops of public anchors."
+    )
+    weight: float = Field(1.0, gt=0.0, description="Factor of this loss in the total loss.")
+    crops: int = Field(2, ge=1, le=16, description="Random crops embedded of every anchor.")
+    dimension: int = Field(
+        128, ge=2, description="Width in which unlike encoders meet; unused where widths agree."
+    )
+    ramp: int = Field(2, ge=1, description="Exchanges over which the loss rises to its weight.")
+
+    @property
+    def anchor_fraction(self) -> float:
+        """Share of each batch that are public anchors."""
+        return self.anchor_share
+
+    def check(self, society: Society) -> None:
+        """Refuse a society without anchors, or a batch that holds too few of them."""
+        if society.anchors < 4:
+            raise ValueError(
+                f"{self.kind} speaks about public anchors, and data.anchors is {society.anchors}; "
+                "set data.anchors to at least 4 (256 is usual)"
+            )
+        if round(self.anchor_share * society.batch_size) < 3:
+            raise ValueError(
+                f"exchange.anchor_share {self.anchor_share} of training.batch_size "
+                f"{society.batch_size} leaves fewer than 3 anchors in a batch; raise one of them"
+            )
+
+    def heads(self, widths: frozenset[int]) -> Heads:
+        """Ask for a projection only where widths differ."""
+        return Heads(exchange_dimension=self.dimension if len(widths) > 1 else 0)
+
+    def ramped_weight(self, learner: Learner) -> float:
+        """Return the weight after the exchanges that the agent has heard so far."""
+        heard = int(learner.memory.get("exchanges", 0))
+        return self.weight * min(1.0, heard / self.ramp)
+
+
+def begin_round(learner: Learner, turn: Turn) -> bool:
+    """Note that the agent hears something in this round; return whether it is the first time."""
+    if learner.memory.get("round") == turn.round:
+        return False
+    learner.memory["round"] = turn.round
+    learner.memory["exchanges"] = int(learner.memory.get("exchanges", 0)) + 1
+    return True

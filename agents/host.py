@@ -1,0 +1,161 @@
+"""A host of one or many agents. It only forwards: agents learn, strategies speak, the store carries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from agents.agent import Agent
+from agents.blueprint import Arm, Blueprint
+from agents.exchange.base import Turn
+from agents.resident import Resident
+from protocols.errors import RejectedMessage
+from protocols.messages import Envelope, Message
+from protocols.wire import Expectation, admit, encode
+
+logger = logging.getLogger(__name__)
+
+
+class PayloadStore(Protocol):
+    """Carries encoded messages between hosts by reference."""
+
+    def put(self, buffers: Sequence[np.ndarray]) -> Any:
+        """Store the buffers of a host's messages; return a handle that is cheap to pass on."""
+
+    def get(self, handles: Sequence[Any]) -> list[Sequence[np.ndarray]]:
+        """Fetch the buffers behind handles, copying nothing where that is possible."""
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """What the coordinator sees of a host's messages: envelopes and sizes, and where the bytes lie."""
+
+    handle: Any
+    envelopes: tuple[Envelope, ...]
+    payload_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What an agent is to merge.
+
+    Attributes:
+        turn: where in the round it is.
+        senders: whom it may hear.
+        messages: (outbox, index within it) of each message, outboxes numbered as in the call.
+    """
+
+    turn: Turn
+    senders: frozenset[int]
+    messages: tuple[tuple[int, int], ...]
+
+
+class Host:
+    """Builds agents from a blueprint and takes them through the phases of a round.
+
+    Args:
+        blueprint: of the agents that live here.
+        store: carries messages to and from other hosts.
+    """
+
+    def __init__(self, blueprint: Blueprint, store: PayloadStore) -> None:
+        torch.set_num_threads(blueprint.threads)
+        self.blueprint = blueprint
+        self.store = store
+        self.device = choose_device(blueprint.device)
+        used = sorted({member.group for member in blueprint.members})
+        self.residents = {
+            group: Resident(blueprint, blueprint.groups[group], self.device) for group in used
+        }
+        self.agents: dict[int, Agent] = {}
+
+    def begin(self, arm: Arm) -> None:
+        """Start afresh: every agent untrained, under this arm's exchange."""
+        self.arm = arm
+        self.agents = {
+            member.id: Agent(member, self.residents[member.group])
+            for member in self.blueprint.members
+        }
+
+    def train(self, round: int) -> dict[int, dict[str, float]]:
+        """Take every agent through its local steps."""
+        return {id: agent.train(self.arm, round) for id, agent in self.agents.items()}
+
+    def compose(self, turns: dict[int, tuple[Turn, tuple[int, ...]]]) -> Outbox:
+        """Let agents speak: each to its recipients of the hop, in a message encoded once."""
+        buffers: list[np.ndarray] = []
+        envelopes: list[Envelope] = []
+        for agent, (turn, recipients) in turns.items():
+            payload = self.arm.exchange.compose(self.agents[agent], turn)
+            if payload is None:
+                continue
+            message = Message.compose(
+                payload, sender=agent, recipients=recipients, round=turn.round, hop=turn.hop
+            )
+            buffers.append(encode(message))
+            envelopes.append(message.envelope)
+        sizes = tuple(buffer.nbytes for buffer in buffers)
+        return Outbox(self.store.put(buffers), tuple(envelopes), sizes)
+
+    def merge(self, handles: list[Any], deliveries: dict[int, Delivery]) -> dict[int, list[str]]:
+        """Let agents take in what they received; return the reasons of what was rejected."""
+        outboxes = self.store.get(handles)
+        rejected: dict[int, list[str]] = {}
+        for agent, delivery in deliveries.items():
+            buffers = [outboxes[outbox][index] for outbox, index in delivery.messages]
+            rejected[agent] = self._merge(self.agents[agent], delivery, buffers)
+        return rejected
+
+    def evaluate(self) -> dict[int, dict[str, float]]:
+        """Measure every agent's encoder on held-out text."""
+        return {id: self.blueprint.evaluate(agent.embed) for id, agent in self.agents.items()}
+
+    def save(self, directories: dict[int, Path]) -> None:
+        """Save encoders as Hugging Face folders."""
+        for id, directory in directories.items():
+            self.agents[id].save(directory)
+
+    def _merge(self, agent: Agent, delivery: Delivery, buffers: Sequence[np.ndarray]) -> list[str]:
+        turn = delivery.turn
+        accepted = self.arm.exchange.expects(agent, turn)
+        expectation = Expectation(
+            round=turn.round,
+            hop=turn.hop,
+            recipient=agent.id,
+            senders=delivery.senders,
+            payload=accepted.payload,
+            shapes=accepted.shapes,
+            layout=accepted.layout,
+        )
+        inbox: dict[int, Message] = {}
+        rejected: list[str] = []
+        for buffer in buffers:
+            try:
+                message = admit(buffer, expectation)
+            except RejectedMessage as error:
+                logger.warning("agent-%d, round %d: %s", agent.id, turn.round, error)
+                rejected.append(error.reason)
+                continue
+            if message.envelope.sender in inbox:
+                rejected.append("duplicate")
+                continue
+            inbox[message.envelope.sender] = message
+        self.arm.exchange.merge(agent, [inbox[sender] for sender in sorted(inbox)], turn)
+        return rejected
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a host: the one asked for, or the best there is."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

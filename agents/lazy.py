@@ -1,0 +1,29 @@
+"""PyTorch, imported when it is first used.
+
+Specs of objectives and exchanges carry their own behaviour, so their modules name ``torch``. Reading or
+checking a configuration must not cost a second of imports: those modules take ``torch`` from here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch as torch
+    import torch.nn.functional as F
+else:
+
+    class _Lazy:
+        """Stands for a module until an attribute of it is asked for."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, attribute: str) -> Any:
+            return getattr(importlib.import_module(self._name), attribute)
+
+    torch = _Lazy("torch")
+    F = _Lazy("torch.nn.functional")
+
+__all__ = ["F", "torch"]

@@ -1,0 +1,116 @@
+"""One flat buffer per agent; the parameters of the resident module are views into it.
+
+A host keeps one module per architecture. Making it *be* another agent is a matter of pointing its
+parameters at that agent's buffer: nothing is copied, and no agent owns a module.
+
+The buffer is ordered ``[decayed | not decayed | frozen]``, so that the optimizer works on two contiguous
+slices and an exchange of weights on one. Every parameter starts on a 64-byte boundary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+_ALIGNMENT = 16  # float32 elements: 64 bytes, a cache line
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where one parameter lies in the flat buffer."""
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the parameters of a module lie in a flat buffer.
+
+    Attributes:
+        slots: one per parameter, in buffer order.
+        decayed: elements ``[0, decayed)`` take weight decay (matrices).
+        trained: elements ``[decayed, trained)`` are trained without decay; the rest is frozen.
+        size: elements in all.
+    """
+
+    slots: tuple[Slot, ...]
+    decayed: int
+    trained: int
+    size: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for modules whose weights can be averaged."""
+        described = repr([(slot.name, slot.shape, slot.start) for slot in self.slots])
+        return hashlib.blake2b(described.encode(), digest_size=8).hexdigest()
+
+    @property
+    def parameter_count(self) -> int:
+        """Trained parameters, padding not counted."""
+        return sum(slot.length for slot in self.slots if slot.start < self.trained)
+
+
+def layout_of(module: nn.Module) -> Layout:
+    """Lay out the parameters of a module; shared parameters are laid out once."""
+    decayed: list[tuple[str, nn.Parameter]] = []
+    plain: list[tuple[str, nn.Parameter]] = []
+    frozen: list[tuple[str, nn.Parameter]] = []
+    for name, parameter in module.named_parameters():
+        group = frozen if not parameter.requires_grad else decayed if parameter.dim() > 1 else plain
+        group.append((name, parameter))
+    slots: list[Slot] = []
+    ends: list[int] = []
+    end = 0
+    for group in (decayed, plain, frozen):
+        for name, parameter in group:
+            slots.append(Slot(name, tuple(parameter.shape), end, parameter.numel()))
+            end += -(-parameter.numel() // _ALIGNMENT) * _ALIGNMENT
+        ends.append(end)
+    return Layout(tuple(slots), decayed=ends[0], trained=ends[1], size=ends[2])
+
+
+def flatten(module: nn.Module, layout: Layout) -> Tensor:
+    """Copy a module's parameters into a new flat float32 buffer `[P]`; padding is zero."""
+    parameters = dict(module.named_parameters())
+    first = next(iter(parameters.values()))
+    flat = torch.zeros(layout.size, dtype=torch.float32, device=first.device)
+    for slot in layout.slots:
+        flat[slot.start : slot.start + slot.length] = parameters[slot.name].detach().reshape(-1)
+    return flat
+
+
+class Binding:
+    """A resident module whose parameters and gradients live in flat buffers.
+
+    Args:
+        module: the module; its own storage is given up.
+
+    Attributes:
+        gradient: `[trained]`, shared by all agents that use the module.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.layout = layout_of(module)
+        named = dict(module.named_parameters())
+        self._parameters = [(named[slot.name], slot) for slot in self.layout.slots]
+        device = self._parameters[0][0].device
+        self.gradient = torch.zeros(self.layout.trained, device=device)
+        for parameter, slot in self._parameters:
+            if slot.start < self.layout.trained:
+                parameter.grad = _view(self.gradient, slot)
+
+    def point_at(self, flat: Tensor) -> None:
+        """Make the module read and train `flat` `[P]`."""
+        for parameter, slot in self._parameters:
+            parameter.data = _view(flat, slot)
+
+
+def _view(flat: Tensor, slot: Slot) -> Tensor:
+    return flat[slot.start : slot.start + slot.length].view(slot.shape)
