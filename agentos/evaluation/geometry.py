@@ -1,0 +1,133 @@
+"""The shape of the embedding cloud: are like texts close, is the space used, how many directions?
+
+Shapes: N documents, D embedding width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from agentos.evaluation.base import Embed, HeldOut, Metric, Task, too_few, unit_rows
+from protocols.seeding import generator
+
+HALF_WORDS = 4
+MINIMUM = 2
+
+
+class Geometry(Task):
+    """Alignment, uniformity and RankMe of the embeddings; needs no labels.
+
+    A positive pair is the first and the second half of one document, cut at its middle word.
+    Uniformity and RankMe are measured on the first halves. Read alignment together with uniformity:
+    a collapsed encoder has a perfect alignment of 0 and the worst uniformity, also 0.
+
+    Source: T. Wang and P. Isola, "Understanding Contrastive Representation Learning through
+    Alignment and Uniformity on the Hypersphere" (2020); Q. Garrido, R. Balestriero, L. Najman and
+    Y. LeCun, "RankMe: Assessing the Downstream Performance of Pretrained Self-Supervised
+    Representations by Their Rank" (2023).
+
+    Example:
+        >>> [metric.higher_is_better for metric in Geometry().metrics]
+        [False, False, True]
+    """
+
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            name="alignment",
+            higher_is_better=False,
+            help="Mean squared distance, on the unit sphere, of two halves of one document.",
+        ),
+        Metric(
+            name="uniformity",
+            higher_is_better=False,
+            help="How evenly documents fill the unit sphere: 0 if collapsed, -4 if well spread.",
+        ),
+        Metric(
+            name="rankme",
+            label="RankMe",
+            higher_is_better=True,
+            help="Directions that the embeddings use, at most their width.",
+        ),
+    )
+
+    kind: Literal["geometry"] = "geometry"
+    documents: int = Field(default=512, ge=MINIMUM, description="documents to use, at most")
+
+    def check(self, heldout: HeldOut) -> None:
+        """Refuse held-out text with fewer than two documents of eight words."""
+        found = len(halves(heldout.texts))
+        if found < MINIMUM:
+            raise too_few(self.kind, MINIMUM, found, f"documents of {2 * HALF_WORDS} words or more")
+
+    def evaluate(self, embed: Embed, heldout: HeldOut, seed: int) -> dict[str, float]:
+        """Return ``alignment`` in [0, 4], ``uniformity`` in [-8, 0], ``rankme`` in [1, D]."""
+        pairs = halves(heldout.texts)
+        chosen = generator(seed, "evaluation", "geometry").permutation(len(pairs))
+        first, second = zip(*(pairs[i] for i in chosen[: self.documents]), strict=True)
+        first_ND, second_ND = embed(first), embed(second)
+        return {
+            "alignment": alignment(first_ND, second_ND),
+            "uniformity": uniformity(first_ND),
+            "rankme": rankme(first_ND),
+        }
+
+
+def halves(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Cut each text of eight words or more at its middle word.
+
+    Example:
+        >>> halves(["a b c d e f g h i", "too short"])
+        [('a b c d', 'e f g h i')]
+    """
+    pairs = []
+    for words in map(str.split, texts):
+        middle = len(words) // 2
+        if middle >= HALF_WORDS:
+            pairs.append((" ".join(words[:middle]), " ".join(words[middle:])))
+    return pairs
+
+
+def alignment(first_ND: NDArray[np.float32], second_ND: NDArray[np.float32]) -> float:
+    """Return ``mean_i |u_i - v_i|^2`` over positive pairs of unit rows; lower is better.
+
+    Example:
+        >>> alignment(np.eye(2, dtype=np.float32), -np.eye(2, dtype=np.float32))
+        4.0
+    """
+    return float(np.mean(np.sum((unit_rows(first_ND) - unit_rows(second_ND)) ** 2, axis=1)))
+
+
+def uniformity(rows_ND: NDArray[np.float32]) -> float:
+    """Return ``log mean_{i<j} exp(-2 |u_i - u_j|^2)`` over unit rows; lower is better.
+
+    Example:
+        >>> round(uniformity(np.eye(2, dtype=np.float32)), 6)  # one pair, squared distance 2
+        -4.0
+    """
+    unit = unit_rows(rows_ND)
+    i, j = np.triu_indices(len(unit), k=1)
+    lengths = np.sum(unit**2, axis=1)
+    squared = np.maximum(lengths[i] + lengths[j] - 2 * (unit @ unit.T)[i, j], 0.0)
+    return float(np.log(np.mean(np.exp(-2 * squared))))
+
+
+def rankme(rows_ND: NDArray[np.float32]) -> float:
+    """Return ``exp(-sum_k p_k log p_k)``, ``p_k = s_k / sum(s)`` over singular values s.
+
+    The embeddings are neither centred nor normalised, as in the paper. Natural logarithm.
+
+    Example:
+        >>> round(rankme(np.eye(3, dtype=np.float32)), 6)
+        3.0
+    """
+    singular = np.linalg.svd(rows_ND.astype(np.float64), compute_uv=False)
+    if not singular.sum() > 0:
+        return 1.0  # nothing but zeros: one point
+    shares = singular / singular.sum()
+    shares = shares[shares > 0]
+    return float(np.exp(-np.sum(shares * np.log(shares))))
