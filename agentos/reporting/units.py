@@ -1,0 +1,75 @@
+"""Numbers as people read them: bytes, counts, durations, and the values of metrics."""
+
+from __future__ import annotations
+
+from agentos.evaluation import Metric
+
+MINUS = "\N{MINUS SIGN}"
+ABSENT = "\N{EN DASH}"
+
+
+def bytes_text(payload_bytes: float) -> str:
+    """Return bytes in decimal units.
+
+    Example:
+        >>> bytes_text(999), bytes_text(1_234_567)
+        ('999 B', '1.23 MB')
+    """
+    return _scaled(payload_bytes, ("B", "kB", "MB", "GB", "TB", "PB"))
+
+
+def count_text(count: float) -> str:
+    """Return a count: whole below ten thousand, else rounded to three figures.
+
+    Example:
+        >>> count_text(9_876), count_text(1_234_567)
+        ('9,876', '1.23 M')
+    """
+    if abs(count) < 10_000:
+        return f"{count:,.0f}"
+    return _scaled(count, ("", "k", "M", "G", "T", "P"))
+
+
+def seconds_text(duration_s: float) -> str:
+    """Return a duration in at most two units.
+
+    Example:
+        >>> seconds_text(0.234), seconds_text(12.34), seconds_text(161), seconds_text(7_260)
+        ('0.23 s', '12.3 s', '2 min 41 s', '2 h 1 min')
+    """
+    if duration_s < 59.95:
+        return f"{duration_s:.2f} s" if duration_s < 1 else f"{duration_s:.1f} s"
+    if duration_s < 3599.5:
+        minutes, seconds = divmod(round(duration_s), 60)
+        return f"{minutes} min {seconds} s"
+    hours, minutes = divmod(round(duration_s / 60), 60)
+    return f"{hours:,} h {minutes} min"
+
+
+def metric_text(value: float | None, metric: Metric, *, signed: bool = False) -> str:
+    """Return a metric's value: a percentage where it is a share, else about three figures.
+
+    Example:
+        >>> mrr = Metric(name="mrr", higher_is_better=True, help="Mean reciprocal rank.")
+        >>> metric_text(0.41249, mrr), metric_text(-0.5, mrr, signed=True), metric_text(None, mrr)
+        ('0.412', '−0.500', '–')
+        >>> metric_text(0.5, Metric(name="hit", higher_is_better=True, help="Hit.", percent=True))
+        '50.0%'
+    """
+    if value is None:
+        return ABSENT
+    if metric.percent:
+        text = f"{100 * abs(value):.1f}" + ("" if signed else "%")
+    else:
+        text = f"{abs(value):.1f}" if abs(value) >= 10 else f"{abs(value):.3f}"
+    negative = value < 0 and float(text.rstrip("%")) != 0
+    return (MINUS if negative else "+" if signed else "") + text
+
+
+def _scaled(value: float, units: tuple[str, ...]) -> str:
+    """Return three figures and the unit of the thousand that they are in."""
+    step = 0
+    while abs(value) >= 999.5 and step < len(units) - 1:
+        value, step = value / 1000, step + 1
+    decimals = 0 if step == 0 else max(0, 3 - len(str(int(abs(value)))))
+    return f"{value:.{decimals}f} {units[step]}".rstrip()
