@@ -1,0 +1,41 @@
+"""Batches that are bounded in documents and in characters, whatever the length of a document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+MAX_DOCUMENTS = 1024
+MAX_CHARACTERS = 1 << 22
+
+
+def batches(
+    items: Iterable[T],
+    characters: Callable[[T], int],
+    *,
+    max_documents: int = MAX_DOCUMENTS,
+    max_characters: int = MAX_CHARACTERS,
+) -> Iterator[list[T]]:
+    """Group items in their order; a batch is closed by the item that takes it to a bound.
+
+    Args:
+        items: read lazily.
+        characters: the length of one.
+        max_documents: items in a batch.
+        max_characters: in a batch, apart from its last item.
+
+    Example:
+        >>> list(batches(["a", "bb", "c"], len, max_characters=2))
+        [['a', 'bb'], ['c']]
+    """
+    batch: list[T] = []
+    total = 0
+    for item in items:
+        batch.append(item)
+        total += characters(item)
+        if len(batch) >= max_documents or total >= max_characters:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch

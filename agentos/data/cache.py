@@ -1,0 +1,85 @@
+"""Folders that are either whole or not there: built beside their place, then renamed into it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from protocols.errors import DataError
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def default_cache() -> Path:
+    """Return the folder for what can be computed again: $AGENTOS_CACHE, else ~/.cache/agentos."""
+    named = os.environ.get("AGENTOS_CACHE")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "agentos"
+
+
+@contextlib.contextmanager
+def whole_or_nothing(directory: Path) -> Iterator[Path]:
+    """Give a temporary folder; on leaving without an error, rename it to `directory`.
+
+    If another process has made `directory` meanwhile, its folder stays. An error or an interrupt
+    leaves nothing behind.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    building = _beside(directory)
+    try:
+        yield building
+        try:
+            building.rename(directory)
+        except OSError:  # a folder that is not empty is not renamed over
+            if not directory.is_dir():
+                raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def discard(directory: Path) -> None:
+    """Remove a folder at once: out of its place in one step, then file by file."""
+    if directory.exists():
+        aside = _beside(directory)
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            directory.rename(aside / directory.name)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _beside(directory: Path) -> Path:
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    except OSError as error:
+        raise DataError(
+            f"the folder {directory.parent} cannot be written",
+            actual=str(error),
+            mend="set AGENTOS_CACHE to a folder that can be",
+        ) from error
+
+
+def cached(directory: Path, build: Callable[[Path], None], load: Callable[[Path], T]) -> T:
+    """Load a folder, building it first where it is not there or is damaged.
+
+    Args:
+        directory: its place, named by a digest of all that it depends on.
+        build: writes the content into a folder.
+        load: reads it; any of DataError, OSError, ValueError and KeyError means that it is damaged.
+    """
+    if directory.exists():
+        try:
+            return load(directory)
+        except (DataError, OSError, ValueError, KeyError) as error:
+            logger.warning("rebuilding the damaged cache folder %s: %s", directory, error)
+            discard(directory)
+    with whole_or_nothing(directory) as building:
+        build(building)
+    return load(directory)

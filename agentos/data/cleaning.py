@@ -1,0 +1,58 @@
+"""Cleaning: what two spellings of the same text have in common. Line breaks are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+
+# Raise it when the cleaning changes: cached corpora are keyed by it.
+VERSION = 1
+
+_BREAK = re.compile(r"\r\n|[\r\v\f\x85\u2028\u2029]")
+_SPACE = re.compile(r"[^\S\n]+")
+_AROUND_BREAK = re.compile(r" ?\n ?")
+_BLANK_LINES = re.compile(r"\n{3,}")
+# Controls (not tab or newline), lone surrogates, and characters that print as nothing.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff\ufffe\uffff]"
+)
+_WORD = re.compile(
+    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\s\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+"
+)
+
+
+def clean(text: str) -> str:
+    r"""Return the text in NFC, without control characters, its white space tidied.
+
+    Runs of spaces become one, lines lose the spaces at their ends, and more than one empty line
+    becomes one. Line breaks stay: a first line may be the summary of what follows.
+
+    Example:
+        >>> clean("  A\tsummary.\r\n\r\n\r\n\r\nThe \x00body.\n")
+        'A summary.\n\nThe body.'
+    """
+    text = _INVISIBLE.sub("", _BREAK.sub("\n", text))
+    text = _SPACE.sub(" ", unicodedata.normalize("NFC", text))
+    return _BLANK_LINES.sub("\n\n", _AROUND_BREAK.sub("\n", text)).strip()
+
+
+def key(text: str) -> bytes:
+    """Return 16 bytes that two texts share when they differ in case and white space alone.
+
+    Example:
+        >>> key("One  text") == key("one\\ntext")
+        True
+    """
+    collapsed = " ".join(text.casefold().split())
+    return hashlib.blake2b(collapsed.encode(), digest_size=16).digest()
+
+
+def words(text: str) -> int:
+    """Count words: runs without white space, and each Chinese or Japanese character by itself.
+
+    Example:
+        >>> words("three short words"), words("\u4f60\u597d")
+        (3, 2)
+    """
+    return len(text.split()) if text.isascii() else len(_WORD.findall(text))

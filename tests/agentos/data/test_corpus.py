@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import pickle
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from agentos.data.config import DataConfig, TokenizerConfig
+from agentos.data.corpus import Corpus, corpus_tokens, prepare, tokenizer_for
+from agentos.data.partition import Dirichlet, Partition
+from agentos.data.sources import Document, Jsonl, Parquet, Source
+from protocols.errors import ConfigurationError, DataError
+
+NEWSGROUPS = Path(__file__).parents[4] / "shared" / "data" / "newsgroups" / "train.parquet"
+
+
+class Made(Source):
+    """Documents made on the spot; a source of the user's own."""
+
+    kind: Literal["made"] = "made"
+    documents_count: int = 60
+    labels: int = 3
+    words: int = 8
+
+    def documents(self) -> Iterator[Document]:
+        for i in range(self.documents_count):
+            label = f"label-{i % self.labels}" if self.labels else None
+            yield Document(f"made:{i}", f"Number {i}\n\n" + "word " * (self.words - 2), label)
+
+    def fingerprint(self) -> str:
+        return self.model_dump_json()
+
+
+class Given(Made):
+    """A list of texts."""
+
+    texts: tuple[str | None, ...] = ()
+
+    def records(self) -> Iterator[Document | DataError]:
+        for i, text in enumerate(self.texts):
+            yield DataError(f"record {i} is bad") if text is None else Document(str(i), text)
+
+
+class Long(Given):
+    """Forty long documents, made as they are asked for."""
+
+    def records(self) -> Iterator[Document | DataError]:
+        for i in range(40):
+            yield Document(str(i), f"{i} " + " ".join(self.texts * 1000))  # type: ignore[arg-type]
+
+
+def config(source: Source | None = None, **changes: Any) -> DataConfig:
+    return DataConfig(source=source or Made(), **{"anchors": 6, "heldout": 0.2, **changes})
+
+
+def made(cache: Path, *, agents: int = 3, seed: int = 0, **changes: Any) -> Corpus:
+    return prepare(config(**changes), agents=agents, seed=seed, cache=cache)
+
+
+def given(cache: Path, *texts: str | None, **changes: Any) -> Corpus:
+    settings: dict[str, Any] = {"anchors": 0, "heldout": 0.01, **changes}
+    return made(cache, agents=1, source=Given(texts=texts), **settings)
+
+
+def test_train_anchors_and_heldout_are_disjoint_and_cover_the_documents(tmp_path: Path) -> None:
+    corpus = made(tmp_path)
+    assert (len(corpus.train), len(corpus.anchors), len(corpus.heldout)) == (42, 6, 12)
+    together = np.concatenate([corpus.train, corpus.anchors, corpus.heldout])
+    assert sorted(together) == list(range(60))
+    for rows in (corpus.train, corpus.anchors, corpus.heldout, *corpus.shards):
+        assert rows.dtype == np.int64
+        assert np.all(np.diff(rows) > 0)
+    assert sorted(np.concatenate(corpus.shards)) == corpus.train.tolist()
+
+
+def test_texts_and_labels_are_those_of_their_rows(tmp_path: Path) -> None:
+    corpus = made(tmp_path)
+    rows = corpus.heldout[::-1]
+    assert [text.split("\n")[0] for text in corpus.texts(rows)] == [f"Number {r}" for r in rows]
+    assert corpus.labels(rows) == [f"label-{r % 3}" for r in rows]
+    assert corpus.has_labels
+    assert not made(tmp_path, source=Made(labels=0)).has_labels
+
+
+def test_split_depends_on_the_seed_alone(tmp_path: Path) -> None:
+    first, again, other = (
+        made(tmp_path / str(place), seed=seed) for place, seed in enumerate((0, 0, 1))
+    )
+    np.testing.assert_array_equal(first.heldout, again.heldout)
+    np.testing.assert_array_equal(first.shards[1], again.shards[1])
+    assert not np.array_equal(first.heldout, other.heldout)
+
+
+def test_heldout_is_limited(tmp_path: Path) -> None:
+    assert len(made(tmp_path, heldout_limit=5).heldout) == 5
+
+
+def test_duplicates_and_short_texts_are_left_out_and_counted(tmp_path: Path) -> None:
+    texts = (
+        "One two three.",
+        "one  TWO\nthree.",
+        "Four five six.",
+        "two words",
+        "",
+        "Four five six.",
+    )
+    corpus = given(tmp_path, *texts, minimum_words=3)
+    assert sorted(corpus.texts(range(len(corpus)))) == ["Four five six.", "One two three."]
+    assert corpus.counts == {
+        "read": 6,
+        "kept": 2,
+        "duplicates": 2,
+        "too_short": 2,
+        "bad": 0,
+        "train": 1,
+        "anchors": 0,
+        "heldout": 1,
+    }
+
+
+def test_bad_record_stops_the_run_unless_it_may_be_skipped(tmp_path: Path) -> None:
+    texts = ("one two three", None, "four five six", None)
+    with pytest.raises(DataError, match="record 1 is bad"):
+        given(tmp_path, *texts, minimum_words=1)
+    corpus = given(tmp_path, *texts, minimum_words=1, on_bad_record="skip")
+    assert (corpus.counts["bad"], corpus.counts["kept"]) == (2, 2)
+
+
+def test_skipping_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    given(tmp_path, "a b", None, "c d", None, minimum_words=1, on_bad_record="skip")
+    assert caplog.text.count("skipping bad records") == 1
+    assert "record 1 is bad" in caplog.text
+
+
+@pytest.mark.parametrize("texts", [(), ("short",), (None, None)])
+def test_source_without_usable_text_is_refused(tmp_path: Path, texts: tuple[Any, ...]) -> None:
+    with pytest.raises(DataError, match="no document that can be used") as caught:
+        given(tmp_path, *texts, on_bad_record="skip")
+    assert f"read {len(texts)}" in str(caught.value.actual)
+
+
+def test_limit_bounds_what_is_read(tmp_path: Path) -> None:
+    assert made(tmp_path, limit=30).counts["read"] == 30
+
+
+def test_too_few_documents_are_refused_with_numbers(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="too few documents") as caught:
+        made(tmp_path, anchors=50)
+    assert "at least 65: 50 anchors, 12 held out" in str(caught.value.expected)
+    assert "60 (60 read" in str(caught.value.actual)
+    assert "data.anchors" in str(caught.value.mend)
+
+
+def test_names_are_the_labels_that_agents_read_alone(tmp_path: Path) -> None:
+    assert made(tmp_path, partition="by_label").names == ("label-0", "label-1", "label-2")
+    assert made(tmp_path, partition="iid").names == ("agent-0", "agent-1", "agent-2")
+    shared = made(tmp_path, partition="by_label", agents=4).names
+    assert len(set(shared)) == 4
+    assert sum(name.startswith("label-") for name in shared) == 2
+
+
+def test_partition_by_label_without_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="by_label needs labels"):
+        made(tmp_path, source=Made(labels=0), partition="by_label")
+
+
+def test_kmeans_reads_the_training_texts(tmp_path: Path) -> None:
+    corpus = made(tmp_path, partition={"kind": "kmeans", "minimum": 4})
+    assert min(map(len, corpus.shards)) >= 4
+
+
+class Greedy(Partition):
+    """Everything for the first agent."""
+
+    kind: Literal["greedy"] = "greedy"
+
+    def assign(self, labels: Any, texts: Any, documents: int, agents: int, rng: Any) -> Any:
+        return [np.arange(documents), *[np.arange(0)] * (agents - 1)]
+
+
+def test_custom_partition_that_denies_an_agent_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="leaves an agent without text"):
+        made(tmp_path, partition=Greedy())
+
+
+# --- the cache ---
+
+
+def jsonl(path: Path, count: int) -> DataConfig:
+    path.write_text("".join(f'{{"text": "number {i} of some words"}}\n' for i in range(count)))
+    return config(Jsonl(path=str(path)))
+
+
+def test_documents_are_read_once_until_they_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = prepare(jsonl(tmp_path / "a.jsonl", 40), agents=2, seed=0, cache=tmp_path / "c")
+    changed = jsonl(tmp_path / "a.jsonl", 50)
+    second = prepare(changed, agents=2, seed=0, cache=tmp_path / "c")
+    assert (len(first), len(second)) == (40, 50)
+    monkeypatch.setattr(Jsonl, "records", lambda self: pytest.fail("read again"))
+    assert len(prepare(changed, agents=3, seed=1, cache=tmp_path / "c")) == 50
+
+
+def test_cleaning_is_part_of_what_is_cached(tmp_path: Path) -> None:
+    places = {
+        made(tmp_path, **change).directory
+        for change in ({}, {"minimum_words": 6}, {"limit": 40}, {"on_bad_record": "skip"})
+    }
+    assert len(places) == 4
+    assert made(tmp_path, anchors=3, partition=Dirichlet()).directory in places
+
+
+@pytest.mark.parametrize("name", ["documents.arrow", "counts.json"])
+@pytest.mark.parametrize("damage", ["cut", "garbage", "gone"])
+def test_damaged_cache_is_built_again(tmp_path: Path, name: str, damage: str) -> None:
+    before = made(tmp_path)
+    path = before.directory / name
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"x" * len(content))
+    after = made(tmp_path)
+    assert after.texts(after.train) == before.texts(before.train)
+    assert path.read_bytes() == content
+
+
+def test_interrupt_while_reading_leaves_no_half_corpus(tmp_path: Path) -> None:
+    def interrupt(stage: str, count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(config(), agents=3, seed=0, cache=tmp_path, progress=interrupt)
+    assert list((tmp_path / "corpora").iterdir()) == []
+    assert len(made(tmp_path)) == 60
+
+
+def test_two_runs_at_once_agree(tmp_path: Path) -> None:
+    inner: list[Corpus] = []
+
+    def another_run(stage: str, count: int) -> None:
+        inner.append(made(tmp_path))
+
+    outer = prepare(config(), agents=3, seed=0, cache=tmp_path, progress=another_run)
+    assert outer.texts(outer.train) == inner[0].texts(inner[0].train)
+    assert len(list((tmp_path / "corpora").iterdir())) == 1
+
+
+def test_progress_names_the_stage_and_counts_documents(tmp_path: Path) -> None:
+    seen: list[tuple[str, int]] = []
+    source = Made(documents_count=2500)
+    prepare(
+        config(source), agents=3, seed=0, cache=tmp_path, progress=lambda *what: seen.append(what)
+    )
+    assert seen == [("reading", 1024), ("reading", 2048), ("reading", 2500)]
+
+
+def test_corpus_pickles_without_its_texts(tmp_path: Path) -> None:
+    corpus = made(tmp_path, source=Made(words=2000))
+    corpus.texts([0])
+    frozen = pickle.dumps(corpus)
+    assert len(frozen) < 5000
+    assert pickle.loads(frozen).texts([3]) == corpus.texts([3])
+
+
+def test_documents_are_never_all_in_memory(tmp_path: Path) -> None:
+    long = "x" * 1000
+    # 40 texts of a million characters each, in long words, or tracing would take its time.
+    source = Long(texts=(long,))
+    tracemalloc.start()
+    try:
+        made(tmp_path, source=source)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 25e6
+
+
+# --- tokens ---
+
+
+def test_tokenizer_is_trained_once_and_on_anchors_and_train_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import agentos.data.tokenizer as module
+
+    corpus = made(tmp_path)
+    settings = TokenizerConfig(vocabulary_size=300, sample_documents=10, max_unknown_rate=1.0)
+    trained_on: list[list[str]] = []
+    train = module.train
+
+    def spy(texts: Any, config: TokenizerConfig) -> Any:
+        trained_on.append(list(texts))
+        return train(texts, config)
+
+    monkeypatch.setattr(module, "train", spy)
+    tokenizers = [tokenizer_for(corpus, settings, 0, tmp_path) for _ in range(2)]
+    assert tokenizers[0].get_vocab() == tokenizers[1].get_vocab()
+    assert len(trained_on) == 1
+    assert len(trained_on[0]) == 6 + 10
+    assert set(corpus.texts(corpus.anchors)) <= set(trained_on[0])
+    assert not set(corpus.texts(corpus.heldout)) & set(trained_on[0])
+
+
+def test_damaged_tokenizer_is_trained_again(tmp_path: Path) -> None:
+    corpus = made(tmp_path)
+    settings = TokenizerConfig(vocabulary_size=300)
+    before = tokenizer_for(corpus, settings, 0, tmp_path).get_vocab()
+    (path,) = (tmp_path / "tokenizers").glob("*/tokenizer.json")
+    path.write_text("{")
+    assert tokenizer_for(corpus, settings, 0, tmp_path).get_vocab() == before
+
+
+def test_heldout_text_that_the_tokenizer_does_not_know_is_refused(tmp_path: Path) -> None:
+    latin = [f"plain words number {i}" for i in range(30)]
+    chinese = [f"\u6211\u559c\u6b22{chr(0x4E00 + i)}" for i in range(30)]
+    corpus = given(tmp_path, *latin, *chinese, minimum_words=1, heldout=0.5, anchors=2)
+    settings = TokenizerConfig(vocabulary_size=300, sample_documents=3, max_unknown_rate=0.01)
+    with pytest.raises(DataError, match="does not know the text"):
+        tokenizer_for(corpus, settings, 0, tmp_path)
+
+
+def test_tokens_of_the_corpus_have_its_rows_and_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = made(tmp_path)
+    tokenizer = tokenizer_for(corpus, TokenizerConfig(vocabulary_size=300), 0, tmp_path)
+    store = corpus_tokens(corpus, tokenizer, tmp_path, 6)
+    assert len(store) == len(corpus)
+    for row in (0, 41, 59):
+        text = corpus.texts([row])[0]
+        alone = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert store[row].tolist() == alone[:6]
+    monkeypatch.setattr(Corpus, "texts", lambda self, rows: pytest.fail("tokenized again"))
+    assert corpus_tokens(corpus, tokenizer, tmp_path, 6).directory == store.directory
+
+
+@pytest.mark.skipif(not NEWSGROUPS.exists(), reason="needs the newsgroups data beside the checkout")
+def test_newsgroups_are_divided_by_label_skew(tmp_path: Path) -> None:
+    source = Parquet(path=str(NEWSGROUPS), label="label")
+    data = DataConfig(source=source, partition=Dirichlet(alpha=0.3), limit=3000)
+    corpus = prepare(data, agents=6, seed=0, cache=tmp_path)
+    assert corpus.counts["read"] == 3000
+    assert sum(map(len, corpus.shards)) == len(corpus.train)
+    keys = [" ".join(text.casefold().split()) for text in corpus.texts(range(len(corpus)))]
+    assert len(set(keys)) == len(keys)

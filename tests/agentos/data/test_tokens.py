@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agentos.data.config import TokenizerConfig
+from agentos.data.tokenizer import train
+from agentos.data.tokens import TokenStore, tokenize
+from protocols.errors import DataError
+
+TEXTS = ["red wine and bread", "", "linear algebra " * 40, "bread"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> object:
+    return train(TEXTS * 5, TokenizerConfig(vocabulary_size=300))
+
+
+@pytest.fixture
+def store(tokenizer: object, tmp_path: Path) -> TokenStore:
+    return tokenize(iter(TEXTS), tokenizer, tmp_path / "tokens", 30)  # type: ignore[arg-type]
+
+
+def test_tokens_are_those_of_the_tokenizer_without_special_ones_and_cut(
+    store: TokenStore, tokenizer: object
+) -> None:
+    assert len(store) == len(TEXTS)
+    for row, text in enumerate(TEXTS):
+        alone = tokenizer(text, add_special_tokens=False)["input_ids"][:30]  # type: ignore[operator]
+        assert store[row].tolist() == alone
+    assert store.lengths.tolist() == [4, 0, 30, 1]
+    assert (store.lengths.dtype, store[0].dtype) == (np.int64, np.int32)
+
+
+def test_rows_are_read_only_views_of_one_map(store: TokenStore) -> None:
+    assert type(store[0]) is np.ndarray
+    assert np.shares_memory(store[0], store[0])
+    with pytest.raises(ValueError, match="read-only"):
+        store[0][0] = 1
+
+
+def test_rows_outside_are_refused(store: TokenStore) -> None:
+    for row in (-1, len(TEXTS)):
+        with pytest.raises(IndexError):
+            store[row]
+
+
+def test_store_pickles_as_its_path(store: TokenStore) -> None:
+    frozen = pickle.dumps(store)
+    assert len(frozen) < 500
+    again = pickle.loads(frozen)
+    assert [again[row].tolist() for row in range(len(again))] == [
+        store[row].tolist() for row in range(len(store))
+    ]
+
+
+def test_writing_again_replaces_what_was_there(store: TokenStore, tokenizer: object) -> None:
+    again = tokenize(["bread"], tokenizer, store.directory, 30)  # type: ignore[arg-type]
+    assert len(again) == 1
+    assert [path.name for path in store.directory.parent.iterdir()] == ["tokens"]
+
+
+def test_texts_without_a_token_are_refused_and_leave_nothing(
+    tokenizer: object, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="no tokens"):
+        tokenize(["", " "], tokenizer, tmp_path / "tokens", 30)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_header_written_last_reads_back_at_every_length(tokenizer: object, tmp_path: Path) -> None:
+    # The header is padded for longer numbers; 1 to 5 digits must fit the same bytes.
+    for count in (1, 10, 100, 1000, 10_000):
+        store = tokenize(["bread"] * count, tokenizer, tmp_path / "t", 4)  # type: ignore[arg-type]
+        assert len(store) == count
+        assert store[count - 1].tolist() == store[0].tolist()
+
+
+@pytest.mark.parametrize("name", ["ids.npy", "offsets.npy"])
+def test_damaged_files_are_refused(store: TokenStore, name: str) -> None:
+    path = store.directory / name
+    content = path.read_bytes()
+    for damage in (content[:-4], content[:40], b"", b"x" * len(content)):
+        path.unlink()  # the old one is still mapped
+        path.write_bytes(damage)
+        with pytest.raises(DataError):
+            TokenStore.open(store.directory)
+    path.unlink()
+    with pytest.raises(DataError, match=name):
+        TokenStore.open(store.directory)
+
+
+@pytest.mark.parametrize("offsets", [[], [1, 35], [0, 20, 10, 35], [0, 34], [0, 36]])
+def test_offsets_that_do_not_fit_are_refused(store: TokenStore, offsets: list[int]) -> None:
+    path = store.directory / "offsets.npy"
+    path.unlink()
+    np.save(path, np.array(offsets, dtype=np.int64))
+    with pytest.raises(DataError, match="do not fit"):
+        TokenStore.open(store.directory)
+
+
+def test_tokens_of_another_type_are_refused(store: TokenStore) -> None:
+    path = store.directory / "ids.npy"
+    path.unlink()
+    np.save(path, np.zeros(35, dtype=np.int64))
+    with pytest.raises(DataError, match="does not hold tokens"):
+        TokenStore.open(store.directory)
