@@ -1,1 +1,27 @@
-""""""
+"""How a society of agents is run: data, runtimes, coordination, evaluation, records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentos.config import RunConfig as RunConfig
+    from agentos.results import Result as Result
+    from agentos.simulation import Simulation as Simulation
+
+_EXPORTS = {
+    "RunConfig": "agentos.config",
+    "Result": "agentos.results",
+    "Simulation": "agentos.simulation",
+}
+
+__all__ = ["Result", "RunConfig", "Simulation"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import an export when it is first asked for: a command's help must not wait for it."""
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_EXPORTS[name]), name)

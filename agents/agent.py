@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from agents import trainer
-from agents.batching import Collator, EpochReader, Padded
+from agents.batching import Collator, EpochReader, Padded, whole
 from agents.blueprint import Arm, Member
 from agents.encoder import Encoder
 from agents.resident import AgentState, Resident
@@ -89,10 +89,13 @@ class Agent:
         size = self.resident.blueprint.training.batch_size
         anchors = min(round(anchor_fraction * size), self.anchor_count)
         private = min(size - anchors, self.examples)
-        rows = self._private.read(self.state.read, private)
-        ids = self._anchors.read(self.state.anchors_read, anchors)
-        self.state.read += private
-        self.state.anchors_read += anchors
+        state = self.state
+        state.read = whole(state.read, private, self.examples)
+        state.anchors_read = whole(state.anchors_read, anchors, self.anchor_count)
+        rows = self._private.read(state.read, private)
+        ids = self._anchors.read(state.anchors_read, anchors)
+        state.read += private
+        state.anchors_read += anchors
         tokens = self.resident.group.tokens
         public = self.resident.blueprint.anchors.rows[ids]
         return [tokens[int(row)] for row in np.concatenate([rows, public])], ids

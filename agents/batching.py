@@ -62,13 +62,26 @@ class EpochReader:
     def read(self, position: int, count: int) -> np.ndarray:
         """Return the same rows as `take` would."""
         seed, names = self._key
-        epoch, offset = divmod(position, len(self.rows))
+        epoch, offset = divmod(position, max(1, len(self.rows)))
         if offset + count > len(self.rows):
             return take(self.rows, position, count, seed, *names)
         if epoch != self._epoch:
             self._epoch = epoch
             self._order = self.rows[generator(seed, *names, epoch).permutation(len(self.rows))]
         return self._order[offset : offset + count]
+
+
+def whole(position: int, count: int, epoch: int) -> int:
+    """Return where `count` rows can next be read without passing from one epoch of rows to another.
+
+    Across that border a row could come twice; what is left of an epoch is skipped instead.
+
+    Example:
+        >>> whole(6, 3, epoch=10), whole(9, 3, epoch=10)
+        (6, 10)
+    """
+    left = epoch - position % epoch if epoch else 0
+    return position if count <= left else position + left
 
 
 @dataclass(frozen=True)

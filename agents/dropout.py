@@ -25,7 +25,8 @@ class ByteDropout(nn.Module):
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
-        self.threshold = round(p * _LEVELS)
+        # At least one byte in 256 keeps its element, or nothing would be left to scale.
+        self.threshold = min(round(p * _LEVELS), _LEVELS - 1)
         self.scale = _LEVELS / (_LEVELS - self.threshold)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,6 +45,13 @@ class ByteDropout(nn.Module):
     def extra_repr(self) -> str:
         """Show the probability in the module's representation."""
         return f"p={self.p}"
+
+
+def dropout_of(module: nn.Module) -> float:
+    """Return the largest dropout probability in force in a module; 0 where there is none."""
+    plain = [m.p for m in module.modules() if isinstance(m, nn.Dropout)]
+    cheap = [m.threshold / _LEVELS for m in module.modules() if isinstance(m, ByteDropout)]
+    return max([0.0, *plain, *cheap])
 
 
 def use_byte_dropout(module: nn.Module) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from agents.config import PRESETS, EncoderConfig
-from agents.dropout import ByteDropout, use_byte_dropout
+from agents.dropout import use_byte_dropout
 from protocols.errors import ModelError
 from protocols.seeding import derive
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _POSITIONS = 512
-_LOADING_ERRORS = (OSError, ValueError, KeyError, ImportError, RuntimeError)
+_DROPOUTS = (
+    *("hidden_dropout_prob", "dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop"),
+    *("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"),
+)
 
 
 class Encoder(nn.Module):
@@ -136,7 +139,7 @@ def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
     _require_folder(config)
     try:
         tokenizer = AutoTokenizer.from_pretrained(origin, local_files_only=config.path is not None)
-    except _LOADING_ERRORS as error:
+    except Exception as error:  # safetensors and tokenizers raise bare ones
         raise ModelError(
             f"no tokenizer can be loaded from {origin!r}: {_first_line(error)}",
             expected="tokenizer.json or a vocabulary beside the model",
@@ -186,9 +189,9 @@ def _load(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
             local_files_only=config.path is not None,
             dtype=torch.float32,
         )
-    except _LOADING_ERRORS as error:
+    except Exception as error:  # safetensors and tokenizers raise bare ones
         raise _unloadable(origin, error) from error
-    rows = model.get_input_embeddings().num_embeddings
+    rows = int(model.get_input_embeddings().weight.shape[0])  # type: ignore[index]
     if rows < vocabulary_size:
         raise ModelError(
             f"the tokenizer of {origin!r} knows more tokens than its encoder",
@@ -205,8 +208,10 @@ def _load_config(config: EncoderConfig) -> PretrainedConfig:
         loaded: PretrainedConfig = AutoConfig.from_pretrained(
             config.origin, local_files_only=config.path is not None
         )
+        if not hasattr(loaded, "hidden_size"):
+            raise ValueError(f"a {loaded.model_type} is not a model of text alone")
         return loaded
-    except _LOADING_ERRORS as error:
+    except Exception as error:  # safetensors and tokenizers raise bare ones
         raise _unloadable(config.origin, error) from error
 
 
@@ -229,15 +234,9 @@ def _require_folder(config: EncoderConfig) -> None:
 
 
 def _set_dropout(model_config: Any, dropout: float) -> None:
-    for name in ("hidden_dropout_prob", "dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop"):
+    for name in _DROPOUTS:
         if hasattr(model_config, name):
             setattr(model_config, name, dropout)
-
-
-def dropout_of(backbone: nn.Module) -> float:
-    """Return the largest dropout probability in force in a module; 0 where there is none."""
-    plain = [m.p for m in backbone.modules() if isinstance(m, nn.Dropout)]
-    return max([0.0, *plain, *(m.p for m in backbone.modules() if isinstance(m, ByteDropout))])
 
 
 def _freeze_unused(backbone: nn.Module) -> None:

@@ -60,20 +60,24 @@ class Host:
     """Builds agents from a blueprint and takes them through the phases of a round.
 
     Args:
-        blueprint: of the agents that live here.
         store: carries messages to and from other hosts.
     """
 
-    def __init__(self, blueprint: Blueprint, store: PayloadStore) -> None:
+    def __init__(self, store: PayloadStore) -> None:
+        self.store = store
+        self.residents: dict[int, Resident] = {}
+        self.agents: dict[int, Agent] = {}
+
+    def build(self, blueprint: Blueprint) -> None:
+        """Build the encoders of a blueprint's agents, in place of any that were here before."""
         torch.set_num_threads(blueprint.threads)
         self.blueprint = blueprint
-        self.store = store
         self.device = choose_device(blueprint.device)
         used = sorted({member.group for member in blueprint.members})
         self.residents = {
             group: Resident(blueprint, blueprint.groups[group], self.device) for group in used
         }
-        self.agents: dict[int, Agent] = {}
+        self.agents = {}
 
     def begin(self, arm: Arm) -> None:
         """Start afresh: every agent untrained, under this arm's exchange."""

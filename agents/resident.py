@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.batching import Collator
 from agents.blueprint import Blueprint, Group
-from agents.encoder import Encoder, add_heads, build_backbone, dropout_of
+from agents.dropout import dropout_of
+from agents.encoder import Encoder, add_heads, build_backbone
 from agents.parameters import Binding, flatten, layout_of
 from protocols.errors import ModelError
 from protocols.seeding import derive
@@ -27,7 +28,7 @@ class AgentState:
         parameters: `[P]`, flat; see `agents.parameters`.
         first_moment, second_moment: `[T]`, AdamW's, of the trained parameters.
         step: optimizer steps taken.
-        read, anchors_read: documents and anchors read since the beginning.
+        read, anchors_read: documents and anchors read (or skipped) since the beginning.
         memory: what its exchange strategy remembers.
     """
 
@@ -57,6 +58,7 @@ class Resident:
         self.precision = training.precision
         self.encoder = self._build(blueprint.seed)
         self._refuse_identical_views()
+        self._refuse_longer_texts()
         self._initial = flatten(self.encoder, layout_of(self.encoder))
         self.binding = Binding(self.encoder)
         self.optimizer = self._optimizer()
@@ -124,6 +126,21 @@ class Resident:
                     mend="set encoder.dropout to 0.1, or use the view 'crop'",
                 )
 
+    def _refuse_longer_texts(self) -> None:
+        limit = _positions(self.encoder.backbone)
+        lengths = (
+            ("training.max_length", self.blueprint.training.max_length),
+            ("evaluation.max_length", self.blueprint.evaluation_length),
+        )
+        for name, length in lengths:
+            if limit is not None and length > limit:
+                raise ModelError(
+                    f"{name} is longer than the encoder {self.group.encoder.origin!r} can read",
+                    expected=f"at most {limit} tokens",
+                    actual=length,
+                    mend=f"lower {name}",
+                )
+
     def _build(self, seed: int) -> Encoder:
         config, tokenizer = self.group.encoder, self.group.tokenizer
         named = derive(seed, "encoder", config.model_dump_json())
@@ -153,3 +170,12 @@ class Resident:
         return torch.optim.AdamW(
             groups, lr=training.learning_rate, betas=training.betas, fused=True
         )
+
+
+def _positions(backbone: nn.Module) -> int | None:
+    """Return how many tokens a backbone has positions for; None where it says nothing."""
+    table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
+    if isinstance(table, nn.Embedding) and table.padding_idx is not None:
+        return table.num_embeddings - table.padding_idx - 1  # RoBERTa counts from its padding on
+    limit: int | None = getattr(backbone.config, "max_position_embeddings", None)
+    return limit

@@ -45,11 +45,12 @@ def train(agent: Agent, arm: Arm, round: int) -> dict[str, float]:
         for _ in range(training.local_steps):
             _step(agent, arm, tally)
     metrics = tally.metrics()
-    if not np.isfinite(metrics["loss"]):
+    losses = [metrics["loss"], metrics.get("exchange_loss", 0.0)]
+    if not np.isfinite(losses).all():
         raise TrainingError(
             f"the loss of agent-{agent.id} is not finite in round {round}",
             expected="a finite number",
-            actual=metrics["loss"],
+            actual=f"{losses[0]} (of the exchange: {losses[1]})",
             mend="lower training.learning_rate, raise training.warmup_steps, or use precision fp32",
         )
     return {**metrics, "train_s": time.perf_counter() - began}

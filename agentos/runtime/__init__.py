@@ -1,0 +1,9 @@
+"""Where agents live: in this process, or in Ray actors."""
+
+from agentos.runtime.base import Runtime, Session
+from agentos.runtime.local import LocalRuntime
+from agentos.runtime.ray import RayRuntime
+
+RUNTIMES: dict[str, type[Runtime]] = {"local": LocalRuntime, "ray": RayRuntime}
+
+__all__ = ["RUNTIMES", "Runtime", "Session"]

@@ -1,0 +1,211 @@
+"""The round loop: it decides nothing about learning, and sees envelopes, never payloads."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from protocols.ledger import Ledger
+from protocols.topologies import Hop, Network
+
+if TYPE_CHECKING:
+    from agentos.config import RunConfig
+    from agentos.runtime import Session
+    from agents.blueprint import Arm
+    from agents.host import Outbox
+
+logger = logging.getLogger(__name__)
+
+AgentMetrics = dict[int, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """What happened in one round; round 0 is the state before training.
+
+    Attributes:
+        metrics: of each agent: training, bytes, and evaluation where it was due.
+        evaluation: of each agent, evaluation alone; empty where it was not due.
+        round_s: wall time.
+    """
+
+    arm: str
+    round: int
+    rounds: int
+    metrics: AgentMetrics
+    evaluation: AgentMetrics
+    round_s: float
+    total_bytes: int
+
+
+@dataclass
+class ArmResult:
+    """What came of a whole run or of its baseline."""
+
+    rounds: list[RoundReport] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
+
+    @property
+    def before(self) -> AgentMetrics:
+        """Evaluation of the untrained agents."""
+        return self.rounds[0].evaluation if self.rounds else {}
+
+    @property
+    def after(self) -> AgentMetrics:
+        """The last evaluation."""
+        return next((r.evaluation for r in reversed(self.rounds) if r.evaluation), {})
+
+    def total(self, metric: str) -> float:
+        """Sum a training metric over agents and rounds."""
+        return sum(metrics.get(metric, 0.0) for r in self.rounds for metrics in r.metrics.values())
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds spent in rounds, the first evaluation included."""
+        return sum(report.round_s for report in self.rounds)
+
+
+class Coordinator:
+    """Takes a society through its rounds.
+
+    Args:
+        config: of the run.
+        network: who may talk to whom.
+        session: hosts that are up.
+        arm: the exchange of this run, and its name in the records.
+        on_round: called after every round.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        network: Network,
+        session: Session,
+        arm: Arm,
+        name: str,
+        on_round: Callable[[RoundReport], None],
+    ) -> None:
+        self.config = config
+        self.network = network
+        self.session = session
+        self.arm = arm
+        self.name = name
+        self.on_round = on_round
+        self.result = ArmResult()
+
+    def run(self) -> ArmResult:
+        """Run every round; on an interruption, `result` holds the rounds that were finished."""
+        self.session.call_all("begin", self.arm)
+        self._finish_round(0, time.perf_counter(), {})
+        for round in range(1, self.config.training.rounds + 1):
+            self._round(round)
+        return self.result
+
+    def _round(self, round: int) -> None:
+        began = time.perf_counter()
+        metrics = _by_agent(self.session.call_all("train", round))
+        rejected: dict[int, int] = defaultdict(int)
+        if self.arm.exchange.is_due(round, self.config.training.rounds):
+            for hop in self.network.hops(round):
+                for agent, reasons in self._hop(round, hop).items():
+                    rejected[agent] += len(reasons)
+        traffic = self.result.ledger.for_round(round)
+        for agent, values in metrics.items():
+            sent, received = traffic.get(agent, (0, 0))
+            values.update(bytes_sent=sent, bytes_received=received, rejected=rejected[agent])
+        self._finish_round(round, began, metrics)
+
+    def _finish_round(self, round: int, began: float, metrics: AgentMetrics) -> None:
+        rounds, every = self.config.training.rounds, self.config.evaluation.every
+        due = round in (0, rounds) or round % every == 0
+        evaluation = _by_agent(self.session.call_all("evaluate")) if due else {}
+        for agent, values in evaluation.items():
+            metrics[agent] = {**metrics.get(agent, {}), **values}
+        report = RoundReport(
+            arm=self.name,
+            round=round,
+            rounds=rounds,
+            metrics=metrics,
+            evaluation=evaluation,
+            round_s=time.perf_counter() - began,
+            total_bytes=self.result.ledger.total(),
+        )
+        self.result.rounds.append(report)
+        self.on_round(report)
+
+    def _hop(self, round: int, hop: Hop) -> dict[int, list[str]]:
+        """Let the hop's senders compose, and its receivers merge; return what was rejected."""
+        outboxes: dict[int, Outbox] = self.session.call("compose", self._turns(round, hop))
+        incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in hop.edges}
+        for number, outbox in enumerate(outboxes.values()):
+            sizes = zip(outbox.envelopes, outbox.payload_bytes, strict=True)
+            for index, (envelope, size) in enumerate(sizes):
+                for receiver in envelope.recipients:
+                    incoming[receiver].append((number, index))
+                    self.result.ledger.record(
+                        round, hop.index, envelope.sender, receiver, envelope.kind, size
+                    )
+        handles = [outbox.handle for outbox in outboxes.values()]
+        deliveries = self._deliveries(round, hop, incoming)
+        calls = {host: _needed(handles, batch) for host, batch in deliveries.items()}
+        return _by_agent(self.session.call("merge", calls))
+
+    def _turns(self, round: int, hop: Hop) -> dict[int, tuple[dict[int, Any]]]:
+        turns: dict[int, tuple[dict[int, Any]]] = {}
+        for agent in sorted({sender for sender, _ in hop.edges}):
+            host = self.session.placement[agent]
+            turn = (self._turn(round, hop, agent), hop.recipients(agent))
+            turns.setdefault(host, ({},))[0][agent] = turn
+        return turns
+
+    def _deliveries(
+        self, round: int, hop: Hop, incoming: Mapping[int, list[tuple[int, int]]]
+    ) -> dict[int, dict[int, Any]]:
+        from agents.host import Delivery
+
+        deliveries: dict[int, dict[int, Any]] = {}
+        for agent, messages in sorted(incoming.items()):
+            delivery = Delivery(
+                self._turn(round, hop, agent), frozenset(hop.senders(agent)), tuple(messages)
+            )
+            deliveries.setdefault(self.session.placement[agent], {})[agent] = delivery
+        return deliveries
+
+    def _turn(self, round: int, hop: Hop, agent: int) -> Any:
+        from agents.exchange.base import Turn
+        from protocols.topologies import Direction
+
+        peers = hop.direction is Direction.PEER
+        return Turn(
+            round=round,
+            hop=hop.index,
+            direction=hop.direction,
+            is_top=not peers and self.network.parent(agent) is None,
+            mixing=self.network.mixing_weights(agent, round) if peers else {},
+        )
+
+
+def _needed(handles: list[Any], batch: dict[int, Any]) -> tuple[list[Any], dict[int, Any]]:
+    """Keep only the outboxes that a host's deliveries read, renumbered."""
+    from dataclasses import replace
+
+    used = sorted({outbox for delivery in batch.values() for outbox, _ in delivery.messages})
+    number = {outbox: position for position, outbox in enumerate(used)}
+    renumbered = {
+        agent: replace(
+            delivery,
+            messages=tuple((number[outbox], index) for outbox, index in delivery.messages),
+        )
+        for agent, delivery in batch.items()
+    }
+    return [handles[outbox] for outbox in used], renumbered
+
+
+def _by_agent(answers: Mapping[int, Mapping[int, Any]]) -> dict[int, Any]:
+    """Merge the hosts' answers, agents ascending: packing must not show."""
+    merged = {agent: value for answer in answers.values() for agent, value in answer.items()}
+    return dict(sorted(merged.items()))

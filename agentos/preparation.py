@@ -1,0 +1,119 @@
+"""From a configuration to a blueprint: text read, divided and tokenised, widths and heads settled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agentos.config import RunConfig
+from agentos.data.corpus import Corpus, corpus_tokens, prepare, tokenizer_for
+from agentos.data.features import cluster
+from agentos.data.tokenizer import check
+from agentos.evaluation.base import Evaluator, HeldOut
+from agentos.events import Listener
+from agents.blueprint import Anchors, Blueprint, Group, Member
+from agents.config import EncoderConfig
+from agents.encoder import load_tokenizer, width_of
+from protocols.seeding import derive, generator
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_CHECKED_DOCUMENTS = 500
+
+
+def prepare_corpus(config: RunConfig, listener: Listener, cache: Path | None = None) -> Corpus:
+    """Read, clean, split and divide the text of a run.
+
+    Raises:
+        DataError: the source cannot be read.
+        ConfigurationError: it holds too little for this run.
+    """
+    listener.on_stage("Reading text")
+    corpus = prepare(
+        config.data,
+        agents=config.agents.total,
+        seed=config.seed,
+        cache=cache,
+        progress=lambda what, count: listener.on_stage(f"{what}: {count:,}"),
+    )
+    listener.on_corpus(config, corpus)
+    return corpus
+
+
+def draw_up(
+    config: RunConfig, corpus: Corpus, listener: Listener, cache: Path | None = None
+) -> Blueprint:
+    """Draw up what hosts need to build their agents.
+
+    Raises:
+        DataError: the tokenizer knows too little of the text.
+        ModelError: an encoder or its tokenizer cannot be loaded.
+        ConfigurationError: an evaluation cannot be computed on this text.
+    """
+    evaluator = _evaluator(config, corpus)
+    evaluator.check()
+    encoders = [group.encoder for group in config.agents.resolved]
+    heads = config.exchange.heads(frozenset(width_of(encoder) for encoder in encoders))
+    listener.on_stage("Tokenising")
+    groups = _groups(config, encoders, corpus, cache)
+    return Blueprint(
+        seed=config.seed,
+        groups=groups,
+        members=_members(config, corpus),
+        anchors=_anchors(config, corpus, heads.classes),
+        objectives=config.objectives,
+        training=config.training,
+        heads=heads,
+        evaluate=evaluator,
+        evaluation_length=config.evaluation.max_length,
+        individual_initialisation=config.agents.individual_initialisation,
+        device=config.runtime.device,
+        threads=config.runtime.threads,
+    )
+
+
+def _groups(
+    config: RunConfig, encoders: list[EncoderConfig], corpus: Corpus, cache: Path | None
+) -> tuple[Group, ...]:
+    shared: PreTrainedTokenizerBase | None = None
+    groups = []
+    for encoder in encoders:
+        if encoder.from_scratch:
+            shared = shared or tokenizer_for(corpus, config.data.tokenizer, config.seed, cache)
+            tokenizer = shared
+        else:
+            tokenizer = load_tokenizer(encoder)
+            sample = corpus.texts(corpus.heldout[:_CHECKED_DOCUMENTS])
+            check(tokenizer, sample, config.data.tokenizer.max_unknown_rate)
+        tokens = corpus_tokens(corpus, tokenizer, cache, config.data.max_document_tokens)
+        groups.append(Group(encoder, tokenizer, tokens))
+    return tuple(groups)
+
+
+def _members(config: RunConfig, corpus: Corpus) -> tuple[Member, ...]:
+    group_of = [i for i, group in enumerate(config.agents.resolved) for _ in range(group.count)]
+    return tuple(
+        Member(agent, group, rows)
+        for agent, (group, rows) in enumerate(zip(group_of, corpus.shards, strict=True))
+    )
+
+
+def _anchors(config: RunConfig, corpus: Corpus, classes: int) -> Anchors:
+    clusters = np.zeros(len(corpus.anchors), dtype=np.int64)
+    if classes:
+        seed = derive(config.seed, "anchor clusters") % 2**32
+        clusters = np.asarray(cluster(corpus.texts(corpus.anchors), classes, seed), dtype=np.int64)
+    return Anchors(corpus.anchors, clusters)
+
+
+def _evaluator(config: RunConfig, corpus: Corpus) -> Evaluator:
+    rows = corpus.heldout
+    if len(rows) > config.evaluation.documents:
+        drawn = generator(config.seed, "evaluation").permutation(len(rows))
+        rows = np.sort(rows[drawn[: config.evaluation.documents]])
+    labels = tuple(str(label) for label in corpus.labels(rows)) if corpus.has_labels else None
+    heldout = HeldOut(tuple(corpus.texts(rows)), labels)
+    return Evaluator(config.evaluation.tasks, heldout, config.seed)

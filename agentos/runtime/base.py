@@ -1,0 +1,119 @@
+"""The contract between the coordinator and the place where agents live."""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+from typing_extensions import Self
+
+from protocols.spec import Spec
+
+if TYPE_CHECKING:
+    from agents.blueprint import Blueprint
+
+
+class Session(ABC):
+    """Hosts that are up. A context manager; leaving it ends every process that it started."""
+
+    placement: Mapping[int, int]
+    """Host of each agent."""
+
+    @abstractmethod
+    def build(self, blueprint: Blueprint) -> None:
+        """Place the agents of a blueprint on the hosts that are up, instead of any before them."""
+
+    @property
+    def hosts(self) -> tuple[int, ...]:
+        """The hosts, ascending."""
+        return tuple(sorted(set(self.placement.values())))
+
+    @abstractmethod
+    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
+        """Call a method of `agents.host.Host` on several hosts, and wait for all of them.
+
+        Args:
+            method: its name.
+            arguments: positional arguments for each host to be called.
+
+        Returns:
+            Each host's answer, in the order of `arguments`.
+
+        Raises:
+            DeadlineExceeded: a host has not answered within the runtime's `timeout_s`.
+            RuntimeFailure: a host died.
+            AgentOSError: whatever the method itself raised.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the session; calling it again does nothing."""
+
+    def call_all(self, method: str, *arguments: Any) -> dict[int, Any]:
+        """Call a method with the same arguments on every host."""
+        return self.call(method, dict.fromkeys(self.hosts, arguments))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Runtime(Spec, ABC):
+    """A way to host agents."""
+
+    kind: str
+    threads: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Threads of a host; part of the arithmetic, so never automatic.",
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto takes a GPU where there is one; else cpu, mps, cuda or cuda:N.",
+    )
+    timeout_s: float = Field(
+        600.0, gt=0.0, description="Longest wait for a host's answer in one phase of a round."
+    )
+
+    @abstractmethod
+    def start(self, blueprint: Blueprint, address: str | None = None) -> Session:
+        """Bring up hosts that hold the agents of a blueprint.
+
+        Args:
+            blueprint: of all agents.
+            address: of a cluster to join, where the runtime can.
+
+        Raises:
+            ConfigurationError: the runtime cannot do what is asked.
+            RuntimeFailure: no host could be started.
+        """
+
+
+def pack(blueprint: Blueprint, hosts: int) -> tuple[tuple[int, ...], ...]:
+    """Spread agents over hosts: evenly, and agents of one group side by side.
+
+    Args:
+        blueprint: whose members to spread.
+        hosts: at most as many as there are members.
+
+    Returns:
+        The agents' ids of each host, each host's ascending.
+    """
+    ordered: Sequence[int] = [
+        member.id for member in sorted(blueprint.members, key=lambda m: (m.group, m.id))
+    ]
+    edges = [round(index * len(ordered) / hosts) for index in range(hosts + 1)]
+    return tuple(tuple(sorted(ordered[start:end])) for start, end in itertools.pairwise(edges))

@@ -1,0 +1,68 @@
+"""One host in this very process: serial, debuggable, bit-identical to the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from agentos.runtime.base import Runtime, Session
+from protocols.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from agents.blueprint import Blueprint
+
+
+class LocalRuntime(Runtime):
+    """All agents in this process, one after another: breakpoints and stack traces work."""
+
+    kind: Literal["local"] = "local"
+
+    def start(self, blueprint: Blueprint, address: str | None = None) -> Session:
+        """Build the host; see `Runtime.start`. Its calls are not interrupted by the deadline."""
+        if address is not None:
+            raise ConfigurationError(
+                "the local runtime cannot join a cluster",
+                actual=address,
+                mend="set runtime.kind=ray, or leave out --address",
+            )
+        session = _LocalSession()
+        session.build(blueprint)
+        return session
+
+
+class _LocalSession(Session):
+    def __init__(self) -> None:
+        import torch
+
+        from agents.host import Host
+
+        self._threads = torch.get_num_threads()
+        self._host: Host | None = Host(LocalStore())
+
+    def build(self, blueprint: Blueprint) -> None:
+        self.placement = {member.id: 0 for member in blueprint.members}
+        self.call_all("build", blueprint)
+
+    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
+        return {host: getattr(self._host, method)(*args) for host, args in arguments.items()}
+
+    def close(self) -> None:
+        import torch
+
+        if self._host is not None:
+            torch.set_num_threads(self._threads)
+            self._host = None
+
+
+class LocalStore:
+    """Messages of agents in one process: the handle is the list of buffers itself."""
+
+    def put(self, buffers: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Return the buffers."""
+        return buffers
+
+    def get(self, handles: Sequence[Any]) -> list[Sequence[np.ndarray]]:
+        """Return the buffers behind each handle."""
+        return list(handles)

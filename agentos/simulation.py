@@ -1,0 +1,194 @@
+"""Run a society from a configuration: the Python entry point."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from agentos.config import RunConfig
+from agentos.coordinator import ArmResult, Coordinator, RoundReport
+from agentos.events import Listener, Listeners
+from agentos.records import Recorder
+from agentos.results import Result, summarise
+from protocols.topologies import Network
+
+if TYPE_CHECKING:
+    from agentos.runtime import Session
+    from agents.blueprint import Arm, Blueprint
+
+logger = logging.getLogger(__name__)
+
+TOGETHER, ISOLATED = "together", "isolated"
+
+
+class Simulation:
+    """A run of a society: prepares, trains, compares with isolated agents, records.
+
+    Args:
+        config: what to run. Instances of your own objectives, exchanges, topologies and sources work
+            wherever the configuration takes a kind.
+        out: the run folder; a new one under ``runs/`` if not given.
+        listener: is told what happens.
+        address: of a Ray cluster to join.
+        cache: where prepared text is kept; ``$AGENTOS_CACHE`` or ``~/.cache/agentos`` if not given.
+
+    Example:
+        >>> from agentos import RunConfig, Simulation
+        >>> config = RunConfig.model_validate({"runtime": {"kind": "local"}})
+        >>> result = Simulation(config).run()  # doctest: +SKIP
+        >>> result.mean["mrr"], result.isolated.mean["mrr"]  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        out: str | Path | None = None,
+        listener: Listener | None = None,
+        address: str | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.config = config
+        self.directory = Path(out) if out is not None else _new_directory(config.name)
+        self.address = address
+        self.cache = cache
+        self._listener = listener or Listener()
+
+    def run(self) -> Result:
+        """Run to the end.
+
+        Interrupted by Ctrl-C, it ends every host, completes the records with what is there, and raises
+        `KeyboardInterrupt` again.
+
+        Returns:
+            What is in ``summary.json``, typed.
+
+        Raises:
+            AgentOSError: the run cannot begin, or cannot go on; the records hold what was finished.
+        """
+        from agentos.preparation import draw_up, prepare_corpus
+
+        config, network = self.config, self.config.network()
+        with Recorder(self.directory) as recorder:
+            # Claimed first: nobody should wait for a corpus to learn that the folder is taken.
+            recorder.claim()
+            corpus = prepare_corpus(config, self._listener, self.cache)
+            blueprint = draw_up(config, corpus, self._listener, self.cache)
+            text = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
+            recorder.start(text, network, corpus.names, config.evaluation.metrics)
+            return _Run(self, network, blueprint, recorder).run()
+
+    def _started(self, blueprint: Blueprint) -> Session:
+        self._listener.on_stage("Starting hosts")
+        return self.config.runtime.start(blueprint, self.address)
+
+
+class _Run:
+    """One run, from started hosts to finished records."""
+
+    def __init__(
+        self, simulation: Simulation, network: Network, blueprint: Blueprint, recorder: Recorder
+    ) -> None:
+        self.simulation = simulation
+        self.config = simulation.config
+        self.network = network
+        self.blueprint = blueprint
+        self.recorder = recorder
+        self.began = time.perf_counter()
+        self.results: dict[str, ArmResult] = {}
+
+    def run(self) -> Result:
+        status = "failed"
+        try:
+            with self.simulation._started(self.blueprint) as session:
+                self._arm(TOGETHER, session)
+                self._save_encoders(session)
+                if self._has_baseline:
+                    self._arm(ISOLATED, session)
+            status = "finished"
+        except KeyboardInterrupt:
+            status = "interrupted"
+            raise
+        finally:
+            result = self._close_records(status)
+        return result
+
+    @property
+    def _has_baseline(self) -> bool:
+        return self.config.baseline.isolated and self.config.exchange.kind != "none"
+
+    def _arm(self, name: str, session: Session) -> None:
+        log = self.recorder if name == TOGETHER else self.recorder.baseline()
+        recording = _Recording(log)
+        coordinator = Coordinator(
+            self.config,
+            self.network,
+            session,
+            self._exchange_of(name),
+            name,
+            Listeners(recording, self.simulation._listener).on_round,
+        )
+        self.results[name] = coordinator.result
+        coordinator.run()
+
+    def _exchange_of(self, name: str) -> Arm:
+        from agents.blueprint import Arm
+        from agents.exchange.none import Isolated
+
+        fraction = self.config.exchange.anchor_fraction
+        if name == TOGETHER:
+            return Arm(self.config.exchange, fraction)
+        return Arm(Isolated(), fraction if self.config.baseline.anchors_as_text else 0.0)
+
+    def _save_encoders(self, session: Session) -> None:
+        self.simulation._listener.on_stage("Saving encoders")
+        folder = self.simulation.directory.absolute() / "encoders"
+        calls: dict[int, tuple[dict[int, Path]]] = {host: ({},) for host in session.hosts}
+        for agent, host in session.placement.items():
+            calls[host][0][agent] = folder / f"agent-{agent}"
+        session.call("save", calls)
+
+    def _close_records(self, status: str) -> Result:
+        from agentos.report import write_report
+
+        together = self.results.get(TOGETHER, ArmResult())
+        self.recorder.ledger(together.ledger)
+        result = summarise(
+            self.config,
+            self.simulation.directory,
+            status=status,
+            wall_s=time.perf_counter() - self.began,
+            together=together,
+            isolated=self.results.get(ISOLATED),
+            metrics=self.config.evaluation.metrics,
+        )
+        self.recorder.summary(result.as_json())
+        self.recorder.close()
+        write_report(self.simulation.directory)
+        return result
+
+
+class _Recording(Listener):
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def on_round(self, report: RoundReport) -> None:
+        rows: Sequence[dict[str, Any]] = [
+            {"agent": agent, **values} for agent, values in report.metrics.items()
+        ]
+        self._log.round(report.round, rows)
+
+
+def _new_directory(name: str) -> Path:
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    directory = Path("runs") / f"{name}-{stamp}"
+    suffix = 1
+    while directory.exists():
+        suffix += 1
+        directory = Path("runs") / f"{name}-{stamp}-{suffix}"
+    return directory

@@ -1,0 +1,96 @@
+"""The same run, whatever the runtime and however agents are packed: the same numbers, to the bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentos import RunConfig, Simulation
+from agentos.runtime.base import Runtime
+from agents.exchange import EXCHANGES
+
+FAMILIES = {
+    "peer": {"kind": "ring"},
+    "master_slave": {"kind": "master_slave"},
+    "layered": {"kind": "layered", "levels": [1, 1, 2]},
+}
+EXCHANGE_OPTIONS: dict[str, dict[str, Any]] = {"pseudo_labels": {"classes": 4, "confidence": 0.0}}
+
+
+def metrics_of(directory: Path) -> list[dict[str, Any]]:
+    """Read a run's metrics, time fields aside."""
+    lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [{k: v for k, v in row.items() if not k.endswith("_s")} for row in rows]
+
+
+def run(config: RunConfig, out: Path, cache: Path) -> list[dict[str, Any]]:
+    Simulation(config, out=out, cache=cache).run()
+    return metrics_of(out)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_metrics_equal_to_the_bit_on_every_runtime(
+    exchange: str,
+    family: str,
+    small: Callable[..., RunConfig],
+    warm: Callable[[str], Runtime],
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    parts: dict[str, Any] = {
+        "topology": FAMILIES[family],
+        "exchange": {"kind": exchange, **EXCHANGE_OPTIONS.get(exchange, {})},
+        "baseline": {"isolated": False},
+    }
+    reference = run(small(**parts), tmp_path / "local", cache)
+    assert len(reference) == 3 * 4
+    for name in ("one", "two", "each"):
+        config = small(**parts).model_copy(update={"runtime": warm(name)})
+        assert run(config, tmp_path / name, cache) == reference, name
+
+
+@pytest.mark.slow
+def test_metrics_differ_when_seed_differs(
+    small: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    first = run(small(), tmp_path / "first", cache)
+    again = run(small(), tmp_path / "again", cache)
+    other = run(small(seed=1), tmp_path / "other", cache)
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.slow
+def test_baseline_equals_a_run_without_exchange(
+    small: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    together = small(baseline={"isolated": True, "anchors_as_text": False})
+    run(together, tmp_path / "together", cache)
+    alone = run(small(exchange="none"), tmp_path / "alone", cache)
+    assert metrics_of(tmp_path / "together" / "isolated") == alone
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_unlike_encoders_equal_to_the_bit_on_two_hosts(
+    small: Callable[..., RunConfig],
+    warm: Callable[[str], Runtime],
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    groups = [
+        {"count": 1, "encoder": {"preset": "tiny"}},
+        {"count": 3, "encoder": {"preset": "nano", "pooling": "cls", "projection": 16}},
+    ]
+    config = small(agents={"groups": groups}, baseline={"isolated": False})
+    reference = run(config, tmp_path / "local", cache)
+    two = config.model_copy(update={"runtime": warm("two")})
+    assert run(two, tmp_path / "two", cache) == reference
