@@ -69,7 +69,7 @@ def run(
                 f"[yellow]interrupted[/]; what was recorded is in {simulation.directory}"
             )
             raise typer.Exit(INTERRUPTED) from None
-    show_result(console, config, result)
+    show_result(console, result.directory)
 
 
 @app.command()
@@ -99,7 +99,7 @@ def show(source: Source, overrides: Overrides = None) -> None:
 @app.command(name="list")
 def list_kinds() -> None:
     """List every kind of every extension point, and the ready-made runs."""
-    from agentos.display import show_kinds
+    from agentos.listing import show_kinds
 
     show_kinds(_console())
 
@@ -129,8 +129,8 @@ def topology(
 
     Example: agentos topology layered --agents 15 branching=2
     """
-    from agentos.display import show_topology
     from agentos.drawing import draw_network, save
+    from agentos.listing import show_topology
     from agentos.loading import load_topology
 
     chosen = load_topology(kind, parameters or [])
@@ -184,7 +184,7 @@ def _console(stderr: bool = False) -> Console:
 
 
 def _explain(error: AgentOSError) -> None:
-    from agentos.display import show_error
+    from agentos.listing import show_error
 
     show_error(_console(stderr=True), error)
 

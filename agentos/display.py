@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,22 @@ from rich.table import Table
 from typing_extensions import Self
 
 from agentos.config import RunConfig
+from agentos.evaluation.geometry import Geometry
 from agentos.events import Listener
-from agentos.loading import InvalidConfiguration, ready_made
-from agentos.reporting.units import bytes_text
-from agentos.results import Quality, Result
-from protocols.errors import AgentOSError
-from protocols.spec import Spec
-from protocols.topologies import Network, Topology
+from agentos.records import load_run
+from agentos.report import REPORT
+from agentos.reporting.outcome import Outcome, outcome
+from agentos.reporting.units import ABSENT, bytes_text, metric_text
+from agentos.reporting.verdict import verdict
 
 if TYPE_CHECKING:
     from agentos.compare import Comparison
     from agentos.coordinator import RoundReport
     from agentos.data.corpus import Corpus
     from agentos.evaluation.base import Metric
+
+_COLUMNS = 5  # runs that a table in a terminal sets side by side
+_ROWS = 20  # agents that a table in a terminal lists one by one
 
 
 class LiveDisplay(Listener):
@@ -103,173 +106,61 @@ class LiveDisplay(Listener):
         self._progress.update(self._tasks[report.arm], completed=report.round, figures=figures)
 
 
-def show_result(console: Console, config: RunConfig, result: Result) -> None:
-    """Print the final table, what it cost, and where the report lies."""
-    metrics = {metric.name: metric for metric in config.evaluation.metrics}
-    for name in _shown(metrics, result):
-        console.print(_metric_table(metrics[name], result))
-    console.print(_verdict(metrics, result))
+def show_result(console: Console, directory: Path) -> None:
+    """Print what a finished run came to, what it cost, and where its report lies."""
+    record = load_run(directory)
+    result = outcome(record)
+    said = verdict(result)
+    geometry = {metric.name for metric in Geometry.metrics}
+    quality = [metric for metric in result.metrics if metric.name not in geometry]
+    for metric in quality or result.metrics:
+        console.print(_metric_table(metric, result, record.names))
+    console.print(f"[bold]{escape(said.headline)}[/]", highlight=False)
+    console.print(escape(" ".join(said.details)), highlight=False)
     console.print(
-        f"bytes sent {bytes_text(result.bytes.total)}, tokens trained {result.tokens:,} "
-        f"(anchors {result.anchor_tokens:,}), {result.steps:,} steps per agent, "
-        f"{result.wall_s:.0f} s",
+        f"bytes sent {bytes_text(result.payload_bytes)} | tokens trained {result.tokens:,} | "
+        f"steps per agent {result.steps or 0:,} | {result.wall_s or 0.0:.0f} s",
         highlight=False,
     )
-    console.print(f"records: {result.directory}", soft_wrap=True, highlight=False)
-    console.print(f"report:  {result.directory / 'report.html'}", soft_wrap=True, highlight=False)
+    console.print(f"records: {directory}", soft_wrap=True, highlight=False)
+    console.print(f"report:  {directory / REPORT}", soft_wrap=True, highlight=False)
 
 
-def _shown(metrics: Mapping[str, Metric], result: Result) -> list[str]:
-    """Choose the metrics of task quality; geometry is for the report."""
-    geometry = {"alignment", "uniformity", "rankme"}
-    known = [name for name in metrics if name in result.mean]
-    return [name for name in known if name not in geometry] or known
-
-
-def _metric_table(metric: Metric, result: Result) -> Table:
+def _metric_table(metric: Metric, result: Outcome, names: Sequence[str]) -> Table:
     direction = "higher" if metric.higher_is_better else "lower"
     table = Table(title=f"{metric.title} ({direction} is better)", title_justify="left")
     table.add_column("agent")
-    columns: list[tuple[str, Quality | None]] = [
-        ("before", result.before),
-        ("alone", result.isolated),
-        ("together", result),
-    ]
-    present = [(name, quality) for name, quality in columns if quality is not None]
-    for name, _ in present:
+    columns = {"before": result.before, "alone": result.isolated, "together": result.together}
+    arms = {name: arm for name, arm in columns.items() if arm is not None}
+    for name in arms:
         table.add_column(name, justify="right")
-    names = list(result.agents)
-    for agent in names if len(names) <= 20 else []:
-        table.add_row(agent, *(_number(q.agents.get(agent, {}), metric.name) for _, q in present))
+    agents = list(result.together.agents)
+    for agent in agents if len(agents) <= _ROWS else []:
+        shown = f"{agent} {escape(_own_name(agent, names))}"
+        table.add_row(shown, *(metric_text(arm.of(agent, metric), metric) for arm in arms.values()))
     table.add_section()
-    table.add_row("mean", *(_number(q.mean, metric.name) for _, q in present), style="bold")
-    table.add_row("worst", *(_number(q.worst, metric.name) for _, q in present))
+    for row in ("mean", "worst"):
+        values = [getattr(arm, row).get(metric.name) for arm in arms.values()]
+        table.add_row(row, *(metric_text(value, metric) for value in values))
     return table
 
 
-def _number(values: Mapping[str, float], name: str) -> str:
-    return f"{values[name]:.4f}" if name in values else "-"
-
-
-def _verdict(metrics: Mapping[str, Metric], result: Result) -> str:
-    shown = _shown(metrics, result)
-    if not shown or result.isolated is None:
-        return "no isolated baseline ran, so there is nothing to compare with"
-    metric = metrics[shown[0]]
-    alone, together = result.isolated.agents, result.agents
-    gains = [metric.gain(together[a][metric.name], alone[a][metric.name]) for a in together]
-    better = sum(gain > 0 for gain in gains)
-    mean = result.mean[metric.name] - result.isolated.mean[metric.name]
-    verb = "gained" if metric.gain(mean, 0.0) > 0 else "lost" if mean else "changed nothing"
-    return (
-        f"together against alone, mean {metric.title}: {mean:+.4f} ({verb}); "
-        f"{better} of {len(gains)} agents are better off. One seed shows no more than that."
-    )
-
-
-def show_error(console: Console, error: AgentOSError) -> None:
-    """Print an error: what is wrong, what was given, what is allowed, and the mend."""
-    if isinstance(error, InvalidConfiguration):
-        console.print(f"[red]invalid configuration[/] {escape(error.origin)}")
-        for problem in error.problems:
-            console.print(
-                f"  [bold]{escape(problem.path)}[/]: {escape(problem.message)}",
-                highlight=False,
-                soft_wrap=True,
-            )
-            details = {
-                "given": problem.given,
-                "allowed": problem.allowed,
-                "did you mean": problem.closest,
-            }
-            for label, text in details.items():
-                if text:
-                    console.print(f"    {label}: {escape(text)}", highlight=False, soft_wrap=True)
-        return
-    console.print(f"[red]error[/] {escape(error.message)}", highlight=False, soft_wrap=True)
-    details = {"expected": error.expected, "given": error.actual, "mend": error.mend}
-    for label, text in details.items():
-        if text:
-            console.print(f"  {label}: {escape(text)}", highlight=False, soft_wrap=True)
-
-
-def show_kinds(console: Console) -> None:
-    """Print every kind of every extension point with a line of help."""
-    from agentos.data.partition import PARTITIONS
-    from agentos.data.sources import SOURCES
-    from agentos.evaluation import TASKS
-    from agentos.runtime import RUNTIMES
-    from agents.config import PRESETS
-    from agents.exchange import EXCHANGES
-    from agents.objectives import OBJECTIVES
-    from agents.views import VIEWS
-    from protocols.topologies import TOPOLOGIES
-
-    tables: dict[str, Mapping[str, type[Spec]]] = {
-        "data.source": SOURCES,
-        "data.partition": PARTITIONS,
-        "topology": TOPOLOGIES,
-        "objectives": OBJECTIVES,
-        "objectives.views": VIEWS,
-        "exchange": EXCHANGES,
-        "evaluation.tasks": TASKS,
-        "runtime": RUNTIMES,
-    }
-    for point, kinds in tables.items():
-        _print_kinds(console, point, {kind: _help(cls) for kind, cls in kinds.items()})
-    presets = {name: f"BERT, {s.layers} layers x {s.width}" for name, s in PRESETS.items()}
-    _print_kinds(console, "agents.encoder.preset", presets)
-    runs = {name: _first_comment(path) for name, path in ready_made().items()}
-    _print_kinds(console, "ready-made runs", runs)
-
-
-def _print_kinds(console: Console, title: str, lines: Mapping[str, str]) -> None:
-    console.print(f"[bold]{title}[/]")
-    table = Table.grid(padding=(0, 2))
-    for kind, text in lines.items():
-        table.add_row(f"  [cyan]{kind}[/]", escape(text))
-    console.print(table)
-
-
-def _help(cls: type[Spec]) -> str:
-    """First line of a class's docstring, and its parameters."""
-    names = [name for name in cls.model_fields if name != "kind"]
-    line = (cls.__doc__ or "").strip().split("\n")[0]
-    return line + (f" ({', '.join(names)})" if names else "")
-
-
-def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
-    return first.lstrip("# ") if first.startswith("#") else ""
-
-
-def show_topology(console: Console, topology: Topology, network: Network, picture: Path) -> None:
-    """Print a network's figures and where its picture lies."""
-    gap, diameter = network.spectral_gap, network.diameter
-    sent = sum(len(hop.edges) for hop in network.hops(1))
-    figures = {
-        "kind": topology.kind,
-        "family": network.family,
-        "agents": str(network.agents),
-        "edges": str(network.edge_count),
-        "largest degree": str(network.max_degree),
-        "diameter": "-" if diameter is None else str(diameter),
-        "spectral gap": "-" if gap is None else f"{gap:.4f}",
-        "hops per round": str(len(network.hops(1))),
-        "messages per round": str(sent),
-        "picture": str(picture),
-    }
-    table = Table.grid(padding=(0, 2))
-    for name, value in figures.items():
-        table.add_row(name, escape(value))
-    console.print(table)
+def _own_name(agent: str, names: Sequence[str]) -> str:
+    """Return the name that the text gave an agent, unless it is its number again."""
+    name = names[int(agent.rpartition("-")[2])]
+    return "" if name == agent else name
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:
-    """Print a comparison of runs."""
-    table = Table()
-    for heading in comparison.headings:
-        table.add_column(heading)
-    for row in comparison.texts():
-        table.add_row(*(escape(cell) for cell in row))
-    console.print(table)
+    """Print runs side by side, a few at a time; what no run has is left out."""
+    texts = comparison.texts()
+    for start in range(0, len(texts), _COLUMNS):
+        chunk = texts[start : start + _COLUMNS]
+        table = Table(show_lines=False)
+        table.add_column("")
+        for run in chunk:
+            table.add_column(escape(run[0]), justify="right", overflow="fold")
+        for heading, *cells in zip(comparison.headings, *chunk, strict=True):
+            if any(cell != ABSENT for cell in cells) and cells != [run[0] for run in chunk]:
+                table.add_row(heading, *(escape(cell) for cell in cells))
+        console.print(table)
