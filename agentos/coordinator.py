@@ -78,6 +78,7 @@ class Coordinator:
         session: hosts that are up.
         arm: the exchange of this run, and its name in the records.
         on_round: called after every round.
+        before: evaluation of the untrained agents, where another arm has measured it.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Coordinator:
         arm: Arm,
         name: str,
         on_round: Callable[[RoundReport], None],
+        before: AgentMetrics | None = None,
     ) -> None:
         self.config = config
         self.network = network
@@ -95,6 +97,7 @@ class Coordinator:
         self.arm = arm
         self.name = name
         self.on_round = on_round
+        self.before = before
         self.result = ArmResult()
 
     def run(self) -> ArmResult:
@@ -122,7 +125,10 @@ class Coordinator:
     def _finish_round(self, round: int, began: float, metrics: AgentMetrics) -> None:
         rounds, every = self.config.training.rounds, self.config.evaluation.every
         due = round in (0, rounds) or round % every == 0
-        evaluation = _by_agent(self.session.call_all("evaluate")) if due else {}
+        evaluation: AgentMetrics = {}
+        if due:
+            known = self.before if round == 0 else None
+            evaluation = known or _by_agent(self.session.call_all("evaluate"))
         for agent, values in evaluation.items():
             metrics[agent] = {**metrics.get(agent, {}), **values}
         report = RoundReport(

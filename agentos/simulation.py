@@ -132,6 +132,8 @@ class _Run:
             self._exchange_of(name),
             name,
             Listeners(recording, self.simulation._listener).on_round,
+            # Both arms begin with the same weights.
+            before=self.results[TOGETHER].before if name == ISOLATED else None,
         )
         self.results[name] = coordinator.result
         coordinator.run()

@@ -45,8 +45,8 @@ class Crop(View):
     """
 
     kind: Literal["crop"] = "crop"
-    shortest: float = Field(0.3, gt=0.0, le=1.0, description="Least share of the document.")
-    longest: float = Field(0.9, gt=0.0, le=1.0, description="Largest share of the document.")
+    shortest: float = Field(0.15, gt=0.0, le=1.0, description="Least share of the document.")
+    longest: float = Field(0.6, gt=0.0, le=1.0, description="Largest share of the document.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
