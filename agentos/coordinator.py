@@ -116,6 +116,9 @@ class Coordinator:
             for hop in self.network.hops(round):
                 for agent, reasons in self._hop(round, hop).items():
                     rejected[agent] += len(reasons)
+                    if reasons:
+                        told = ", ".join(reasons)
+                        logger.warning("agent-%d, round %d: rejected %s", agent, round, told)
         traffic = self.result.ledger.for_round(round)
         for agent, values in metrics.items():
             sent, received = traffic.get(agent, (0, 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +21,7 @@ from agentos.report import REPORT
 from agentos.reporting.outcome import Outcome, outcome
 from agentos.reporting.units import ABSENT, bytes_text, metric_text
 from agentos.reporting.verdict import verdict
+from agentos.simulation import ISOLATED, compares_with_isolated
 
 if TYPE_CHECKING:
     from agentos.compare import Comparison
@@ -48,8 +49,11 @@ class LiveDisplay(Listener):
             console=console,
             transient=True,
         )
-        self._tasks: dict[str, Any] = {}
-        self._stage: Any = None
+        # One bar over all arms, so that the time left is that of the whole run.
+        arms = 2 if compares_with_isolated(config) else 1
+        self._bar = self._progress.add_task(
+            "preparing", total=config.training.rounds * arms, figures=""
+        )
 
     def __enter__(self) -> Self:
         self._console.print(
@@ -69,9 +73,7 @@ class LiveDisplay(Listener):
 
     def on_stage(self, what: str) -> None:
         """Show what is being prepared."""
-        if self._stage is None:
-            self._stage = self._progress.add_task(what, total=None, figures="")
-        self._progress.update(self._stage, description=what, visible=True)
+        self._progress.update(self._bar, description=what)
 
     def on_corpus(self, config: RunConfig, corpus: Corpus) -> None:
         """Print who reads what."""
@@ -87,9 +89,7 @@ class LiveDisplay(Listener):
             self._console.print(f"agents read: {told}", highlight=False)
 
     def on_round(self, report: RoundReport) -> None:
-        """Advance the arm's bar; or print a line."""
-        if self._stage is not None:
-            self._progress.update(self._stage, visible=False)
+        """Advance the bar; or print a line."""
         losses = [m["loss"] for m in report.metrics.values() if "loss" in m]
         figures = f"round {report.round}/{report.rounds}"
         if losses:
@@ -99,11 +99,8 @@ class LiveDisplay(Listener):
             passed = time.monotonic() - self._began
             self._console.print(f"{passed:6.1f} s  {report.arm}: {figures}", highlight=False)
             return
-        if report.arm not in self._tasks:
-            self._tasks[report.arm] = self._progress.add_task(
-                report.arm, total=report.rounds, figures=figures
-            )
-        self._progress.update(self._tasks[report.arm], completed=report.round, figures=figures)
+        done = report.round + (report.rounds if report.arm == ISOLATED else 0)
+        self._progress.update(self._bar, description=report.arm, completed=done, figures=figures)
 
 
 def show_result(console: Console, directory: Path) -> None:

@@ -77,8 +77,12 @@ class Simulation:
         with Recorder(self.directory) as recorder:
             # Claimed first: nobody should wait for a corpus to learn that the folder is taken.
             recorder.claim()
-            corpus = prepare_corpus(config, self._listener, self.cache)
-            blueprint = draw_up(config, corpus, self._listener, self.cache)
+            try:
+                corpus = prepare_corpus(config, self._listener, self.cache)
+                blueprint = draw_up(config, corpus, self._listener, self.cache)
+            except BaseException:
+                _remove_if_empty(self.directory)
+                raise
             text = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
             recorder.start(text, network, corpus.names, config.evaluation.metrics)
             return _Run(self, network, blueprint, recorder).run()
@@ -86,6 +90,11 @@ class Simulation:
     def _started(self, blueprint: Blueprint) -> Session:
         self._listener.on_stage("Starting hosts")
         return self.config.runtime.start(blueprint, self.address)
+
+
+def compares_with_isolated(config: RunConfig) -> bool:
+    """Whether a run trains its agents alone as well; agents that exchange nothing are alone."""
+    return config.baseline.isolated and config.exchange.kind != "none"
 
 
 class _Run:
@@ -108,7 +117,7 @@ class _Run:
             with self.simulation._started(self.blueprint) as session:
                 self._arm(TOGETHER, session)
                 self._save_encoders(session)
-                if self._has_baseline:
+                if compares_with_isolated(self.config):
                     self._arm(ISOLATED, session)
             status = "finished"
         except KeyboardInterrupt:
@@ -117,10 +126,6 @@ class _Run:
         finally:
             result = self._close_records(status)
         return result
-
-    @property
-    def _has_baseline(self) -> bool:
-        return self.config.baseline.isolated and self.config.exchange.kind != "none"
 
     def _arm(self, name: str, session: Session) -> None:
         log = self.recorder if name == TOGETHER else self.recorder.baseline()
@@ -184,6 +189,12 @@ class _Recording(Listener):
             {"agent": agent, **values} for agent, values in report.metrics.items()
         ]
         self._log.round(report.round, rows)
+
+
+def _remove_if_empty(directory: Path) -> None:
+    """Leave nothing behind of a run that never began."""
+    if not any(directory.iterdir()):
+        directory.rmdir()
 
 
 def _new_directory(name: str) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from transformers.utils import logging as transformers_logging
 
 from agents import trainer
 from agents.batching import Collator, EpochReader, Padded, whole
@@ -20,6 +22,18 @@ from agents.views import Crop
 from protocols.seeding import generator
 
 _EMBEDDING_BATCH = 128
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep transformers from drawing a bar for every small encoder that is saved."""
+    enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if enabled:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 class Agent:
@@ -130,7 +144,8 @@ class Agent:
         encoder = self.encoder
         # Cloned: the parameters are views of one buffer, which the format does not allow.
         weights = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
-        encoder.backbone.save_pretrained(directory, state_dict=weights)
+        with _no_progress_bars():
+            encoder.backbone.save_pretrained(directory, state_dict=weights)
         self.resident.group.tokenizer.save_pretrained(directory)
         heads = {
             name: value.clone()

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from agents.config import PRESETS, EncoderConfig
-from agents.dropout import use_byte_dropout
 from protocols.errors import ModelError
 from protocols.seeding import derive
 
@@ -124,9 +123,7 @@ def add_heads(
     """Wrap a backbone into an `Encoder` whose heads are drawn from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "heads"))
-        encoder = Encoder(backbone, config.pooling, config.projection, exchange_dimension, classes)
-    use_byte_dropout(encoder)
-    return encoder
+        return Encoder(backbone, config.pooling, config.projection, exchange_dimension, classes)
 
 
 def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from agents.batching import Collator
 from agents.blueprint import Blueprint, Group
-from agents.dropout import dropout_of
+from agents.dropout import dropout_of, use_byte_dropout
 from agents.encoder import Encoder, add_heads, build_backbone
 from agents.parameters import Binding, flatten, layout_of
 from protocols.errors import ModelError
@@ -85,7 +85,7 @@ class Resident:
             return
         self._current = state
         self.binding.point_at(state.parameters)
-        steps = torch.tensor(float(state.step))
+        steps = torch.tensor(float(state.step), device=self.device)
         for group, (start, end) in zip(self.optimizer.param_groups, self._spans(), strict=True):
             (parameter,) = group["params"]
             parameter.data = state.parameters[start:end]
@@ -153,6 +153,8 @@ class Resident:
             classes=heads.classes,
             seed=named,
         )
+        if self.device.type == "cpu":
+            use_byte_dropout(encoder)
         return encoder.to(self.device)
 
     def _spans(self) -> tuple[tuple[int, int], tuple[int, int]]:
