@@ -15,7 +15,6 @@ from agentos.evaluation.base import Evaluator, HeldOut
 from agentos.events import Listener
 from agents.blueprint import Anchors, Blueprint, Group, Member
 from agents.config import EncoderConfig
-from agents.encoder import load_tokenizer, width_of
 from protocols.seeding import derive, generator
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ def draw_up(
         ModelError: an encoder or its tokenizer cannot be loaded.
         ConfigurationError: an evaluation cannot be computed on this text.
     """
+    from agents.encoder import width_of  # torch: a mistake in the data should not wait for it
+
     evaluator = _evaluator(config, corpus)
     evaluator.check()
     encoders = [group.encoder for group in config.agents.resolved]
@@ -78,6 +79,8 @@ def draw_up(
 def _groups(
     config: RunConfig, encoders: list[EncoderConfig], corpus: Corpus, cache: Path | None
 ) -> tuple[Group, ...]:
+    from agents.encoder import load_tokenizer
+
     shared: PreTrainedTokenizerBase | None = None
     groups = []
     for encoder in encoders:
