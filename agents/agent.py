@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +10,17 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers.utils import logging as transformers_logging
 
 from agents import trainer
 from agents.batching import Collator, EpochReader, Padded, whole
 from agents.blueprint import Arm, Member
-from agents.encoder import Encoder
+from agents.encoder import Encoder, no_progress_bars
 from agents.resident import AgentState, Resident
 from agents.views import Crop
 from protocols.seeding import generator
 
 _EMBEDDING_BATCH = 128
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Keep transformers from drawing a bar for every small encoder that is saved."""
-    enabled = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if enabled:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+Pooled = tuple[tuple[Tensor, ...], int]
 
 
 class Agent:
@@ -114,6 +101,17 @@ class Agent:
         public = self.resident.blueprint.anchors.rows[ids]
         return [tokens[int(row)] for row in np.concatenate([rows, public])], ids
 
+    def pool_crops(self, documents: Sequence[np.ndarray], rng: np.random.Generator) -> Pooled:
+        """Encode two random crops of each document, with a gradient, for an exchange to learn from.
+
+        Returns:
+            Two tensors `[B, W]`, and the tokens that went through the encoder.
+        """
+        collate, crop = self.resident.collate, Crop()
+        batch = collate([crop.apply(d, collate.budget, rng) for _ in range(2) for d in documents])
+        first, second = torch.chunk(self.encoder(batch.input_ids, batch.attention_mask), 2)
+        return (first, second), int(batch.lengths.sum())
+
     def embed_anchors(self, crops: int, round: int) -> Tensor:
         """Embed random crops of every anchor: `[C, N, D]`, normalised, no gradient.
 
@@ -144,7 +142,7 @@ class Agent:
         encoder = self.encoder
         # Cloned: the parameters are views of one buffer, which the format does not allow.
         weights = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
-        with _no_progress_bars():
+        with no_progress_bars():
             encoder.backbone.save_pretrained(directory, state_dict=weights)
         self.resident.group.tokenizer.save_pretrained(directory)
         heads = {

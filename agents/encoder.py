@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel
+from transformers.utils import logging as transformers_logging
 
 from agents.config import PRESETS, EncoderConfig
 from protocols.errors import ModelError
@@ -77,6 +80,18 @@ class Encoder(nn.Module):
             inputs["use_cache"] = False
         states_BTW = self.backbone(**inputs).last_hidden_state
         return pool(states_BTW.float(), attention_mask, self.pooling)
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Keep transformers from drawing a bar for every small encoder that is loaded or saved."""
+    enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if enabled:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def pool(states_BTW: Tensor, mask_BT: Tensor, pooling: str) -> Tensor:
@@ -180,12 +195,13 @@ def _load(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
     if config.dropout is not None:
         _set_dropout(model_config, config.dropout)
     try:
-        model: PreTrainedModel = AutoModel.from_pretrained(
-            origin,
-            config=model_config,
-            local_files_only=config.path is not None,
-            dtype=torch.float32,
-        )
+        with no_progress_bars():
+            model: PreTrainedModel = AutoModel.from_pretrained(
+                origin,
+                config=model_config,
+                local_files_only=config.path is not None,
+                dtype=torch.float32,
+            )
     except Exception as error:  # safetensors and tokenizers raise bare ones
         raise _unloadable(origin, error) from error
     rows = int(model.get_input_embeddings().weight.shape[0])  # type: ignore[index]
@@ -207,6 +223,8 @@ def _load_config(config: EncoderConfig) -> PretrainedConfig:
         )
         if not hasattr(loaded, "hidden_size"):
             raise ValueError(f"a {loaded.model_type} is not a model of text alone")
+        if loaded.is_encoder_decoder:
+            raise ValueError(f"a {loaded.model_type} is an encoder-decoder; take its encoder alone")
         return loaded
     except Exception as error:  # safetensors and tokenizers raise bare ones
         raise _unloadable(config.origin, error) from error

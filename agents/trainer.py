@@ -84,7 +84,7 @@ def _step(agent: Agent, arm: Arm, tally: _Tally) -> None:
     documents, anchor_ids = agent.next_batch(arm.anchor_fraction)
     with resident.autocast():
         loss = _objectives(agent, documents, anchor_ids, tally)
-        learnt = _exchange(agent, arm, loss[1], anchor_ids)
+        learnt = _exchange(agent, arm, documents, loss[1], anchor_ids, tally)
     total = loss[0]
     tally.loss += total.detach()
     if learnt is not None:
@@ -118,14 +118,24 @@ def _objectives(
 
 
 def _exchange(
-    agent: Agent, arm: Arm, pooled: tuple[Tensor, ...], anchor_ids: np.ndarray
+    agent: Agent,
+    arm: Arm,
+    documents: list[np.ndarray],
+    pooled: tuple[Tensor, ...],
+    anchor_ids: np.ndarray,
+    tally: _Tally,
 ) -> Tensor | None:
-    if not len(anchor_ids):
+    """Return the exchange's loss on the batch's anchors, in views of their own if need be."""
+    if not len(anchor_ids) or not arm.exchange.anchor_fraction:
         return None
-    ids = torch.from_numpy(anchor_ids).to(agent.resident.device)
-    anchors = AnchorBatch(ids, tuple(view[-len(anchor_ids) :] for view in pooled))
     rng = generator(agent.seed, "exchange", agent.id, agent.state.step)
-    return arm.exchange.loss(agent, anchors, rng)
+    views = tuple(view[-len(anchor_ids) :] for view in pooled)
+    if not views:
+        views, tokens = agent.pool_crops(documents[-len(anchor_ids) :], rng)
+        tally.tokens += tokens
+        tally.anchor_tokens += tokens
+    ids = torch.from_numpy(anchor_ids).to(agent.resident.device)
+    return arm.exchange.loss(agent, AnchorBatch(ids, views), rng)
 
 
 def _update(agent: Agent) -> None:

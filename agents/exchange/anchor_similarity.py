@@ -65,7 +65,8 @@ class AnchorSimilarity(FusedTeacher):
         teacher_NN = learner.memory.get("teacher")
         if teacher_NN is None:
             return None
-        target_AA = teacher_NN[anchors.ids][:, anchors.ids]
+        # A neighbour may send any finite numbers: a share on the diagonal would cost infinitely much.
+        target_AA = teacher_NN[anchors.ids][:, anchors.ids].clamp(min=0.0).fill_diagonal_(0.0)
         target_AA = target_AA / target_AA.sum(dim=1, keepdim=True).clamp(min=1e-12)
         losses = [
             functional.similarity_distillation(pooled, target_AA, self.temperature)

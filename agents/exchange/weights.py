@@ -42,7 +42,7 @@ class WeightAveraging(Exchange):
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
         """Send my parameters to peers and downwards, my subtree's average upwards."""
         values, weight = learner.parameters, float(learner.examples)
-        subtree = learner.memory.pop("subtree", None)
+        subtree = learner.memory.get("subtree")
         if turn.direction is Direction.UP and subtree is not None and subtree[0] == turn.round:
             values, weight = subtree[1], subtree[2]
         # Copied: a message must not change when its sender goes on training.
@@ -62,6 +62,7 @@ class WeightAveraging(Exchange):
             self._mix(learner, inbox, received, turn)
         elif turn.direction is Direction.DOWN:
             learner.parameters.copy_(received[0][0])
+            learner.memory.pop("subtree", None)
         else:
             subtree = weighted_mean([(learner.parameters, float(learner.examples)), *received])
             if turn.is_top:

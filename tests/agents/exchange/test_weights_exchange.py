@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from agents.exchange import Turn
+from agents.exchange.weights import WeightAveraging
+from protocols.messages import Weights
+from protocols.topologies.hops import Direction
+from protocols.topologies.layered import Layered
+from protocols.topologies.master_slave import MasterSlave
+from protocols.topologies.peer import ErdosRenyi, Ring
+from protocols.topologies.schedule import OnePeerExponential, RandomMatching
+from protocols.wire import decode, encode
+
+
+def parameters(society) -> np.ndarray:
+    """`[7, P]` in float64."""
+    agents = [society.host.agents[id] for id in range(7)]
+    return np.stack([agent.parameters.double().numpy() for agent in agents])
+
+
+@pytest.mark.parametrize(
+    "topology",
+    [Ring(), ErdosRenyi(p=0.5), OnePeerExponential(), RandomMatching()],
+    ids=lambda topology: topology.kind,
+)
+def test_gossip_is_the_mixing_matrix_times_the_parameters(make_society, topology):
+    society = make_society(WeightAveraging(), topology)
+    for round in (1, 2, 3):
+        before = parameters(society)
+        society.run(round)
+        expected = society.network.mixing(round) @ before
+        np.testing.assert_allclose(parameters(society), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_gossip_keeps_the_share_of_a_neighbour_that_was_not_heard(make_society):
+    society = make_society(WeightAveraging(), Ring())
+    before = parameters(society)
+    (hop,) = society.network.hops(1)
+    outbox = society.compose(1, hop)
+    # Agent 0 hears 1 and 6 in thirds; of the two only 6 gets through.
+    assert society.deliver(1, hop, 0, [outbox.handle[6]]) == []
+    expected = 2 / 3 * before[0] + 1 / 3 * before[6]
+    np.testing.assert_allclose(parameters(society)[0], expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "topology",
+    [MasterSlave(), MasterSlave(master=3), Layered(), Layered(levels=(1, 1, 2, 3))],
+    ids=["master 0", "master 3", "branching 2", "four levels"],
+)
+def test_trees_end_in_the_average_by_documents_of_everybody_for_everybody(make_society, topology):
+    society = make_society(WeightAveraging(), topology)
+    before = parameters(society)
+    examples = np.array([society.host.agents[id].examples for id in range(7)], dtype=float)
+    assert examples.tolist() == [8, 11, 14, 17, 20, 23, 26]
+    society.run(1)
+    after = parameters(society)
+    assert (after == after[0]).all(), "they hold the same bits"
+    np.testing.assert_allclose(after[0], examples @ before / examples.sum(), rtol=1e-5, atol=1e-7)
+
+
+def test_parents_send_up_their_subtree_and_wait_with_their_own_parameters(make_society):
+    society = make_society(WeightAveraging(), Layered())
+    before = parameters(society)
+    up = [hop for hop in society.network.hops(1) if hop.direction is Direction.UP]
+    outbox = society.compose(1, up[0])
+    for relay, children in ((1, (3, 4)), (2, (5, 6))):
+        mine = [
+            b for e, b in zip(outbox.envelopes, outbox.handle, strict=True) if e.sender in children
+        ]
+        assert society.deliver(1, up[0], relay, mine) == []
+    np.testing.assert_array_equal(parameters(society), before)
+    payload = decode(society.compose(1, up[1]).handle[0]).payload
+    assert payload.weight == 11 + 17 + 20
+    expected = (11 * before[1] + 17 * before[3] + 20 * before[4]) / 48
+    np.testing.assert_allclose(payload.values, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_optimizer_state_stays_private_and_goes_on(make_society):
+    society = make_society(WeightAveraging(), MasterSlave())
+    society.train(1)
+    before = {id: society.host.agents[id].state.first_moment.clone() for id in (0, 3, 6)}
+    society.run(1)
+    for id, moment in before.items():
+        state = society.host.agents[id].state
+        assert torch.equal(state.first_moment, moment)
+        assert state.step == 1
+
+
+def test_frozen_parameters_are_neither_sent_nor_changed(make_society):
+    society = make_society(WeightAveraging(), MasterSlave())
+    agent = society.host.agents[2]
+    trained = len(agent.parameters)
+    frozen = agent.state.parameters[trained:].clone()
+    assert len(frozen) >= 64 * 64 + 64
+    society.run(1)
+    assert torch.equal(agent.state.parameters[trained:], frozen)
+
+
+def test_weights_laid_out_otherwise_are_rejected(make_society):
+    society = make_society(WeightAveraging(), Ring())
+    (hop,) = society.network.hops(1)
+    message = decode(society.compose(1, hop).handle[1])
+    other = message.payload.model_copy(update={"layout": "another"})
+    before = parameters(society)
+    bad = encode(message.model_copy(update={"payload": other}))
+    assert society.deliver(1, hop, 0, [bad]) == ["layout"]
+    np.testing.assert_array_equal(parameters(society), before)
+
+
+def test_message_does_not_change_when_its_sender_goes_on(make_learner):
+    learner = make_learner(parameters=torch.arange(4.0))
+    payload = WeightAveraging().compose(learner, Turn(1, 0, Direction.PEER))
+    learner.parameters.zero_()
+    assert isinstance(payload, Weights)
+    np.testing.assert_array_equal(payload.values, [0, 1, 2, 3])
+    assert payload.weight == 1.0
+
+
+def test_subtree_of_an_earlier_round_is_not_sent_again(make_learner, message):
+    exchange = WeightAveraging()
+    learner = make_learner(parameters=torch.ones(4))
+    other = Weights(values=np.full(4, 3, np.float32), weight=1.0, layout="layout")
+    up = Turn(round=1, hop=0, direction=Direction.UP)
+    exchange.merge(learner, [message(other, 1)], up)
+    later = exchange.compose(learner, Turn(round=2, hop=1, direction=Direction.UP))
+    np.testing.assert_array_equal(later.values, np.ones(4))
+    assert later.weight == 1.0

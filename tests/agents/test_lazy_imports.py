@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "transformers", "tokenizers", "ray", "sklearn", "scipy", "datasets", "pandas")
+
+
+@pytest.mark.parametrize(
+    "modules",
+    ["agents.exchange", "agents.objectives", "agents.config, agents.views, agents.blueprint"],
+)
+def test_configuration_imports_neither_torch_nor_transformers(modules):
+    check = f"import sys, {modules}; print(*(name for name in {HEAVY} if name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_lazy_modules_are_the_real_ones_once_used():
+    import torch
+
+    from agents import lazy
+
+    assert lazy.torch.float32 is torch.float32
+    assert lazy.F.normalize is torch.nn.functional.normalize
+    with pytest.raises(AttributeError):
+        _ = lazy.torch.no_such_name

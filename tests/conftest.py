@@ -1,0 +1,204 @@
+"""Fixtures shared by the tests of agents and by the contracts: a little text, and agents that read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+TOPICS = (
+    "wave tide ship harbour salt fish net storm sail deck coast gull",
+    "field wheat plough barn horse hay seed harvest cow fence mill soil",
+    "street tram market clock bridge tower lamp square shop crowd bell roof",
+    "cloud star moon wind comet orbit planet dawn light rain thunder kite",
+)
+SPECIAL = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+
+
+@pytest.fixture(scope="session")
+def sentences() -> tuple[str, ...]:
+    """160 texts of 6 to 30 words, text i about topic i mod 4."""
+    rng = np.random.default_rng(11)
+    return tuple(
+        " ".join([*rng.choice(TOPICS[i % 4].split(), size=rng.integers(5, 30)), "and"])
+        for i in range(160)
+    )
+
+
+@pytest.fixture(scope="session")
+def tokenizer(sentences: tuple[str, ...]) -> Any:
+    """A WordPiece tokenizer that knows every word, and frames a text as [CLS] text [SEP]."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = sorted({word for text in sentences for word in text.split()})
+    letters = [letter for c in "abcdefghijklmnopqrstuvwxyz" for letter in (c, f"##{c}")]
+    vocabulary = {token: i for i, token in enumerate([*SPECIAL.values(), *letters, *words])}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **SPECIAL)
+
+
+@pytest.fixture(scope="session")
+def documents(sentences: tuple[str, ...], tokenizer: Any) -> list[np.ndarray]:
+    """The sentences' token ids without special tokens; a list serves as a store of tokens."""
+    encoded = tokenizer(list(sentences), add_special_tokens=False)["input_ids"]
+    return [np.asarray(ids, dtype=np.int32) for ids in encoded]
+
+
+@pytest.fixture(scope="session")
+def make_blueprint(tokenizer: Any, documents: list[np.ndarray]) -> Callable[..., Any]:
+    """Make the blueprint of agents with 8, 11, 14, ... private texts each, and some anchors.
+
+    The agents take the given encoders in turn. What is not named here goes to the `Blueprint`.
+    """
+    from agents.blueprint import Anchors, Blueprint, Group, Member
+    from agents.config import EncoderConfig, TrainingConfig
+    from agents.exchange.base import Heads
+    from agents.objectives import InfoNCE
+
+    def make(
+        agents: int = 2,
+        *,
+        encoders: Sequence[Any] = (EncoderConfig(preset="nano", dropout=0.0),),
+        anchors: int = 12,
+        training: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> Any:
+        starts = np.cumsum([anchors, *(8 + 3 * agent for agent in range(agents))])
+        steps = {"local_steps": 2, "batch_size": 12, "max_length": 12, "warmup_steps": 3}
+        values = {
+            "seed": 3,
+            "groups": tuple(Group(encoder, tokenizer, documents) for encoder in encoders),
+            "members": tuple(
+                Member(agent, agent % len(encoders), np.arange(starts[agent], starts[agent + 1]))
+                for agent in range(agents)
+            ),
+            "anchors": Anchors(np.arange(anchors), np.arange(anchors) % 4),
+            "objectives": (InfoNCE(),),
+            "training": TrainingConfig(**{**steps, **(training or {})}),
+            "heads": Heads(),
+            "evaluate": lambda embed: {"norm": float(np.linalg.norm(embed(["wave tide ship"])))},
+            "evaluation_length": 16,
+            "device": "cpu",
+        }
+        return Blueprint(**{**values, **fields})
+
+    return make
+
+
+class KeptStore:
+    """Messages in one process: the handle is the list of buffers."""
+
+    def put(self, buffers: Sequence[np.ndarray]) -> Any:
+        return buffers
+
+    def get(self, handles: Sequence[Any]) -> list[Any]:
+        return list(handles)
+
+
+@pytest.fixture(scope="session")
+def make_host(make_blueprint: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a host of the agents of a blueprint; see `make_blueprint`."""
+    from agents.host import Host
+
+    def make(agents: int = 2, **fields: Any) -> Any:
+        host = Host(KeptStore())
+        host.build(make_blueprint(agents, **fields))
+        return host
+
+    return make
+
+
+class Society:
+    """Agents of one host under an exchange and a network, taken through the hops of a round.
+
+    Args:
+        host: its agents; each begins with other parameters.
+        network: who speaks to whom.
+        exchange: how.
+    """
+
+    def __init__(self, host: Any, network: Any, exchange: Any) -> None:
+        import torch
+
+        from agents.blueprint import Arm
+
+        self.host, self.network, self.exchange = host, network, exchange
+        host.begin(Arm(exchange, exchange.anchor_fraction))
+        for agent in host.agents.values():
+            draw = torch.Generator().manual_seed(agent.id)
+            noise = torch.randn(len(agent.parameters), generator=draw)
+            agent.parameters.add_(noise, alpha=0.02)
+
+    def turn(self, round: int, hop: Any, agent: int) -> Any:
+        from agents.exchange import Turn
+
+        peers = hop.direction == "peer"
+        return Turn(
+            round=round,
+            hop=hop.index,
+            direction=hop.direction,
+            is_top=not peers and self.network.parent(agent) is None,
+            mixing=self.network.mixing_weights(agent, round) if peers else {},
+        )
+
+    def compose(self, round: int, hop: Any, reverse: bool = False) -> Any:
+        """Let the senders of a hop speak, the last first where it is reversed."""
+        senders = sorted({sender for sender, _ in hop.edges}, reverse=reverse)
+        return self.host.compose(
+            {sender: (self.turn(round, hop, sender), hop.recipients(sender)) for sender in senders}
+        )
+
+    def deliver(self, round: int, hop: Any, agent: int, buffers: Sequence[Any]) -> list[str]:
+        """Hand buffers to one agent; return the reasons of those it rejected."""
+        from agents.host import Delivery
+
+        messages = tuple((0, index) for index in range(len(buffers)))
+        delivery = Delivery(self.turn(round, hop, agent), frozenset(hop.senders(agent)), messages)
+        rejected: list[str] = self.host.merge([list(buffers)], {agent: delivery})[agent]
+        return rejected
+
+    def run(self, round: int, reverse: bool = False) -> None:
+        """Take every hop of a round; nothing may be rejected."""
+        for hop in self.network.hops(round):
+            outbox = self.compose(round, hop, reverse)
+            letters = list(zip(outbox.envelopes, outbox.handle, strict=True))
+            for agent in sorted({receiver for _, receiver in hop.edges}, reverse=reverse):
+                mine = [buffer for envelope, buffer in letters if agent in envelope.recipients]
+                assert self.deliver(round, hop, agent, mine) == []
+
+    def train(self, round: int) -> dict[int, dict[str, float]]:
+        """Take a step with three of the seven, the top and a leaf of every tree among them."""
+        return {id: self.host.agents[id].train(self.host.arm, round) for id in (0, 3, 6)}
+
+
+@pytest.fixture(scope="session")
+def make_society(make_host: Callable[..., Any]) -> Callable[..., Society]:
+    """Make seven agents under an exchange and a topology; hosts are built once for each exchange."""
+    from agents.config import EncoderConfig
+
+    hosts: dict[Any, Any] = {}
+
+    def make(exchange: Any, topology: Any, widths: Sequence[str] = ("nano",)) -> Society:
+        encoders = tuple(EncoderConfig(preset=preset, dropout=0.0) for preset in widths)
+        heads = exchange.heads(frozenset({"nano": 64, "tiny": 128}[preset] for preset in widths))
+        if (heads, encoders) not in hosts:
+            hosts[heads, encoders] = make_host(
+                7, encoders=encoders, heads=heads, training={"local_steps": 1}
+            )
+        return Society(hosts[heads, encoders], topology.build(7, seed=0), exchange)
+
+    return make

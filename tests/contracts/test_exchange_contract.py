@@ -1,0 +1,274 @@
+"""The contract of every exchange in the table, shipped or added: see CONTRIBUTING."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+
+from agents.exchange import EXCHANGES, Exchange, Society
+from protocols.messages import Message, Metrics
+from protocols.topologies.layered import Layered
+from protocols.topologies.master_slave import MasterSlave
+from protocols.topologies.peer import Ring
+from protocols.wire import decode, encode
+
+TOPOLOGIES = {"ring": Ring(), "master_slave": MasterSlave(master=3), "layered": Layered()}
+SETTINGS: dict[str, dict[str, Any]] = {"pseudo_labels": {"classes": 4, "confidence": 0.0}}
+"""What an exchange needs to work with twelve anchors; the defaults where it is not named."""
+
+REFUSES_UNLIKE_ENCODERS = {"weights"}
+
+
+@pytest.fixture(params=EXCHANGES)
+def exchange(request) -> Exchange:
+    return EXCHANGES[request.param](**SETTINGS.get(request.param, {}))
+
+
+@pytest.fixture(params=TOPOLOGIES)
+def topology(request):
+    return TOPOLOGIES[request.param]
+
+
+@pytest.fixture
+def begin(make_society, exchange, topology):
+    """Start the same society, as often as it is called."""
+    return lambda: make_society(exchange, topology)
+
+
+def snapshot(value: Any) -> Any:
+    """Copy what an agent is, or anything within it, into plain values that compare."""
+    if isinstance(value, torch.Tensor):
+        return value.dtype, tuple(value.shape), value.detach().numpy().tobytes()
+    if isinstance(value, dict):
+        return {key: snapshot(each) for key, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [snapshot(each) for each in value]
+    return snapshot(vars(value)) if hasattr(value, "first_moment") else value
+
+
+def states(society) -> dict[int, Any]:
+    return {id: snapshot(agent.state) for id, agent in society.host.agents.items()}
+
+
+def letters(society, index: int) -> tuple[Any, int, list[np.ndarray]]:
+    """Return a hop of round 1, an agent that receives in it, and what it is sent."""
+    hop = society.network.hops(1)[index]
+    receiver = hop.edges[0][1]
+    outbox = society.compose(1, hop)
+    pairs = zip(outbox.envelopes, outbox.handle, strict=True)
+    return hop, receiver, [buffer for e, buffer in pairs if receiver in e.recipients]
+
+
+def changed(message: Message, payload: dict[str, Any] | None = None, **envelope: Any) -> np.ndarray:
+    """Encode a message with other fields, as a faulty or hostile sender might."""
+    fields = {name: getattr(message.payload, name) for name in type(message.payload).model_fields}
+    kept = message.envelope
+    return encode(
+        Message.compose(
+            type(message.payload)(**{**fields, **(payload or {})}),
+            **{
+                "sender": kept.sender,
+                "recipients": kept.recipients,
+                "round": kept.round,
+                "hop": kept.hop,
+                **envelope,
+            },
+        )
+    )
+
+
+def with_nan(message: Message) -> np.ndarray:
+    """Encode a message with one number that is none."""
+    name = next(iter(message.payload.array_fields))
+    array = getattr(message.payload, name).copy()
+    array.flat[array.size // 2] = np.nan
+    return changed(message, {name: array})
+
+
+def test_kind_is_the_key_in_the_table():
+    for kind, cls in EXCHANGES.items():
+        assert get_args(cls.model_fields["kind"].annotation) == (kind,)
+        assert cls.__doc__
+
+
+def test_specification_survives_json(exchange):
+    assert type(exchange).model_validate_json(exchange.model_dump_json()) == exchange
+
+
+def test_like_encoders_and_enough_anchors_are_accepted(exchange):
+    from agents.config import EncoderConfig
+
+    exchange.check(Society(encoders=(EncoderConfig(),) * 3, anchors=256, batch_size=64))
+
+
+def test_arrival_order_changes_no_bit(begin):
+    results = []
+    for reverse in (False, True):
+        society = begin()
+        society.run(1, reverse)
+        society.train(1)
+        society.run(2, reverse)
+        results.append(states(society))
+    assert results[0] == results[1]
+
+
+def test_exchange_changes_agents_only_as_it_says(begin, exchange):
+    society = begin()
+    before = {id: agent.parameters.clone() for id, agent in society.host.agents.items()}
+    society.run(1)
+    for id, agent in society.host.agents.items():
+        same = torch.equal(agent.parameters, before[id])
+        assert same != exchange.changes_parameters
+        assert torch.isfinite(agent.parameters).all()
+
+
+def test_empty_inbox_is_legal_and_changes_nothing(begin):
+    society = begin()
+    before = states(society)
+    for hop in society.network.hops(1):
+        society.compose(1, hop)
+        for agent in society.host.agents:
+            assert society.deliver(1, hop, agent, []) == []
+    assert states(society) == before
+    assert all("exchange_loss" not in metrics for metrics in society.train(1).values())
+
+
+def test_agents_go_on_where_half_of_the_messages_are_lost(begin):
+    society = begin()
+    for round in (1, 2):
+        for hop in society.network.hops(round):
+            outbox = society.compose(round, hop)
+            pairs = zip(outbox.envelopes, outbox.handle, strict=True)
+            for number, (envelope, buffer) in enumerate(pairs):
+                heard = envelope.recipients[number % 2 :: 2]
+                assert all(society.deliver(round, hop, each, [buffer]) == [] for each in heard)
+    assert all(np.isfinite(metrics["loss"]) for metrics in society.train(2).values())
+
+
+def test_only_the_addressed_neighbours_are_named_on_the_envelope(begin):
+    society = begin()
+    for hop in society.network.hops(1):
+        outbox = society.compose(1, hop)
+        for envelope, buffer, size in zip(
+            outbox.envelopes, outbox.handle, outbox.payload_bytes, strict=True
+        ):
+            assert envelope.recipients == hop.recipients(envelope.sender)
+            assert set(envelope.recipients) <= society.network.neighbours(envelope.sender)
+            assert (envelope.round, envelope.hop) == (1, hop.index)
+            assert size == buffer.nbytes
+            assert decode(buffer).envelope == envelope
+
+
+def test_messages_stay_as_they_were_sent_through_merging_and_training(begin):
+    society = begin()
+    kept = []
+    for hop in society.network.hops(1):
+        outbox = society.compose(1, hop)
+        kept += [(buffer, buffer.tobytes()) for buffer in outbox.handle]
+        pairs = list(zip(outbox.envelopes, outbox.handle, strict=True))
+        for agent in {receiver for _, receiver in hop.edges}:
+            society.deliver(1, hop, agent, [b for e, b in pairs if agent in e.recipients])
+    society.train(1)
+    society.run(2)
+    assert all(buffer.tobytes() == before for buffer, before in kept)
+
+
+def test_agents_keep_nothing_that_lies_in_a_message(begin):
+    society = begin()
+    hop, receiver, buffers = letters(society, 0)
+    own = [buffer.copy() for buffer in buffers]
+    assert society.deliver(1, hop, receiver, own) == []
+    before = snapshot(society.host.agents[receiver].state)
+    for buffer in own:
+        buffer[:] = 255
+    assert snapshot(society.host.agents[receiver].state) == before
+
+
+def hostile(message: Message, stranger: int, receiver: int) -> dict[str, np.ndarray]:
+    """Make one bad message of each kind, by the reason for which it is to be rejected."""
+    kept, payload = message.envelope, message.payload
+    arrays = {name: getattr(payload, name) for name in payload.array_fields}
+    smaller = {key: array[(slice(1, None),) * array.ndim] for key, array in arrays.items()}
+    other_kind = Message.compose(
+        Metrics(values={"loss": 0.0}),
+        sender=kept.sender,
+        recipients=kept.recipients,
+        round=kept.round,
+        hop=kept.hop,
+    )
+    return {
+        "neighbour": changed(message, sender=stranger, recipients=[receiver]),
+        "recipient": changed(message, recipients=[stranger]),
+        "round": changed(message, round=2),
+        "hop": changed(message, hop=kept.hop + 1),
+        "shape": changed(message, smaller),
+        "not_finite": with_nan(message),
+        "kind": encode(other_kind),
+        "malformed": encode(message)[:-4],
+    }
+
+
+def test_bad_messages_are_rejected_by_name_and_leave_the_agent_as_it_was(begin):
+    society = begin()
+    hop, receiver, buffers = letters(society, -1)  # downwards: a master is a stranger to nobody
+    if not buffers:
+        return
+    stranger = next(id for id in range(7) if id not in {receiver, *hop.senders(receiver)})
+    bad = hostile(decode(buffers[0]), stranger, receiver)
+    before = states(society)
+    for reason, buffer in bad.items():
+        assert society.deliver(1, hop, receiver, [buffer]) == [reason]
+    assert society.deliver(1, hop, receiver, list(bad.values())) == list(bad)
+    assert states(society) == before
+
+
+def test_good_messages_count_beside_bad_and_repeated_ones(begin):
+    society = begin()
+    hop, receiver, buffers = letters(society, 0)
+    if not buffers:
+        return
+    assert society.deliver(1, hop, receiver, buffers[:1]) == []
+    expected = states(society)
+    society = begin()
+    letters(society, 0)  # speaking may be remembered
+    bad = with_nan(decode(buffers[-1]))
+    rejected = society.deliver(1, hop, receiver, [bad, buffers[0], buffers[0]])
+    assert rejected == ["not_finite", "duplicate"]
+    assert states(society) == expected
+
+
+def test_loss_is_finite_and_reaches_the_encoder(begin, exchange):
+    society = begin()
+    society.run(1)
+    learnt = {id: metrics.get("exchange_loss") for id, metrics in society.train(2).items()}
+    if exchange.anchor_fraction == 0.0:
+        assert set(learnt.values()) == {None}
+        return
+    assert all(value is not None and np.isfinite(value) and value > 0 for value in learnt.values())
+    heard = states(society)
+    deaf = begin()
+    deaf.train(2)
+    for id in learnt:
+        assert states(deaf)[id]["parameters"] != heard[id]["parameters"]
+
+
+@pytest.mark.parametrize("family", TOPOLOGIES)
+def test_unlike_encoders_exchange_or_are_refused_with_the_reason(exchange, family, make_society):
+    from agents.config import EncoderConfig
+
+    encoders = tuple(EncoderConfig(preset=preset) for preset in ("nano", "tiny"))
+    unlike = Society(encoders, anchors=12, batch_size=12)
+    if exchange.kind in REFUSES_UNLIKE_ENCODERS:
+        with pytest.raises(ValueError, match="nano, tiny"):
+            exchange.check(unlike)
+        return
+    exchange.check(unlike)
+    society = make_society(exchange, TOPOLOGIES[family], widths=("nano", "tiny"))
+    society.run(1)
+    for metrics in society.train(1).values():
+        assert np.isfinite(metrics["loss"])
+        assert ("exchange_loss" in metrics) == (exchange.anchor_fraction > 0)
+    society.run(2)

@@ -1,0 +1,137 @@
+"""The contract of every objective in the table, shipped or added: see CONTRIBUTING."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+
+from agents.objectives import OBJECTIVES, Objective, Step
+
+SETTINGS: dict[str, dict[str, Any]] = {"info_nce": {"temperature": 0.5}}
+"""What lets an objective show differences between small random texts; the defaults elsewhere."""
+
+
+class Constant(np.random.Generator):
+    """Draws the same whatever was drawn before, so that the order of documents plays no part."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(0))
+
+    def random(self, size=None, dtype=np.float64, out=None):
+        return 0.5 if size is None else np.full(size, 0.5)
+
+    def integers(self, low, high=None, size=None, dtype=np.int64, endpoint=False):
+        value = 0 if high is None else low
+        return value if size is None else np.full(size, value)
+
+
+@pytest.fixture(params=OBJECTIVES)
+def objective(request) -> Objective:
+    return OBJECTIVES[request.param](**SETTINGS.get(request.param, {}))
+
+
+@pytest.fixture(scope="module")
+def agent(make_host):
+    from agents.blueprint import Arm
+    from agents.exchange.none import Isolated
+
+    host = make_host(1)
+    host.begin(Arm(Isolated(), 0.0))
+    host.agents[0].encoder.train()
+    return host.agents[0]
+
+
+@pytest.fixture
+def texts(documents) -> list[np.ndarray]:
+    """Ten documents of various lengths, each short enough to be read whole."""
+    return [text[:length] for text, length in zip(documents, (3, 8, 5, 1, 6, 7, 2, 9, 4, 10))]  # noqa: B905
+
+
+def look(objective, agent, texts, rng=None):
+    """Return what an objective makes of a step, the gradient, and the tokens that were encoded."""
+    seen = []
+    handle = agent.encoder.register_forward_pre_hook(
+        lambda module, inputs: seen.append(int(inputs[1].sum()))
+    )
+    agent.resident.binding.gradient.zero_()
+    step = Step(agent.encoder, texts, agent.resident.collate, rng or np.random.default_rng(0))
+    result = objective.loss(step)
+    result.loss.backward()
+    handle.remove()
+    return result, agent.resident.binding.gradient.clone(), sum(seen)
+
+
+def test_kind_is_the_key_in_the_table():
+    for kind, cls in OBJECTIVES.items():
+        assert get_args(cls.model_fields["kind"].annotation) == (kind,)
+        assert cls.__doc__
+
+
+def test_specification_survives_json(objective):
+    assert type(objective).model_validate_json(objective.model_dump_json()) == objective
+
+
+def test_loss_is_a_finite_scalar_with_finite_gradients_that_reach_the_encoder(
+    objective, agent, texts
+):
+    result, gradient, _ = look(objective, agent, texts)
+    assert result.loss.shape == ()
+    assert torch.isfinite(result.loss)
+    assert torch.isfinite(gradient).all()
+    assert gradient.abs().max() > 0
+
+
+def test_loss_is_deterministic_under_its_generator_and_varies_with_it(objective, agent, texts):
+    losses = [
+        look(objective, agent, texts, np.random.default_rng(seed))[0].loss.item()
+        for seed in (0, 0, 1)
+    ]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_documents_are_left_as_they_were(objective, agent, texts):
+    frozen = [text.copy() for text in texts]
+    for text in frozen:
+        text.setflags(write=False)
+    look(objective, agent, frozen)
+    for text, before in zip(frozen, texts, strict=True):
+        np.testing.assert_array_equal(text, before)
+
+
+def test_permuting_the_batch_changes_neither_loss_nor_gradient(objective, agent, texts):
+    order = np.random.default_rng(3).permutation(len(texts))
+    before, gradient, _ = look(objective, agent, texts, Constant())
+    after, permuted, _ = look(objective, agent, [texts[i] for i in order], Constant())
+    torch.testing.assert_close(after.loss, before.loss)
+    torch.testing.assert_close(permuted, gradient, rtol=1e-3, atol=1e-6)
+    np.testing.assert_array_equal(after.token_counts, before.token_counts[order])
+    for view, other in zip(before.pooled, after.pooled, strict=True):
+        torch.testing.assert_close(other, view[torch.from_numpy(order)], rtol=1e-4, atol=1e-5)
+
+
+def test_token_counts_are_those_that_went_through_the_encoder(objective, agent, texts):
+    result, _, seen = look(objective, agent, texts)
+    assert result.token_counts.shape == (len(texts),)
+    assert (result.token_counts > 0).all()
+    assert result.token_counts.sum() == seen
+
+
+def test_token_counts_belong_to_their_documents(objective, agent, texts):
+    # The cost of a document does not depend on the others, and a longer one costs no less.
+    counts = look(objective, agent, texts, Constant())[0].token_counts
+    swapped = [texts[-1], *texts[1:-1], texts[0]]
+    others = look(objective, agent, swapped, Constant())[0].token_counts
+    np.testing.assert_array_equal(others, [counts[-1], *counts[1:-1], counts[0]])
+    by_length = counts[np.argsort([len(text) for text in texts])]
+    assert (np.diff(by_length) >= 0).all()
+    assert by_length[-1] > by_length[0]
+
+
+def test_pooled_states_are_one_row_per_document_attached_to_the_graph(objective, agent, texts):
+    result, _, _ = look(objective, agent, texts)
+    for view in result.pooled:
+        assert view.shape == (len(texts), agent.encoder.width)
+        assert view.requires_grad

@@ -1,0 +1,120 @@
+"""The contract of every view in the table, shipped or added: see CONTRIBUTING."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from agents.views import VIEWS, Crop, Dropout, View, compose
+
+TOKENS = st.integers(1, 200)
+BUDGETS = st.integers(1, 64)
+SEEDS = st.integers(0, 2**32)
+EXTRA = [Crop(shortest=1.0, longest=1.0), Crop(shortest=0.001, longest=0.001)]
+ALL = [*(cls() for cls in VIEWS.values()), *EXTRA]
+
+
+@pytest.fixture(params=ALL, ids=repr, scope="module")
+def view(request) -> View:
+    return request.param
+
+
+def document(length: int) -> np.ndarray:
+    """Distinct tokens, so that places can be told apart; writing to them raises."""
+    tokens = np.arange(1000, 1000 + length, dtype=np.int32)
+    tokens.setflags(write=False)
+    return tokens
+
+
+def test_kind_is_the_key_in_the_table():
+    for kind, cls in VIEWS.items():
+        assert get_args(cls.model_fields["kind"].annotation) == (kind,)
+        assert cls.__doc__
+
+
+@given(length=TOKENS, budget=BUDGETS, seed=SEEDS)
+def test_view_never_empties_a_text(view, length, budget, seed):
+    variant = view.apply(document(length), budget, np.random.default_rng(seed))
+    assert variant.ndim == 1
+    assert len(variant) >= 1
+
+
+@given(length=TOKENS, budget=BUDGETS, seed=SEEDS)
+def test_view_is_deterministic_under_its_generator(view, length, budget, seed):
+    once, again = (
+        view.apply(document(length), budget, np.random.default_rng(seed)) for _ in range(2)
+    )
+    np.testing.assert_array_equal(once, again)
+
+
+@given(length=TOKENS, budget=BUDGETS, seed=SEEDS)
+def test_view_leaves_the_document_and_global_randomness_alone(view, length, budget, seed):
+    tokens = document(length)
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    view.apply(tokens, budget, np.random.default_rng(seed))
+    np.testing.assert_array_equal(tokens, document(length))
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+@given(length=TOKENS, budget=BUDGETS, seed=SEEDS)
+def test_view_of_a_view_is_a_view(view, length, budget, seed):
+    composed = compose((view, view), document(length), budget, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    by_hand = view.apply(view.apply(document(length), budget, rng), budget, rng)
+    np.testing.assert_array_equal(composed, by_hand)
+
+
+def test_specification_survives_json(view):
+    assert type(view).model_validate_json(view.model_dump_json()) == view
+
+
+@given(
+    length=TOKENS,
+    budget=BUDGETS,
+    seed=SEEDS,
+    bounds=st.tuples(st.floats(0.01, 1.0), st.floats(0.01, 1.0)).map(sorted),
+)
+def test_crop_is_contiguous_within_budget_and_of_the_stated_share(length, budget, seed, bounds):
+    crop = Crop(shortest=bounds[0], longest=bounds[1])
+    span = crop.apply(document(length), budget, np.random.default_rng(seed))
+    np.testing.assert_array_equal(span, np.arange(span[0], span[0] + len(span)))
+    assert span[0] >= 1000
+    assert span[-1] < 1000 + length
+    assert len(span) <= budget
+    least, most = (max(1, min(budget, round(share * length))) for share in bounds)
+    assert least <= len(span) <= most
+
+
+def test_crop_starts_anywhere_with_equal_probability():
+    crop, rng = Crop(shortest=0.5, longest=0.5), np.random.default_rng(0)
+    starts = [int(crop.apply(document(10), 64, rng)[0]) - 1000 for _ in range(6000)]
+    counts = np.bincount(starts, minlength=6)
+    # Six places, 1,000 each: five standard deviations are 145.
+    assert len(counts) == 6
+    assert np.abs(counts - 1000).max() < 145
+
+
+def test_crop_of_the_whole_document_is_the_document():
+    whole = Crop(shortest=1.0, longest=1.0).apply(document(9), 64, np.random.default_rng(0))
+    np.testing.assert_array_equal(whole, document(9))
+
+
+def test_crop_refuses_bounds_in_the_wrong_order():
+    with pytest.raises(ValidationError, match="must not exceed"):
+        Crop(shortest=0.9, longest=0.3)
+
+
+def test_dropout_is_the_beginning_of_the_document_and_draws_nothing():
+    rng = np.random.default_rng(0)
+    np.testing.assert_array_equal(Dropout().apply(document(9), 4, rng), document(4))
+    assert rng.random() == np.random.default_rng(0).random()
+
+
+def test_only_dropout_relies_on_dropout():
+    assert Dropout.relies_on_dropout
+    assert not Crop.relies_on_dropout
