@@ -65,9 +65,9 @@ def run(
             result = simulation.run()
         except KeyboardInterrupt:
             display.close()
-            _console(stderr=True).print(
-                f"[yellow]interrupted[/]; what was recorded is in {simulation.directory}"
-            )
+            kept = simulation.directory
+            told = f"what was recorded is in {kept}" if kept.is_dir() else "nothing was recorded"
+            _console(stderr=True).print(f"interrupted; {told}", soft_wrap=True, markup=False)
             raise typer.Exit(INTERRUPTED) from None
     show_result(console, result.directory)
 
@@ -147,7 +147,7 @@ def report(
     """Build a run's report again from its records."""
     from agentos.report import write_report
 
-    _console().print(f"report: {write_report(directory)}", soft_wrap=True)
+    _console().print(f"report: {write_report(directory)}", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -162,7 +162,7 @@ def compare(
 
     console = _console()
     show_comparison(console, compare_runs(directories))
-    console.print(f"plots: {write_comparison(directories, out)}", soft_wrap=True)
+    console.print(f"plots: {write_comparison(directories, out)}", soft_wrap=True, markup=False)
 
 
 def main() -> None:

@@ -59,6 +59,11 @@ class ArmResult:
         """The last evaluation."""
         return next((r.evaluation for r in reversed(self.rounds) if r.evaluation), {})
 
+    @property
+    def finished(self) -> int:
+        """Rounds that were finished."""
+        return max((report.round for report in self.rounds), default=0)
+
     def total(self, metric: str) -> float:
         """Sum a training metric over agents and rounds."""
         return sum(metrics.get(metric, 0.0) for r in self.rounds for metrics in r.metrics.values())

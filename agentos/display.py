@@ -69,7 +69,8 @@ class LiveDisplay(Listener):
 
     def close(self) -> None:
         """Take the progress off the screen."""
-        self._progress.stop()
+        if self._progress.live.is_started:
+            self._progress.stop()
 
     def on_stage(self, what: str) -> None:
         """Show what is being prepared."""
@@ -119,8 +120,8 @@ def show_result(console: Console, directory: Path) -> None:
         f"steps per agent {result.steps or 0:,} | {result.wall_s or 0.0:.0f} s",
         highlight=False,
     )
-    console.print(f"records: {directory}", soft_wrap=True, highlight=False)
-    console.print(f"report:  {directory / REPORT}", soft_wrap=True, highlight=False)
+    for told in (f"records: {directory}", f"report:  {directory / REPORT}"):
+        console.print(told, soft_wrap=True, highlight=False, markup=False)
 
 
 def _metric_table(metric: Metric, result: Outcome, names: Sequence[str]) -> Table:

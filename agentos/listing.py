@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from agentos.loading import InvalidConfiguration, ready_made
+from agentos.loading import ready_made
+from agentos.problems import InvalidConfiguration
 from protocols.errors import AgentOSError
 from protocols.spec import Spec
 from protocols.topologies import Network, Topology

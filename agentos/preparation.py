@@ -15,6 +15,7 @@ from agentos.evaluation.base import Evaluator, HeldOut
 from agentos.events import Listener
 from agents.blueprint import Anchors, Blueprint, Group, Member
 from agents.config import EncoderConfig
+from protocols.errors import DataError
 from protocols.seeding import derive, generator
 
 if TYPE_CHECKING:
@@ -89,11 +90,26 @@ def _groups(
             tokenizer = shared
         else:
             tokenizer = load_tokenizer(encoder)
-            sample = corpus.texts(corpus.heldout[:_CHECKED_DOCUMENTS])
-            check(tokenizer, sample, config.data.tokenizer.max_unknown_rate)
+            _check_loaded(tokenizer, config, encoder, corpus)
         tokens = corpus_tokens(corpus, tokenizer, cache, config.data.max_document_tokens)
         groups.append(Group(encoder, tokenizer, tokens))
     return tuple(groups)
+
+
+def _check_loaded(
+    tokenizer: PreTrainedTokenizerBase, config: RunConfig, encoder: EncoderConfig, corpus: Corpus
+) -> None:
+    sample = corpus.texts(corpus.heldout[:_CHECKED_DOCUMENTS])
+    try:
+        check(tokenizer, sample, config.data.tokenizer.max_unknown_rate)
+    except DataError as error:
+        raise DataError(
+            f"the tokenizer of {encoder.origin!r} does not know the text",
+            expected=error.expected,
+            actual=error.actual,
+            mend="save the tokenizer that the encoder was trained with beside it, take an encoder of "
+            "this language, or raise data.tokenizer.max_unknown_rate",
+        ) from error
 
 
 def _members(config: RunConfig, corpus: Corpus) -> tuple[Member, ...]:

@@ -51,7 +51,7 @@ class Result(Quality):
         wall_s: seconds from the start of the hosts to the end; `round_s` of each round of the run.
         agents, mean, worst: the last evaluation.
         before: the evaluation of the untrained agents.
-        isolated: the baseline, where one ran.
+        isolated: the baseline, where one ran to its end.
     """
 
     directory: Path = Field(exclude=True)
@@ -84,9 +84,10 @@ def summarise(
     metrics: Sequence[Metric],
 ) -> Result:
     """Sum up the rounds of a run and of its baseline."""
-    finished = max((report.round for report in together.rounds), default=0)
+    finished = together.finished
     baseline = None
-    if isolated is not None and isolated.after:
+    # A baseline that was cut short is no comparison.
+    if isolated is not None and isolated.after and isolated.finished == finished:
         baseline = Baseline(
             **_quality(isolated.after, metrics),
             tokens=int(isolated.total("tokens")),

@@ -80,12 +80,15 @@ class Simulation:
             try:
                 corpus = prepare_corpus(config, self._listener, self.cache)
                 blueprint = draw_up(config, corpus, self._listener, self.cache)
+                began = time.perf_counter()
+                session = self._started(blueprint)
             except BaseException:
                 _remove_if_empty(self.directory)
                 raise
-            text = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
-            recorder.start(text, network, corpus.names, config.evaluation.metrics)
-            return _Run(self, network, blueprint, recorder).run()
+            with session:
+                text = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
+                recorder.start(text, network, corpus.names, config.evaluation.metrics)
+                return _Run(self, network, session, recorder, began).run()
 
     def _started(self, blueprint: Blueprint) -> Session:
         self._listener.on_stage("Starting hosts")
@@ -101,20 +104,25 @@ class _Run:
     """One run, from started hosts to finished records."""
 
     def __init__(
-        self, simulation: Simulation, network: Network, blueprint: Blueprint, recorder: Recorder
+        self,
+        simulation: Simulation,
+        network: Network,
+        session: Session,
+        recorder: Recorder,
+        began: float,
     ) -> None:
         self.simulation = simulation
         self.config = simulation.config
         self.network = network
-        self.blueprint = blueprint
+        self.session = session
         self.recorder = recorder
-        self.began = time.perf_counter()
+        self.began = began
         self.results: dict[str, ArmResult] = {}
 
     def run(self) -> Result:
         status = "failed"
         try:
-            with self.simulation._started(self.blueprint) as session:
+            with self.session as session:
                 self._arm(TOGETHER, session)
                 self._save_encoders(session)
                 if compares_with_isolated(self.config):

@@ -17,10 +17,11 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     InstanceOf,
     Tag,
 )
-from pydantic.json_schema import SkipJsonSchema
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
 CUSTOM = "custom instance"
@@ -66,6 +67,13 @@ class Kinds:
             Annotated[union, Discriminator(self._tag), BeforeValidator(_as_mapping)]
         )
 
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        # What pydantic derives knows nothing of bare names, and takes the kind for optional.
+        bare = [kind for kind, cls in self.table.items() if not _required(cls) - {"kind"}]
+        return {"anyOf": [{"enum": bare}, {**handler(core_schema), "required": ["kind"]}]}
+
     def _tag(self, value: Any) -> str | None:
         if isinstance(value, Mapping):
             kind = value.get("kind")
@@ -76,3 +84,7 @@ class Kinds:
 
 def _as_mapping(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
+
+
+def _required(cls: type[Spec]) -> set[str]:
+    return {name for name, field in cls.model_fields.items() if field.is_required()}

@@ -1,12 +1,21 @@
-"""Fixtures shared by the tests of agents and by the contracts: a little text, and agents that read it."""
+"""Fixtures shared by many tests: a little text, agents that read it, small runs, hosts that stay up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
+
+from agentos.runtime.base import Runtime, Session
+from agentos.runtime.ray import RayRuntime
+
+if TYPE_CHECKING:
+    from agentos import RunConfig
+    from agents.blueprint import Blueprint
 
 TOPICS = (
     "wave tide ship harbour salt fish net storm sail deck coast gull",
@@ -202,3 +211,125 @@ def make_society(make_host: Callable[..., Any]) -> Callable[..., Society]:
         return Society(hosts[heads, encoders], topology.build(7, seed=0), exchange)
 
     return make
+
+
+LABELS = ("sea", "farm", "town", "sky")
+"""The class of a text about each of the topics."""
+
+
+@pytest.fixture(scope="session")
+def corpus_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A JSON lines file of 240 short labelled documents, each a first line and a body."""
+    rng = np.random.default_rng(5)
+    path = tmp_path_factory.mktemp("corpus") / "corpus.jsonl"
+    with path.open("w", encoding="utf-8") as stream:
+        for number in range(240):
+            words = rng.choice(TOPICS[number % 4].split(), size=30)
+            text = f"{' '.join(words[:6])} {number}\n\n{' '.join(words[6:])} the {number} of a"
+            stream.write(json.dumps({"text": text, "label": LABELS[number % 4]}) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of prepared text that the session's runs share."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def small_values(corpus_file: Path) -> dict[str, Any]:
+    """The configuration of a run of four agents that takes about a second, as plain values."""
+    return {
+        "name": "small",
+        "data": {
+            "source": {"kind": "jsonl", "path": str(corpus_file), "label": "label"},
+            "partition": {"kind": "dirichlet", "alpha": 1.0},
+            "anchors": 32,
+            "heldout": 0.25,
+            "tokenizer": {"vocabulary_size": 400},
+        },
+        "agents": {"count": 4, "encoder": {"preset": "nano"}},
+        "training": {
+            "rounds": 2,
+            "local_steps": 2,
+            "batch_size": 12,
+            "max_length": 16,
+            "warmup_steps": 2,
+        },
+        "evaluation": {"every": 2, "tasks": ["retrieval", "probe"], "documents": 40},
+        "runtime": "local",
+    }
+
+
+@pytest.fixture(scope="session")
+def small(small_values: dict[str, Any]) -> Callable[..., RunConfig]:
+    """Make the configuration of a run that takes about a second."""
+    from agentos import RunConfig
+
+    def make(**changes: Any) -> RunConfig:
+        return RunConfig.model_validate({**small_values, **changes})
+
+    return make
+
+
+class Warm(Runtime):
+    """A runtime whose hosts stay up from one run to the next."""
+
+    kind: Literal["warm"] = "warm"
+    name: str
+
+    def start(self, blueprint: Blueprint, address: str | None = None) -> Session:
+        session = SESSIONS[self.name]
+        session.build(blueprint)
+        return _StaysOpen(session)
+
+
+class _StaysOpen(Session):
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.placement = session.placement
+
+    def build(self, blueprint: Blueprint) -> None:
+        self._session.build(blueprint)
+
+    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
+        return self._session.call(method, arguments)
+
+    def close(self) -> None:
+        pass
+
+
+SESSIONS: dict[str, Session] = {}
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """Ray, started once for all tests; cores are pretended, to hold every layout at once."""
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=12,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=200 * 2**20,
+        # A worker waits for an actor on every core, real or not, unless it is told not to.
+        _system_config={"enable_worker_prestart": False},
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def warm(ray_cluster: None) -> Iterator[Callable[[str], Runtime]]:
+    """Runtimes over hosts that are started once: one host, two, or one for each of four agents."""
+    layouts = {"one": {"hosts": 1}, "two": {"hosts": 2}, "each": {"agents_per_host": 1}}
+
+    def make(name: str) -> Runtime:
+        if name not in SESSIONS:
+            SESSIONS[name] = RayRuntime(**layouts[name]).open(agents=4)
+        return Warm(name=name)
+
+    yield make
+    while SESSIONS:
+        SESSIONS.popitem()[1].close()

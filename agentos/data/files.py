@@ -59,7 +59,10 @@ def find(path: str, pattern: str) -> Files:
     files = [file for file in found if file.is_file() and not _hidden(file, root)]
     if not files:
         raise DataError(
-            f"no file to read in {root}", expected=f"files that match {asked}", actual="none"
+            f"no file to read in {root}",
+            expected=f"files that match {asked}",
+            actual="none",
+            mend="check data.source: its path, and what it looks for in a folder",
         )
     return Files(root, tuple(sorted(files, key=lambda file: file.relative_to(root).as_posix())))
 
@@ -70,7 +73,8 @@ def _hidden(file: Path, root: Path) -> bool:
 
 def _missing(place: Path) -> DataError:
     siblings = [item.name for item in place.parent.iterdir()] if place.parent.is_dir() else []
-    return DataError(f"there is no file or folder {place}", mend=did_you_mean(place.name, siblings))
+    mend = did_you_mean(place.name, siblings) or "check data.source.path"
+    return DataError(f"there is no file or folder {place}", mend=mend)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
@@ -91,7 +95,7 @@ def unknown_column(where: str, column: str, known: Iterable[str]) -> DataError:
         f"{where} has no column {column!r}",
         expected=column,
         actual=", ".join(names) or "no columns",
-        mend=did_you_mean(column, names),
+        mend=did_you_mean(column, names) or "name one of its columns in data.source",
     )
 
 

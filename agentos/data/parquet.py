@@ -53,7 +53,9 @@ class Parquet(Source):
                     yield files.document(identity, where, text, label, self.label is not None)
             except (pa.ArrowException, OSError) as error:
                 raise DataError(
-                    f"{path}, after row {row}: not a readable Parquet file", actual=str(error)
+                    f"{path}, after row {row}: not a readable Parquet file",
+                    actual=str(error),
+                    mend="write the file again, or leave it out of data.source.path",
                 ) from error
             if not row:
                 yield files.empty(path)

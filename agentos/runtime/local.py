@@ -28,7 +28,11 @@ class LocalRuntime(Runtime):
                 mend="set runtime.kind=ray, or leave out --address",
             )
         session = _LocalSession()
-        session.build(blueprint)
+        try:
+            session.build(blueprint)
+        except BaseException:
+            session.close()
+            raise
         return session
 
 

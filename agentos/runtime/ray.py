@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -20,12 +22,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_CONNECT_S = 10.0
+
 
 class RayRuntime(Runtime):
     """Agents in Ray actors: one host per core or GPU, or as many as are asked for."""
 
     kind: Literal["ray"] = "ray"
-    hosts: Literal["auto"] | int = Field(
+    hosts: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         "auto", description="Number of hosts; auto starts one per core (threads each) or per GPU."
     )
     agents_per_host: int | None = Field(
@@ -41,8 +45,6 @@ class RayRuntime(Runtime):
     def _one_way_to_count(self) -> Self:
         if self.hosts != "auto" and self.agents_per_host is not None:
             raise ValueError("give either hosts or agents_per_host, not both")
-        if self.hosts != "auto" and self.hosts < 1:
-            raise ValueError(f"hosts must be 'auto' or at least 1, got {self.hosts}")
         return self
 
     def start(self, blueprint: Blueprint, address: str | None = None) -> Session:
@@ -198,6 +200,8 @@ def _connect(runtime: RayRuntime, address: str | None) -> bool:
                 mend="leave out the address, or call ray.shutdown() first",
             )
         return False
+    if address is not None:
+        _require_listener(address)
     local: dict[str, Any] = {
         "num_cpus": _cores(),
         "object_store_memory": runtime.object_store_mb * 2**20,
@@ -211,12 +215,40 @@ def _connect(runtime: RayRuntime, address: str | None) -> bool:
             **({} if address else local),
         )
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise RuntimeFailure(
-            "Ray could not be started" if address is None else "Ray could not be reached",
-            actual=str(error).strip().split("\n")[0],
-            mend="start a cluster with 'ray start --head', and pass its address to --address",
-        ) from error
+        message = "Ray could not be started" if address is None else "Ray could not be reached"
+        raise _unreachable(message, str(error).strip().split("\n")[0]) from error
     return True
+
+
+def _require_listener(address: str) -> None:
+    """Refuse an address where nobody listens: Ray itself would go on trying for many minutes."""
+    found = re.fullmatch(r"(?:ray://)?([^/:]+):(\d{1,5})", address)
+    if found is None:
+        return
+    import ray
+
+    host, port = found[1], int(found[2])
+    hosts = [host]
+    if host in ("localhost", "127.0.0.1"):
+        # Ray puts this node's address in its place, and may listen there alone.
+        hosts.append(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+    refusal: OSError | None = None
+    for host in hosts:
+        try:
+            socket.create_connection((host, port), timeout=_CONNECT_S).close()
+        except OSError as error:
+            refusal = error
+        else:
+            return
+    raise _unreachable("Ray could not be reached", f"{address}: {refusal}") from refusal
+
+
+def _unreachable(message: str, actual: str) -> RuntimeFailure:
+    return RuntimeFailure(
+        message,
+        actual=actual,
+        mend="start a cluster with 'ray start --head', and pass its address to --address",
+    )
 
 
 def _cores() -> int:
