@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentos.drawing_labels import INK, LABELLED_EDGES, text_width
 from agentos.drawing_layout import Layout
@@ -104,7 +105,7 @@ def draw_edges(
     alpha = float(np.clip(crowding**-0.5, 0.12, 1.0)) if crossing else 1.0
     node_in = float(np.median(layout.nodes_in))
     widest = float(np.clip(WIDEST_PT * node_in / 0.2, 0.8, WIDEST_PT))
-    widths = np.full(len(ends), float(np.clip(1.3 * crowding**-0.4, 0.4, 1.3)))
+    widths: NDArray[np.float64] = np.full(len(ends), float(np.clip(1.3 * crowding**-0.4, 0.4, 1.3)))
     silent = np.zeros(len(ends), dtype=bool)
     if sent:
         payload_bytes = np.array([sent[edge] for edge in network.edges], dtype=float)

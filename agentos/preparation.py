@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentos.config import RunConfig
 from agentos.data.corpus import Corpus, corpus_tokens, prepare, tokenizer_for
@@ -121,7 +122,7 @@ def _members(config: RunConfig, corpus: Corpus) -> tuple[Member, ...]:
 
 
 def _anchors(config: RunConfig, corpus: Corpus, classes: int) -> Anchors:
-    clusters = np.zeros(len(corpus.anchors), dtype=np.int64)
+    clusters: NDArray[np.int64] = np.zeros(len(corpus.anchors), dtype=np.int64)
     if classes:
         seed = derive(config.seed, "anchor clusters") % 2**32
         clusters = np.asarray(cluster(corpus.texts(corpus.anchors), classes, seed), dtype=np.int64)

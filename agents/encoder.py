@@ -86,12 +86,12 @@ class Encoder(nn.Module):
 def no_progress_bars() -> Iterator[None]:
     """Keep transformers from drawing a bar for every small encoder that is loaded or saved."""
     enabled = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
         if enabled:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            transformers_logging.enable_progress_bar()
 
 
 def pool(states_BTW: Tensor, mask_BT: Tensor, pooling: str) -> Tensor:

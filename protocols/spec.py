@@ -62,7 +62,8 @@ class Kinds:
     ) -> CoreSchema:
         known = [Annotated[cls, Tag(kind)] for kind, cls in self.table.items()]
         custom = Annotated[SkipJsonSchema[InstanceOf[source]], Tag(CUSTOM)]
-        union = Union[(*known, custom)]  # type: ignore[valid-type]
+        options = (*known, custom)
+        union = Union[options]  # type: ignore[valid-type]
         return handler.generate_schema(
             Annotated[union, Discriminator(self._tag), BeforeValidator(_as_mapping)]
         )

@@ -63,7 +63,7 @@ def cluster_rows(
         raise ConfigurationError(
             "there are fewer texts than clusters", expected=f"at least {clusters}", actual=documents
         )
-    everything = np.arange(documents, dtype=np.int64)
+    everything: IntArray = np.arange(documents, dtype=np.int64)
     rows = everything
     if documents > FIT_DOCUMENTS:
         chosen = generator(seed, "features").choice(documents, FIT_DOCUMENTS, replace=False)
@@ -78,7 +78,8 @@ def cluster_rows(
         if rows is everything:
             return np.asarray(model.labels_, dtype=np.int64)
         parts = [model.predict(embed(_counts(texts, r))) for r in _batches(everything)]
-    return np.concatenate(parts).astype(np.int64)
+    codes: IntArray = np.concatenate(parts).astype(np.int64)
+    return codes
 
 
 def _k_means(features: npt.NDArray[np.float64], clusters: int, seed: int) -> Any:

@@ -53,7 +53,7 @@ def train(texts: Iterable[str], config: TokenizerConfig) -> PreTrainedTokenizerF
     if backend.get_vocab_size() <= len(SPECIAL_TOKENS):
         raise DataError("the tokenizer cannot be trained: the texts hold no word")
     _frame(backend)
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,

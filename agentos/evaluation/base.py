@@ -225,7 +225,8 @@ def unit_rows(rows_ND: NDArray[np.float32]) -> NDArray[np.float64]:
     """
     rows = rows_ND.astype(np.float64)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 0, norms, 1.0)
+    unit: NDArray[np.float64] = rows / np.where(norms > 0, norms, 1.0)
+    return unit
 
 
 def too_few(kind: str, needed: int, found: int, what: str) -> ConfigurationError:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentos.runtime.base import Runtime, Session
 from protocols.errors import ConfigurationError
@@ -63,10 +64,10 @@ class _LocalSession(Session):
 class LocalStore:
     """Messages of agents in one process: the handle is the list of buffers itself."""
 
-    def put(self, buffers: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    def put(self, buffers: Sequence[NDArray[np.uint8]]) -> Sequence[NDArray[np.uint8]]:
         """Return the buffers."""
         return buffers
 
-    def get(self, handles: Sequence[Any]) -> list[Sequence[np.ndarray]]:
+    def get(self, handles: Sequence[Any]) -> list[Sequence[NDArray[np.uint8]]]:
         """Return the buffers behind each handle."""
         return list(handles)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
@@ -172,13 +173,13 @@ class _RaySession(Session):
 class RayStore:
     """Messages of a host in Ray's object store: one object per host and hop, read without a copy."""
 
-    def put(self, buffers: Sequence[np.ndarray]) -> Any:
+    def put(self, buffers: Sequence[NDArray[np.uint8]]) -> Any:
         """Store the buffers; the list keeps Ray from resolving the reference on the way."""
         import ray
 
         return [ray.put(list(buffers))] if buffers else []
 
-    def get(self, handles: Sequence[Any]) -> list[Sequence[np.ndarray]]:
+    def get(self, handles: Sequence[Any]) -> list[Sequence[NDArray[np.uint8]]]:
         """Fetch all handles in one call."""
         import ray
 

@@ -235,11 +235,16 @@ def test_receiver_of_a_silent_agent_merges_without_it(play: Callable[..., Played
 
 
 def test_society_of_silence_still_merges(play: Callable[..., Played]) -> None:
-    played = play(3, "ring", exchange="none", silent=frozenset(range(3)))
+    played = play(3, "ring", silent=frozenset(range(3)))
+    (merged,) = played.session.named("merge")
+    deliveries = {agent: d for _, batch in merged.values() for agent, d in batch.items()}
+    assert {agent: d.messages for agent, d in deliveries.items()} == dict.fromkeys(range(3), ())
     assert played.result.ledger.total() == 0
-    assert all(
-        not d.messages for _, b in played.session.named("merge")[0].values() for d in b.values()
-    )
+
+
+def test_society_without_exchange_never_speaks(play: Callable[..., Played]) -> None:
+    played = play(3, "ring", exchange="none")
+    assert played.session.methods == ["begin", "evaluate", "train", "train", "evaluate"]
 
 
 # What it costs
