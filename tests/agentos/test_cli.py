@@ -364,8 +364,12 @@ def test_run_refuses_a_file_for_a_folder(
 
 
 def test_run_refuses_an_address_where_nobody_listens(
-    agentos: Callable[..., Ended], config_file: Path, tmp_path: Path
+    agentos: Callable[..., Ended],
+    config_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # other tests may have started it
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"

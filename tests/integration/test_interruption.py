@@ -4,40 +4,66 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
+from pydantic import PrivateAttr
 
 from agentos import RunConfig, Simulation
 from agentos.coordinator import RoundReport
+from agentos.data.corpus import Corpus
 from agentos.events import Listener
 from agentos.records import load_run
+from agentos.runtime import Session
+from agentos.runtime.local import LocalRuntime
+from agents.blueprint import Blueprint
 from protocols.errors import TrainingError
 
 MARK = "AGENTOS_TEST_MARK"
 
 
 class StopsAt(Listener):
-    """Raises after a round of the run itself."""
+    """Raises after a round of an arm."""
 
-    def __init__(self, round: int, error: type[BaseException]) -> None:
-        self.round, self.error = round, error
+    def __init__(self, round: int, error: type[BaseException], arm: str = "together") -> None:
+        self.at, self.error = (arm, round), error
 
     def on_round(self, report: RoundReport) -> None:
-        if report.round == self.round:
+        if (report.arm, report.round) == self.at:
             raise self.error("stopped by the test")
 
 
-@pytest.mark.parametrize(
-    ("error", "status"), [(KeyboardInterrupt, "interrupted"), (TrainingError, "failed")]
-)
+class Watched(LocalRuntime):
+    """Says which sessions were closed."""
+
+    kind: Literal["local"] = "local"
+    _closed: list[Session] = PrivateAttr(default_factory=list)
+
+    def start(self, blueprint: Blueprint, address: str | None = None) -> Session:
+        session = super().start(blueprint, address)
+        close, closed = session.close, self._closed
+
+        def told() -> None:
+            closed.append(session)
+            close()
+
+        session.close = told  # type: ignore[method-assign]
+        return session
+
+
+STOPPED = [(KeyboardInterrupt, "interrupted"), (TrainingError, "failed")]
+
+
+@pytest.mark.parametrize(("error", "status"), STOPPED)
 def test_records_of_finished_rounds_are_kept(
     error: type[BaseException],
     status: str,
@@ -45,68 +71,158 @@ def test_records_of_finished_rounds_are_kept(
     cache: Path,
     tmp_path: Path,
 ) -> None:
+    runtime = Watched()
+    config = small().model_copy(update={"runtime": runtime})
     with pytest.raises(error, match="stopped by the test"):
-        Simulation(small(), tmp_path / "run", StopsAt(1, error), cache=cache).run()
+        Simulation(config, tmp_path / "run", StopsAt(1, error), cache=cache).run()
+    assert runtime._closed
     record = load_run(tmp_path / "run")
     assert {row["round"] for row in record.metrics} == {0, 1}
     assert record.summary is not None
     assert record.summary["status"] == status
     assert record.summary["rounds"] == 1
+    assert record.ledger is not None
     assert record.summary["bytes"]["total"] == record.ledger.total() > 0
     assert status in (tmp_path / "run" / "report.html").read_text("utf-8")
 
 
-def marked(mark: str) -> list[int]:
-    """Find the processes whose environment holds a mark, zombies aside."""
-    found = []
+@pytest.mark.parametrize(("error", "status"), STOPPED)
+def test_baseline_that_was_cut_short_is_no_comparison(
+    error: type[BaseException],
+    status: str,
+    small: Callable[..., RunConfig],
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(error):
+        Simulation(small(), tmp_path / "run", StopsAt(1, error, arm="isolated"), cache=cache).run()
+    record = load_run(tmp_path / "run")
+    assert record.summary is not None
+    assert (record.summary["status"], record.summary["rounds"]) == (status, 2)
+    assert record.summary["mean"] != record.summary["before"]["mean"]
+    assert "isolated" not in record.summary
+    assert {row["round"] for row in record.isolated or []} == {0, 1}
+    assert (tmp_path / "run" / "encoders" / "agent-3" / "model.safetensors").is_file()
+    assert "Working together" not in (tmp_path / "run" / "report.html").read_text("utf-8")
+
+
+class Impatient(Listener):
+    """Interrupts the preparation."""
+
+    def on_corpus(self, config: RunConfig, corpus: Corpus) -> None:
+        raise KeyboardInterrupt
+
+
+def test_interruption_before_training_leaves_no_folder(
+    small: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Simulation(small(), tmp_path / "run", Impatient(), cache=cache).run()
+    assert not (tmp_path / "run").exists()
+
+
+def marked(mark: str) -> dict[int, str]:
+    """Find the processes whose environment holds a mark, and their names; zombies aside."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             state = (process / "stat").read_text().rsplit(")", 1)[1].split()[0]
             if f"{MARK}={mark}".encode() in (process / "environ").read_bytes() and state != "Z":
-                found.append(int(process.name))
+                found[int(process.name)] = (
+                    (process / "cmdline").read_bytes().decode("utf-8", "replace")
+                )
         except OSError:
             continue
     return found
 
 
-@pytest.mark.slow
-@pytest.mark.ray
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
-def test_ctrl_c_ends_every_process_and_keeps_the_records(
-    small: Callable[..., RunConfig], cache: Path, tmp_path: Path
-) -> None:
+@dataclass(frozen=True)
+class Command:
+    """A run on two Ray hosts, under way as a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    mark: str
+    out: Path
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text("utf-8")
+
+    def end(self) -> int:
+        """Wait for its end and for that of all it started; return the exit code."""
+        code = self.process.wait(60)
+        wait_for(lambda: not marked(self.mark), 30)
+        assert marked(self.mark) == {}
+        return code
+
+
+@pytest.fixture
+def command(small: Callable[..., RunConfig], cache: Path, tmp_path: Path) -> Iterator[Command]:
     values: dict[str, Any] = small().resolved()
     values["runtime"] = {"kind": "ray", "hosts": 2}
     values["training"]["rounds"] = 500
     values["evaluation"]["every"] = 500
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(values), "utf-8")
-    mark = f"{os.getpid()}-{time.time_ns()}"
-    log = tmp_path / "log"
+    log, mark = tmp_path / "log", f"{os.getpid()}-{time.time_ns()}"
     with log.open("w") as stream:
         # A group of its own: a terminal sends Ctrl-C to all of a command's processes at once.
         process = subprocess.Popen(
             [sys.executable, "-m", "agentos.cli", "run", "run.yaml", "--out", "out"],
             cwd=tmp_path,
-            env={**os.environ, MARK: mark, "AGENTOS_CACHE": str(cache)},
+            env={**os.environ, MARK: mark, "AGENTOS_CACHE": str(cache), "COLUMNS": "200"},
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        under_way = Command(process, log, mark, tmp_path / "out")
         try:
-            wait_for(lambda: "round 1/500" in log.read_text() or process.poll() is not None, 240)
-            assert process.poll() is None, log.read_text()
-            os.killpg(process.pid, signal.SIGINT)
-            assert process.wait(60) == 130, log.read_text()
+            wait_for(lambda: "round 1/500" in under_way.said or process.poll() is not None, 240)
+            assert process.poll() is None, under_way.said
+            assert sum("ray::Host" in name for name in marked(mark).values()) == 2
+            yield under_way
         finally:
             process.kill()
-    assert "Traceback" not in log.read_text()
-    assert "interrupted" in log.read_text()
-    wait_for(lambda: not marked(mark), 30)
-    assert marked(mark) == []
-    lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
+            for pid in marked(mark):
+                os.kill(pid, signal.SIGKILL)
+
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(), reason="processes are found in /proc"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@needs_proc
+def test_ctrl_c_ends_every_process_and_keeps_the_records(command: Command) -> None:
+    began = time.monotonic()
+    os.killpg(command.process.pid, signal.SIGINT)
+    assert command.end() == 130, command.said
+    assert time.monotonic() - began < 60
+    assert "Traceback" not in command.said
+    assert "interrupted; what was recorded is in out" in command.said
+    lines = (command.out / "metrics.jsonl").read_text("utf-8").splitlines()
     assert {json.loads(line)["round"] for line in lines} >= {0, 1}
-    assert json.loads((tmp_path / "out" / "summary.json").read_text())["status"] == "interrupted"
-    assert (tmp_path / "out" / "report.html").is_file()
+    assert json.loads((command.out / "summary.json").read_text("utf-8"))["status"] == "interrupted"
+    assert (command.out / "report.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@needs_proc
+def test_killed_host_ends_the_run_with_its_name(command: Command) -> None:
+    victim = next(pid for pid, name in marked(command.mark).items() if "ray::Host" in name)
+    os.kill(victim, signal.SIGKILL)
+    assert command.end() == 1, command.said
+    assert "Traceback" not in command.said
+    assert re.search(r"error host [01] died while it was to \w+\n", command.said)
+    assert "mend: look for a lack of memory or a killed process" in command.said
+    record = load_run(command.out)
+    assert record.summary is not None
+    assert record.summary["status"] == "failed"
+    assert record.summary["rounds"] >= 1
+    assert (command.out / "report.html").is_file()
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float) -> None:

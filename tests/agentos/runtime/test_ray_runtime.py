@@ -1,0 +1,203 @@
+"""Ray hosts: deadlines, deaths, errors and turns. Stand-ins without torch take the place of hosts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agentos.runtime import Session
+from agentos.runtime.ray import RayRuntime, RayStore
+from protocols.errors import (
+    AgentOSError,
+    ConfigurationError,
+    DeadlineExceeded,
+    RuntimeFailure,
+    TrainingError,
+)
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+Open = Callable[..., Session]
+
+
+def stand_in() -> type:
+    """A host that does as it is told. It is defined in here so that it travels by value."""
+
+    class StandIn:
+        def __init__(self, store: Any) -> None:
+            self.store = store
+
+        def pid(self) -> int:
+            return os.getpid()
+
+        def nap(self, seconds: float) -> tuple[float, float]:
+            began = time.time()
+            time.sleep(seconds)
+            return began, time.time()
+
+        def fail(self, error: Exception) -> None:
+            raise error
+
+        def die(self) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return StandIn
+
+
+@pytest.fixture
+def open_hosts(ray_cluster: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Open a session of stand-ins on a machine that seems to have so many cores."""
+    import ray
+
+    monkeypatch.setattr("agents.host.Host", stand_in())
+    sessions = []
+
+    def start(hosts: int, cores: int = 2, **runtime: Any) -> Session:
+        monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": float(cores)})
+        session = RayRuntime(hosts=hosts, **runtime).open(agents=hosts)
+        sessions.append(session)
+        return session
+
+    yield start
+    for session in sessions:
+        session.close()
+
+
+def gone(pid: int, within_s: float = 20.0) -> bool:
+    """Whether a process ends within so many seconds."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def most_at_once(spans: list[tuple[float, float]]) -> int:
+    return max(sum(began <= other < ended for began, ended in spans) for other, _ in spans)
+
+
+@pytest.mark.parametrize(("threads", "at_once"), [(1, 2), (2, 1)])
+def test_more_hosts_than_cores_take_turns(open_hosts: Open, threads: int, at_once: int) -> None:
+    session = open_hosts(4, cores=2, threads=threads)
+    session.call("pid", dict.fromkeys(range(4), ()))  # all are up
+    spans = session.call("nap", dict.fromkeys((2, 0, 3, 1), (0.3,)))
+    assert list(spans) == [2, 0, 3, 1]
+    assert most_at_once(list(spans.values())) == at_once
+
+
+def test_late_host_exceeds_the_deadline(open_hosts: Open) -> None:
+    session = open_hosts(2, timeout_s=15.0)
+    session.call("pid", {0: (), 1: ()})
+    late = open_hosts(1, timeout_s=0.5)
+    began = time.monotonic()
+    with pytest.raises(
+        DeadlineExceeded, match=r"hosts \[0\] did not finish 'nap' in time"
+    ) as caught:
+        late.call("nap", {0: (120.0,)})
+    assert time.monotonic() - began < 10
+    assert caught.value.expected == "an answer within 0.5 s"
+    assert "runtime.timeout_s" in str(caught.value.mend)
+    # The clock of each call starts with it: naps one after another are no reason to give up.
+    assert session.call("nap", {0: (0.1,), 1: (0.1,)}).keys() == {0, 1}
+
+
+def test_errors_on_a_host_arrive_as_themselves(open_hosts: Open) -> None:
+    session = open_hosts(1)
+    sent = TrainingError("not finite", expected="a number", actual="nan", mend="lower the rate")
+    with pytest.raises(TrainingError) as caught:
+        session.call("fail", {0: (sent,)})
+    assert type(caught.value) is TrainingError
+    assert caught.value.__dict__ == sent.__dict__
+    with pytest.raises(ZeroDivisionError, match="by hand"):
+        session.call("fail", {0: (ZeroDivisionError("by hand"),)})
+    assert session.call("nap", {0: (0.0,)})  # it goes on living
+
+
+def test_death_of_a_host_is_named(open_hosts: Open) -> None:
+    session = open_hosts(2)
+    with pytest.raises(RuntimeFailure, match="host 1 died while it was to die") as caught:
+        session.call("die", {1: ()})
+    assert "killed process" in str(caught.value.mend)
+    with pytest.raises(RuntimeFailure, match="host 1 died while it was to pid"):
+        session.call("pid", {0: (), 1: ()})
+
+
+def test_closing_ends_every_host_and_leaves_ray_as_it_was(open_hosts: Open) -> None:
+    import ray
+
+    session = open_hosts(2)
+    pids = session.call("pid", {0: (), 1: ()}).values()
+    session.close()
+    session.close()
+    assert all(gone(pid) for pid in pids)
+    assert ray.is_initialized()
+
+
+def test_closing_ends_a_host_that_is_busy(open_hosts: Open) -> None:
+    session = open_hosts(1, timeout_s=20.0)
+    (pid,) = session.call("pid", {0: ()}).values()
+    session._runtime = session._runtime.model_copy(update={"timeout_s": 0.2})  # type: ignore[attr-defined]
+    with pytest.raises(DeadlineExceeded), session:
+        session.call("nap", {0: (120.0,)})
+    assert gone(pid)
+
+
+def test_second_connection_is_refused(ray_cluster: None) -> None:
+    with pytest.raises(ConfigurationError, match="connected to Ray already") as caught:
+        RayRuntime().open(agents=2, address="127.0.0.1:6379")
+    assert caught.value.actual == "127.0.0.1:6379"
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_address_where_nobody_listens_is_refused_at_once(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{free.getsockname()[1]}"
+    began = time.monotonic()
+    with pytest.raises(RuntimeFailure, match="Ray could not be reached") as caught:
+        RayRuntime().open(agents=2, address=address)
+    assert time.monotonic() - began < 30
+    assert address in str(caught.value.actual)
+    assert "ray start --head" in str(caught.value.mend)
+
+
+def test_session_that_fails_to_open_is_an_agentos_error(
+    ray_cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(AgentOSError, match="Ray could not be reached"):
+        RayRuntime().open(agents=2, address="nonsense")
+
+
+def test_store_keeps_buffers_in_order_and_empty_ones_empty(ray_cluster: None) -> None:
+    store = RayStore()
+    first = [np.arange(5, dtype=np.uint8), np.arange(3, dtype=np.uint8)]
+    second = [np.full(100_000, 7, dtype=np.uint8)]
+    handles = [store.put(first), store.put([]), store.put(second)]
+    assert handles[1] == []
+    fetched = store.get([handles[2], handles[1], handles[0], handles[2]])
+    for buffers, expected in zip(fetched, [second, [], first, second], strict=True):
+        assert len(buffers) == len(expected)
+        for buffer, original in zip(buffers, expected, strict=True):
+            np.testing.assert_array_equal(buffer, original)
+
+
+def test_large_buffers_are_read_without_a_copy(ray_cluster: None) -> None:
+    store = RayStore()
+    handle = store.put([np.zeros(1_000_000, dtype=np.uint8)])
+    (once,), (again,) = store.get([handle])[0], store.get([handle])[0]
+    assert not once.flags.writeable
+    assert np.shares_memory(once, again) or once.ctypes.data == again.ctypes.data

@@ -1,0 +1,146 @@
+"""What every runtime must do: place agents, take calls, bring back answers and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from agentos.runtime import RUNTIMES, Runtime, Session
+from agentos.runtime.local import LocalRuntime
+from agents.blueprint import Arm
+from agents.exchange.anchor_contrast import AnchorContrast
+from agents.exchange.none import Isolated
+from agents.host import Delivery
+from protocols.errors import TrainingError
+from protocols.topologies import Hop
+from protocols.topologies.peer import Ring
+
+AGENTS = 4
+EXCHANGE = AnchorContrast()
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(kind, marks=[pytest.mark.ray, pytest.mark.slow] if kind == "ray" else [])
+        for kind in RUNTIMES
+    ]
+)
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    """Each runtime of the table; Ray's hosts are up already."""
+    if request.param == "ray":
+        warm: Callable[[str], Runtime] = request.getfixturevalue("warm")
+        return warm("two")
+    return RUNTIMES[request.param]()
+
+
+@pytest.fixture
+def session(runtime: Runtime, make_blueprint: Callable[..., Any]) -> Iterator[Session]:
+    with runtime.start(make_blueprint(AGENTS)) as session:
+        yield session
+
+
+def merged(answers: dict[int, dict[int, Any]]) -> dict[int, Any]:
+    """Bring the hosts' answers together, time fields left out."""
+    return {
+        agent: {k: v for k, v in value.items() if not k.endswith("_s")}
+        if isinstance(value, dict)
+        else value
+        for answer in answers.values()
+        for agent, value in answer.items()
+    }
+
+
+def take_a_round(session: Session) -> list[dict[int, Any]]:
+    """Begin, train, exchange around a ring, train again, evaluate."""
+    from agents.exchange import Turn
+
+    session.call_all("begin", Arm(EXCHANGE, EXCHANGE.anchor_fraction))
+    first = merged(session.call_all("train", 1))
+    hop: Hop = Ring().build(AGENTS, seed=0).hops(1)[0]
+    turn = Turn(round=1, hop=0, direction=hop.direction)
+    calls: dict[int, Any] = {host: ({},) for host in session.hosts}
+    for agent, host in session.placement.items():
+        calls[host][0][agent] = (turn, hop.recipients(agent))
+    outboxes = list(session.call("compose", calls).values())
+    deliveries: dict[int, Any] = {host: ([box.handle for box in outboxes], {}) for host in calls}
+    for agent, host in session.placement.items():
+        found = tuple(
+            (number, index)
+            for number, box in enumerate(outboxes)
+            for index, envelope in enumerate(box.envelopes)
+            if agent in envelope.recipients
+        )
+        deliveries[host][1][agent] = Delivery(turn, frozenset(hop.senders(agent)), found)
+    rejected = merged(session.call("merge", deliveries))
+    return [
+        first,
+        rejected,
+        merged(session.call_all("train", 2)),
+        merged(session.call_all("evaluate")),
+    ]
+
+
+def test_every_agent_has_a_host(session: Session) -> None:
+    assert session.placement.keys() == set(range(AGENTS))
+    assert session.hosts == tuple(sorted(set(session.placement.values())))
+
+
+def test_every_host_trains_its_own_agents(session: Session) -> None:
+    session.call_all("begin", Arm(Isolated(), 0.0))
+    answers = session.call_all("train", 1)
+    for host, answer in answers.items():
+        assert answer.keys() == {a for a, place in session.placement.items() if place == host}
+
+
+def test_answers_come_in_the_order_of_the_arguments(session: Session) -> None:
+    order = session.hosts[::-1]
+    assert tuple(session.call("begin", dict.fromkeys(order, (Arm(Isolated(), 0.0),)))) == order
+
+
+def test_calling_nobody_is_legal(session: Session) -> None:
+    assert session.call("train", {}) == {}
+
+
+def test_round_is_the_same_to_the_bit_as_in_this_process(
+    session: Session, make_blueprint: Callable[..., Any]
+) -> None:
+    with LocalRuntime().start(make_blueprint(AGENTS)) as local:
+        expected = take_a_round(local)
+    assert take_a_round(session) == expected
+    assert expected[1] == {agent: [] for agent in range(AGENTS)}
+    assert all(metrics["exchange_loss"] > 0 for metrics in expected[2].values())
+
+
+def test_beginning_again_is_a_fresh_start(session: Session) -> None:
+    assert take_a_round(session) == take_a_round(session)
+
+
+def test_building_again_replaces_the_agents(
+    session: Session, make_blueprint: Callable[..., Any]
+) -> None:
+    session.build(make_blueprint(2, seed=5))
+    assert session.placement.keys() <= set(range(AGENTS))
+    session.call_all("begin", Arm(Isolated(), 0.0))
+    assert merged(session.call_all("train", 1)).keys() == {0, 1}
+
+
+def test_error_of_a_host_arrives_as_itself(
+    runtime: Runtime, make_blueprint: Callable[..., Any]
+) -> None:
+    def evaluate(embed: Any) -> dict[str, float]:
+        raise TrainingError("no number", expected="one", actual="none", mend="find one")
+
+    with runtime.start(make_blueprint(AGENTS, evaluate=evaluate)) as session:
+        session.call_all("begin", Arm(Isolated(), 0.0))
+        with pytest.raises(TrainingError, match="no number") as caught:
+            session.call_all("evaluate")
+    error = caught.value
+    assert (error.expected, error.actual, error.mend) == ("one", "none", "find one")
+
+
+def test_closing_twice_does_nothing(runtime: Runtime, make_blueprint: Callable[..., Any]) -> None:
+    session = runtime.start(make_blueprint(AGENTS))
+    session.close()
+    session.close()
