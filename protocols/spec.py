@@ -63,7 +63,7 @@ class Kinds:
         known = [Annotated[cls, Tag(kind)] for kind, cls in self.table.items()]
         custom = Annotated[SkipJsonSchema[InstanceOf[source]], Tag(CUSTOM)]
         options = (*known, custom)
-        union = Union[options]  # type: ignore[valid-type]
+        union = Union[options]  # type: ignore[valid-type]  # noqa: UP007
         return handler.generate_schema(
             Annotated[union, Discriminator(self._tag), BeforeValidator(_as_mapping)]
         )
