@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.config import RunConfig
-from agentos.data.corpus import Corpus, corpus_tokens, prepare, tokenizer_for
+from agentos.data.corpus import CHECKED_DOCUMENTS, Corpus, corpus_tokens, prepare, tokenizer_for
 from agentos.data.features import cluster
 from agentos.data.tokenizer import check
 from agentos.evaluation.base import Evaluator, HeldOut
@@ -21,8 +21,6 @@ from protocols.seeding import derive, generator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_CHECKED_DOCUMENTS = 500
 
 
 def prepare_corpus(config: RunConfig, listener: Listener, cache: Path | None = None) -> Corpus:
@@ -100,7 +98,7 @@ def _groups(
 def _check_loaded(
     tokenizer: PreTrainedTokenizerBase, config: RunConfig, encoder: EncoderConfig, corpus: Corpus
 ) -> None:
-    sample = corpus.texts(corpus.heldout[:_CHECKED_DOCUMENTS])
+    sample = corpus.texts(corpus.heldout[:CHECKED_DOCUMENTS])
     try:
         check(tokenizer, sample, config.data.tokenizer.max_unknown_rate)
     except DataError as error:
