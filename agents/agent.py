@@ -126,6 +126,8 @@ class Agent:
             for _ in range(crops)
             for row in self.resident.blueprint.anchors.rows
         ]
+        around = len(collate.prefix) + len(collate.suffix)
+        self.embedded_tokens += sum(len(text) + around for text in texts)
         pooled = self._encode(texts, collate)
         with torch.no_grad():
             projected = self.encoder.exchange_head(pooled)
@@ -161,7 +163,6 @@ class Agent:
         with torch.inference_mode(), self.resident.autocast():
             for start in range(0, len(order), _EMBEDDING_BATCH):
                 batch: Padded = collate([texts[i] for i in order[start : start + _EMBEDDING_BATCH]])
-                self.embedded_tokens += int(batch.lengths.sum())
                 parts.append(encoder(batch.input_ids, batch.attention_mask))
         back = torch.from_numpy(np.argsort(order, kind="stable")).to(self.resident.device)
         with torch.no_grad():

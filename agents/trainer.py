@@ -29,7 +29,8 @@ def train(agent: Agent, arm: Arm, round: int) -> dict[str, float]:
 
     Returns:
         ``loss`` and, where there was one, ``exchange_loss`` (means over the steps, weights included),
-        ``steps``, ``tokens`` (all that went through the encoder with a gradient), ``anchor_tokens``
+        ``steps``, ``embedded_tokens`` (of anchors, without a gradient, since the last round),
+        ``tokens`` (all that went through the encoder with a gradient), ``anchor_tokens``
         (those of public anchors among them) and ``train_s``.
 
     Raises:
@@ -53,6 +54,8 @@ def train(agent: Agent, arm: Arm, round: int) -> dict[str, float]:
             actual=f"{losses[0]} (of the exchange: {losses[1]})",
             mend="lower training.learning_rate, raise training.warmup_steps, or use precision fp32",
         )
+    # What the exchange before this round cost in passes without a gradient.
+    metrics["embedded_tokens"], agent.embedded_tokens = agent.embedded_tokens, 0
     return {**metrics, "train_s": time.perf_counter() - began}
 
 

@@ -105,12 +105,15 @@ def test_repeated_and_empty_texts_are_embedded(host):
     assert np.isfinite(rows).all()
 
 
-def test_embedded_tokens_are_counted(host):
+def test_tokens_of_embedded_anchors_are_counted_and_reported_once(host):
     agent = host.agents[0]
     agent.embed(["wave tide", "ship"])
-    assert agent.embedded_tokens == 4 + 3
+    assert agent.embedded_tokens == 0
     agent.embed_anchors(1, 1)
-    assert agent.embedded_tokens > 7 + 12 * 2
+    embedded = agent.embedded_tokens
+    assert embedded > 12 * 2
+    assert agent.train(ALONE, 1)["embedded_tokens"] == embedded
+    assert agent.train(ALONE, 2)["embedded_tokens"] == 0
 
 
 def test_anchors_are_cropped_to_the_training_length(make_host):
