@@ -52,7 +52,7 @@ def draw_up(
         ModelError: an encoder or its tokenizer cannot be loaded.
         ConfigurationError: an evaluation cannot be computed on this text.
     """
-    from agents.encoder import width_of  # torch: a mistake in the data should not wait for it
+    from agents.loading import width_of  # torch: a mistake in the data should not wait for it
 
     evaluator = _evaluator(config, corpus)
     evaluator.check()
@@ -79,7 +79,7 @@ def draw_up(
 def _groups(
     config: RunConfig, encoders: list[EncoderConfig], corpus: Corpus, cache: Path | None
 ) -> tuple[Group, ...]:
-    from agents.encoder import load_tokenizer
+    from agents.loading import load_tokenizer
 
     shared: PreTrainedTokenizerBase | None = None
     groups = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from agents import trainer
-from agents.batching import Collator, EpochReader, Padded, whole
+from agents.batching import Collator, EpochReader, whole
 from agents.blueprint import Arm, Member
-from agents.encoder import Encoder, no_progress_bars
+from agents.encoder import Encoder
+from agents.loading import no_progress_bars
+from agents.prefetch import Prefetcher
 from agents.resident import AgentState, Resident
-from agents.views import Crop
+from agents.text import Text
+from agents.views import Crop, Setting
 from protocols.seeding import generator
 
 _EMBEDDING_BATCH = 128
-Pooled = tuple[tuple[Tensor, ...], int]
+Pooled = tuple[tuple[Tensor, ...], np.ndarray]
 
 
 class Agent:
@@ -37,6 +40,7 @@ class Agent:
         self.seed = blueprint.seed
         self.resident = resident
         self.state: AgentState = resident.new_state(member.id)
+        self.setting = Setting(resident.collate.budget, resident.vocabulary)
         self.anchor_clusters = blueprint.anchors.clusters
         self.embedded_tokens = 0
         self._private = EpochReader(member.rows, self.seed, "private", member.id)
@@ -53,7 +57,7 @@ class Agent:
     @property
     def parameters(self) -> Tensor:
         """The trained parameters `[P]`; writing to them changes the agent."""
-        return self.state.parameters[: self.resident.binding.layout.trained]
+        return self.state.parameters
 
     @property
     def layout(self) -> str:
@@ -75,59 +79,57 @@ class Agent:
         """Number of private documents."""
         return len(self._private.rows)
 
-    def train(self, arm: Arm, round: int) -> dict[str, float]:
+    def train(
+        self, arm: Arm, round: int, batches: Prefetcher[trainer.Ready] | None = None
+    ) -> dict[str, float]:
         """Take the local steps of a round; see `agents.trainer.train`."""
-        return trainer.train(self, arm, round)
+        return trainer.train(self, arm, round, batches)
 
-    def next_batch(self, anchor_fraction: float) -> tuple[list[np.ndarray], np.ndarray]:
-        """Read on in the private text and in the anchors.
+    def readings(self, anchor_fraction: float, batches: int) -> Iterator[trainer.Reading]:
+        """Read on in the private text and in the anchors, from where the agent stands.
 
-        A batch never holds a document twice, so an agent with little text takes smaller batches.
-
-        Returns:
-            The documents' tokens, the anchors last, and the anchors' ids `[A]`.
+        A batch never holds a document twice, so an agent with little text takes smaller batches. The agent
+        itself moves on when it trains on a batch.
         """
         size = self.resident.blueprint.training.batch_size
         anchors = min(round(anchor_fraction * size), self.anchor_count)
         private = min(size - anchors, self.examples)
-        state = self.state
-        state.read = whole(state.read, private, self.examples)
-        state.anchors_read = whole(state.anchors_read, anchors, self.anchor_count)
-        rows = self._private.read(state.read, private)
-        ids = self._anchors.read(state.anchors_read, anchors)
-        state.read += private
-        state.anchors_read += anchors
-        tokens = self.resident.group.tokens
-        public = self.resident.blueprint.anchors.rows[ids]
-        return [tokens[int(row)] for row in np.concatenate([rows, public])], ids
+        first, read, anchors_read = self.state.batches, self.state.read, self.state.anchors_read
+        for batch in range(first, first + batches):
+            read = whole(read, private, self.examples)
+            anchors_read = whole(anchors_read, anchors, self.anchor_count)
+            rows = self._private.read(read, private)
+            ids = self._anchors.read(anchors_read, anchors)
+            rows = np.concatenate([rows, self.resident.blueprint.anchors.rows[ids]])
+            read, anchors_read = read + private, anchors_read + anchors
+            yield trainer.Reading(batch, rows, ids, read, anchors_read)
 
-    def pool_crops(self, documents: Sequence[np.ndarray], rng: np.random.Generator) -> Pooled:
-        """Encode two random crops of each document, with a gradient, for an exchange to learn from.
+    def pool_crops(self, texts: Sequence[Text], rng: np.random.Generator) -> Pooled:
+        """Encode two random crops of each text, with a gradient, for an exchange to learn from.
 
         Returns:
-            Two tensors `[B, W]`, and the tokens that went through the encoder.
+            Two tensors `[B, W]`, and the tokens `[B]` that went through the encoder.
         """
-        collate, crop = self.resident.collate, Crop()
-        batch = collate([crop.apply(d, collate.budget, rng) for _ in range(2) for d in documents])
-        first, second = torch.chunk(self.encoder(batch.input_ids, batch.attention_mask), 2)
-        return (first, second), int(batch.lengths.sum())
+        crop = Crop()
+        crops = [crop.apply(text, self.setting, rng) for _ in range(2) for text in texts]
+        padded = self.resident.collate(crops)
+        first, second = torch.chunk(self.encoder.pool_batch(self.resident.batch(padded)), 2)
+        return (first, second), padded.lengths.reshape(2, -1).sum(axis=0)
 
     def embed_anchors(self, crops: int, round: int) -> Tensor:
         """Embed random crops of every anchor: `[C, N, D]`, normalised, no gradient.
 
         The crops depend on the agent and the round, so neighbours send different ones.
         """
-        collate = self.resident.collate
-        tokens = self.resident.group.tokens
+        collate, tokens = self.resident.collate, self.resident.group.tokens
         rng = generator(self.seed, "anchor crops", self.id, round)
         crop = Crop()
         texts = [
-            crop.apply(tokens[int(row)], collate.budget, rng)
+            crop.apply(Text.of(tokens[int(row)]), self.setting, rng).tokens
             for _ in range(crops)
             for row in self.resident.blueprint.anchors.rows
         ]
-        around = len(collate.prefix) + len(collate.suffix)
-        self.embedded_tokens += sum(len(text) + around for text in texts)
+        self.embedded_tokens += sum(len(text) + collate.around for text in texts)
         pooled = self._encode(texts, collate)
         with torch.no_grad():
             projected = self.encoder.exchange_head(pooled)
@@ -162,8 +164,8 @@ class Agent:
         parts: list[Tensor] = []
         with torch.inference_mode(), self.resident.autocast():
             for start in range(0, len(order), _EMBEDDING_BATCH):
-                batch: Padded = collate([texts[i] for i in order[start : start + _EMBEDDING_BATCH]])
-                parts.append(encoder(batch.input_ids, batch.attention_mask))
+                padded = collate([texts[i] for i in order[start : start + _EMBEDDING_BATCH]])
+                parts.append(encoder.pool_batch(self.resident.batch(padded)))
         back = torch.from_numpy(np.argsort(order, kind="stable")).to(self.resident.device)
         with torch.no_grad():
             return torch.cat(parts)[back].clone()

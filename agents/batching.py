@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from agents.text import Text
 from protocols.errors import ModelError
 from protocols.seeding import generator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-
-class Tokens(Protocol):
-    """Tokenised documents by row, without special tokens."""
-
-    def __getitem__(self, row: int) -> np.ndarray:
-        """Return the token ids `[T]` of one document."""
-
-    def __len__(self) -> int:
-        """Return the number of documents."""
 
 
 def take(rows: np.ndarray, position: int, count: int, seed: int, *names: str | int) -> np.ndarray:
@@ -86,17 +75,19 @@ def whole(position: int, count: int, epoch: int) -> int:
 
 @dataclass(frozen=True)
 class Padded:
-    """A padded batch.
+    """A padded batch, still in the memory of the CPU.
 
     Attributes:
         input_ids: `[B, T]` int64.
-        attention_mask: `[B, T]` int64, 1 at tokens.
+        attention_mask: `[B, T]` int64, 1 at tokens that are attended to.
         lengths: `[B]` tokens of each text, special tokens included.
+        token_type_ids: `[B, T]` int64, 1 in the second text of a pair; None where there are no pairs.
     """
 
-    input_ids: Tensor
-    attention_mask: Tensor
+    input_ids: np.ndarray
+    attention_mask: np.ndarray
     lengths: np.ndarray
+    token_type_ids: np.ndarray | None = None
 
 
 class Collator:
@@ -105,18 +96,15 @@ class Collator:
     Args:
         tokenizer: its special tokens and padding token are read once.
         max_length: tokens of a text, special tokens included.
-        device: where the batch is needed.
 
     Raises:
         ModelError: `max_length` leaves no room for text.
     """
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, max_length: int, device: torch.device
-    ) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
         self.prefix, self.suffix = _special_tokens(tokenizer)
         self.padding_id = int(tokenizer.pad_token_id or 0)
-        self.device = device
+        self.max_length = max_length
         self.budget = max_length - len(self.prefix) - len(self.suffix)
         if self.budget < 1:
             raise ModelError(
@@ -126,24 +114,27 @@ class Collator:
                 mend="raise training.max_length",
             )
 
-    def __call__(self, texts: Sequence[np.ndarray]) -> Padded:
-        """Pad token arrays; each is cut at the budget."""
-        cut = [text[: self.budget] for text in texts]
-        around = len(self.prefix) + len(self.suffix)
-        lengths = np.array([len(text) + around for text in cut])
-        width = max(int(lengths.max()), 1)
-        ids = np.full((len(cut), width), self.padding_id, dtype=np.int64)
-        for row, text in zip(ids, cut, strict=True):
-            end = len(self.prefix) + len(text)
-            row[: len(self.prefix)] = self.prefix
-            row[len(self.prefix) : end] = text
-            row[end : end + len(self.suffix)] = self.suffix
-        mask = (np.arange(width)[None, :] < lengths[:, None]).astype(np.int64)
-        return Padded(
-            torch.from_numpy(ids).to(self.device),
-            torch.from_numpy(mask).to(self.device),
-            lengths,
-        )
+    @property
+    def around(self) -> int:
+        """Special tokens that each text is given."""
+        return len(self.prefix) + len(self.suffix)
+
+    def __call__(self, texts: Sequence[Text | np.ndarray]) -> Padded:
+        """Pad texts or token arrays; each is cut at the budget."""
+        lengths = np.array([min(len(text), self.budget) + self.around for text in texts])
+        ids = np.full((len(texts), int(lengths.max())), self.padding_id, dtype=np.int64)
+        mask = (np.arange(ids.shape[1])[None, :] < lengths[:, None]).astype(np.int64)
+        first = len(self.prefix)
+        ids[:, :first] = self.prefix
+        for row, seen, text, length in zip(ids, mask, texts, lengths, strict=True):
+            end = int(length) - len(self.suffix)
+            row[first:end] = (
+                text.tokens[: end - first] if isinstance(text, Text) else text[: end - first]
+            )
+            row[end:length] = self.suffix
+            if isinstance(text, Text) and text.hidden is not None:
+                seen[first:end][text.hidden[: end - first]] = 0
+        return Padded(ids, mask, lengths)
 
 
 def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

@@ -15,7 +15,7 @@ from agents.objectives.base import Objective
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from agents.batching import Tokens
+    from agents.text import Tokens
 
 Evaluate = Callable[[Callable[[Sequence[str]], np.ndarray]], dict[str, float]]
 """From an embedding function (texts to `[N, W]`) to metrics."""

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from protocols.spec import Spec
+from agents.optimizers import OPTIMIZERS, AdamW, OptimizerSpec, Schedule
+from protocols.spec import Kinds, Spec
 
 
 class Size(NamedTuple):
-    """Size of a BERT that is built from scratch."""
+    """Size of a model that is built from scratch: a BERT, or a GPT-2 where it is a decoder."""
 
     layers: int
     width: int
     heads: int
+    decoder: bool = False
 
 
-PRESETS = {"nano": Size(2, 64, 2), "tiny": Size(2, 128, 2), "small": Size(4, 256, 4)}
-Preset = Literal["nano", "tiny", "small"]
+PRESETS = {
+    "nano": Size(2, 64, 2),
+    "tiny": Size(2, 128, 2),
+    "small": Size(4, 256, 4),
+    "nano-decoder": Size(2, 64, 2, decoder=True),
+    "tiny-decoder": Size(2, 128, 2, decoder=True),
+    "small-decoder": Size(4, 256, 4, decoder=True),
+}
+Preset = Literal["nano", "tiny", "small", "nano-decoder", "tiny-decoder", "small-decoder"]
 Pooling = Literal["mean", "cls", "last"]
 Precision = Literal["fp32", "bf16"]
 _ORIGINS = ("preset", "path", "name")
@@ -30,8 +39,8 @@ class EncoderConfig(Spec):
 
     preset: Preset | None = Field(
         None,
-        description="BERT built from scratch: nano (2 layers x 64), tiny (2 x 128), small (4 x 256). "
-        "Default: tiny, unless path or name is given.",
+        description="BERT built from scratch: nano (2 layers x 64), tiny (2 x 128), small (4 x 256); with "
+        "-decoder behind it, a GPT-2 of that size. Default: tiny, unless path or name is given.",
     )
     path: str | None = Field(None, description="Folder of a Hugging Face model and its tokenizer.")
     name: str | None = Field(
@@ -84,20 +93,39 @@ class TrainingConfig(Spec):
     )
     local_steps: int = Field(50, ge=1, description="Optimizer steps of each agent in a round.")
     batch_size: int = Field(64, ge=2, description="Documents in a step, public anchors included.")
+    accumulate: int = Field(
+        1, ge=1, description="Batches whose gradients are averaged in one optimizer step."
+    )
+    micro_batch_tokens: int | None = Field(
+        None,
+        ge=8,
+        description="Padded tokens that go through the encoder at once; a batch of more is computed in "
+        "parts and once more for its gradient (GradCache). Unset: all at once.",
+    )
     max_length: int = Field(
         32, ge=8, le=8192, description="Tokens of a view, special tokens included."
     )
-    learning_rate: float = Field(1.0e-3, gt=0.0, description="Peak learning rate of AdamW.")
+    optimizer: Annotated[OptimizerSpec, Kinds(OPTIMIZERS)] = Field(
+        AdamW(), description="How gradients change parameters."
+    )
+    learning_rate: float = Field(1.0e-3, gt=0.0, description="Peak learning rate.")
+    schedule: Schedule = Field(
+        "constant", description="How the learning rate goes on after the warm-up."
+    )
     warmup_steps: int = Field(50, ge=0, description="Steps over which the learning rate rises.")
     weight_decay: float = Field(0.01, ge=0.0, description="Decoupled weight decay of matrices.")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="Decay rates of AdamW's moments.")
     clip_norm: float | None = Field(
         1.0, gt=0.0, description="Largest norm of the gradient; null does not clip."
     )
     precision: Precision = Field("fp32", description="bf16 runs the forward pass under autocast.")
+    activation_checkpointing: bool = Field(
+        False, description="Compute activations again for the gradient instead of keeping them."
+    )
+    view_workers: int = Field(
+        1, ge=0, le=64, description="Threads of a host that make views ahead; 0 for none."
+    )
 
-    @model_validator(mode="after")
-    def _betas_in_range(self) -> Self:
-        if not all(0.0 <= beta < 1.0 for beta in self.betas):
-            raise ValueError("betas must lie in [0, 1)")
-        return self
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.rounds * self.local_steps

@@ -11,9 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from agents import trainer
 from agents.agent import Agent
 from agents.blueprint import Arm, Blueprint
 from agents.exchange.base import Turn
+from agents.prefetch import Prefetcher
 from agents.resident import Resident
 from protocols.errors import RejectedMessage
 from protocols.messages import Envelope, Message
@@ -88,8 +90,11 @@ class Host:
         }
 
     def train(self, round: int) -> dict[int, dict[str, float]]:
-        """Take every agent through its local steps."""
-        return {id: agent.train(self.arm, round) for id, agent in self.agents.items()}
+        """Take every agent through its local steps; batches are prepared ahead, across agents too."""
+        workers = self.blueprint.training.view_workers
+        jobs = (job for agent in self.agents.values() for job in trainer.jobs(agent, self.arm))
+        with Prefetcher(jobs, workers) as batches:
+            return {id: agent.train(self.arm, round, batches) for id, agent in self.agents.items()}
 
     def compose(self, turns: dict[int, tuple[Turn, tuple[int, ...]]]) -> Outbox:
         """Let agents speak: each to its recipients of the hop, in a message encoded once."""

@@ -3,8 +3,9 @@
 A host keeps one module per architecture. Making it *be* another agent is a matter of pointing its
 parameters at that agent's buffer: nothing is copied, and no agent owns a module.
 
-The buffer is ordered ``[decayed | not decayed | frozen]``, so that the optimizer works on two contiguous
-slices and an exchange of weights on one. Every parameter starts on a 64-byte boundary.
+The buffer is ordered ``[decayed | not decayed]``, so that the optimizer works on two contiguous slices and an
+exchange of weights on one. Every parameter starts on a 64-byte boundary. What is frozen stays in the module:
+all agents that use it share it.
 """
 
 from __future__ import annotations
@@ -27,21 +28,23 @@ class Slot:
     start: int
     length: int
 
+    def view(self, flat: Tensor) -> Tensor:
+        """Return this parameter's part of a flat buffer, in its shape."""
+        return flat[self.start : self.start + self.length].view(self.shape)
+
 
 @dataclass(frozen=True)
 class Layout:
     """How the parameters of a module lie in a flat buffer.
 
     Attributes:
-        slots: one per parameter, in buffer order.
+        slots: one per trained parameter, in buffer order.
         decayed: elements ``[0, decayed)`` take weight decay (matrices).
-        trained: elements ``[decayed, trained)`` are trained without decay; the rest is frozen.
-        size: elements in all.
+        size: elements in all; ``[decayed, size)`` take none.
     """
 
     slots: tuple[Slot, ...]
     decayed: int
-    trained: int
     size: int
 
     @property
@@ -53,30 +56,29 @@ class Layout:
     @property
     def parameter_count(self) -> int:
         """Trained parameters, padding not counted."""
-        return sum(slot.length for slot in self.slots if slot.start < self.trained)
+        return sum(slot.length for slot in self.slots)
 
 
 def layout_of(module: nn.Module) -> Layout:
-    """Lay out the parameters of a module; shared parameters are laid out once."""
+    """Lay out the trained parameters of a module; shared parameters are laid out once."""
     decayed: list[tuple[str, nn.Parameter]] = []
     plain: list[tuple[str, nn.Parameter]] = []
-    frozen: list[tuple[str, nn.Parameter]] = []
     for name, parameter in module.named_parameters():
-        group = frozen if not parameter.requires_grad else decayed if parameter.dim() > 1 else plain
-        group.append((name, parameter))
+        if parameter.requires_grad:
+            (decayed if parameter.dim() > 1 else plain).append((name, parameter))
     slots: list[Slot] = []
     ends: list[int] = []
     end = 0
-    for group in (decayed, plain, frozen):
+    for group in (decayed, plain):
         for name, parameter in group:
             slots.append(Slot(name, tuple(parameter.shape), end, parameter.numel()))
             end += -(-parameter.numel() // _ALIGNMENT) * _ALIGNMENT
         ends.append(end)
-    return Layout(tuple(slots), decayed=ends[0], trained=ends[1], size=ends[2])
+    return Layout(tuple(slots), decayed=ends[0], size=ends[1])
 
 
 def flatten(module: nn.Module, layout: Layout) -> Tensor:
-    """Copy a module's parameters into a new flat float32 buffer `[P]`; padding is zero."""
+    """Copy a module's trained parameters into a new flat float32 buffer `[P]`; padding is zero."""
     parameters = dict(module.named_parameters())
     first = next(iter(parameters.values()))
     flat = torch.zeros(layout.size, dtype=torch.float32, device=first.device)
@@ -86,13 +88,13 @@ def flatten(module: nn.Module, layout: Layout) -> Tensor:
 
 
 class Binding:
-    """A resident module whose parameters and gradients live in flat buffers.
+    """A resident module whose trained parameters and their gradients live in flat buffers.
 
     Args:
-        module: the module; its own storage is given up.
+        module: the module; the storage of what is trained is given up.
 
     Attributes:
-        gradient: `[trained]`, shared by all agents that use the module.
+        gradient: `[P]`, shared by all agents that use the module.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -100,17 +102,12 @@ class Binding:
         self.layout = layout_of(module)
         named = dict(module.named_parameters())
         self._parameters = [(named[slot.name], slot) for slot in self.layout.slots]
-        device = self._parameters[0][0].device
-        self.gradient = torch.zeros(self.layout.trained, device=device)
+        device = next(module.parameters()).device
+        self.gradient = torch.zeros(self.layout.size, device=device)
         for parameter, slot in self._parameters:
-            if slot.start < self.layout.trained:
-                parameter.grad = _view(self.gradient, slot)
+            parameter.grad = slot.view(self.gradient)
 
     def point_at(self, flat: Tensor) -> None:
         """Make the module read and train `flat` `[P]`."""
         for parameter, slot in self._parameters:
-            parameter.data = _view(flat, slot)
-
-
-def _view(flat: Tensor, slot: Slot) -> Tensor:
-    return flat[slot.start : slot.start + slot.length].view(slot.shape)
+            parameter.data = slot.view(flat)

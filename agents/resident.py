@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.batching import Collator
+from agents.batching import Collator, Padded
 from agents.blueprint import Blueprint, Group
 from agents.dropout import dropout_of, use_byte_dropout
-from agents.encoder import Encoder, add_heads, build_backbone
+from agents.encoder import Encoder
+from agents.loading import build_encoder
+from agents.objectives.base import Batch, Prepared
 from agents.parameters import Binding, flatten, layout_of
+from agents.vocabulary import Vocabulary
 from protocols.errors import ModelError
 from protocols.seeding import derive
 
@@ -26,19 +30,22 @@ class AgentState:
 
     Attributes:
         parameters: `[P]`, flat; see `agents.parameters`.
-        first_moment, second_moment: `[T]`, AdamW's, of the trained parameters.
+        optimizer: what the optimizer keeps for each parameter it was given, in their order.
         step: optimizer steps taken.
+        batches: batches read; as many as steps, unless gradients are accumulated.
         read, anchors_read: documents and anchors read (or skipped) since the beginning.
         memory: what its exchange strategy remembers.
+        objectives: what each of its objectives remembers.
     """
 
     parameters: Tensor
-    first_moment: Tensor
-    second_moment: Tensor
+    optimizer: list[dict[str, Any]]
     step: int = 0
+    batches: int = 0
     read: int = 0
     anchors_read: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
+    objectives: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Resident:
@@ -61,9 +68,11 @@ class Resident:
         self._refuse_longer_texts()
         self._initial = flatten(self.encoder, layout_of(self.encoder))
         self.binding = Binding(self.encoder)
+        self._slices: list[tuple[nn.Parameter, Callable[[Tensor], Tensor]]] = []
         self.optimizer = self._optimizer()
-        self.collate = Collator(group.tokenizer, training.max_length, device)
-        self.collate_evaluation = Collator(group.tokenizer, blueprint.evaluation_length, device)
+        self.vocabulary = Vocabulary(group.tokenizer)
+        self.collate = Collator(group.tokenizer, training.max_length)
+        self.collate_evaluation = Collator(group.tokenizer, blueprint.evaluation_length)
         self._tokenised: dict[str, np.ndarray] = {}
         self._current: AgentState | None = None
 
@@ -76,8 +85,11 @@ class Resident:
         if self.blueprint.individual_initialisation:
             own = self._build(derive(self.blueprint.seed, "agent", agent))
             flat = flatten(own, self.binding.layout)
-        trained = self.binding.layout.trained
-        return AgentState(flat, torch.zeros_like(flat[:trained]), torch.zeros_like(flat[:trained]))
+        return AgentState(
+            flat,
+            optimizer=[{} for _ in self._slices],
+            objectives=[{} for _ in self.blueprint.objectives],
+        )
 
     def become(self, state: AgentState) -> None:
         """Point the encoder and the optimizer at an agent's state; nothing is copied."""
@@ -85,15 +97,39 @@ class Resident:
             return
         self._current = state
         self.binding.point_at(state.parameters)
-        steps = torch.tensor(float(state.step), device=self.device)
-        for group, (start, end) in zip(self.optimizer.param_groups, self._spans(), strict=True):
-            (parameter,) = group["params"]
-            parameter.data = state.parameters[start:end]
-            self.optimizer.state[parameter] = {
-                "step": steps.clone(),
-                "exp_avg": state.first_moment[start:end],
-                "exp_avg_sq": state.second_moment[start:end],
-            }
+        for (parameter, part), kept in zip(self._slices, state.optimizer, strict=True):
+            parameter.data = part(state.parameters)
+            self.optimizer.state[parameter] = kept
+
+    def under(self, parameters: Tensor, function: Callable[[], Tensor]) -> Tensor:
+        """Run a function while the encoder has other parameters `[P]`, without gradients."""
+        assert self._current is not None
+        self.binding.point_at(parameters)
+        try:
+            with torch.no_grad():
+                return function()
+        finally:
+            self.binding.point_at(self._current.parameters)
+
+    def to_device(self, prepared: Prepared) -> dict[str, Any]:
+        """Move what an objective has prepared to the encoder's device."""
+        return {
+            name: self.batch(value) if isinstance(value, Padded) else self._tensor(value)
+            for name, value in prepared.items()
+        }
+
+    def batch(self, padded: Padded) -> Batch:
+        """Move a padded batch to the encoder's device."""
+        types = padded.token_type_ids
+        return Batch(
+            self._tensor(padded.input_ids),
+            self._tensor(padded.attention_mask),
+            None if types is None else self._tensor(types),
+            padded.lengths,
+        )
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
 
     def tokenise_evaluation(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Tokenise texts for evaluation, each once: all agents see the same ones, every time."""
@@ -142,36 +178,42 @@ class Resident:
                 )
 
     def _build(self, seed: int) -> Encoder:
-        config, tokenizer = self.group.encoder, self.group.tokenizer
-        named = derive(seed, "encoder", config.model_dump_json())
-        backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), named)
-        heads = self.blueprint.heads
-        encoder = add_heads(
-            backbone,
+        config, heads = self.group.encoder, self.blueprint.heads
+        encoder = build_encoder(
             config,
+            self.group.tokenizer,
+            derive(seed, "encoder", config.model_dump_json()),
             exchange_dimension=heads.exchange_dimension,
             classes=heads.classes,
-            seed=named,
+            objectives=self.blueprint.objectives,
         )
+        if self.blueprint.training.activation_checkpointing:
+            encoder.backbone.gradient_checkpointing_enable({"use_reentrant": False})
         if self.device.type == "cpu":
             use_byte_dropout(encoder)
         return encoder.to(self.device)
 
-    def _spans(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        layout = self.binding.layout
-        return (0, layout.decayed), (layout.decayed, layout.trained)
-
-    def _optimizer(self) -> torch.optim.AdamW:
-        """One fused kernel over each contiguous slice, whatever the number of parameters."""
-        training = self.blueprint.training
+    def _optimizer(self) -> torch.optim.Optimizer:
+        """Build the optimizer over two slices of the flat buffer, or over every parameter in its shape."""
+        training, layout = self.blueprint.training, self.binding.layout
+        borders = (0, layout.decayed, layout.size)
         groups = []
-        for (start, end), decay in zip(self._spans(), (training.weight_decay, 0.0), strict=True):
-            parameter = torch.nn.Parameter(self._initial[start:end])
-            parameter.grad = self.binding.gradient[start:end]
-            groups.append({"params": [parameter], "weight_decay": decay})
-        return torch.optim.AdamW(
-            groups, lr=training.learning_rate, betas=training.betas, fused=True
-        )
+        for start, end, decay in zip(
+            borders, borders[1:], (training.weight_decay, 0.0), strict=False
+        ):
+            parts: list[Callable[[Tensor], Tensor]] = [partial(_slice, start, end)]
+            if training.optimizer.needs_shapes:
+                parts = [slot.view for slot in layout.slots if start <= slot.start < end]
+            parameters = [nn.Parameter(part(self._initial)) for part in parts]
+            for parameter, part in zip(parameters, parts, strict=True):
+                parameter.grad = part(self.binding.gradient)
+                self._slices.append((parameter, part))
+            groups.append({"params": parameters, "weight_decay": decay})
+        return training.optimizer.build(groups, training.learning_rate)
+
+
+def _slice(start: int, end: int, flat: Tensor) -> Tensor:
+    return flat[start:end]
 
 
 def _positions(backbone: nn.Module) -> int | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,40 +14,90 @@ from torch import Tensor
 
 from agents.blueprint import Arm
 from agents.exchange.base import AnchorBatch
-from agents.objectives.base import Objected, Step
+from agents.objectives.base import Draft, Objected, Prepared, Step
+from agents.optimizers import clip, learning_rate_factor
+from agents.prefetch import Prefetcher
+from agents.tally import Tally
+from agents.text import Text
 from protocols.errors import TrainingError
 from protocols.seeding import derive, generator
 
 if TYPE_CHECKING:
     from agents.agent import Agent
 
-_TINY = 1e-6
+
+@dataclass(frozen=True)
+class Reading:
+    """Which documents make up one batch.
+
+    Attributes:
+        batch: its number since the beginning of training.
+        rows: `[B]` rows of the corpus, public anchors last.
+        anchors: `[A]` ids of those anchors.
+        read, anchors_read: where the agent reads on afterwards.
+    """
+
+    batch: int
+    rows: np.ndarray
+    anchors: np.ndarray
+    read: int
+    anchors_read: int
 
 
-def train(agent: Agent, arm: Arm, round: int) -> dict[str, float]:
+@dataclass(frozen=True)
+class Ready:
+    """A batch of which everything is prepared that needs no encoder."""
+
+    reading: Reading
+    texts: list[Text]
+    prepared: list[Prepared]
+
+
+def jobs(agent: Agent, arm: Arm) -> Iterator[Callable[[], Ready]]:
+    """Yield what prepares an agent's batches of a round, one function each, in their order.
+
+    The functions may run in any thread at any time: they depend on the blueprint alone.
+    """
+    training = agent.resident.blueprint.training
+    batches = training.local_steps * training.accumulate
+    for reading in agent.readings(arm.anchor_fraction, batches):
+        yield partial(_prepare, agent, reading)
+
+
+def train(
+    agent: Agent, arm: Arm, round: int, batches: Prefetcher[Ready] | None = None
+) -> dict[str, float]:
     """Take an agent through the local steps of a round.
 
     What is drawn (documents, views, dropout, the neighbour to learn from) depends on the run's seed, the
     agent and the step alone.
 
+    Args:
+        agent: who learns.
+        arm: what it learns from others.
+        round: for messages.
+        batches: its batches, prepared ahead; None prepares each when it is due.
+
     Returns:
-        ``loss`` and, where there was one, ``exchange_loss`` (means over the steps, weights included),
+        ``loss`` and, where there was one, ``exchange_loss`` (means over the batches, weights included),
         ``steps``, ``embedded_tokens`` (of anchors, without a gradient, since the last round),
         ``tokens`` (all that went through the encoder with a gradient), ``anchor_tokens``
-        (those of public anchors among them) and ``train_s``.
+        (those of public anchors among them), ``train_s``, ``wait_s`` (waiting for batches, part of
+        ``train_s``) and what the objectives report.
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    began = time.perf_counter()
+    batches = Prefetcher(jobs(agent, arm), workers=0) if batches is None else batches
+    began, waited = time.perf_counter(), batches.wait_s
     training = agent.resident.blueprint.training
-    tally = _Tally(agent.resident.device)
+    tally = Tally(agent.resident.device)
     devices = [agent.resident.device] if agent.resident.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(derive(agent.seed, "dropout", agent.id, agent.state.step))
         agent.encoder.train()
         for _ in range(training.local_steps):
-            _step(agent, arm, tally)
+            _step(agent, arm, batches, tally)
     metrics = tally.metrics()
     losses = [metrics["loss"], metrics.get("exchange_loss", 0.0)]
     if not np.isfinite(losses).all():
@@ -56,98 +109,91 @@ def train(agent: Agent, arm: Arm, round: int) -> dict[str, float]:
         )
     # What the exchange before this round cost in passes without a gradient.
     metrics["embedded_tokens"], agent.embedded_tokens = agent.embedded_tokens, 0
-    return {**metrics, "train_s": time.perf_counter() - began}
+    metrics["steps"] = training.local_steps
+    times = {"train_s": time.perf_counter() - began, "wait_s": batches.wait_s - waited}
+    return {**metrics, **times}
 
 
-class _Tally:
-    """Sums over steps, kept on the device so that no step waits for a number."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.loss = torch.zeros((), device=device)
-        self.exchange_loss = torch.zeros((), device=device)
-        self.steps = 0
-        self.exchange_steps = 0
-        self.tokens = 0
-        self.anchor_tokens = 0
-
-    def metrics(self) -> dict[str, float]:
-        metrics = {
-            "loss": float(self.loss) / self.steps,
-            "steps": self.steps,
-            "tokens": self.tokens,
-            "anchor_tokens": self.anchor_tokens,
-        }
-        if self.exchange_steps:
-            metrics["exchange_loss"] = float(self.exchange_loss) / self.exchange_steps
-        return metrics
+def _prepare(agent: Agent, reading: Reading) -> Ready:
+    resident = agent.resident
+    texts = [Text.row(resident.group.tokens, int(row)) for row in reading.rows]
+    prepared = []
+    for index, objective in enumerate(resident.blueprint.objectives):
+        rng = generator(agent.seed, "views", agent.id, reading.batch, index)
+        prepared.append(objective.prepare(Draft(texts, resident.collate, agent.setting, rng)))
+    return Ready(reading, texts, prepared)
 
 
-def _step(agent: Agent, arm: Arm, tally: _Tally) -> None:
+def _step(agent: Agent, arm: Arm, batches: Prefetcher[Ready], tally: Tally) -> None:
     resident, state = agent.resident, agent.state
-    documents, anchor_ids = agent.next_batch(arm.anchor_fraction)
-    with resident.autocast():
-        loss = _objectives(agent, documents, anchor_ids, tally)
-        learnt = _exchange(agent, arm, documents, loss[1], anchor_ids, tally)
-    total = loss[0]
-    tally.loss += total.detach()
-    if learnt is not None:
-        tally.exchange_loss += learnt.detach()
-        tally.exchange_steps += 1
-        total = total + learnt
+    training = resident.blueprint.training
     resident.binding.gradient.zero_()
-    total.backward()  # type: ignore[no-untyped-call]
-    _update(agent)
+    for _ in range(training.accumulate):
+        loss = _loss(agent, arm, next(batches), tally)
+        (loss / training.accumulate).backward()  # type: ignore[no-untyped-call]
+    clip(resident.binding.gradient, training.clip_norm)
+    factor = learning_rate_factor(
+        training.schedule, state.step, training.warmup_steps, training.steps
+    )
+    for group in resident.optimizer.param_groups:
+        group["lr"] = training.learning_rate * factor
+    resident.optimizer.step()
     state.step += 1
-    tally.steps += 1
+
+
+def _loss(agent: Agent, arm: Arm, ready: Ready, tally: Tally) -> Tensor:
+    """Return the total loss of one batch."""
+    state, reading = agent.state, ready.reading
+    with agent.resident.autocast():
+        total, pooled = _objectives(agent, arm, ready, tally)
+        learnt = _exchange(agent, arm, ready, pooled, tally)
+    tally.add(total, learnt)
+    state.batches = reading.batch + 1
+    state.read, state.anchors_read = reading.read, reading.anchors_read
+    return total if learnt is None else total + learnt
 
 
 def _objectives(
-    agent: Agent, documents: list[np.ndarray], anchor_ids: np.ndarray, tally: _Tally
+    agent: Agent, arm: Arm, ready: Ready, tally: Tally
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return the weighted loss and the first pooled views that an objective offers."""
-    blueprint = agent.resident.blueprint
-    total = torch.zeros((), device=agent.resident.device)
+    resident = agent.resident
+    objectives = resident.blueprint.objectives
+    total = torch.zeros((), device=resident.device)
     pooled: tuple[Tensor, ...] = ()
-    for index, objective in enumerate(blueprint.objectives):
-        rng = generator(agent.seed, "views", agent.id, agent.state.step, index)
-        step = Step(agent.encoder, documents, agent.resident.collate, rng)
+    for index, objective in enumerate(objectives):
+        step = Step(
+            encoder=agent.encoder,
+            inputs=resident.to_device(ready.prepared[index]),
+            rng=generator(agent.seed, "objective", agent.id, ready.reading.batch, index),
+            index=agent.state.step,
+            steps=resident.blueprint.training.steps,
+            memory=agent.state.objectives[index],
+            micro_batch_tokens=resident.blueprint.training.micro_batch_tokens,
+            anchors=ready.reading.anchors,
+            neighbours=arm.exchange.neighbours(agent),
+            snapshot=agent.parameters.clone,
+            under=resident.under,
+        )
         result: Objected = objective.loss(step)
         total = total + objective.weight * result.loss
         pooled = pooled or result.pooled
-        tally.tokens += int(result.token_counts.sum())
-        if len(anchor_ids):
-            tally.anchor_tokens += int(result.token_counts[-len(anchor_ids) :].sum())
+        tally.tell(objective.kind if len(objectives) > 1 else None, result)
+        tally.count(result.token_counts, len(ready.reading.anchors))
     return total, pooled
 
 
 def _exchange(
-    agent: Agent,
-    arm: Arm,
-    documents: list[np.ndarray],
-    pooled: tuple[Tensor, ...],
-    anchor_ids: np.ndarray,
-    tally: _Tally,
+    agent: Agent, arm: Arm, ready: Ready, pooled: tuple[Tensor, ...], tally: Tally
 ) -> Tensor | None:
     """Return the exchange's loss on the batch's anchors, in views of their own if need be."""
-    if not len(anchor_ids) or not arm.exchange.anchor_fraction:
+    anchors = ready.reading.anchors
+    if not len(anchors) or not arm.exchange.anchor_fraction:
         return None
-    rng = generator(agent.seed, "exchange", agent.id, agent.state.step)
-    views = tuple(view[-len(anchor_ids) :] for view in pooled)
+    rng = generator(agent.seed, "exchange", agent.id, ready.reading.batch)
+    views = tuple(view[-len(anchors) :] for view in pooled)
     if not views:
-        views, tokens = agent.pool_crops(documents[-len(anchor_ids) :], rng)
-        tally.tokens += tokens
-        tally.anchor_tokens += tokens
-    ids = torch.from_numpy(anchor_ids).to(agent.resident.device)
+        views, token_counts = agent.pool_crops(ready.texts[-len(anchors) :], rng)
+        tally.count(token_counts, len(anchors))
+    ids = torch.from_numpy(anchors).to(agent.resident.device)
     return arm.exchange.loss(agent, AnchorBatch(ids, views), rng)
-
-
-def _update(agent: Agent) -> None:
-    resident, training = agent.resident, agent.resident.blueprint.training
-    gradient = resident.binding.gradient
-    if training.clip_norm is not None:
-        norm = torch.linalg.vector_norm(gradient)
-        gradient.mul_((training.clip_norm / (norm + _TINY)).clamp(max=1.0))
-    warm = min(1.0, (agent.state.step + 1) / max(1, training.warmup_steps))
-    for group in resident.optimizer.param_groups:
-        group["lr"] = training.learning_rate * warm
-    resident.optimizer.step()

@@ -60,11 +60,18 @@ def tokenizer(sentences: tuple[str, ...]) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=backend, **SPECIAL)
 
 
+class Documents(list):  # type: ignore[type-arg]
+    """Token ids in memory, as a store of tokens; a sentence every four tokens."""
+
+    def sentences(self, row: int) -> np.ndarray:
+        return np.arange(0, len(self[row]), 4)
+
+
 @pytest.fixture(scope="session")
-def documents(sentences: tuple[str, ...], tokenizer: Any) -> list[np.ndarray]:
-    """The sentences' token ids without special tokens; a list serves as a store of tokens."""
+def documents(sentences: tuple[str, ...], tokenizer: Any) -> Documents:
+    """The sentences' token ids without special tokens."""
     encoded = tokenizer(list(sentences), add_special_tokens=False)["input_ids"]
-    return [np.asarray(ids, dtype=np.int32) for ids in encoded]
+    return Documents(np.asarray(ids, dtype=np.int32) for ids in encoded)
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from agents.encoder import Encoder
+    from agents.objectives.base import Neighbours
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,10 @@ class Exchange(Spec, ABC):
     def heads(self, widths: frozenset[int]) -> Heads:
         """Return the heads that agents of these backbone widths need."""
         return Heads()
+
+    def neighbours(self, learner: Learner) -> Neighbours | None:
+        """Return what neighbours sent of the anchors, for objectives that want more negatives."""
+        return None
 
     def is_due(self, round: int, rounds: int) -> bool:
         """Whether agents exchange at the end of this round.

@@ -1,22 +1,78 @@
-"""What a self-supervised objective is: from a step's documents to a loss."""
+"""What a self-supervised objective is: from a batch of documents to a loss.
+
+An objective works in two halves. `prepare` makes views, masks and pads on the CPU, in a background thread,
+some steps ahead; it depends on the documents and the step's generator alone. `loss` runs the encoder on what
+was prepared.
+
+Legend: B documents in a batch, T tokens, W width of the backbone.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
+from agents.batching import Collator, Padded
+from agents.text import Text
+from agents.views import Setting, View, compose
 from protocols.spec import Spec
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from agents.batching import Collator
     from agents.encoder import Encoder
+
+Prepared = Mapping[str, "Padded | np.ndarray"]
+Inputs = Mapping[str, Any]
+LanguageModel = Literal["masked", "causal"]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A batch of documents, from which an objective prepares its inputs.
+
+    Attributes:
+        texts: B documents; the last ones may be public anchors.
+        collate: adds special tokens and pads.
+        setting: of the views.
+        rng: what is drawn from it depends on agent and step alone.
+    """
+
+    texts: Sequence[Text]
+    collate: Collator
+    setting: Setting
+    rng: np.random.Generator
+
+    def views(self, views: Sequence[View], count: int = 1) -> Padded:
+        """Return `count` variants of every document, padded: `[count * B, T]`, all first ones first."""
+        return self.collate(
+            [
+                compose(views, text, self.setting, self.rng)
+                for _ in range(count)
+                for text in self.texts
+            ]
+        )
+
+
+class Batch(NamedTuple):
+    """Padded texts on the encoder's device.
+
+    Attributes:
+        input_ids: `[B, T]` int64.
+        attention_mask: `[B, T]` int64.
+        token_type_ids: `[B, T]` int64, or None.
+        lengths: `[B]`, on the CPU.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    token_type_ids: Tensor | None
+    lengths: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -25,15 +81,70 @@ class Step:
 
     Attributes:
         encoder: the resident encoder, being the agent that trains.
-        documents: B token arrays; the last ones may be public anchors.
-        collate: adds special tokens, pads, moves to the device.
-        rng: the step's generator; what is drawn from it depends on agent and step alone.
+        inputs: what `Objective.prepare` returned, on the device: a `Batch` for every padded batch, a tensor
+            for every array.
+        rng: as in the draft, under a name of its own.
+        index: optimizer steps that the agent has taken before.
+        steps: optimizer steps of the whole run.
+        memory: what the objective remembers about this agent; checkpointed with it.
+        micro_batch_tokens: padded tokens that go through the encoder at once; None for all.
+        anchors: documents of the batch, at its end, that are public anchors: their ids `[A]`.
+        neighbours: what the neighbours sent of the anchors, for objectives that want more negatives.
+        snapshot: returns a copy of the trained parameters `[P]`, all in one tensor.
+        under: runs a function while the encoder has other parameters `[P]`, without gradients.
     """
 
     encoder: Encoder
-    documents: Sequence[np.ndarray]
-    collate: Collator
+    inputs: Inputs
     rng: np.random.Generator
+    index: int = 0
+    steps: int = 1
+    memory: dict[str, Any] = field(default_factory=dict)
+    micro_batch_tokens: int | None = None
+    anchors: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    neighbours: Neighbours | None = None
+    snapshot: Callable[[], Tensor] | None = None
+    under: Callable[[Tensor, Callable[[], Tensor]], Tensor] | None = None
+
+    def encode(self, batch: Batch) -> Tensor:
+        """Pool a batch: `[B, W]`, attached to the graph; in micro-batches where that is configured."""
+        return self.rowwise(self.encoder.pool_batch, batch)
+
+    def rowwise(self, function: Callable[..., Tensor], batch: Batch, *arrays: Tensor) -> Tensor:
+        """Apply a function of some texts to all texts of a batch, in micro-batches where configured.
+
+        See `agents.microbatch.rowwise`.
+        """
+        from agents.microbatch import rowwise
+
+        return rowwise(function, batch, arrays, self.micro_batch_tokens)
+
+
+class Neighbours(NamedTuple):
+    """Embeddings of public anchors by neighbours, for extra negatives.
+
+    Attributes:
+        embeddings: `[N, D]`, normalised, constants, in the space of the exchange head.
+        anchors: `[N]` int64, which anchor each row is of.
+    """
+
+    embeddings: Tensor
+    anchors: Tensor
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A number to report over many steps: the sum of totals by the sum of counts.
+
+    Attributes:
+        total: scalar, on any device, detached.
+        count: scalar, or a plain number.
+        exponential: whether to report its exponential, as a perplexity is.
+    """
+
+    total: Tensor
+    count: Tensor | float = 1.0
+    exponential: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,11 +156,13 @@ class Objected:
         token_counts: `[B]`, tokens that went through the encoder for each document.
         pooled: one `[B, W]` tensor per view of the documents, in their order, attached to the graph; an
             exchange learns from the anchors among them at no extra cost. Empty if there is none.
+        metrics: what else to report, by name.
     """
 
     loss: Tensor
     token_counts: np.ndarray
     pooled: tuple[Tensor, ...] = ()
+    metrics: Mapping[str, Ratio] = field(default_factory=dict)
 
 
 class Objective(Spec, ABC):
@@ -57,10 +170,20 @@ class Objective(Spec, ABC):
 
     kind: str
     weight: float = Field(1.0, gt=0.0, description="Factor of this objective in the total loss.")
+    language_model: ClassVar[LanguageModel | None] = None
+    """The language-model head that the encoder needs: `Encoder.language_head`."""
+
+    @abstractmethod
+    def prepare(self, draft: Draft) -> Prepared:
+        """Make what `loss` needs, on the CPU: padded batches and arrays, by name."""
 
     @abstractmethod
     def loss(self, step: Step) -> Objected:
         """Compute the loss of a step; permuting its documents must not change what it measures."""
+
+    def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
+        """Build the heads that the objective trains beside the backbone; see `Encoder.heads`."""
+        return {}
 
     @property
     def relies_on_dropout(self) -> bool:

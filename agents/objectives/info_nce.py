@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from agents.lazy import torch
-from agents.objectives.base import Objected, Objective, Step
-from agents.views import VIEWS, Crop, View, compose
+from agents.objectives.base import Draft, Objected, Objective, Prepared, Step
+from agents.views import VIEWS, Crop, View
 from protocols.spec import Kinds
 
 
@@ -29,18 +29,16 @@ class InfoNCE(Objective):
         """Whether nothing but dropout tells the two views apart."""
         return all(view.relies_on_dropout for view in self.views)
 
+    def prepare(self, draft: Draft) -> Prepared:
+        """Make two views of every document, in one batch."""
+        return {"views": draft.views(self.views, count=2)}
+
     def loss(self, step: Step) -> Objected:
         """Encode both views in one pass and contrast them."""
         from agents.objectives import functional
 
-        texts = [
-            compose(self.views, document, step.collate.budget, step.rng)
-            for _ in range(2)
-            for document in step.documents
-        ]
-        batch = step.collate(texts)
-        pooled = step.encoder(batch.input_ids, batch.attention_mask)
-        first, second = torch.chunk(pooled, 2)
+        batch = step.inputs["views"]
+        first, second = torch.chunk(step.encode(batch), 2)
         project = step.encoder.projection
         loss = functional.info_nce(project(first), project(second), self.temperature)
         return Objected(loss, batch.lengths.reshape(2, -1).sum(axis=0), (first, second))

@@ -257,6 +257,9 @@ class Silence(Isolated):
 class Still(Objective):
     kind: Literal["still"] = "still"
 
+    def prepare(self, draft: Any) -> Any:
+        raise NotImplementedError
+
     def loss(self, step: Step) -> Objected:
         raise NotImplementedError
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from agents.config import PRESETS, EncoderConfig
 from agents.dropout import dropout_of
-from agents.encoder import Encoder, add_heads, build_backbone, pool, width_of
+from agents.encoder import Encoder, pool
+from agents.loading import build_backbone, build_encoder, width_of
 
 
 @pytest.mark.parametrize(
@@ -42,12 +43,10 @@ def test_encoder_is_tiny_where_nothing_is_said_and_one_origin_at_most():
         EncoderConfig(preset="nano", path="x")
 
 
-def test_initial_weights_depend_on_the_seed_alone():
+def test_initial_weights_depend_on_the_seed_alone(tokenizer):
     def weights(seed):
-        backbone = build_backbone(EncoderConfig(preset="nano"), 50, 0, seed)
-        encoder = add_heads(
-            backbone, EncoderConfig(projection=8), exchange_dimension=4, classes=3, seed=seed
-        )
+        config = EncoderConfig(preset="nano", projection=8)
+        encoder = build_encoder(config, tokenizer, seed, exchange_dimension=4, classes=3)
         return torch.cat([parameter.detach().flatten() for parameter in encoder.parameters()])
 
     before = torch.get_rng_state()

@@ -42,7 +42,7 @@ def test_beginning_forgets_what_agents_had_learnt_and_remembered(make_host):
     state = host.agents[0].state
     assert torch.equal(state.parameters, fresh)
     assert (state.step, state.read, state.memory) == (0, 0, {})
-    assert (state.first_moment == 0).all()
+    assert state.optimizer == [{}, {}]
 
 
 def test_messages_are_encoded_once_whatever_the_number_of_recipients(make_host):

@@ -27,9 +27,10 @@ from transformers import (
 from agents.blueprint import Arm, Group
 from agents.config import EncoderConfig
 from agents.dropout import dropout_of
-from agents.encoder import build_backbone, load_tokenizer, pool, width_of
+from agents.encoder import pool
 from agents.exchange.base import Heads
 from agents.exchange.none import Isolated
+from agents.loading import build_backbone, load_tokenizer, width_of
 from protocols.errors import ModelError
 
 TEXTS = ["wave tide ship", "field", "moon wind comet orbit planet dawn light"]
@@ -116,14 +117,14 @@ def folder(request, tmp_path_factory, tokenizer):
 
 
 @pytest.fixture
-def blueprint_of(make_blueprint, sentences):
+def blueprint_of(make_blueprint, sentences, documents):
     """Make the blueprint of agents whose encoder lies in a folder."""
 
     def make(path, agents=1, max_length=16, **fields):
         config = EncoderConfig(path=str(path), **fields.pop("encoder", {}))
         own = load_tokenizer(config)
         encoded = own(list(sentences), add_special_tokens=False)["input_ids"]
-        group = Group(config, own, [np.asarray(ids) for ids in encoded])
+        group = Group(config, own, type(documents)(np.asarray(ids) for ids in encoded))
         training = {"max_length": max_length, "learning_rate": 1e-3}
         return make_blueprint(agents, groups=(group,), training=training, **fields)
 

@@ -104,10 +104,13 @@ class Recording(Objective):
 
     kind: Literal["recording"] = "recording"
 
+    def prepare(self, draft):
+        SEEN.append([tuple(text.tokens.tolist()) for text in draft.texts])
+        return {"texts": draft.collate(draft.texts)}
+
     def loss(self, step):
-        SEEN.append([tuple(document.tolist()) for document in step.documents])
-        batch = step.collate(step.documents)
-        pooled = step.encoder(batch.input_ids, batch.attention_mask)
+        batch = step.inputs["texts"]
+        pooled = step.encode(batch)
         return Objected(pooled.mean(), batch.lengths, (pooled,))
 
 
@@ -185,10 +188,12 @@ class Silent(Objective):
 
     kind: Literal["silent"] = "silent"
 
+    def prepare(self, draft):
+        return {"texts": draft.collate([text.span(0, 4) for text in draft.texts])}
+
     def loss(self, step):
-        batch = step.collate([document[:4] for document in step.documents])
-        pooled = step.encoder(batch.input_ids, batch.attention_mask)
-        return Objected(pooled.pow(2).mean(), batch.lengths)
+        batch = step.inputs["texts"]
+        return Objected(step.encode(batch).pow(2).mean(), batch.lengths)
 
 
 def test_exchange_encodes_anchors_itself_when_no_objective_offers_views(make_host):

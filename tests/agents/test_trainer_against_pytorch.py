@@ -12,7 +12,8 @@ from agents.config import EncoderConfig
 from agents.encoder import pool
 from agents.exchange.none import Isolated
 from agents.objectives import functional
-from agents.views import Crop
+from agents.text import Text
+from agents.views import Crop, Setting
 from protocols.seeding import generator
 
 ALONE = Arm(Isolated(), anchor_fraction=0.25)
@@ -50,7 +51,7 @@ class PlainLearner:
                 {"params": [p for _, p in trained if p.dim() == 1], "weight_decay": 0.0},
             ],
             lr=self.training.learning_rate,
-            betas=self.training.betas,
+            betas=self.training.optimizer.betas,
             fused=True,
         )
         self.queues: dict[str, list[int]] = {"private": [], "anchors": []}
@@ -78,7 +79,12 @@ class PlainLearner:
         rows = [*rows, *self.anchors[self.read("anchors", np.arange(len(self.anchors)), 3)]]
         rng = generator(self.seed, "views", self.id, self.steps, 0)
         crop, budget = Crop(), self.training.max_length - 2
-        texts = [crop.apply(self.documents[r], budget, rng) for _ in range(2) for r in rows]
+        setting = Setting(budget, None)
+        texts = [
+            crop.apply(Text.of(self.documents[r]), setting, rng).tokens
+            for _ in range(2)
+            for r in rows
+        ]
         first, second = self.encode(texts).chunk(2)
         loss = functional.info_nce(first, second, self.objective.temperature)
         self.steps += 1

@@ -46,7 +46,7 @@ def snapshot(value: Any) -> Any:
         return {key: snapshot(each) for key, each in value.items()}
     if isinstance(value, (tuple, list)):
         return [snapshot(each) for each in value]
-    return snapshot(vars(value)) if hasattr(value, "first_moment") else value
+    return snapshot(vars(value)) if hasattr(value, "optimizer") else value
 
 
 def states(society) -> dict[int, Any]:

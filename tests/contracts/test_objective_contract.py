@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.objectives import OBJECTIVES, Objective, Step
+from agents.objectives import OBJECTIVES, Draft, Objective, Step
+from agents.text import Text
 
 SETTINGS: dict[str, dict[str, Any]] = {"info_nce": {"temperature": 0.5}}
 """What lets an objective show differences between small random texts; the defaults elsewhere."""
@@ -34,34 +35,60 @@ def objective(request) -> Objective:
 
 
 @pytest.fixture(scope="module")
-def agent(make_host):
+def agents(make_host):
+    """An agent for each objective, with the heads that it asks for."""
     from agents.blueprint import Arm
+    from agents.config import EncoderConfig
     from agents.exchange.none import Isolated
 
-    host = make_host(1)
-    host.begin(Arm(Isolated(), 0.0))
-    host.agents[0].encoder.train()
-    return host.agents[0]
+    made: dict[Any, Any] = {}
+
+    def make(objective: Objective):
+        if objective not in made:
+            preset = "nano-decoder" if objective.language_model == "causal" else "nano"
+            encoder = EncoderConfig(preset=preset, dropout=0.0)
+            host = make_host(1, encoders=(encoder,), objectives=(objective,))
+            host.begin(Arm(Isolated(), 0.0))
+            made[objective] = host.agents[0]
+        made[objective].encoder.train()
+        return made[objective]
+
+    return make
 
 
 @pytest.fixture
-def texts(documents) -> list[np.ndarray]:
+def agent(agents, objective):
+    return agents(objective)
+
+
+@pytest.fixture
+def texts(documents) -> list[Text]:
     """Ten documents of various lengths, each short enough to be read whole."""
-    return [text[:length] for text, length in zip(documents, (3, 8, 5, 1, 6, 7, 2, 9, 4, 10))]  # noqa: B905
+    cut = [text[:length] for text, length in zip(documents, (3, 8, 5, 1, 6, 7, 2, 9, 4, 10))]  # noqa: B905
+    return [Text(tokens, np.arange(0, len(tokens), 3)) for tokens in cut]
 
 
 def look(objective, agent, texts, rng=None):
     """Return what an objective makes of a step, the gradient, and the tokens that were encoded."""
     seen = []
-    handle = agent.encoder.register_forward_pre_hook(
-        lambda module, inputs: seen.append(int(inputs[1].sum()))
+    handle = agent.encoder.backbone.register_forward_pre_hook(
+        lambda module, inputs, named: seen.append(int(named["attention_mask"].sum())),
+        with_kwargs=True,
     )
-    agent.resident.binding.gradient.zero_()
-    step = Step(agent.encoder, texts, agent.resident.collate, rng or np.random.default_rng(0))
+    resident, rng = agent.resident, rng or np.random.default_rng(0)
+    resident.binding.gradient.zero_()
+    prepared = objective.prepare(Draft(texts, resident.collate, agent.setting, rng))
+    step = Step(
+        agent.encoder,
+        resident.to_device(prepared),
+        rng,
+        snapshot=agent.parameters.clone,
+        under=resident.under,
+    )
     result = objective.loss(step)
     result.loss.backward()
     handle.remove()
-    return result, agent.resident.binding.gradient.clone(), sum(seen)
+    return result, resident.binding.gradient.clone(), sum(seen)
 
 
 def test_kind_is_the_key_in_the_table():
@@ -93,12 +120,14 @@ def test_loss_is_deterministic_under_its_generator_and_varies_with_it(objective,
 
 
 def test_documents_are_left_as_they_were(objective, agent, texts):
-    frozen = [text.copy() for text in texts]
+    frozen = [Text(text.tokens.copy(), text.sentences.copy()) for text in texts]
     for text in frozen:
-        text.setflags(write=False)
+        text.tokens.setflags(write=False)
+        text.sentences.setflags(write=False)
     look(objective, agent, frozen)
     for text, before in zip(frozen, texts, strict=True):
-        np.testing.assert_array_equal(text, before)
+        np.testing.assert_array_equal(text.tokens, before.tokens)
+        np.testing.assert_array_equal(text.sentences, before.sentences)
 
 
 def test_permuting_the_batch_changes_neither_loss_nor_gradient(objective, agent, texts):

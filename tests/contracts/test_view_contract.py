@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agents.views import VIEWS, Crop, Dropout, View, compose
+from agents.text import Text
+from agents.views import VIEWS, Crop, Dropout, Setting, View, compose
+from agents.vocabulary import Vocabulary
 
 TOKENS = st.integers(1, 200)
 BUDGETS = st.integers(1, 64)
@@ -24,11 +26,49 @@ def view(request) -> View:
     return request.param
 
 
-def document(length: int) -> np.ndarray:
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.fixture(scope="session")
+def wide_vocabulary() -> Vocabulary:
+    """1,300 tokens: specials, pieces that go on with a word, and from the 400th on whole words."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pairs = [a + b for a in LETTERS for b in LETTERS]
+    names = [*special, *(f"##{pair}" for pair in pairs[:395]), *pairs, *(f"{p}s" for p in pairs)]
+    vocabulary = {name: i for i, name in enumerate(names[:1300])}
+    return Vocabulary(
+        PreTrainedTokenizerFast(
+            tokenizer_object=Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]")),
+            mask_token="[MASK]",
+            pad_token="[PAD]",
+            unk_token="[UNK]",
+            cls_token="[CLS]",
+            sep_token="[SEP]",
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def setting(wide_vocabulary):
+    return lambda budget: Setting(budget, wide_vocabulary)
+
+
+def document(length: int) -> Text:
     """Distinct tokens, so that places can be told apart; writing to them raises."""
     tokens = np.arange(1000, 1000 + length, dtype=np.int32)
     tokens.setflags(write=False)
-    return tokens
+    sentences = np.arange(0, length, 7)
+    sentences.setflags(write=False)
+    return Text(tokens, sentences)
+
+
+def same(one: Text, other: Text) -> bool:
+    fields = ((one.tokens, other.tokens), (one.sentences, other.sentences))
+    hidden = [np.zeros(len(t), bool) if t.hidden is None else t.hidden for t in (one, other)]
+    return all(np.array_equal(a, b) for a, b in (*fields, hidden))
 
 
 def test_kind_is_the_key_in_the_table():
@@ -38,35 +78,42 @@ def test_kind_is_the_key_in_the_table():
 
 
 @given(length=TOKENS, budget=BUDGETS, seed=SEEDS)
-def test_view_never_empties_a_text(view, length, budget, seed):
-    variant = view.apply(document(length), budget, np.random.default_rng(seed))
-    assert variant.ndim == 1
+def test_view_never_empties_a_text(view, setting, length, budget, seed):
+    variant = view.apply(document(length), setting(budget), np.random.default_rng(seed))
+    assert variant.tokens.ndim == 1
     assert len(variant) >= 1
-
-
-@given(length=TOKENS, budget=BUDGETS, seed=SEEDS)
-def test_view_is_deterministic_under_its_generator(view, length, budget, seed):
-    once, again = (
-        view.apply(document(length), budget, np.random.default_rng(seed)) for _ in range(2)
+    assert variant.hidden is None or (
+        len(variant.hidden) == len(variant) and not variant.hidden.all()
     )
-    np.testing.assert_array_equal(once, again)
+    assert variant.sentences[0] == 0
+    assert (np.diff(variant.sentences) > 0).all()
+    assert variant.sentences[-1] < len(variant)
 
 
 @given(length=TOKENS, budget=BUDGETS, seed=SEEDS)
-def test_view_leaves_the_document_and_global_randomness_alone(view, length, budget, seed):
-    tokens = document(length)
+def test_view_is_deterministic_under_its_generator(view, setting, length, budget, seed):
+    once, again = (
+        view.apply(document(length), setting(budget), np.random.default_rng(seed)) for _ in range(2)
+    )
+    assert same(once, again)
+
+
+@given(length=TOKENS, budget=BUDGETS, seed=SEEDS)
+def test_view_leaves_the_document_and_global_randomness_alone(view, setting, length, budget, seed):
+    text = document(length)
     state = np.random.get_state()[1].copy()  # noqa: NPY002
-    view.apply(tokens, budget, np.random.default_rng(seed))
-    np.testing.assert_array_equal(tokens, document(length))
+    view.apply(text, setting(budget), np.random.default_rng(seed))
+    assert same(text, document(length))
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
 @given(length=TOKENS, budget=BUDGETS, seed=SEEDS)
-def test_view_of_a_view_is_a_view(view, length, budget, seed):
-    composed = compose((view, view), document(length), budget, np.random.default_rng(seed))
+def test_view_of_a_view_is_a_view(view, setting, length, budget, seed):
+    where = setting(budget)
+    composed = compose((view, view), document(length), where, np.random.default_rng(seed))
     rng = np.random.default_rng(seed)
-    by_hand = view.apply(view.apply(document(length), budget, rng), budget, rng)
-    np.testing.assert_array_equal(composed, by_hand)
+    by_hand = view.apply(view.apply(document(length), where, rng), where, rng)
+    assert same(composed, by_hand)
 
 
 def test_specification_survives_json(view):
@@ -79,9 +126,11 @@ def test_specification_survives_json(view):
     seed=SEEDS,
     bounds=st.tuples(st.floats(0.01, 1.0), st.floats(0.01, 1.0)).map(sorted),
 )
-def test_crop_is_contiguous_within_budget_and_of_the_stated_share(length, budget, seed, bounds):
+def test_crop_is_contiguous_within_budget_and_of_the_stated_share(
+    setting, length, budget, seed, bounds
+):
     crop = Crop(shortest=bounds[0], longest=bounds[1])
-    span = crop.apply(document(length), budget, np.random.default_rng(seed))
+    span = crop.apply(document(length), setting(budget), np.random.default_rng(seed)).tokens
     np.testing.assert_array_equal(span, np.arange(span[0], span[0] + len(span)))
     assert span[0] >= 1000
     assert span[-1] < 1000 + length
@@ -90,18 +139,19 @@ def test_crop_is_contiguous_within_budget_and_of_the_stated_share(length, budget
     assert least <= len(span) <= most
 
 
-def test_crop_starts_anywhere_with_equal_probability():
+def test_crop_starts_anywhere_with_equal_probability(setting):
     crop, rng = Crop(shortest=0.5, longest=0.5), np.random.default_rng(0)
-    starts = [int(crop.apply(document(10), 64, rng)[0]) - 1000 for _ in range(6000)]
+    where = setting(64)
+    starts = [int(crop.apply(document(10), where, rng).tokens[0]) - 1000 for _ in range(6000)]
     counts = np.bincount(starts, minlength=6)
     # Six places, 1,000 each: five standard deviations are 145.
     assert len(counts) == 6
     assert np.abs(counts - 1000).max() < 145
 
 
-def test_crop_of_the_whole_document_is_the_document():
-    whole = Crop(shortest=1.0, longest=1.0).apply(document(9), 64, np.random.default_rng(0))
-    np.testing.assert_array_equal(whole, document(9))
+def test_crop_of_the_whole_document_is_the_document(setting):
+    whole = Crop(shortest=1.0, longest=1.0)
+    assert same(whole.apply(document(9), setting(64), np.random.default_rng(0)), document(9))
 
 
 def test_crop_refuses_bounds_in_the_wrong_order():
@@ -109,9 +159,9 @@ def test_crop_refuses_bounds_in_the_wrong_order():
         Crop(shortest=0.9, longest=0.3)
 
 
-def test_dropout_is_the_beginning_of_the_document_and_draws_nothing():
+def test_dropout_is_the_beginning_of_the_document_and_draws_nothing(setting):
     rng = np.random.default_rng(0)
-    np.testing.assert_array_equal(Dropout().apply(document(9), 4, rng), document(4))
+    assert same(Dropout().apply(document(9), setting(4), rng), document(4))
     assert rng.random() == np.random.default_rng(0).random()
 
 

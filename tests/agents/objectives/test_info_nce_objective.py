@@ -8,46 +8,52 @@ from pydantic import ValidationError
 from agents.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.none import Isolated
-from agents.objectives import InfoNCE, Step, functional
+from agents.objectives import Draft, InfoNCE, Step, functional
+from agents.text import Text
 from agents.views import Crop, Dropout
 
 
-def step_of(make_host, documents, projection=0) -> Step:
+def agent_of(make_host, projection=0):
     encoder = EncoderConfig(preset="nano", dropout=0.0, projection=projection)
     host = make_host(1, encoders=(encoder,))
     host.begin(Arm(Isolated(), 0.0))
-    agent = host.agents[0]
-    return Step(agent.encoder, documents[:6], agent.resident.collate, np.random.default_rng(2))
+    return host.agents[0]
+
+
+def look(objective, agent, documents):
+    texts = [Text.of(tokens) for tokens in documents[:6]]
+    draft = Draft(texts, agent.resident.collate, agent.setting, np.random.default_rng(2))
+    inputs = agent.resident.to_device(objective.prepare(draft))
+    return objective.loss(Step(agent.encoder, inputs, np.random.default_rng(2))), texts
 
 
 def test_loss_is_info_nce_between_two_rounds_of_views_read_in_order(make_host, documents):
-    step = step_of(make_host, documents)
-    result = InfoNCE(temperature=0.2).loss(step)
-    rng, crop = np.random.default_rng(2), Crop()
+    agent = agent_of(make_host)
+    result, texts = look(InfoNCE(temperature=0.2), agent, documents)
+    rng, crop, resident = np.random.default_rng(2), Crop(), agent.resident
     views = [
-        step.collate([crop.apply(text, step.collate.budget, rng) for text in step.documents])
+        resident.batch(resident.collate([crop.apply(text, agent.setting, rng) for text in texts]))
         for _ in range(2)
     ]
-    first, second = (step.encoder(view.input_ids, view.attention_mask) for view in views)
+    first, second = (agent.encoder(view.input_ids, view.attention_mask) for view in views)
     torch.testing.assert_close(result.loss, functional.info_nce(first, second, 0.2))
     torch.testing.assert_close(result.pooled, (first, second), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(result.token_counts, views[0].lengths + views[1].lengths)
 
 
 def test_loss_is_taken_behind_the_projection_and_pooled_states_before_it(make_host, documents):
-    step = step_of(make_host, documents, projection=8)
-    result = InfoNCE(temperature=0.2).loss(step)
+    agent = agent_of(make_host, projection=8)
+    result, _ = look(InfoNCE(temperature=0.2), agent, documents)
     assert result.pooled[0].shape == (6, 64)
-    projected = [step.encoder.projection(view) for view in result.pooled]
+    projected = [agent.encoder.projection(view) for view in result.pooled]
     assert projected[0].shape == (6, 8)
     torch.testing.assert_close(result.loss, functional.info_nce(*projected, 0.2))
 
 
 def test_several_views_are_applied_one_after_another(make_host, documents):
-    step = step_of(make_host, documents)
     twice = InfoNCE(views=({"kind": "crop", "shortest": 0.5, "longest": 0.5},) * 2)
-    counts = twice.loss(step).token_counts
-    for count, text in zip(counts, step.documents, strict=True):
+    result, texts = look(twice, agent_of(make_host), documents)
+    for count, text in zip(result.token_counts, texts, strict=True):
         half = max(1, min(10, round(0.5 * len(text))))
         quarter = max(1, round(0.5 * half))
         assert count == 2 * (quarter + 2)

@@ -1,0 +1,95 @@
+"""The head of a language model by itself: token states to logits, for any Hugging Face architecture.
+
+Legend: M states, W width of the backbone, V size of the vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+from protocols.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+    from agents.objectives.base import LanguageModel
+
+_CLASSES: dict[str, Any] = {"masked": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
+
+
+def kind_of(config: PretrainedConfig) -> LanguageModel | None:
+    """Return which language model an architecture can be: one that sees both sides, or the past alone."""
+    if type(config) in AutoModelForMaskedLM._model_mapping and not config.is_decoder:
+        return "masked"
+    return "causal" if type(config) in AutoModelForCausalLM._model_mapping else None
+
+
+class _Given(nn.Module):
+    """Stands for the backbone of a language model, and returns the states that it is given."""
+
+    def forward(self, *_: Any, inputs_embeds: Tensor, **__: Any) -> Any:
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=inputs_embeds)
+
+
+class LanguageHead(nn.Module):
+    """What a language model puts on its backbone; the output embedding may be tied to the input's.
+
+    Only the states that matter need to pass: of a masked batch, those of masked tokens.
+
+    Args:
+        model: a language model; its backbone is taken out.
+        kind: masked or causal.
+    """
+
+    def __init__(self, model: PreTrainedModel, kind: LanguageModel) -> None:
+        super().__init__()
+        self.kind = kind
+        self.model = model
+        setattr(model, model.base_model_prefix, _Given())
+
+    @classmethod
+    def of(cls, backbone: PreTrainedModel, kind: LanguageModel, origin: str | None) -> LanguageHead:
+        """Build the head of a backbone, or load it from where the backbone came from.
+
+        Args:
+            backbone: keeps its weights; tied embeddings are tied to it.
+            kind: masked or causal.
+            origin: folder or name of the model; its head is loaded where it has one. None: drawn anew.
+
+        Raises:
+            ModelError: the architecture has no such head.
+        """
+        auto = _CLASSES[kind]
+        if kind != kind_of(backbone.config):
+            raise ModelError(
+                f"a {backbone.config.model_type} has no {kind} language-model head",
+                expected="an encoder, such as BERT, for masked; a decoder, such as GPT-2, for causal",
+                actual=backbone.config.model_type,
+                mend="choose another encoder or another objective",
+            )
+        if origin is None:
+            model = auto.from_config(backbone.config)
+        else:
+            model = auto.from_pretrained(origin, config=backbone.config, dtype=torch.float32)
+        setattr(model, model.base_model_prefix, backbone)
+        model.tie_weights()
+        return cls(model, kind)
+
+    def forward(self, states_MW: Tensor) -> Tensor:
+        """Return logits `[M, V]` of states `[M, W]`."""
+        logits_1MV: Tensor = self.model(inputs_embeds=states_MW[None], return_dict=True).logits
+        return logits_1MV[0]
+
+    def attached(self, backbone: PreTrainedModel) -> PreTrainedModel:
+        """Return the whole language model around a backbone; call `detach` when done with it."""
+        setattr(self.model, self.model.base_model_prefix, backbone)
+        return self.model
+
+    def detach(self) -> None:
+        """Take the backbone out again."""
+        setattr(self.model, self.model.base_model_prefix, _Given())

@@ -1,0 +1,263 @@
+"""Building encoders: from a preset, or from a folder or name that Hugging Face's libraries know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, GPT2Config
+from transformers.utils import logging as transformers_logging
+
+from agents.config import PRESETS, EncoderConfig
+from agents.encoder import Encoder
+from agents.language_head import LanguageHead
+from protocols.errors import ModelError
+from protocols.seeding import derive
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from agents.objectives.base import LanguageModel, Objective
+
+_POSITIONS = 512
+_DROPOUTS = (
+    *("hidden_dropout_prob", "dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop"),
+    *("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"),
+)
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Keep transformers from drawing a bar for every small encoder that is loaded or saved."""
+    enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            transformers_logging.enable_progress_bar()
+
+
+def build_backbone(
+    config: EncoderConfig, vocabulary_size: int, padding_id: int, seed: int
+) -> PreTrainedModel:
+    """Build or load the backbone of an encoder.
+
+    Args:
+        config: where it comes from.
+        vocabulary_size: of the tokenizer; used by presets, checked for loaded models.
+        padding_id: token that pads a batch; used by presets.
+        seed: draws a preset's weights.
+
+    Raises:
+        ModelError: the folder or name cannot be loaded, or its vocabulary is smaller than the
+            tokenizer's.
+    """
+    with _drawn_from(seed, "initialisation"):
+        if config.from_scratch:
+            model: PreTrainedModel = AutoModel.from_config(
+                preset_config(config, vocabulary_size, padding_id)
+            )
+            return model
+        return _load(config, vocabulary_size)
+
+
+def build_encoder(
+    config: EncoderConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int,
+    *,
+    exchange_dimension: int = 0,
+    classes: int = 0,
+    objectives: Sequence[Objective] = (),
+) -> Encoder:
+    """Build or load an encoder with all its heads.
+
+    The backbone's initial weights depend on the seed and the configuration alone, whatever the heads.
+
+    Args:
+        config: where the backbone comes from.
+        tokenizer: its size is that of a preset's vocabulary, and is checked for loaded models.
+        seed: draws what is not loaded.
+        exchange_dimension: see `Encoder`.
+        classes: see `Encoder`.
+        objectives: what the encoder will be trained on; each may ask for heads.
+
+    Raises:
+        ModelError: the folder or name cannot be loaded, its vocabulary is smaller than the tokenizer's, or
+            two objectives ask for heads that exclude each other.
+    """
+    kind = _language_model(objectives)
+    backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed)
+    with _drawn_from(seed, "heads"):
+        encoder = Encoder(backbone, config.pooling, config.projection, exchange_dimension, classes)
+    if kind is not None:
+        with _drawn_from(seed, "language head"):
+            encoder.language_head = LanguageHead.of(
+                backbone, kind, None if config.from_scratch else config.origin
+            )
+    for objective in objectives:
+        with _drawn_from(seed, "heads of", objective.kind):
+            try:
+                encoder.add_heads(objective.heads(encoder))
+            except ValueError as error:
+                raise ModelError(
+                    str(error), mend=f"name objective {objective.kind} once in objectives"
+                ) from error
+    return encoder
+
+
+def _language_model(objectives: Sequence[Objective]) -> LanguageModel | None:
+    kinds = {objective.language_model for objective in objectives} - {None}
+    if len(kinds) > 1:
+        raise ModelError(
+            "one encoder cannot have a masked and a causal language-model head",
+            expected="objectives of one of the two",
+            actual=", ".join(objective.kind for objective in objectives),
+            mend="drop one of the objectives",
+        )
+    return kinds.pop() if kinds else None
+
+
+@contextmanager
+def _drawn_from(seed: int, *names: str) -> Iterator[None]:
+    """Draw PyTorch's numbers from a seed of this name, and leave its global generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, *names))
+        yield
+
+
+def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
+    """Load the tokenizer that belongs to a loaded encoder.
+
+    Raises:
+        ModelError: the folder or name has no usable tokenizer.
+    """
+    origin = config.origin
+    _require_folder(config)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(origin, local_files_only=config.path is not None)
+    except Exception as error:  # safetensors and tokenizers raise bare ones
+        raise ModelError(
+            f"no tokenizer can be loaded from {origin!r}: {_first_line(error)}",
+            expected="tokenizer.json or a vocabulary beside the model",
+            mend="save it there with tokenizer.save_pretrained(folder)",
+        ) from error
+    if tokenizer.pad_token_id is None:
+        # Decoders often have none; padding is masked, so any known token serves.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def width_of(config: EncoderConfig) -> int:
+    """Return the width of an encoder's backbone without building it.
+
+    Raises:
+        ModelError: the folder or name cannot be read.
+    """
+    if config.from_scratch:
+        return PRESETS[config.preset or "tiny"].width
+    return int(_load_config(config).hidden_size)
+
+
+def preset_config(config: EncoderConfig, vocabulary_size: int, padding_id: int) -> PretrainedConfig:
+    """Return the architecture of a preset: a BERT, or a GPT-2 for decoders."""
+    size = PRESETS[config.preset or "tiny"]
+    dropout = 0.1 if config.dropout is None else config.dropout
+    if size.decoder:
+        return GPT2Config(
+            vocab_size=vocabulary_size,
+            n_layer=size.layers,
+            n_embd=size.width,
+            n_head=size.heads,
+            n_positions=_POSITIONS,
+            resid_pdrop=dropout,
+            embd_pdrop=dropout,
+            attn_pdrop=0.0,
+            pad_token_id=padding_id,
+            bos_token_id=None,
+            eos_token_id=None,
+        )
+    return BertConfig(
+        vocab_size=vocabulary_size,
+        num_hidden_layers=size.layers,
+        hidden_size=size.width,
+        num_attention_heads=size.heads,
+        intermediate_size=4 * size.width,
+        max_position_embeddings=_POSITIONS,
+        pad_token_id=padding_id,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=0.0,
+    )
+
+
+def _load(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
+    origin = config.origin
+    model_config = _load_config(config)
+    if config.dropout is not None:
+        _set_dropout(model_config, config.dropout)
+    try:
+        with no_progress_bars():
+            model: PreTrainedModel = AutoModel.from_pretrained(
+                origin,
+                config=model_config,
+                local_files_only=config.path is not None,
+                dtype=torch.float32,
+            )
+    except Exception as error:  # safetensors and tokenizers raise bare ones
+        raise _unloadable(origin, error) from error
+    rows = int(model.get_input_embeddings().weight.shape[0])  # type: ignore[index]
+    if rows < vocabulary_size:
+        raise ModelError(
+            f"the tokenizer of {origin!r} knows more tokens than its encoder",
+            expected=f"at most {rows} tokens",
+            actual=vocabulary_size,
+            mend="save the tokenizer that the encoder was trained with beside it",
+        )
+    return model
+
+
+def _load_config(config: EncoderConfig) -> PretrainedConfig:
+    _require_folder(config)
+    try:
+        loaded: PretrainedConfig = AutoConfig.from_pretrained(
+            config.origin, local_files_only=config.path is not None
+        )
+        if not hasattr(loaded, "hidden_size"):
+            raise ValueError(f"a {loaded.model_type} is not a model of text alone")
+        if loaded.is_encoder_decoder:
+            raise ValueError(f"a {loaded.model_type} is an encoder-decoder; take its encoder alone")
+        return loaded
+    except Exception as error:  # safetensors and tokenizers raise bare ones
+        raise _unloadable(config.origin, error) from error
+
+
+def _unloadable(origin: str, error: Exception) -> ModelError:
+    return ModelError(
+        f"no encoder can be loaded from {origin!r}: {_first_line(error)}",
+        expected="a folder with config.json and model.safetensors, or a name in the local cache",
+        mend="save one with model.save_pretrained(folder), or use encoder.preset",
+    )
+
+
+def _require_folder(config: EncoderConfig) -> None:
+    if config.path is not None and not Path(config.path).is_dir():
+        raise ModelError(
+            "encoder.path is not a folder",
+            expected="a folder saved by save_pretrained",
+            actual=config.path,
+            mend="give the folder's path, relative to where agentos is started",
+        )
+
+
+def _set_dropout(model_config: Any, dropout: float) -> None:
+    for name in _DROPOUTS:
+        if hasattr(model_config, name):
+            setattr(model_config, name, dropout)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,91 @@
+"""A document as token ids, and where its sentences begin.
+
+Legend: T tokens, S sentences.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+
+class Tokens(Protocol):
+    """Tokenised documents by row, without special tokens."""
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """Return the token ids `[T]` of one document."""
+
+    def sentences(self, row: int) -> np.ndarray:
+        """Return where the sentences of one document begin, `[S]`: ascending, the first at 0."""
+
+    def __len__(self) -> int:
+        """Return the number of documents."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Token ids without special tokens.
+
+    Attributes:
+        tokens: `[T]`, T >= 1; not to be written to.
+        sentences: `[S]`, the tokens at which sentences begin: ascending, the first at 0.
+        hidden: `[T]` bool, tokens that keep their place but are not attended to; None for none.
+
+    Example:
+        >>> text = Text(np.array([7, 8, 9, 5, 6]), np.array([0, 3]))
+        >>> text.span(2, 5).sentences.tolist(), text.keep(np.array([1, 0, 0, 1, 1])).sentences.tolist()
+        ([0, 1], [0, 1])
+    """
+
+    tokens: np.ndarray
+    sentences: np.ndarray
+    hidden: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, tokens: np.ndarray) -> Text:
+        """Return a text that is one sentence."""
+        return cls(tokens, np.zeros(1, dtype=np.int64))
+
+    @classmethod
+    def row(cls, tokens: Tokens, row: int) -> Text:
+        """Return one document of a store."""
+        return cls(tokens[row], tokens.sentences(row))
+
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self.tokens)
+
+    def span(self, start: int, end: int) -> Text:
+        """Return the tokens ``start`` to ``end``; a sentence that was cut begins at the cut."""
+        inner = self.sentences[(self.sentences > start) & (self.sentences < end)] - start
+        hidden = None if self.hidden is None else self.hidden[start:end]
+        return Text(self.tokens[start:end], np.concatenate([[0], inner]), hidden)
+
+    def keep(self, kept: np.ndarray) -> Text:
+        """Return the text without some of its tokens.
+
+        Args:
+            kept: `[T]`, true at tokens that stay; at least one of them. A sentence of which nothing
+                stays is gone.
+        """
+        kept = np.asarray(kept, dtype=bool)
+        before = np.cumsum(kept) - kept
+        # Sentences of which nothing is left begin where the next one does, or at the very end.
+        starts = np.unique(before[self.sentences])
+        hidden = None if self.hidden is None else self.hidden[kept]
+        return Text(self.tokens[kept], starts[starts < kept.sum()], hidden)
+
+    def with_tokens(self, tokens: np.ndarray) -> Text:
+        """Return the text with other tokens in the same places `[T]`."""
+        return replace(self, tokens=tokens)
+
+    def with_hidden(self, hidden: np.ndarray) -> Text:
+        """Return the text with these tokens `[T]` hidden, besides those that were."""
+        return replace(self, hidden=hidden if self.hidden is None else self.hidden | hidden)
+
+    def sentence(self, index: int) -> np.ndarray:
+        """Return the token ids of one sentence."""
+        ends = np.append(self.sentences[1:], len(self.tokens))
+        return self.tokens[self.sentences[index] : ends[index]]
