@@ -117,7 +117,8 @@ class TrainingConfig(Spec):
     clip_norm: float | None = Field(
         1.0, gt=0.0, description="Largest norm of the gradient; null does not clip."
     )
-    precision: Precision = Field("fp32", description="bf16 runs the forward pass under autocast.")
+    precision: Precision = Field("fp32", description="bf16: products of bfloat16 with sums in fp32; autocast where the device has units for "
+        "it, else by rounding. Parameters stay fp32.")
     activation_checkpointing: bool = Field(
         False, description="Compute activations again for the gradient instead of keeping them."
     )
