@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from agents import trainer
+from agents.adapters import adapter_state, save_adapters
 from agents.batching import Collator, EpochReader, whole
 from agents.blueprint import Arm, Member
 from agents.encoder import Encoder
@@ -144,10 +145,13 @@ class Agent:
     def save(self, directory: Path) -> None:
         """Save the encoder as a Hugging Face folder, its heads beside it."""
         encoder = self.encoder
-        # Cloned: the parameters are views of one buffer, which the format does not allow.
-        weights = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
-        with no_progress_bars():
-            encoder.backbone.save_pretrained(directory, state_dict=weights)
+        if adapter_state(encoder.backbone) is not None:
+            save_adapters(encoder.backbone, directory)
+        else:
+            # Cloned: the parameters are views of one buffer, which the format does not allow.
+            weights = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
+            with no_progress_bars():
+                encoder.backbone.save_pretrained(directory, state_dict=weights)
         self.resident.group.tokenizer.save_pretrained(directory)
         heads = {
             name: value.clone()
