@@ -165,6 +165,18 @@ class RunConfig(Spec):
         return self
 
     @model_validator(mode="after")
+    def _neighbours_speak(self) -> Self:
+        offering = [kind for kind, cls in EXCHANGES.items() if cls.offers_neighbours]
+        for objective in self.objectives:
+            if objective.wants_neighbours and not self.exchange.offers_neighbours:
+                raise ValueError(
+                    f"objective {objective.kind} wants neighbours' embeddings of anchors for negatives, and "
+                    f"exchange.kind={self.exchange.kind} brings none; set exchange.kind to "
+                    f"{' or '.join(offering)}, or neighbours of the objective to false"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _topology_fits(self) -> Self:
         try:
             self.network()

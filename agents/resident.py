@@ -105,12 +105,17 @@ class Resident:
     def under(self, parameters: Tensor, function: Callable[[], Tensor]) -> Tensor:
         """Run a function while the encoder has other parameters `[P]`, without gradients."""
         assert self._current is not None
-        self.binding.point_at(parameters)
+        self._point_at(parameters)
         try:
             with torch.no_grad():
                 return function()
         finally:
-            self.binding.point_at(self._current.parameters)
+            self._point_at(self._current.parameters)
+
+    def _point_at(self, parameters: Tensor) -> None:
+        # Autocast remembers its bfloat16 copy of every parameter, whatever the parameter then points at.
+        torch.clear_autocast_cache()
+        self.binding.point_at(parameters)
 
     def to_device(self, prepared: Prepared) -> dict[str, Any]:
         """Move what an objective has prepared to the encoder's device."""
