@@ -1,8 +1,31 @@
 """Self-supervised objectives: one file each, and the table that names them."""
 
 from agents.objectives.base import Draft, Objected, Objective, Prepared, Ratio, Step
+from agents.objectives.denoising import Denoising
 from agents.objectives.info_nce import InfoNCE
+from agents.objectives.next_sentence import NextSentence
+from agents.objectives.sentence_order import SentenceOrder
+from agents.objectives.vae import VAE
 
-OBJECTIVES: dict[str, type[Objective]] = {"info_nce": InfoNCE}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "info_nce": InfoNCE,
+    "next_sentence": NextSentence,
+    "sentence_order": SentenceOrder,
+    "denoising": Denoising,
+    "vae": VAE,
+}
 
-__all__ = ["OBJECTIVES", "Draft", "Objected", "Objective", "Prepared", "Ratio", "Step"]
+__all__ = [
+    "OBJECTIVES",
+    "VAE",
+    "Denoising",
+    "Draft",
+    "InfoNCE",
+    "NextSentence",
+    "Objected",
+    "Objective",
+    "Prepared",
+    "Ratio",
+    "SentenceOrder",
+    "Step",
+]

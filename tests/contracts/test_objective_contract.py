@@ -11,7 +11,12 @@ import torch
 from agents.objectives import OBJECTIVES, Draft, Objective, Step
 from agents.text import Text
 
-SETTINGS: dict[str, dict[str, Any]] = {"info_nce": {"temperature": 0.5}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "info_nce": {"temperature": 0.5},
+    # Under draws of one half, deletion would leave every text a single word.
+    "denoising": {"noise": ("crop",)},
+    "vae": {"latent": 4},
+}
 """What lets an objective show differences between small random texts; the defaults elsewhere."""
 
 
@@ -23,6 +28,9 @@ class Constant(np.random.Generator):
 
     def random(self, size=None, dtype=np.float64, out=None):
         return 0.5 if size is None else np.full(size, 0.5)
+
+    def standard_normal(self, size=None, dtype=np.float64, out=None):
+        return 0.5 if size is None else np.full(size, 0.5, dtype)
 
     def integers(self, low, high=None, size=None, dtype=np.int64, endpoint=False):
         value = 0 if high is None else low
