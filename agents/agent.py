@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from agents import trainer
@@ -16,6 +15,7 @@ from agents.adapters import adapter_state, save_adapters
 from agents.batching import Collator, EpochReader, whole
 from agents.blueprint import Arm, Member
 from agents.encoder import Encoder
+from agents.heads import save_heads
 from agents.loading import no_progress_bars
 from agents.prefetch import Prefetcher
 from agents.resident import AgentState, Resident
@@ -153,13 +153,7 @@ class Agent:
             with no_progress_bars():
                 encoder.backbone.save_pretrained(directory, state_dict=weights)
         self.resident.group.tokenizer.save_pretrained(directory)
-        heads = {
-            name: value.clone()
-            for name, value in encoder.state_dict().items()
-            if not name.startswith("backbone.")
-        }
-        if heads:
-            save_file(heads, directory / "heads.safetensors")
+        save_heads(encoder, directory)
 
     def _encode(self, texts: Sequence[np.ndarray], collate: Collator) -> Tensor:
         """Encode token arrays in batches of like length; returns `[N, W]` in the given order."""

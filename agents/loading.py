@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from agents.adapters import add_lora, base_of, freeze_below, load_adapters, merge_adapters
 from agents.config import PRESETS, EncoderConfig
 from agents.encoder import Encoder
+from agents.heads import restore_heads
 from agents.language_head import LanguageHead
 from protocols.errors import ModelError
 from protocols.seeding import derive
@@ -75,7 +76,7 @@ def build_encoder(
     classes: int = 0,
     objectives: Sequence[Objective] = (),
 ) -> Encoder:
-    """Build or load an encoder with all its heads.
+    """Build or load an encoder with all its heads; see `agents.heads` for those saved beside a backbone.
 
     The backbone's initial weights depend on the seed and the configuration alone, whatever the heads.
 
@@ -116,6 +117,8 @@ def build_encoder(
                 raise ModelError(
                     str(error), mend=f"name objective {objective.kind} once in objectives"
                 ) from error
+    if config.path is not None:
+        restore_heads(encoder, Path(config.path))
     return encoder
 
 

@@ -66,10 +66,6 @@ class TokenStore:
             raise _misfit(directory, f"sentences of {len(offsets) - 1} documents")
         return cls(directory, ids, offsets, starts, start_offsets)
 
-    def sentences(self, row: int) -> npt.NDArray[np.int32]:
-        """Return where the sentences of a document begin."""
-        return np.zeros(1, dtype=np.int32)
-
     def __len__(self) -> int:
         """Return the number of documents."""
         return len(self._offsets) - 1

@@ -12,7 +12,10 @@ from agents.objectives import OBJECTIVES, Draft, Objective, Step
 from agents.text import Text
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    kind: {"temperature": 0.5} for kind in ("info_nce", "nt_xent", "simcse")
+    **{kind: {"temperature": 0.5} for kind in ("info_nce", "nt_xent", "simcse")},
+    # Under draws of one half, deletion would leave every text a single word.
+    "denoising": {"noise": ("crop",)},
+    "vae": {"latent": 4},
 }
 """What lets an objective show differences between small random texts; the defaults elsewhere."""
 
@@ -25,6 +28,9 @@ class Constant(np.random.Generator):
 
     def random(self, size=None, dtype=np.float64, out=None):
         return 0.5 if size is None else np.full(size, 0.5)
+
+    def standard_normal(self, size=None, dtype=np.float64, out=None):
+        return 0.5 if size is None else np.full(size, 0.5, dtype)
 
     def integers(self, low, high=None, size=None, dtype=np.int64, endpoint=False):
         value = 0 if high is None else low
