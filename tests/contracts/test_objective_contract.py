@@ -11,7 +11,10 @@ import torch
 from agents.objectives import OBJECTIVES, Draft, Objective, Step
 from agents.text import Text
 
-SETTINGS: dict[str, dict[str, Any]] = {"info_nce": {"temperature": 0.5}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "info_nce": {"temperature": 0.5},
+    "causal_lm": {"views": ("crop",)},
+}
 """What lets an objective show differences between small random texts; the defaults elsewhere."""
 
 
