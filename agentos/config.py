@@ -162,6 +162,7 @@ class RunConfig(Spec):
                         f"objective {objective.kind} tells its views apart by dropout alone, and "
                         "encoder.dropout is 0; set it to 0.1, or use the view 'crop'"
                     )
+                _check_language_model(objective, encoder)
         return self
 
     @model_validator(mode="after")
@@ -200,3 +201,20 @@ class RunConfig(Spec):
     def resolved(self) -> dict[str, Any]:
         """Return the run as plain values, every default filled in; it validates to an equal run."""
         return self.model_dump(mode="json", serialize_as_any=True)
+
+
+def _check_language_model(objective: Objective, encoder: EncoderConfig) -> None:
+    """Refuse a masked language model that is a decoder, and a causal one that sees both sides."""
+    wanted, found = objective.language_model, encoder.language_model
+    if wanted is None or found is None or wanted == found:
+        return
+    preset = str(encoder.preset).removesuffix("-decoder")
+    mend = (
+        f"preset {preset}, or the objective causal_lm"
+        if found == "causal"
+        else f"preset {preset}-decoder, or the objective masked_lm"
+    )
+    raise ValueError(
+        f"objective {objective.kind} needs a {wanted} language model, and the preset "
+        f"{encoder.preset} is a {found} one; use {mend}"
+    )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents import trainer
+from agents import scoring, trainer
 from agents.adapters import adapter_state, save_adapters
 from agents.batching import Collator, EpochReader, whole
 from agents.blueprint import Arm, Member
@@ -19,6 +19,7 @@ from agents.heads import save_heads
 from agents.loading import no_progress_bars
 from agents.prefetch import Prefetcher
 from agents.resident import AgentState, Resident
+from agents.subject import TokenScores
 from agents.text import Text
 from agents.views import Crop, Setting
 from protocols.seeding import generator
@@ -141,6 +142,10 @@ class Agent:
         """Embed texts for evaluation: `[N, W]` float32 pooled states, not normalised."""
         tokens = self.resident.tokenise_evaluation(texts)
         return self._encode(tokens, self.resident.collate_evaluation).cpu().numpy()
+
+    def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
+        """Score the tokens of texts for evaluation; see `agents.scoring.token_scores`."""
+        return scoring.token_scores(self, texts, seed)
 
     def save(self, directory: Path) -> None:
         """Save the encoder as a Hugging Face folder, its heads beside it."""

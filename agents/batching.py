@@ -97,6 +97,11 @@ class Collator:
         tokenizer: its special tokens and padding token are read once.
         max_length: tokens of a text, special tokens included.
 
+    Attributes:
+        prefix, suffix: special tokens before and after a text.
+        end: the token that says that a text is over, which decoders learn to say; None where the tokenizer
+            has none.
+
     Raises:
         ModelError: `max_length` leaves no room for text.
     """
@@ -105,6 +110,7 @@ class Collator:
         self.prefix, self.suffix = _special_tokens(tokenizer)
         self._frame = _pair_frame(tokenizer, self.prefix, self.suffix)
         self.padding_id = int(tokenizer.pad_token_id or 0)
+        self.end: int | None = self.suffix[0] if self.suffix else tokenizer.eos_token_id
         self.max_length = max_length
         self.budget = max_length - len(self.prefix) - len(self.suffix)
         if self.budget < 1:

@@ -109,6 +109,13 @@ class EncoderConfig(Spec):
         return self.path or self.name or self.preset or "tiny"
 
     @property
+    def language_model(self) -> Literal["masked", "causal"] | None:
+        """The language model that a preset can be; None before a model is loaded."""
+        if not self.from_scratch:
+            return None
+        return "causal" if PRESETS[self.preset or "tiny"].decoder else "masked"
+
+    @property
     def from_scratch(self) -> bool:
         """Whether the encoder is built from a preset, with random weights."""
         return self.path is None and self.name is None

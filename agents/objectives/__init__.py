@@ -1,8 +1,10 @@
 """Self-supervised objectives: one file each, and the table that names them."""
 
 from agents.objectives.base import Draft, Objected, Objective, Prepared, Ratio, Step
+from agents.objectives.causal_lm import CausalLM
 from agents.objectives.denoising import Denoising
 from agents.objectives.info_nce import InfoNCE
+from agents.objectives.masked_lm import MaskedLM
 from agents.objectives.next_sentence import NextSentence
 from agents.objectives.nt_xent import NTXent
 from agents.objectives.sentence_order import SentenceOrder
@@ -13,6 +15,8 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "info_nce": InfoNCE,
     "nt_xent": NTXent,
     "simcse": SimCSE,
+    "masked_lm": MaskedLM,
+    "causal_lm": CausalLM,
     "next_sentence": NextSentence,
     "sentence_order": SentenceOrder,
     "denoising": Denoising,
@@ -20,9 +24,11 @@ OBJECTIVES: dict[str, type[Objective]] = {
 }
 
 __all__ = [
+    "CausalLM",
     "Denoising",
     "Draft",
     "InfoNCE",
+    "MaskedLM",
     "NTXent",
     "NextSentence",
     "OBJECTIVES",

@@ -16,6 +16,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     # Under draws of one half, deletion would leave every text a single word.
     "denoising": {"noise": ("crop",)},
     "vae": {"latent": 4},
+    "causal_lm": {"views": ("crop",)},
 }
 """What lets an objective show differences between small random texts; the defaults elsewhere."""
 
