@@ -31,7 +31,8 @@ class Text:
     Attributes:
         tokens: `[T]`, T >= 1; not to be written to.
         sentences: `[S]`, the tokens at which sentences begin: ascending, the first at 0.
-        hidden: `[T]` bool, tokens that keep their place but are not attended to; None for none.
+        hidden: `[T]` bool, tokens that keep their place but are not attended to, never all of them; None
+            for none. A part of which all would be hidden is seen again.
 
     Example:
         >>> text = Text(np.array([7, 8, 9, 5, 6]), np.array([0, 3]))
@@ -60,8 +61,8 @@ class Text:
     def span(self, start: int, end: int) -> Text:
         """Return the tokens ``start`` to ``end``; a sentence that was cut begins at the cut."""
         inner = self.sentences[(self.sentences > start) & (self.sentences < end)] - start
-        hidden = None if self.hidden is None else self.hidden[start:end]
-        return Text(self.tokens[start:end], np.concatenate([[0], inner]), hidden)
+        starts = np.concatenate([[0], inner])
+        return Text(self.tokens[start:end], starts, _some(self.hidden, slice(start, end)))
 
     def keep(self, kept: np.ndarray) -> Text:
         """Return the text without some of its tokens.
@@ -73,9 +74,18 @@ class Text:
         kept = np.asarray(kept, dtype=bool)
         before = np.cumsum(kept) - kept
         # Sentences of which nothing is left begin where the next one does, or at the very end.
-        starts = np.unique(before[self.sentences])
-        hidden = None if self.hidden is None else self.hidden[kept]
-        return Text(self.tokens[kept], starts[starts < kept.sum()], hidden)
+        starts = before[self.sentences]
+        ends = np.append(starts[1:], np.count_nonzero(kept))
+        return Text(self.tokens[kept], starts[starts < ends], _some(self.hidden, kept))
+
+    def take(self, places: np.ndarray, sentences: np.ndarray) -> Text:
+        """Return the text in another order.
+
+        Args:
+            places: `[T]`, where each token stood.
+            sentences: `[S]`, where sentences begin afterwards.
+        """
+        return Text(self.tokens[places], sentences, _some(self.hidden, places))
 
     def with_tokens(self, tokens: np.ndarray) -> Text:
         """Return the text with other tokens in the same places `[T]`."""
@@ -89,3 +99,11 @@ class Text:
         """Return the token ids of one sentence."""
         ends = np.append(self.sentences[1:], len(self.tokens))
         return self.tokens[self.sentences[index] : ends[index]]
+
+
+def _some(hidden: np.ndarray | None, places: np.ndarray | slice) -> np.ndarray | None:
+    """Return which tokens of a part are hidden; None where that would be all or none of them."""
+    if hidden is None:
+        return None
+    part = hidden[places]
+    return part if part.any() and not part.all() else None

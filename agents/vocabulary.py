@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agents.pieces import Piece, pieces
 from protocols.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_SPACE_MARKS = ("Ġ", "▁")
-_CONTINUATION = "##"
-
 
 class Vocabulary:
     """The tokens of a tokenizer: which begin a word, which are special, which masks.
 
-    WordPiece marks what continues a word (``##``), byte-level BPE and SentencePiece what follows a space
-    (``Ġ``, ``▁``). Scripts without spaces have no such marks: there every character, or what the
-    tokenizer made of a few, counts as a word.
+    Where words begin is read from the tokens' names; see `agents.pieces`.
 
     Args:
         tokenizer: read once; not kept.
@@ -47,15 +43,31 @@ class Vocabulary:
 
     @cached_property
     def begins_word(self) -> np.ndarray:
-        """`[V]` bool: whether a token begins a word."""
-        names = self._names
-        if any(name.startswith(_SPACE_MARKS) for name in names):
-            flags = [name.startswith(_SPACE_MARKS) or _stands_alone(name) for name in names]
-        else:
-            flags = [
-                not name.startswith(_CONTINUATION) or _stands_alone(name[2:]) for name in names
-            ]
-        return np.array(flags, dtype=bool)
+        """`[V]` bool: whether a token begins a word, whatever is before it."""
+        return np.array([piece.opens for piece in self._pieces], dtype=bool)
+
+    @cached_property
+    def _ends_word(self) -> np.ndarray:
+        """`[V]` bool: whether what follows a token begins a word, such as what follows a bracket."""
+        return np.array([piece.closes for piece in self._pieces], dtype=bool)
+
+    @cached_property
+    def _pieces(self) -> list[Piece]:
+        return pieces(self._names)
+
+    def begins(self, tokens: np.ndarray, sentences: np.ndarray | None = None) -> np.ndarray:
+        """Return at which tokens of a text words begin: `[T]` bool, the first true.
+
+        Args:
+            tokens: `[T]`, T >= 1.
+            sentences: `[S]`, where sentences, and so words, begin.
+        """
+        begins: np.ndarray = self.begins_word[tokens]
+        begins[1:] |= self._ends_word[tokens[:-1]]
+        begins[0] = True
+        if sentences is not None:
+            begins[sentences] = True
+        return begins
 
     def words(self, tokens: np.ndarray) -> np.ndarray:
         """Return where the words of a text begin, `[W]`: ascending, the first at 0.
@@ -63,9 +75,7 @@ class Vocabulary:
         Args:
             tokens: `[T]`, T >= 1.
         """
-        begins = self.begins_word[tokens]
-        begins[0] = True
-        return np.flatnonzero(begins)
+        return np.flatnonzero(self.begins(tokens))
 
     def mask(self) -> int:
         """Return the mask token.
@@ -85,12 +95,3 @@ class Vocabulary:
     def name(self, token: int) -> str:
         """Return a token as the tokenizer writes it."""
         return self._names[token]
-
-
-def _stands_alone(name: str) -> bool:
-    """Whether a token is of a script that is written without spaces."""
-    text = name.lstrip("".join(_SPACE_MARKS))
-    return bool(text) and all(
-        "\u3040" <= c <= "\u30ff" or "\u3400" <= c <= "\u9fff" or "\u0e00" <= c <= "\u0eff"
-        for c in text
-    )

@@ -58,3 +58,11 @@ def compose(views: Sequence[View], text: Text, setting: Setting, rng: np.random.
     for view in views:
         text = view.apply(text, setting, rng)
     return text
+
+
+def word_starts(text: Text, setting: Setting) -> np.ndarray:
+    """Return where the words of a text begin, `[W]`: ascending, the first at 0.
+
+    Where a sentence begins, a word does.
+    """
+    return np.flatnonzero(setting.vocabulary.begins(text.tokens, text.sentences))

@@ -1,0 +1,55 @@
+"""Views that leave out a random part of the document, here and there."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from agents.text import Text
+from agents.views.base import Setting, View, word_starts
+
+
+class WordDeletion(View):
+    """Words left out at random, each with the same probability; one word always stays.
+
+    Source: Wei and Zou, EDA: Easy Data Augmentation Techniques for Boosting Performance on Text
+    Classification Tasks, 2019.
+    """
+
+    kind: Literal["word_deletion"] = "word_deletion"
+    p: float = Field(0.1, ge=0.0, le=1.0, description="Probability that a word is left out.")
+
+    def apply(self, text: Text, setting: Setting, rng: np.random.Generator) -> Text:
+        """Return what is left; see `View.apply`."""
+        starts = word_starts(text, setting)
+        kept = rng.random(len(starts)) >= self.p
+        if not kept.any():
+            kept[rng.integers(len(starts))] = True
+        if kept.all():
+            return text
+        return text.keep(np.repeat(kept, np.diff(starts, append=len(text))))
+
+
+class TokenCutoff(View):
+    """Tokens hidden at random: they keep their place, but the encoder does not attend to them.
+
+    Of T tokens, ``round(p T)`` are hidden, and at least one is seen.
+
+    Source: Shen et al., A Simple but Tough-to-Beat Data Augmentation Approach for Natural Language
+    Understanding and Generation, 2020.
+    """
+
+    kind: Literal["token_cutoff"] = "token_cutoff"
+    p: float = Field(0.15, ge=0.0, le=1.0, description="Share of tokens that are hidden.")
+
+    def apply(self, text: Text, setting: Setting, rng: np.random.Generator) -> Text:
+        """Return the document with tokens hidden; see `View.apply`."""
+        seen = np.arange(len(text)) if text.hidden is None else np.flatnonzero(~text.hidden)
+        count = min(round(self.p * len(seen)), len(seen) - 1)
+        if not count:
+            return text
+        hidden = np.zeros(len(text), dtype=bool)
+        hidden[rng.permutation(seen)[:count]] = True
+        return text.with_hidden(hidden)
