@@ -12,7 +12,7 @@ from agentos.config import RunConfig
 from agentos.data.corpus import CHECKED_DOCUMENTS, Corpus, corpus_tokens, prepare, tokenizer_for
 from agentos.data.features import cluster
 from agentos.data.tokenizer import check
-from agentos.evaluation.base import Evaluator, HeldOut
+from agentos.evaluation import Evaluator, HeldOut
 from agentos.events import Listener
 from agents.blueprint import Anchors, Blueprint, Group, Member
 from agents.config import EncoderConfig

@@ -16,6 +16,7 @@ from agents.batching import Collator, EpochReader, Padded, whole
 from agents.blueprint import Arm, Member
 from agents.encoder import Encoder, no_progress_bars
 from agents.resident import AgentState, Resident
+from agents.subject import TokenScores
 from agents.views import Crop
 from protocols.seeding import generator
 
@@ -138,6 +139,10 @@ class Agent:
         """Embed texts for evaluation: `[N, W]` float32 pooled states, not normalised."""
         tokens = self.resident.tokenise_evaluation(texts)
         return self._encode(tokens, self.resident.collate_evaluation).cpu().numpy()
+
+    def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
+        """Return None: no objective of this agent trains a language-model head."""
+        return None
 
     def save(self, directory: Path) -> None:
         """Save the encoder as a Hugging Face folder, its heads beside it."""

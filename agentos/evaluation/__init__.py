@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agentos.evaluation.base import Embed, Evaluator, HeldOut, Metric, Task
+from agentos.evaluation.base import HeldOut, Metric, Task
+from agentos.evaluation.evaluator import Evaluator
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.probe import KNN, Probe
 from agentos.evaluation.retrieval import Retrieval
@@ -19,7 +20,6 @@ TASKS: Mapping[str, type[Task]] = {
 
 __all__ = [
     "TASKS",
-    "Embed",
     "Evaluator",
     "Geometry",
     "HeldOut",

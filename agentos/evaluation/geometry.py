@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.evaluation.base import Embed, HeldOut, Metric, Task, too_few, unit_rows
+from agentos.evaluation.base import HeldOut, Metric, Task, too_few, unit_rows
+from agents.subject import Subject
 from protocols.seeding import generator
 
 HALF_WORDS = 4
@@ -64,12 +65,12 @@ class Geometry(Task):
         if found < MINIMUM:
             raise too_few(self.kind, MINIMUM, found, f"documents of {2 * HALF_WORDS} words or more")
 
-    def evaluate(self, embed: Embed, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``alignment`` in [0, 4], ``uniformity`` in [-8, 0], ``rankme`` in [1, D]."""
         pairs = halves(heldout.texts)
         chosen = generator(seed, "evaluation", "geometry").permutation(len(pairs))
         first, second = zip(*(pairs[i] for i in chosen[: self.documents]), strict=True)
-        first_ND, second_ND = embed(first), embed(second)
+        first_ND, second_ND = subject.embed(first), subject.embed(second)
         return {
             "alignment": alignment(first_ND, second_ND),
             "uniformity": uniformity(first_ND),

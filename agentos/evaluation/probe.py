@@ -14,13 +14,13 @@ from pydantic import Field
 
 from agentos.evaluation.base import (
     TIE_DECIMALS,
-    Embed,
     HeldOut,
     Metric,
     Task,
     too_few,
     unit_rows,
 )
+from agents.subject import Subject
 from protocols.errors import ConfigurationError
 from protocols.seeding import generator
 
@@ -70,13 +70,15 @@ class Probe(Task):
         """Refuse held-out text without labels, or with fewer than two labels held twice."""
         check_labels(self.kind, heldout)
 
-    def evaluate(self, embed: Embed, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``probe_accuracy`` and ``probe_macro_f1``, both in [0, 1]."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.metrics import accuracy_score, f1_score
 
         split = split_by_label(heldout, self.train_fraction, self.max_documents, seed)
-        train, test = _standardise(embed(split.train_texts), embed(split.test_texts))
+        train, test = _standardise(
+            subject.embed(split.train_texts), subject.embed(split.test_texts)
+        )
         probe = LogisticRegression(C=1.0, max_iter=5000).fit(train, split.train_labels)
         guess = probe.predict(test)
         macro_f1 = f1_score(split.test_labels, guess, average="macro", zero_division=0.0)
@@ -121,11 +123,14 @@ class KNN(Task):
         """Refuse held-out text without labels, or with fewer than two labels held twice."""
         check_labels(self.kind, heldout)
 
-    def evaluate(self, embed: Embed, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``knn_accuracy``, in [0, 1]."""
         split = split_by_label(heldout, self.train_fraction, self.max_documents, seed)
         classes, voters = np.unique(split.train_labels, return_inverse=True)
-        cosines = unit_rows(embed(split.test_texts)) @ unit_rows(embed(split.train_texts)).T
+        cosines = (
+            unit_rows(subject.embed(split.test_texts))
+            @ unit_rows(subject.embed(split.train_texts)).T
+        )
         # Rounded and sorted stably: equal cosines are taken in the order of the split.
         nearest = np.argsort(-np.round(cosines, TIE_DECIMALS), axis=1, kind="stable")[:, : self.k]
         votes = (voters[nearest][:, :, None] == np.arange(len(classes))).sum(axis=1)

@@ -14,13 +14,13 @@ from pydantic import Field
 
 from agentos.evaluation.base import (
     TIE_DECIMALS,
-    Embed,
     HeldOut,
     Metric,
     Task,
     too_few,
     unit_rows,
 )
+from agents.subject import Subject
 from protocols.seeding import generator
 
 SUMMARY_WORDS = 3
@@ -74,12 +74,12 @@ class Retrieval(Task):
             what = f"documents with a first line ({SUMMARY_WORDS}+ words) and a body below it"
             raise too_few(self.kind, MINIMUM, found, f"{what} ({BODY_WORDS}+ words)")
 
-    def evaluate(self, embed: Embed, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``mrr`` and ``recall_at_10``, both in (0, 1]."""
         pairs = summaries_and_bodies(heldout.texts)
         chosen = generator(seed, "evaluation", "retrieval").permutation(len(pairs))
         summaries, bodies = zip(*(pairs[i] for i in chosen[: self.queries]), strict=True)
-        ranks = ranks_of_match(embed(summaries), embed(bodies))
+        ranks = ranks_of_match(subject.embed(summaries), subject.embed(bodies))
         return {"mrr": float(np.mean(1.0 / ranks)), "recall_at_10": float(np.mean(ranks <= 10))}
 
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from agentos.evaluation import TASKS, Evaluator, HeldOut, Metric, Task
+from agents.subject import EmbeddingOnly
 from protocols.errors import ConfigurationError
 
 KINDS = sorted(TASKS)
@@ -28,11 +29,15 @@ LABELLED = HeldOut(tuple(map(document, range(60))), tuple("abc"[i % 3] for i in 
 UNLABELLED = HeldOut(LABELLED.texts)
 
 
-def embed(texts):
+def bag_of_words(texts):
     """Bag of words, turned by a fixed random matrix."""
     bag = np.array([[text.split().count(word) for word in WORDS] for text in texts])
     turn = np.random.default_rng(0).normal(size=(len(WORDS), 9))
     return (bag @ turn).astype(np.float32)
+
+
+SUBJECT = EmbeddingOnly(bag_of_words)
+COLLAPSED = EmbeddingOnly(lambda texts: np.ones((len(texts), 5), np.float32))
 
 
 @pytest.fixture(params=KINDS)
@@ -62,28 +67,28 @@ def test_metric_names_are_unique_over_the_table():
 
 
 def test_evaluate_returns_exactly_the_declared_metrics_as_finite_floats(task):
-    values = task.evaluate(embed, LABELLED, seed=0)
+    values = task.evaluate(SUBJECT, LABELLED, seed=0)
     assert list(values) == [metric.name for metric in task.metrics]
     assert all(type(value) is float and math.isfinite(value) for value in values.values())
 
 
 def test_percentages_lie_between_zero_and_one(task):
-    values = task.evaluate(embed, LABELLED, seed=0)
+    values = task.evaluate(SUBJECT, LABELLED, seed=0)
     assert all(0 <= values[metric.name] <= 1 for metric in task.metrics if metric.percent)
 
 
 def test_evaluate_twice_gives_identical_numbers(task):
-    assert task.evaluate(embed, LABELLED, seed=4) == task.evaluate(embed, LABELLED, seed=4)
+    assert task.evaluate(SUBJECT, LABELLED, seed=4) == task.evaluate(SUBJECT, LABELLED, seed=4)
 
 
 def test_evaluate_leaves_the_global_random_state_alone(task):
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
-    task.evaluate(embed, LABELLED, seed=0)
+    task.evaluate(SUBJECT, LABELLED, seed=0)
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
 def test_a_collapsed_encoder_is_finite_and_not_perfect(task):
-    values = task.evaluate(lambda texts: np.ones((len(texts), 5), np.float32), LABELLED, seed=0)
+    values = task.evaluate(COLLAPSED, LABELLED, seed=0)
     assert all(math.isfinite(value) for value in values.values())
     for metric in task.metrics:
         if metric.percent:
@@ -98,7 +103,7 @@ def test_check_honours_needs_labels(task):
         assert caught.value.mend
     else:
         task.check(UNLABELLED)
-        assert task.evaluate(embed, UNLABELLED, 0) == task.evaluate(embed, LABELLED, 0)
+        assert task.evaluate(SUBJECT, UNLABELLED, 0) == task.evaluate(SUBJECT, LABELLED, 0)
 
 
 @pytest.mark.parametrize("labels", [None, ()])
@@ -124,7 +129,7 @@ def test_unknown_parameters_are_refused(task):
 def test_all_tasks_run_together():
     evaluator = Evaluator(tuple(cls() for cls in TASKS.values()), LABELLED, seed=0)
     evaluator.check()
-    assert list(evaluator(embed)) == [metric.name for metric in evaluator.metrics]
+    assert list(evaluator(SUBJECT)) == [metric.name for metric in evaluator.metrics]
 
 
 def test_importing_the_tasks_imports_no_heavy_library():

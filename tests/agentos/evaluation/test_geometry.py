@@ -9,6 +9,7 @@ from scipy.stats import entropy
 
 from agentos.evaluation import Geometry, HeldOut
 from agentos.evaluation.geometry import alignment, halves, rankme, uniformity
+from agents.subject import EmbeddingOnly
 from protocols.errors import ConfigurationError
 
 ROWS = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
@@ -66,7 +67,7 @@ def test_documents_caps_the_texts_that_are_embedded():
         seen.extend(asked)
         return np.ones((len(asked), 2), np.float32)
 
-    Geometry(documents=8).evaluate(embed, HeldOut(texts), seed=0)
+    Geometry(documents=8).evaluate(EmbeddingOnly(embed), HeldOut(texts), seed=0)
     assert len(seen) == 16
 
 

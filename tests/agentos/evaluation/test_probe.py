@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agentos.evaluation import KNN, HeldOut, Probe
 from agentos.evaluation.probe import split_by_label
+from agents.subject import EmbeddingOnly
 from protocols.errors import ConfigurationError
 
 LABELS = ("ant", "bee", "cat")
@@ -46,7 +47,7 @@ def test_probe_equals_a_pipeline_of_scikit_learn(spread):
     guess = pipeline.predict(embed(split.test_texts))
     expected = classification_report(split.test_labels, guess, output_dict=True)
 
-    scores = Probe().evaluate(embed, HELDOUT, seed=1)
+    scores = Probe().evaluate(EmbeddingOnly(embed), HELDOUT, seed=1)
     assert scores["probe_accuracy"] == pytest.approx(expected["accuracy"])
     assert scores["probe_macro_f1"] == pytest.approx(expected["macro avg"]["f1-score"])
 
@@ -62,13 +63,13 @@ def test_knn_equals_a_slow_vote(k):
         nearest = sorted(range(len(train)), key=lambda i: -cosine[i])[:k]
         votes = Counter(split.train_labels[i] for i in nearest)
         right += min(votes, key=lambda name: (-votes[name], name)) == label
-    score = KNN(k=k).evaluate(embed, HELDOUT, seed=1)["knn_accuracy"]
+    score = KNN(k=k).evaluate(EmbeddingOnly(embed), HELDOUT, seed=1)["knn_accuracy"]
     assert score == pytest.approx(right / len(split.test_labels))
 
 
 @pytest.mark.parametrize("task", [Probe(), KNN()])
 def test_a_perfect_encoder_scores_one(task):
-    assert set(task.evaluate(clouds(0.0), HELDOUT, seed=0).values()) == {1.0}
+    assert set(task.evaluate(EmbeddingOnly(clouds(0.0)), HELDOUT, seed=0).values()) == {1.0}
 
 
 @pytest.mark.parametrize("task", [Probe(), KNN()])
@@ -79,7 +80,7 @@ def test_a_collapsed_encoder_scores_no_better_than_chance(task, noise):
     def embed(texts):
         return np.ones((len(texts), 6), np.float32) + np.float32(noise) * signal(texts)
 
-    scores = task.evaluate(embed, HELDOUT, seed=0)
+    scores = task.evaluate(EmbeddingOnly(embed), HELDOUT, seed=0)
     assert max(scores.values()) <= 1 / 3 + 1e-9
 
 
@@ -89,7 +90,7 @@ def test_probe_converges_without_a_warning_on_hard_features():
     def embed(texts):
         return clouds(1.0, width=64)(texts) * skewed
 
-    Probe().evaluate(embed, HELDOUT, seed=0)  # warnings are errors here
+    Probe().evaluate(EmbeddingOnly(embed), HELDOUT, seed=0)  # warnings are errors here
 
 
 @given(

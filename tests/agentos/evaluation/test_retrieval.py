@@ -7,6 +7,7 @@ import pytest
 
 from agentos.evaluation import HeldOut, Retrieval
 from agentos.evaluation.retrieval import ranks_of_match, summaries_and_bodies
+from agents.subject import EmbeddingOnly
 from protocols.errors import ConfigurationError
 
 N = 40
@@ -49,13 +50,13 @@ def test_scores_equal_a_slow_reference(noise):
     embed = noisy_embed(noise)
     pairs = summaries_and_bodies(TEXTS)
     mrr, recall = slow_scores(embed([q for q, _ in pairs]), embed([b for _, b in pairs]))
-    scores = Retrieval().evaluate(embed, HeldOut(TEXTS), seed=0)
+    scores = Retrieval().evaluate(EmbeddingOnly(embed), HeldOut(TEXTS), seed=0)
     assert scores == pytest.approx({"mrr": mrr, "recall_at_10": recall})
     assert 0 < scores["mrr"] < 1
 
 
 def test_a_perfect_encoder_scores_one():
-    scores = Retrieval().evaluate(noisy_embed(0.0), HeldOut(TEXTS), seed=0)
+    scores = Retrieval().evaluate(EmbeddingOnly(noisy_embed(0.0)), HeldOut(TEXTS), seed=0)
     assert scores == {"mrr": 1.0, "recall_at_10": 1.0}
 
 
@@ -66,7 +67,7 @@ def test_a_collapsed_encoder_scores_as_if_every_right_body_came_last(noise):
     def embed(texts):
         return np.ones((len(texts), 8), np.float32) + np.float32(noise) * directions(texts)
 
-    scores = Retrieval().evaluate(embed, HeldOut(TEXTS), seed=0)
+    scores = Retrieval().evaluate(EmbeddingOnly(embed), HeldOut(TEXTS), seed=0)
     assert scores == pytest.approx({"mrr": 1 / N, "recall_at_10": 0.0})
 
 
@@ -76,7 +77,7 @@ def test_a_narrow_cone_is_still_ranked():
     def embed(texts):
         return np.float32(1e-3) * directions(texts) + 1
 
-    assert Retrieval().evaluate(embed, HeldOut(TEXTS), seed=0)["mrr"] == 1.0
+    assert Retrieval().evaluate(EmbeddingOnly(embed), HeldOut(TEXTS), seed=0)["mrr"] == 1.0
 
 
 def test_ranks_count_ties_against_the_encoder():
@@ -91,7 +92,7 @@ def test_queries_caps_the_texts_that_are_embedded():
         seen.update(texts)
         return noisy_embed(1.0)(texts)
 
-    Retrieval(queries=12).evaluate(embed, HeldOut(TEXTS), seed=0)
+    Retrieval(queries=12).evaluate(EmbeddingOnly(embed), HeldOut(TEXTS), seed=0)
     assert len(seen) == 24
 
 
@@ -100,7 +101,7 @@ def test_another_seed_draws_other_documents():
         seen = set()
         embed = noisy_embed(1.0)
         Retrieval(queries=12).evaluate(
-            lambda t: (seen.update(t), embed(t))[1], HeldOut(TEXTS), seed
+            EmbeddingOnly(lambda t: (seen.update(t), embed(t))[1]), HeldOut(TEXTS), seed
         )
         return seen
 
