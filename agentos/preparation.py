@@ -54,7 +54,7 @@ def draw_up(
     """
     from agents.encoder import width_of  # torch: a mistake in the data should not wait for it
 
-    evaluator = _evaluator(config, corpus)
+    evaluator = _evaluator(config, corpus).with_files()
     evaluator.check()
     encoders = [group.encoder for group in config.agents.resolved]
     heads = config.exchange.heads(frozenset(width_of(encoder) for encoder in encoders))

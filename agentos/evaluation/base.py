@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PrivateAttr
+from typing_extensions import Self
 
 from agents.subject import Subject
 from protocols.errors import ConfigurationError, DataError
@@ -55,6 +57,7 @@ class Metric:
         help: one sentence for a reader of the report.
         percent: whether it is a share of one, better shown as a percentage.
         label: what tables and charts call it; by default made from the name.
+        minor: whether the terminal leaves it to the report.
 
     Example:
         >>> Metric(name="nearest_hit", higher_is_better=True, help="Share of hits.").title
@@ -66,6 +69,7 @@ class Metric:
     help: str
     percent: bool = False
     label: str = ""
+    minor: bool = False
 
     @property
     def title(self) -> str:
@@ -85,9 +89,12 @@ class Task(Spec, ABC):
     """
 
     needs_labels: ClassVar[bool] = False
+    needs_head: ClassVar[Literal["masked", "causal"] | None] = None
+    """The kind of language-model head that the subject must have."""
     metrics: ClassVar[tuple[Metric, ...]]
 
     kind: str
+    _files: Any = PrivateAttr(default=None)
 
     @abstractmethod
     def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
@@ -107,8 +114,31 @@ class Task(Spec, ABC):
             ConfigurationError: there are no labels, or too few documents of the right form.
         """
 
+    def explain(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, Any]:
+        """Return plain values for a picture in the report, beside the metrics; nothing by default."""
+        return {}
 
-def unit_rows(rows_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+    def read(self) -> Any:
+        """Return what the task reads from files of its own; None for most.
+
+        Raises:
+            DataError: a file is missing, empty or malformed.
+        """
+        return None
+
+    def with_files(self) -> Self:
+        """Return the task with its files read, so that hosts on other machines need none."""
+        task = self.model_copy()
+        task._files = self.read()
+        return task
+
+    @property
+    def files(self) -> Any:
+        """What `read` returned; read now, unless the task carries it."""
+        return self.read() if self._files is None else self._files
+
+
+def unit_rows(rows_ND: NDArray[np.floating]) -> NDArray[np.float64]:
     """Scale each row to length 1, in float64; a row of zeros stays zero.
 
     Example:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +38,7 @@ class Evaluator:
         >>> def embed(texts):
         ...     return np.array([[len(t), t.count("t"), 1.0] for t in texts], dtype=np.float32)
         >>> sorted(Evaluator((Geometry(),), HeldOut(texts), seed=0)(EmbeddingOnly(embed)))
-        ['alignment', 'rankme', 'uniformity']
+        ['alignment', 'dead_dimensions', 'dimension_spread', 'rankme', 'uniformity']
     """
 
     tasks: tuple[Task, ...]
@@ -47,6 +49,14 @@ class Evaluator:
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric that a call returns, in the order of the tasks."""
         return tuple(metric for task in self.tasks for metric in task.metrics)
+
+    def with_files(self) -> Evaluator:
+        """Return the evaluator with the files of its tasks read; hosts then need none.
+
+        Raises:
+            DataError: a file is missing, empty or malformed.
+        """
+        return replace(self, tasks=tuple(task.with_files() for task in self.tasks))
 
     def check(self) -> None:
         """Refuse tasks that these held-out documents cannot feed, or that share a metric's name.
@@ -70,13 +80,12 @@ class Evaluator:
         """Return the metrics of all tasks for one encoder.
 
         Raises:
+            ConfigurationError: a task needs a language-model head, and the encoder has none.
             TrainingError: the encoder or a task returned a number that is not finite.
         """
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-        memo = _Memo(subject)
+        memo = Memo(subject)
         values: dict[str, float] = {}
-        with threadpool_limits(limits=1, user_api="blas"):
+        with _one_thread():
             for task in self.tasks:
                 values.update(task.evaluate(memo, self.heldout, self.seed))
         for name, value in values.items():
@@ -84,18 +93,42 @@ class Evaluator:
                 raise _not_finite(f"The metric {name}", value)
         return values
 
+    def explain(self, subject: Subject) -> dict[str, Any]:
+        """Return what the tasks have for pictures, by kind of task; those with nothing are left out."""
+        memo = Memo(subject)
+        with _one_thread():
+            told = {task.kind: task.explain(memo, self.heldout, self.seed) for task in self.tasks}
+        return {kind: values for kind, values in told.items() if values}
 
-class _Memo:
-    """A subject that asks the one under test for the embedding of each distinct text only once."""
+
+def _one_thread() -> AbstractContextManager[Any]:
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
+    return limits
+
+
+class Memo:
+    """A subject that asks the one under test for the embedding of each distinct text only once.
+
+    Args:
+        subject: the encoder under test.
+    """
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._rows: dict[str, NDArray[np.float32]] = {}
 
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
+        """Ask the subject."""
         return self._subject.token_scores(texts, seed)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return `[N, D]`, asking the subject for texts that are new.
+
+        Raises:
+            TrainingError: its embeddings have the wrong shape, or are not finite.
+        """
         new = [text for text in dict.fromkeys(texts) if text not in self._rows]
         if new:
             self._rows.update(zip(new, self._checked(new), strict=True))

@@ -65,7 +65,7 @@ def test_evaluator_survives_pickling_with_its_held_out_documents():
 
 def test_evaluator_lists_metrics_in_the_order_of_the_tasks():
     names = [metric.name for metric in Evaluator((Geometry(), First()), HeldOut(()), 0).metrics]
-    assert names == ["alignment", "uniformity", "rankme", "first"]
+    assert names == [*(metric.name for metric in Geometry.metrics), "first"]
 
 
 def test_evaluator_check_refuses_a_metric_reported_twice():

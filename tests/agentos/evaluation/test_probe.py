@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentos.evaluation import KNN, HeldOut, Probe
-from agentos.evaluation.probe import split_by_label
+from agentos.evaluation.labelled import split_by_label
 from agents.subject import EmbeddingOnly
 from protocols.errors import ConfigurationError
 
