@@ -193,8 +193,9 @@ def few_shot_scores(
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
-        # The protocol stops there, converged or not.
+        # The protocol stops there, converged or not; and labels are many for so few documents.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         probe = LogisticRegression(max_iter=100).fit(train_ND, train_labels)
     return scores_of(test_labels, probe.predict(test_ND))
 
