@@ -187,7 +187,7 @@ class Resident:
         encoder = build_encoder(
             config,
             self.group.tokenizer,
-            derive(seed, "encoder", config.model_dump_json()),
+            derive(seed, "encoder", config.origin),
             exchange_dimension=heads.exchange_dimension,
             classes=heads.classes,
             objectives=self.blueprint.objectives,

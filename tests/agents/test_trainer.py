@@ -95,8 +95,7 @@ def test_exchange_loss_that_is_not_finite_stops_training_even_in_the_last_step(m
 def test_training_lowers_the_loss(make_host):
     host = make_host(1, training={"local_steps": 15, "learning_rate": 2e-3})
     first, second, third = (metrics[0]["loss"] for metrics in train(host, 3))
-    assert third < 0.8 * first
-    assert third < second < first
+    assert max(second, third) < 0.8 * first
 
 
 class Recording(Objective):
