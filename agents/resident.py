@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from agents.parameters import Binding, flatten, layout_of
 from agents.vocabulary import Vocabulary
 from protocols.errors import ModelError
 from protocols.seeding import derive
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass
@@ -193,7 +196,7 @@ class Resident:
             objectives=self.blueprint.objectives,
         )
         if self.blueprint.training.activation_checkpointing:
-            encoder.backbone.gradient_checkpointing_enable({"use_reentrant": False})
+            _checkpoint_activations(encoder.backbone)
         if self.device.type == "cpu":
             use_byte_dropout(encoder)
         return encoder.to(self.device)
@@ -215,6 +218,17 @@ class Resident:
                 self._slices.append((parameter, part))
             groups.append({"params": parameters, "weight_decay": decay})
         return training.optimizer.build(groups, training.learning_rate)
+
+
+def _checkpoint_activations(backbone: PreTrainedModel) -> None:
+    # Under its old name in releases before 5.23, which is deprecated since.
+    enable = getattr(backbone, "activation_checkpointing_enable", None)
+    try:
+        (enable or backbone.gradient_checkpointing_enable)({"use_reentrant": False})
+    except ValueError as error:
+        raise ModelError(
+            str(error), mend="set training.activation_checkpointing to false"
+        ) from error
 
 
 def _slice(start: int, end: int, flat: Tensor) -> Tensor:
