@@ -167,7 +167,7 @@ class Resident:
                     f"encoder {self.group.encoder.origin!r} has none",
                     expected="an encoder with dropout above 0",
                     actual=0.0,
-                    mend="set encoder.dropout to 0.1, or use the view 'crop'",
+                    mend="set encoder.dropout to 0.1, or use info_nce with the view 'crop'",
                 )
 
     def _refuse_longer_texts(self) -> None:

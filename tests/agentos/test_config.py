@@ -157,7 +157,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
             "objectives": [{"kind": "info_nce", "views": ["dropout"]}],
             "agents": {"encoder": {"preset": "nano", "dropout": 0.0}},
         },
-        "encoder.dropout is 0; set it to 0.1, or use the view 'crop'",
+        "encoder.dropout is 0; set it to 0.1, or use info_nce with the view 'crop'",
     ),
     "a topology that cannot be": (
         {"topology": {"kind": "random_regular", "k": 9}},
