@@ -160,7 +160,7 @@ class RunConfig(Spec):
                 if objective.relies_on_dropout and encoder.dropout == 0.0:
                     raise ValueError(
                         f"objective {objective.kind} tells its views apart by dropout alone, and "
-                        "encoder.dropout is 0; set it to 0.1, or use the view 'crop'"
+                        "encoder.dropout is 0; set it to 0.1, or use info_nce with the view 'crop'"
                     )
                 _check_language_model(objective, encoder)
         return self

@@ -149,7 +149,7 @@ class TrainingConfig(Spec):
         "constant", description="How the learning rate goes on after the warm-up."
     )
     warmup_steps: int = Field(50, ge=0, description="Steps over which the learning rate rises.")
-    weight_decay: float = Field(0.01, ge=0.0, description="Decoupled weight decay of matrices.")
+    weight_decay: float = Field(0.01, ge=0.0, description="Weight decay of matrices.")
     clip_norm: float | None = Field(
         1.0, gt=0.0, description="Largest norm of the gradient; null does not clip."
     )

@@ -55,7 +55,7 @@ class AdamW(OptimizerSpec):
 
 
 class SGD(OptimizerSpec):
-    """Stochastic gradient descent with momentum.
+    """Stochastic gradient descent with momentum; weight decay is added to the gradient.
 
     Source: I. Sutskever et al., On the importance of initialization and momentum in deep learning, 2013.
     """
@@ -89,7 +89,7 @@ class Adafactor(OptimizerSpec):
     decay: float = Field(
         -0.8, lt=0.0, description="Exponent by which the second moment's decay rate nears 1."
     )
-    clip: float = Field(1.0, gt=0.0, description="Largest root mean square of an update.")
+    clip: float = Field(1.0, ge=1.0, description="Largest root mean square of an update.")
 
     def build(self, groups: ParameterGroups, learning_rate: float) -> torch.optim.Optimizer:
         """Every parameter by itself: its rows and columns count."""
@@ -120,7 +120,7 @@ def learning_rate_factor(schedule: Schedule, step: int, warmup: int, steps: int)
     if step < warmup:
         return (step + 1) / warmup
     if schedule == "inverse_sqrt":
-        return math.sqrt(max(1, warmup) / (step + 1)) if step + 1 > warmup else 1.0
+        return math.sqrt(max(1, warmup) / (step + 1))
     done = (step - warmup) / max(1, steps - warmup)
     if schedule == "linear":
         return max(0.0, 1.0 - done)

@@ -6,7 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -66,7 +67,15 @@ class Prefetcher(Generic[T]):
 
     def _fill(self) -> None:
         while len(self._queue) < self._ahead:
-            job = next(self._jobs, None)
-            if job is None:
+            try:
+                job = next(self._jobs)
+            except StopIteration:
                 return
+            except Exception as error:
+                # Told in its place, after the results of the jobs before it.
+                job = partial(_fail, error)
             self._queue.append(job if self._pool is None else self._pool.submit(job))
+
+
+def _fail(error: Exception) -> Any:
+    raise error

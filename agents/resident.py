@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from agents.precision import has_bfloat16_units, use_rounding
 from agents.vocabulary import Vocabulary
 from protocols.errors import ModelError
 from protocols.seeding import derive
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass
@@ -164,7 +167,7 @@ class Resident:
                     f"encoder {self.group.encoder.origin!r} has none",
                     expected="an encoder with dropout above 0",
                     actual=0.0,
-                    mend="set encoder.dropout to 0.1, or use the view 'crop'",
+                    mend="set encoder.dropout to 0.1, or use info_nce with the view 'crop'",
                 )
 
     def _refuse_longer_texts(self) -> None:
@@ -193,7 +196,7 @@ class Resident:
             objectives=self.blueprint.objectives,
         )
         if self.blueprint.training.activation_checkpointing:
-            encoder.backbone.gradient_checkpointing_enable({"use_reentrant": False})
+            _checkpoint_activations(encoder.backbone)
         if self.device.type == "cpu":
             use_byte_dropout(encoder)
         if self.precision == "bf16" and not has_bfloat16_units(self.device):
@@ -217,6 +220,17 @@ class Resident:
                 self._slices.append((parameter, part))
             groups.append({"params": parameters, "weight_decay": decay})
         return training.optimizer.build(groups, training.learning_rate)
+
+
+def _checkpoint_activations(backbone: PreTrainedModel) -> None:
+    # Under its old name in releases before 5.23, which is deprecated since.
+    enable = getattr(backbone, "activation_checkpointing_enable", None)
+    try:
+        (enable or backbone.gradient_checkpointing_enable)({"use_reentrant": False})
+    except ValueError as error:
+        raise ModelError(
+            str(error), mend="set training.activation_checkpointing to false"
+        ) from error
 
 
 def _slice(start: int, end: int, flat: Tensor) -> Tensor:

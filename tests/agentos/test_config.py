@@ -141,12 +141,23 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
         {"exchange": {"kind": "pseudo_labels", "classes": 40}, "data": {"anchors": 79}},
         "exchange.classes 40 needs at least 80 anchors, and data.anchors is 79; raise",
     ),
+    "simcse without dropout": (
+        {
+            "objectives": ["simcse"],
+            "agents": {"encoder": {"preset": "nano", "dropout": 0.0}},
+        },
+        "objective simcse tells its views apart by dropout alone",
+    ),
+    "neighbours of an exchange that brings none": (
+        {"objectives": [{"kind": "info_nce", "neighbours": True}], "exchange": "none"},
+        "exchange.kind=none brings none; set exchange.kind to anchor_contrast",
+    ),
     "views that dropout alone tells apart": (
         {
             "objectives": [{"kind": "info_nce", "views": ["dropout"]}],
             "agents": {"encoder": {"preset": "nano", "dropout": 0.0}},
         },
-        "encoder.dropout is 0; set it to 0.1, or use the view 'crop'",
+        "encoder.dropout is 0; set it to 0.1, or use info_nce with the view 'crop'",
     ),
     "a topology that cannot be": (
         {"topology": {"kind": "random_regular", "k": 9}},

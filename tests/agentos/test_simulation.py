@@ -353,3 +353,23 @@ def test_cache_is_where_the_environment_says(
     monkeypatch.setenv("AGENTOS_CACHE", str(tmp_path / "cache"))
     prepare_corpus(small(), Listener())
     assert any((tmp_path / "cache" / "corpora").iterdir())
+
+
+def test_every_contrastive_option_trains_in_a_society_and_reports_its_temperature(
+    small: Callable[..., RunConfig], run: Callable[..., Result]
+) -> None:
+    info_nce = {
+        "kind": "info_nce",
+        "queue": 16,
+        "momentum": 0.9,
+        "neighbours": True,
+        "guide": "momentum",
+        "hardness": 0.5,
+        "learn_temperature": True,
+    }
+    result = run(small(objectives=[info_nce, "nt_xent", "simcse"]))
+    reported = lines(result.directory / "metrics.jsonl")
+    trained = [line for line in reported if "temperature" in line]
+    assert len(trained) == ROUNDS * AGENTS
+    assert all(0.03 < line["temperature"] < 0.07 for line in trained)
+    assert all({"info_nce_loss", "nt_xent_loss", "simcse_loss"} <= line.keys() for line in trained)

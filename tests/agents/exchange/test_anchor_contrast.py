@@ -123,3 +123,21 @@ def test_training_pulls_anchors_towards_the_neighbours_embeddings(make_society):
     agent = society.host.agents[0]
     losses = [agent.train(society.host.arm, 1)["exchange_loss"] for _ in range(40)]
     assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
+
+
+def test_neighbours_are_every_crop_of_every_anchor_by_every_sender(make_learner, message):
+    learner = make_learner(anchors=4)
+    assert EXCHANGE.neighbours(learner) is None
+    others = {id: make_learner(anchors=4, id=id) for id in (5, 2)}
+    turn = Turn(round=1, hop=0, direction=Direction.PEER)
+    inbox = [message(EXCHANGE.compose(other, turn), id) for id, other in others.items()]
+    EXCHANGE.merge(learner, inbox, turn)
+    embeddings, anchors = EXCHANGE.neighbours(learner)
+    expected = [
+        (row, anchor)
+        for id in (2, 5)
+        for crop in others[id].embed_anchors(2, 1)
+        for anchor, row in enumerate(crop)
+    ]
+    torch.testing.assert_close(embeddings, torch.stack([row for row, _ in expected]))
+    assert anchors.tolist() == [anchor for _, anchor in expected]

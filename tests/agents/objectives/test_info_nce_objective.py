@@ -7,8 +7,10 @@ from pydantic import ValidationError
 
 from agents.blueprint import Arm
 from agents.config import EncoderConfig
+from agents.exchange.anchor_contrast import AnchorContrast
 from agents.exchange.none import Isolated
 from agents.objectives import Draft, InfoNCE, Step, functional
+from agents.objectives.base import Neighbours
 from agents.text import Text
 from agents.views import Crop, Dropout
 
@@ -69,3 +71,53 @@ def test_objective_relies_on_dropout_only_where_every_view_does():
     assert InfoNCE(views=("dropout",)).relies_on_dropout
     assert not InfoNCE(views=("dropout", "crop")).relies_on_dropout
     assert not InfoNCE().relies_on_dropout
+
+
+def test_first_direction_is_the_first_view_seeking_the_second(make_agent, look):
+    objective = InfoNCE(temperature=0.2, direction="first")
+    result, _ = look(objective, make_agent(objective))
+    torch.testing.assert_close(result.loss, functional.one_way(*result.pooled, 0.2))
+
+
+@pytest.mark.parametrize("direction", ["first", "both"])
+def test_neighbours_are_negatives_in_the_exchange_space_but_not_of_their_own_anchor(
+    make_agent, look, direction
+):
+    objective = InfoNCE(temperature=0.2, neighbours=True, direction=direction)
+    agent = make_agent(objective, projection=8)
+    draw = torch.Generator().manual_seed(0)
+    sent = torch.nn.functional.normalize(torch.randn(5, 64, generator=draw), dim=-1)
+    anchors = torch.tensor([0, 1, 7, 0, 9])
+    own = np.array([7, 0])  # of the last two documents
+    neighbours = Neighbours(sent, anchors)
+    result, _ = look(objective, agent, anchors=own, neighbours=neighbours)
+    of_document = [None, None, None, None, 7, 0]
+    pooled = result.pooled
+    views = [functional.normalise(agent.encoder.projection(view)) for view in pooled]
+    losses = []
+    for here in (0, 1) if direction == "both" else (0,):
+        for i in range(6):
+            logits = [views[here][i] @ views[1 - here][i]]
+            logits += [views[here][i] @ views[1 - here][j] for j in range(6) if j != i]
+            exchanged = functional.normalise(agent.encoder.exchange_head(pooled[here][i]))
+            logits += [
+                exchanged @ row
+                for row, anchor in zip(sent, anchors.tolist(), strict=True)
+                if anchor != of_document[i]
+            ]
+            losses.append(-torch.log_softmax(torch.stack(logits) / 0.2, dim=0)[0])
+    assert result.loss.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-4)
+    silent, _ = look(objective, agent, anchors=own)
+    assert silent.loss < result.loss
+
+
+def test_trainer_hands_neighbours_only_to_objectives_that_want_them(make_host):
+    losses = {}
+    for neighbours in (False, True):
+        host = make_host(1, objectives=(InfoNCE(neighbours=neighbours),))
+        host.begin(Arm(AnchorContrast(), 0.25))
+        agent = host.agents[0]
+        agent.memory.update(banks={1: agent.embed_anchors(crops=2, round=1)}, exchanges=0)
+        metrics = host.train(1)[0]
+        losses[neighbours] = metrics["loss"]
+    assert losses[True] > losses[False]
