@@ -14,6 +14,7 @@ from rich.table import Table
 from typing_extensions import Self
 
 from agentos.config import RunConfig
+from agentos.data.counts import left_out
 from agentos.events import Listener
 from agentos.records import load_run
 from agentos.report import REPORT
@@ -80,9 +81,15 @@ class LiveDisplay(Listener):
         counts = corpus.counts
         self._console.print(
             f"text: {counts['train']:,} private documents, {counts['anchors']:,} public anchors, "
-            f"{counts['heldout']:,} held out; {counts['duplicates']:,} duplicates left out",
+            f"{counts['heldout']:,} held out; left out: {left_out(counts)}",
             highlight=False,
         )
+        if counts["across"]:
+            self._console.print(
+                f"about {counts['across']:,} of the duplicates would have lain across private "
+                "documents, anchors and held-out documents",
+                highlight=False,
+            )
         if len(corpus.shards) <= 12:
             shares = zip(corpus.names, corpus.shards, strict=True)
             told = ", ".join(f"{escape(name)} {len(rows):,}" for name, rows in shares)

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from agentos.data.cleaning_config import CleaningConfig
 from agentos.data.docstrings import Docstrings
+from agentos.data.near_duplicates import NearDuplicates
 from agentos.data.partition import PARTITIONS, Iid, Partition
 from agentos.data.source import Source
 from agentos.data.sources import SOURCES
@@ -56,6 +58,13 @@ class DataConfig(Spec):
     )
     minimum_words: int = Field(
         default=5, ge=1, description="Documents of fewer words are left out."
+    )
+    cleaning: CleaningConfig = Field(
+        default=CleaningConfig(), description="Repairs, and what else is left out."
+    )
+    near_duplicates: NearDuplicates | None = Field(
+        default=NearDuplicates(),
+        description="What counts as nearly the same and is left out; nothing where null.",
     )
     limit: int | None = Field(
         default=None, ge=1, description="Documents read at most; all where null."

@@ -15,8 +15,10 @@ import numpy.typing as npt
 
 from agentos.data import documents as storage
 from agentos.data import tokenizer as tokenizers
+from agentos.data.arrow_file import TextReader
 from agentos.data.cache import cached, default_cache
 from agentos.data.config import DataConfig, TokenizerConfig
+from agentos.data.counts import left_out, repeats_across
 from agentos.data.files import digest
 from agentos.data.shares import check_shards
 from agentos.data.tokens import FORMAT, TokenStore, write_tokens
@@ -43,8 +45,8 @@ class Corpus:
         heldout: rows for evaluation, sorted; no row is in two of the three.
         shards: for each agent, the rows of `train` that are its own, sorted.
         names: for each agent a name to display: the label that it alone reads, else ``agent-i``.
-        counts: documents read, kept, left out (duplicates, too_short, bad), train, anchors and
-            heldout.
+        counts: documents read, kept and left out, by reason (`agentos.data.counts.OUTCOMES`); train,
+            anchors and heldout; and across, see `agentos.data.counts.repeats_across`.
     """
 
     directory: Path
@@ -94,8 +96,8 @@ def prepare(
     """Read, clean, split and divide the text of a run.
 
     The cleaned documents are kept in the cache, under a digest of the source's fingerprint and the
-    cleaning; splitting depends on the seed and is quick. Exact duplicates are removed first, so no
-    text is in two of train, anchors and held-out.
+    cleaning; splitting depends on the seed and is quick. Duplicates and near duplicates are removed
+    first, so none lies in two of train, anchors and held-out.
 
     Args:
         config: what to read and how to divide it.
@@ -116,10 +118,10 @@ def prepare(
     stored = cached(directory, build, storage.load)
     train, anchors, heldout = _split(config, stored.counts, agents, seed)
     names, codes = storage.label_codes(stored.table)
-    column = stored.table.column("text")
+    reader = TextReader(directory / storage.FILE)
     shards = config.partition.assign(
         None if codes is None else codes[train],
-        lambda rows: [column[int(row)].as_py() for row in train[rows]],
+        lambda rows: list(reader.texts(train[rows])),
         len(train),
         agents,
         generator(seed, "partition"),
@@ -127,6 +129,7 @@ def prepare(
     check_shards(shards, len(train), agents)
     rows = tuple(train[shard] for shard in shards)
     sizes = {"train": len(train), "anchors": len(anchors), "heldout": len(heldout)}
+    across = repeats_across(stored.counts, sizes)
     return Corpus(
         directory,
         train,
@@ -134,7 +137,7 @@ def prepare(
         heldout,
         rows,
         _display_names(rows, names, codes),
-        {**stored.counts, **sizes},
+        {**stored.counts, **sizes, "across": across},
     )
 
 
@@ -149,8 +152,7 @@ def _split(
             "there are too few documents",
             expected=f"at least {needed}: {config.anchors} anchors, {heldout} held out and one for "
             f"each of {agents} agents",
-            actual=f"{kept} ({counts['read']} read, {counts['duplicates']} duplicates, "
-            f"{counts['too_short']} too short, {counts['bad']} bad)",
+            actual=f"{kept} of {counts['read']} read; left out: {left_out(counts)}",
             mend="lower data.anchors, data.heldout, data.minimum_words or agents.count, or read "
             "more text",
         )
@@ -225,11 +227,10 @@ def corpus_tokens(
 
 @dataclass(frozen=True)
 class _Texts:
-    """Texts of some rows, which can be gone through again and are never all in memory."""
+    """Texts of some rows in ascending order, read anew each time and never all in memory."""
 
     corpus: Corpus
     rows: IntArray
 
     def __iter__(self) -> Iterator[str]:
-        for row in self.rows:
-            yield from self.corpus.texts([row])
+        return TextReader(self.corpus.directory / storage.FILE).texts(self.rows)

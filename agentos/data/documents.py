@@ -1,4 +1,4 @@
-"""Cleaned documents on disk: one memory-mapped Arrow file, without exact duplicates."""
+"""Cleaned documents on disk: one memory-mapped Arrow file, without duplicates."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from agentos.data import cleaning
+from agentos.data import cleaning, near_duplicates
+from agentos.data.arrow_file import leave_out, writing
 from agentos.data.batches import batches
 from agentos.data.config import DataConfig
-from agentos.data.files import digest
+from agentos.data.counts import BAD, OUTCOMES, left_out
+from agentos.data.files import BadRecord, digest
+from agentos.data.npy import NpyWriter
+from agentos.data.seen import SeenKeys
 from agentos.data.source import Document
 from protocols.errors import DataError
 
 logger = logging.getLogger(__name__)
-FORMAT = 1
-OUTCOMES = ("kept", "duplicates", "too_short", "bad")
+FORMAT = 2
+FILE = "documents.arrow"
+Progress = Callable[[str, int], None]
 
 
 class Stored(NamedTuple):
@@ -34,75 +39,86 @@ class Stored(NamedTuple):
 
 def key(config: DataConfig) -> str:
     """Return a digest of all that the stored documents depend on."""
-    source = type(config.source)
+    source, near = type(config.source), config.near_duplicates
     return digest(
         f"{source.__module__}.{source.__qualname__}",
         config.source.fingerprint(),
-        str((FORMAT, cleaning.VERSION, config.minimum_words, config.limit, config.on_bad_record)),
+        config.cleaning.fingerprint(),
+        f"{near_duplicates.VERSION} {near.model_dump_json()}" if near else "",
+        str((FORMAT, config.minimum_words, config.limit, config.on_bad_record)),
     )
 
 
-def write(config: DataConfig, folder: Path, progress: Callable[[str, int], None]) -> None:
+def write(config: DataConfig, folder: Path, progress: Progress) -> None:
     """Stream the source into ``documents.arrow``, and what was counted into ``counts.json``.
 
-    In memory are one batch, and 16 bytes for every document that was kept.
+    In memory are a batch, 8 bytes for every document that was kept, and some tens of bytes for each
+    while near duplicates are looked for.
 
     Raises:
         DataError: a record is bad and `config.on_bad_record` is "refuse", or nothing is left.
     """
-    import pyarrow as pa
-
-    # 64-bit offsets: texts of a column may be more than 2 GB together.
-    schema = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("label", pa.string())])
-    counts = Counter(dict.fromkeys(("read", *OUTCOMES), 0))
-    path = folder / "documents.arrow"
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        for batch in batches(_kept(config, counts), lambda document: len(document.text)):
-            writer.write_batch(pa.record_batch(_columns(batch), schema=schema))
+    counts = Counter(dict.fromkeys(("read", "kept", *OUTCOMES), 0))
+    path, signatures = folder / FILE, folder / "signatures.npy"
+    near = config.near_duplicates
+    width = near.permutations if near else 0
+    with writing(path) as append, NpyWriter(signatures, np.uint32, width) as signed:
+        for batch in _kept(config, counts):
+            append(batch)
+            if near:
+                signed.append(near.signatures([document.text for document in batch]))
             progress("reading", counts["read"])
+    if near and counts["kept"]:
+        progress("comparing", counts["kept"])
+        repeated = near.repeats(signatures)
+        counts["near_duplicates"] = int(repeated.sum())
+        counts["kept"] -= counts["near_duplicates"]
+        if counts["near_duplicates"]:
+            leave_out(path, repeated)
+    signatures.unlink()
     if not counts["kept"]:
         raise DataError(
             "the source holds no document that can be used",
-            actual=", ".join(f"{name} {count}" for name, count in counts.items()),
-            mend="check data.source, or lower data.minimum_words",
+            actual=f"{counts['read']} read; left out: {left_out(counts)}",
+            mend="check data.source, or lower data.minimum_words and the bounds of data.cleaning",
         )
     manifest = {"counts": dict(counts), "file_bytes": path.stat().st_size}
     (folder / "counts.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
-def _kept(config: DataConfig, counts: Counter[str]) -> Iterator[Document]:
-    seen: set[bytes] = set()
+def _kept(config: DataConfig, counts: Counter[str]) -> Iterator[list[Document]]:
+    """Yield the documents that are clean and new, in batches, counting what becomes of all."""
+    seen = SeenKeys()
+    for batch in batches(_usable(config, counts), lambda document: len(document.text)):
+        cleaned = []
+        for document in batch:
+            text = config.cleaning.clean(document.text)
+            reason = config.cleaning.refusal(text, config.minimum_words)
+            if reason is None:
+                cleaned.append(Document(document.id, text, document.label))
+            else:
+                counts[reason] += 1
+        keys = np.fromiter((cleaning.key(d.text) for d in cleaned), np.uint64, len(cleaned))
+        new = seen.add(keys)
+        kept = [document for document, fresh in zip(cleaned, new, strict=True) if fresh]
+        counts["duplicates"] += len(cleaned) - len(kept)
+        counts["kept"] += len(kept)
+        if kept:
+            yield kept
+
+
+def _usable(config: DataConfig, counts: Counter[str]) -> Iterator[Document]:
     for record in islice(config.source.records(), config.limit):
         counts["read"] += 1
-        if isinstance(record, DataError):
-            if config.on_bad_record == "refuse":
-                raise record
-            if not counts["bad"]:
-                logger.warning("skipping bad records; the first: %s", record)
-            counts["bad"] += 1
+        if not isinstance(record, DataError):
+            yield record
             continue
-        text = cleaning.clean(record.text)
-        if cleaning.words(text) < config.minimum_words:
-            counts["too_short"] += 1
-        elif (fingerprint := cleaning.key(text)) in seen:
-            counts["duplicates"] += 1
-        else:
-            seen.add(fingerprint)
-            counts["kept"] += 1
-            yield Document(record.id, text, record.label)
-
-
-def _columns(batch: list[Document]) -> list[list[str | None]]:
-    return [
-        [_printable(document.id) for document in batch],
-        [document.text for document in batch],
-        [None if d.label is None else _printable(d.label) for d in batch],
-    ]
-
-
-def _printable(text: str) -> str:
-    # Names of files may hold bytes that are not UTF-8, which Arrow refuses.
-    return text.encode("utf-8", "backslashreplace").decode()
+        if config.on_bad_record == "refuse":
+            raise record
+        if not counts["bad"]:
+            logger.warning("skipping bad records; the first: %s", record)
+        counts["bad"] += 1
+        counts[BAD + (record.reason if isinstance(record, BadRecord) else "other")] += 1
 
 
 def load(folder: Path) -> Stored:
@@ -113,7 +129,7 @@ def load(folder: Path) -> Stored:
     """
     import pyarrow as pa
 
-    path = folder / "documents.arrow"
+    path = folder / FILE
     try:
         manifest = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
         counts = {str(name): int(count) for name, count in manifest["counts"].items()}

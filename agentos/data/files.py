@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import glob
+import gzip
 import hashlib
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, BinaryIO, NamedTuple
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from agentos.data.source import Document
 from protocols.errors import DataError
@@ -19,7 +22,47 @@ TextColumn = Annotated[str, Field(min_length=1, description="The column that hol
 LabelColumn = Annotated[
     str | None, Field(description="The column that holds the label; where named, it must exist.")
 ]
+
+
+def _line_by_line(encoding: str) -> str:
+    try:
+        ends_lines = "\n".encode(encoding) == b"\n"
+        name = codecs.lookup(encoding).name
+    except (LookupError, UnicodeError):
+        raise ValueError(
+            f"{encoding!r} is no text encoding; try utf-8, cp1252 or gb18030"
+        ) from None
+    if not ends_lines:
+        raise ValueError(f"{encoding!r} cannot be read line by line; convert the files to utf-8")
+    return name
+
+
+Encoding = Annotated[
+    str,
+    AfterValidator(_line_by_line),
+    Field(description="Encoding of the files, such as utf-8, cp1252 or gb18030."),
+]
 SKIP_MEND = "mend the record, or set data.on_bad_record: skip"
+
+
+class BadRecord(DataError):
+    """One record that cannot be used; the others can.
+
+    Args:
+        reason: a short stable name, such as ``json``; it is what is counted.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        expected: object = None,
+        actual: object = None,
+        mend: str | None = SKIP_MEND,
+    ) -> None:
+        super().__init__(message, expected=expected, actual=actual, mend=mend)
+        self.reason = reason
 
 
 class Files(NamedTuple):
@@ -47,7 +90,7 @@ def find(path: str, pattern: str) -> Files:
     if place.is_file():
         return Files(place.parent, (place,))
     if place.is_dir():
-        found: Iterable[Path] = place.glob(pattern)
+        found: Iterable[Path] = {*place.glob(pattern), *place.glob(f"{pattern}.gz")}
         root, asked = place, pattern
     elif glob.has_magic(path):
         fixed = [part for part in place.parts if glob.has_magic(part)]
@@ -88,11 +131,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     return f"did you mean {close[0]!r}?" if close else None
 
 
-def unknown_column(where: str, column: str, known: Iterable[str]) -> DataError:
+def unknown_column(where: str, column: str, known: Iterable[str]) -> BadRecord:
     """Return the error for a column that is not there, naming those that are."""
     names = [str(name) for name in known]
-    return DataError(
+    return BadRecord(
         f"{where} has no column {column!r}",
+        reason="missing_column",
         expected=column,
         actual=", ".join(names) or "no columns",
         mend=did_you_mean(column, names) or "name one of its columns in data.source",
@@ -113,34 +157,65 @@ def fingerprint(parameters: str, files: Files) -> str:
     return digest(parameters, *(f"{name} {s.st_size} {s.st_mtime_ns}" for name, s in stats))
 
 
-def lines(path: Path) -> Iterator[tuple[int, str | DataError]]:
-    r"""Stream the lines of a UTF-8 file, numbered from 1, without their ends.
+def open_bytes(path: Path) -> gzip.GzipFile | BinaryIO:
+    """Open a file to be read; one whose name ends in .gz is decompressed on the way."""
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
 
-    Only ``\n`` and ``\r\n`` end a line. A line that is not UTF-8 comes as an error.
+
+def lines(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
+    r"""Stream the lines of a file, numbered from 1, without their ends.
+
+    Only ``\n`` and ``\r\n`` end a line. A line that cannot be decoded comes as an error; so does the
+    place at which a compressed file breaks off.
     """
-    with path.open("rb") as stream:
-        for number, raw in enumerate(stream, start=1):
-            try:
-                text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                yield number, not_utf8(f"{path}, line {number}", error)
-            else:
-                yield number, text.rstrip("\r\n")
+    number = 0
+    with open_bytes(path) as stream:
+        try:
+            for number, raw in enumerate(stream, start=1):
+                try:
+                    text = decode(raw, encoding, first=number == 1)
+                except UnicodeDecodeError as error:
+                    yield number, undecoded(f"{path}, line {number}", encoding, error)
+                else:
+                    yield number, text.rstrip("\r\n")
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            yield number + 1, broken_off(f"{path}, line {number + 1}", error)
 
 
-def not_utf8(where: str, error: UnicodeDecodeError) -> DataError:
-    """Return the error for bytes that are not UTF-8."""
-    return DataError(
-        f"{where}: not UTF-8 text",
-        expected="utf-8",
+def decode(raw: bytes, encoding: str, *, first: bool) -> str:
+    """Decode bytes; what is `first` in a UTF-8 file may begin with a byte order mark.
+
+    Raises:
+        UnicodeDecodeError: they are not text in this encoding.
+    """
+    return raw.decode("utf-8-sig" if first and encoding == "utf-8" else encoding)
+
+
+def undecoded(where: str, encoding: str, error: UnicodeDecodeError) -> BadRecord:
+    """Return the error for bytes that are no text in an encoding."""
+    return BadRecord(
+        f"{where}: not {encoding.upper()} text",
+        reason="encoding",
+        expected=encoding,
         actual=f"byte 0x{error.object[error.start]:02x}",
-        mend="convert the file to UTF-8, or set data.on_bad_record: skip",
+        mend="name the encoding of the file in data.source.encoding, such as cp1252, convert it to "
+        "UTF-8, or set data.on_bad_record: skip",
     )
 
 
-def empty(path: Path) -> DataError:
+def broken_off(where: str, error: Exception) -> BadRecord:
+    """Return the error for a compressed file that cannot be decompressed to its end."""
+    return BadRecord(
+        f"{where}: the compressed file is damaged or cut short",
+        reason="compression",
+        actual=str(error),
+        mend="copy the file again, or set data.on_bad_record: skip to do without the rest of it",
+    )
+
+
+def empty(path: Path) -> BadRecord:
     """Return the error for a file that holds no record."""
-    return DataError(f"{path}, line 1: the file is empty", mend=SKIP_MEND)
+    return BadRecord(f"{path}, line 1: the file is empty", reason="empty_file")
 
 
 def document(
@@ -164,10 +239,10 @@ def document(
     return Document(identity, text, str(label))
 
 
-def _wrong(where: str, field: str, expected: str, value: object) -> DataError:
+def _wrong(where: str, field: str, expected: str, value: object) -> BadRecord:
     actual = "nothing" if value is None or value == "" else f"{type(value).__name__} {value!r:.60}"
-    return DataError(
-        f"{where}: the {field} cannot be used", expected=expected, actual=actual, mend=SKIP_MEND
+    return BadRecord(
+        f"{where}: the {field} cannot be used", reason=field, expected=expected, actual=actual
     )
 
 

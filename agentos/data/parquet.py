@@ -7,58 +7,45 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentos.data import files
-from agentos.data.files import FilesPath, LabelColumn, TextColumn
-from agentos.data.source import Document, Source, refuse_bad
+from agentos.data.file_source import FileSource
+from agentos.data.files import Files, LabelColumn, TextColumn
+from agentos.data.source import Document
 from protocols.errors import DataError
 
 BATCH_ROWS = 1024
 
 
-class Parquet(Source):
+class Parquet(FileSource):
     """Parquet: a file, a folder of *.parquet, or a glob."""
 
     kind: Literal["parquet"] = "parquet"
-    path: FilesPath
     text: TextColumn = "text"
     label: LabelColumn = None
 
-    def documents(self) -> Iterator[Document]:
-        """Stream the documents, batch by batch.
+    def found(self) -> Files:
+        """Return the files to read; in a folder, those that end in .parquet."""
+        return files.find(self.path, "**/*.parquet")
+
+    def read(self, path: Path, name: str) -> Iterator[Document | DataError]:
+        """Stream the documents of one file, batch by batch.
 
         Raises:
-            DataError: nothing to read, a file that is not Parquet, a column that is not there or
-                is not text, or a row without text.
-        """
-        return refuse_bad(self.records())
-
-    def fingerprint(self) -> str:
-        """Return a digest of the parameters, and of the name, size and time of every file."""
-        return files.fingerprint(self.model_dump_json(), files.find(self.path, "**/*.parquet"))
-
-    def records(self) -> Iterator[Document | DataError]:
-        """Stream the documents, with an error for each row that cannot be used.
-
-        Raises:
-            DataError: a file is not Parquet, or lacks a column.
+            DataError: the file is not Parquet, or lacks a column, or the column is not text.
         """
         import pyarrow as pa
 
-        found = files.find(self.path, "**/*.parquet")
-        for path in found.paths:
-            row = 0
-            try:
-                for text, label in self._rows(path):
-                    row += 1
-                    where, identity = f"{path}, row {row}", f"{found.name(path)}:{row}"
-                    yield files.document(identity, where, text, label, self.label is not None)
-            except (pa.ArrowException, OSError) as error:
-                raise DataError(
-                    f"{path}, after row {row}: not a readable Parquet file",
-                    actual=str(error),
-                    mend="write the file again, or leave it out of data.source.path",
-                ) from error
-            if not row:
-                yield files.empty(path)
+        row = 0
+        try:
+            for text, label in self._rows(path):
+                row += 1
+                where, identity = f"{path}, row {row}", f"{name}:{row}"
+                yield files.document(identity, where, text, label, self.label is not None)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{path}, after row {row}: not a readable Parquet file",
+                actual=str(error),
+                mend="write the file again, or leave it out of data.source.path",
+            ) from error
 
     def _rows(self, path: Path) -> Iterator[tuple[Any, Any]]:
         import pyarrow as pa

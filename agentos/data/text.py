@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import gzip
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from agentos.data import files
-from agentos.data.source import Document, Source, refuse_bad
+from agentos.data.file_source import FileSource
+from agentos.data.files import Encoding, Files
+from agentos.data.source import Document
 from protocols.errors import DataError
 
 
-class Text(Source):
-    """A text file, a folder of them, or a glob; whole, by paragraph, or by line."""
+class Text(FileSource):
+    """A text file, a folder of them, or a glob; whole, by paragraph, or by line; also .gz."""
 
     kind: Literal["text"] = "text"
-    path: str = Field(min_length=1, description="A file, a folder, or a glob.")
     glob: str = Field(default="**/*.txt", min_length=1, description="What to read in a folder.")
     unit: Literal["document", "paragraph", "line"] = Field(
         default="document", description="What one document is; an empty line ends a paragraph."
@@ -25,63 +28,48 @@ class Text(Source):
     label_from_folder: bool = Field(
         default=False, description="Label each document by the name of the folder its file lies in."
     )
+    encoding: Encoding = "utf-8"
 
-    def documents(self) -> Iterator[Document]:
-        """Stream the documents, files sorted by their path.
+    def found(self) -> Files:
+        """Return the files to read; in a folder, those that fit `glob`."""
+        return files.find(self.path, self.glob)
 
-        Raises:
-            DataError: nothing to read, an empty file, or bytes that are not UTF-8.
-        """
-        return refuse_bad(self.records())
-
-    def fingerprint(self) -> str:
-        """Return a digest of the parameters, and of the name, size and time of every file."""
-        return files.fingerprint(self.model_dump_json(), files.find(self.path, self.glob))
-
-    def records(self) -> Iterator[Document | DataError]:
-        """Stream the documents, with an error for an empty file or bytes that are not UTF-8."""
-        found = files.find(self.path, self.glob)
-        for path in found.paths:
-            label = path.parent.name if self.label_from_folder else None
-            used = False
-            for number, text in self._units(path):
-                used = True
-                if isinstance(text, DataError):
-                    yield text
-                    continue
-                name = found.name(path)
+    def read(self, path: Path, name: str) -> Iterator[Document | DataError]:
+        """Stream the documents of one file; a file that is one document is in memory as a whole."""
+        label = path.parent.name if self.label_from_folder else None
+        units = {"document": _whole, "paragraph": _paragraphs, "line": _lines}[self.unit]
+        for number, text in units(path, self.encoding):
+            if isinstance(text, DataError):
+                yield text
+            else:
                 yield Document(f"{name}:{number}" if number else name, text, label)
-            if not used:
-                yield files.empty(path)
-
-    def _units(self, path: Path) -> Iterable[tuple[int, str | DataError]]:
-        if self.unit == "document":
-            return _whole(path)
-        return _paragraphs(path) if self.unit == "paragraph" else _lines(path)
 
 
-def _whole(path: Path) -> Iterator[tuple[int, str | DataError]]:
-    raw = path.read_bytes()
+def _whole(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
     try:
-        text = raw.decode("utf-8-sig")
+        with files.open_bytes(path) as stream:
+            raw = stream.read()
+        text = files.decode(raw, encoding, first=True)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        yield 0, files.not_utf8(f"{path}, line {line}", error)
-        return
-    if text.strip():
-        yield 0, text
+        yield 0, files.undecoded(f"{path}, line {line}", encoding, error)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        yield 0, files.broken_off(str(path), error)
+    else:
+        if text.strip():
+            yield 0, text
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str | DataError]]:
-    for number, line in files.lines(path):
+def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
+    for number, line in files.lines(path, encoding):
         if isinstance(line, DataError) or line.strip():
             yield number, line
 
 
-def _paragraphs(path: Path) -> Iterator[tuple[int, str | DataError]]:
+def _paragraphs(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
     """Group lines between empty ones; the number is that of the paragraph's first line."""
     first, held = 0, list[str]()
-    for number, line in files.lines(path):
+    for number, line in files.lines(path, encoding):
         if isinstance(line, DataError):
             yield number, line
         elif line.strip():

@@ -46,7 +46,7 @@ def report(round: int, arm: str = "together", rounds: int = 4, **metrics: float)
 
 
 def corpus(agents: int) -> Any:
-    counts = {"train": 1234, "anchors": 32, "heldout": 60, "duplicates": 5}
+    counts = {"train": 1234, "anchors": 32, "heldout": 60, "duplicates": 5, "across": 3}
     names = tuple(f"lib[{agent}]" for agent in range(agents))
     return SimpleNamespace(counts=counts, names=names, shards=(np.arange(7),) * agents)
 
@@ -58,11 +58,12 @@ def test_lines_without_a_terminal(small: Callable[..., RunConfig], screen: Conso
         display.on_corpus(config, corpus(3))
         display.on_round(report(0))
         display.on_round(report(1, loss=1.5))
-    header, text, agents, before, first = text_of(screen).splitlines()
+    header, text, across, agents, before, first = text_of(screen).splitlines()
     assert header == "small: 4 agents, ring, anchor_contrast, seed 0"
     assert text == (
-        "text: 1,234 private documents, 32 public anchors, 60 held out; 5 duplicates left out"
+        "text: 1,234 private documents, 32 public anchors, 60 held out; left out: 5 duplicates"
     )
+    assert across.startswith("about 3 of the duplicates would have lain across")
     assert agents == "agents read: lib[0] 7, lib[1] 7, lib[2] 7"
     assert before.split(" s  ")[1] == "together: round 0/4  2.00 MB"
     assert first.split(" s  ")[1] == "together: round 1/4  loss 1.500  2.00 MB"

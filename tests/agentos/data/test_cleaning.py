@@ -39,15 +39,15 @@ def test_clean_twice_is_clean_once(text: str) -> None:
 
 
 def test_key_ignores_case_and_white_space_alone() -> None:
-    assert len(key("x")) == 16
+    assert 0 <= key("x") < 2**64
     assert key("Some\nText ") == key("some  text") == key("SOME TEXT")
     assert key("stra\u00dfe") == key("STRASSE")
     assert key("some text") != key("sometext")
     assert key("some text.") != key("some text")
 
 
-def test_words_counts_characters_where_words_are_not_spaced() -> None:
-    assert words("three plain words") == 3
-    assert words("\u6211\u559c\u6b22 Python") == 4
-    assert words("na\u00efve caf\u00e9") == 2
-    assert words("") == 0
+def test_words_are_characters_where_words_are_not_spaced() -> None:
+    assert words("three plain words") == ["three", "plain", "words"]
+    assert words("\u6211\u559c Python") == ["\u6211", "\u559c", "Python"]
+    assert words("na\u00efve caf\u00e9") == ["na\u00efve", "caf\u00e9"]
+    assert words("") == []

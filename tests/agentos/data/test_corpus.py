@@ -11,6 +11,7 @@ import pytest
 
 from agentos.data.config import DataConfig, TokenizerConfig
 from agentos.data.corpus import Corpus, corpus_tokens, prepare, tokenizer_for
+from agentos.data.counts import OUTCOMES
 from agentos.data.partition import Dirichlet, Partition
 from agentos.data.sources import Document, Jsonl, Parquet, Source
 from protocols.errors import ConfigurationError, DataError
@@ -50,7 +51,7 @@ class Long(Given):
 
     def records(self) -> Iterator[Document | DataError]:
         for i in range(40):
-            yield Document(str(i), f"{i} " + " ".join(self.texts * 1000))  # type: ignore[arg-type]
+            yield Document(str(i), " ".join([f"{i}{text}" for text in self.texts * 1000]))  # type: ignore[arg-type]
 
 
 def config(source: Source | None = None, **changes: Any) -> DataConfig:
@@ -113,13 +114,38 @@ def test_duplicates_and_short_texts_are_left_out_and_counted(tmp_path: Path) -> 
     assert corpus.counts == {
         "read": 6,
         "kept": 2,
+        **dict.fromkeys(OUTCOMES, 0),
         "duplicates": 2,
         "too_short": 2,
-        "bad": 0,
         "train": 1,
         "anchors": 0,
         "heldout": 1,
+        "across": 1,  # two duplicates, each in the other of two halves with probability 1/2
     }
+
+
+def test_near_duplicates_are_left_out_and_counted(tmp_path: Path) -> None:
+    long = [f"{start} " + " ".join(f"w{start}x{i}" for i in range(60)) for start in range(4)]
+    texts = [*long, long[1] + " more", long[2] + " more", "more " + long[2]]
+    corpus = given(tmp_path, *texts)
+    assert corpus.texts(range(len(corpus))) == long
+    assert (corpus.counts["near_duplicates"], corpus.counts["kept"], len(corpus)) == (3, 4, 4)
+    kept = given(tmp_path, *texts, near_duplicates=None)
+    assert (len(kept), kept.counts["near_duplicates"]) == (7, 0)
+    assert [p.name for p in sorted(corpus.directory.iterdir())] == [
+        "counts.json",
+        "documents.arrow",
+    ]
+
+
+def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
+    texts = ["some words that are kept", "and some more of them", "too short", "x " * 20, None]
+    corpus = given(tmp_path, *texts, cleaning={"maximum_words": 15}, on_bad_record="skip", limit=9)
+    counts = {name: count for name, count in corpus.counts.items() if count}
+    assert counts == {
+        "read": 5, "kept": 2, "too_short": 1, "too_long": 1, "bad": 1, "bad_other": 1, "train": 1,
+        "heldout": 1,
+    }  # fmt: skip
 
 
 def test_bad_record_stops_the_run_unless_it_may_be_skipped(tmp_path: Path) -> None:
@@ -140,7 +166,7 @@ def test_skipping_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture
 def test_source_without_usable_text_is_refused(tmp_path: Path, texts: tuple[Any, ...]) -> None:
     with pytest.raises(DataError, match="no document that can be used") as caught:
         given(tmp_path, *texts, on_bad_record="skip")
-    assert f"read {len(texts)}" in str(caught.value.actual)
+    assert f"{len(texts)} read" in str(caught.value.actual)
 
 
 def test_limit_bounds_what_is_read(tmp_path: Path) -> None:
@@ -151,7 +177,7 @@ def test_too_few_documents_are_refused_with_numbers(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="too few documents") as caught:
         made(tmp_path, anchors=50)
     assert "at least 65: 50 anchors, 12 held out" in str(caught.value.expected)
-    assert "60 (60 read" in str(caught.value.actual)
+    assert "60 of 60 read" in str(caught.value.actual)
     assert "data.anchors" in str(caught.value.mend)
 
 
@@ -256,7 +282,8 @@ def test_progress_names_the_stage_and_counts_documents(tmp_path: Path) -> None:
     prepare(
         config(source), agents=3, seed=0, cache=tmp_path, progress=lambda *what: seen.append(what)
     )
-    assert seen == [("reading", 1024), ("reading", 2048), ("reading", 2500)]
+    reading = [("reading", 1024), ("reading", 2048), ("reading", 2500)]
+    assert seen == [*reading, ("comparing", 2500)]
 
 
 def test_corpus_pickles_without_its_texts(tmp_path: Path) -> None:

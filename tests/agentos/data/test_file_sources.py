@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from agentos.data.files import BadRecord
 from agentos.data.sources import Csv, Document, Jsonl, Parquet, Source, Text
 from protocols.errors import DataError
 
@@ -296,3 +299,71 @@ def test_first_documents_come_before_the_end_is_read(tmp_path: Path) -> None:
     assert next(stream).text == "good words"
     with pytest.raises(DataError, match=r"2\.jsonl, line 1"):
         next(stream)
+
+
+# --- encodings, compression, reasons ---
+
+
+@pytest.mark.parametrize("kind", [Text, Jsonl, Csv])
+def test_named_encoding_is_read(tmp_path: Path, kind: Any) -> None:
+    content = {Text: "café à", Jsonl: '{"text": "café à"}\n', Csv: "text\ncafé à\n"}[kind]
+    path = put(tmp_path / "x", content.encode("cp1252"))
+    error = refusal(kind(path=str(path)))
+    assert "data.source.encoding, such as cp1252" in str(error.mend)
+    (document,) = kind(path=str(path), encoding="cp1252").documents()
+    assert document.text == "café à"
+    assert kind(path="x", encoding="UTF8").encoding == "utf-8"
+
+
+@pytest.mark.parametrize("kind", [Text, Jsonl, Csv])
+def test_bytes_outside_the_named_encoding_are_refused(tmp_path: Path, kind: Any) -> None:
+    content = {Text: b"a\n\x81", Jsonl: b'{"text": "a"}\n"\x81"', Csv: b"text\n\x81\n"}[kind]
+    path = put(tmp_path / "x", content)
+    error = refusal(kind(path=str(path), encoding="cp1252"))
+    assert error.message == f"{path}, line 2: not CP1252 text"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-99", "base64"])
+def test_encoding_without_lines_is_refused(encoding: str) -> None:
+    with pytest.raises(ValueError, match=encoding):
+        Jsonl(path="x", encoding=encoding)
+
+
+def test_compressed_files_are_read_beside_plain_ones(tmp_path: Path) -> None:
+    put(tmp_path / "a.jsonl", GOOD)
+    put(tmp_path / "b.jsonl.gz", gzip.compress(GOOD))
+    assert [d.id for d in Jsonl(path=str(tmp_path)).documents()] == ["a.jsonl:1", "b.jsonl.gz:1"]
+    put(tmp_path / "c.csv.gz", gzip.compress(b"text\nwords\n"))
+    put(tmp_path / "d.txt.gz", gzip.compress(b"words\n"))
+    for source in (Csv(path=str(tmp_path)), Text(path=str(tmp_path))):
+        assert [d.text.strip() for d in source.documents()] == ["words"]
+
+
+@pytest.mark.parametrize("kind", [Text, Jsonl, Csv])
+def test_compressed_file_that_is_cut_short_is_refused(tmp_path: Path, kind: Any) -> None:
+    rows = "".join(f'{{"text": "{number}"}}\n' for number in range(5000))
+    content = rows if kind is Jsonl else rows.replace("{", "").replace('"', "")
+    path = put(tmp_path / "x.gz", gzip.compress(content.encode())[:-40])
+    error = refusal(kind(path=str(path), **({"text": "text: 0}"} if kind is Csv else {})))
+    assert "damaged or cut short" in error.message
+    path.write_bytes(b"not compressed")
+    assert "damaged or cut short" in refusal(kind(path=str(path))).message
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"text": "cut', "json"),
+        (b"[]", "json"),
+        (b"{}", "missing_column"),
+        (b'{"text": 1, "label": "a"}', "text"),
+        (b'{"text": "a", "label": null}', "label"),
+        (b"caf\xe9", "encoding"),
+        (b"", "empty_file"),
+    ],
+)
+def test_bad_records_name_a_reason_to_count(tmp_path: Path, line: bytes, reason: str) -> None:
+    path = put(tmp_path / "x.jsonl", line)
+    (record,) = Jsonl(path=str(path), label="label").records()
+    assert isinstance(record, BadRecord)
+    assert pickle.loads(pickle.dumps(record)).reason == record.reason == reason

@@ -1,0 +1,117 @@
+"""Text out of HTML, and whether a text is HTML at all.
+
+Only the elements of HTML count as tags: ``List<T>``, ``<class 'int'>`` and ``<jo@example.org>`` stay
+as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+
+_BLOCKS = frozenset(
+    re.findall(
+        r"\w+",
+        "address article aside blockquote body br caption center dd details div dl dt fieldset "
+        "figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr html legend li main nav ol option "
+        "p pre section summary table tbody td tfoot th thead title tr ul",
+    )
+)
+_INLINE = frozenset(
+    re.findall(
+        r"\w+",
+        "a abbr acronym b base bdi bdo big button canvas cite code col colgroup data del dfn em embed "
+        "font i iframe img input ins kbd label link map mark meta meter noscript object output param "
+        "picture progress q s samp select small source span strike strong sub sup svg textarea time "
+        "tt u var video wbr",
+    )
+)
+_DROPPED = frozenset(("head", "script", "style", "template"))
+_KNOWN = _BLOCKS | _INLINE | _DROPPED
+_PAGE = re.compile(r"\s*(?:<\?xml[^<>]*>\s*)?<(?:!doctype\s+html|html)\b", re.IGNORECASE)
+_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)(?:\s[^<>]*)?/?>")
+# Signs that tags are spoken of: Python prompts and quoted code.
+_QUOTED = re.compile(r">>> |[`\"']</?[a-zA-Z]")
+MIN_PAIRS = 2
+MIN_SHARE = 0.02
+
+
+def looks_like_html(text: str) -> bool:
+    """Say whether a text is HTML, rather than one that speaks of it.
+
+    It is if it begins as a page does; or if it quotes no code, has at least two elements that are
+    opened and closed, and tags make up at least 2 % of its characters.
+
+    Example:
+        >>> looks_like_html("<p>A <b>bold</b> word.</p>")
+        True
+        >>> looks_like_html("Returns <class 'int'>, or a List<T>.")
+        False
+    """
+    if "<" not in text:
+        return False
+    if _PAGE.match(text):
+        return True
+    opened: Counter[str] = Counter()
+    pairs = characters = 0
+    behind = ("", 0)
+    for tag in _TAG.finditer(text):
+        name = tag[2].lower()
+        if name not in _KNOWN:
+            continue
+        characters += len(tag[0])
+        if not tag[1]:
+            opened[name] += 1
+        elif opened[name]:
+            opened[name] -= 1
+            pairs += behind != (name, tag.start())  # "<td></td>" names an element, it is none
+        behind = ("" if tag[1] else name, tag.end())
+    enough = pairs >= MIN_PAIRS and characters >= MIN_SHARE * len(text)
+    return enough and not _QUOTED.search(text)
+
+
+def strip_html(text: str) -> str:
+    """Return the text of HTML: without tags, comments, scripts and styles, entities as characters.
+
+    Example:
+        >>> strip_html("<p>One &amp; <b>two</b><br>List<T> three<script>x</script></p>").split("\\n")
+        ['', 'One & two', 'List<T> three', '']
+    """
+    if "<" not in text and "&" not in text:
+        return text
+    parser = _TextOnly()
+    parser.feed(text)
+    parser.close()
+    return "".join(parser.parts)
+
+
+class _TextOnly(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._dropping: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag in _DROPPED:
+            self._dropping.append(tag)
+        self._tag(tag, self.get_starttag_text() or "")
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        self._tag(tag, self.get_starttag_text() or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        # A head that is never closed ends where the body begins.
+        if self._dropping and tag in (self._dropping[-1], "html", "body"):
+            self._dropping.pop()
+        self._tag(tag, f"</{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        if not self._dropping:
+            self.parts.append(data)
+
+    def _tag(self, tag: str, written: str) -> None:
+        if tag == "body":
+            self._dropping.clear()
+        if not self._dropping:
+            self.parts.append("\n" if tag in _BLOCKS else written if tag not in _KNOWN else "")

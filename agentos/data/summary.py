@@ -1,0 +1,99 @@
+"""What a corpus holds, in figures: lengths, tokens, sentences, and who reads what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from agentos.data import documents as storage
+from agentos.data.corpus import CHECKED_DOCUMENTS, Corpus
+from agentos.data.tokenizer import unknown_rate
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from agentos.data.tokens import TokenStore
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """Figures of a corpus under one tokenizer.
+
+    Args:
+        counts: documents; see `Corpus`.
+        names: of the agents.
+        lengths: [documents], tokens of each, cut at `data.max_document_tokens`.
+        sentences: sentences in all.
+        vocabulary: tokens that the tokenizer knows.
+        unknown: share of unknown tokens in held-out documents, 0 to 1.
+        documents: [agents], private documents.
+        tokens: [agents], private tokens.
+        labels: of the private documents, sorted; none where documents have no label.
+        by_label: [agents, labels], private documents.
+    """
+
+    counts: Mapping[str, int]
+    names: tuple[str, ...]
+    lengths: IntArray
+    sentences: int
+    vocabulary: int
+    unknown: float
+    documents: IntArray
+    tokens: IntArray
+    labels: tuple[str, ...]
+    by_label: IntArray
+
+
+def summarise(corpus: Corpus, tokens: TokenStore, tokenizer: PreTrainedTokenizerBase) -> Summary:
+    """Return the figures of a corpus.
+
+    Args:
+        corpus: prepared.
+        tokens: of its documents, row by row.
+        tokenizer: that made them.
+    """
+    labels, codes = storage.label_codes(storage.load(corpus.directory).table)
+    lengths = tokens.lengths
+    by_label: IntArray = np.zeros((len(corpus.shards), len(labels)), dtype=np.int64)
+    if codes is not None:
+        for agent, rows in enumerate(corpus.shards):
+            by_label[agent] = np.bincount(codes[rows], minlength=len(labels))
+    return Summary(
+        counts=corpus.counts,
+        names=corpus.names,
+        lengths=lengths,
+        sentences=int(tokens.sentence_counts.sum()),
+        vocabulary=len(tokenizer),
+        unknown=unknown_rate(tokenizer, corpus.texts(corpus.heldout[:CHECKED_DOCUMENTS])),
+        documents=np.array([len(rows) for rows in corpus.shards], dtype=np.int64),
+        tokens=np.array([lengths[rows].sum() for rows in corpus.shards], dtype=np.int64),
+        labels=tuple(labels),
+        by_label=by_label,
+    )
+
+
+def histogram(lengths: IntArray) -> tuple[IntArray, IntArray]:
+    """Count documents by length, in classes that double: 0-1, 2-3, 4-7, 8-15, ...
+
+    Args:
+        lengths: [documents], tokens.
+
+    Returns:
+        The lower bounds of the classes, from the shortest to the longest that occurs, and the counts.
+
+    Example:
+        >>> bounds, counts = histogram(np.array([3, 4, 5, 16]))
+        >>> bounds.tolist(), counts.tolist()
+        ([2, 4, 8, 16], [1, 2, 0, 1])
+    """
+    classes = np.floor(np.log2(np.maximum(lengths, 1))).astype(np.int64)
+    first = int(classes.min())
+    counts: IntArray = np.bincount(classes - first).astype(np.int64)
+    bounds: IntArray = 2 ** np.arange(first, first + len(counts))
+    return np.where(bounds == 1, 0, bounds), counts

@@ -1,0 +1,1 @@
+"""Measurements of this program, each a command: ``python -m experiments.benchmarks.NAME``."""

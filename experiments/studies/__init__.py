@@ -1,0 +1,1 @@
+"""Studies: questions asked with AgentOS, and what came of them."""
