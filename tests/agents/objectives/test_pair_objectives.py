@@ -13,7 +13,7 @@ from agents.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.none import Isolated
 from agents.objectives import Draft, NextSentence, SentenceOrder, Step
-from agents.objectives.pairs import ASIDE, classify, segments
+from agents.objectives.pairs import ASIDE, classify, piece, segments
 from agents.text import Text
 
 KINDS = [NextSentence, SentenceOrder]
@@ -75,12 +75,31 @@ def test_segments_of_a_long_document_fill_the_budget_on_both_sides_of_the_cut():
 
 @pytest.mark.parametrize(
     ("tokens", "expected"),
-    [([2, 3, 4, 6, 7, 8], 3), ([2, 3, 5], 1), ([2, 3], 1), ([2, 4, 5, 7, 9], 1)],
+    [
+        ([2, 3, 4, 6, 7, 8], {2, 3, 5}),
+        ([2, 3, 5], {1, 2}),
+        ([2, 3], {1}),
+        ([3, 5, 7, 9], {1, 2, 3}),
+    ],
+    ids=["words", "a word", "two tokens", "a word of four tokens"],
 )
-def test_segments_of_a_single_sentence_meet_at_its_middle_word_or_token(tokens, expected):
-    first, second = cut(Text.of(np.array(tokens)))
-    assert len(first) == expected
-    assert [*first, *second] == tokens
+def test_segments_of_a_single_sentence_meet_where_a_word_begins_or_within_a_single_one(
+    tokens, expected
+):
+    found = set()
+    for seed in range(40):
+        first, second = cut(Text.of(np.array(tokens)), seed=seed)
+        assert [*first, *second] == tokens
+        found.add(len(first))
+    assert found == expected
+
+
+def test_segments_of_a_long_document_are_equally_long_whether_the_budget_is_odd_or_not():
+    # Were the odd token always given to one side, length would tell the order of the two.
+    text = Text.of(np.arange(0, 200, 2))
+    for budget in (10, 11):
+        middle = [cut(text, budget, seed) for seed in range(20)]
+        assert {(len(a), len(b)) for a, b in middle if a[0] > 10 and b[-1] < 180} == {(5, 5)}
 
 
 def test_a_single_token_makes_both_segments():
@@ -101,7 +120,7 @@ def parts(padded, row):
 def test_half_of_the_second_segments_follow_and_half_are_of_another_document(agent):
     texts = numbered(9, 12, 30, 7)
     home = {token: row for row, text in enumerate(texts) for token in text.tokens}
-    starts = {text.tokens[start] for text in texts for start in text.sentences}
+    starts = {text.tokens[start] for text in texts for start in text.sentences[1:]}
     labels = []
     for seed in range(200):
         prepared = NextSentence().prepare(draft(agent, texts, seed))
@@ -118,13 +137,37 @@ def test_half_of_the_second_segments_follow_and_half_are_of_another_document(age
     assert abs(np.mean(labels) - 0.5) < 0.06  # three standard deviations of 800 draws
 
 
-def test_random_segments_are_as_long_as_what_follows_where_there_is_enough(agent):
-    texts = numbered(30, 30, 30, every=30)
-    lengths = set()
-    for seed in range(20):
+def test_neither_place_nor_length_tells_random_segments_from_those_that_follow(agent):
+    # Every document is the same, so that all that could tell them apart is how they are cut.
+    texts = [Text(np.arange(5, 45), np.array([0, 13, 20, 31]))] * 6
+    seen = {0: [], 1: []}
+    for seed in range(300):
         prepared = NextSentence().prepare(draft(agent, texts, seed))
-        lengths |= {len(parts(prepared["pairs"], row)[1]) for row in range(3)}
-    assert len(lengths) == 1
+        for row, label in enumerate(prepared["labels"]):
+            first, second = parts(prepared["pairs"], row)
+            seen[label].append((len(first), len(second), int(second[0])))
+    assert set(seen[0]) == {(4, 4, 18), (4, 4, 25), (4, 4, 36)}
+    assert set(seen[1]) == set(seen[0])
+    for pair in set(seen[0]):
+        shares = [seen[label].count(pair) / len(seen[label]) for label in (0, 1)]
+        assert shares == pytest.approx([1 / 3, 1 / 3], abs=0.06)  # four standard deviations
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        (3, {(5, 6, 7), (10, 11, 12)}),
+        (8, {(5, 6, 7, 8, 9, 10, 11, 12)}),
+        (9, {tuple(range(5, 13))}),
+    ],
+)
+def test_a_piece_begins_where_enough_follows_if_it_can(length, expected):
+    text = Text(np.arange(13), np.array([0, 5, 10]))
+    found = {
+        tuple(piece(text, length, Words(), np.random.default_rng(seed)).tolist())
+        for seed in range(20)
+    }
+    assert found == expected
 
 
 def test_a_single_document_is_never_paired_with_another(agent):
