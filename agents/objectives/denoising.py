@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
 from agents.objectives.base import Draft, Objected, Objective, Prepared, Ratio, Step
 from agents.objectives.reconstruction import reconstruct, target, windows
-from agents.text import Text
-from agents.views import VIEWS, View, compose
+from agents.views import VIEWS, View, WordDeletion, compose
 from protocols.spec import Kinds
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from agents.encoder import Encoder
 
 _DECODER = "denoising_decoder"
-_DELETED = 0.6
 
 
 class Denoising(Objective):
@@ -37,8 +34,7 @@ class Denoising(Objective):
 
     kind: Literal["denoising"] = "denoising"
     noise: tuple[Annotated[View, Kinds(VIEWS)], ...] = Field(
-        (),
-        description="Views that corrupt the text; by default each word goes with probability 0.6.",
+        (WordDeletion(p=0.6),), min_length=1, description="Views that corrupt the text."
     )
     layers: int = Field(1, ge=1, le=48, description="Layers of the decoder.")
 
@@ -52,7 +48,9 @@ class Denoising(Objective):
         """Take a part of every document, and corrupt it."""
         texts = windows(draft)
         return {
-            "corrupted": draft.collate([self._corrupt(text, draft) for text in texts]),
+            "corrupted": draft.collate(
+                [compose(self.noise, text, draft.setting, draft.rng) for text in texts]
+            ),
             "target": target(draft, texts),
         }
 
@@ -66,17 +64,3 @@ class Denoising(Objective):
             "denoising_perplexity": written.perplexity(),
         }
         return Objected(written.nats / written.tokens, corrupted.lengths, (pooled,), metrics)
-
-    def _corrupt(self, text: Text, draft: Draft) -> Text:
-        if self.noise:
-            return compose(self.noise, text, draft.setting, draft.rng)
-        return _delete_words(text, draft)
-
-
-def _delete_words(text: Text, draft: Draft) -> Text:
-    """Leave each word out with probability 0.6; one stays."""
-    starts = draft.setting.vocabulary.words(text.tokens)
-    kept = draft.rng.random(len(starts)) >= _DELETED
-    if not kept.any():
-        kept[draft.rng.integers(0, len(starts))] = True
-    return text.keep(np.repeat(kept, np.diff(starts, append=len(text))))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from agents.objectives.base import Draft, Objected, Objective, Prepared, Step
-from agents.objectives.pairs import ASIDE, classify, segments
+from agents.objectives.pairs import ASIDE, classify, piece, segments
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,11 +23,11 @@ class NextSentence(Objective):
     """Next sentence: tell what follows in a document from a piece of another one.
 
     ``CE(head(pooled), random?)``. With probability 1/2 the second segment is what follows the first in the
-    document, otherwise it begins at a random sentence of another document of the batch and is as long as
-    what follows (or as that document allows), so that its length gives nothing away. How documents are cut:
-    `agents.objectives.pairs.segments`. Documents of a single token are encoded, but not asked about, and
-    in a batch of one document nothing is random. No pooled states are offered to exchanges, since half of
-    the pairs are of two documents.
+    document, otherwise it begins at a random sentence of another document of the batch. How documents are
+    cut, those of a single sentence included: `agents.objectives.pairs`; neither the length of a random
+    segment nor the place it begins at gives it away. Documents of a single token are encoded, but not asked
+    about, and in a batch of one document nothing is random. No pooled states are offered to exchanges, since
+    half of the pairs are of two documents.
 
     Source: Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers, 2019.
     """
@@ -60,8 +60,6 @@ class NextSentence(Objective):
 
 
 def _elsewhere(draft: Draft, row: int, length: int) -> np.ndarray:
-    """Return the tokens from a random sentence of another document on, at most so many."""
-    texts, rng = draft.texts, draft.rng
-    other = texts[(row + int(rng.integers(1, len(texts)))) % len(texts)]
-    start = int(other.sentences[rng.integers(0, len(other.sentences))])
-    return other.tokens[start : start + length]
+    """Return a piece of another document."""
+    other = (row + int(draft.rng.integers(1, len(draft.texts)))) % len(draft.texts)
+    return piece(draft.texts[other], length, draft.setting.vocabulary, draft.rng)

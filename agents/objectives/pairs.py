@@ -26,17 +26,18 @@ ASIDE = -100
 def segments(
     text: Text, budget: int, vocabulary: Vocabulary, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a document in two where one of its sentences begins.
+    """Cut a document in two at random, where a sentence begins.
 
     The sentences around the cut are joined on either side until the budget is filled; the outermost ones are
-    cut off, so that the two segments meet. A document of one sentence is cut where its middle word
-    begins, a single word at its middle token. A single token makes both segments.
+    cut off, so that the two segments meet. In a long document both are equally long, so that length does not
+    tell which comes first. Where there is a single sentence a word begins at the cut, in a single word a
+    token. A single token makes both segments.
 
     Args:
         text: the document.
-        budget: tokens of both segments together, at least two.
+        budget: tokens of both segments together, at least two; of an odd number one is not used.
         vocabulary: tells where words begin.
-        rng: draws the sentence, each with the same probability.
+        rng: draws the cut, each with the same probability.
 
     Returns:
         Token ids of the first segment and of the second, at least one each.
@@ -46,13 +47,32 @@ def segments(
     tokens = text.tokens
     if len(tokens) == 1:
         return tokens, tokens
-    cuts = text.sentences[1:]
-    if not len(cuts):
-        words = vocabulary.words(tokens)[1:]
-        cuts = words[len(words) // 2 :][:1] if len(words) else np.array([len(tokens) // 2])
-    cut = int(cuts[rng.integers(0, len(cuts))])
-    before, after = share(cut, len(tokens) - cut, budget)
+    places = _places(text, vocabulary)
+    cut = int(places[rng.integers(0, len(places))])
+    before, after = share(cut, len(tokens) - cut, budget - budget % 2)
     return tokens[cut - before : cut], tokens[cut : cut + after]
+
+
+def piece(text: Text, length: int, vocabulary: Vocabulary, rng: np.random.Generator) -> np.ndarray:
+    """Return tokens that could be a second segment of this document.
+
+    It begins where one of `segments` could, and is as long as asked for, or as long as can be: neither
+    place nor length tells it from the second segment of another document.
+    """
+    if len(text) == 1:
+        return text.tokens
+    places = _places(text, vocabulary)
+    enough = places[places <= len(text) - length]
+    start = int(enough[rng.integers(0, len(enough))]) if len(enough) else int(places[0])
+    return text.tokens[start : start + length]
+
+
+def _places(text: Text, vocabulary: Vocabulary) -> np.ndarray:
+    """Return where a document of at least two tokens may be cut."""
+    if len(text.sentences) > 1:
+        return text.sentences[1:]
+    words = vocabulary.words(text.tokens)[1:]
+    return words if len(words) else np.arange(1, len(text))
 
 
 def classify(step: Step, head: nn.Module, metric: str) -> Objected:

@@ -51,7 +51,7 @@ class Reconstruction(NamedTuple):
 
     def perplexity(self) -> Ratio:
         """Return the perplexity per token."""
-        return Ratio(self.nats, self.tokens, exponential=True)
+        return Ratio(self.nats.detach(), self.tokens, exponential=True)
 
 
 def reconstruct(step: Step, decoder: str, conditions_BW: Tensor) -> Reconstruction:

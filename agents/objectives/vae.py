@@ -77,7 +77,7 @@ class VAE(Objective):
         loss = (written.nats + self.annealed(step.index) * penalty) / written.tokens
         active = latent.active_units(mean_BL.detach())
         metrics = {
-            "vae_kl": Ratio(kl_BL.sum(), len(kl_BL)),
+            "vae_kl": Ratio(kl_BL.sum().detach(), len(kl_BL)),
             "vae_reconstruction_perplexity": written.perplexity(),
             "vae_active_units": Ratio(active),
             "vae_collapsed": Ratio((active == 0).float()),
