@@ -30,7 +30,17 @@ from agents.views import VIEWS
 from protocols.topologies import TOPOLOGIES
 
 HEAVY = ("torch", "transformers", "ray", "sklearn", "datasets", "pandas", "matplotlib", "scipy")
-COMMANDS = ("run", "validate", "show", "list", "schema", "topology", "report", "compare")
+COMMANDS = (
+    "run",
+    "validate",
+    "show",
+    "list",
+    "schema",
+    "topology",
+    "report",
+    "compare",
+    "generate",
+)
 
 
 @dataclass(frozen=True)
