@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentos.commands.data import data
+from agentos.commands.generate import generate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -168,6 +169,7 @@ def compare(
 
 
 app.command("data")(data)
+app.command()(generate)
 
 
 def main() -> None:

@@ -66,7 +66,10 @@ def show_kinds(console: Console) -> None:
     }
     for point, kinds in tables.items():
         _print_kinds(console, point, {kind: _help(cls) for kind, cls in kinds.items()})
-    presets = {name: f"BERT, {s.layers} layers x {s.width}" for name, s in PRESETS.items()}
+    presets = {
+        name: f"{'GPT-2' if s.decoder else 'BERT'}, {s.layers} layers x {s.width}"
+        for name, s in PRESETS.items()
+    }
     _print_kinds(console, "agents.encoder.preset", presets)
     runs = {name: _first_comment(path) for name, path in ready_made().items()}
     _print_kinds(console, "ready-made runs", runs)

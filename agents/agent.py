@@ -16,6 +16,7 @@ from agents.batching import Collator, EpochReader, whole
 from agents.blueprint import Arm, Member
 from agents.encoder import Encoder
 from agents.heads import save_heads
+from agents.language_export import copy_of, save_language_model
 from agents.loading import no_progress_bars
 from agents.prefetch import Prefetcher
 from agents.resident import AgentState, Resident
@@ -148,15 +149,15 @@ class Agent:
         return scoring.token_scores(self, texts, seed)
 
     def save(self, directory: Path) -> None:
-        """Save the encoder as a Hugging Face folder, its heads beside it."""
+        """Save the encoder as a Hugging Face folder with its language-model head, other heads beside it."""
         encoder = self.encoder
-        if adapter_state(encoder.backbone) is not None:
-            save_adapters(encoder.backbone, directory)
-        else:
-            # Cloned: the parameters are views of one buffer, which the format does not allow.
-            weights = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
-            with no_progress_bars():
-                encoder.backbone.save_pretrained(directory, state_dict=weights)
+        with no_progress_bars():
+            if adapter_state(encoder.backbone) is not None:
+                save_adapters(encoder.backbone, directory)
+            elif encoder.language_head is not None:
+                save_language_model(encoder, self.resident.collate, directory)
+            else:
+                encoder.backbone.save_pretrained(directory, state_dict=copy_of(encoder.backbone))
         self.resident.group.tokenizer.save_pretrained(directory)
         save_heads(encoder, directory)
 

@@ -24,7 +24,8 @@ _CLASSES: dict[str, Any] = {"masked": AutoModelForMaskedLM, "causal": AutoModelF
 
 def kind_of(config: PretrainedConfig) -> LanguageModel | None:
     """Return which language model an architecture can be: one that sees both sides, or the past alone."""
-    if type(config) in AutoModelForMaskedLM._model_mapping and not config.is_decoder:
+    is_decoder = getattr(config, "is_decoder", False)
+    if type(config) in AutoModelForMaskedLM._model_mapping and not is_decoder:
         return "masked"
     return "causal" if type(config) in AutoModelForCausalLM._model_mapping else None
 

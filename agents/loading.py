@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from agents.config import PRESETS, EncoderConfig
 from agents.encoder import Encoder
 from agents.heads import restore_heads
 from agents.language_head import LanguageHead
+from agents.vocabulary import Vocabulary
 from protocols.errors import ModelError
 from protocols.seeding import derive
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from agents.objectives.base import LanguageModel, Objective
+
+logger = logging.getLogger(__name__)
 
 _POSITIONS = 512
 _DROPOUTS = (
@@ -41,6 +45,18 @@ def no_progress_bars() -> Iterator[None]:
     finally:
         if enabled:
             transformers_logging.enable_progress_bar()
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep transformers from drawing bars, and from listing weights that a model has no use for."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        with no_progress_bars():
+            yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
 
 
 def build_backbone(
@@ -89,10 +105,13 @@ def build_encoder(
         objectives: what the encoder will be trained on; each may ask for heads.
 
     Raises:
-        ModelError: the folder or name cannot be loaded, its vocabulary is smaller than the tokenizer's, or
-            two objectives ask for heads that exclude each other.
+        ModelError: the folder or name cannot be loaded, its vocabulary is smaller than the tokenizer's, two
+            objectives ask for heads that exclude each other, or the encoder or its tokenizer is not made
+            for an objective.
     """
     kind = _language_model(objectives)
+    if kind == "masked":
+        Vocabulary(tokenizer).mask()
     backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed)
     if config.lora is not None:
         base = base_of(config)
@@ -105,7 +124,7 @@ def build_encoder(
     with _drawn_from(seed, "heads"):
         encoder = Encoder(backbone, config.pooling, config.projection, exchange_dimension, classes)
     if kind is not None:
-        with _drawn_from(seed, "language head"):
+        with _drawn_from(seed, "language head"), quietly():
             encoder.language_head = LanguageHead.of(
                 backbone, kind, None if config.from_scratch else config.origin
             )
@@ -207,6 +226,7 @@ def preset_config(config: EncoderConfig, vocabulary_size: int, padding_id: int) 
 
 
 def _load(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
+    model: PreTrainedModel
     origin = config.origin
     model_config = _load_config(config)
     if config.dropout is not None:
@@ -214,17 +234,22 @@ def _load(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
     base = base_of(config)
     source = base or origin
     try:
-        with no_progress_bars():
-            model: PreTrainedModel = AutoModel.from_pretrained(
+        with quietly():
+            model, told = AutoModel.from_pretrained(
                 source,
                 config=model_config,
                 local_files_only=Path(source).is_dir(),
                 dtype=torch.float32,
+                output_loading_info=True,
             )
             if base is not None and config.lora is None:
                 model = merge_adapters(model, Path(origin))
     except Exception as error:  # safetensors and tokenizers raise bare ones
         raise _unloadable(origin, error) from error
+    # Poolers are not used; see `agents.encoder`.
+    missing = sorted(name for name in told["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        logger.warning("%s lacks weights, which are drawn anew: %s", origin, ", ".join(missing))
     rows = int(model.get_input_embeddings().weight.shape[0])  # type: ignore[index]
     if rows < vocabulary_size:
         raise ModelError(

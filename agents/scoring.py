@@ -6,7 +6,8 @@ Legend: B texts, N texts in all, T tokens, M tokens to be guessed, W width of th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,7 +33,8 @@ _TOKENS = 2048
 """Padded tokens that are scored at once: the logits of all of them are in memory."""
 
 
-class Guessed(NamedTuple):
+@dataclass(frozen=True)
+class Guessed:
     """What came of guessing the tokens of a batch.
 
     Attributes:

@@ -29,6 +29,9 @@ SPECIAL_TOKENS = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
+BORDERS = {"bos_token": "[CLS]", "eos_token": "[SEP]"}
+"""What decoders, and the tools made for them, call the tokens that begin and end a text."""
+
 MAX_ALPHABET = 1000
 
 
@@ -41,7 +44,7 @@ def train(texts: Iterable[str], config: TokenizerConfig) -> PreTrainedTokenizerF
 
     Returns:
         A tokenizer with [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, [MASK] 4, that frames a text as
-        ``[CLS] text [SEP]``.
+        ``[CLS] text [SEP]``; these two also begin and end the texts of decoders.
 
     Raises:
         DataError: the texts hold no word.
@@ -58,6 +61,7 @@ def train(texts: Iterable[str], config: TokenizerConfig) -> PreTrainedTokenizerF
         model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
         **SPECIAL_TOKENS,
+        **BORDERS,
     )
 
 

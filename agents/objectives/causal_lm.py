@@ -69,7 +69,7 @@ def next_tokens(batch: Padded, whole: np.ndarray, collate: Collator) -> np.ndarr
         collate: that padded them.
     """
     seen = batch.attention_mask.astype(bool)
-    labels = np.full(batch.input_ids.shape, IGNORED, dtype=np.int64)
+    labels: np.ndarray = np.full(batch.input_ids.shape, IGNORED, dtype=np.int64)
     labels[:, :-1] = np.where(seen[:, 1:] & seen[:, :-1], batch.input_ids[:, 1:], IGNORED)
     last = batch.lengths - len(collate.suffix) - 1
     labels[np.arange(labels.shape[1]) >= last[:, None]] = IGNORED

@@ -30,7 +30,18 @@ from agents.views import VIEWS
 from protocols.topologies import TOPOLOGIES
 
 HEAVY = ("torch", "transformers", "ray", "sklearn", "datasets", "pandas", "matplotlib", "scipy")
-COMMANDS = ("run", "validate", "show", "list", "schema", "topology", "report", "compare", "data")
+COMMANDS = (
+    "run",
+    "validate",
+    "show",
+    "list",
+    "schema",
+    "topology",
+    "report",
+    "compare",
+    "data",
+    "generate",
+)
 
 
 @dataclass(frozen=True)

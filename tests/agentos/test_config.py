@@ -53,6 +53,10 @@ NEEDED: Mapping[str, dict[str, Any]] = {
     "layered": {"branching": 2},
 }
 """Parameters without which a kind cannot be used."""
+COMPANY: Mapping[str, dict[str, Any]] = {
+    "causal_lm": {"agents": {"encoder": {"preset": "tiny-decoder"}}}
+}
+"""What else of the run must be other than the default for a kind."""
 PLACES: Mapping[tuple[str, ...], Mapping[str, Any]] = {
     ("data", "source"): SOURCES,
     ("data", "partition"): PARTITIONS,
@@ -78,7 +82,7 @@ def test_resolved_run_validates_to_an_equal_run(place: tuple[str, ...], kind: st
     value: Any = {"kind": kind, **NEEDED.get(kind, {})}
     for part in reversed(place):
         value = [value] if part == "0" else {part: value}
-    config = RunConfig.model_validate(value)
+    config = RunConfig.model_validate({**value, **COMPANY.get(kind, {})})
     resolved = config.resolved()
     assert RunConfig.model_validate(resolved) == config
     assert RunConfig.model_validate(yaml.safe_load(yaml.safe_dump(resolved))) == config
@@ -158,6 +162,19 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
             "agents": {"encoder": {"preset": "nano", "dropout": 0.0}},
         },
         "encoder.dropout is 0; set it to 0.1, or use info_nce with the view 'crop'",
+    ),
+    "a decoder that sees both sides": (
+        {
+            "objectives": ["masked_lm"],
+            "agents": {
+                "groups": [{"count": 2}, {"count": 1, "encoder": {"preset": "nano-decoder"}}]
+            },
+        },
+        "masked_lm needs a masked .* nano-decoder is a causal one; use preset nano, or .* causal_lm",
+    ),
+    "an encoder that sees the past alone": (
+        {"objectives": ["info_nce", "causal_lm"]},
+        "causal_lm needs a causal .* tiny is a masked one; use preset tiny-decoder, or .* masked_lm",
     ),
     "a topology that cannot be": (
         {"topology": {"kind": "random_regular", "k": 9}},
