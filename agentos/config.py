@@ -162,6 +162,19 @@ class RunConfig(Spec):
                         f"objective {objective.kind} tells its views apart by dropout alone, and "
                         "encoder.dropout is 0; set it to 0.1, or use the view 'crop'"
                     )
+                _check_language_model(objective, encoder)
+        return self
+
+    @model_validator(mode="after")
+    def _neighbours_speak(self) -> Self:
+        offering = [kind for kind, cls in EXCHANGES.items() if cls.offers_neighbours]
+        for objective in self.objectives:
+            if objective.wants_neighbours and not self.exchange.offers_neighbours:
+                raise ValueError(
+                    f"objective {objective.kind} wants neighbours' embeddings of anchors for negatives, and "
+                    f"exchange.kind={self.exchange.kind} brings none; set exchange.kind to "
+                    f"{' or '.join(offering)}, or neighbours of the objective to false"
+                )
         return self
 
     @model_validator(mode="after")
@@ -188,3 +201,20 @@ class RunConfig(Spec):
     def resolved(self) -> dict[str, Any]:
         """Return the run as plain values, every default filled in; it validates to an equal run."""
         return self.model_dump(mode="json", serialize_as_any=True)
+
+
+def _check_language_model(objective: Objective, encoder: EncoderConfig) -> None:
+    """Refuse a masked language model that is a decoder, and a causal one that sees both sides."""
+    wanted, found = objective.language_model, encoder.language_model
+    if wanted is None or found is None or wanted == found:
+        return
+    preset = str(encoder.preset).removesuffix("-decoder")
+    mend = (
+        f"preset {preset}, or the objective causal_lm"
+        if found == "causal"
+        else f"preset {preset}-decoder, or the objective masked_lm"
+    )
+    raise ValueError(
+        f"objective {objective.kind} needs a {wanted} language model, and the preset "
+        f"{encoder.preset} is a {found} one; use {mend}"
+    )

@@ -14,7 +14,6 @@ from rich.table import Table
 from typing_extensions import Self
 
 from agentos.config import RunConfig
-from agentos.evaluation.geometry import Geometry
 from agentos.events import Listener
 from agentos.records import load_run
 from agentos.report import REPORT
@@ -109,8 +108,7 @@ def show_result(console: Console, directory: Path) -> None:
     record = load_run(directory)
     result = outcome(record)
     said = verdict(result)
-    geometry = {metric.name for metric in Geometry.metrics}
-    quality = [metric for metric in result.metrics if metric.name not in geometry]
+    quality = [metric for metric in result.metrics if not metric.minor]
     for metric in quality or result.metrics:
         console.print(_metric_table(metric, result, record.names))
     console.print(f"[bold]{escape(said.headline)}[/]", highlight=False)

@@ -12,7 +12,7 @@ from agentos.config import RunConfig
 from agentos.data.corpus import CHECKED_DOCUMENTS, Corpus, corpus_tokens, prepare, tokenizer_for
 from agentos.data.features import cluster
 from agentos.data.tokenizer import check
-from agentos.evaluation.base import Evaluator, HeldOut
+from agentos.evaluation import Evaluator, HeldOut
 from agentos.events import Listener
 from agents.blueprint import Anchors, Blueprint, Group, Member
 from agents.config import EncoderConfig
@@ -54,7 +54,7 @@ def draw_up(
     """
     from agents.loading import width_of  # torch: a mistake in the data should not wait for it
 
-    evaluator = _evaluator(config, corpus)
+    evaluator = _evaluator(config, corpus).with_files()
     evaluator.check()
     encoders = [group.encoder for group in config.agents.resolved]
     heads = config.exchange.heads(frozenset(width_of(encoder) for encoder in encoders))

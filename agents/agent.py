@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from agents import trainer
+from agents import scoring, trainer
+from agents.adapters import adapter_state, save_adapters
 from agents.batching import Collator, EpochReader, whole
 from agents.blueprint import Arm, Member
 from agents.encoder import Encoder
+from agents.heads import save_heads
 from agents.loading import no_progress_bars
 from agents.prefetch import Prefetcher
 from agents.resident import AgentState, Resident
+from agents.subject import TokenScores
 from agents.text import Text
 from agents.views import Crop, Setting
 from protocols.seeding import generator
@@ -141,21 +143,22 @@ class Agent:
         tokens = self.resident.tokenise_evaluation(texts)
         return self._encode(tokens, self.resident.collate_evaluation).cpu().numpy()
 
+    def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
+        """Score the tokens of texts for evaluation; see `agents.scoring.token_scores`."""
+        return scoring.token_scores(self, texts, seed)
+
     def save(self, directory: Path) -> None:
         """Save the encoder as a Hugging Face folder, its heads beside it."""
         encoder = self.encoder
-        # Cloned: the parameters are views of one buffer, which the format does not allow.
-        weights = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
-        with no_progress_bars():
-            encoder.backbone.save_pretrained(directory, state_dict=weights)
+        if adapter_state(encoder.backbone) is not None:
+            save_adapters(encoder.backbone, directory)
+        else:
+            # Cloned: the parameters are views of one buffer, which the format does not allow.
+            weights = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
+            with no_progress_bars():
+                encoder.backbone.save_pretrained(directory, state_dict=weights)
         self.resident.group.tokenizer.save_pretrained(directory)
-        heads = {
-            name: value.clone()
-            for name, value in encoder.state_dict().items()
-            if not name.startswith("backbone.")
-        }
-        if heads:
-            save_file(heads, directory / "heads.safetensors")
+        save_heads(encoder, directory)
 
     def _encode(self, texts: Sequence[np.ndarray], collate: Collator) -> Tensor:
         """Encode token arrays in batches of like length; returns `[N, W]` in the given order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -91,11 +91,16 @@ class Padded:
 
 
 class Collator:
-    """Adds a tokenizer's special tokens and pads to the longest text of the batch.
+    """Adds a tokenizer's special tokens and pads to the longest text, or pair, of the batch.
 
     Args:
         tokenizer: its special tokens and padding token are read once.
         max_length: tokens of a text, special tokens included.
+
+    Attributes:
+        prefix, suffix: special tokens before and after a text.
+        end: the token that says that a text is over, which decoders learn to say; None where the tokenizer
+            has none.
 
     Raises:
         ModelError: `max_length` leaves no room for text.
@@ -103,7 +108,9 @@ class Collator:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
         self.prefix, self.suffix = _special_tokens(tokenizer)
+        self._frame = _pair_frame(tokenizer, self.prefix, self.suffix)
         self.padding_id = int(tokenizer.pad_token_id or 0)
+        self.end: int | None = self.suffix[0] if self.suffix else tokenizer.eos_token_id
         self.max_length = max_length
         self.budget = max_length - len(self.prefix) - len(self.suffix)
         if self.budget < 1:
@@ -135,6 +142,82 @@ class Collator:
             if isinstance(text, Text) and text.hidden is not None:
                 seen[first:end][text.hidden[: end - first]] = 0
         return Padded(ids, mask, lengths)
+
+    @property
+    def pair_budget(self) -> int:
+        """Tokens that the two texts of a pair may have together.
+
+        Raises:
+            ModelError: fewer than two.
+        """
+        around = sum(map(len, self._frame.special))
+        if self.max_length < around + 2:
+            raise ModelError(
+                "training.max_length leaves no room for pairs of texts",
+                expected=f"at least {around + 2} tokens",
+                actual=self.max_length,
+                mend="raise training.max_length",
+            )
+        return self.max_length - around
+
+    def pair(self, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Padded:
+        """Frame and pad pairs of texts as the tokenizer frames pairs; the longer text is cut at its end.
+
+        A tokenizer that frames single texts alone (``[CLS] a [SEP]``) is taken to frame pairs likewise,
+        ``[CLS] a [SEP] b [SEP]``; one that frames nothing has its end-of-text token put between the two.
+
+        Args:
+            first, second: token ids `[T]` of the texts of each pair, without special tokens.
+        """
+        before, between, after = self._frame.special
+        budget, rows, types = self.pair_budget, [], []
+        for a, b in zip(first, second, strict=True):
+            m, n = share(len(a), len(b), budget)
+            parts = (before, a[:m], between, b[:n], after)
+            rows.append(np.concatenate([np.asarray(part, dtype=np.int64) for part in parts]))
+            types.append(np.repeat(self._frame.types, [len(part) for part in parts]))
+        lengths = np.array([len(row) for row in rows])
+        mask = (np.arange(int(lengths.max()))[None, :] < lengths[:, None]).astype(np.int64)
+        ids = np.full(mask.shape, self.padding_id, dtype=np.int64)
+        token_types = np.zeros(mask.shape, dtype=np.int64)
+        ids[mask == 1], token_types[mask == 1] = np.concatenate(rows), np.concatenate(types)
+        return Padded(ids, mask, lengths, token_types)
+
+
+def share(first: int, second: int, budget: int) -> tuple[int, int]:
+    """Return how many tokens two texts may keep within a budget; the longer one gives way.
+
+    Example:
+        >>> share(3, 9, 8), share(9, 9, 8), share(2, 3, 8)
+        ((3, 5), (4, 4), (2, 3))
+    """
+    kept = min(second, max(budget // 2, budget - first))
+    return min(first, budget - kept), kept
+
+
+class _PairFrame(NamedTuple):
+    """The special tokens before, between and after two texts, and the types of the five parts."""
+
+    special: tuple[Sequence[int], Sequence[int], Sequence[int]]
+    types: tuple[int, ...] = (0, 0, 0, 1, 1)
+
+
+def _pair_frame(
+    tokenizer: PreTrainedTokenizerBase, prefix: list[int], suffix: list[int]
+) -> _PairFrame:
+    """Read how a tokenizer frames two texts; see `Collator.pair` for one that does not."""
+    encoded = tokenizer("a", "a", return_special_tokens_mask=True, return_token_type_ids=True)
+    ids, types = encoded["input_ids"], encoded["token_type_ids"]
+    inner = [index for index, flag in enumerate(encoded["special_tokens_mask"]) if not flag]
+    if len(inner) in (0, len(ids)):
+        end = tokenizer.eos_token_id
+        between = suffix or ([] if end is None else [end])
+        return _PairFrame((prefix, between, suffix))
+    half = len(inner) // 2
+    a, b, c, d = inner[0], inner[half - 1] + 1, inner[half], inner[-1] + 1
+    # A part without tokens has no type; that of a neighbour will do.
+    own = tuple(types[min(place, len(ids) - 1)] for place in (0, a, b, c, d))
+    return _PairFrame((ids[:a], ids[b:c], ids[d:]), own)
 
 
 def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,15 @@ import numpy as np
 from agents.config import EncoderConfig, TrainingConfig
 from agents.exchange.base import Exchange, Heads
 from agents.objectives.base import Objective
+from agents.subject import Subject
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from agents.text import Tokens
 
-Evaluate = Callable[[Callable[[Sequence[str]], np.ndarray]], dict[str, float]]
-"""From an embedding function (texts to `[N, W]`) to metrics."""
+Evaluate = Callable[[Subject], dict[str, float]]
+"""From an encoder under test to metrics."""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,22 @@ Precision = Literal["fp32", "bf16"]
 _ORIGINS = ("preset", "path", "name")
 
 
+class LoRAConfig(Spec):
+    """Low-rank adapters: they alone are trained, exchanged and stored.
+
+    Source: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2022.
+    """
+
+    rank: int = Field(8, ge=1, le=4096, description="Rank of each adapter.")
+    alpha: int = Field(16, ge=1, description="Adapters are scaled by alpha / rank.")
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Dropout before each adapter.")
+    targets: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Names of the layers that get one; unset: those that peft takes for the model.",
+    )
+
+
 class EncoderConfig(Spec):
     """A language encoder: built from a preset, or loaded from a folder or by name."""
 
@@ -57,6 +73,15 @@ class EncoderConfig(Spec):
         None, ge=0.0, lt=1.0, description="Dropout of the encoder; unset keeps the model's own."
     )
 
+    lora: LoRAConfig | None = Field(
+        None, description="Train low-rank adapters instead of the backbone's own parameters."
+    )
+    frozen_layers: int | None = Field(
+        None,
+        ge=0,
+        description="Freeze the embeddings and so many first layers; unset freezes nothing.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _default_preset(cls, values: Any) -> Any:
@@ -72,12 +97,23 @@ class EncoderConfig(Spec):
                 f"give one of preset, path and name, not {' and '.join(origins)} "
                 f"(an override can take one back: encoder.{origins[0]}=null)"
             )
+        if self.lora is not None and self.from_scratch:
+            raise ValueError("lora adapts a pretrained encoder: give path or name, or drop lora")
+        if self.lora is not None and self.frozen_layers is not None:
+            raise ValueError("lora freezes the whole backbone already; drop frozen_layers")
         return self
 
     @property
     def origin(self) -> str:
         """What the encoder is called in tables: its path, its name or its preset."""
         return self.path or self.name or self.preset or "tiny"
+
+    @property
+    def language_model(self) -> Literal["masked", "causal"] | None:
+        """The language model that a preset can be; None before a model is loaded."""
+        if not self.from_scratch:
+            return None
+        return "causal" if PRESETS[self.preset or "tiny"].decoder else "masked"
 
     @property
     def from_scratch(self) -> bool:
@@ -117,7 +153,11 @@ class TrainingConfig(Spec):
     clip_norm: float | None = Field(
         1.0, gt=0.0, description="Largest norm of the gradient; null does not clip."
     )
-    precision: Precision = Field("fp32", description="bf16 runs the forward pass under autocast.")
+    precision: Precision = Field(
+        "fp32",
+        description="bf16: products of bfloat16 with sums in fp32, by autocast or, on a processor without "
+        "units for it, by rounding. Parameters stay fp32.",
+    )
     activation_checkpointing: bool = Field(
         False, description="Compute activations again for the gradient instead of keeping them."
     )

@@ -56,6 +56,9 @@ class Encoder(nn.Module):
         self.language_head = language_head
         self.heads = nn.ModuleDict()
         self._accepts = frozenset(inspect.signature(type(backbone).forward).parameters)
+        # RoBERTa has a single type; GPT-2 would look types up among its tokens.
+        types = getattr(backbone.config, "type_vocab_size", None) or 0
+        self._knows_types = "token_type_ids" in self._accepts and types > 1
         _freeze_unused(backbone)
 
     def add_heads(self, heads: Mapping[str, nn.Module]) -> None:
@@ -83,7 +86,7 @@ class Encoder(nn.Module):
             `[B, T, W]`, float32.
         """
         inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if token_type_ids is not None and "token_type_ids" in self._accepts:
+        if token_type_ids is not None and self._knows_types:
             inputs["token_type_ids"] = token_type_ids
         if "use_cache" in self._accepts:
             inputs["use_cache"] = False

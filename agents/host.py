@@ -123,7 +123,7 @@ class Host:
 
     def evaluate(self) -> dict[int, dict[str, float]]:
         """Measure every agent's encoder on held-out text."""
-        return {id: self.blueprint.evaluate(agent.embed) for id, agent in self.agents.items()}
+        return {id: self.blueprint.evaluate(agent) for id, agent in self.agents.items()}
 
     def save(self, directories: dict[int, Path]) -> None:
         """Save encoders as Hugging Face folders."""

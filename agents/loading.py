@@ -11,8 +11,10 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, GPT2Config
 from transformers.utils import logging as transformers_logging
 
+from agents.adapters import add_lora, base_of, freeze_below, load_adapters, merge_adapters
 from agents.config import PRESETS, EncoderConfig
 from agents.encoder import Encoder
+from agents.heads import restore_heads
 from agents.language_head import LanguageHead
 from protocols.errors import ModelError
 from protocols.seeding import derive
@@ -74,7 +76,7 @@ def build_encoder(
     classes: int = 0,
     objectives: Sequence[Objective] = (),
 ) -> Encoder:
-    """Build or load an encoder with all its heads.
+    """Build or load an encoder with all its heads; see `agents.heads` for those saved beside a backbone.
 
     The backbone's initial weights depend on the seed and the configuration alone, whatever the heads.
 
@@ -92,6 +94,14 @@ def build_encoder(
     """
     kind = _language_model(objectives)
     backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed)
+    if config.lora is not None:
+        base = base_of(config)
+        with _drawn_from(seed, "adapters"):
+            add_lora(backbone, config.lora, base or config.origin)
+        if base is not None:
+            load_adapters(backbone, Path(config.origin))
+    if config.frozen_layers is not None:
+        freeze_below(backbone, config.frozen_layers, config.origin)
     with _drawn_from(seed, "heads"):
         encoder = Encoder(backbone, config.pooling, config.projection, exchange_dimension, classes)
     if kind is not None:
@@ -107,6 +117,8 @@ def build_encoder(
                 raise ModelError(
                     str(error), mend=f"name objective {objective.kind} once in objectives"
                 ) from error
+    if config.path is not None:
+        restore_heads(encoder, Path(config.path))
     return encoder
 
 
@@ -199,14 +211,18 @@ def _load(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
     model_config = _load_config(config)
     if config.dropout is not None:
         _set_dropout(model_config, config.dropout)
+    base = base_of(config)
+    source = base or origin
     try:
         with no_progress_bars():
             model: PreTrainedModel = AutoModel.from_pretrained(
-                origin,
+                source,
                 config=model_config,
-                local_files_only=config.path is not None,
+                local_files_only=Path(source).is_dir(),
                 dtype=torch.float32,
             )
+            if base is not None and config.lora is None:
+                model = merge_adapters(model, Path(origin))
     except Exception as error:  # safetensors and tokenizers raise bare ones
         raise _unloadable(origin, error) from error
     rows = int(model.get_input_embeddings().weight.shape[0])  # type: ignore[index]

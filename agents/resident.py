@@ -19,6 +19,7 @@ from agents.encoder import Encoder
 from agents.loading import build_encoder
 from agents.objectives.base import Batch, Prepared
 from agents.parameters import Binding, flatten, layout_of
+from agents.precision import has_bfloat16_units, use_rounding
 from agents.vocabulary import Vocabulary
 from protocols.errors import ModelError
 from protocols.seeding import derive
@@ -104,12 +105,17 @@ class Resident:
     def under(self, parameters: Tensor, function: Callable[[], Tensor]) -> Tensor:
         """Run a function while the encoder has other parameters `[P]`, without gradients."""
         assert self._current is not None
-        self.binding.point_at(parameters)
+        self._point_at(parameters)
         try:
             with torch.no_grad():
                 return function()
         finally:
-            self.binding.point_at(self._current.parameters)
+            self._point_at(self._current.parameters)
+
+    def _point_at(self, parameters: Tensor) -> None:
+        # Autocast remembers its bfloat16 copy of every parameter, whatever the parameter then points at.
+        torch.clear_autocast_cache()
+        self.binding.point_at(parameters)
 
     def to_device(self, prepared: Prepared) -> dict[str, Any]:
         """Move what an objective has prepared to the encoder's device."""
@@ -147,9 +153,8 @@ class Resident:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context of a forward pass."""
-        return torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
-        )
+        enabled = self.precision == "bf16" and has_bfloat16_units(self.device)
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 
     def _refuse_identical_views(self) -> None:
         for objective in self.blueprint.objectives:
@@ -191,6 +196,8 @@ class Resident:
             encoder.backbone.gradient_checkpointing_enable({"use_reentrant": False})
         if self.device.type == "cpu":
             use_byte_dropout(encoder)
+        if self.precision == "bf16" and not has_bfloat16_units(self.device):
+            use_rounding(encoder)
         return encoder.to(self.device)
 
     def _optimizer(self) -> torch.optim.Optimizer:

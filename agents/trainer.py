@@ -171,7 +171,7 @@ def _objectives(
             memory=agent.state.objectives[index],
             micro_batch_tokens=resident.blueprint.training.micro_batch_tokens,
             anchors=ready.reading.anchors,
-            neighbours=arm.exchange.neighbours(agent),
+            neighbours=arm.exchange.neighbours(agent) if objective.wants_neighbours else None,
             snapshot=agent.parameters.clone,
             under=resident.under,
         )

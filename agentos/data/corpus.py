@@ -19,7 +19,7 @@ from agentos.data.cache import cached, default_cache
 from agentos.data.config import DataConfig, TokenizerConfig
 from agentos.data.files import digest
 from agentos.data.shares import check_shards
-from agentos.data.tokens import TokenStore, write_tokens
+from agentos.data.tokens import FORMAT, TokenStore, write_tokens
 from protocols.errors import ConfigurationError
 from protocols.seeding import generator
 
@@ -213,7 +213,9 @@ def corpus_tokens(
         cache: `default_cache()` where None.
         max_tokens: at which a document is cut.
     """
-    key = digest(corpus.directory.name, tokenizers.content_digest(tokenizer), str(max_tokens))
+    key = digest(
+        corpus.directory.name, tokenizers.content_digest(tokenizer), str(max_tokens), FORMAT
+    )
 
     def build(folder: Path) -> None:
         write_tokens(_Texts(corpus, np.arange(len(corpus))), tokenizer, folder, max_tokens)

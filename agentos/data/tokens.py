@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from agentos.data import sentences
 from agentos.data.batches import batches
 from agentos.data.cache import discard, whole_or_nothing
+from agentos.data.npy import NpyWriter, mapped
 from protocols.errors import DataError
 
 if TYPE_CHECKING:
+    from tokenizers import Encoding
     from transformers import PreTrainedTokenizerBase
+
+# Stored tokens are keyed by it: raise the number when the files change.
+FORMAT = f"2, sentences {sentences.VERSION}"
 
 
 class TokenStore:
@@ -23,17 +31,26 @@ class TokenStore:
     It pickles as its path, and is mapped again where it is unpickled.
 
     Args:
-        directory: holds ``ids.npy`` and ``offsets.npy``.
+        directory: holds ``ids.npy``, ``offsets.npy``, ``sentences.npy``, ``sentence_offsets.npy``.
         ids: [tokens], int32.
         offsets: [documents + 1], int64; document i is ``ids[offsets[i]:offsets[i + 1]]``.
+        starts: [sentences], int32; the tokens at which sentences begin, counted in their document.
+        start_offsets: [documents + 1], int64; as `offsets`, of `starts`.
     """
 
     def __init__(
-        self, directory: Path, ids: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64]
+        self,
+        directory: Path,
+        ids: npt.NDArray[np.int32],
+        offsets: npt.NDArray[np.int64],
+        starts: npt.NDArray[np.int32],
+        start_offsets: npt.NDArray[np.int64],
     ) -> None:
         self.directory = directory
         self._ids = ids
         self._offsets = offsets
+        self._starts = starts
+        self._start_offsets = start_offsets
 
     @classmethod
     def open(cls, directory: Path) -> TokenStore:
@@ -43,20 +60,11 @@ class TokenStore:
             DataError: a file is missing or damaged, or they do not fit each other.
         """
         directory = Path(directory).absolute()
-        ids = _mapped(directory / "ids.npy", np.dtype(np.int32))
-        offsets = _mapped(directory / "offsets.npy", np.dtype(np.int64))
-        ordered = len(offsets) > 0 and offsets[0] == 0 and bool(np.all(np.diff(offsets) >= 0))
-        if not ordered or offsets[-1] != len(ids):
-            raise DataError(
-                f"the token files in {directory} do not fit each other",
-                expected=f"offsets from 0 up to {len(ids)}",
-                mend="delete the folder; it will be built again",
-            )
-        return cls(directory, ids, offsets)
-
-    def sentences(self, row: int) -> npt.NDArray[np.int32]:
-        """Return where the sentences of a document begin."""
-        return np.zeros(1, dtype=np.int32)
+        ids, offsets = _jagged(directory, "ids.npy", "offsets.npy")
+        starts, start_offsets = _jagged(directory, "sentences.npy", "sentence_offsets.npy")
+        if len(start_offsets) != len(offsets):
+            raise _misfit(directory, f"sentences of {len(offsets) - 1} documents")
+        return cls(directory, ids, offsets, starts, start_offsets)
 
     def __len__(self) -> int:
         """Return the number of documents."""
@@ -64,9 +72,20 @@ class TokenStore:
 
     def __getitem__(self, row: int) -> npt.NDArray[np.int32]:
         """Return the ids of one document, [tokens], without a copy."""
+        return self._ids[self._within(row, self._offsets)]
+
+    def sentences(self, row: int) -> npt.NDArray[np.int32]:
+        """Return the tokens at which the sentences of one document begin, without a copy.
+
+        The first is 0, they increase strictly, and each is below the number of tokens; a document
+        without tokens has none. A token that reaches over a boundary belongs to what follows it.
+        """
+        return self._starts[self._within(row, self._start_offsets)]
+
+    def _within(self, row: int, offsets: npt.NDArray[np.int64]) -> slice:
         if not 0 <= row < len(self):
             raise IndexError(f"document {row} of {len(self)}")
-        return self._ids[self._offsets[row] : self._offsets[row + 1]]
+        return slice(offsets[row], offsets[row + 1])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path alone."""
@@ -76,6 +95,30 @@ class TokenStore:
     def lengths(self) -> npt.NDArray[np.int64]:
         """The number of tokens of every document, [documents]."""
         return np.diff(self._offsets)
+
+    @property
+    def sentence_counts(self) -> npt.NDArray[np.int64]:
+        """The number of sentences of every document, [documents]."""
+        return np.diff(self._start_offsets)
+
+
+def _jagged(
+    directory: Path, values: str, offsets: str
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    held = mapped(directory / values, np.int32)
+    bounds = mapped(directory / offsets, np.int64)
+    ordered = len(bounds) > 0 and bounds[0] == 0 and bool(np.all(np.diff(bounds) >= 0))
+    if not ordered or bounds[-1] != len(held):
+        raise _misfit(directory, f"{offsets} from 0 up to {len(held)}")
+    return held, bounds
+
+
+def _misfit(directory: Path, expected: str) -> DataError:
+    return DataError(
+        f"the token files in {directory} do not fit each other",
+        expected=expected,
+        mend="delete the folder; it will be built again",
+    )
 
 
 def tokenize(
@@ -104,29 +147,41 @@ def tokenize(
 def write_tokens(
     texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, directory: Path, max_tokens: int
 ) -> None:
-    """Write ``ids.npy`` and ``offsets.npy`` into a folder that exists; see `tokenize`."""
-    offsets = [0]
-    with (directory / "ids.npy").open("wb") as stream:
-        start = _write_header(stream, 0)
+    """Write the files of a `TokenStore` into a folder that exists; see `tokenize`."""
+    with (
+        NpyWriter(directory / "ids.npy", np.int32) as ids,
+        NpyWriter(directory / "offsets.npy", np.int64) as offsets,
+        NpyWriter(directory / "sentences.npy", np.int32) as starts,
+        NpyWriter(directory / "sentence_offsets.npy", np.int64) as start_offsets,
+    ):
+        offsets.append([0])
+        start_offsets.append([0])
         for batch in batches(texts, len):
-            for ids in token_ids(tokenizer, batch, max_tokens):
-                stream.write(np.asarray(ids, dtype=np.int32).tobytes())
-                offsets.append(offsets[-1] + len(ids))
-        stream.seek(0)
-        # NumPy pads headers so that the length of an array can be written afterwards.
-        if _write_header(stream, offsets[-1]) != start:
-            raise DataError("the header of ids.npy changed its length")
-    if offsets[-1] == 0:
+            documents, begins = zip(
+                *tokens_and_sentences(tokenizer, batch, max_tokens), strict=True
+            )
+            offsets.append(ids.length + np.cumsum(list(map(len, documents))))
+            start_offsets.append(starts.length + np.cumsum(list(map(len, begins))))
+            ids.append(list(chain.from_iterable(documents)))
+            starts.append(list(chain.from_iterable(begins)))
+    if ids.length == 0:
         raise DataError(
             "the texts have no tokens", mend="check that the source has text, and the tokenizer"
         )
-    np.save(directory / "offsets.npy", np.asarray(offsets, dtype=np.int64))
 
 
-def token_ids(
+def tokens_and_sentences(
     tokenizer: PreTrainedTokenizerBase, texts: list[str], max_tokens: int
-) -> list[list[int]]:
-    """Return the ids of each text without special tokens, cut at `max_tokens`."""
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield the ids of each text, without special tokens, and where among them sentences begin.
+
+    A tokenizer that cannot say which characters a token stands for (a slow one, in Python) is given
+    one sentence at a time. Its ids may then differ from those of the whole text around the
+    boundaries, for instance in how it marks the beginning of a word.
+    """
+    if not tokenizer.is_fast:
+        yield from (_by_sentence(tokenizer, text, max_tokens) for text in texts)
+        return
     encoded = tokenizer(
         texts,
         add_special_tokens=False,
@@ -135,26 +190,35 @@ def token_ids(
         return_attention_mask=False,
         return_token_type_ids=False,
     )
-    ids: list[list[int]] = encoded["input_ids"]
-    return ids
+    for text, ids, encoding in zip(texts, encoded["input_ids"], encoded.encodings, strict=True):
+        yield ids, _increasing(_places(encoding, text, len(ids)), len(ids))
 
 
-def _write_header(stream: IO[bytes], length: int) -> int:
-    header = {"descr": "<i4", "fortran_order": False, "shape": (length,)}
-    np.lib.format.write_array_header_1_0(stream, header)
-    return stream.tell()
+def _places(encoding: Encoding, text: str, length: int) -> list[int]:
+    """Return the token at which each sentence begins: the first that ends behind its beginning."""
+    last = encoding.token_to_chars(length - 1) if length else None
+    reached = last[1] if last else 0
+    starts = [start for start in sentences.sentence_starts(text)[1:] if start < reached]
+    places = [place for start in starts if (place := encoding.char_to_token(start)) is not None]
+    if len(places) < len(
+        starts
+    ):  # the tokenizer leaves out a character that a sentence begins with
+        ends = [end for _, end in encoding.offsets]
+        places = [bisect_right(ends, start) for start in starts]
+    return [0, *places]
 
 
-def _mapped(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path} cannot be read",
-            actual=str(error),
-            mend="delete its folder; it will be built again",
-        ) from error
-    if array.ndim != 1 or array.dtype != dtype:
-        raise DataError(f"{path} does not hold tokens", expected=dtype, actual=array.dtype)
-    mapped: npt.NDArray[Any] = array.view(np.ndarray)
-    return mapped
+def _by_sentence(
+    tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int
+) -> tuple[list[int], list[int]]:
+    parts = [
+        tokenizer(part, add_special_tokens=False, verbose=False)["input_ids"]
+        for part in sentences.split_sentences(text)
+    ]
+    ids = [token for part in parts for token in part][:max_tokens]
+    return ids, _increasing([0, *accumulate(map(len, parts))], len(ids))
+
+
+def _increasing(places: list[int], length: int) -> list[int]:
+    """Keep places that are within the document, each once."""
+    return [place for place in dict.fromkeys(places) if place < length]

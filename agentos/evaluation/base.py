@@ -1,24 +1,22 @@
-"""What an evaluation task is, and the evaluator that runs several on one encoder.
+"""What an evaluation task is, and what it is computed on.
 
 Shapes: N texts, D embedding width.
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PrivateAttr
+from typing_extensions import Self
 
-from protocols.errors import ConfigurationError, DataError, TrainingError
+from agents.subject import Subject
+from protocols.errors import ConfigurationError, DataError
 from protocols.spec import Spec
-
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-"""Texts -> ``[N, D]`` float32: the encoder's pooled output, not normalised."""
 
 TIE_DECIMALS = 9
 """Cosines that agree to so many decimals count as equal; the rest is rounding noise."""
@@ -59,6 +57,7 @@ class Metric:
         help: one sentence for a reader of the report.
         percent: whether it is a share of one, better shown as a percentage.
         label: what tables and charts call it; by default made from the name.
+        minor: whether the terminal leaves it to the report.
 
     Example:
         >>> Metric(name="nearest_hit", higher_is_better=True, help="Share of hits.").title
@@ -70,6 +69,7 @@ class Metric:
     help: str
     percent: bool = False
     label: str = ""
+    minor: bool = False
 
     @property
     def title(self) -> str:
@@ -89,16 +89,19 @@ class Task(Spec, ABC):
     """
 
     needs_labels: ClassVar[bool] = False
+    needs_head: ClassVar[Literal["masked", "causal"] | None] = None
+    """The kind of language-model head that the subject must have."""
     metrics: ClassVar[tuple[Metric, ...]]
 
     kind: str
+    _files: Any = PrivateAttr(default=None)
 
     @abstractmethod
-    def evaluate(self, embed: Embed, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return one finite number per entry of `metrics`.
 
         Args:
-            embed: the encoder under test.
+            subject: the encoder under test.
             heldout: documents that `check` has accepted.
             seed: the run's seed.
         """
@@ -111,112 +114,31 @@ class Task(Spec, ABC):
             ConfigurationError: there are no labels, or too few documents of the right form.
         """
 
+    def explain(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, Any]:
+        """Return plain values for a picture in the report, beside the metrics; nothing by default."""
+        return {}
 
-@dataclass(frozen=True)
-class Evaluator:
-    """Runs every task on an encoder; each distinct text is embedded once.
+    def read(self) -> Any:
+        """Return what the task reads from files of its own; None for most.
 
-    Linear algebra runs on one thread: sums split over threads would make the numbers depend on the
-    machine and on how agents are packed onto it.
+        Raises:
+            DataError: a file is missing, empty or malformed.
+        """
+        return None
 
-    Args:
-        tasks: what to measure.
-        heldout: what to measure it on.
-        seed: the run's seed.
-
-    Example:
-        >>> from agentos.evaluation import Geometry
-        >>> texts = tuple(f"the words of text number {i} are these {i}" for i in range(16))
-        >>> def embed(texts):
-        ...     return np.array([[len(t), t.count("t"), 1.0] for t in texts], dtype=np.float32)
-        >>> sorted(Evaluator((Geometry(),), HeldOut(texts), seed=0)(embed))
-        ['alignment', 'rankme', 'uniformity']
-    """
-
-    tasks: tuple[Task, ...]
-    heldout: HeldOut
-    seed: int
+    def with_files(self) -> Self:
+        """Return the task with its files read, so that hosts on other machines need none."""
+        task = self.model_copy()
+        task._files = self.read()
+        return task
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """Every metric that a call returns, in the order of the tasks."""
-        return tuple(metric for task in self.tasks for metric in task.metrics)
-
-    def check(self) -> None:
-        """Refuse tasks that these held-out documents cannot feed, or that share a metric's name.
-
-        Raises:
-            ConfigurationError: as `Task.check`, or two tasks report the same metric.
-        """
-        names = [metric.name for metric in self.metrics]
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise ConfigurationError(
-                "Two evaluation tasks report the same metric",
-                expected="every metric once",
-                actual=", ".join(doubled),
-                mend="name each kind once in evaluation.tasks",
-            )
-        for task in self.tasks:
-            task.check(self.heldout)
-
-    def __call__(self, embed: Embed) -> dict[str, float]:
-        """Return the metrics of all tasks for one encoder.
-
-        Raises:
-            TrainingError: the encoder or a task returned a number that is not finite.
-        """
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-        memo = _Memo(embed)
-        values: dict[str, float] = {}
-        with threadpool_limits(limits=1, user_api="blas"):
-            for task in self.tasks:
-                values.update(task.evaluate(memo, self.heldout, self.seed))
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise _not_finite(f"The metric {name}", value)
-        return values
+    def files(self) -> Any:
+        """What `read` returned; read now, unless the task carries it."""
+        return self.read() if self._files is None else self._files
 
 
-class _Memo:
-    """An `Embed` that asks the wrapped one for each distinct text only once."""
-
-    def __init__(self, embed: Embed) -> None:
-        self._embed = embed
-        self._rows: dict[str, NDArray[np.float32]] = {}
-
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
-        if new:
-            self._rows.update(zip(new, self._checked(new), strict=True))
-        return np.stack([self._rows[text] for text in texts])
-
-    def _checked(self, texts: list[str]) -> NDArray[np.float32]:
-        rows = np.asarray(self._embed(texts), dtype=np.float32)
-        if rows.ndim != 2 or len(rows) != len(texts):
-            raise TrainingError(
-                "The encoder returned embeddings of the wrong shape",
-                expected=f"[{len(texts)}, D]",
-                actual=list(rows.shape),
-                mend="return one pooled row per text",
-            )
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if len(bad):
-            raise _not_finite(f"The encoder's embedding of {len(bad)} texts", texts[bad[0]][:60])
-        return rows
-
-
-def _not_finite(what: str, actual: object) -> TrainingError:
-    return TrainingError(
-        f"{what} is not finite",
-        expected="finite numbers",
-        actual=actual,
-        mend="lower training.learning_rate, or train in fp32",
-    )
-
-
-def unit_rows(rows_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+def unit_rows(rows_ND: NDArray[np.floating]) -> NDArray[np.float64]:
     """Scale each row to length 1, in float64; a row of zeros stays zero.
 
     Example:

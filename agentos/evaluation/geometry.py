@@ -12,18 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.evaluation.base import Embed, HeldOut, Metric, Task, too_few, unit_rows
+from agentos.evaluation.base import HeldOut, Metric, Task, too_few, unit_rows
+from agents.subject import Subject
 from protocols.seeding import generator
 
 HALF_WORDS = 4
 MINIMUM = 2
+DEAD = 0.05
+"""A dimension that deviates less than this share of an isotropic one is dead."""
 
 
 class Geometry(Task):
-    """Alignment, uniformity and RankMe of the embeddings; needs no labels.
+    """Alignment, uniformity, RankMe and per-dimension spread of the embeddings; needs no labels.
 
     A positive pair is the first and the second half of one document, cut at its middle word.
-    Uniformity and RankMe are measured on the first halves. Read alignment together with uniformity:
+    All but alignment are measured on the first halves. Read alignment together with uniformity:
     a collapsed encoder has a perfect alignment of 0 and the worst uniformity, also 0.
 
     Source: T. Wang and P. Isola, "Understanding Contrastive Representation Learning through
@@ -33,7 +36,7 @@ class Geometry(Task):
 
     Example:
         >>> [metric.higher_is_better for metric in Geometry().metrics]
-        [False, False, True]
+        [False, False, True, True, False]
     """
 
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -41,17 +44,33 @@ class Geometry(Task):
             name="alignment",
             higher_is_better=False,
             help="Mean squared distance, on the unit sphere, of two halves of one document.",
+            minor=True,
         ),
         Metric(
             name="uniformity",
             higher_is_better=False,
             help="How evenly documents fill the unit sphere: 0 if collapsed, -4 if well spread.",
+            minor=True,
         ),
         Metric(
             name="rankme",
             label="RankMe",
             higher_is_better=True,
             help="Directions that the embeddings use, at most their width.",
+            minor=True,
+        ),
+        Metric(
+            name="dimension_spread",
+            higher_is_better=True,
+            help="Mean deviation of a dimension on the unit sphere: 0 if collapsed, 1 if isotropic.",
+            minor=True,
+        ),
+        Metric(
+            name="dead_dimensions",
+            higher_is_better=False,
+            help="Share of dimensions that hardly vary from document to document.",
+            percent=True,
+            minor=True,
         ),
     )
 
@@ -64,16 +83,21 @@ class Geometry(Task):
         if found < MINIMUM:
             raise too_few(self.kind, MINIMUM, found, f"documents of {2 * HALF_WORDS} words or more")
 
-    def evaluate(self, embed: Embed, heldout: HeldOut, seed: int) -> dict[str, float]:
-        """Return ``alignment`` in [0, 4], ``uniformity`` in [-8, 0], ``rankme`` in [1, D]."""
+    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+        """Return ``alignment`` in [0, 4], ``uniformity`` in [-8, 0], ``rankme`` in [1, D], and more.
+
+        ``dimension_spread`` and ``dead_dimensions`` lie in [0, 1].
+        """
         pairs = halves(heldout.texts)
         chosen = generator(seed, "evaluation", "geometry").permutation(len(pairs))
         first, second = zip(*(pairs[i] for i in chosen[: self.documents]), strict=True)
-        first_ND, second_ND = embed(first), embed(second)
+        first_ND, second_ND = subject.embed(first), subject.embed(second)
         return {
             "alignment": alignment(first_ND, second_ND),
             "uniformity": uniformity(first_ND),
             "rankme": rankme(first_ND),
+            "dimension_spread": float(np.mean(deviations(first_ND))),
+            "dead_dimensions": float(np.mean(deviations(first_ND) < DEAD)),
         }
 
 
@@ -114,6 +138,22 @@ def uniformity(rows_ND: NDArray[np.float32]) -> float:
     lengths = np.sum(unit**2, axis=1)
     squared = np.maximum(lengths[i] + lengths[j] - 2 * (unit @ unit.T)[i, j], 0.0)
     return float(np.log(np.mean(np.exp(-2 * squared))))
+
+
+def deviations(rows_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return ``sqrt(D) * std_i(u_id)`` `[D]` over unit rows u: 1 each if they point everywhere.
+
+    Source: X. Chen and K. He, "Exploring Simple Siamese Representation Learning" (2021), where a
+    mean of 0 shows a collapse.
+
+    Example:
+        >>> rows = np.array([[1, 0], [-1, 0]], dtype=np.float32)
+        >>> (deviations(rows) / np.sqrt(2)).round(6).tolist()
+        [1.0, 0.0]
+    """
+    unit = unit_rows(rows_ND)
+    scaled: NDArray[np.float64] = np.sqrt(unit.shape[1]) * unit.std(axis=0)
+    return scaled
 
 
 def rankme(rows_ND: NDArray[np.float32]) -> float:

@@ -1,35 +1,55 @@
-"""Do the embeddings tell the labels apart? A linear probe and a nearest-neighbour vote.
+"""Do the embeddings tell the labels apart? Linear probes, fitted on many documents or on a few.
 
 Shapes: N documents, D embedding width, C classes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.evaluation.base import (
-    TIE_DECIMALS,
-    Embed,
-    HeldOut,
-    Metric,
-    Task,
-    too_few,
-    unit_rows,
-)
-from protocols.errors import ConfigurationError
-from protocols.seeding import generator
+from agentos.evaluation.base import HeldOut, Metric, Task
+from agentos.evaluation.labelled import check_labels, split_by_label
+from agents.subject import Subject
+from protocols.seeding import derive
 
 # A feature that varies less than this share of the typical feature holds only rounding noise.
 NOISE = 1e-5
+LABELS_SHOWN = 60
+"""Pictures of more classes than these are not readable, and not drawn."""
+
+
+def _metrics(prefix: str, what: str) -> tuple[Metric, ...]:
+    """Return what both probes report; all but the first two only in the report."""
+    told = {
+        "accuracy": f"Share of held-out documents whose label {what} reads correctly.",
+        "macro_f1": f"F1 of {what}, averaged over labels however rare.",
+        "micro_f1": f"F1 of {what} over all documents; with one label each, its accuracy.",
+        "macro_precision": f"Share of the documents given a label by {what} that bear it, "
+        "averaged over labels.",
+        "macro_recall": f"Share of the documents of a label that {what} finds, averaged over labels.",
+    }
+    kind = prefix.replace("_", "-").capitalize()
+    return tuple(
+        Metric(
+            name=f"{prefix}_{name}",
+            label=f"{kind} {name.replace('_f1', '-F1').replace('_', ' ')}",
+            higher_is_better=True,
+            help=help,
+            percent=True,
+            minor=name not in ("accuracy", "macro_f1"),
+        )
+        for name, help in told.items()
+    )
 
 
 class Probe(Task):
-    """Linear probe: accuracy and macro-F1 of a logistic regression on the frozen embeddings.
+    """Linear probe: accuracy, F1, precision and recall of a logistic regression on all embeddings.
 
     Features are standardised on the training part; the regression is multinomial with an L2 penalty
     of inverse strength 1. The encoder is never trained here, so the score says what the embeddings
@@ -44,21 +64,7 @@ class Probe(Task):
     """
 
     needs_labels: ClassVar[bool] = True
-    metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric(
-            name="probe_accuracy",
-            higher_is_better=True,
-            help="Share of held-out documents whose label a linear probe reads correctly.",
-            percent=True,
-        ),
-        Metric(
-            name="probe_macro_f1",
-            label="Probe macro-F1",
-            higher_is_better=True,
-            help="F1 of the linear probe, averaged over labels however rare.",
-            percent=True,
-        ),
-    )
+    metrics: ClassVar[tuple[Metric, ...]] = _metrics("probe", "a linear probe")
 
     kind: Literal["probe"] = "probe"
     train_fraction: float = Field(
@@ -70,50 +76,60 @@ class Probe(Task):
         """Refuse held-out text without labels, or with fewer than two labels held twice."""
         check_labels(self.kind, heldout)
 
-    def evaluate(self, embed: Embed, heldout: HeldOut, seed: int) -> dict[str, float]:
-        """Return ``probe_accuracy`` and ``probe_macro_f1``, both in [0, 1]."""
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.metrics import accuracy_score, f1_score
+    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+        """Return the five metrics, all in [0, 1]."""
+        truth, guess = self._guess(subject, heldout, seed)
+        return {f"probe_{name}": value for name, value in scores_of(truth, guess).items()}
 
-        split = split_by_label(heldout, self.train_fraction, self.max_documents, seed)
-        train, test = _standardise(embed(split.train_texts), embed(split.test_texts))
-        probe = LogisticRegression(C=1.0, max_iter=5000).fit(train, split.train_labels)
-        guess = probe.predict(test)
-        macro_f1 = f1_score(split.test_labels, guess, average="macro", zero_division=0.0)
+    def explain(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, Any]:
+        """Return the ``labels`` and the ``confusion`` matrix `[C, C]`, a row for each true label."""
+        from sklearn.metrics import confusion_matrix
+
+        truth, guess = self._guess(subject, heldout, seed)
+        labels = sorted({*truth})
+        if len(labels) > LABELS_SHOWN:
+            return {}
         return {
-            "probe_accuracy": float(accuracy_score(split.test_labels, guess)),
-            "probe_macro_f1": float(macro_f1),
+            "labels": labels,
+            "confusion": confusion_matrix(truth, guess, labels=labels).tolist(),
         }
 
+    def _guess(
+        self, subject: Subject, heldout: HeldOut, seed: int
+    ) -> tuple[list[str], Sequence[str]]:
+        from sklearn.linear_model import LogisticRegression
 
-class KNN(Task):
-    """Nearest neighbours: accuracy of a vote of the k most cosine-similar labelled documents.
+        split = split_by_label(heldout, self.train_fraction, self.max_documents, seed)
+        train, test = _standardise(
+            subject.embed(split.train_texts), subject.embed(split.test_texts)
+        )
+        probe = LogisticRegression(C=1.0, max_iter=5000).fit(train, split.train_labels)
+        return split.test_labels, probe.predict(test)
 
-    All k votes weigh the same; a tied vote goes to the label that sorts first.
 
-    Source: Z. Wu, Y. Xiong, S. Yu and D. Lin, "Unsupervised Feature Learning via Non-Parametric
-    Instance Discrimination" (2018), for kNN as a measure of an encoder.
+class FewShot(Task):
+    """Few-shot probe: mteb's protocol, a logistic regression on a few documents of each label.
+
+    The mean over several draws of the few. As in mteb, features are neither standardised nor
+    normalised and the solver stops after 100 iterations: a test gives the same embeddings to mteb and
+    gets the same scores.
+
+    Source: N. Muennighoff, N. Tazi, L. Magne and N. Reimers, "MTEB: Massive Text Embedding
+    Benchmark" (2023).
 
     Example:
-        >>> KNN(k=5).metrics[0].name
-        'knn_accuracy'
+        >>> FewShot(samples_per_label=16).experiments
+        10
     """
 
     needs_labels: ClassVar[bool] = True
-    metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric(
-            name="knn_accuracy",
-            label="kNN accuracy",
-            higher_is_better=True,
-            help="Share of held-out documents whose nearest neighbours vote for their label.",
-            percent=True,
-        ),
-    )
+    metrics: ClassVar[tuple[Metric, ...]] = _metrics("few_shot", "a probe of a few documents")
 
-    kind: Literal["knn"] = "knn"
-    k: int = Field(default=10, ge=1, description="neighbours that vote")
+    kind: Literal["few_shot"] = "few_shot"
+    samples_per_label: int = Field(default=8, ge=1, description="documents of each label to fit on")
+    experiments: int = Field(default=10, ge=1, description="draws of those to average over")
     train_fraction: float = Field(
-        default=0.6, gt=0, lt=1, description="share of each label that may vote"
+        default=0.6, gt=0, lt=1, description="share of each label that the few are drawn from"
     )
     max_documents: int = Field(default=2000, ge=4, description="documents to use, about, at most")
 
@@ -121,78 +137,90 @@ class KNN(Task):
         """Refuse held-out text without labels, or with fewer than two labels held twice."""
         check_labels(self.kind, heldout)
 
-    def evaluate(self, embed: Embed, heldout: HeldOut, seed: int) -> dict[str, float]:
-        """Return ``knn_accuracy``, in [0, 1]."""
+    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+        """Return the five metrics, all in [0, 1]."""
         split = split_by_label(heldout, self.train_fraction, self.max_documents, seed)
-        classes, voters = np.unique(split.train_labels, return_inverse=True)
-        cosines = unit_rows(embed(split.test_texts)) @ unit_rows(embed(split.train_texts)).T
-        # Rounded and sorted stably: equal cosines are taken in the order of the split.
-        nearest = np.argsort(-np.round(cosines, TIE_DECIMALS), axis=1, kind="stable")[:, : self.k]
-        votes = (voters[nearest][:, :, None] == np.arange(len(classes))).sum(axis=1)
-        guess = classes[votes.argmax(axis=1)]
-        return {"knn_accuracy": float(np.mean(guess == np.array(split.test_labels)))}
+        few = few_of_each(
+            split.train_labels,
+            self.samples_per_label,
+            self.experiments,
+            derive(seed, "evaluation", self.kind) % 2**32,
+        )
+        test = subject.embed(split.test_texts)
+        found = [
+            few_shot_scores(
+                subject.embed([split.train_texts[i] for i in rows]),
+                [split.train_labels[i] for i in rows],
+                test,
+                split.test_labels,
+            )
+            for rows in few
+        ]
+        return {f"few_shot_{name}": float(np.mean([s[name] for s in found])) for name in found[0]}
 
 
-@dataclass(frozen=True)
-class Split:
-    """Labelled documents to fit on, and others to score on."""
+def few_of_each(
+    labels: Sequence[str], samples: int, experiments: int, seed: int
+) -> Iterator[list[int]]:
+    """Draw a few documents of each label, for one experiment after another, as mteb does.
 
-    train_texts: list[str]
-    train_labels: list[str]
-    test_texts: list[str]
-    test_labels: list[str]
-
-
-def split_by_label(heldout: HeldOut, train_fraction: float, limit: int, seed: int) -> Split:
-    """Divide labelled documents so that each label keeps its share on both sides.
-
-    Labels held by one document are left out. Beyond `limit` documents every label is thinned alike,
-    but never below one document on each side.
+    Each experiment shuffles what the one before it left, with the same seed.
 
     Example:
-        >>> split = split_by_label(HeldOut(tuple("abcdef"), tuple("xxxxyy")), 0.5, 100, seed=0)
-        >>> split.train_labels, split.test_labels
-        (['x', 'x', 'y'], ['x', 'x', 'y'])
+        >>> [[("xxyy"[i]) for i in sorted(rows)] for rows in few_of_each("xxyy", 1, 2, seed=0)]
+        [['x', 'y'], ['x', 'y']]
     """
-    members = _by_label(heldout)
-    keep = min(1.0, limit / sum(len(rows) for rows in members.values()))
-    split = Split([], [], [], [])
-    for label, rows in members.items():
-        # Named by label, so that another label's documents do not change this one's draw.
-        order = generator(seed, "evaluation", "split", label).permutation(rows)
-        order = order[: max(2, int(keep * len(rows)))]
-        cut = min(max(1, round(train_fraction * len(order))), len(order) - 1)
-        split.train_texts.extend(heldout.texts[i] for i in order[:cut])
-        split.train_labels.extend([label] * cut)
-        split.test_texts.extend(heldout.texts[i] for i in order[cut:])
-        split.test_labels.extend([label] * (len(order) - cut))
-    return split
+    order = list(range(len(labels)))
+    for _ in range(experiments):
+        np.random.RandomState(seed).shuffle(order)
+        taken: dict[str, int] = {}
+        rows = []
+        for i in order:
+            taken[labels[i]] = taken.get(labels[i], 0) + 1
+            if taken[labels[i]] <= samples:
+                rows.append(i)
+        yield rows
 
 
-def check_labels(kind: str, heldout: HeldOut) -> None:
-    """Refuse held-out text that `split_by_label` cannot divide into two labels or more.
+def few_shot_scores(
+    train_ND: NDArray[np.float32],
+    train_labels: Sequence[str],
+    test_ND: NDArray[np.float32],
+    test_labels: Sequence[str],
+) -> dict[str, float]:
+    """Fit mteb's classifier on a few embeddings, and score it on others; see `scores_of`."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
 
-    Raises:
-        ConfigurationError: there are no labels, or fewer than two with two documents each.
+    with warnings.catch_warnings():
+        # The protocol stops there, converged or not; and labels are many for so few documents.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        probe = LogisticRegression(max_iter=100).fit(train_ND, train_labels)
+    return scores_of(test_labels, probe.predict(test_ND))
+
+
+def scores_of(truth: Sequence[str], guess: Sequence[str]) -> dict[str, float]:
+    """Return accuracy, F1 (macro and micro), and macro precision and recall, all in [0, 1].
+
+    A label that is never guessed has precision 0.
+
+    Example:
+        >>> scores_of(["x", "x", "y", "y"], ["x", "y", "y", "y"])["macro_recall"]
+        0.75
     """
-    if heldout.labels is None:
-        raise ConfigurationError(
-            f"The evaluation task {kind!r} needs labels, and the held-out documents have none",
-            expected="a label per document",
-            actual="no labels",
-            mend=f"name the label column in data.source, or take {kind} out of evaluation.tasks",
-        )
-    found = len(_by_label(heldout))
-    if found < 2:
-        raise too_few(kind, 2, found, "labels with two documents each")
+    from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
-
-def _by_label(heldout: HeldOut) -> dict[str, list[int]]:
-    """Map each label held by two documents or more to their indices, labels sorted."""
-    members: dict[str, list[int]] = {}
-    for i, label in enumerate(heldout.labels or ()):
-        members.setdefault(label, []).append(i)
-    return {label: rows for label, rows in sorted(members.items()) if len(rows) >= 2}
+    precision, recall, macro_f1, _ = precision_recall_fscore_support(
+        truth, guess, average="macro", zero_division=0.0
+    )
+    return {
+        "accuracy": float(accuracy_score(truth, guess)),
+        "macro_f1": float(macro_f1),
+        "micro_f1": float(f1_score(truth, guess, average="micro")),
+        "macro_precision": float(precision),
+        "macro_recall": float(recall),
+    }
 
 
 def _standardise(

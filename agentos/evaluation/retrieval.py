@@ -1,47 +1,47 @@
-"""Retrieval without labels: a document's first line must find the rest of that document.
+"""Retrieval: natural pairs of a document's first line and its body, or queries with judged documents.
 
-Shapes: Q queries, as many bodies, D embedding width.
+Shapes: Q queries, C documents of the corpus, D embedding width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.evaluation.base import (
-    TIE_DECIMALS,
-    Embed,
-    HeldOut,
-    Metric,
-    Task,
-    too_few,
-    unit_rows,
-)
+from agentos.evaluation.base import TIE_DECIMALS, HeldOut, Metric, Task, too_few, unit_rows
+from agentos.evaluation.beir import Judged, read_folder
+from agents.subject import Subject
 from protocols.seeding import generator
 
 SUMMARY_WORDS = 3
 BODY_WORDS = 5
 # With ten bodies or fewer, Recall@10 is 1 whatever the encoder does.
 MINIMUM = 11
+_CHUNK = 256
 
 
 class Retrieval(Task):
-    """Summary-to-body retrieval: MRR and Recall@10 of finding a document by its first line.
+    """Retrieval: nDCG@10, MRR and Recall@10, of first lines that search bodies, or of files.
 
-    A document takes part if its first line (the summary) has at least 3 words and the lines below
-    it (the body) at least 5. Up to `queries` of them are drawn; each summary is then ranked by
-    cosine against all their bodies. Repeated summaries and repeated bodies are dropped first, since
-    no encoder could tell them apart.
+    Without `path`: a document takes part if its first line (the summary) has at least 3 words and the
+    lines below it (the body) at least 5. Up to `queries` of them are drawn; each summary is then
+    ranked by cosine against all their bodies. Repeated summaries and repeated bodies are dropped
+    first, since no encoder could tell them apart.
 
-    Ties count against the encoder: the rank of the right body is the number of bodies at least as
-    similar, itself included. So a collapsed encoder scores an MRR of 1/Q, not 1.
+    With `path`: a folder in BEIR's layout, ``corpus.jsonl``, ``queries.jsonl`` and
+    ``qrels/test.tsv`` (or another file of judgements, also in TREC's form). Every judged query is
+    ranked against the whole corpus.
+
+    Ties count against the encoder: a right document ranks behind every wrong one that is as similar.
+    So a collapsed encoder scores an MRR of 1/Q, not 1.
 
     Source: E. M. Voorhees, "The TREC-8 Question Answering Track Report" (1999), for the mean
-    reciprocal rank.
+    reciprocal rank; K. Järvelin and J. Kekäläinen, "Cumulated gain-based evaluation of IR techniques"
+    (2002); N. Thakur et al., "BEIR" (2021).
 
     Example:
         >>> Retrieval(queries=256).kind
@@ -53,34 +53,64 @@ class Retrieval(Task):
             name="mrr",
             label="MRR",
             higher_is_better=True,
-            help="Mean reciprocal rank of a document's body, searched by its first line.",
+            help="Mean reciprocal rank of the first right document; of a body, by its first line.",
         ),
         Metric(
             name="recall_at_10",
             label="Recall@10",
             higher_is_better=True,
-            help="Share of first lines that find their document's body among the ten nearest.",
+            help="Share of right documents (bodies, by their first lines) among the ten nearest.",
             percent=True,
+        ),
+        Metric(
+            name="ndcg_at_10",
+            label="nDCG@10",
+            higher_is_better=True,
+            help="Gain of the ten nearest documents, discounted by rank, over the best possible.",
+            minor=True,
         ),
     )
 
     kind: Literal["retrieval"] = "retrieval"
-    queries: int = Field(default=512, ge=MINIMUM, description="documents to search for, at most")
+    queries: int = Field(
+        default=512, ge=MINIMUM, description="documents to search for by first line, at most"
+    )
+    path: str | None = Field(
+        default=None, min_length=1, description="folder of a corpus, queries and qrels, as BEIR's"
+    )
+    qrels: str = Field(
+        default="qrels/test.tsv", min_length=1, description="file of judgements in that folder"
+    )
+
+    def read(self) -> Judged | None:
+        """Return the queries and documents of the folder, if one is named."""
+        return None if self.path is None else read_folder(self.path, self.qrels)
 
     def check(self, heldout: HeldOut) -> None:
-        """Refuse held-out text with fewer than 11 documents of a first line and a body."""
+        """Refuse held-out text with fewer than 11 documents of a first line and a body.
+
+        With a folder, the held-out text is not used.
+        """
+        if self.path is not None:
+            return
         found = len(summaries_and_bodies(heldout.texts))
         if found < MINIMUM:
             what = f"documents with a first line ({SUMMARY_WORDS}+ words) and a body below it"
             raise too_few(self.kind, MINIMUM, found, f"{what} ({BODY_WORDS}+ words)")
 
-    def evaluate(self, embed: Embed, heldout: HeldOut, seed: int) -> dict[str, float]:
-        """Return ``mrr`` and ``recall_at_10``, both in (0, 1]."""
+    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+        """Return ``mrr``, ``recall_at_10`` and ``ndcg_at_10``, all in [0, 1]."""
+        judged: Judged | None = self.files
+        if judged is None:
+            judged = self._natural(heldout, seed)
+        queries_QD, corpus_CD = subject.embed(judged.queries), subject.embed(judged.corpus)
+        return measures(ranks_of_relevant(queries_QD, corpus_CD, judged.relevant))
+
+    def _natural(self, heldout: HeldOut, seed: int) -> Judged:
         pairs = summaries_and_bodies(heldout.texts)
         chosen = generator(seed, "evaluation", "retrieval").permutation(len(pairs))
         summaries, bodies = zip(*(pairs[i] for i in chosen[: self.queries]), strict=True)
-        ranks = ranks_of_match(embed(summaries), embed(bodies))
-        return {"mrr": float(np.mean(1.0 / ranks)), "recall_at_10": float(np.mean(ranks <= 10))}
+        return Judged(summaries, bodies, tuple({i: 1} for i in range(len(summaries))))
 
 
 def summaries_and_bodies(texts: Sequence[str]) -> list[tuple[str, str]]:
@@ -102,20 +132,62 @@ def summaries_and_bodies(texts: Sequence[str]) -> list[tuple[str, str]]:
     return list(pairs.items())
 
 
-def ranks_of_match(
-    queries_QD: NDArray[np.float32], bodies_QD: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """Return ``[Q]``: the rank of body i for query i, by cosine; 1 is best, ties count against it.
+Ranked = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Of one query: the ranks of its right documents, ascending from 1, and their grades."""
 
-    Cosines closer than about a billionth count as ties: the rounding noise of a collapsed encoder
-    in float32 turns its embeddings by about 1e-6 radians, its cosines by 1e-12, and must not be
-    ranked.
+
+def ranks_of_relevant(
+    queries_QD: NDArray[np.float32],
+    corpus_CD: NDArray[np.float32],
+    relevant: Sequence[Mapping[int, int]],
+) -> Iterator[Ranked]:
+    """Rank the corpus by cosine for each query, and yield where its right documents stand.
+
+    Ties count against the encoder. Cosines closer than about a billionth count as ties: the rounding
+    noise of a collapsed encoder in float32 turns its embeddings by about 1e-6 radians, its cosines by
+    1e-12, and must not be ranked.
+
+    Args:
+        queries_QD: embeddings of queries.
+        corpus_CD: embeddings of documents.
+        relevant: of each query, the rows of its right documents, and the grade of each, above 0.
 
     Example:
         >>> same = np.ones((4, 2), dtype=np.float32)
-        >>> ranks_of_match(same, same).tolist()
-        [4, 4, 4, 4]
+        >>> [ranks.tolist() for ranks, _ in ranks_of_relevant(same[:1], same, [{0: 1}])]
+        [[4]]
     """
-    cosines_QQ = np.round(unit_rows(queries_QD) @ unit_rows(bodies_QD).T, TIE_DECIMALS)
-    ranks: NDArray[np.int64] = (cosines_QQ >= np.diag(cosines_QQ)[:, None]).sum(axis=1)
-    return ranks
+    unit_CD = unit_rows(corpus_CD)
+    for start in range(0, len(queries_QD), _CHUNK):
+        unit = unit_rows(queries_QD[start : start + _CHUNK])
+        cosines = np.round(unit @ unit_CD.T, TIE_DECIMALS)
+        for row_C, right in zip(cosines, relevant[start : start + _CHUNK], strict=True):
+            rows, grades = np.array(list(right)), np.array(list(right.values()))
+            # The nearest first; of equals, the lowest grade.
+            order = np.lexsort((grades, -row_C[rows]))
+            own = row_C[rows[order]]
+            wrong = np.delete(row_C, rows)
+            before = (wrong[None, :] >= own[:, None]).sum(axis=1)
+            yield before + np.arange(1, len(own) + 1), grades[order]
+
+
+def measures(ranked: Iterator[Ranked]) -> dict[str, float]:
+    """Return ``mrr``, ``recall_at_10`` and ``ndcg_at_10``, each the mean over queries.
+
+    ``nDCG = sum_r grade_r / log2(rank_r + 1)`` over the ten nearest, divided by the same of the best
+    order. The gain of a document is its grade, as in trec_eval.
+
+    Example:
+        >>> found = measures(iter([(np.array([2]), np.array([1]))]))
+        >>> {name: round(value, 3) for name, value in found.items()}
+        {'mrr': 0.5, 'recall_at_10': 1.0, 'ndcg_at_10': 0.631}
+    """
+    rows = []
+    for ranks, grades in ranked:
+        near = ranks <= 10
+        best = np.sort(grades)[::-1][:10]
+        ideal = np.sum(best / np.log2(np.arange(2, len(best) + 2)))
+        gained = np.sum(grades[near] / np.log2(ranks[near] + 1))
+        rows.append((1 / ranks[0], near.mean(), gained / ideal))
+    mrr, recall, ndcg = np.mean(rows, axis=0)
+    return {"mrr": float(mrr), "recall_at_10": float(recall), "ndcg_at_10": float(ndcg)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +22,8 @@ from protocols.messages import Embeddings, Message, Payload
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from agents.objectives.base import Neighbours
+
 
 class AnchorContrast(AnchorExchange):
     """Embeddings of anchors: pull mine towards a neighbour's of the same text, away from its others.
@@ -36,6 +38,7 @@ class AnchorContrast(AnchorExchange):
     """
 
     kind: Literal["anchor_contrast"] = "anchor_contrast"
+    offers_neighbours: ClassVar[bool] = True
     temperature: float = Field(0.05, gt=0.0, le=10.0, description="Divides the cosines.")
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
@@ -56,6 +59,18 @@ class AnchorContrast(AnchorExchange):
         for message in inbox:
             assert isinstance(message.payload, Embeddings)
             learner.memory["banks"][message.envelope.sender] = _bank(message.payload, learner)
+
+    def neighbours(self, learner: Learner) -> Neighbours | None:
+        """Return all banks: every crop of every anchor by every neighbour that was heard."""
+        from agents.objectives.base import Neighbours
+
+        banks = learner.memory.get("banks")
+        if not banks:
+            return None
+        sent_CND = torch.cat([banks[sender] for sender in sorted(banks)])
+        crops, anchors, _ = sent_CND.shape
+        ids = torch.arange(anchors, device=sent_CND.device).repeat(crops)
+        return Neighbours(sent_CND.flatten(end_dim=1), ids)
 
     def loss(
         self, learner: Learner, anchors: AnchorBatch, rng: np.random.Generator

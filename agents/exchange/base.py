@@ -127,6 +127,8 @@ class Exchange(Spec, ABC):
     kind: str
     every: int = Field(1, ge=1, description="Rounds from one exchange to the next.")
     changes_parameters: ClassVar[bool] = False
+    offers_neighbours: ClassVar[bool] = False
+    """Whether it knows neighbours' embeddings of anchors; see `neighbours`."""
 
     @property
     def anchor_fraction(self) -> float:

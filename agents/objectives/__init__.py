@@ -1,8 +1,43 @@
 """Self-supervised objectives: one file each, and the table that names them."""
 
 from agents.objectives.base import Draft, Objected, Objective, Prepared, Ratio, Step
+from agents.objectives.causal_lm import CausalLM
+from agents.objectives.denoising import Denoising
 from agents.objectives.info_nce import InfoNCE
+from agents.objectives.masked_lm import MaskedLM
+from agents.objectives.next_sentence import NextSentence
+from agents.objectives.nt_xent import NTXent
+from agents.objectives.sentence_order import SentenceOrder
+from agents.objectives.simcse import SimCSE
+from agents.objectives.vae import VAE
 
-OBJECTIVES: dict[str, type[Objective]] = {"info_nce": InfoNCE}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "info_nce": InfoNCE,
+    "nt_xent": NTXent,
+    "simcse": SimCSE,
+    "masked_lm": MaskedLM,
+    "causal_lm": CausalLM,
+    "next_sentence": NextSentence,
+    "sentence_order": SentenceOrder,
+    "denoising": Denoising,
+    "vae": VAE,
+}
 
-__all__ = ["OBJECTIVES", "Draft", "Objected", "Objective", "Prepared", "Ratio", "Step"]
+__all__ = [
+    "CausalLM",
+    "Denoising",
+    "Draft",
+    "InfoNCE",
+    "MaskedLM",
+    "NTXent",
+    "NextSentence",
+    "OBJECTIVES",
+    "Objected",
+    "Objective",
+    "Prepared",
+    "Ratio",
+    "SentenceOrder",
+    "SimCSE",
+    "Step",
+    "VAE",
+]

@@ -89,7 +89,7 @@ class Step:
         memory: what the objective remembers about this agent; checkpointed with it.
         micro_batch_tokens: padded tokens that go through the encoder at once; None for all.
         anchors: documents of the batch, at its end, that are public anchors: their ids `[A]`.
-        neighbours: what the neighbours sent of the anchors, for objectives that want more negatives.
+        neighbours: what the neighbours sent of the anchors, for objectives that want it; None for nothing.
         snapshot: returns a copy of the trained parameters `[P]`, all in one tensor.
         under: runs a function while the encoder has other parameters `[P]`, without gradients.
     """
@@ -188,4 +188,9 @@ class Objective(Spec, ABC):
     @property
     def relies_on_dropout(self) -> bool:
         """Whether the objective learns nothing from an encoder without dropout."""
+        return False
+
+    @property
+    def wants_neighbours(self) -> bool:
+        """Whether the objective wants `Step.neighbours`; an exchange must offer them."""
         return False

@@ -1,6 +1,7 @@
 """Losses as pure functions.
 
-Legend: B pairs in a batch, A anchors in a batch, N anchors in all, D width, K classes.
+Legend: B pairs in a batch, V = 2B views, A anchors in a batch, N anchors or candidates in all, D width, K
+classes.
 Every temperature divides. Every loss is a mean over its rows, in nats.
 """
 
@@ -10,23 +11,93 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_NEVER = -1e30
+"""A score that no softmax sees, and that can be multiplied and subtracted."""
 
-def info_nce(first_BD: Tensor, second_BD: Tensor, temperature: float) -> Tensor:
-    """Symmetric InfoNCE with in-batch negatives.
 
-    ``(CE(S, i) + CE(S^T, i)) / 2`` with ``S = cos(first_i, second_j) / temperature``: each row's positive
-    is the other view of the same document, its negatives are the other views of all the others.
+def contrast(
+    scores_BN: Tensor,
+    positives_B: Tensor,
+    excluded_BN: Tensor | None = None,
+    hardness: float = 0.0,
+) -> Tensor:
+    """Cross-entropy of each row's positive among its candidates, ``-log(e^p / (e^p + Z))``.
+
+    ``Z`` is the sum of ``e^s`` over the row's K negatives. With a `hardness` b > 0 they are weighted by
+    importance, harder ones more: ``Z = K * sum(e^((1 + b) s)) / sum(e^(b s))``.
+
+    Args:
+        scores_BN: `[B, N]` cosines, already divided by the temperature.
+        positives_B: `[B]` int64, the column of each row's positive.
+        excluded_BN: `[B, N]` bool, columns that are no negatives of a row; never its positive.
+        hardness: b >= 0; the gradient goes through the weights too, as in the authors' code.
+
+    Source: Robinson et al., Contrastive Learning with Hard Negative Samples, 2021, without the correction
+    for positives among the negatives (their tau+ = 0).
+
+    Example:
+        >>> import torch
+        >>> scores = torch.tensor([[0.0, 0.0, 1.0]])
+        >>> [round(float(contrast(scores, torch.tensor([0]), hardness=b)), 2) for b in (0.0, 5.0)]
+        [1.55, 1.86]
+    """
+    if excluded_BN is not None:
+        scores_BN = scores_BN.masked_fill(excluded_BN, float("-inf"))
+    if hardness == 0.0:
+        return F.cross_entropy(scores_BN, positives_B)
+    columns_B1 = positives_B.unsqueeze(1)
+    positive_B = scores_BN.gather(1, columns_B1).squeeze(1)
+    others_BN = scores_BN.scatter(1, columns_B1, float("-inf"))
+    out_BN = others_BN.isinf()
+    # Finite, so that a row without any negative has a loss and a gradient of 0.
+    others_BN = others_BN.masked_fill(out_BN, _NEVER)
+    count_B = (~out_BN).sum(dim=1).clamp(min=1).to(scores_BN.dtype)
+    log_z_B = (
+        count_B.log()
+        + torch.logsumexp((1.0 + hardness) * others_BN, dim=1)
+        - torch.logsumexp(hardness * others_BN, dim=1)
+    )
+    return (torch.logaddexp(positive_B, log_z_B) - positive_B).mean()
+
+
+def one_way(
+    queries_BD: Tensor,
+    keys_ND: Tensor,
+    temperature: float | Tensor,
+    *,
+    others_BM: Tensor | None = None,
+    excluded_BN: Tensor | None = None,
+    hardness: float = 0.0,
+) -> Tensor:
+    """InfoNCE in one direction: the positive of query i is key i, all other keys are its negatives.
+
+    Args:
+        queries_BD: `[B, D]`, not necessarily normalised.
+        keys_ND: `[N, D]`, N >= B; those beyond B are negatives of every query, from a queue for instance.
+        temperature: > 0, divides the cosines.
+        others_BM: `[B, M]` cosines to further negatives, which may lie in another space.
+        excluded_BN: `[B, N + M]` bool; see `contrast`.
+        hardness: see `contrast`.
+
+    Source: van den Oord et al., Representation Learning with Contrastive Predictive Coding, 2018; with a
+    queue: He et al., Momentum Contrast for Unsupervised Visual Representation Learning, 2020.
+    """
+    scores_BN = cosines(queries_BD, keys_ND)
+    if others_BM is not None:
+        scores_BN = torch.cat([scores_BN, others_BM], dim=1)
+    positives_B = torch.arange(len(scores_BN), device=scores_BN.device)
+    return contrast(scores_BN / temperature, positives_B, excluded_BN, hardness)
+
+
+def info_nce(first_BD: Tensor, second_BD: Tensor, temperature: float | Tensor) -> Tensor:
+    """InfoNCE with in-batch negatives, the mean of both directions.
 
     Args:
         first_BD: `[B, D]`, not necessarily normalised.
         second_BD: `[B, D]`, the other view of the same rows.
         temperature: > 0, divides the cosines.
 
-    Returns:
-        A scalar.
-
-    Source: van den Oord et al., Representation Learning with Contrastive Predictive Coding, 2018;
-    symmetric as in Radford et al., CLIP, 2021.
+    Source: see `one_way`; symmetric as in Radford et al., CLIP, 2021.
 
     Example:
         >>> import torch
@@ -34,11 +105,55 @@ def info_nce(first_BD: Tensor, second_BD: Tensor, temperature: float) -> Tensor:
         >>> bool(info_nce(eye, eye, 0.05) < info_nce(eye, eye.roll(1, 0), 0.05))
         True
     """
-    scores_BB = normalise(first_BD) @ normalise(second_BD).T / temperature
-    targets_B = torch.arange(len(scores_BB), device=scores_BB.device)
-    rows = F.cross_entropy(scores_BB, targets_B)
-    columns = F.cross_entropy(scores_BB.T, targets_B)
-    return (rows + columns) / 2
+    there = one_way(first_BD, second_BD, temperature)
+    return (there + one_way(second_BD, first_BD, temperature)) / 2
+
+
+def nt_xent(
+    first_BD: Tensor,
+    second_BD: Tensor,
+    temperature: float | Tensor,
+    *,
+    margin: float | None = None,
+    hardness: float = 0.0,
+) -> Tensor:
+    """NT-Xent over 2B views: the negatives of a view are all views of other documents.
+
+    Args:
+        first_BD: `[B, D]`, not necessarily normalised.
+        second_BD: `[B, D]`, the other view of the same rows.
+        temperature: > 0, divides the cosines.
+        margin: leave out negatives that these very embeddings take for false; see `false_negatives`.
+        hardness: see `contrast`.
+
+    Source: Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020.
+    """
+    views_VD = torch.cat([first_BD, second_BD])
+    scores_VV = cosines(views_VD, views_VD)
+    positives_V = torch.arange(len(views_VD), device=scores_VV.device).roll(len(first_BD))
+    excluded_VV = torch.eye(len(views_VD), dtype=torch.bool, device=scores_VV.device)
+    if margin is not None:
+        excluded_VV = excluded_VV | false_negatives(scores_VV, positives_V, margin)
+    return contrast(scores_VV / temperature, positives_V, excluded_VV, hardness)
+
+
+def false_negatives(cosines_BN: Tensor, positives_B: Tensor, margin: float = 0.0) -> Tensor:
+    """Return which candidates a guide finds more alike to a query than its positive is.
+
+    Args:
+        cosines_BN: `[B, N]` cosines of queries to candidates, in the guide's space.
+        positives_B: `[B]` int64, the column of each row's positive.
+        margin: also those that are less alike by less than this.
+
+    Returns:
+        `[B, N]` bool, false at the positives.
+
+    Source: Solatorio, GISTEmbed: Guided In-sample Selection of Training Negatives, 2024.
+    """
+    columns_B1 = positives_B.unsqueeze(1)
+    cosines_BN = cosines_BN.detach()
+    found_BN = cosines_BN > cosines_BN.gather(1, columns_B1) - margin
+    return found_BN.scatter(1, columns_B1, False)
 
 
 def bank_contrast(
@@ -57,8 +172,7 @@ def bank_contrast(
 
     Source: Tian et al., Contrastive Representation Distillation, 2020.
     """
-    scores_AN = normalise(own_AD) @ bank_ND.T / temperature
-    return F.cross_entropy(scores_AN, positives_A)
+    return contrast(cosines(own_AD, bank_ND) / temperature, positives_A)
 
 
 def similarity_distribution(embeddings_ND: Tensor, temperature: float) -> Tensor:
@@ -76,8 +190,7 @@ def similarity_distribution(embeddings_ND: Tensor, temperature: float) -> Tensor
 
 def masked_log_similarity(embeddings_ND: Tensor, temperature: float) -> Tensor:
     """Logarithm of `similarity_distribution`; the diagonal is -inf."""
-    unit_ND = normalise(embeddings_ND)
-    scores_NN = unit_ND @ unit_ND.T / temperature
+    scores_NN = cosines(embeddings_ND, embeddings_ND) / temperature
     diagonal = torch.eye(len(scores_NN), dtype=torch.bool, device=scores_NN.device)
     return scores_NN.masked_fill(diagonal, float("-inf")).log_softmax(dim=1)
 
@@ -109,6 +222,19 @@ def soft_cross_entropy(logits_BK: Tensor, targets_BK: Tensor) -> Tensor:
     return F.cross_entropy(logits_BK, targets_BK)
 
 
+def cosines(first_MD: Tensor, second_ND: Tensor) -> Tensor:
+    """Return the cosines `[M, N]` between rows, in float32 at least.
+
+    Also under autocast: three digits, as bfloat16 has them, are too few to divide by a small temperature.
+    """
+    with torch.autocast(first_MD.device.type, enabled=False):
+        return normalise(_precise(first_MD)) @ normalise(_precise(second_ND)).T
+
+
 def normalise(x: Tensor) -> Tensor:
     """Scale the last axis to unit length."""
     return F.normalize(x, dim=-1)
+
+
+def _precise(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))

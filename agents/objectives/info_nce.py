@@ -1,44 +1,201 @@
-"""Contrastive learning between two views of each document."""
+"""Contrastive learning between two views of each document.
+
+Legend: B documents, N keys, M embeddings by neighbours, D width of the projection, W of the backbone.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pydantic import Field
+import numpy as np
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from agents.lazy import torch
-from agents.objectives.base import Draft, Objected, Objective, Prepared, Step
-from agents.views import VIEWS, Crop, View
-from protocols.spec import Kinds
+from agents.objectives import momentum
+from agents.objectives.base import Batch, Draft, Objected, Prepared, Step
+from agents.objectives.contrastive import Contrastive, Views, rely_on_dropout
+from agents.views import Crop
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agents.objectives.base import Neighbours
+
+_MOMENTUM = 0.999
 
 
-class InfoNCE(Objective):
+class InfoNCE(Contrastive):
     """Contrastive: pull two views of a document together, push the batch apart.
 
-    Symmetric InfoNCE with in-batch negatives; see `agents.objectives.functional.info_nce`.
+    The negatives of a view are the other views of all other documents of the batch. With a `queue`, the keys
+    are made by a momentum encoder, and those of earlier batches are negatives too, unless they are of the
+    same document (He et al., MoCo, 2020). With `neighbours`, so are the embeddings of other public anchors
+    that the exchange brought. A `guide` leaves out negatives of the batch and of the queue that look more
+    like the query than its positive does (Solatorio, GISTEmbed, 2024).
+    See `agents.objectives.functional.one_way`.
     """
 
     kind: Literal["info_nce"] = "info_nce"
-    views: tuple[Annotated[View, Kinds(VIEWS)], ...] = Field(
+    views: Views = Field(
         (Crop(),), min_length=1, description="Augmentations, applied one after another."
     )
-    temperature: float = Field(0.05, gt=0.0, le=10.0, description="Divides the cosines.")
+    direction: Literal["both", "first"] = Field(
+        "both", description="Whether the second view also seeks the first."
+    )
+    queue: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Keys of earlier batches that are negatives too; above 0, a momentum encoder makes "
+        "the keys, which doubles the parameters that are kept of an agent.",
+    )
+    momentum: float = Field(
+        _MOMENTUM, ge=0.0, lt=1.0, description="Of the momentum encoder; 0.99 for short runs."
+    )
+    neighbours: bool = Field(
+        False, description="Whether neighbours' embeddings of anchors are negatives too."
+    )
+    guide: Literal["none", "self", "momentum"] = Field(
+        "none",
+        description="Who finds false negatives, which are left out: the encoder itself, or its momentum "
+        "encoder.",
+    )
+    margin: float = Field(
+        0.0, ge=-2.0, le=2.0, description="The guide also leaves out what is less alike by this."
+    )
+
+    @model_validator(mode="after")
+    def _nothing_ignored(self) -> Self:
+        if not self.queue and self.guide == "momentum":
+            raise ValueError("guide momentum needs the momentum encoder of a queue; set queue")
+        if not self.queue and self.momentum != _MOMENTUM:
+            raise ValueError("momentum belongs to a queue; set queue, or leave momentum out")
+        if self.margin and self.guide == "none":
+            raise ValueError("margin belongs to a guide; set guide, or margin to 0")
+        return self
 
     @property
     def relies_on_dropout(self) -> bool:
         """Whether nothing but dropout tells the two views apart."""
-        return all(view.relies_on_dropout for view in self.views)
+        return rely_on_dropout(self.views)
+
+    @property
+    def wants_neighbours(self) -> bool:
+        """Whether it is told to."""
+        return self.neighbours
 
     def prepare(self, draft: Draft) -> Prepared:
         """Make two views of every document, in one batch."""
-        return {"views": draft.views(self.views, count=2)}
+        views = draft.views(self.views, count=2)
+        if not self.queue:
+            return {"views": views}
+        return {"views": views, "documents": momentum.fingerprints(draft.texts)}
 
     def loss(self, step: Step) -> Objected:
-        """Encode both views in one pass and contrast them."""
+        """Encode the views, in one pass, and contrast them."""
+        batch, temperature = step.inputs["views"], self.temperature_in(step)
+        self.refuse_identical_views(step, batch)
+        lengths = batch.lengths.reshape(2, -1)
+        if self.queue and self.direction == "first":
+            # Nobody but the momentum encoder reads a view that seeks nothing.
+            lengths, batch = lengths[:1], _half(batch, 0)
+        pooled = torch.chunk(step.encode(batch), len(lengths))
+        queries = [step.encoder.projection(view) for view in pooled]
+        sides = self._queued(step, queries) if self.queue else self._in_batch(queries)
+        seeking = 1 if self.direction == "first" else 2
+        losses = [
+            self._contrast(step, pooled[index], sides[index], temperature)
+            for index in range(seeking)
+        ]
+        metrics = self.report(temperature)
+        return Objected(torch.stack(losses).mean(), lengths.sum(axis=0), pooled, metrics)
+
+    def _in_batch(self, views: Sequence[Tensor]) -> list[_Side]:
+        """Let every query seek the other view, among those of the batch."""
+        first, second = views
+        none_BB = torch.zeros(len(first), len(first), dtype=torch.bool, device=first.device)
+        return [
+            _Side(query, keys, None if self.guide == "none" else query, none_BB)
+            for query, keys in ((first, second), (second, first))
+        ]
+
+    def _queued(self, step: Step, queries: Sequence[Tensor]) -> list[_Side]:
+        """Let every query seek the momentum encoder's key of the other view, among those in the queue."""
+        batch, documents_B = step.inputs["views"], step.inputs["documents"]
+        views = 2 if len(queries) == 2 or self.guide == "momentum" else 1
+        keyed = batch if views == 2 else _half(batch, 1)
+        keys = torch.chunk(momentum.encode_keys(step, keyed, self.momentum), views)
+        queue = momentum.queue_of(step, keys[0].shape[1])
+        same_BQ = documents_B.unsqueeze(1) == queue.documents.unsqueeze(0)
+        none_BB = same_BQ.new_zeros(len(documents_B), len(documents_B))
+        known_BN = torch.cat([none_BB, same_BQ], dim=1)
+        sides = []
+        for index, query in enumerate(queries):
+            guide = {"none": None, "self": query, "momentum": keys[index]}[self.guide]
+            others = torch.cat([keys[-1 - index], queue.keys])
+            sides.append(_Side(query, others, guide, known_BN))
+        momentum.enqueue(step, queue, keys[-len(queries) :], self.queue)
+        return sides
+
+    def _contrast(
+        self, step: Step, pooled: Tensor, side: _Side, temperature: float | Tensor
+    ) -> Tensor:
+        """Return the loss of one direction."""
         from agents.objectives import functional
 
-        batch = step.inputs["views"]
-        first, second = torch.chunk(step.encode(batch), 2)
-        project = step.encoder.projection
-        loss = functional.info_nce(project(first), project(second), self.temperature)
-        return Objected(loss, batch.lengths.reshape(2, -1).sum(axis=0), (first, second))
+        excluded_BN = side.excluded
+        if side.guide is not None:
+            positives_B = torch.arange(len(side.guide), device=side.guide.device)
+            cosines_BN = functional.cosines(side.guide.detach(), side.keys.detach())
+            false_BN = functional.false_negatives(cosines_BN, positives_B, self.margin)
+            excluded_BN = excluded_BN | false_BN
+        others_BM = None
+        if self.neighbours and step.neighbours is not None:
+            others_BM, same_BM = _neighbours(step, step.neighbours, pooled)
+            excluded_BN = torch.cat([excluded_BN, same_BM], dim=1)
+        return functional.one_way(
+            side.queries,
+            side.keys,
+            temperature,
+            others_BM=others_BM,
+            excluded_BN=excluded_BN,
+            hardness=self.hardness,
+        )
+
+
+class _Side(NamedTuple):
+    """Queries of one view, and the keys that they are contrasted with.
+
+    Attributes:
+        queries: `[B, D]`.
+        keys: `[N, D]`, first the positive of each query.
+        guide: `[B, D]`, the queries as the guide sees them, in the space of the keys; None without one.
+        excluded: `[B, N]` bool, keys that are known to be no negatives of a query.
+    """
+
+    queries: Tensor
+    keys: Tensor
+    guide: Tensor | None
+    excluded: Tensor
+
+
+def _neighbours(step: Step, sent: Neighbours, pooled_BW: Tensor) -> tuple[Tensor, Tensor]:
+    """Return cosines `[B, M]` to what neighbours sent, and where it is of the query's own anchor."""
+    from agents.objectives import functional
+
+    cosines_BM = functional.cosines(step.encoder.exchange_head(pooled_BW), sent.embeddings)
+    anchors_A = torch.from_numpy(step.anchors).to(cosines_BM.device)
+    same_BM = torch.zeros_like(cosines_BM, dtype=torch.bool)
+    private = len(pooled_BW) - len(anchors_A)
+    same_BM[private:] = anchors_A.unsqueeze(1) == sent.anchors.unsqueeze(0)
+    return cosines_BM, same_BM
+
+
+def _half(batch: Batch, index: int) -> Batch:
+    """Return the first or the second views of a batch of both."""
+    from agents.microbatch import narrow
+
+    rows = np.split(np.arange(len(batch.lengths)), 2)[index]
+    return narrow(batch, torch.from_numpy(rows).to(batch.input_ids.device), rows)

@@ -15,6 +15,7 @@ import yaml
 from agentos import Result, RunConfig, Simulation
 from agentos.events import Listener
 from agentos.preparation import draw_up, prepare_corpus
+from agents.subject import EmbeddingOnly
 from protocols.errors import ConfigurationError, ModelError, RecordError
 from protocols.messages import Embeddings, Message
 from protocols.wire import encode
@@ -188,7 +189,7 @@ def test_exported_encoders_load_and_measure_as_they_did(finished: Any, cache: Pa
             return pooled
 
         # Up to where rounding turns the order of two near-equal texts.
-        measured = evaluate(embed)
+        measured = evaluate(EmbeddingOnly(embed))
         assert measured["mrr"] == pytest.approx(
             finished.result.agents[f"agent-{agent}"]["mrr"], abs=0.02
         )

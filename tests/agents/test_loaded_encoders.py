@@ -24,7 +24,7 @@ from transformers import (
     RobertaModel,
 )
 
-from agents.blueprint import Arm, Group
+from agents.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.dropout import dropout_of
 from agents.encoder import pool
@@ -114,32 +114,6 @@ def folder(request, tmp_path_factory, tokenizer):
         torch.manual_seed(0)
         SAVED[request.param](path, tokenizer)
     return path
-
-
-@pytest.fixture
-def blueprint_of(make_blueprint, sentences, documents):
-    """Make the blueprint of agents whose encoder lies in a folder."""
-
-    def make(path, agents=1, max_length=16, **fields):
-        config = EncoderConfig(path=str(path), **fields.pop("encoder", {}))
-        own = load_tokenizer(config)
-        encoded = own(list(sentences), add_special_tokens=False)["input_ids"]
-        group = Group(config, own, type(documents)(np.asarray(ids) for ids in encoded))
-        training = {"max_length": max_length, "learning_rate": 1e-3}
-        return make_blueprint(agents, groups=(group,), training=training, **fields)
-
-    return make
-
-
-@pytest.fixture
-def host_of(blueprint_of, make_host):
-    def make(path, **fields):
-        host = make_host(1)
-        host.build(blueprint_of(path, **fields))
-        host.begin(Arm(Isolated(), 0.25))
-        return host
-
-    return make
 
 
 @pytest.mark.parametrize("pooling", ["mean", "last"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 import subprocess
@@ -12,9 +13,11 @@ import pytest
 from pydantic import ValidationError
 
 from agentos.evaluation import TASKS, Evaluator, HeldOut, Metric, Task
+from agents.subject import EmbeddingOnly, TokenScores
 from protocols.errors import ConfigurationError
 
 KINDS = sorted(TASKS)
+WITH_FILE = {"STS", "PairClassification"}
 WORDS = ["sum", "mean", "root", "graph", "tensor", "matrix", "batch", "token", "edge", "loss"]
 
 
@@ -28,16 +31,55 @@ LABELLED = HeldOut(tuple(map(document, range(60))), tuple("abc"[i % 3] for i in 
 UNLABELLED = HeldOut(LABELLED.texts)
 
 
-def embed(texts):
+def bag_of_words(texts):
     """Bag of words, turned by a fixed random matrix."""
     bag = np.array([[text.split().count(word) for word in WORDS] for text in texts])
     turn = np.random.default_rng(0).normal(size=(len(WORDS), 9))
     return (bag @ turn).astype(np.float32)
 
 
+SUBJECT = EmbeddingOnly(bag_of_words)
+COLLAPSED = EmbeddingOnly(lambda texts: np.ones((len(texts), 5), np.float32))
+
+
+class WithHead:
+    """A subject with a language-model head whose guesses are drawn from the texts and the seed."""
+
+    def __init__(self, kind, embed=bag_of_words):
+        self.kind = kind
+        self.embed = embed
+
+    def token_scores(self, texts, seed):
+        rng = np.random.default_rng([seed, *map(len, texts)])
+        count = np.array([len(text.split()) for text in texts])
+        nll = rng.exponential(2.0, len(texts)) * count
+        return TokenScores(self.kind, nll, rng.binomial(count, 0.25), count)
+
+
+def subject_for(task, subject=SUBJECT):
+    return subject if task.needs_head is None else WithHead(task.needs_head, subject.embed)
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
+    rows = [
+        {
+            "sentence1": document(i),
+            "sentence2": document(i + 7),
+            "score": (i * 7) % 5,
+            "label": i % 2,
+        }
+        for i in range(60)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
 @pytest.fixture(params=KINDS)
-def task(request):
-    return TASKS[request.param]()
+def task(request, pairs):
+    cls = TASKS[request.param]
+    return cls(path=pairs) if cls.__name__ in WITH_FILE else cls()
 
 
 def test_kind_and_help_line_match_the_table(task):
@@ -57,37 +99,39 @@ def test_every_metric_says_which_way_is_up(task):
 
 
 def test_metric_names_are_unique_over_the_table():
-    names = [metric.name for task in TASKS.values() for metric in task.metrics]
+    names = [metric.name for cls in TASKS.values() for metric in cls.metrics]
     assert len(names) == len(set(names))
 
 
 def test_evaluate_returns_exactly_the_declared_metrics_as_finite_floats(task):
-    values = task.evaluate(embed, LABELLED, seed=0)
+    values = task.evaluate(subject_for(task), LABELLED, seed=0)
     assert list(values) == [metric.name for metric in task.metrics]
     assert all(type(value) is float and math.isfinite(value) for value in values.values())
 
 
 def test_percentages_lie_between_zero_and_one(task):
-    values = task.evaluate(embed, LABELLED, seed=0)
+    values = task.evaluate(subject_for(task), LABELLED, seed=0)
     assert all(0 <= values[metric.name] <= 1 for metric in task.metrics if metric.percent)
 
 
 def test_evaluate_twice_gives_identical_numbers(task):
-    assert task.evaluate(embed, LABELLED, seed=4) == task.evaluate(embed, LABELLED, seed=4)
+    subject = subject_for(task)
+    assert task.evaluate(subject, LABELLED, seed=4) == task.evaluate(subject, LABELLED, seed=4)
 
 
 def test_evaluate_leaves_the_global_random_state_alone(task):
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
-    task.evaluate(embed, LABELLED, seed=0)
+    task.evaluate(subject_for(task), LABELLED, seed=0)
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
 def test_a_collapsed_encoder_is_finite_and_not_perfect(task):
-    values = task.evaluate(lambda texts: np.ones((len(texts), 5), np.float32), LABELLED, seed=0)
+    values = task.evaluate(subject_for(task, COLLAPSED), LABELLED, seed=0)
     assert all(math.isfinite(value) for value in values.values())
     for metric in task.metrics:
         if metric.percent:
-            assert values[metric.name] < 0.6
+            value = values[metric.name]
+            assert (value if metric.higher_is_better else 1 - value) < 0.6
 
 
 def test_check_honours_needs_labels(task):
@@ -98,11 +142,38 @@ def test_check_honours_needs_labels(task):
         assert caught.value.mend
     else:
         task.check(UNLABELLED)
-        assert task.evaluate(embed, UNLABELLED, 0) == task.evaluate(embed, LABELLED, 0)
+        subject = subject_for(task)
+        assert task.evaluate(subject, UNLABELLED, 0) == task.evaluate(subject, LABELLED, 0)
+
+
+def test_a_subject_without_the_head_that_a_task_needs_is_refused(task):
+    if task.needs_head is None:
+        task.evaluate(SUBJECT, LABELLED, seed=0)
+        return
+    other = "causal" if task.needs_head == "masked" else "masked"
+    for subject in (SUBJECT, WithHead(other)):
+        with pytest.raises(ConfigurationError, match="head") as caught:
+            task.evaluate(subject, LABELLED, seed=0)
+        assert caught.value.mend
+
+
+def test_what_is_explained_is_plain(task):
+    told = task.explain(subject_for(task), LABELLED, seed=0)
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_a_task_with_its_files_read_travels_and_measures_the_same(task):
+    subject = subject_for(task)
+    whole = pickle.loads(pickle.dumps(task.with_files()))
+    assert whole.evaluate(subject, LABELLED, 1) == task.evaluate(subject, LABELLED, 1)
+    assert whole.model_dump() == task.model_dump()
 
 
 @pytest.mark.parametrize("labels", [None, ()])
 def test_check_refuses_no_documents_at_all_and_names_the_mend(task, labels):
+    if "path" in type(task).model_fields and task.path is not None:
+        task.check(HeldOut((), labels))  # it has its own
+        return
     with pytest.raises(ConfigurationError) as caught:
         task.check(HeldOut((), labels))
     assert task.kind in str(caught.value)
@@ -121,10 +192,15 @@ def test_unknown_parameters_are_refused(task):
         type(task)(nonsense=1)
 
 
-def test_all_tasks_run_together():
-    evaluator = Evaluator(tuple(cls() for cls in TASKS.values()), LABELLED, seed=0)
+@pytest.mark.parametrize(("head", "other"), [("causal", "masked"), ("masked", "causal")])
+def test_all_tasks_run_together(pairs, head, other):
+    chosen = [cls for cls in TASKS.values() if cls.needs_head != other]
+    files = [{"path": pairs} if cls.__name__ in WITH_FILE else {} for cls in chosen]
+    tasks = tuple(cls(**fields) for cls, fields in zip(chosen, files, strict=True))
+    evaluator = Evaluator(tasks, LABELLED, seed=0).with_files()
     evaluator.check()
-    assert list(evaluator(embed)) == [metric.name for metric in evaluator.metrics]
+    assert list(evaluator(WithHead(head))) == [metric.name for metric in evaluator.metrics]
+    assert evaluator.explain(WithHead(head)).keys() == {"probe"}
 
 
 def test_importing_the_tasks_imports_no_heavy_library():

@@ -129,7 +129,7 @@ def test_building_again_replaces_the_agents(
 def test_error_of_a_host_arrives_as_itself(
     runtime: Runtime, make_blueprint: Callable[..., Any]
 ) -> None:
-    def evaluate(embed: Any) -> dict[str, float]:
+    def evaluate(subject: Any) -> dict[str, float]:
         raise TrainingError("no number", expected="one", actual="none", mend="find one")
 
     with runtime.start(make_blueprint(AGENTS, evaluate=evaluate)) as session:

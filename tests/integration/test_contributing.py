@@ -24,6 +24,7 @@ from agentos.evaluation.base import Task
 from agentos.runtime.base import Runtime
 from agents.exchange.base import Exchange
 from agents.objectives.base import Objective
+from agents.subject import EmbeddingOnly
 from agents.views import View
 from protocols.errors import DataError
 from protocols.spec import Spec
@@ -152,7 +153,9 @@ def test_anisotropy_is_the_mean_cosine_of_distinct_pairs() -> None:
     slow = np.mean([unit[i] @ unit[j] for i in range(6) for j in range(6) if i != j])
     heldout = type("Texts", (), {"texts": tuple("abcdef")})()
     found = example("Anisotropy")().evaluate(
-        lambda texts: rows[["abcdef".index(text) for text in texts]], heldout, seed=0
+        EmbeddingOnly(lambda texts: rows[["abcdef".index(text) for text in texts]]),
+        heldout,
+        seed=0,
     )
     assert found["anisotropy"] == pytest.approx(slow, abs=1e-6)
 

@@ -8,6 +8,7 @@ import pytest
 
 from agentos.evaluation import TASKS, Evaluator, Geometry, HeldOut, Metric, Retrieval, Task
 from agentos.evaluation.base import unit_rows
+from agents.subject import EmbeddingOnly
 from protocols.errors import ConfigurationError, DataError, TrainingError
 
 TEXTS = tuple(f"summary of document {i}\nits body has the words {i} and {i * i}" for i in range(20))
@@ -15,6 +16,9 @@ TEXTS = tuple(f"summary of document {i}\nits body has the words {i} and {i * i}"
 
 def count_letters(texts):
     return np.array([[t.count(c) for c in "aeiou0123456789"] for t in texts], dtype=np.float32)
+
+
+letters = EmbeddingOnly(count_letters)
 
 
 class First(Task):
@@ -29,8 +33,8 @@ class First(Task):
     def check(self, heldout):
         pass
 
-    def evaluate(self, embed, heldout, seed):
-        return {"first": float(embed(heldout.texts)[0, 0])}
+    def evaluate(self, subject, heldout, seed):
+        return {"first": float(subject.embed(heldout.texts)[0, 0])}
 
 
 def test_evaluator_embeds_each_text_once_across_tasks_and_repeats():
@@ -41,25 +45,27 @@ def test_evaluator_embeds_each_text_once_across_tasks_and_repeats():
         return count_letters(texts)
 
     twice = HeldOut(TEXTS + TEXTS)
-    Evaluator((First(), Retrieval(), Geometry(), Geometry(documents=12)), twice, seed=0)(embed)
+    Evaluator((First(), Retrieval(), Geometry(), Geometry(documents=12)), twice, seed=0)(
+        EmbeddingOnly(embed)
+    )
     assert len(asked) == len(set(asked))
 
 
 def test_evaluator_forgets_between_calls_so_that_a_trained_encoder_is_embedded_anew():
     evaluator = Evaluator((First(),), HeldOut(TEXTS), seed=0)
-    ones = evaluator(lambda texts: np.ones((len(texts), 2), np.float32))
-    twos = evaluator(lambda texts: np.full((len(texts), 2), 2, np.float32))
+    ones = evaluator(EmbeddingOnly(lambda texts: np.ones((len(texts), 2), np.float32)))
+    twos = evaluator(EmbeddingOnly(lambda texts: np.full((len(texts), 2), 2, np.float32)))
     assert (ones, twos) == ({"first": 1.0}, {"first": 2.0})
 
 
 def test_evaluator_survives_pickling_with_its_held_out_documents():
     evaluator = Evaluator((Retrieval(), Geometry()), HeldOut(TEXTS), seed=3)
-    assert pickle.loads(pickle.dumps(evaluator))(count_letters) == evaluator(count_letters)
+    assert pickle.loads(pickle.dumps(evaluator))(letters) == evaluator(letters)
 
 
 def test_evaluator_lists_metrics_in_the_order_of_the_tasks():
     names = [metric.name for metric in Evaluator((Geometry(), First()), HeldOut(()), 0).metrics]
-    assert names == ["alignment", "uniformity", "rankme", "first"]
+    assert names == [*(metric.name for metric in Geometry.metrics), "first"]
 
 
 def test_evaluator_check_refuses_a_metric_reported_twice():
@@ -80,13 +86,15 @@ def test_evaluator_refuses_embeddings_that_are_not_finite(bad):
         return rows
 
     with pytest.raises(TrainingError, match="not finite"):
-        Evaluator((First(),), HeldOut(TEXTS), 0)(embed)
+        Evaluator((First(),), HeldOut(TEXTS), 0)(EmbeddingOnly(embed))
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (20,)])
 def test_evaluator_refuses_embeddings_of_the_wrong_shape(shape):
     with pytest.raises(TrainingError, match=r"\[20, D\]"):
-        Evaluator((First(),), HeldOut(TEXTS), 0)(lambda texts: np.zeros(shape, np.float32))
+        Evaluator((First(),), HeldOut(TEXTS), 0)(
+            EmbeddingOnly(lambda texts: np.zeros(shape, np.float32))
+        )
 
 
 def test_heldout_refuses_labels_that_do_not_match_the_texts():

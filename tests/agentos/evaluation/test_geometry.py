@@ -8,7 +8,8 @@ from scipy.spatial.distance import pdist
 from scipy.stats import entropy
 
 from agentos.evaluation import Geometry, HeldOut
-from agentos.evaluation.geometry import alignment, halves, rankme, uniformity
+from agentos.evaluation.geometry import alignment, deviations, halves, rankme, uniformity
+from agents.subject import EmbeddingOnly
 from protocols.errors import ConfigurationError
 
 ROWS = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
@@ -34,12 +35,35 @@ def test_rankme_equals_scipy_entropy_of_singular_values():
     assert rankme(ROWS) == pytest.approx(math.exp(entropy(singular / singular.sum())))
 
 
+def test_deviations_equal_a_slow_reference():
+    rows = unit(ROWS).tolist()
+    for dimension, found in enumerate(deviations(ROWS)):
+        column = [row[dimension] for row in rows]
+        mean = sum(column) / len(column)
+        variance = sum((value - mean) ** 2 for value in column) / len(column)
+        assert found == pytest.approx(math.sqrt(5 * variance))
+
+
+def test_spread_is_one_for_gaussian_rows_and_dead_dimensions_are_counted():
+    rows = np.random.default_rng(3).normal(size=(400, 8)).astype(np.float32)
+    assert deviations(rows).mean() == pytest.approx(1, abs=0.05)
+    rows[:, :2] = 1e-3
+    found = Geometry().evaluate(
+        EmbeddingOnly(lambda texts: rows[[int(text.split()[-1]) for text in texts]]),
+        HeldOut(tuple(f"a b {i} {i} c d e {i}" for i in range(400))),
+        seed=0,
+    )
+    assert found["dead_dimensions"] == 2 / 8
+    assert found["dimension_spread"] < 0.95
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_a_collapsed_encoder_has_no_spread_and_one_direction(value):
     rows = np.full((30, 4), value, np.float32)
     assert alignment(rows, rows) == 0
     assert uniformity(rows) == pytest.approx(0, abs=1e-12)
     assert rankme(rows) == pytest.approx(1, abs=1e-6)
+    assert deviations(rows) == pytest.approx(0, abs=1e-12)
 
 
 def test_scaling_an_encoder_changes_none_of_the_three():
@@ -66,7 +90,7 @@ def test_documents_caps_the_texts_that_are_embedded():
         seen.extend(asked)
         return np.ones((len(asked), 2), np.float32)
 
-    Geometry(documents=8).evaluate(embed, HeldOut(texts), seed=0)
+    Geometry(documents=8).evaluate(EmbeddingOnly(embed), HeldOut(texts), seed=0)
     assert len(seen) == 16
 
 

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentos.evaluation import KNN, HeldOut, Probe
-from agentos.evaluation.probe import split_by_label
+from agentos.evaluation import KNN, FewShot, HeldOut, Probe
+from agentos.evaluation.labelled import split_by_label
+from agentos.evaluation.probe import few_of_each, few_shot_scores
+from agents.subject import EmbeddingOnly
 from protocols.errors import ConfigurationError
 
 LABELS = ("ant", "bee", "cat")
@@ -46,9 +48,96 @@ def test_probe_equals_a_pipeline_of_scikit_learn(spread):
     guess = pipeline.predict(embed(split.test_texts))
     expected = classification_report(split.test_labels, guess, output_dict=True)
 
-    scores = Probe().evaluate(embed, HELDOUT, seed=1)
+    scores = Probe().evaluate(EmbeddingOnly(embed), HELDOUT, seed=1)
     assert scores["probe_accuracy"] == pytest.approx(expected["accuracy"])
     assert scores["probe_macro_f1"] == pytest.approx(expected["macro avg"]["f1-score"])
+    assert scores["probe_macro_precision"] == pytest.approx(expected["macro avg"]["precision"])
+    assert scores["probe_macro_recall"] == pytest.approx(expected["macro avg"]["recall"])
+    assert scores["probe_micro_f1"] == pytest.approx(expected["accuracy"])
+
+
+def test_confusion_matrix_agrees_with_the_scores():
+    subject = EmbeddingOnly(clouds(2.0))
+    scores = Probe().evaluate(subject, HELDOUT, seed=1)
+    told = Probe().explain(subject, HELDOUT, seed=1)
+    matrix = np.array(told["confusion"])
+    assert told["labels"] == list(LABELS)
+    assert matrix.sum() == 60
+    assert np.trace(matrix) / matrix.sum() == pytest.approx(scores["probe_accuracy"])
+    recall = np.diag(matrix) / matrix.sum(axis=1)
+    assert recall.mean() == pytest.approx(scores["probe_macro_recall"])
+
+
+def test_matrix_of_too_many_labels_is_not_kept():
+    labels = tuple(f"{i % 70:02}" for i in range(420))
+    heldout = HeldOut(tuple(f"ant {i}" for i in range(420)), labels)
+    assert Probe().explain(EmbeddingOnly(clouds(1.0)), heldout, seed=0) == {}
+
+
+@pytest.mark.filterwarnings("ignore")  # of mteb
+@pytest.mark.parametrize("samples", [4, 8])
+def test_few_shot_scores_equal_those_of_mteb(samples):
+    mteb = pytest.importorskip("mteb.abstasks.classification")
+    from datasets import Dataset
+    from mteb.timing import TimingStack
+
+    embed = clouds(1.5)
+    split = split_by_label(HELDOUT, 0.6, 2000, seed=1)
+    names = {label: i for i, label in enumerate(LABELS)}
+    train, test = (
+        Dataset.from_dict({"text": texts, "label": [names[label] for label in labels]})
+        for texts, labels in (
+            (split.train_texts, split.train_labels),
+            (split.test_texts, split.test_labels),
+        )
+    )
+
+    class Task(mteb.AbsTaskClassification):
+        samples_per_label = samples
+        seed = 42
+
+        def __init__(self):
+            pass
+
+    theirs, drawn, order = [], [], None
+    for experiment in range(5):
+        few, order, rows = Task()._undersample_data(train, experiment, order)
+        drawn.append(rows)
+        scores, _ = Task()._run_experiment(
+            few, test, embed(few["text"]), embed(test["text"]), timer=TimingStack()
+        )
+        theirs.append(scores)
+    few = list(few_of_each(split.train_labels, samples, 5, seed=42))
+    assert few == drawn
+    for rows, expected in zip(few, theirs, strict=True):
+        found = few_shot_scores(
+            embed([split.train_texts[i] for i in rows]),
+            [split.train_labels[i] for i in rows],
+            embed(split.test_texts),
+            split.test_labels,
+        )
+        pairs = {"accuracy": "accuracy", "macro_f1": "f1"}
+        pairs |= {"macro_precision": "precision", "macro_recall": "recall"}
+        assert {ours: found[ours] for ours in pairs} == pytest.approx(
+            {ours: expected[name] for ours, name in pairs.items()}
+        )
+
+
+def test_few_shot_takes_one_document_of_each_label_without_a_warning():
+    task = FewShot(samples_per_label=1, experiments=2)
+    assert task.evaluate(EmbeddingOnly(clouds(0.0)), HELDOUT, seed=0)["few_shot_accuracy"] == 1
+
+
+def test_few_shot_reports_the_mean_of_its_experiments():
+    embed = clouds(1.5)
+    once = [
+        FewShot(experiments=n).evaluate(EmbeddingOnly(embed), HELDOUT, seed=1)["few_shot_accuracy"]
+        for n in (1, 2)
+    ]
+    split = split_by_label(HELDOUT, 0.6, 2000, seed=1)
+    assert len(split.train_texts) == 90
+    assert once[0] != once[1]
+    assert 1 / 3 < once[1] < 1
 
 
 @pytest.mark.parametrize("k", [1, 10, 500])
@@ -62,16 +151,16 @@ def test_knn_equals_a_slow_vote(k):
         nearest = sorted(range(len(train)), key=lambda i: -cosine[i])[:k]
         votes = Counter(split.train_labels[i] for i in nearest)
         right += min(votes, key=lambda name: (-votes[name], name)) == label
-    score = KNN(k=k).evaluate(embed, HELDOUT, seed=1)["knn_accuracy"]
+    score = KNN(k=k).evaluate(EmbeddingOnly(embed), HELDOUT, seed=1)["knn_accuracy"]
     assert score == pytest.approx(right / len(split.test_labels))
 
 
-@pytest.mark.parametrize("task", [Probe(), KNN()])
+@pytest.mark.parametrize("task", [Probe(), FewShot(), KNN()])
 def test_a_perfect_encoder_scores_one(task):
-    assert set(task.evaluate(clouds(0.0), HELDOUT, seed=0).values()) == {1.0}
+    assert set(task.evaluate(EmbeddingOnly(clouds(0.0)), HELDOUT, seed=0).values()) == {1.0}
 
 
-@pytest.mark.parametrize("task", [Probe(), KNN()])
+@pytest.mark.parametrize("task", [Probe(), FewShot(), KNN()])
 @pytest.mark.parametrize("noise", [0.0, 1e-7])
 def test_a_collapsed_encoder_scores_no_better_than_chance(task, noise):
     signal = clouds(0.0)
@@ -79,7 +168,7 @@ def test_a_collapsed_encoder_scores_no_better_than_chance(task, noise):
     def embed(texts):
         return np.ones((len(texts), 6), np.float32) + np.float32(noise) * signal(texts)
 
-    scores = task.evaluate(embed, HELDOUT, seed=0)
+    scores = task.evaluate(EmbeddingOnly(embed), HELDOUT, seed=0)
     assert max(scores.values()) <= 1 / 3 + 1e-9
 
 
@@ -89,7 +178,7 @@ def test_probe_converges_without_a_warning_on_hard_features():
     def embed(texts):
         return clouds(1.0, width=64)(texts) * skewed
 
-    Probe().evaluate(embed, HELDOUT, seed=0)  # warnings are errors here
+    Probe().evaluate(EmbeddingOnly(embed), HELDOUT, seed=0)  # warnings are errors here
 
 
 @given(
@@ -121,7 +210,7 @@ def test_split_keeps_the_shares_of_the_labels():
     assert Counter(split.test_labels) == {"x": 60, "y": 20}
 
 
-@pytest.mark.parametrize("task", [Probe(), KNN()])
+@pytest.mark.parametrize("task", [Probe(), FewShot(), KNN()])
 def test_check_refuses_documents_without_labels(task):
     with pytest.raises(ConfigurationError, match=r"no labels; mend: .*data\.source"):
         task.check(HeldOut(HELDOUT.texts))

@@ -1,0 +1,92 @@
+"""NumPy files that are written piece by piece and mapped whole, so that neither needs memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Self
+
+from protocols.errors import DataError
+
+
+class NpyWriter:
+    """Appends to a ``.npy`` file whose length is not known before its end; a context manager.
+
+    Args:
+        path: of the file.
+        dtype: of its elements.
+        width: of a row; None for an array of one dimension.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "numbers.npy")
+        >>> with NpyWriter(path, np.int32) as numbers:
+        ...     numbers.append([1, 2])
+        ...     numbers.append([3])
+        >>> mapped(path, np.int32).tolist()
+        [1, 2, 3]
+    """
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike, width: int | None = None) -> None:
+        self._stream = path.open("wb")
+        self._dtype = np.dtype(dtype)
+        self._width = width
+        self._start = self._write_header()
+        self.length = 0
+
+    def append(self, values: npt.ArrayLike) -> None:
+        """Write elements, or rows, after those that are there."""
+        array = np.ascontiguousarray(values, dtype=self._dtype)
+        self._stream.write(array.tobytes())
+        self.length += len(array)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._stream:
+            end = self._stream.seek(0, 2)
+            row_bytes = self._dtype.itemsize * (self._width or 1)
+            if self._start + self.length * row_bytes != end:
+                raise DataError(f"{self._stream.name} has rows of another width")
+            self._stream.seek(0)
+            # NumPy pads headers so that the length of an array can be written afterwards.
+            if self._write_header(self.length) != self._start:
+                raise DataError(f"the header of {self._stream.name} changed its length")
+
+    def _write_header(self, length: int = 0) -> int:
+        shape = (length,) if self._width is None else (length, self._width)
+        description = np.lib.format.dtype_to_descr(self._dtype)
+        header = {"descr": description, "fortran_order": False, "shape": shape}
+        stream: IO[bytes] = self._stream
+        np.lib.format.write_array_header_1_0(stream, header)
+        return stream.tell()
+
+
+def mapped(path: Path, dtype: npt.DTypeLike, width: int | None = None) -> npt.NDArray[Any]:
+    """Map a file that `NpyWriter` wrote, to be read only.
+
+    Raises:
+        DataError: it is missing, cut short, or of another type or width.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{path} cannot be read",
+            actual=str(error),
+            mend="delete its folder; it will be built again",
+        ) from error
+    expected = () if width is None else (width,)
+    if array.dtype != np.dtype(dtype) or array.ndim == 0 or array.shape[1:] != expected:
+        raise DataError(
+            f"{path} does not hold what was stored",
+            expected=f"{np.dtype(dtype)}, rows of shape {expected}",
+            actual=f"{array.dtype}, shape {array.shape}",
+            mend="delete its folder; it will be built again",
+        )
+    view: npt.NDArray[Any] = array.view(np.ndarray)
+    return view

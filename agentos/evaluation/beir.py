@@ -1,0 +1,109 @@
+"""Reading a retrieval collection: a corpus, queries, and judgements of which document is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentos.data.files import did_you_mean
+from agentos.evaluation.files import records, text_of
+from protocols.errors import DataError
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Queries, and which documents of a corpus are right for them.
+
+    Attributes:
+        queries: `[Q]`, only those with a right document.
+        corpus: `[C]`.
+        relevant: of each query, the rows of its right documents in the corpus, and their grades.
+    """
+
+    queries: tuple[str, ...]
+    corpus: tuple[str, ...]
+    relevant: tuple[dict[int, int], ...]
+
+
+def read_folder(path: str, qrels: str) -> Judged:
+    """Read a folder in BEIR's layout.
+
+    Args:
+        path: holds ``corpus.jsonl`` (``_id``, ``text``, perhaps ``title``) and ``queries.jsonl``.
+        qrels: name of the judgements in the folder: a ``.tsv`` with the columns ``query-id``,
+            ``corpus-id`` and ``score``; any other file is read as TREC's, ``query 0 document grade``.
+
+    Raises:
+        DataError: a file is missing, empty or malformed, or the judgements name unknown documents.
+    """
+    folder = Path(path).expanduser()
+    corpus = _texts(folder / "corpus.jsonl")
+    queries = _texts(folder / "queries.jsonl")
+    rows = {name: row for row, name in enumerate(corpus)}
+    relevant: dict[str, dict[int, int]] = {}
+    file = folder / qrels
+    for where, query, document, grade in _judgements(file):
+        _require(where, "query", query, queries)
+        _require(where, "document", document, corpus)
+        if grade > 0:
+            relevant.setdefault(query, {})[rows[document]] = grade
+    if not relevant:
+        raise DataError(
+            f"{file}: no query has a right document",
+            expected="at least one grade above 0",
+            mend="name another file of judgements in the task's qrels",
+        )
+    asked = tuple(queries[query] for query in relevant)
+    return Judged(asked, tuple(corpus.values()), tuple(relevant.values()))
+
+
+def _texts(path: Path) -> dict[str, str]:
+    """Return id -> text, the title before it."""
+    found: dict[str, str] = {}
+    for where, record in records(path, ("_id", "text")):
+        title = record.get("title") or ""
+        found[str(record["_id"])] = f"{title} {text_of(where, 'text', record)}".strip()
+    return found
+
+
+def _judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
+    if path.suffix == ".tsv":
+        for where, row in records(path, ("query-id", "corpus-id", "score")):
+            yield where, row["query-id"], row["corpus-id"], _grade(where, row["score"])
+        return
+    if not path.is_file():
+        next(records(path, ()))  # says that it is missing
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        where, fields = f"{path}, line {number}", line.split()
+        if fields and len(fields) != 4:
+            raise DataError(
+                f"{where}: not a judgement",
+                expected="query 0 document grade",
+                actual=line[:60],
+                mend="mend the line, or name a .tsv with query-id, corpus-id and score",
+            )
+        if fields:
+            yield where, fields[0], fields[2], _grade(where, fields[3])
+
+
+def _grade(where: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise DataError(
+            f"{where}: the grade is no whole number",
+            expected="0, 1, 2, ...",
+            actual=text,
+            mend="mend the line",
+        ) from error
+
+
+def _require(where: str, what: str, name: str, known: dict[str, str]) -> None:
+    if name not in known:
+        raise DataError(
+            f"{where}: there is no {what} {name!r}",
+            expected=f"an _id of {'corpus' if what == 'document' else 'queries'}.jsonl",
+            actual=name,
+            mend=did_you_mean(name, known) or "take the line out, or mend its id",
+        )

@@ -1,0 +1,158 @@
+"""The evaluator: runs several tasks on one encoder.
+
+Shapes: N texts, D embedding width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentos.evaluation.base import HeldOut, Metric, Task
+from agents.subject import Subject, TokenScores
+from protocols.errors import ConfigurationError, TrainingError
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Runs every task on an encoder; each distinct text is embedded once.
+
+    Linear algebra runs on one thread: sums split over threads would make the numbers depend on the
+    machine and on how agents are packed onto it.
+
+    Args:
+        tasks: what to measure.
+        heldout: what to measure it on.
+        seed: the run's seed.
+
+    Example:
+        >>> from agentos.evaluation import Geometry
+        >>> from agents.subject import EmbeddingOnly
+        >>> texts = tuple(f"the words of text number {i} are these {i}" for i in range(16))
+        >>> def embed(texts):
+        ...     return np.array([[len(t), t.count("t"), 1.0] for t in texts], dtype=np.float32)
+        >>> sorted(Evaluator((Geometry(),), HeldOut(texts), seed=0)(EmbeddingOnly(embed)))
+        ['alignment', 'dead_dimensions', 'dimension_spread', 'rankme', 'uniformity']
+    """
+
+    tasks: tuple[Task, ...]
+    heldout: HeldOut
+    seed: int
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every metric that a call returns, in the order of the tasks."""
+        return tuple(metric for task in self.tasks for metric in task.metrics)
+
+    def with_files(self) -> Evaluator:
+        """Return the evaluator with the files of its tasks read; hosts then need none.
+
+        Raises:
+            DataError: a file is missing, empty or malformed.
+        """
+        return replace(self, tasks=tuple(task.with_files() for task in self.tasks))
+
+    def check(self) -> None:
+        """Refuse tasks that these held-out documents cannot feed, or that share a metric's name.
+
+        Raises:
+            ConfigurationError: as `Task.check`, or two tasks report the same metric.
+        """
+        names = [metric.name for metric in self.metrics]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ConfigurationError(
+                "Two evaluation tasks report the same metric",
+                expected="every metric once",
+                actual=", ".join(doubled),
+                mend="name each kind once in evaluation.tasks",
+            )
+        for task in self.tasks:
+            task.check(self.heldout)
+
+    def __call__(self, subject: Subject) -> dict[str, float]:
+        """Return the metrics of all tasks for one encoder.
+
+        Raises:
+            ConfigurationError: a task needs a language-model head, and the encoder has none.
+            TrainingError: the encoder or a task returned a number that is not finite.
+        """
+        memo = Memo(subject)
+        values: dict[str, float] = {}
+        with _one_thread():
+            for task in self.tasks:
+                values.update(task.evaluate(memo, self.heldout, self.seed))
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise _not_finite(f"The metric {name}", value)
+        return values
+
+    def explain(self, subject: Subject) -> dict[str, Any]:
+        """Return what the tasks have for pictures, by kind of task; those with nothing are left out."""
+        memo = Memo(subject)
+        with _one_thread():
+            told = {task.kind: task.explain(memo, self.heldout, self.seed) for task in self.tasks}
+        return {kind: values for kind, values in told.items() if values}
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
+    return limits
+
+
+class Memo:
+    """A subject that asks the one under test for the embedding of each distinct text only once.
+
+    Args:
+        subject: the encoder under test.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._rows: dict[str, NDArray[np.float32]] = {}
+
+    def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
+        """Ask the subject."""
+        return self._subject.token_scores(texts, seed)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return `[N, D]`, asking the subject for texts that are new.
+
+        Raises:
+            TrainingError: its embeddings have the wrong shape, or are not finite.
+        """
+        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
+        if new:
+            self._rows.update(zip(new, self._checked(new), strict=True))
+        return np.stack([self._rows[text] for text in texts])
+
+    def _checked(self, texts: list[str]) -> NDArray[np.float32]:
+        rows = np.asarray(self._subject.embed(texts), dtype=np.float32)
+        if rows.ndim != 2 or len(rows) != len(texts):
+            raise TrainingError(
+                "The encoder returned embeddings of the wrong shape",
+                expected=f"[{len(texts)}, D]",
+                actual=list(rows.shape),
+                mend="return one pooled row per text",
+            )
+        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if len(bad):
+            raise _not_finite(f"The encoder's embedding of {len(bad)} texts", texts[bad[0]][:60])
+        return rows
+
+
+def _not_finite(what: str, actual: object) -> TrainingError:
+    return TrainingError(
+        f"{what} is not finite",
+        expected="finite numbers",
+        actual=actual,
+        mend="lower training.learning_rate, or train in fp32",
+    )

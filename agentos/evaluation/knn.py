@@ -1,0 +1,65 @@
+"""Do the nearest neighbours of a document share its label?
+
+Shapes: N documents, D embedding width.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from agentos.evaluation.base import TIE_DECIMALS, HeldOut, Metric, Task, unit_rows
+from agentos.evaluation.labelled import check_labels, split_by_label
+from agents.subject import Subject
+
+
+class KNN(Task):
+    """Nearest neighbours: accuracy of a vote of the k most cosine-similar labelled documents.
+
+    All k votes weigh the same; a tied vote goes to the label that sorts first.
+
+    Source: Z. Wu, Y. Xiong, S. Yu and D. Lin, "Unsupervised Feature Learning via Non-Parametric
+    Instance Discrimination" (2018), for kNN as a measure of an encoder.
+
+    Example:
+        >>> KNN(k=5).metrics[0].name
+        'knn_accuracy'
+    """
+
+    needs_labels: ClassVar[bool] = True
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            name="knn_accuracy",
+            label="kNN accuracy",
+            higher_is_better=True,
+            help="Share of held-out documents whose nearest neighbours vote for their label.",
+            percent=True,
+        ),
+    )
+
+    kind: Literal["knn"] = "knn"
+    k: int = Field(default=10, ge=1, description="neighbours that vote")
+    train_fraction: float = Field(
+        default=0.6, gt=0, lt=1, description="share of each label that may vote"
+    )
+    max_documents: int = Field(default=2000, ge=4, description="documents to use, about, at most")
+
+    def check(self, heldout: HeldOut) -> None:
+        """Refuse held-out text without labels, or with fewer than two labels held twice."""
+        check_labels(self.kind, heldout)
+
+    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+        """Return ``knn_accuracy``, in [0, 1]."""
+        split = split_by_label(heldout, self.train_fraction, self.max_documents, seed)
+        classes, voters = np.unique(split.train_labels, return_inverse=True)
+        cosines = (
+            unit_rows(subject.embed(split.test_texts))
+            @ unit_rows(subject.embed(split.train_texts)).T
+        )
+        # Rounded and sorted stably: equal cosines are taken in the order of the split.
+        nearest = np.argsort(-np.round(cosines, TIE_DECIMALS), axis=1, kind="stable")[:, : self.k]
+        votes = (voters[nearest][:, :, None] == np.arange(len(classes))).sum(axis=1)
+        guess = classes[votes.argmax(axis=1)]
+        return {"knn_accuracy": float(np.mean(guess == np.array(split.test_labels)))}

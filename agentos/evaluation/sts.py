@@ -1,0 +1,179 @@
+"""Pairs of sentences: does the cosine follow human scores, and does it tell like pairs from unlike?
+
+Shapes: N pairs, D embedding width.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from agentos.evaluation.base import TIE_DECIMALS, HeldOut, Metric, Task, unit_rows
+from agentos.evaluation.files import Pairs, read_pairs
+from agents.subject import Subject
+from protocols.errors import ConfigurationError
+
+PairFile = Field(min_length=1, description="file of pairs: .jsonl, .csv, .tsv or .parquet")
+
+
+class STS(Task):
+    """Sentence similarity: correlation of the cosine with human scores, on pairs from a file.
+
+    Read the Spearman correlation first: it asks for the right order alone. An encoder that gives
+    every pair the same cosine scores 0.
+
+    Source: E. Agirre et al., "SemEval-2012 Task 6: A Pilot on Semantic Textual Similarity" (2012).
+
+    Example:
+        >>> STS(path="pairs.jsonl", score="similarity").metrics[0].name
+        'sts_spearman'
+    """
+
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            name="sts_spearman",
+            label="STS Spearman",
+            higher_is_better=True,
+            help="Rank correlation of the cosine of two sentences with their human score.",
+        ),
+        Metric(
+            name="sts_pearson",
+            label="STS Pearson",
+            higher_is_better=True,
+            help="Linear correlation of the cosine of two sentences with their human score.",
+            minor=True,
+        ),
+    )
+
+    kind: Literal["sts"] = "sts"
+    path: str = PairFile
+    sentence1: str = Field(default="sentence1", description="column of the first sentence")
+    sentence2: str = Field(default="sentence2", description="column of the second sentence")
+    score: str = Field(default="score", description="column of the score, on any scale")
+
+    def read(self) -> Pairs:
+        """Return the pairs of the file."""
+        return read_pairs(self.path, self.sentence1, self.sentence2, self.score)
+
+    def check(self, heldout: HeldOut) -> None:
+        """Refuse a file whose scores are all the same; held-out documents are not used."""
+        require_two_values(self.path, self.score, cast(Pairs, self.files))
+
+    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+        """Return ``sts_spearman`` and ``sts_pearson``, both in [-1, 1]."""
+        from scipy.stats import pearsonr, spearmanr
+
+        pairs: Pairs = self.files
+        cosines = cosines_of(subject.embed(pairs.first), subject.embed(pairs.second))
+        if np.ptp(cosines) == 0:
+            return {"sts_spearman": 0.0, "sts_pearson": 0.0}
+        return {
+            "sts_spearman": float(spearmanr(cosines, pairs.values).statistic),
+            "sts_pearson": float(pearsonr(cosines, pairs.values).statistic),
+        }
+
+
+class PairClassification(Task):
+    """Like or unlike: average precision of ranking labelled pairs of sentences by similarity.
+
+    Labels are 1 for pairs that belong together (paraphrases, duplicates) and 0 for the others. The
+    second number is the best over cosine, dot product, and Euclidean and Manhattan distance, which
+    is what mteb reports.
+
+    Source: N. Muennighoff, N. Tazi, L. Magne and N. Reimers, "MTEB: Massive Text Embedding
+    Benchmark" (2023).
+
+    Example:
+        >>> PairClassification(path="pairs.csv").kind
+        'pair_classification'
+    """
+
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            name="pair_ap",
+            label="Pair AP",
+            higher_is_better=True,
+            help="Average precision of ranking like pairs before unlike ones by cosine.",
+            percent=True,
+        ),
+        Metric(
+            name="pair_max_ap",
+            label="Pair AP, best measure",
+            higher_is_better=True,
+            help="The same by the best of cosine, dot product, Euclidean and Manhattan distance.",
+            percent=True,
+            minor=True,
+        ),
+    )
+
+    kind: Literal["pair_classification"] = "pair_classification"
+    path: str = PairFile
+    sentence1: str = Field(default="sentence1", description="column of the first sentence")
+    sentence2: str = Field(default="sentence2", description="column of the second sentence")
+    label: str = Field(default="label", description="column of the label, 1 or 0")
+
+    def read(self) -> Pairs:
+        """Return the pairs of the file."""
+        return read_pairs(self.path, self.sentence1, self.sentence2, self.label)
+
+    def check(self, heldout: HeldOut) -> None:
+        """Refuse labels other than 0 and 1, and fewer than both; held-out documents are not used."""
+        pairs: Pairs = self.files
+        require_two_values(self.path, self.label, pairs)
+        others = sorted({*pairs.values} - {0.0, 1.0})
+        if others:
+            raise ConfigurationError(
+                f"{self.path}: the column {self.label!r} holds other labels than 0 and 1",
+                expected="0 or 1",
+                actual=others[0],
+                mend="give 1 to pairs that belong together and 0 to the others",
+            )
+
+    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+        """Return ``pair_ap`` and ``pair_max_ap``, both in (0, 1]."""
+        from sklearn.metrics import average_precision_score
+
+        pairs: Pairs = self.files
+        first = subject.embed(pairs.first).astype(np.float64)
+        second = subject.embed(pairs.second).astype(np.float64)
+        likeness = (
+            cosines_of(first, second),
+            np.sum(first * second, axis=1),
+            -np.linalg.norm(first - second, axis=1),
+            -np.abs(first - second).sum(axis=1),
+        )
+        found = [float(average_precision_score(pairs.values, scores)) for scores in likeness]
+        return {"pair_ap": found[0], "pair_max_ap": max(found)}
+
+
+def cosines_of(
+    first_ND: NDArray[np.floating], second_ND: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return the cosine `[N]` of each pair of rows, rounded so that noise makes no order.
+
+    Example:
+        >>> cosines_of(np.eye(2), np.array([[2.0, 0.0], [1.0, 0.0]])).tolist()
+        [1.0, 0.0]
+    """
+    cosines: NDArray[np.float64] = np.round(
+        np.sum(unit_rows(first_ND) * unit_rows(second_ND), axis=1), TIE_DECIMALS
+    )
+    return cosines
+
+
+def require_two_values(path: str, column: str, pairs: Pairs) -> None:
+    """Refuse pairs that all carry the same value: there is nothing to correlate or to tell apart.
+
+    Raises:
+        ConfigurationError: they do.
+    """
+    if len({*pairs.values}) < 2:
+        raise ConfigurationError(
+            f"{path}: every pair has the same {column}",
+            expected="two values or more",
+            actual=pairs.values[0],
+            mend="give a file with both like and unlike pairs",
+        )

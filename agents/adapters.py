@@ -1,0 +1,195 @@
+"""Training a part of a backbone: low-rank adapters beside its matrices, or its upper layers alone."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from protocols.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from agents.config import EncoderConfig, LoRAConfig
+
+ADAPTER_CONFIG, ADAPTERS = "adapter_config.json", "adapter_model.safetensors"
+
+
+def add_lora(backbone: PreTrainedModel, lora: LoRAConfig, origin: str) -> None:
+    """Put adapters beside matrices of a backbone, in place, and freeze everything else of it.
+
+    Args:
+        backbone: gets the adapters.
+        lora: their rank, scale and place.
+        origin: folder or name of the backbone, written into saved adapters.
+
+    Raises:
+        ModelError: the backbone has no layers of the names asked for.
+
+    Source: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2022.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+    from transformers.pytorch_utils import Conv1D
+
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        # GPT-2's matrices lie the other way round.
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in backbone.modules()),
+        lora_dropout=lora.dropout,
+        target_modules=None if lora.targets is None else list(lora.targets),
+        base_model_name_or_path=_absolute(origin),
+    )
+    try:
+        inject_adapter_in_model(config, backbone)
+    except ValueError as error:
+        names = {name.rpartition(".")[2] for name, m in backbone.named_modules() if _is_matrix(m)}
+        raise ModelError(
+            f"no adapters can be put into {origin!r}: {str(error).splitlines()[0]}",
+            expected=f"some of {', '.join(sorted(names))}",
+            actual=lora.targets,
+            mend="name the layers in encoder.lora.targets",
+        ) from error
+
+
+def freeze_below(backbone: PreTrainedModel, layers: int, origin: str) -> None:
+    """Freeze the embeddings and the first layers of a backbone, in place.
+
+    Args:
+        backbone: any whose layers are in one list.
+        layers: how many; 0 freezes the embeddings alone.
+        origin: what the backbone is called in errors.
+
+    Raises:
+        ModelError: the backbone has fewer layers, or no list of them.
+    """
+    count = int(backbone.config.num_hidden_layers)
+    stacks = [
+        (name, module)
+        for name, module in backbone.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == count
+    ]
+    if not stacks or layers > count:
+        raise ModelError(
+            f"encoder.frozen_layers does not fit {origin!r}",
+            expected=f"at most {count} layers" if stacks else "a backbone with one list of layers",
+            actual=layers,
+            mend="lower encoder.frozen_layers, or drop it",
+        )
+    prefix = stacks[0][0]
+    trained = False
+    for name, parameter in backbone.named_parameters():
+        inside = name.startswith(f"{prefix}.")
+        if inside and int(name[len(prefix) + 1 :].split(".")[0]) >= layers:
+            trained = True
+        # What comes before the first trained layer embeds; what comes after the last pools or scales.
+        after = not inside and trained
+        parameter.requires_grad_(parameter.requires_grad and (trained if inside else after))
+    if layers == count:
+        backbone.requires_grad_(False)
+
+
+def adapter_state(backbone: PreTrainedModel) -> dict[str, Any] | None:
+    """Return the adapters' tensors under the names that peft gives them; None where there are none."""
+    if not hasattr(backbone, "peft_config"):
+        return None
+    from peft import get_peft_model_state_dict
+
+    state: dict[str, Any] = get_peft_model_state_dict(backbone)
+    return state
+
+
+def save_adapters(backbone: PreTrainedModel, directory: Path) -> None:
+    """Save the adapters alone, as peft does; the backbone stays where it came from."""
+    from safetensors.torch import save_file
+
+    state = adapter_state(backbone)
+    assert state is not None
+    tensors = {
+        f"base_model.model.{name}": value.detach().clone().contiguous()
+        for name, value in state.items()
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, directory / ADAPTERS, metadata={"format": "pt"})
+    backbone.peft_config["default"].save_pretrained(str(directory))
+    backbone.config.save_pretrained(directory)
+
+
+def base_of(config: EncoderConfig) -> str | None:
+    """Return the folder or name of the backbone whose adapters lie in an encoder's folder; None if none do.
+
+    Raises:
+        ModelError: the adapters do not say.
+    """
+    if config.path is None or not (Path(config.path) / ADAPTER_CONFIG).is_file():
+        return None
+    path = Path(config.path) / ADAPTER_CONFIG
+    try:
+        origin = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path} does not say whose adapters they are",
+            expected="base_model_name_or_path",
+            actual=str(error),
+            mend="save the adapters again",
+        ) from error
+    return str(origin)
+
+
+def load_adapters(backbone: PreTrainedModel, directory: Path) -> None:
+    """Go on with the adapters that lie in a folder, in a backbone that has adapters of the same form.
+
+    Raises:
+        ModelError: their form differs.
+    """
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    prefix = "base_model.model."
+    saved = load_file(directory / ADAPTERS)
+    saved = {name.removeprefix(prefix): value for name, value in saved.items()}
+    own = adapter_state(backbone) or {}
+    if {n: v.shape for n, v in own.items()} != {n: v.shape for n, v in saved.items()}:
+        raise ModelError(
+            f"the adapters in {directory} differ in form from encoder.lora",
+            expected=_form(saved),
+            actual=_form(own),
+            mend="give encoder.lora the rank and targets that they were trained with, or drop it to train "
+            "the encoder that they were merged into",
+        )
+    set_peft_model_state_dict(backbone, saved)
+
+
+def merge_adapters(backbone: PreTrainedModel, directory: Path) -> PreTrainedModel:
+    """Add the adapters that lie in a folder to the matrices of their backbone."""
+    from peft import PeftModel
+
+    with warnings.catch_warnings():
+        # peft asks transformers by a name that transformers has deprecated.
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        adapted = PeftModel.from_pretrained(backbone, str(directory))
+    merged: PreTrainedModel = adapted.merge_and_unload()
+    return merged.requires_grad_(True)
+
+
+def _form(state: dict[str, Any]) -> str:
+    ranks = sorted({min(value.shape) for value in state.values()})
+    return f"{len(state)} matrices of rank {', '.join(map(str, ranks))}"
+
+
+def _absolute(origin: str) -> str:
+    path = Path(origin)
+    return str(path.resolve()) if path.is_dir() else origin
+
+
+def _is_matrix(module: nn.Module) -> bool:
+    weight = getattr(module, "weight", None)
+    return (
+        isinstance(weight, nn.Parameter)
+        and weight.dim() == 2
+        and not isinstance(module, nn.Embedding)
+    )

@@ -1,0 +1,64 @@
+"""Masked language modelling: guess hidden tokens from both sides."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from agents.objectives.base import Draft, LanguageModel, Objected, Objective, Prepared, Ratio, Step
+from agents.objectives.masking import choose, corrupt, labels_of
+from agents.views import VIEWS, Crop, View, compose
+from protocols.spec import Kinds
+
+
+class MaskedLM(Objective):
+    """Masked language model: guess 15 % of the tokens, most of them masked, from the others.
+
+    ``mean over masked t of -log p(x_t | masked text)``, in nats. Of the chosen tokens 80 % are masked, 10 %
+    replaced by random ones and 10 % left; other ones are chosen whenever a document comes round again. No
+    pooled states are offered: agents exchange embeddings of text without masks, and learn from such.
+
+    Source: Devlin et al., BERT, 2019; anew each time as in Liu et al., RoBERTa, 2019; whole words as in
+    Cui et al., Pre-Training with Whole Word Masking for Chinese BERT, 2021.
+    """
+
+    language_model: ClassVar[LanguageModel | None] = "masked"
+
+    kind: Literal["masked_lm"] = "masked_lm"
+    views: tuple[Annotated[View, Kinds(VIEWS)], ...] = Field(
+        (Crop(shortest=1.0, longest=1.0),),
+        min_length=1,
+        description="Augmentations before the masks; by default a random span as long as is read.",
+    )
+    rate: float = Field(
+        0.15, gt=0.0, lt=1.0, description="Probability of a token to be guessed; one is at least."
+    )
+    whole_words: bool = Field(False, description="Choose words with all their tokens.")
+
+    def prepare(self, draft: Draft) -> Prepared:
+        """Mask a view of every document; the labels are the tokens to be guessed."""
+        vocabulary, budget = draft.setting.vocabulary, draft.collate.budget
+        texts, masks, masked = [], [], []
+        for document in draft.texts:
+            view = compose(self.views, document, draft.setting, draft.rng)
+            text = view.span(0, min(len(view), budget))
+            chosen = choose(text, vocabulary, self.rate, self.whole_words, draft.rng)
+            texts.append(text)
+            masks.append(chosen)
+            masked.append(corrupt(text, chosen, vocabulary, draft.rng))
+        batch = draft.collate(masked)
+        labels = labels_of(texts, masks, len(draft.collate.prefix), batch.input_ids.shape)
+        return {"masked": batch, "labels": labels}
+
+    def loss(self, step: Step) -> Objected:
+        """Return the mean over all masked tokens of the batch."""
+        from agents.scoring import guess
+
+        batch = step.inputs["masked"]
+        guessed = guess(step, batch, step.inputs["labels"])
+        metrics = {
+            "masked_accuracy": Ratio(guessed.correct, guessed.count),
+            "masked_perplexity": Ratio(guessed.nll, guessed.count, exponential=True),
+        }
+        return Objected(guessed.loss, batch.lengths, metrics=metrics)

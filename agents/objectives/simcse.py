@@ -1,0 +1,44 @@
+"""SimCSE: contrast a document with itself under another dropout mask."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from agents.lazy import torch
+from agents.objectives.base import Draft, Objected, Prepared, Step
+from agents.objectives.contrastive import Contrastive
+from agents.views import Dropout
+
+
+class SimCSE(Contrastive):
+    """SimCSE: tell a document's second pass through dropout from those of all other documents.
+
+    InfoNCE in one direction with in-batch negatives. For pretrained encoders: from random weights it learns
+    nothing.
+
+    Source: Gao et al., SimCSE: Simple Contrastive Learning of Sentence Embeddings, 2021.
+    """
+
+    kind: Literal["simcse"] = "simcse"
+
+    @property
+    def relies_on_dropout(self) -> bool:
+        """Always: both views are the document itself."""
+        return True
+
+    def prepare(self, draft: Draft) -> Prepared:
+        """Take every document twice, in one batch."""
+        return {"views": draft.views((Dropout(),), count=2)}
+
+    def loss(self, step: Step) -> Objected:
+        """Encode both copies in one pass, with masks of their own, and contrast them."""
+        from agents.objectives import functional
+
+        batch, temperature = step.inputs["views"], self.temperature_in(step)
+        first, second = torch.chunk(step.encode(batch), 2)
+        project = step.encoder.projection
+        loss = functional.one_way(
+            project(first), project(second), temperature, hardness=self.hardness
+        )
+        token_counts = batch.lengths.reshape(2, -1).sum(axis=0)
+        return Objected(loss, token_counts, (first, second), self.report(temperature))
