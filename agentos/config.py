@@ -20,6 +20,7 @@ from agents.exchange import EXCHANGES, Exchange, Society
 from agents.exchange.anchor_contrast import AnchorContrast
 from agents.objectives import OBJECTIVES, Objective
 from agents.objectives.info_nce import InfoNCE
+from agents.views import views_of
 from protocols.errors import TopologyError
 from protocols.spec import Kinds, Spec
 from protocols.topologies import TOPOLOGIES, Network, Topology
@@ -174,6 +175,18 @@ class RunConfig(Spec):
                     f"objective {objective.kind} wants neighbours' embeddings of anchors for negatives, and "
                     f"exchange.kind={self.exchange.kind} brings none; set exchange.kind to "
                     f"{' or '.join(offering)}, or neighbours of the objective to false"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _blanks_are_filled(self) -> Self:
+        masked = any(objective.language_model == "masked" for objective in self.objectives)
+        for objective in self.objectives:
+            if not masked and any(view.leaves_blanks for view in views_of(objective)):
+                raise ValueError(
+                    f"objective {objective.kind} has words replaced by the agent's own masked language "
+                    "model, and no objective trains one; add {kind: masked_lm} to objectives, or use the "
+                    "source thesaurus"
                 )
         return self
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from agentos.config import RunConfig
 from agentos.problems import InvalidConfiguration, explain
+from agentos.spelling import spelled_out
 from protocols.errors import ConfigurationError
 from protocols.spec import Kinds, Spec
 from protocols.topologies import TOPOLOGIES, Topology
@@ -44,7 +45,7 @@ def load_topology(kind: str, parameters: Sequence[str]) -> Topology:
     Raises:
         InvalidConfiguration: the kind or a parameter is unknown, or a value out of range.
     """
-    raw = {"topology": apply_overrides({"kind": kind}, parameters)}
+    raw = {"topology": apply_overrides({"kind": kind}, parameters, Topology)}
     try:
         return _OneTopology.model_validate(raw).topology
     except ValidationError as error:
@@ -124,17 +125,26 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def apply_overrides(raw: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def apply_overrides(
+    raw: Mapping[str, Any], overrides: Sequence[str], root: type[Spec] = RunConfig
+) -> dict[str, Any]:
     """Return a configuration with ``key.path=value`` set.
 
     A number in the path is a place in a list. Setting a ``kind`` drops the other keys beside it, since they
-    were those of another kind.
+    were those of another kind. Short forms of kinds are spelled out, so that there is a place for every
+    parameter.
+
+    Args:
+        raw: plain values.
+        overrides: what to set.
+        root: what is to be built from the values.
     """
-    changed = copy.deepcopy(dict(raw))
+    changed: dict[str, Any] = copy.deepcopy(dict(raw))
     # Wholes before their parts and kinds first, so that the order on a command line does not matter.
     for key, value in sorted(map(_split, overrides), key=lambda pair: _rank(pair[0])):
         *parents, last = key.split(".")
-        place: Any = changed
+        place: Any = spelled_out(changed, root)
+        changed = place
         for index, part in enumerate(parents):
             place = _child(place, part, ".".join(parents[: index + 1]))
             if isinstance(place, dict) and not place and (*parents, last)[index + 1].isdigit():
@@ -168,9 +178,7 @@ def _child(place: Any, part: str, path: str) -> Any:
     if isinstance(place, list):
         return place[_position(place, part, path)]
     child = place.get(part)
-    if isinstance(child, str):  # a bare kind: give it a place for its parameters
-        child = {"kind": child}
-    elif not isinstance(child, (dict, list)):
+    if not isinstance(child, (dict, list)):
         child = {}
     place[part] = child
     return child

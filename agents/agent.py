@@ -22,7 +22,7 @@ from agents.prefetch import Prefetcher
 from agents.resident import AgentState, Resident
 from agents.subject import TokenScores
 from agents.text import Text
-from agents.views import Crop, Setting
+from agents.views import Crop
 from protocols.seeding import generator
 
 _EMBEDDING_BATCH = 128
@@ -43,7 +43,7 @@ class Agent:
         self.seed = blueprint.seed
         self.resident = resident
         self.state: AgentState = resident.new_state(member.id)
-        self.setting = Setting(resident.collate.budget, resident.vocabulary)
+        self.setting = resident.setting(member)
         self.anchor_clusters = blueprint.anchors.clusters
         self.embedded_tokens = 0
         self._private = EpochReader(member.rows, self.seed, "private", member.id)

@@ -82,12 +82,14 @@ class Padded:
         attention_mask: `[B, T]` int64, 1 at tokens that are attended to.
         lengths: `[B]` tokens of each text, special tokens included.
         token_type_ids: `[B, T]` int64, 1 in the second text of a pair; None where there are no pairs.
+        blank: `[B, T]` bool, masks that the agent's language model is to fill in; None where there are none.
     """
 
     input_ids: np.ndarray
     attention_mask: np.ndarray
     lengths: np.ndarray
     token_type_ids: np.ndarray | None = None
+    blank: np.ndarray | None = None
 
 
 class Collator:
@@ -131,17 +133,21 @@ class Collator:
         lengths = np.array([min(len(text), self.budget) + self.around for text in texts])
         ids = np.full((len(texts), int(lengths.max())), self.padding_id, dtype=np.int64)
         mask = (np.arange(ids.shape[1])[None, :] < lengths[:, None]).astype(np.int64)
+        blank = np.zeros(ids.shape, dtype=bool)
         first = len(self.prefix)
         ids[:, :first] = self.prefix
-        for row, seen, text, length in zip(ids, mask, texts, lengths, strict=True):
-            end = int(length) - len(self.suffix)
-            row[first:end] = (
-                text.tokens[: end - first] if isinstance(text, Text) else text[: end - first]
-            )
-            row[end:length] = self.suffix
-            if isinstance(text, Text) and text.hidden is not None:
-                seen[first:end][text.hidden[: end - first]] = 0
-        return Padded(ids, mask, lengths)
+        for row, text, length in zip(range(len(texts)), texts, lengths.tolist(), strict=True):
+            end = length - len(self.suffix)
+            ids[row, end:length] = self.suffix
+            if not isinstance(text, Text):
+                ids[row, first:end] = text[: end - first]
+                continue
+            ids[row, first:end] = text.tokens[: end - first]
+            if text.hidden is not None:
+                mask[row, first:end][text.hidden[: end - first]] = 0
+            if text.blank is not None:
+                blank[row, first:end] = text.blank[: end - first]
+        return Padded(ids, mask, lengths, blank=blank if blank.any() else None)
 
     @property
     def pair_budget(self) -> int:

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_CONTINUATION, _SPACE, _BYTE_SPACE = "##", "▁", "Ġ"
+_CONTINUATION, _SPACE, BYTE_SPACE = "##", "▁", "Ġ"
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _UNSPACED = (
     *((0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF)),  # Thai, Lao, Tibetan; Burmese; Khmer
@@ -28,14 +28,25 @@ class Piece(NamedTuple):
     Attributes:
         opens: a word begins with it.
         closes: what follows it begins a word.
+        marked: whether its name has the tokenizer's mark.
+        content: the UTF-8 bytes that it stands for, without the space before it.
     """
 
     opens: bool
     closes: bool
+    marked: bool
+    content: bytes
+
+
+def mark_of(names: Sequence[str]) -> str:
+    """Return the mark that a vocabulary's names have: ``##``, ``▁`` or ``Ġ``."""
+    marks = (_CONTINUATION, _SPACE, BYTE_SPACE)
+    counts = [sum(name.startswith(mark) for name in names) for mark in marks]
+    return marks[counts.index(max(counts))]
 
 
 def pieces(names: Sequence[str]) -> list[Piece]:
-    """Tell where words begin from the names of a vocabulary's tokens.
+    """Tell where words begin, and what tokens stand for, from the names of a vocabulary.
 
     In scripts without spaces every character, or what the tokenizer made of a few, is a word. So is
     punctuation.
@@ -46,29 +57,24 @@ def pieces(names: Sequence[str]) -> list[Piece]:
         >>> [piece.opens for piece in pieces(["Ġplay", "ing", "å±±"])]
         [True, False, True]
     """
-    counts = {mark: sum(name.startswith(mark) for name in names) for mark in _MARKS}
-    mark = max(_MARKS, key=lambda mark: counts[mark])
-    if mark == _CONTINUATION or not counts[mark]:
-        return [_word_piece(name) for name in names]
-    return [_marked(name, mark) for name in names]
+    mark = mark_of(names)
+    return [_piece(name, mark) for name in names]
 
 
-_MARKS = (_CONTINUATION, _SPACE, _BYTE_SPACE)
-
-
-def _word_piece(name: str) -> Piece:
-    inner = name.startswith(_CONTINUATION) and len(name) > len(_CONTINUATION)
-    return Piece(not inner or _is_unspaced(name[len(_CONTINUATION) :]), closes=False)
-
-
-def _marked(name: str, mark: str) -> Piece:
-    data = _bytes(name.removeprefix(mark), byte_level=mark == _BYTE_SPACE)
-    text, part = _decode(data)
+def _piece(name: str, mark: str) -> Piece:
+    marked = name.startswith(mark)
+    content = _bytes(name.removeprefix(mark), byte_level=mark == BYTE_SPACE)
+    text, part = _decode(content)
     begins = text or _completed(part)
+    if mark == _CONTINUATION:
+        opens = not marked or name == mark or _is_unspaced(begins)
+        return Piece(opens, closes=False, marked=marked, content=content)
     last = "" if part else text[-1:]
     return Piece(
-        opens=name.startswith(mark) or _is_unspaced(begins) or _is_punctuation(begins[:1]),
+        opens=marked or _is_unspaced(begins) or _is_punctuation(begins[:1]),
         closes=_is_unspaced(last) or _is_punctuation(last),
+        marked=marked,
+        content=content,
     )
 
 

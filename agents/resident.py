@@ -13,13 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from agents.batching import Collator, Padded
-from agents.blueprint import Blueprint, Group
+from agents.blueprint import Blueprint, Group, Member
 from agents.dropout import dropout_of, use_byte_dropout
 from agents.encoder import Encoder
 from agents.loading import build_encoder
 from agents.objectives.base import Batch, Prepared
 from agents.parameters import Binding, flatten, layout_of
 from agents.precision import has_bfloat16_units, use_rounding
+from agents.thesaurus import Thesaurus
+from agents.views import Setting, views_of
 from agents.vocabulary import Vocabulary
 from protocols.errors import ModelError
 from protocols.seeding import derive
@@ -78,6 +80,8 @@ class Resident:
         self.collate = Collator(group.tokenizer, training.max_length)
         self.collate_evaluation = Collator(group.tokenizer, blueprint.evaluation_length)
         self._tokenised: dict[str, np.ndarray] = {}
+        self._thesauri: dict[int, Thesaurus] = {}
+        self._check_views()
         self._current: AgentState | None = None
 
     def new_state(self, agent: int) -> AgentState:
@@ -94,6 +98,13 @@ class Resident:
             optimizer=[{} for _ in self._slices],
             objectives=[{} for _ in self.blueprint.objectives],
         )
+
+    def setting(self, member: Member) -> Setting:
+        """Return what an agent's views may ask; its thesaurus outlives the agent, as its text does."""
+        if member.id not in self._thesauri:
+            tokens = self.group.tokens
+            self._thesauri[member.id] = Thesaurus(self.vocabulary, tokens, member.rows)
+        return Setting(self.collate.budget, self.vocabulary, self._thesauri[member.id])
 
     def become(self, state: AgentState) -> None:
         """Point the encoder and the optimizer at an agent's state; nothing is copied."""
@@ -129,12 +140,13 @@ class Resident:
 
     def batch(self, padded: Padded) -> Batch:
         """Move a padded batch to the encoder's device."""
-        types = padded.token_type_ids
+        types, blank = padded.token_type_ids, padded.blank
         return Batch(
             self._tensor(padded.input_ids),
             self._tensor(padded.attention_mask),
             None if types is None else self._tensor(types),
             padded.lengths,
+            None if blank is None else self._tensor(blank),
         )
 
     def _tensor(self, array: np.ndarray) -> Tensor:
@@ -158,6 +170,12 @@ class Resident:
         """Return the context of a forward pass."""
         enabled = self.precision == "bf16" and has_bfloat16_units(self.device)
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+    def _check_views(self) -> None:
+        setting = Setting(self.collate.budget, self.vocabulary)
+        for objective in self.blueprint.objectives:
+            for view in views_of(objective):
+                view.check(setting)
 
     def _refuse_identical_views(self) -> None:
         for objective in self.blueprint.objectives:

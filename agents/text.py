@@ -5,10 +5,12 @@ Legend: T tokens, S sentences.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class Tokens(Protocol):
@@ -33,6 +35,7 @@ class Text:
         sentences: `[S]`, the tokens at which sentences begin: ascending, the first at 0.
         hidden: `[T]` bool, tokens that keep their place but are not attended to, never all of them; None
             for none. A part of which all would be hidden is seen again.
+        blank: `[T]` bool, masks that the agent's own language model is to fill in; None for none.
 
     Example:
         >>> text = Text(np.array([7, 8, 9, 5, 6]), np.array([0, 3]))
@@ -43,6 +46,7 @@ class Text:
     tokens: np.ndarray
     sentences: np.ndarray
     hidden: np.ndarray | None = None
+    blank: np.ndarray | None = None
 
     @classmethod
     def of(cls, tokens: np.ndarray) -> Text:
@@ -61,8 +65,7 @@ class Text:
     def span(self, start: int, end: int) -> Text:
         """Return the tokens ``start`` to ``end``; a sentence that was cut begins at the cut."""
         inner = self.sentences[(self.sentences > start) & (self.sentences < end)] - start
-        starts = np.concatenate([[0], inner])
-        return Text(self.tokens[start:end], starts, _some(self.hidden, slice(start, end)))
+        return self._part(slice(start, end), np.concatenate([[0], inner]))
 
     def keep(self, kept: np.ndarray) -> Text:
         """Return the text without some of its tokens.
@@ -76,7 +79,7 @@ class Text:
         # Sentences of which nothing is left begin where the next one does, or at the very end.
         starts = before[self.sentences]
         ends = np.append(starts[1:], np.count_nonzero(kept))
-        return Text(self.tokens[kept], starts[starts < ends], _some(self.hidden, kept))
+        return self._part(kept, starts[starts < ends])
 
     def take(self, places: np.ndarray, sentences: np.ndarray) -> Text:
         """Return the text in another order.
@@ -85,7 +88,30 @@ class Text:
             places: `[T]`, where each token stood.
             sentences: `[S]`, where sentences begin afterwards.
         """
-        return Text(self.tokens[places], sentences, _some(self.hidden, places))
+        return self._part(places, sentences)
+
+    def with_words(
+        self, starts: np.ndarray, places: ArrayLike, words: Sequence[np.ndarray]
+    ) -> Text:
+        """Return the text with other words in the place of some; what was hidden of a word stays so.
+
+        Args:
+            starts: `[W]`, where all words begin; sentences begin with a word.
+            places: `[R]`, which words are replaced, ascending.
+            words: tokens of the R words that take their places.
+        """
+        lengths = np.diff(starts, append=len(self))
+        counts, chosen = lengths.copy(), np.zeros(len(starts), dtype=bool)
+        replaced = np.asarray(places, dtype=np.int64)
+        counts[replaced], chosen[replaced] = [len(word) for word in words], True
+        ends = np.cumsum(counts)
+        begins = ends - counts
+        # Of each word as many tokens as there will be; a longer one repeats its last.
+        within = np.arange(ends[-1]) - np.repeat(begins, counts)
+        origin = np.repeat(starts, counts) + np.minimum(within, np.repeat(lengths - 1, counts))
+        text = self._part(origin, begins[np.searchsorted(starts, self.sentences)])
+        text.tokens[np.repeat(chosen, counts)] = np.concatenate(words)
+        return text
 
     def with_tokens(self, tokens: np.ndarray) -> Text:
         """Return the text with other tokens in the same places `[T]`."""
@@ -95,15 +121,24 @@ class Text:
         """Return the text with these tokens `[T]` hidden, besides those that were."""
         return replace(self, hidden=hidden if self.hidden is None else self.hidden | hidden)
 
+    def with_blank(self, blank: np.ndarray) -> Text:
+        """Return the text with these tokens `[T]`, which are masks, to be filled in, besides others."""
+        return replace(self, blank=blank if self.blank is None else self.blank | blank)
+
+    def _part(self, places: np.ndarray | slice, sentences: np.ndarray) -> Text:
+        """Return some tokens, in a given order, with their marks."""
+        hidden, blank = _some(self.hidden, places), _some(self.blank, places)
+        if hidden is not None and hidden.all():
+            hidden = None
+        return Text(self.tokens[places], sentences, hidden, blank)
+
     def sentence(self, index: int) -> np.ndarray:
         """Return the token ids of one sentence."""
         ends = np.append(self.sentences[1:], len(self.tokens))
         return self.tokens[self.sentences[index] : ends[index]]
 
 
-def _some(hidden: np.ndarray | None, places: np.ndarray | slice) -> np.ndarray | None:
-    """Return which tokens of a part are hidden; None where that would be all or none of them."""
-    if hidden is None:
-        return None
-    part = hidden[places]
-    return part if part.any() and not part.all() else None
+def _some(marks: np.ndarray | None, places: np.ndarray | slice) -> np.ndarray | None:
+    """Return which tokens of a part are marked; None where that would be none of them."""
+    part = None if marks is None else marks[places]
+    return part if part is not None and part.any() else None

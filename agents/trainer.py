@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from agents.blanks import fill
 from agents.blueprint import Arm
 from agents.exchange.base import AnchorBatch
-from agents.objectives.base import Draft, Objected, Prepared, Step
+from agents.objectives.base import Batch, Draft, Objected, Prepared, Step
 from agents.optimizers import clip, learning_rate_factor
 from agents.prefetch import Prefetcher
 from agents.tally import Tally
@@ -164,7 +165,7 @@ def _objectives(
     for index, objective in enumerate(objectives):
         step = Step(
             encoder=agent.encoder,
-            inputs=resident.to_device(ready.prepared[index]),
+            inputs=_inputs(agent, ready, index),
             rng=generator(agent.seed, "objective", agent.id, ready.reading.batch, index),
             index=agent.state.step,
             steps=resident.blueprint.training.steps,
@@ -181,6 +182,18 @@ def _objectives(
         tally.tell(objective.kind if len(objectives) > 1 else None, result)
         tally.count(result.token_counts, len(ready.reading.anchors))
     return total, pooled
+
+
+def _inputs(agent: Agent, ready: Ready, index: int) -> dict[str, Any]:
+    """Return what an objective has prepared, on the device, with blanks filled in."""
+    resident = agent.resident
+    inputs = resident.to_device(ready.prepared[index])
+    for name, batch in inputs.items():
+        if isinstance(batch, Batch) and batch.blank is not None:
+            seed = derive(agent.seed, "blanks", agent.id, ready.reading.batch, index, name)
+            tokens = resident.blueprint.training.micro_batch_tokens
+            inputs[name] = fill(agent.encoder, batch, resident.vocabulary.fillers, seed, tokens)
+    return inputs
 
 
 def _exchange(

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agents.pieces import Piece, pieces
+from agents.spelling import Spelling
+from agents.typos import Typos
+from agents.wordnet import WordNet
 from protocols.errors import ModelError
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ class Vocabulary:
     Where words begin is read from the tokens' names; see `agents.pieces`.
 
     Args:
-        tokenizer: read once; not kept.
+        tokenizer: its words are spelt by a copy, so that other threads may use it.
 
     Attributes:
         size: number of tokens V.
@@ -39,6 +42,7 @@ class Vocabulary:
         self.special[[i for i in tokenizer.all_special_ids if i < self.size]] = True
         self.ordinary = np.flatnonzero(~self.special)
         self.mask_id: int | None = tokenizer.mask_token_id
+        self._tokenizer = tokenizer
         self._origin = str(getattr(tokenizer, "name_or_path", "") or "the tokenizer")
 
     @cached_property
@@ -54,6 +58,26 @@ class Vocabulary:
     @cached_property
     def _pieces(self) -> list[Piece]:
         return pieces(self._names)
+
+    @cached_property
+    def fillers(self) -> np.ndarray:
+        """`[V]` bool: tokens that may stand in the place of a word of one token."""
+        return self.begins_word & ~self.special
+
+    @cached_property
+    def spelling(self) -> Spelling:
+        """From the tokens of a word to its letters and back."""
+        return Spelling(self._tokenizer, self._names, self._pieces, self.special)
+
+    @cached_property
+    def typos(self) -> Typos:
+        """Misspelt words."""
+        return Typos(self.spelling)
+
+    @cached_property
+    def wordnet(self) -> WordNet:
+        """Synonyms of the WordNet that is installed."""
+        return WordNet(self.spelling)
 
     def begins(self, tokens: np.ndarray, sentences: np.ndarray | None = None) -> np.ndarray:
         """Return at which tokens of a text words begin: `[T]` bool, the first true.

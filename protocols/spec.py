@@ -39,8 +39,9 @@ class Spec(BaseModel):
 class Kinds:
     """Annotation of a field that holds one of a table of kinds, or an instance of the field's type.
 
-    Three things are accepted: a mapping with a ``kind`` key, the bare name of a kind, and an instance
-    (a shipped class or a user's own subclass of the annotated base), which passes straight through.
+    Four things are accepted: a mapping with a ``kind`` key, the bare name of a kind, a mapping of that name
+    alone to the parameters, and an instance (a shipped class or a user's own subclass of the annotated
+    base), which passes straight through.
 
     Example:
         >>> from typing import Literal
@@ -52,6 +53,8 @@ class Kinds:
         >>> class Drawing(Spec):
         ...     shape: Annotated[Shape, Kinds({"square": Square})]
         >>> Drawing(shape={"kind": "square", "side": 2.0}).shape.side
+        2.0
+        >>> Drawing(shape={"square": {"side": 2.0}}).shape.side
         2.0
     """
 
@@ -65,7 +68,7 @@ class Kinds:
         options = (*known, custom)
         union = Union[options]  # type: ignore[valid-type]  # noqa: UP007
         return handler.generate_schema(
-            Annotated[union, Discriminator(self._tag), BeforeValidator(_as_mapping)]
+            Annotated[union, Discriminator(self._tag), BeforeValidator(spell_out)]
         )
 
     def __get_pydantic_json_schema__(
@@ -73,7 +76,19 @@ class Kinds:
     ) -> JsonSchemaValue:
         # What pydantic derives knows nothing of bare names, and takes the kind for optional.
         bare = [kind for kind, cls in self.table.items() if not _required(cls) - {"kind"}]
-        return {"anyOf": [{"enum": bare}, {**handler(core_schema), "required": ["kind"]}]}
+        full = handler(core_schema)
+        named = {
+            kind: {"anyOf": [parameters, {"type": "null"}]} if kind in bare else parameters
+            for kind, parameters in zip(self.table, full.get("oneOf", [full]), strict=True)
+        }
+        short = {"type": "object", "properties": named, "additionalProperties": False}
+        return {
+            "anyOf": [
+                {"enum": bare},
+                {**full, "required": ["kind"]},
+                {**short, "minProperties": 1, "maxProperties": 1},
+            ]
+        }
 
     def _tag(self, value: Any) -> str | None:
         if isinstance(value, Mapping):
@@ -83,8 +98,23 @@ class Kinds:
         return str(kind) if type(value) is self.table.get(str(kind)) else CUSTOM
 
 
-def _as_mapping(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
+def spell_out(value: Any) -> Any:
+    """Return a short form of a kind as a mapping with the key ``kind``, anything else as it is.
+
+    Example:
+        >>> spell_out("square"), spell_out({"square": {"side": 2.0}})
+        ({'kind': 'square'}, {'kind': 'square', 'side': 2.0})
+    """
+    if isinstance(value, str):
+        return {"kind": value}
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((kind, parameters),) = value.items()
+        parameters = {} if parameters is None else parameters
+        # A kind within that says otherwise is a mistake, and not ours to mend.
+        is_short = isinstance(kind, str) and isinstance(parameters, Mapping) and kind != "kind"
+        if is_short and parameters.get("kind", kind) == kind:
+            return {"kind": kind, **parameters}
+    return value
 
 
 def _required(cls: type[Spec]) -> set[str]:

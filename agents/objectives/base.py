@@ -67,12 +67,15 @@ class Batch(NamedTuple):
         attention_mask: `[B, T]` int64.
         token_type_ids: `[B, T]` int64, or None.
         lengths: `[B]`, on the CPU.
+        blank: `[B, T]` bool, masks that are to be filled in; None where there are none, and always when an
+            objective sees the batch.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
     token_type_ids: Tensor | None
     lengths: np.ndarray
+    blank: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +13,7 @@ from agents.text import Text
 from protocols.spec import Spec
 
 if TYPE_CHECKING:
+    from agents.thesaurus import Thesaurus
     from agents.vocabulary import Vocabulary
 
 
@@ -23,10 +24,12 @@ class Setting:
     Attributes:
         budget: tokens that the encoder will read at most, special tokens not counted.
         vocabulary: of the encoder's tokenizer.
+        thesaurus: learnt from the agent's own text when it is first used; None where there is no agent.
     """
 
     budget: int
     vocabulary: Vocabulary
+    thesaurus: Thesaurus | None = None
 
 
 class View(Spec, ABC):
@@ -38,6 +41,15 @@ class View(Spec, ABC):
 
     kind: str
     relies_on_dropout: ClassVar[bool] = False
+
+    @property
+    def leaves_blanks(self) -> bool:
+        """Whether the agent's own masked language model must fill in what the view leaves blank."""
+        return False
+
+    def check(self, setting: Setting) -> None:
+        """Refuse, before a run starts, what the view cannot do where it is used."""
+        return
 
     @abstractmethod
     def apply(self, text: Text, setting: Setting, rng: np.random.Generator) -> Text:
@@ -51,6 +63,14 @@ class View(Spec, ABC):
         Returns:
             A text of at least one token, of which at least one is not hidden.
         """
+
+
+def views_of(spec: Spec) -> Iterator[View]:
+    """Yield the views among the parameters of a specification, by whatever name."""
+    for name in type(spec).model_fields:
+        value = getattr(spec, name)
+        values = value if isinstance(value, tuple) else (value,)
+        yield from (view for view in values if isinstance(view, View))
 
 
 def compose(views: Sequence[View], text: Text, setting: Setting, rng: np.random.Generator) -> Text:

@@ -248,6 +248,23 @@ def test_schema_accepts_what_validates(name: str) -> None:
 @pytest.mark.parametrize(
     "values",
     [
+        {"objectives": [{"info_nce": {"views": [{"word_deletion": {"p": 0.1}}, "crop"]}}]},
+        {"topology": {"ring": {"hops": 2}}, "exchange": {"weights": None}},
+        {"data": {"source": {"jsonl": {"path": "texts.jsonl"}}}, "runtime": {"local": {}}},
+    ],
+)
+def test_schema_accepts_short_forms(values: dict[str, Any]) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(values, RunConfig.model_json_schema())
+    RunConfig.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"topology": {"ring": {"hopps": 2}}},
+        {"topology": {"rnig": {"hops": 2}}},
+        {"data": {"source": {"jsonl": None}}},
         {"topology": {"kind": "ring", "hopps": 2}},
         {"topology": {"hops": 2}},
         {"topology": "rings"},

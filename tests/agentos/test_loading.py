@@ -79,6 +79,37 @@ def test_override_gives_parameters_to_a_bare_kind() -> None:
 
 
 @pytest.mark.parametrize(
+    ("overrides", "view"),
+    [
+        (["objectives.0.views.0.p=0.2"], {"kind": "word_deletion", "p": 0.2}),
+        (["objectives.0.views.0={word_deletion: }"], {"word_deletion": None}),
+        (["objectives.0.views.0.kind=crop"], {"kind": "crop"}),
+        (
+            ["objectives.0.views=[{crop: {shortest: 0.1}}]", "objectives.0.views.0.longest=0.2"],
+            {"kind": "crop", "shortest": 0.1, "longest": 0.2},
+        ),
+    ],
+)
+def test_override_reaches_into_short_forms(overrides: list[str], view: dict[str, Any]) -> None:
+    raw = {"objectives": [{"info_nce": {"views": [{"word_deletion": {"p": 0.1}}, "crop"]}}]}
+    changed: Any = apply_overrides(raw, overrides)
+    assert changed["objectives"][0]["views"][0] == view
+
+
+def test_override_gives_parameters_to_a_bare_kind_in_a_list() -> None:
+    changed = apply_overrides({"evaluation": {"tasks": ["probe"]}}, ["evaluation.tasks.0.x=1"])
+    assert changed == {"evaluation": {"tasks": [{"kind": "probe", "x": 1}]}}
+
+
+def test_override_takes_a_key_that_is_no_kind_for_a_field() -> None:
+    raw = {"data": {"source": {"label": "y"}}, "training": {"rounds": 3}, "wrong": {"a": {}}}
+    changed = apply_overrides(raw, ["data.anchors=3", "training.local_steps=2"])
+    assert changed["data"] == {"source": {"label": "y"}, "anchors": 3}
+    assert changed["training"] == {"rounds": 3, "local_steps": 2}
+    assert changed["wrong"] == {"a": {}}
+
+
+@pytest.mark.parametrize(
     "overrides",
     [
         ["topology.branching=3", "topology.kind=layered"],
@@ -170,6 +201,11 @@ def test_overrides_reach_the_run(tmp_path: Path) -> None:
             "objectives.0.views.0.longst",
             "longest",
         ),
+        (
+            "objectives: [info_nce: {views: [crop, word_deletion: {q: 0.5}]}]",
+            "objectives.0.views.1.q",
+            None,
+        ),
         ("evaluation: {tasks: [{kind: probe, seed: 1}]}", "evaluation.tasks.0.seed", None),
         ("runtime: {kind: local, timeout: 3}", "runtime.timeout", "timeout_s"),
     ],
@@ -197,6 +233,12 @@ def test_misspelt_key_is_named_with_its_path_and_the_closest(
             "objectives: [{kind: info_nce, views: [crpo]}]",
             *("objectives.0.views.0.kind", "crpo", "dropout", "crop"),
         ),
+        (
+            "objectives: [info_nce: {views: [word_delation: {p: 0.5}, crop]}]",
+            *("objectives.0.views.0.kind", "word_delation", "word_swap", "word_deletion"),
+        ),
+        ("topology: {rnig: {hops: 2}}", "topology.kind", "rnig", "ring", "ring"),
+        ("topology: {rnig: }", "topology.kind", "rnig", "ring", "ring"),
         ("agents: {encoder: {preset: nanoo}}", "agents.encoder.preset", "nanoo", "small", "nano"),
         ("training: {precision: fp16}", "training.precision", "fp16", "fp32", "bf16"),
     ],
@@ -245,6 +287,8 @@ def test_value_out_of_range_is_named_with_what_was_given(
         ("exchange: {Kind: none}", "exchange", "weights"),
         ("objectives: [3]", "objectives.0", "info_nce"),
         ("data: {partition: [iid]}", "data.partition", "iid"),
+        ("topology: {ring: 2}", "topology", "ring"),
+        ("topology: {ring: {kind: grid}}", "topology", "ring"),
     ],
 )
 def test_missing_kind_is_shown_with_the_kinds(

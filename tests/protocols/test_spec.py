@@ -75,7 +75,30 @@ def test_kinds_nest_in_lists() -> None:
     assert drawing.more == [Circle(), Square(side=2), Triangle()]
 
 
-@pytest.mark.parametrize("shape", ["hexagon", {"kind": "hexagon"}], ids=["name", "mapping"])
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ({"square": {"side": 2.0}}, Square(side=2.0)),
+        ({"circle": {}}, Circle()),
+        ({"circle": None}, Circle()),
+        ({"square": {"kind": "square", "side": 2.0}}, Square(side=2.0)),
+    ],
+)
+def test_name_alone_may_hold_the_parameters(shape: Any, expected: Shape) -> None:
+    assert draw(shape, more=[shape, "circle"]) == Drawing(shape=expected, more=[expected, Circle()])
+
+
+def test_error_inside_a_short_form_gives_its_path() -> None:
+    with pytest.raises(ValidationError) as caught:
+        draw({"square": {"side": -1}})
+    assert [error["loc"] for error in caught.value.errors()] == [("shape", "square", "side")]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["hexagon", {"kind": "hexagon"}, {"hexagon": {"side": 1.0}}, {"hexagon": None}],
+    ids=["name", "mapping", "short", "empty"],
+)
 def test_unknown_kind_is_refused_and_the_known_are_named(shape: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         draw(shape)
@@ -86,7 +109,14 @@ def test_unknown_kind_is_refused_and_the_known_are_named(shape: Any) -> None:
     assert "circle" in error["msg"]
 
 
-@pytest.mark.parametrize("shape", [{}, {"side": 1.0}, None, 3, object(), Drawing(shape=Square())])
+NOT_SHAPES = [
+    *({}, {"side": 1.0}, None, 3, object(), Drawing(shape=Square())),
+    *({"square": 2.0}, {"square": [1]}, {"square": {"kind": "circle"}}, {3: {}}),
+    {"square": {}, "circle": {}},
+]
+
+
+@pytest.mark.parametrize("shape", NOT_SHAPES)
 def test_what_has_no_kind_and_is_no_instance_is_refused(shape: Any) -> None:
     with pytest.raises(ValidationError):
         draw(shape)

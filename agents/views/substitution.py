@@ -1,0 +1,141 @@
+"""Views that put other words in the place of some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from agents.spelling import key_of
+from agents.text import Text
+from agents.views.base import Setting, View, word_starts
+from agents.wordnet import installed
+
+Substitute = Callable[[bytes, float], "np.ndarray | None"]
+"""From the key of a word and a draw in [0, 1) to the tokens that take its place; None keeps the word."""
+
+
+class WordReplacement(View):
+    """Words replaced by synonyms, of a thesaurus learnt from the agent's text by default.
+
+    ``thesaurus`` is `agents.thesaurus.Thesaurus`; ``wordnet`` the lexicon that the package `wn` has
+    installed; ``masked_lm`` lets the agent's own masked language model fill in, which a run must train.
+
+    Source: Wei and Zou, EDA: Easy Data Augmentation Techniques for Boosting Performance on Text
+    Classification Tasks, 2019; for masked_lm, Kobayashi, Contextual Augmentation, 2018.
+    """
+
+    kind: Literal["word_replacement"] = "word_replacement"
+    p: float = Field(
+        0.1, ge=0.0, le=1.0, description="Probability that a word is replaced, if it has synonyms."
+    )
+    source: Literal["thesaurus", "wordnet", "masked_lm"] = Field(
+        "thesaurus",
+        description="Where synonyms come from: the agent's text, an installed WordNet, or the agent's own "
+        "masked language model (for words of one token).",
+    )
+    choices: int = Field(
+        5, ge=1, le=10, description="Nearest words of the thesaurus to choose from."
+    )
+
+    @property
+    def leaves_blanks(self) -> bool:
+        """Whether a masked language model has to fill in what the view leaves blank."""
+        return self.source == "masked_lm"
+
+    def check(self, setting: Setting) -> None:
+        """Refuse a WordNet that is not installed, and masks without a token for them."""
+        if self.source == "wordnet":
+            installed()
+        elif self.source == "masked_lm":
+            setting.vocabulary.mask()
+
+    def apply(self, text: Text, setting: Setting, rng: np.random.Generator) -> Text:
+        """Return the document with words replaced; see `View.apply`."""
+        starts = word_starts(text, setting)
+        chosen = np.flatnonzero(rng.random(len(starts)) < self.p)
+        if self.source == "masked_lm":
+            return _blank(text, starts, chosen, setting)
+        return substitute(text, starts, chosen, rng, self._substitute(setting))
+
+    def _substitute(self, setting: Setting) -> Substitute:
+        if self.source == "wordnet":
+            synonyms, choices = setting.vocabulary.wordnet.synonyms, None
+        elif setting.thesaurus is None:
+            raise ValueError("word_replacement by the thesaurus needs Setting.thesaurus")
+        else:
+            synonyms, choices = setting.thesaurus.synonyms, self.choices
+
+        def choose(word: bytes, draw: float) -> np.ndarray | None:
+            found = synonyms(word)[:choices]
+            return found[int(draw * len(found))] if found else None
+
+        return choose
+
+
+class CharacterNoise(View):
+    """Typos: a letter left out, put in, exchanged, or swapped with the next, one in each word chosen.
+
+    The typo is within one token of the word, which can be misspelt in four ways; what comes of it is
+    tokenised, so the text may become longer. Punctuation stays, and so does a token of which the tokenizer
+    cannot write the misspelt letters.
+
+    Source: Belinkov and Bisk, Synthetic and Natural Noise Both Break Neural Machine Translation, 2018.
+    """
+
+    kind: Literal["character_noise"] = "character_noise"
+    p: float = Field(0.1, ge=0.0, le=1.0, description="Probability that a word is misspelt.")
+
+    def apply(self, text: Text, setting: Setting, rng: np.random.Generator) -> Text:
+        """Return the document with words misspelt; see `View.apply`."""
+        starts = word_starts(text, setting)
+        chosen = np.flatnonzero(rng.random(len(starts)) < self.p)
+        lengths = np.diff(starts, append=len(text))[chosen]
+        draws = rng.random((2, len(chosen)))
+        places = starts[chosen] + (draws[0] * lengths).astype(np.int64)
+        misspelt, tokens = setting.vocabulary.typos.draw(text.tokens[places], draws[1])
+        return text.with_words(np.arange(len(text)), places[misspelt], tokens) if tokens else text
+
+
+def substitute(
+    text: Text,
+    starts: np.ndarray,
+    chosen: np.ndarray,
+    rng: np.random.Generator,
+    find: Substitute,
+) -> Text:
+    """Put other words in the place of some; sentences keep their words in number.
+
+    Args:
+        text: of W words.
+        starts: `[W]`, where they begin.
+        chosen: `[C]`, which to replace.
+        rng: draws a number for each of them.
+        find: what takes their place.
+    """
+    key, ends = key_of(text.tokens), np.append(starts[1:], len(text))
+    places: list[int] = []
+    words: list[np.ndarray] = []
+    draws = rng.random(len(chosen)).tolist()
+    for place, start, end, draw in zip(
+        chosen.tolist(), starts[chosen].tolist(), ends[chosen].tolist(), draws, strict=True
+    ):
+        word = find(key[4 * start : 4 * end], draw)
+        if word is not None:
+            places.append(place)
+            words.append(word)
+    return text.with_words(starts, places, words) if words else text
+
+
+def _blank(text: Text, starts: np.ndarray, chosen: np.ndarray, setting: Setting) -> Text:
+    """Mask those of the chosen words that are one ordinary token, for a language model to fill in."""
+    lengths = np.diff(starts, append=len(text))
+    places = starts[chosen[lengths[chosen] == 1]]
+    places = places[~setting.vocabulary.special[text.tokens[places]]]
+    if not len(places):
+        return text
+    tokens, blank = text.tokens.copy(), np.zeros(len(text), dtype=bool)
+    tokens[places], blank[places] = setting.vocabulary.mask(), True
+    return text.with_tokens(tokens).with_blank(blank)
