@@ -15,6 +15,7 @@ from agents import trainer
 from agents.batching import Collator, EpochReader, Padded, whole
 from agents.blueprint import Arm, Member
 from agents.encoder import Encoder, no_progress_bars
+from agents.export import HEADS, write_sentence_transformer
 from agents.resident import AgentState, Resident
 from agents.subject import TokenScores
 from agents.views import Crop
@@ -145,20 +146,26 @@ class Agent:
         return None
 
     def save(self, directory: Path) -> None:
-        """Save the encoder as a Hugging Face folder, its heads beside it."""
+        """Save the encoder as a folder for transformers and sentence-transformers, its heads beside it."""
         encoder = self.encoder
         # Cloned: the parameters are views of one buffer, which the format does not allow.
         weights = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
         with no_progress_bars():
             encoder.backbone.save_pretrained(directory, state_dict=weights)
         self.resident.group.tokenizer.save_pretrained(directory)
+        write_sentence_transformer(
+            directory,
+            pooling=encoder.pooling,
+            width=encoder.width,
+            max_length=self.resident.blueprint.evaluation_length,
+        )
         heads = {
             name: value.clone()
             for name, value in encoder.state_dict().items()
             if not name.startswith("backbone.")
         }
         if heads:
-            save_file(heads, directory / "heads.safetensors")
+            save_file(heads, directory / HEADS)
 
     def _encode(self, texts: Sequence[np.ndarray], collate: Collator) -> Tensor:
         """Encode token arrays in batches of like length; returns `[N, W]` in the given order."""

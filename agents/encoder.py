@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertM
 from transformers.utils import logging as transformers_logging
 
 from agents.config import PRESETS, EncoderConfig
+from agents.export import pooling_of, restore_heads
 from protocols.errors import ModelError
 from protocols.seeding import derive
 
@@ -135,10 +136,13 @@ def add_heads(
     classes: int,
     seed: int,
 ) -> Encoder:
-    """Wrap a backbone into an `Encoder` whose heads are drawn from `seed`."""
+    """Wrap a backbone into an `Encoder`; heads that its folder does not hold are drawn from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "heads"))
-        return Encoder(backbone, config.pooling, config.projection, exchange_dimension, classes)
+        pooling = pooling_of(config)
+        encoder = Encoder(backbone, pooling, config.projection, exchange_dimension, classes)
+    restore_heads(encoder, config)
+    return encoder
 
 
 def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
@@ -160,6 +164,7 @@ def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token_id is None:
         # Decoders often have none; padding is masked, so any known token serves.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    tokenizer.padding_side = "right"  # as batches are padded, so that an exported encoder does too
     return tokenizer
 
 
