@@ -68,7 +68,7 @@ def draw_up(
         objectives=config.objectives,
         training=config.training,
         heads=heads,
-        evaluate=evaluator,
+        evaluate=evaluator.examine,
         evaluation_length=config.evaluation.max_length,
         individual_initialisation=config.agents.individual_initialisation,
         device=config.runtime.device,
