@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentos.commands.evaluate import evaluate
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -163,6 +165,9 @@ def compare(
     console = _console()
     show_comparison(console, compare_runs(directories))
     console.print(f"plots: {write_comparison(directories, out)}", soft_wrap=True, markup=False)
+
+
+app.command(name="eval")(evaluate)
 
 
 def main() -> None:
