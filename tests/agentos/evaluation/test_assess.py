@@ -34,7 +34,10 @@ def _same_cache(cache, monkeypatch):
 def documents(tmp_path):
     path = tmp_path / "documents.jsonl"
     lines = [
-        {"text": f"{'wave tide ship' if i % 2 else 'field wheat barn'} {i} a the {i} of a the", "label": i % 2}
+        {
+            "text": f"{'wave tide ship' if i % 2 else 'field wheat barn'} {i} a the {i} of a the",
+            "label": i % 2,
+        }
         for i in range(40)
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -57,8 +57,8 @@ def test_few_shot_classification_scores_as_our_task_does(mteb):
         "test": (split.test_texts, split.test_labels),
     }
 
-    class Local(mteb.AbsTaskClassification):
-        metadata = mteb.TaskMetadata(
+    class Local(mteb.abstasks.AbsTaskClassification):
+        metadata = mteb.abstasks.task_metadata.TaskMetadata(
             name="LocalClassification", type="Classification", main_score="accuracy", **SHARED
         )
         samples_per_label, n_experiments = 8, 10
@@ -98,8 +98,8 @@ def test_sentence_similarity_scores_as_our_task_does(mteb, tmp_path):
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
 
-    class Local(mteb.AbsTaskSTS):
-        metadata = mteb.TaskMetadata(
+    class Local(mteb.abstasks.AbsTaskSTS):
+        metadata = mteb.abstasks.task_metadata.TaskMetadata(
             name="LocalSTS", type="STS", main_score="cosine_spearman", **SHARED
         )
         min_score, max_score = 0, 1
