@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentos.commands.data import data
+from agentos.commands.evaluate import evaluate
 from agentos.commands.generate import generate
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ def compare(
 
 app.command("data")(data)
 app.command()(generate)
+app.command(name="eval")(evaluate)
 
 
 def main() -> None:

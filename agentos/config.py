@@ -95,6 +95,10 @@ class EvaluationConfig(Spec):
         1000, ge=20, description="Held-out documents used at most, the same for every agent."
     )
     max_length: int = Field(64, ge=8, le=8192, description="Tokens of a text when it is embedded.")
+    between_agents: bool = Field(
+        True,
+        description="At the end, compare the agents' embeddings of public texts with each other.",
+    )
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

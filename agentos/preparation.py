@@ -54,7 +54,8 @@ def draw_up(
     """
     from agents.loading import width_of  # torch: a mistake in the data should not wait for it
 
-    evaluator = _evaluator(config, corpus).with_files()
+    tasks, heldout = config.evaluation.tasks, heldout_of(config, corpus)
+    evaluator = Evaluator(tasks, heldout, config.seed).with_files()
     evaluator.check()
     encoders = [group.encoder for group in config.agents.resolved]
     heads = config.exchange.heads(frozenset(width_of(encoder) for encoder in encoders))
@@ -68,7 +69,7 @@ def draw_up(
         objectives=config.objectives,
         training=config.training,
         heads=heads,
-        evaluate=evaluator,
+        evaluate=evaluator.examine,
         evaluation_length=config.evaluation.max_length,
         individual_initialisation=config.agents.individual_initialisation,
         device=config.runtime.device,
@@ -127,11 +128,11 @@ def _anchors(config: RunConfig, corpus: Corpus, classes: int) -> Anchors:
     return Anchors(corpus.anchors, clusters)
 
 
-def _evaluator(config: RunConfig, corpus: Corpus) -> Evaluator:
+def heldout_of(config: RunConfig, corpus: Corpus) -> HeldOut:
+    """Return the held-out documents that a run is evaluated on."""
     rows = corpus.heldout
     if len(rows) > config.evaluation.documents:
         drawn = generator(config.seed, "evaluation").permutation(len(rows))
         rows = np.sort(rows[drawn[: config.evaluation.documents]])
     labels = tuple(str(label) for label in corpus.labels(rows)) if corpus.has_labels else None
-    heldout = HeldOut(tuple(corpus.texts(rows)), labels)
-    return Evaluator(config.evaluation.tasks, heldout, config.seed)
+    return HeldOut(tuple(corpus.texts(rows)), labels)

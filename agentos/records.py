@@ -1,7 +1,8 @@
 """The run folder: what a run leaves behind, written as it goes so that a crash loses nothing.
 
 ``config.yaml``, ``environment.json``, ``network.json``, ``evaluation.json``, ``metrics.jsonl``,
-``ledger.parquet``, ``summary.json``, ``tensorboard/`` and ``isolated/metrics.jsonl``.
+``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``, ``similarity.json``, ``tensorboard/``
+and ``isolated/metrics.jsonl``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from agentos.between_agents import EMBEDDINGS, SIMILARITY
 from agentos.evaluation import Metric
 from agentos.metrics_log import MetricsLog, plain, replacing, writing
 from agentos.run_record import (
@@ -97,7 +99,7 @@ class Recorder:
                     actual=", ".join(found[:5]),
                     mend="choose another folder with --out, or remove this one",
                 )
-            for name in (METRICS, LEDGER, SUMMARY, REPORT):
+            for name in (METRICS, LEDGER, SUMMARY, REPORT, EMBEDDINGS, SIMILARITY):
                 (self.directory / name).unlink(missing_ok=True)
             for name in {ISOLATED, TENSORBOARD, ENCODERS} & {*found}:
                 shutil.rmtree(self.directory / name)

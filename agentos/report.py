@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from agentos.between_agents import load_between
 from agentos.reporting.charts import (
     CROWD,
     against_bytes,
@@ -12,6 +13,7 @@ from agentos.reporting.charts import (
     learning_curve,
     per_agent,
 )
+from agentos.reporting.maps import draw_maps
 from agentos.reporting.outcome import Outcome, outcome
 from agentos.reporting.page import data_uri, write_page
 from agentos.reporting.plotting import Chart, colour
@@ -40,6 +42,7 @@ def write_report(directory: str | Path) -> Path:
     record = load_run(directory)
     result = outcome(record)
     curves = _curves(record, result)
+    maps = draw_maps(load_between(record.directory), unique(record.names))
     traffic = [chart for chart in [bytes_by_round(record)] if chart]
     spent = against_bytes(record, result) if traffic and result.metrics else None
     each = per_agent(record, result, result.main) if result.main else None
@@ -47,7 +50,7 @@ def write_report(directory: str | Path) -> Path:
     return write_page(
         record.directory / REPORT,
         "report.html.j2",
-        charts=[chart for chart in (*curves, *traffic, spent, each) if chart],
+        charts=[chart for chart in (*curves, *traffic, *maps.charts, spent, each) if chart],
         name=str(record.config.get("name") or record.directory.name),
         status=result.status,
         subtitle=_subtitle(record),
@@ -60,6 +63,7 @@ def write_report(directory: str | Path) -> Path:
         curves_note=_curves_note(record),
         chips=_chips(record),
         isolated=record.isolated is not None,
+        maps=maps,
         traffic=traffic,
         against_bytes=spent,
         traffic_note=_traffic_note(result),

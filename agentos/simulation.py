@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from agentos.between_agents import BetweenRecorder, draw_sample
 from agentos.config import RunConfig
 from agentos.coordinator import ArmResult, Coordinator, RoundReport
 from agentos.events import Listener, Listeners
@@ -88,7 +89,10 @@ class Simulation:
             with session:
                 text = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
                 recorder.start(text, network, corpus.names, config.evaluation.metrics)
-                return _Run(self, network, session, recorder, began).run()
+                between = None
+                if config.evaluation.between_agents:
+                    between = BetweenRecorder(self.directory, draw_sample(config, corpus))
+                return _Run(self, network, session, recorder, began, between).run()
 
     def _started(self, blueprint: Blueprint) -> Session:
         self._listener.on_stage("Starting hosts")
@@ -110,6 +114,7 @@ class _Run:
         session: Session,
         recorder: Recorder,
         began: float,
+        between: BetweenRecorder | None,
     ) -> None:
         self.simulation = simulation
         self.config = simulation.config
@@ -117,6 +122,7 @@ class _Run:
         self.session = session
         self.recorder = recorder
         self.began = began
+        self.between = between
         self.results: dict[str, ArmResult] = {}
 
     def run(self) -> Result:
@@ -150,6 +156,9 @@ class _Run:
         )
         self.results[name] = coordinator.result
         coordinator.run()
+        if self.between is not None:
+            self.simulation._listener.on_stage("Comparing agents")
+            self.between.record(name, session)
 
     def _exchange_of(self, name: str) -> Arm:
         from agents.blueprint import Arm

@@ -11,13 +11,10 @@ import torch
 from torch import Tensor
 
 from agents import scoring, trainer
-from agents.adapters import adapter_state, save_adapters
 from agents.batching import Collator, EpochReader, whole
 from agents.blueprint import Arm, Member
 from agents.encoder import Encoder
-from agents.heads import save_heads
-from agents.language_export import copy_of, save_language_model
-from agents.loading import no_progress_bars
+from agents.export import export
 from agents.prefetch import Prefetcher
 from agents.resident import AgentState, Resident
 from agents.subject import TokenScores
@@ -146,20 +143,27 @@ class Agent:
 
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
         """Score the tokens of texts for evaluation; see `agents.scoring.token_scores`."""
-        return scoring.token_scores(self, texts, seed)
+        resident = self.resident
+        with resident.autocast():
+            return scoring.token_scores(
+                self.encoder.eval(),
+                texts,
+                resident.tokenise_evaluation(texts),
+                seed,
+                collate=resident.collate_evaluation,
+                vocabulary=resident.vocabulary,
+                to_device=resident.batch,
+            )
 
     def save(self, directory: Path) -> None:
-        """Save the encoder as a Hugging Face folder with its language-model head, other heads beside it."""
-        encoder = self.encoder
-        with no_progress_bars():
-            if adapter_state(encoder.backbone) is not None:
-                save_adapters(encoder.backbone, directory)
-            elif encoder.language_head is not None:
-                save_language_model(encoder, self.resident.collate, directory)
-            else:
-                encoder.backbone.save_pretrained(directory, state_dict=copy_of(encoder.backbone))
-        self.resident.group.tokenizer.save_pretrained(directory)
-        save_heads(encoder, directory)
+        """Save the encoder as a folder for transformers and sentence-transformers; see `agents.export`."""
+        export(
+            self.encoder,
+            self.resident.group.tokenizer,
+            self.resident.collate,
+            directory,
+            max_length=self.resident.blueprint.evaluation_length,
+        )
 
     def _encode(self, texts: Sequence[np.ndarray], collate: Collator) -> Tensor:
         """Encode token arrays in batches of like length; returns `[N, W]` in the given order."""

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.batch import Batch
 from agents.encoder import Encoder
 from agents.microbatch import narrow, split
-from agents.objectives.base import Batch
 from protocols.errors import ModelError
 
 _LIKELIEST = 10

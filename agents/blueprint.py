@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from agents.text import Tokens
 
-Evaluate = Callable[[Subject], dict[str, float]]
-"""From an encoder under test to metrics."""
+
+Evaluate = Callable[[Subject], tuple[dict[str, float], dict[str, Any]]]
+"""From an encoder under test to metrics, and to plain values for pictures."""
 
 
 @dataclass(frozen=True)

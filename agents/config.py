@@ -62,7 +62,11 @@ class EncoderConfig(Spec):
     name: str | None = Field(
         None, description="Name of a model in the local Hugging Face cache or hub."
     )
-    pooling: Pooling = Field("mean", description="How token states become one vector.")
+    pooling: Pooling | None = Field(
+        None,
+        description="How token states become one vector. Default: as the folder says in "
+        "1_Pooling/config.json, else mean.",
+    )
     projection: int = Field(
         0,
         ge=0,
@@ -85,8 +89,12 @@ class EncoderConfig(Spec):
     @model_validator(mode="before")
     @classmethod
     def _default_preset(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not any(values.get(key) for key in _ORIGINS):
-            return {**values, "preset": "tiny"}
+        if not isinstance(values, dict):
+            return values
+        if not any(values.get(key) for key in _ORIGINS):
+            values = {**values, "preset": "tiny"}
+        if values.get("preset") and values.get("pooling") is None:
+            values = {**values, "pooling": "mean"}
         return values
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from agents.dropout import dropout_of
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from agents.objectives.base import Batch
+    from agents.batch import Batch
 
 _POSITIONS = 8192  # the longest training.max_length; for backbones that name no limit
 

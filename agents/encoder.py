@@ -15,8 +15,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from agents.batch import Batch
     from agents.language_head import LanguageHead
-    from agents.objectives.base import Batch
 
 
 class Encoder(nn.Module):

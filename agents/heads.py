@@ -31,10 +31,14 @@ def head_tensors(encoder: Encoder) -> dict[str, Tensor]:
     return heads
 
 
-def save_heads(encoder: Encoder, directory: Path) -> None:
-    """Save all heads, if there are any."""
+def save_heads(encoder: Encoder, directory: Path, language_head: bool) -> None:
+    """Save the heads, if there are any; that of a language model only where the model is not saved whole."""
     # Cloned: the parameters are views of one buffer, which the format does not allow.
-    heads = {name: value.detach().clone() for name, value in head_tensors(encoder).items()}
+    heads = {
+        name: value.detach().clone()
+        for name, value in head_tensors(encoder).items()
+        if language_head or not name.startswith("language_head.")
+    }
     if heads:
         save_file(heads, directory / FILE)
 
@@ -61,7 +65,10 @@ def restore_heads(encoder: Encoder, directory: Path) -> None:
             mend="delete it to begin with new heads, or save the encoder again",
         ) from error
     own = head_tensors(encoder)
-    for head in ("projection", *(f"heads.{name}" for name in encoder.heads)):
+    names = ["projection", *(f"heads.{name}" for name in encoder.heads)]
+    if any(name.startswith("language_head.") for name in saved):
+        names.append("language_head")
+    for head in names:
         _restore(head, {k: v for k, v in own.items() if k.startswith(f"{head}.")}, saved, path)
 
 

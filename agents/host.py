@@ -69,6 +69,7 @@ class Host:
         self.store = store
         self.residents: dict[int, Resident] = {}
         self.agents: dict[int, Agent] = {}
+        self.explained: dict[int, dict[str, Any]] = {}
 
     def build(self, blueprint: Blueprint) -> None:
         """Build the encoders of a blueprint's agents, in place of any that were here before."""
@@ -84,6 +85,7 @@ class Host:
     def begin(self, arm: Arm) -> None:
         """Start afresh: every agent untrained, under this arm's exchange."""
         self.arm = arm
+        self.explained = {}
         self.agents = {
             member.id: Agent(member, self.residents[member.group])
             for member in self.blueprint.members
@@ -123,7 +125,17 @@ class Host:
 
     def evaluate(self) -> dict[int, dict[str, float]]:
         """Measure every agent's encoder on held-out text."""
-        return {id: self.blueprint.evaluate(agent) for id, agent in self.agents.items()}
+        examined = {id: self.blueprint.evaluate(agent) for id, agent in self.agents.items()}
+        self.explained = {id: explained for id, (_, explained) in examined.items()}
+        return {id: metrics for id, (metrics, _) in examined.items()}
+
+    def embed_texts(self, texts: Sequence[str], agents: Sequence[int]) -> dict[int, np.ndarray]:
+        """Let agents embed the same texts, `[N, W]` each."""
+        return {id: self.agents[id].embed(texts) for id in agents}
+
+    def explain(self, agents: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Return what the last evaluation has for pictures of these agents."""
+        return {id: self.explained.get(id, {}) for id in agents}
 
     def save(self, directories: dict[int, Path]) -> None:
         """Save encoders as Hugging Face folders."""

@@ -30,6 +30,14 @@ def kind_of(config: PretrainedConfig) -> LanguageModel | None:
     return "causal" if type(config) in AutoModelForCausalLM._model_mapping else None
 
 
+def saved_kind(config: PretrainedConfig) -> LanguageModel | None:
+    """Return which language model a folder's weights are of; None for a bare backbone."""
+    names = " ".join(config.architectures or ())
+    if not any(name in names for name in ("MaskedLM", "ForPreTraining", "CausalLM", "LMHead")):
+        return None
+    return kind_of(config)
+
+
 class _Given(nn.Module):
     """Stands for the backbone of a language model, and returns the states that it is given."""
 

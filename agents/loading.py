@@ -15,8 +15,9 @@ from transformers.utils import logging as transformers_logging
 from agents.adapters import add_lora, base_of, freeze_below, load_adapters, merge_adapters
 from agents.config import PRESETS, EncoderConfig
 from agents.encoder import Encoder
+from agents.export import pooling_of
 from agents.heads import restore_heads
-from agents.language_head import LanguageHead
+from agents.language_head import LanguageHead, saved_kind
 from agents.vocabulary import Vocabulary
 from protocols.errors import ModelError
 from protocols.seeding import derive
@@ -122,7 +123,9 @@ def build_encoder(
     if config.frozen_layers is not None:
         freeze_below(backbone, config.frozen_layers, config.origin)
     with _drawn_from(seed, "heads"):
-        encoder = Encoder(backbone, config.pooling, config.projection, exchange_dimension, classes)
+        encoder = Encoder(
+            backbone, pooling_of(config), config.projection, exchange_dimension, classes
+        )
     if kind is not None:
         with _drawn_from(seed, "language head"), quietly():
             encoder.language_head = LanguageHead.of(
@@ -138,6 +141,23 @@ def build_encoder(
                 ) from error
     if config.path is not None:
         restore_heads(encoder, Path(config.path))
+    return encoder
+
+
+def load_encoder(
+    config: EncoderConfig, tokenizer: PreTrainedTokenizerBase, pooling: str
+) -> Encoder:
+    """Load an encoder to be evaluated: with the language-model head that its folder has, if any.
+
+    Raises:
+        ModelError: as `build_backbone`.
+    """
+    backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed=0)
+    encoder = Encoder(backbone, pooling)
+    kind = saved_kind(backbone.config)
+    if kind is not None:
+        with quietly():
+            encoder.language_head = LanguageHead.of(backbone, kind, config.origin)
     return encoder
 
 
@@ -180,6 +200,7 @@ def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token_id is None:
         # Decoders often have none; padding is masked, so any known token serves.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    tokenizer.padding_side = "right"  # as batches are padded, so that an exported encoder does too
     return tokenizer
 
 

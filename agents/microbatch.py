@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 if TYPE_CHECKING:
-    from agents.objectives.base import Batch
+    from agents.batch import Batch
 
 
 def rowwise(

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.batch import Batch, tensor, to_device
 from agents.batching import Collator, Padded
 from agents.blueprint import Blueprint, Group, Member
 from agents.dropout import dropout_of, use_byte_dropout
 from agents.encoder import Encoder
 from agents.loading import build_encoder
-from agents.objectives.base import Batch, Prepared
+from agents.objectives.base import Prepared
 from agents.parameters import Binding, flatten, layout_of
 from agents.precision import has_bfloat16_units, use_rounding
 from agents.thesaurus import Thesaurus
@@ -134,23 +135,13 @@ class Resident:
     def to_device(self, prepared: Prepared) -> dict[str, Any]:
         """Move what an objective has prepared to the encoder's device."""
         return {
-            name: self.batch(value) if isinstance(value, Padded) else self._tensor(value)
+            name: self.batch(value) if isinstance(value, Padded) else tensor(value, self.device)
             for name, value in prepared.items()
         }
 
     def batch(self, padded: Padded) -> Batch:
         """Move a padded batch to the encoder's device."""
-        types, blank = padded.token_type_ids, padded.blank
-        return Batch(
-            self._tensor(padded.input_ids),
-            self._tensor(padded.attention_mask),
-            None if types is None else self._tensor(types),
-            padded.lengths,
-            None if blank is None else self._tensor(blank),
-        )
-
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
+        return to_device(padded, self.device)
 
     def tokenise_evaluation(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Tokenise texts for evaluation, each once: all agents see the same ones, every time."""

@@ -5,7 +5,7 @@ Legend: B texts, N texts in all, T tokens, M tokens to be guessed, W width of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,11 @@ from agents.text import Text
 from protocols.seeding import generator
 
 if TYPE_CHECKING:
-    from agents.agent import Agent
-    from agents.batching import Padded
+    from agents.batch import Batch
+    from agents.batching import Collator, Padded
     from agents.encoder import Encoder
-    from agents.objectives.base import Batch, Step
+    from agents.objectives.base import Step
+    from agents.vocabulary import Vocabulary
 
 _MASKED_SHARE = 0.15
 _TOKENS = 2048
@@ -95,18 +96,34 @@ def _guess_rows(encoder: Encoder, batch: Batch, labels_BT: Tensor, pooled: bool)
     return torch.cat(columns, dim=1)
 
 
-def token_scores(agent: Agent, texts: Sequence[str], seed: int) -> TokenScores | None:
+def token_scores(
+    encoder: Encoder,
+    texts: Sequence[str],
+    tokens: Sequence[np.ndarray],
+    seed: int,
+    *,
+    collate: Collator,
+    vocabulary: Vocabulary,
+    to_device: Callable[[Padded], Batch],
+) -> TokenScores | None:
     """Score the tokens of texts for evaluation; None without a language-model head.
 
     A causal head guesses what `agents.objectives.causal_lm` trains it to guess. For a masked one 15 % of
     the tokens, and one at least, are all replaced by the mask; which ones depends on the seed, the text and
-    the tokenizer alone. Texts are cut at the evaluation's length.
+    the tokenizer alone.
+
+    Args:
+        encoder: in evaluation mode.
+        texts: N strings.
+        tokens: their token ids, without special tokens, cut at the length of evaluation.
+        seed: of the run.
+        collate: for that length.
+        vocabulary: of the tokenizer.
+        to_device: moves a padded batch to the encoder.
     """
-    encoder = agent.encoder.eval()
     if encoder.language_head is None:
         return None
     kind = encoder.language_head.kind
-    tokens = agent.resident.tokenise_evaluation(texts)
     scores = np.zeros((len(texts), 2))
     counts = np.zeros(len(texts), dtype=np.int64)
     # What has no token is nothing that every backbone can read.
@@ -115,11 +132,15 @@ def token_scores(agent: Agent, texts: Sequence[str], seed: int) -> TokenScores |
         rows = readable[part]
         some = [Text.of(tokens[row]) for row in rows]
         if kind == "masked":
-            padded, labels = _masked(agent, some, [texts[row] for row in rows], seed)
+            names = [texts[row] for row in rows]
+            padded, labels = _masked(some, names, seed, collate, vocabulary)
         else:
-            padded, labels = _causal(agent, some)
-        batch = agent.resident.batch(padded)
-        with torch.inference_mode(), agent.resident.autocast():
+            # A text that fills the budget may have been cut there.
+            whole = np.array([len(text) < collate.budget for text in some])
+            padded = collate(some)
+            labels = next_tokens(padded, whole, collate)
+        batch = to_device(padded)
+        with torch.inference_mode():
             labels_BT = torch.from_numpy(labels).to(batch.input_ids.device)
             scores[rows] = _guess_rows(encoder, batch, labels_BT, pooled=False).cpu().numpy()
         counts[rows] = (labels != IGNORED).sum(axis=1)
@@ -127,9 +148,8 @@ def token_scores(agent: Agent, texts: Sequence[str], seed: int) -> TokenScores |
 
 
 def _masked(
-    agent: Agent, texts: list[Text], names: Sequence[str], seed: int
+    texts: list[Text], names: Sequence[str], seed: int, collate: Collator, vocabulary: Vocabulary
 ) -> tuple[Padded, np.ndarray]:
-    collate, vocabulary = agent.resident.collate_evaluation, agent.resident.vocabulary
     chosen, masked = [], []
     for text, name in zip(texts, names, strict=True):
         rng = generator(seed, "token scores", name)
@@ -138,11 +158,3 @@ def _masked(
         masked.append(text.with_tokens(np.where(flags, vocabulary.mask(), text.tokens)))
     padded = collate(masked)
     return padded, labels_of(texts, chosen, len(collate.prefix), padded.input_ids.shape)
-
-
-def _causal(agent: Agent, texts: list[Text]) -> tuple[Padded, np.ndarray]:
-    collate = agent.resident.collate_evaluation
-    padded = collate(texts)
-    # A text that fills the budget may have been cut there.
-    whole = np.array([len(text) < collate.budget for text in texts])
-    return padded, next_tokens(padded, whole, collate)

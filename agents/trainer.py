@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.batch import Batch
 from agents.blanks import fill
 from agents.blueprint import Arm
 from agents.exchange.base import AnchorBatch
-from agents.objectives.base import Batch, Draft, Objected, Prepared, Step
+from agents.objectives.base import Draft, Objected, Prepared, Step
 from agents.optimizers import clip, learning_rate_factor
 from agents.prefetch import Prefetcher
 from agents.tally import Tally

@@ -106,9 +106,10 @@ def make_blueprint(tokenizer: Any, documents: list[np.ndarray]) -> Callable[...,
             "objectives": (InfoNCE(),),
             "training": TrainingConfig(**{**steps, **(training or {})}),
             "heads": Heads(),
-            "evaluate": lambda subject: {
-                "norm": float(np.linalg.norm(subject.embed(["wave tide ship"])))
-            },
+            "evaluate": lambda subject: (
+                {"norm": float(np.linalg.norm(subject.embed(["wave tide ship"])))},
+                {},
+            ),
             "evaluation_length": 16,
             "device": "cpu",
         }

@@ -135,7 +135,7 @@ def show(console: Console, summary: Summary, max_unknown_rate: float) -> None:
 def _tokenizer(config: RunConfig, corpus: Corpus) -> PreTrainedTokenizerBase:
     encoder = config.agents.resolved[0].encoder
     if not encoder.from_scratch:
-        from agents.encoder import load_tokenizer
+        from agents.loading import load_tokenizer
 
         return load_tokenizer(encoder)
     from agentos.data.corpus import tokenizer_for

@@ -79,7 +79,7 @@ def language_probability(text: str, language: str) -> float:
 
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
-    from py3langid.langid import (  # type: ignore[import-untyped]
+    from py3langid.langid import (
         MODEL_FILE,
         LanguageIdentifier,
     )

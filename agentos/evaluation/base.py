@@ -114,9 +114,11 @@ class Task(Spec, ABC):
             ConfigurationError: there are no labels, or too few documents of the right form.
         """
 
-    def explain(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, Any]:
-        """Return plain values for a picture in the report, beside the metrics; nothing by default."""
-        return {}
+    def examine(
+        self, subject: Subject, heldout: HeldOut, seed: int
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        """Return what `evaluate` does, and plain values for a picture in the report, if there is one."""
+        return self.evaluate(subject, heldout, seed), {}
 
     def read(self) -> Any:
         """Return what the task reads from files of its own; None for most.

@@ -77,7 +77,14 @@ class Evaluator:
             task.check(self.heldout)
 
     def __call__(self, subject: Subject) -> dict[str, float]:
-        """Return the metrics of all tasks for one encoder.
+        """Return the metrics of all tasks for one encoder; see `examine`."""
+        return self.examine(subject)[0]
+
+    def examine(self, subject: Subject) -> tuple[dict[str, float], dict[str, Any]]:
+        """Return the metrics of all tasks for one encoder, and what is kept for pictures.
+
+        Returns:
+            The metrics, and for each kind of task that draws a picture, its plain values.
 
         Raises:
             ConfigurationError: a task needs a language-model head, and the encoder has none.
@@ -85,20 +92,15 @@ class Evaluator:
         """
         memo = Memo(subject)
         values: dict[str, float] = {}
+        explained: dict[str, Any] = {}
         with _one_thread():
             for task in self.tasks:
-                values.update(task.evaluate(memo, self.heldout, self.seed))
+                metrics, explained[task.kind] = task.examine(memo, self.heldout, self.seed)
+                values.update(metrics)
         for name, value in values.items():
             if not math.isfinite(value):
                 raise _not_finite(f"The metric {name}", value)
-        return values
-
-    def explain(self, subject: Subject) -> dict[str, Any]:
-        """Return what the tasks have for pictures, by kind of task; those with nothing are left out."""
-        memo = Memo(subject)
-        with _one_thread():
-            told = {task.kind: task.explain(memo, self.heldout, self.seed) for task in self.tasks}
-        return {kind: values for kind, values in told.items() if values}
+        return values, {kind: told for kind, told in explained.items() if told}
 
 
 def _one_thread() -> AbstractContextManager[Any]:

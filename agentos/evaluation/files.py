@@ -104,7 +104,7 @@ def _number(where: str, column: str, record: dict[str, Any]) -> float:
 
 
 def _jsonl(path: Path) -> Iterator[Record]:
-    for number, line in files.lines(path):
+    for number, line in files.lines(path, "utf-8"):
         where = f"{path}, line {number}"
         if isinstance(line, DataError):
             raise _malformed(where, "UTF-8", line.actual)

@@ -78,21 +78,21 @@ class Probe(Task):
 
     def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return the five metrics, all in [0, 1]."""
-        truth, guess = self._guess(subject, heldout, seed)
-        return {f"probe_{name}": value for name, value in scores_of(truth, guess).items()}
+        return self.examine(subject, heldout, seed)[0]
 
-    def explain(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, Any]:
-        """Return the ``labels`` and the ``confusion`` matrix `[C, C]`, a row for each true label."""
+    def examine(
+        self, subject: Subject, heldout: HeldOut, seed: int
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        """Return also ``labels`` and the ``confusion`` matrix `[C, C]`, a row for each true label."""
         from sklearn.metrics import confusion_matrix
 
         truth, guess = self._guess(subject, heldout, seed)
+        scores = {f"probe_{name}": value for name, value in scores_of(truth, guess).items()}
         labels = sorted({*truth})
         if len(labels) > LABELS_SHOWN:
-            return {}
-        return {
-            "labels": labels,
-            "confusion": confusion_matrix(truth, guess, labels=labels).tolist(),
-        }
+            return scores, {}
+        matrix = confusion_matrix(truth, guess, labels=labels)
+        return scores, {"labels": labels, "confusion": matrix.tolist()}
 
     def _guess(
         self, subject: Subject, heldout: HeldOut, seed: int

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from agents.batch import Batch
 from agents.batching import Collator, Padded
 from agents.text import Text
 from agents.views import Setting, View, compose
@@ -57,25 +58,6 @@ class Draft:
                 for text in self.texts
             ]
         )
-
-
-class Batch(NamedTuple):
-    """Padded texts on the encoder's device.
-
-    Attributes:
-        input_ids: `[B, T]` int64.
-        attention_mask: `[B, T]` int64.
-        token_type_ids: `[B, T]` int64, or None.
-        lengths: `[B]`, on the CPU.
-        blank: `[B, T]` bool, masks that are to be filled in; None where there are none, and always when an
-            objective sees the batch.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    token_type_ids: Tensor | None
-    lengths: np.ndarray
-    blank: Tensor | None = None
 
 
 @dataclass(frozen=True)

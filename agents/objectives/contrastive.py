@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from agents.batch import Batch
 from agents.lazy import torch
-from agents.objectives.base import Batch, Objective, Ratio, Step
+from agents.objectives.base import Objective, Ratio, Step
 from agents.views import VIEWS, View
 from protocols.errors import TrainingError
 from protocols.spec import Kinds

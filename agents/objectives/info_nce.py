@@ -12,9 +12,10 @@ import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from agents.batch import Batch
 from agents.lazy import torch
 from agents.objectives import momentum
-from agents.objectives.base import Batch, Draft, Objected, Prepared, Step
+from agents.objectives.base import Draft, Objected, Prepared, Step
 from agents.objectives.contrastive import Contrastive, Views, rely_on_dropout
 from agents.views import Crop
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.batch import Batch
 from agents.lazy import F, torch
-from agents.objectives.base import Batch, Step
+from agents.objectives.base import Step
 from agents.text import Text
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Which self-supervised objective gives the best encoder for the same number of tokens?
 
-One agent reads all the text. Every objective trains the same encoder from the same initial weights, on the same
-documents in the same order, until the same number of tokens has gone through the encoder with a gradient. Then
-a linear probe and a nearest-neighbour vote read held-out documents.
+One agent reads all the text. Every objective trains the same encoder from the same initial weights, on the
+same documents, until the same number of tokens has gone through the encoder with a gradient. Then a linear
+probe and a nearest-neighbour vote read held-out documents.
 
     python -m experiments.studies.objectives ../shared/data/newsgroups/train.parquet --out table.md
 

@@ -189,7 +189,7 @@ def test_exported_encoders_load_and_measure_as_they_did(finished: Any, cache: Pa
             return pooled
 
         # Up to where rounding turns the order of two near-equal texts.
-        measured = evaluate(EmbeddingOnly(embed))
+        measured, _ = evaluate(EmbeddingOnly(embed))
         assert measured["mrr"] == pytest.approx(
             finished.result.agents[f"agent-{agent}"]["mrr"], abs=0.02
         )

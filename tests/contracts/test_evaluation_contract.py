@@ -158,7 +158,8 @@ def test_a_subject_without_the_head_that_a_task_needs_is_refused(task):
 
 
 def test_what_is_explained_is_plain(task):
-    told = task.explain(subject_for(task), LABELLED, seed=0)
+    metrics, told = task.examine(subject_for(task), LABELLED, seed=0)
+    assert metrics == task.evaluate(subject_for(task), LABELLED, seed=0)
     assert json.loads(json.dumps(told)) == told
 
 
@@ -200,7 +201,7 @@ def test_all_tasks_run_together(pairs, head, other):
     evaluator = Evaluator(tasks, LABELLED, seed=0).with_files()
     evaluator.check()
     assert list(evaluator(WithHead(head))) == [metric.name for metric in evaluator.metrics]
-    assert evaluator.explain(WithHead(head)).keys() == {"probe"}
+    assert evaluator.examine(WithHead(head))[1].keys() == {"probe"}
 
 
 def test_importing_the_tasks_imports_no_heavy_library():

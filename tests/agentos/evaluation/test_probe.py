@@ -59,7 +59,7 @@ def test_probe_equals_a_pipeline_of_scikit_learn(spread):
 def test_confusion_matrix_agrees_with_the_scores():
     subject = EmbeddingOnly(clouds(2.0))
     scores = Probe().evaluate(subject, HELDOUT, seed=1)
-    told = Probe().explain(subject, HELDOUT, seed=1)
+    _, told = Probe().examine(subject, HELDOUT, seed=1)
     matrix = np.array(told["confusion"])
     assert told["labels"] == list(LABELS)
     assert matrix.sum() == 60
@@ -71,7 +71,7 @@ def test_confusion_matrix_agrees_with_the_scores():
 def test_matrix_of_too_many_labels_is_not_kept():
     labels = tuple(f"{i % 70:02}" for i in range(420))
     heldout = HeldOut(tuple(f"ant {i}" for i in range(420)), labels)
-    assert Probe().explain(EmbeddingOnly(clouds(1.0)), heldout, seed=0) == {}
+    assert Probe().examine(EmbeddingOnly(clouds(1.0)), heldout, seed=0)[1] == {}
 
 
 @pytest.mark.filterwarnings("ignore")  # of mteb

@@ -1,0 +1,65 @@
+"""Let mteb score an encoder: any subject, behind the interface of mteb's encoders.
+
+mteb is no dependency of this program; the adapter works where it is installed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentos.evaluation.base import unit_rows
+from agents.subject import Subject
+
+if TYPE_CHECKING:
+    from mteb.models.model_meta import ModelMeta
+
+
+class MtebEncoder:
+    """A subject as mteb's ``EncoderProtocol``.
+
+    Prompts are not used. Similarity is the cosine.
+
+    Args:
+        subject: the encoder, such as `agentos.evaluation.model.LoadedEncoder`.
+        name: what mteb calls it in its results, as ``organisation/name``.
+
+    Example:
+        >>> import mteb  # doctest: +SKIP
+        >>> from agentos.evaluation.model import LoadedEncoder
+        >>> encoder = MtebEncoder(LoadedEncoder("runs/x/encoders/agent-0"))  # doctest: +SKIP
+        >>> mteb.evaluate(encoder, mteb.get_tasks(["Banking77Classification"]))  # doctest: +SKIP
+    """
+
+    def __init__(self, subject: Subject, name: str = "agentos/encoder") -> None:
+        self._subject = subject
+        self._name = name
+
+    def encode(self, inputs: Any, **_: Any) -> NDArray[np.float32]:
+        """Return embeddings `[N, D]` of the texts of mteb's batches, in their order."""
+        texts = [str(text) for batch in inputs for text in batch["text"]]
+        return self._subject.embed(texts)
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> NDArray[np.float64]:
+        """Return the cosines `[N, M]` of all pairs."""
+        cosines: NDArray[np.float64] = _rows(embeddings1) @ _rows(embeddings2).T
+        return cosines
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> NDArray[np.float64]:
+        """Return the cosine `[N]` of each pair."""
+        cosines: NDArray[np.float64] = np.sum(_rows(embeddings1) * _rows(embeddings2), axis=1)
+        return cosines
+
+    @property
+    def mteb_model_meta(self) -> ModelMeta:
+        """What mteb writes beside its results."""
+        from mteb.models.model_meta import ModelMeta
+
+        meta: ModelMeta = ModelMeta.create_empty({"name": self._name, "revision": "local"})
+        return meta
+
+
+def _rows(embeddings: Any) -> NDArray[np.float64]:
+    return unit_rows(np.atleast_2d(np.asarray(embeddings)))
