@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
 from agents.spelling import Spelling
 from protocols.seeding import generator
 
+Alphabet = Mapping[tuple[str, str], str]
 VARIANTS = 4
 """Ways in which a token can be misspelt."""
 
@@ -26,11 +27,16 @@ class Typos:
     """
 
     def __init__(self, spelling: Spelling) -> None:
-        tokens = np.repeat(np.arange(spelling.size, dtype=np.int32), VARIANTS)
-        keys = [token.tobytes() for token in tokens]
-        draws = generator(0, "typos").random((len(keys), 3)).tolist()
-        texts = [_typo(spelling.read(key), draw) for key, draw in zip(keys, draws, strict=True)]
-        self._variants = spelling.write(texts, keys)
+        keys = [token.tobytes() for token in np.arange(spelling.size, dtype=np.int32)]
+        texts = [text if text and text.isalnum() else None for text in map(spelling.read, keys)]
+        alphabet = alphabet_of(text for text in texts if text)
+        draws = generator(0, "typos").random((len(keys), VARIANTS, 3)).tolist()
+        typos = [
+            None if text is None else misspell(text, alphabet, draw)
+            for text, row in zip(texts, draws, strict=True)
+            for draw in row
+        ]
+        self._variants = spelling.write(typos, [key for key in keys for _ in range(VARIANTS)])
         self._possible = np.array([found is not None for found in self._variants])
 
     def draw(self, tokens: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -50,27 +56,38 @@ class Typos:
         return places, [variant for variant in found if variant is not None]
 
 
-def _typo(text: str | None, draws: Sequence[float]) -> str | None:
-    return misspell(text, draws) if text is not None and text.isalnum() else None
+def alphabet_of(texts: Iterable[str]) -> Alphabet:
+    """Return the letters and digits of texts, ascending, by script and case.
+
+    Example:
+        >>> list(alphabet_of(["abba", "Ж1"]).values())
+        ['1', 'ab', 'Ж']
+    """
+    letters: dict[tuple[str, str], str] = {}
+    for letter in sorted({letter for text in texts for letter in text}):
+        letters[_class(letter)] = letters.get(_class(letter), "") + letter
+    return letters
 
 
-def misspell(word: str, draws: Sequence[float]) -> str:
-    """Return a word with one typo: not the word, unless no other letter of its script is known.
+def misspell(word: str, alphabet: Alphabet, draws: Sequence[float]) -> str:
+    """Return a word with one typo: not the word, unless no typo is possible.
 
     Which typo and where are uniform, among those that are possible. New letters are of the script and
     case of the letter that they replace or stand beside.
 
     Args:
         word: at least one character.
+        alphabet: where new letters come from.
         draws: three numbers in [0, 1): for the place, the letter and the typo.
 
     Example:
-        >>> [misspell("word", (0.3, 0.0, typo)) for typo in (0.0, 0.25, 0.5, 0.75)]
+        >>> letters = alphabet_of(["word", "a"])
+        >>> [misspell("word", letters, (0.3, 0.0, typo)) for typo in (0.0, 0.25, 0.5, 0.75)]
         ['ward', 'waord', 'wrd', 'wrod']
     """
     place = int(draws[0] * len(word))
     before, letter, after = word[:place], word[place], word[place + 1 :]
-    letters = _like(letter)
+    letters = alphabet.get(_class(letter), "").replace(letter, "")
     typos = [before + after] if len(word) > 1 else []
     if letters:
         other = letters[int(draws[1] * len(letters))]
@@ -82,16 +99,7 @@ def misspell(word: str, draws: Sequence[float]) -> str:
     return typos[int(draws[2] * len(typos))] if typos else word
 
 
-@lru_cache(maxsize=4096)
-def _like(letter: str) -> str:
-    """Return the other letters of the same script and case; of large scripts, those close by."""
-    if letter.isascii():
-        first, count = (ord("0"), 10) if letter.isdigit() else (ord(letter) & 96 | 1, 26)
-    else:
-        first, count = ord(letter) // 32 * 32, 32
-    near = (chr(first + index) for index in range(count))
-    return "".join(c for c in near if c != letter and _class(c) == _class(letter))
-
-
+@cache
 def _class(letter: str) -> tuple[str, str]:
+    """Return what letters that may stand for each other share, such as lower case and Greek."""
     return unicodedata.category(letter), unicodedata.name(letter, "").split(" ")[0]

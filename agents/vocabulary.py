@@ -51,9 +51,13 @@ class Vocabulary:
         return np.array([piece.opens for piece in self._pieces], dtype=bool)
 
     @cached_property
-    def _ends_word(self) -> np.ndarray:
-        """`[V]` bool: whether what follows a token begins a word, such as what follows a bracket."""
-        return np.array([piece.closes for piece in self._pieces], dtype=bool)
+    def _ends_word(self) -> np.ndarray | None:
+        """`[V]` bool: whether what follows a token begins a word, such as what follows a bracket.
+
+        None where the names of tokens that follow tell it.
+        """
+        ends = np.array([piece.closes for piece in self._pieces], dtype=bool)
+        return ends if ends.any() else None
 
     @cached_property
     def _pieces(self) -> list[Piece]:
@@ -87,7 +91,8 @@ class Vocabulary:
             sentences: `[S]`, where sentences, and so words, begin.
         """
         begins: np.ndarray = self.begins_word[tokens]
-        begins[1:] |= self._ends_word[tokens[:-1]]
+        if self._ends_word is not None:
+            begins[1:] |= self._ends_word[tokens[:-1]]
         begins[0] = True
         if sentences is not None:
             begins[sentences] = True

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from agents.text import Text
+from agents.text import Text, lengths_of
 from agents.views.base import Setting, View, word_starts
 
 
@@ -29,7 +29,7 @@ class WordDeletion(View):
             kept[rng.integers(len(starts))] = True
         if kept.all():
             return text
-        return text.keep(np.repeat(kept, np.diff(starts, append=len(text))))
+        return text.keep(np.repeat(kept, lengths_of(starts, len(text))))
 
 
 class TokenCutoff(View):

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from agents.text import Text
+from agents.text import Text, lengths_of
 from agents.views.base import Setting, View, word_starts
 
 
@@ -71,6 +71,6 @@ def _rearrange(starts: np.ndarray, order: np.ndarray, length: int) -> tuple[np.n
     Returns:
         `[T]`, where each token stood, and `[N]`, where the parts now begin.
     """
-    lengths = np.diff(starts, append=length)[order]
+    lengths = lengths_of(starts, length)[order]
     begins = np.cumsum(lengths) - lengths
     return np.repeat(starts[order] - begins, lengths) + np.arange(length), begins

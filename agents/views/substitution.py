@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from agents.spelling import key_of
-from agents.text import Text
+from agents.text import Text, lengths_of
 from agents.views.base import Setting, View, word_starts
 from agents.wordnet import installed
 
@@ -92,7 +92,7 @@ class CharacterNoise(View):
         """Return the document with words misspelt; see `View.apply`."""
         starts = word_starts(text, setting)
         chosen = np.flatnonzero(rng.random(len(starts)) < self.p)
-        lengths = np.diff(starts, append=len(text))[chosen]
+        lengths = lengths_of(starts, len(text))[chosen]
         draws = rng.random((2, len(chosen)))
         places = starts[chosen] + (draws[0] * lengths).astype(np.int64)
         misspelt, tokens = setting.vocabulary.typos.draw(text.tokens[places], draws[1])
@@ -115,7 +115,7 @@ def substitute(
         rng: draws a number for each of them.
         find: what takes their place.
     """
-    key, ends = key_of(text.tokens), np.append(starts[1:], len(text))
+    key, ends = key_of(text.tokens), starts + lengths_of(starts, len(text))
     places: list[int] = []
     words: list[np.ndarray] = []
     draws = rng.random(len(chosen)).tolist()
@@ -131,7 +131,7 @@ def substitute(
 
 def _blank(text: Text, starts: np.ndarray, chosen: np.ndarray, setting: Setting) -> Text:
     """Mask those of the chosen words that are one ordinary token, for a language model to fill in."""
-    lengths = np.diff(starts, append=len(text))
+    lengths = lengths_of(starts, len(text))
     places = starts[chosen[lengths[chosen] == 1]]
     places = places[~setting.vocabulary.special[text.tokens[places]]]
     if not len(places):

@@ -221,6 +221,16 @@ def test_unlike_encoders_may_exchange_what_is_not_weights() -> None:
         assert RunConfig.model_validate(values).exchange.kind == kind
 
 
+def test_blanks_need_an_objective_that_trains_the_language_model() -> None:
+    views = [{"word_replacement": {"source": "masked_lm"}}, "crop"]
+    contrast = {"kind": "info_nce", "views": views}
+    with pytest.raises(ValidationError, match=r"add \{kind: masked_lm\} to objectives"):
+        RunConfig.model_validate({"objectives": [contrast]})
+    config = RunConfig.model_validate({"objectives": [contrast, "masked_lm"]})
+    assert config.objectives[0].views[0].leaves_blanks  # type: ignore[attr-defined]
+    assert RunConfig.model_validate(config.resolved()) == config
+
+
 def test_run_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         RunConfig().seed = 1

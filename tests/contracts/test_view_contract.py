@@ -11,13 +11,35 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agents.text import Text
-from agents.views import VIEWS, Crop, Dropout, Setting, View, compose
+from agents.thesaurus import Thesaurus
+from agents.views import (
+    VIEWS,
+    CharacterNoise,
+    Crop,
+    Dropout,
+    Setting,
+    TokenCutoff,
+    View,
+    WordDeletion,
+    WordReplacement,
+    WordSwap,
+    compose,
+)
 from agents.vocabulary import Vocabulary
 
 TOKENS = st.integers(1, 200)
 BUDGETS = st.integers(1, 64)
 SEEDS = st.integers(0, 2**32)
-EXTRA = [Crop(shortest=1.0, longest=1.0), Crop(shortest=0.001, longest=0.001)]
+EXTRA = [
+    Crop(shortest=1.0, longest=1.0),
+    Crop(shortest=0.001, longest=0.001),
+    WordDeletion(p=1.0),
+    WordSwap(p=1.0),
+    TokenCutoff(p=1.0),
+    CharacterNoise(p=1.0),
+    WordReplacement(p=1.0),
+    WordReplacement(p=1.0, source="masked_lm"),
+]
 ALL = [*(cls() for cls in VIEWS.values()), *EXTRA]
 
 
@@ -51,9 +73,48 @@ def wide_vocabulary() -> Vocabulary:
     )
 
 
+class Documents(list):
+    """Token ids in memory, as a store of tokens; a sentence every seven tokens."""
+
+    def sentences(self, row):
+        return np.arange(0, len(self[row]), 7)
+
+
 @pytest.fixture(scope="session")
 def setting(wide_vocabulary):
-    return lambda budget: Setting(budget, wide_vocabulary)
+    documents = Documents([np.tile(np.arange(1000, 1030), 20)])
+    thesaurus = Thesaurus(wide_vocabulary, documents, np.arange(1))
+    # Made now, and not in a timed test.
+    assert thesaurus.synonyms(b"") == ()
+    assert wide_vocabulary.typos
+    return lambda budget: Setting(budget, wide_vocabulary, thesaurus)
+
+
+SCRIPTS = {
+    "chinese": "我们在山上看见了一只鸟。山上的鸟也看见了我们,于是它飞走了。昨天下雨,今天出太阳。",
+    "japanese": "東京の山で鳥を見た。ひらがなとカタカナ。空はとても青かった。",
+    "mixed": "東京 Tower は 333m です。我们 like it. Été à Việt Nam, it's fine!",
+}
+
+
+@pytest.fixture(params=[(s, k) for s in SCRIPTS for k in ("wordpiece", "bpe")], ids="-".join)
+def written(request):
+    """A document in a script, its setting, and how to read a text; with a small real tokenizer."""
+    script, kind = request.param
+    if request.param not in TRAINED:
+        from agentos.data.config import TokenizerConfig
+        from agentos.data.tokenizer import train
+
+        config = TokenizerConfig(kind=kind, vocabulary_size=400, lowercase=False)
+        TRAINED[request.param] = train([SCRIPTS[script]] * 12, config)
+    tokenizer = TRAINED[request.param]
+    tokens = np.array(tokenizer(SCRIPTS[script], add_special_tokens=False)["input_ids"])
+    vocabulary = Vocabulary(tokenizer)
+    thesaurus = Thesaurus(vocabulary, Documents([tokens] * 12), np.arange(12))
+    return Text(tokens, np.arange(0, len(tokens), 9)), Setting(64, vocabulary, thesaurus), tokenizer
+
+
+TRAINED = {}
 
 
 def document(length: int) -> Text:
@@ -68,7 +129,18 @@ def document(length: int) -> Text:
 def same(one: Text, other: Text) -> bool:
     fields = ((one.tokens, other.tokens), (one.sentences, other.sentences))
     hidden = [np.zeros(len(t), bool) if t.hidden is None else t.hidden for t in (one, other)]
-    return all(np.array_equal(a, b) for a, b in (*fields, hidden))
+    blank = [np.zeros(len(t), bool) if t.blank is None else t.blank for t in (one, other)]
+    return all(np.array_equal(a, b) for a, b in (*fields, hidden, blank))
+
+
+def check_well_formed(text: Text) -> None:
+    assert text.tokens.ndim == 1
+    assert len(text) >= 1
+    assert text.hidden is None or (len(text.hidden) == len(text) and not text.hidden.all())
+    assert text.blank is None or len(text.blank) == len(text)
+    assert text.sentences[0] == 0
+    assert (np.diff(text.sentences) > 0).all()
+    assert text.sentences[-1] < len(text)
 
 
 def test_kind_is_the_key_in_the_table():
@@ -80,14 +152,37 @@ def test_kind_is_the_key_in_the_table():
 @given(length=TOKENS, budget=BUDGETS, seed=SEEDS)
 def test_view_never_empties_a_text(view, setting, length, budget, seed):
     variant = view.apply(document(length), setting(budget), np.random.default_rng(seed))
-    assert variant.tokens.ndim == 1
-    assert len(variant) >= 1
-    assert variant.hidden is None or (
-        len(variant.hidden) == len(variant) and not variant.hidden.all()
-    )
-    assert variant.sentences[0] == 0
-    assert (np.diff(variant.sentences) > 0).all()
-    assert variant.sentences[-1] < len(variant)
+    check_well_formed(variant)
+
+
+def test_view_works_in_scripts_without_spaces(view, written):
+    text, where, tokenizer = written
+    known = set(text.tokens.tolist())
+    for seed in range(20):
+        once, again = (view.apply(text, where, np.random.default_rng(seed)) for _ in range(2))
+        check_well_formed(once)
+        assert same(once, again)
+        new = set(once.tokens.tolist()) - known
+        special = set(tokenizer.all_special_ids) - {tokenizer.mask_token_id}
+        assert not new & special
+        # No character is cut in two, but at the ends of a span.
+        assert "\ufffd" not in tokenizer.decode(once.tokens).strip("\ufffd")
+
+
+@pytest.mark.parametrize(
+    "kind", ["word_deletion", "word_swap", "word_replacement", "character_noise"]
+)
+def test_view_of_words_changes_texts_without_spaces(kind, written):
+    text, where, _ = written
+    changed = VIEWS[kind](p=0.5).apply(text, where, np.random.default_rng(0))
+    assert not same(changed, text)
+
+
+@given(length=TOKENS, seed=SEEDS, data=st.data())
+def test_views_compose_in_any_order(setting, length, seed, data):
+    views = data.draw(st.lists(st.sampled_from(ALL), min_size=2, max_size=4))
+    rng = np.random.default_rng(seed)
+    check_well_formed(compose(views, document(length), setting(30), rng))
 
 
 @given(length=TOKENS, budget=BUDGETS, seed=SEEDS)
