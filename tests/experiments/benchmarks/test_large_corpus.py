@@ -12,19 +12,6 @@ from experiments.benchmarks import large_corpus
 
 def test_corpus_is_written_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["wave", "tide", "ship", "harbour", "salt", "fish", "net", "storm", "sail", "deck"]
-        "wave",
-        "tide",
-        "ship",
-        "harbour",
-        "salt",
-        "fish",
-        "net",
-        "storm",
-        "sail",
-        "deck",
-        "coast",
-        "gull",
-    ]
     pool = [f"The {a} is {b} and {c}." for a in words for b in words for c in words]
     monkeypatch.setattr(large_corpus, "_sentences", lambda: pool)
     monkeypatch.setattr(large_corpus, "MEAN_CHARACTERS", 300)
