@@ -96,12 +96,21 @@ class Csv(FileSource):
             return
         for column in (self.text, self.label):
             if column is not None and column not in header:
-                raise files.unknown_column(f"{path}, line 1", column, header)
+                raise self._no_column(path, column, header)
         start = reader.line_num + 1
         while (row := _next_row(reader, path)) is not None:
             if row:
                 yield self._record(f"{path}, line {start}", f"{name}:{start}", header, row)
             start = reader.line_num + 1
+
+    def _no_column(self, path: Path, column: str, header: list[str]) -> DataError:
+        error = files.unknown_column(f"{path}, line 1", column, header)
+        others = [mark for mark in ";\t|" if mark in header[0] and mark != self.delimiter]
+        if len(header) == 1 and others:
+            error.mend = (
+                f"the columns seem to be separated by {others[0]!r}: set data.source.delimiter"
+            )
+        return error
 
     def _record(
         self, where: str, identity: str, header: list[str], row: list[str]
