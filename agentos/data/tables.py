@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from agentos.data import files
+from agentos.data import files, lines
 from agentos.data.file_source import FileSource
-from agentos.data.files import BadRecord, Encoding, Files, LabelColumn, TextColumn
+from agentos.data.files import BadRecord, Files, LabelColumn, TextColumn
+from agentos.data.lines import Encoding
 from agentos.data.source import Document
 from protocols.errors import DataError
 
@@ -37,7 +36,7 @@ class Jsonl(FileSource):
 
     def read(self, path: Path, name: str) -> Iterator[Document | DataError]:
         """Stream the documents of one file, line by line; empty lines are passed over."""
-        for number, line in files.lines(path, self.encoding):
+        for number, line in lines.lines(path, self.encoding):
             if isinstance(line, DataError):
                 yield line
             elif line.strip():
@@ -80,7 +79,7 @@ class Csv(FileSource):
         encoding = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
         # Bytes that cannot be decoded pass as lone surrogates, so that their row can be named.
         with io.TextIOWrapper(
-            files.open_bytes(path),
+            lines.open_bytes(path),
             encoding,
             errors="surrogateescape",
             newline="",
@@ -88,8 +87,8 @@ class Csv(FileSource):
             reader = csv.reader(stream, delimiter=self.delimiter, strict=True)
             try:
                 yield from self._rows(reader, path, name)
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                yield files.broken_off(f"{path}, line {reader.line_num + 1}", error)
+            except lines.DAMAGED as error:
+                yield lines.broken_off(f"{path}, line {reader.line_num + 1}", error)
 
     def _rows(self, reader: Any, path: Path, name: str) -> Iterator[Document | DataError]:
         header = _next_row(reader, path)
@@ -97,12 +96,21 @@ class Csv(FileSource):
             return
         for column in (self.text, self.label):
             if column is not None and column not in header:
-                raise files.unknown_column(f"{path}, line 1", column, header)
+                raise self._no_column(path, column, header)
         start = reader.line_num + 1
         while (row := _next_row(reader, path)) is not None:
             if row:
                 yield self._record(f"{path}, line {start}", f"{name}:{start}", header, row)
             start = reader.line_num + 1
+
+    def _no_column(self, path: Path, column: str, header: list[str]) -> DataError:
+        error = files.unknown_column(f"{path}, line 1", column, header)
+        others = [mark for mark in ";\t|" if mark in header[0] and mark != self.delimiter]
+        if len(header) == 1 and others:
+            error.mend = (
+                f"the columns seem to be separated by {others[0]!r}: set data.source.delimiter"
+            )
+        return error
 
     def _record(
         self, where: str, identity: str, header: list[str], row: list[str]
@@ -120,7 +128,7 @@ class Csv(FileSource):
                 value = record[column or self.text]
                 value.encode(self.encoding, "surrogateescape").decode(self.encoding)
             except UnicodeDecodeError as error:
-                return files.undecoded(where, self.encoding, error)
+                return lines.undecoded(where, self.encoding, error)
         return files.from_record(record, where, identity, self.text, self.label)
 
 

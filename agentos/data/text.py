@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from agentos.data import files
+from agentos.data import files, lines
 from agentos.data.file_source import FileSource
-from agentos.data.files import Encoding, Files
+from agentos.data.files import Files
+from agentos.data.lines import Encoding
 from agentos.data.source import Document
 from protocols.errors import DataError
 
@@ -47,21 +46,21 @@ class Text(FileSource):
 
 def _whole(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
     try:
-        with files.open_bytes(path) as stream:
+        with lines.open_bytes(path) as stream:
             raw = stream.read()
-        text = files.decode(raw, encoding, first=True)
+        text = lines.decode(raw, encoding, first=True)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        yield 0, files.undecoded(f"{path}, line {line}", encoding, error)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        yield 0, files.broken_off(str(path), error)
+        yield 0, lines.undecoded(f"{path}, line {line}", encoding, error)
+    except lines.DAMAGED as error:
+        yield 0, lines.broken_off(str(path), error)
     else:
         if text.strip():
             yield 0, text
 
 
 def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
-    for number, line in files.lines(path, encoding):
+    for number, line in lines.lines(path, encoding):
         if isinstance(line, DataError) or line.strip():
             yield number, line
 
@@ -69,7 +68,7 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
 def _paragraphs(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
     """Group lines between empty ones; the number is that of the paragraph's first line."""
     first, held = 0, list[str]()
-    for number, line in files.lines(path, encoding):
+    for number, line in lines.lines(path, encoding):
         if isinstance(line, DataError):
             yield number, line
         elif line.strip():

@@ -367,3 +367,9 @@ def test_bad_records_name_a_reason_to_count(tmp_path: Path, line: bytes, reason:
     (record,) = Jsonl(path=str(path), label="label").records()
     assert isinstance(record, BadRecord)
     assert pickle.loads(pickle.dumps(record)).reason == record.reason == reason
+
+
+def test_other_delimiter_is_suggested(tmp_path: Path) -> None:
+    path = put(tmp_path / "x.csv", "text;label\na;b\n")
+    assert "set data.source.delimiter" in str(refusal(Csv(path=str(path))).mend)
+    assert [d.text for d in Csv(path=str(path), delimiter=";").documents()] == ["a"]

@@ -179,3 +179,18 @@ def test_tokens_of_another_type_are_refused(store: TokenStore) -> None:
     np.save(path, np.zeros(35, dtype=np.int64))
     with pytest.raises(DataError, match="does not hold what"):
         TokenStore.open(store.directory)
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe"])
+def test_long_text_is_cut_before_it_is_tokenised_with_the_same_tokens(
+    kind: Any, tmp_path: Path
+) -> None:
+    trained = train([*TEXTS, PROSE] * 5, TokenizerConfig(kind=kind, vocabulary_size=300))
+    words = "antidisestablishmentarianism " * 40
+    texts = [PROSE * 30, "x" * 3000, words, " " * 500 + PROSE, "a\n" + "-" * 900 + PROSE]
+    for cut in (5, 40):
+        store = tokenize(texts, trained, tmp_path / str(cut), cut)
+        for row, text in enumerate(texts):
+            assert store[row].tolist() == trained(text, add_special_tokens=False).input_ids[:cut]
+            whole = tokenize([text], trained, tmp_path / "whole", 100_000).sentences(0)
+            assert store.sentences(row).tolist() == whole[whole < len(store[row])].tolist()
