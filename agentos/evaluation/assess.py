@@ -219,5 +219,13 @@ def _default_tasks(run: RunConfig | None, heldout: HeldOut) -> dict[str, Task]:
     """Return the run's own tasks, or all that the documents suffice for."""
     if run is not None:
         return {task.kind: task for task in run.evaluation.tasks}
-    kinds = ["geometry", *(("probe", "knn", "clustering") if heldout.labels else ())]
-    return {kind: parse_task(kind) for kind in kinds}
+    tasks = {kind: parse_task(kind) for kind in ("probe", "knn", "clustering", "geometry")}
+    return {kind: task for kind, task in tasks.items() if _suffices(task, heldout)}
+
+
+def _suffices(task: Task, heldout: HeldOut) -> bool:
+    try:
+        task.check(heldout)
+    except ConfigurationError:
+        return False
+    return True

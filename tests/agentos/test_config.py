@@ -51,6 +51,8 @@ NEEDED: Mapping[str, dict[str, Any]] = {
     "hf": {"path": "imdb"},
     "shards": {"sizes": [1, 1, 1, 1, 1, 1]},
     "layered": {"branching": 2},
+    "sts": {"path": "pairs.jsonl"},
+    "pair_classification": {"path": "pairs.jsonl"},
 }
 """Parameters without which a kind cannot be used."""
 COMPANY: Mapping[str, dict[str, Any]] = {

@@ -62,10 +62,10 @@ def test_agents_tasks_and_data_can_be_chosen(run, documents):
     alone = assess(str(encoder), asked, data=str(documents))
     assert alone.encoders["agent-1"] == found.encoders["agent-1"]
     assert list(assess(str(encoder), [], data=str(documents)).metrics) == [
-        "geometry",
         "probe",
         "knn",
         "clustering",
+        "geometry",
     ]
     json.dumps(found.as_json(), allow_nan=False)
 

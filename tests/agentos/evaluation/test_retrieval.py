@@ -216,6 +216,52 @@ def test_scores_on_files_equal_trec_eval(collection):
         assert scores[ours] == pytest.approx(np.mean([row[theirs] for row in each])), ours
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of sentence-transformers
+def test_scores_on_files_equal_sentence_transformers(tmp_path):
+    import torch
+
+    evaluation = pytest.importorskip("sentence_transformers.evaluation")
+    qrels = write_collection(tmp_path)
+    lines = [
+        f"{query}\t{name}\t{int(grade > 0)}"
+        for query, grades in qrels.items()
+        for name, grade in grades.items()
+    ]
+    header = "query-id\tcorpus-id\tscore\n"
+    (tmp_path / "qrels" / "test.tsv").write_text(header + "\n".join(lines))
+    right = {q: {d for d, grade in grades.items() if grade} for q, grades in qrels.items()}
+
+    class Model:
+        similarity_fn_name = "cosine"
+        model_card_data = type("Card", (), {"set_evaluation_metrics": lambda *_: None})()
+
+        def encode(self, texts, **_):
+            return torch.from_numpy(random_rows(texts))
+
+        encode_query = encode_document = encode
+
+        def similarity(self, first, second):
+            return torch.nn.functional.normalize(first) @ torch.nn.functional.normalize(second).T
+
+    evaluator = evaluation.InformationRetrievalEvaluator(
+        {f"q{i}": f"query {i}" for i in range(29)},
+        {f"d{i}": f"title {i} body {i}" if i % 3 == 0 else f"body {i}" for i in range(80)},
+        {query: names for query, names in right.items() if names},
+        mrr_at_k=[80],
+        ndcg_at_k=[10],
+        precision_recall_at_k=[10],
+        accuracy_at_k=[1],
+        map_at_k=[10],
+        write_csv=False,
+    )
+    theirs = evaluator(Model())
+    scores = Retrieval(path=str(tmp_path)).evaluate(EmbeddingOnly(random_rows), HeldOut(()), 0)
+    assert scores["mrr"] == pytest.approx(theirs["cosine_mrr@80"])
+    assert scores["recall_at_10"] == pytest.approx(theirs["cosine_recall@10"])
+    assert scores["ndcg_at_10"] == pytest.approx(theirs["cosine_ndcg@10"])
+
+
 def test_ndcg_equals_scikit_learn():
     from sklearn.metrics import ndcg_score
 
