@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentos.data import files
+from agentos.data import files, lines
 from protocols.errors import DataError
 
 Record = tuple[str, dict[str, Any]]
@@ -104,7 +104,7 @@ def _number(where: str, column: str, record: dict[str, Any]) -> float:
 
 
 def _jsonl(path: Path) -> Iterator[Record]:
-    for number, line in files.lines(path, "utf-8"):
+    for number, line in lines.lines(path, "utf-8"):
         where = f"{path}, line {number}"
         if isinstance(line, DataError):
             raise _malformed(where, "UTF-8", line.actual)

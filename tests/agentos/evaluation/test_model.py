@@ -18,6 +18,9 @@ from transformers import (
 
 from agentos.evaluation.model import LoadedEncoder
 from agents.export import write_sentence_transformer
+from agents.objectives.masking import choose
+from agents.text import Text
+from agents.vocabulary import Vocabulary
 from protocols.errors import ModelError
 from protocols.seeding import generator
 
@@ -91,8 +94,11 @@ def test_masked_scores_equal_the_loss_of_transformers_at_the_hidden_tokens(tmp_p
     for i, text in enumerate(TEXTS):
         ids = tokenizer(text, return_tensors="pt")["input_ids"][0]
         words = len(ids) - 2
-        drawn = generator(4, "masked tokens", text).permutation(words)
-        hidden = [1 + int(t) for t in drawn[: max(1, round(0.15 * words))]]
+        rng = generator(4, "token scores", text)
+        plain = Text.of(ids[1:-1].numpy())
+        flags = choose(plain, Vocabulary(tokenizer), 0.15, whole_words=False, rng=rng)
+        hidden = (1 + np.flatnonzero(flags)).tolist()
+        assert 1 <= len(hidden) < max(2, words)
         labels, inputs = torch.full_like(ids, -100), ids.clone()
         labels[hidden] = ids[hidden]
         inputs[hidden] = tokenizer.mask_token_id
