@@ -105,7 +105,7 @@ def test_misspelt_key_ends_with_code_2_and_no_traceback(tmp_path: Path) -> None:
     assert ended.out == ""
     said = ended.refused(2)
     assert "training.local_stpes: unknown key" in said
-    assert "allowed: batch_size, betas" in said
+    assert "allowed: accumulate, activation_checkpointing, batch_size" in said
     assert "did you mean: local_steps" in said
 
 
