@@ -49,6 +49,7 @@ def copy_of(model: nn.Module) -> dict[str, Tensor]:
 def _tell_borders(model: PreTrainedModel, collate: Collator) -> None:
     """Fill in which tokens begin, end and pad a text, where the model does not say so itself."""
     settings = model.generation_config
+    settings._from_model_config = False  # or transformers would derive it again, without these
     known = {
         "bos_token_id": collate.prefix[-1] if collate.prefix else collate.end,
         "eos_token_id": collate.end,

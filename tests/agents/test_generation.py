@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from agents.blueprint import Arm
 from agents.config import EncoderConfig
@@ -25,7 +26,7 @@ def saved(make_host, folder, preset, objective, steps=1):
 def trained(make_host, tmp_path_factory):
     """A decoder that has read a little, and the folder that it was saved to."""
     folder = tmp_path_factory.mktemp("decoder")
-    return saved(make_host, folder, "nano-decoder", CausalLM(), steps=40), folder
+    return saved(make_host, folder, "nano-decoder", CausalLM(), steps=25), folder
 
 
 def log_probabilities(agent, ids):
@@ -52,6 +53,19 @@ def test_greedy_text_is_the_most_probable_token_each_time(trained, tokenizer):
         ids.append(token)
     expected = tokenizer.decode(ids, skip_special_tokens=True)
     assert generate(folder, "wave tide", Decoding(max_new_tokens=12)) == [expected]
+
+
+def test_saved_decoder_knows_which_tokens_begin_end_and_pad_a_text(trained, tokenizer):
+    settings = GenerationConfig.from_pretrained(trained[1])
+    named = (settings.bos_token_id, settings.eos_token_id, settings.pad_token_id)
+    assert named == (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
+
+
+def test_text_ends_where_the_model_says_so(trained, tokenizer):
+    # The documents end in "and" and have at most 30 words; the model has learnt no more than that.
+    texts = generate(trained[1], "wave", Decoding(400, sample=True, count=8, top_p=0.95))
+    lengths = [len(text.split()) for text in texts]
+    assert min(lengths) < 200
 
 
 def test_beams_find_likelier_texts_than_greed_and_come_best_first(trained, tokenizer):
