@@ -15,6 +15,7 @@ from agents.objectives import InfoNCE
 from agents.objectives.base import Step
 from agents.objectives.masked_lm import MaskedLM
 from agents.views import CharacterNoise, Crop, TokenCutoff, WordReplacement, WordSwap
+from agents.vocabulary import Vocabulary
 from protocols.errors import ModelError
 
 ARM = Arm(Isolated(), anchor_fraction=0.0)
@@ -58,9 +59,14 @@ def test_blanks_are_filled_before_an_objective_sees_them(
 
 
 def test_blanks_without_a_mask_token_are_refused_before_training(
-    make_host: Callable[..., Any], tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+    make_host: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokenizer, "mask_token", None)
+    def maskless(vocabulary: Vocabulary, tokenizer: Any) -> None:
+        known(vocabulary, tokenizer)
+        vocabulary.mask_id = None
+
+    known = Vocabulary.__init__
+    monkeypatch.setattr(Vocabulary, "__init__", maskless)
     objectives = (InfoNCE(views=(WordReplacement(source="masked_lm"),)),)
     with pytest.raises(ModelError, match="mask token"):
         make_host(1, objectives=objectives, encoders=(EncoderConfig(preset="nano"),))
