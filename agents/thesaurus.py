@@ -175,11 +175,16 @@ def _vectors(counts: csr_array) -> NDArray[np.float64]:
 def _nearest(vectors_ND: NDArray[np.float64]) -> list[np.ndarray]:
     """Return the nearest others of each word by cosine, the nearest first; only positive cosines."""
     nearest: list[np.ndarray] = []
+    count = min(NEAREST, len(vectors_ND) - 1)
     for start in range(0, len(vectors_ND), _BLOCK):
         block = vectors_ND[start : start + _BLOCK]
         # Rounded, so that which of two equals comes first does not depend on the number of threads.
-        cosines = np.round(block @ vectors_ND.T, 6)
-        cosines[np.arange(len(block)), np.arange(start, start + len(block))] = -1.0
-        order = np.argsort(-cosines, axis=1, kind="stable")[:, :NEAREST]
-        nearest += [row[cosines[i, row] > 0] for i, row in enumerate(order)]
+        distances = -np.round(block @ vectors_ND.T, 6)
+        distances[np.arange(len(block)), np.arange(start, start + len(block))] = 1.0
+        near = np.sort(np.argpartition(distances, count, axis=1)[:, :count], axis=1)
+        found = np.take_along_axis(distances, near, axis=1)
+        order = np.argsort(found, axis=1, kind="stable")
+        close = np.take_along_axis(found, order, axis=1) < 0
+        ranked = np.take_along_axis(near, order, axis=1)
+        nearest += [row[kept] for row, kept in zip(ranked, close, strict=True)]
     return nearest
