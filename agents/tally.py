@@ -25,6 +25,7 @@ class Tally:
         self._exponential: set[str] = set()
         self.tokens = 0
         self.anchor_tokens = 0
+        self.decoder_tokens = 0
 
     def add(self, loss: Tensor, exchange_loss: Tensor | None) -> None:
         """Take in the losses of a batch."""
@@ -36,6 +37,7 @@ class Tally:
         """Take in what an objective reports, and its own loss where there are several."""
         if objective is not None:
             self._ratio(f"{objective}_loss", result.loss.detach(), 1.0)
+        self.decoder_tokens += result.decoder_tokens
         for name, ratio in result.metrics.items():
             self._report(name, ratio)
 
@@ -53,7 +55,10 @@ class Tally:
         }
         for name in self._exponential:
             means[name] = math.exp(min(means[name], _LARGEST_EXPONENT))
-        return {**means, "tokens": self.tokens, "anchor_tokens": self.anchor_tokens}
+        counts = {"tokens": self.tokens, "anchor_tokens": self.anchor_tokens}
+        if self.decoder_tokens:
+            counts["decoder_tokens"] = self.decoder_tokens
+        return {**means, **counts}
 
     def _report(self, name: str, ratio: Ratio) -> None:
         self._ratio(name, ratio.total.detach(), ratio.count)

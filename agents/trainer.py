@@ -82,10 +82,10 @@ def train(
 
     Returns:
         ``loss`` and, where there was one, ``exchange_loss`` (means over the batches, weights included),
-        ``steps``, ``embedded_tokens`` (of anchors, without a gradient, since the last round),
-        ``tokens`` (all that went through the encoder with a gradient), ``anchor_tokens``
-        (those of public anchors among them), ``train_s``, ``wait_s`` (waiting for batches, part of
-        ``train_s``) and what the objectives report.
+        ``steps``, ``embedded_tokens`` (of anchors, without a gradient, since the last round), ``tokens``
+        (all that went through the encoder with a gradient), ``anchor_tokens`` (those of public anchors among
+        them), ``decoder_tokens`` where a decoder was trained, ``train_s``, ``wait_s`` (waiting for batches,
+        part of ``train_s``) and what the objectives report.
 
     Raises:
         TrainingError: the loss is not finite.

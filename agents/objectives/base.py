@@ -142,12 +142,14 @@ class Objected:
         pooled: one `[B, W]` tensor per view of the documents, in their order, attached to the graph; an
             exchange learns from the anchors among them at no extra cost. Empty if there is none.
         metrics: what else to report, by name.
+        decoder_tokens: tokens that went through a decoder beside the encoder.
     """
 
     loss: Tensor
     token_counts: np.ndarray
     pooled: tuple[Tensor, ...] = ()
     metrics: Mapping[str, Ratio] = field(default_factory=dict)
+    decoder_tokens: int = 0
 
 
 class Objective(Spec, ABC):

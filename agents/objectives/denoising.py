@@ -63,4 +63,10 @@ class Denoising(Objective):
             "denoising_accuracy": Ratio(written.right, written.tokens),
             "denoising_perplexity": written.perplexity(),
         }
-        return Objected(written.nats / written.tokens, corrupted.lengths, (pooled,), metrics)
+        return Objected(
+            written.nats / written.tokens,
+            corrupted.lengths,
+            (pooled,),
+            metrics,
+            decoder_tokens=int(step.inputs["target"].lengths.sum()),
+        )

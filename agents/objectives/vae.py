@@ -82,7 +82,8 @@ class VAE(Objective):
             "vae_active_units": Ratio(active),
             "vae_collapsed": Ratio((active == 0).float()),
         }
-        return Objected(loss, texts.lengths, (pooled_BW,), metrics)
+        decoded = int(step.inputs["target"].lengths.sum())
+        return Objected(loss, texts.lengths, (pooled_BW,), metrics, decoded)
 
     def annealed(self, index: int) -> float:
         """Return the weight of the KL after so many steps.

@@ -1,8 +1,9 @@
 """Which self-supervised objective gives the best encoder for the same number of tokens?
 
 One agent reads all the text. Every objective trains the same encoder from the same initial weights, on the
-same documents, until the same number of tokens has gone through the encoder with a gradient. Then a linear
-probe and a nearest-neighbour vote read held-out documents.
+same documents, until the same number of tokens has gone through it with a gradient; what goes through a
+decoder that is trained beside it (TSDAE) counts too. Then a linear probe and a nearest-neighbour vote read
+held-out documents.
 
     python -m experiments.studies.objectives ../shared/data/newsgroups/train.parquet --out table.md
 
@@ -92,7 +93,13 @@ def tokens_per_step(data: Path, arm: str, runs: Path) -> float:
     folder = runs / "tokens" / arm
     shutil.rmtree(folder, ignore_errors=True)
     result = Simulation(RunConfig.model_validate(values), folder).run()
-    return result.tokens / result.steps
+    return spent(result.directory) / result.steps
+
+
+def spent(folder: Path) -> int:
+    """Return the tokens that a run trained on, those of its decoder included."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return sum(row.get("tokens", 0) + row.get("decoder_tokens", 0) for row in rows)
 
 
 def run(data: Path, arm: str, seed: int, tokens: int, runs: Path) -> dict[str, Any]:
@@ -110,7 +117,7 @@ def run(data: Path, arm: str, seed: int, tokens: int, runs: Path) -> dict[str, A
         shutil.rmtree(folder.with_suffix(".draft"))
         Simulation(configuration(data, arm, seed, steps), folder).run()
     loaded: dict[str, Any] = json.loads(summary.read_text())
-    return loaded
+    return {**loaded, "tokens": spent(folder)}
 
 
 def tabulate(results: Mapping[str, list[dict[str, Any]]]) -> str:

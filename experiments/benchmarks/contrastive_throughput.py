@@ -1,0 +1,211 @@
+"""Pairs per second of contrastive training, beside sentence-transformers' trainer.
+
+    python -m experiments.benchmarks.contrastive_throughput --out throughput.md
+
+Both train the same encoder (the preset tiny, saved once and loaded by both, so with the same dropout) with
+in-batch negatives, temperature 0.05, AdamW, batch 64 and texts of 32 tokens, on the docstrings of installed
+libraries and on the same cores. The peer reads pairs of strings and tokenises them as it goes; this program
+reads documents that it has tokenised before the first step, and crops pairs from them in the background.
+Start-up, preparation and the first half of the steps are left out on both sides. The two take turns, and the
+medians are compared.
+
+Needs the extra ``peers``: pip install 'llm-agentos[peers]'.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentos.config import RunConfig
+from agentos.events import Listener
+from agentos.preparation import draw_up, prepare_corpus
+
+if TYPE_CHECKING:
+    from agentos.data.corpus import Corpus
+
+BATCH, LENGTH, TEMPERATURE, LEARNING_RATE = 64, 32, 0.05, 1e-3
+WORDS = 24
+"""Words of a peer's text: more tokens than it reads."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One precision on some threads."""
+
+    precision: str
+    threads: int
+    steps: int
+
+
+def configuration(encoder: dict[str, Any], setting: Setting) -> RunConfig:
+    """Return the run of one agent that reads everything."""
+    return RunConfig.model_validate(
+        {
+            "data": {"anchors": 0, "minimum_words": WORDS, "limit": 12_000},
+            "agents": {"count": 1, "encoder": encoder},
+            "topology": "complete",
+            "exchange": "none",
+            "objectives": [{"kind": "info_nce", "direction": "first", "temperature": TEMPERATURE}],
+            "training": {
+                "local_steps": setting.steps,
+                "batch_size": BATCH,
+                "max_length": LENGTH,
+                "learning_rate": LEARNING_RATE,
+                "precision": setting.precision,
+            },
+            "evaluation": {"tasks": ["geometry"]},
+            "runtime": {"kind": "local", "threads": setting.threads},
+        }
+    )
+
+
+def ours(encoder: Path, setting: Setting) -> float:
+    """Return this program's pairs per second."""
+    from agents.blueprint import Arm
+    from agents.exchange.none import Isolated
+
+    config = configuration({"path": str(encoder)}, setting)
+    blueprint = draw_up(config, prepare_corpus(config, Listener()), Listener())
+    with config.runtime.start(blueprint) as session:
+        session.call_all("begin", Arm(Isolated(), 0.0))
+        session.call_all("train", 1)
+        began = time.perf_counter()
+        session.call_all("train", 2)
+        return setting.steps * BATCH / (time.perf_counter() - began)
+
+
+def theirs(encoder: Path, corpus: Corpus, setting: Setting) -> float:
+    """Return the pairs per second of sentence-transformers' trainer."""
+    import torch
+    from datasets import Dataset
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from sentence_transformers.losses import MultipleNegativesRankingLoss
+
+    torch.set_num_threads(setting.threads)
+    model = SentenceTransformer(str(encoder), device="cpu")
+    model.max_seq_length = LENGTH
+    first, second = _pairs(corpus, 2 * setting.steps * BATCH)
+    clock = _Clock(setting.steps)
+    trainer = SentenceTransformerTrainer(
+        model=model,
+        args=SentenceTransformerTrainingArguments(
+            output_dir=str(encoder / "peer"),
+            per_device_train_batch_size=BATCH,
+            max_steps=2 * setting.steps,
+            learning_rate=LEARNING_RATE,
+            bf16=setting.precision == "bf16",
+            report_to=[],
+            save_strategy="no",
+            logging_strategy="no",
+            use_cpu=True,
+            disable_tqdm=True,
+        ),
+        train_dataset=Dataset.from_dict({"anchor": first, "positive": second}),
+        loss=MultipleNegativesRankingLoss(model, scale=1 / TEMPERATURE),
+        callbacks=[clock.callback()],
+    )
+    trainer.train()
+    return setting.steps * BATCH / clock.seconds
+
+
+class _Clock:
+    """Times the second half of a trainer's steps."""
+
+    def __init__(self, half: int) -> None:
+        self.half = half
+        self.began = self.seconds = 0.0
+
+    def callback(self) -> Any:
+        from transformers import TrainerCallback
+
+        clock = self
+
+        class Timed(TrainerCallback):  # type: ignore[misc,unused-ignore]
+            """Looks at the time after the first half and at the end."""
+
+            def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                if state.global_step == clock.half:
+                    clock.began = time.perf_counter()
+                elif state.global_step == 2 * clock.half:
+                    clock.seconds = time.perf_counter() - clock.began
+
+        return Timed()
+
+
+def _pairs(corpus: Corpus, count: int) -> tuple[list[str], list[str]]:
+    """Crop two runs of words from each document, some documents more than once."""
+    from protocols.seeding import generator
+
+    rng = generator(0, "pairs")
+    texts = corpus.texts(corpus.train[: min(count, len(corpus.train))])
+    sides: tuple[list[str], list[str]] = ([], [])
+    for number in range(count):
+        words = texts[number % len(texts)].split()
+        for side in sides:
+            start = int(rng.integers(0, max(1, len(words) - WORDS + 1)))
+            side.append(" ".join(words[start : start + WORDS]))
+    return sides
+
+
+def prepared(folder: Path, setting: Setting) -> Corpus:
+    """Save the encoder that both load; return the corpus that both read."""
+    from agentos.runtime.local import LocalRuntime
+    from agents.blueprint import Arm
+    from agents.exchange.none import Isolated
+
+    config = configuration({"preset": "tiny"}, setting)
+    corpus = prepare_corpus(config, Listener())
+    with LocalRuntime().start(draw_up(config, corpus, Listener())) as session:
+        session.call_all("begin", Arm(Isolated(), 0.0))
+        session.call_all("save", {0: folder})
+    return corpus
+
+
+def compare(precision: str, threads: int, steps: int, repeats: int, folder: Path) -> str:
+    """Take turns; return a row of the table."""
+    setting = Setting(precision, threads, steps)
+    corpus = prepared(folder, setting)
+    sides: dict[str, Callable[[], float]] = {
+        "theirs": lambda: theirs(folder, corpus, setting),
+        "ours": lambda: ours(folder, setting),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, measure in sides.items():
+            rates[name].append(measure())
+    peer, own = (statistics.median(rates[name]) for name in sides)
+    return f"| {precision} | {threads} | {peer:.0f} | {own:.0f} | {own / peer:.2f} |"
+
+
+def main(
+    steps: Annotated[int, typer.Option(help="Steps that are timed, each time.")] = 20,
+    repeats: Annotated[int, typer.Option(help="Turns of each side.")] = 3,
+    threads: Annotated[int, typer.Option(help="Threads of each side.")] = 2,
+    out: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
+) -> None:
+    """Compare contrastive training with sentence-transformers' trainer; print a Markdown table."""
+    rows = ["| precision | threads | sentence-transformers (pairs/s) | AgentOS (pairs/s) | ratio |"]
+    rows.append("| --- | --- | --- | --- | --- |")
+    for precision in ("fp32", "bf16"):
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(compare(precision, threads, steps, repeats, Path(folder)))
+        typer.echo(rows[-1], err=True)
+    typer.echo("\n".join(rows))
+    if out is not None:
+        out.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
