@@ -114,8 +114,17 @@ def _tiles(record: RunRecord, result: Outcome) -> list[Fact]:
             f"{bytes_text(share)} per agent and round",
         ),
         _tile("Deliveries", count_text(messages), refused),
-        _tile("Wall time", wall, "evaluation included" if result.wall_s else "not recorded"),
+        _tile("Wall time", wall, _waiting(record) if result.wall_s else "not recorded"),
     ]
+
+
+def _waiting(record: RunRecord) -> str:
+    """Say how long training waited for the views that background threads make."""
+    rows = [row for row in record.metrics if row.get("train_s")]
+    if not any("wait_s" in row for row in rows):
+        return "evaluation included"
+    share = sum(row.get("wait_s", 0.0) for row in rows) / sum(row["train_s"] for row in rows)
+    return f"training waited {share:.1%} of its time for views"
 
 
 def _breakable(kind: str) -> str:
