@@ -173,6 +173,7 @@ def _curves(record: RunRecord, result: Outcome) -> list[Chart]:
     charts = [
         learning_curve(record, metric.name, metric.title, metric.help, metric.percent)
         for metric in result.metrics
+        if not metric.minor
     ]
     if any(row.get("loss") is not None for row in record.metrics):
         help = "Mean training loss of each round; arms with unlike losses do not compare."
