@@ -50,7 +50,7 @@ def configuration(data: Path, arm: str, seed: int, steps: int) -> RunConfig:
     views = sum(VIEWS[objective["kind"]] for objective in objectives)
     return RunConfig.model_validate(
         {
-            "name": f"objectives-{arm}",
+            "name": "objectives",
             "seed": seed,
             "data": {
                 "source": {"kind": "parquet", "path": str(data), "text": "text", "label": "label"},
