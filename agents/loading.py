@@ -1,35 +1,26 @@
-"""Building encoders: from a preset, or from a folder or name that Hugging Face's libraries know."""
+"""Loading backbones and tokenizers from a folder or by name, as Hugging Face's libraries know them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, GPT2Config
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from agents.adapters import add_lora, base_of, freeze_below, load_adapters, merge_adapters
+from agents.adapters import base_of, merge_adapters
 from agents.config import PRESETS, EncoderConfig
-from agents.encoder import Encoder
-from agents.export import pooling_of
-from agents.heads import restore_heads
-from agents.language_head import LanguageHead, saved_kind
-from agents.vocabulary import Vocabulary
 from protocols.errors import ModelError
-from protocols.seeding import derive
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from agents.objectives.base import LanguageModel, Objective
-
 logger = logging.getLogger(__name__)
 
-_POSITIONS = 512
 _DROPOUTS = (
     *("hidden_dropout_prob", "dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop"),
     *("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"),
@@ -58,127 +49,6 @@ def quietly() -> Iterator[None]:
             yield
     finally:
         transformers_logging.set_verbosity(verbosity)
-
-
-def build_backbone(
-    config: EncoderConfig, vocabulary_size: int, padding_id: int, seed: int
-) -> PreTrainedModel:
-    """Build or load the backbone of an encoder.
-
-    Args:
-        config: where it comes from.
-        vocabulary_size: of the tokenizer; used by presets, checked for loaded models.
-        padding_id: token that pads a batch; used by presets.
-        seed: draws a preset's weights.
-
-    Raises:
-        ModelError: the folder or name cannot be loaded, or its vocabulary is smaller than the
-            tokenizer's.
-    """
-    with _drawn_from(seed, "initialisation"):
-        if config.from_scratch:
-            model: PreTrainedModel = AutoModel.from_config(
-                preset_config(config, vocabulary_size, padding_id)
-            )
-            return model
-        return _load(config, vocabulary_size)
-
-
-def build_encoder(
-    config: EncoderConfig,
-    tokenizer: PreTrainedTokenizerBase,
-    seed: int,
-    *,
-    exchange_dimension: int = 0,
-    classes: int = 0,
-    objectives: Sequence[Objective] = (),
-) -> Encoder:
-    """Build or load an encoder with all its heads; see `agents.heads` for those saved beside a backbone.
-
-    The backbone's initial weights depend on the seed and the configuration alone, whatever the heads.
-
-    Args:
-        config: where the backbone comes from.
-        tokenizer: its size is that of a preset's vocabulary, and is checked for loaded models.
-        seed: draws what is not loaded.
-        exchange_dimension: see `Encoder`.
-        classes: see `Encoder`.
-        objectives: what the encoder will be trained on; each may ask for heads.
-
-    Raises:
-        ModelError: the folder or name cannot be loaded, its vocabulary is smaller than the tokenizer's, two
-            objectives ask for heads that exclude each other, or the encoder or its tokenizer is not made
-            for an objective.
-    """
-    kind = _language_model(objectives)
-    if kind == "masked":
-        Vocabulary(tokenizer).mask()
-    backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed)
-    if config.lora is not None:
-        base = base_of(config)
-        with _drawn_from(seed, "adapters"):
-            add_lora(backbone, config.lora, base or config.origin)
-        if base is not None:
-            load_adapters(backbone, Path(config.origin))
-    if config.frozen_layers is not None:
-        freeze_below(backbone, config.frozen_layers, config.origin)
-    with _drawn_from(seed, "heads"):
-        encoder = Encoder(
-            backbone, pooling_of(config), config.projection, exchange_dimension, classes
-        )
-    if kind is not None:
-        with _drawn_from(seed, "language head"), quietly():
-            encoder.language_head = LanguageHead.of(
-                backbone, kind, None if config.from_scratch else config.origin
-            )
-    for objective in objectives:
-        with _drawn_from(seed, "heads of", objective.kind):
-            try:
-                encoder.add_heads(objective.heads(encoder))
-            except ValueError as error:
-                raise ModelError(
-                    str(error), mend=f"name objective {objective.kind} once in objectives"
-                ) from error
-    if config.path is not None:
-        restore_heads(encoder, Path(config.path))
-    return encoder
-
-
-def load_encoder(
-    config: EncoderConfig, tokenizer: PreTrainedTokenizerBase, pooling: str
-) -> Encoder:
-    """Load an encoder to be evaluated: with the language-model head that its folder has, if any.
-
-    Raises:
-        ModelError: as `build_backbone`.
-    """
-    backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed=0)
-    encoder = Encoder(backbone, pooling)
-    kind = saved_kind(backbone.config)
-    if kind is not None:
-        with quietly():
-            encoder.language_head = LanguageHead.of(backbone, kind, config.origin)
-    return encoder
-
-
-def _language_model(objectives: Sequence[Objective]) -> LanguageModel | None:
-    kinds = {objective.language_model for objective in objectives} - {None}
-    if len(kinds) > 1:
-        raise ModelError(
-            "one encoder cannot have a masked and a causal language-model head",
-            expected="objectives of one of the two",
-            actual=", ".join(objective.kind for objective in objectives),
-            mend="drop one of the objectives",
-        )
-    return kinds.pop() if kinds else None
-
-
-@contextmanager
-def _drawn_from(seed: int, *names: str) -> Iterator[None]:
-    """Draw PyTorch's numbers from a seed of this name, and leave its global generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, *names))
-        yield
 
 
 def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
@@ -215,38 +85,12 @@ def width_of(config: EncoderConfig) -> int:
     return int(_load_config(config).hidden_size)
 
 
-def preset_config(config: EncoderConfig, vocabulary_size: int, padding_id: int) -> PretrainedConfig:
-    """Return the architecture of a preset: a BERT, or a GPT-2 for decoders."""
-    size = PRESETS[config.preset or "tiny"]
-    dropout = 0.1 if config.dropout is None else config.dropout
-    if size.decoder:
-        return GPT2Config(
-            vocab_size=vocabulary_size,
-            n_layer=size.layers,
-            n_embd=size.width,
-            n_head=size.heads,
-            n_positions=_POSITIONS,
-            resid_pdrop=dropout,
-            embd_pdrop=dropout,
-            attn_pdrop=0.0,
-            pad_token_id=padding_id,
-            bos_token_id=None,
-            eos_token_id=None,
-        )
-    return BertConfig(
-        vocab_size=vocabulary_size,
-        num_hidden_layers=size.layers,
-        hidden_size=size.width,
-        num_attention_heads=size.heads,
-        intermediate_size=4 * size.width,
-        max_position_embeddings=_POSITIONS,
-        pad_token_id=padding_id,
-        hidden_dropout_prob=dropout,
-        attention_probs_dropout_prob=0.0,
-    )
+def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
+    """Load a backbone from its folder or by its name, adapters merged that lie there.
 
-
-def _load(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
+    Raises:
+        ModelError: it cannot be loaded, or knows fewer tokens than the tokenizer.
+    """
     model: PreTrainedModel
     origin = config.origin
     model_config = _load_config(config)

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from agents.batch import Batch, tensor, to_device
 from agents.batching import Collator, Padded
 from agents.blueprint import Blueprint, Group, Member
+from agents.building import build_encoder
 from agents.dropout import dropout_of, use_byte_dropout
 from agents.encoder import Encoder
-from agents.loading import build_encoder
 from agents.objectives.base import Prepared
 from agents.parameters import Binding, flatten, layout_of
 from agents.precision import has_bfloat16_units, use_rounding

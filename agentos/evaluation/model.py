@@ -43,8 +43,9 @@ class LoadedEncoder:
         self, origin: str, pooling: Pooling | None = None, max_length: int | None = None
     ) -> None:
         from agents.batching import Collator
+        from agents.building import load_encoder
         from agents.export import pooling_of, saved_length
-        from agents.loading import load_encoder, load_tokenizer
+        from agents.loading import load_tokenizer
         from agents.vocabulary import Vocabulary
 
         folder = Path(origin).expanduser()

@@ -8,8 +8,8 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModel, BertConfig, BertModel, GPT2Config, GPT2Model
 
+from agents.building import build_backbone
 from agents.config import EncoderConfig
-from agents.loading import build_backbone
 from protocols.errors import ModelError
 
 TEXTS = ["wave tide ship", "field", "moon wind comet orbit planet dawn light"]
@@ -177,7 +177,7 @@ def test_gpt2_gets_adapters_where_peft_puts_them(tmp_path, tokenizer):
     config = GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=1, n_head=2, n_positions=64)
     GPT2Model(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    from agents.loading import build_encoder
+    from agents.building import build_encoder
 
     encoder = build_encoder(EncoderConfig(path=str(tmp_path), lora=LORA), tokenizer, seed=0)
     trained = {name for name, p in encoder.named_parameters() if p.requires_grad}

@@ -8,8 +8,8 @@ import torch
 
 from agents.batching import Collator
 from agents.blanks import fill
+from agents.building import build_encoder
 from agents.config import EncoderConfig
-from agents.loading import build_encoder
 from agents.objectives.base import Batch, Objective
 from agents.text import Text
 from agents.vocabulary import Vocabulary

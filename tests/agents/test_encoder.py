@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from agents.building import build_backbone, build_encoder
 from agents.config import PRESETS, EncoderConfig
 from agents.dropout import dropout_of
 from agents.encoder import Encoder, pool
-from agents.loading import build_backbone, build_encoder, width_of
+from agents.loading import width_of
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,11 @@ from transformers import (
 )
 
 from agents.blueprint import Arm, Group
+from agents.building import build_encoder
 from agents.config import EncoderConfig
 from agents.exchange.base import Heads
 from agents.exchange.none import Isolated
-from agents.loading import build_encoder, load_tokenizer, quietly
+from agents.loading import load_tokenizer, quietly
 from agents.objectives import CausalLM, Draft, InfoNCE, MaskedLM, Step
 from agents.objectives.masking import IGNORED
 from agents.text import Text

@@ -25,12 +25,13 @@ from transformers import (
 )
 
 from agents.blueprint import Arm
+from agents.building import build_backbone
 from agents.config import EncoderConfig
 from agents.dropout import dropout_of
 from agents.encoder import pool
 from agents.exchange.base import Heads
 from agents.exchange.none import Isolated
-from agents.loading import build_backbone, load_tokenizer, width_of
+from agents.loading import load_tokenizer, width_of
 from protocols.errors import ModelError
 
 TEXTS = ["wave tide ship", "field", "moon wind comet orbit planet dawn light"]

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from agents.blueprint import Arm
+from agents.building import build_encoder
 from agents.config import EncoderConfig
 from agents.exchange.base import Heads
 from agents.exchange.none import Isolated
-from agents.loading import build_encoder
 from agents.objectives import VAE, Denoising, NextSentence, SentenceOrder
 from protocols.errors import ModelError
 

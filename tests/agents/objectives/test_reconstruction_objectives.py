@@ -12,10 +12,10 @@ from transformers import AlbertConfig, AlbertModel, BertConfig, BertModel
 
 from agents.batch import Batch
 from agents.blueprint import Arm
+from agents.building import build_encoder
 from agents.config import EncoderConfig
 from agents.decoder import TextDecoder
 from agents.exchange.none import Isolated
-from agents.loading import build_encoder
 from agents.objectives import VAE, Denoising, Draft, InfoNCE, NextSentence, SentenceOrder, Step
 from agents.objectives.reconstruction import target
 from agents.text import Text
