@@ -125,14 +125,13 @@ def tabulate(results: Mapping[str, list[dict[str, Any]]]) -> str:
     rows = [_row(UNTRAINED, [result["before"]["mean"] for result in results["InfoNCE-crop"]])]
     for arm, found in results.items():
         steps, tokens = found[0]["steps"], sum(r["tokens"] for r in found) / len(found)
-        seconds = sum(sum(r["round_s"]) for r in found) / len(found)
-        cost = f"{steps:,} | {tokens / 1e6:.2f} | {seconds:.0f}"
+        cost = f"{steps:,} | {tokens / 1e6:.2f}"
         rows.append(_row(arm, [result["mean"] for result in found], cost))
-    head = "| objective | probe accuracy | kNN accuracy | steps | tokens (M) | seconds |"
-    return "\n".join([head, "| --- " * 6 + "|", *rows])
+    head = "| objective | probe accuracy | kNN accuracy | steps | tokens (M) |"
+    return "\n".join([head, "| --- " * 5 + "|", *rows])
 
 
-def _row(arm: str, found: list[dict[str, float]], cost: str = "0 | 0 | 0") -> str:
+def _row(arm: str, found: list[dict[str, float]], cost: str = "0 | 0") -> str:
     cells = [_cell(interval([values[metric] for values in found])) for metric in METRICS]
     return f"| {arm} | {' | '.join(cells)} | {cost} |"
 
