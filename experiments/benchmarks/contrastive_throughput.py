@@ -5,9 +5,9 @@
 Both train the same encoder (the preset tiny, saved once and loaded by both, so with the same dropout) with
 in-batch negatives, temperature 0.05, AdamW, batch 64 and texts of 32 tokens, on the docstrings of installed
 libraries and on the same cores. The peer reads pairs of strings and tokenises them as it goes; this program
-reads documents that it has tokenised before the first step, and crops pairs from them in the background.
-Start-up, preparation and the first half of the steps are left out on both sides. The two take turns, and the
-medians are compared.
+reads documents that it has tokenised before the first step, and crops pairs from them in the background. It
+runs as one agent on all threads, and as one agent a core, on a host of one thread each. Start-up, preparation
+and the first half of the steps are left out on both sides. The sides take turns; medians are compared.
 
 Needs the extra ``peers``: pip install 'llm-agentos[peers]'.
 """
@@ -45,15 +45,24 @@ class Setting:
     steps: int
 
 
-def configuration(encoder: dict[str, Any], setting: Setting) -> RunConfig:
-    """Return the run of one agent that reads everything."""
+def configuration(encoder: dict[str, Any], setting: Setting, agents: int = 1) -> RunConfig:
+    """Return the run of one agent on all threads, or of several with a host of one thread each."""
+    alone = {"kind": "local", "threads": setting.threads}
     return RunConfig.model_validate(
         {
             "data": {"anchors": 0, "minimum_words": WORDS, "limit": 12_000},
-            "agents": {"count": 1, "encoder": encoder},
+            "agents": {"count": agents, "encoder": encoder},
             "topology": "complete",
             "exchange": "none",
-            "objectives": [{"kind": "info_nce", "direction": "first", "temperature": TEMPERATURE}],
+            "objectives": [
+                {
+                    "kind": "info_nce",
+                    "direction": "first",
+                    "temperature": TEMPERATURE,
+                    # As long as the peer's texts: all that the encoder reads.
+                    "views": [{"kind": "crop", "shortest": 1.0, "longest": 1.0}],
+                }
+            ],
             "training": {
                 "local_steps": setting.steps,
                 "batch_size": BATCH,
@@ -62,24 +71,24 @@ def configuration(encoder: dict[str, Any], setting: Setting) -> RunConfig:
                 "precision": setting.precision,
             },
             "evaluation": {"tasks": ["geometry"]},
-            "runtime": {"kind": "local", "threads": setting.threads},
+            "runtime": alone if agents == 1 else {"kind": "ray", "hosts": agents, "threads": 1},
         }
     )
 
 
-def ours(encoder: Path, setting: Setting) -> float:
-    """Return this program's pairs per second."""
+def ours(encoder: Path, setting: Setting, agents: int) -> float:
+    """Return this program's pairs per second, of all agents together."""
     from agents.blueprint import Arm
     from agents.exchange.none import Isolated
 
-    config = configuration({"path": str(encoder)}, setting)
+    config = configuration({"path": str(encoder)}, setting, agents)
     blueprint = draw_up(config, prepare_corpus(config, Listener()), Listener())
     with config.runtime.start(blueprint) as session:
         session.call_all("begin", Arm(Isolated(), 0.0))
         session.call_all("train", 1)
         began = time.perf_counter()
         session.call_all("train", 2)
-        return setting.steps * BATCH / (time.perf_counter() - began)
+        return agents * setting.steps * BATCH / (time.perf_counter() - began)
 
 
 def theirs(encoder: Path, corpus: Corpus, setting: Setting) -> float:
@@ -179,26 +188,30 @@ def compare(precision: str, threads: int, steps: int, repeats: int, folder: Path
     corpus = prepared(folder, setting)
     sides: dict[str, Callable[[], float]] = {
         "theirs": lambda: theirs(folder, corpus, setting),
-        "ours": lambda: ours(folder, setting),
+        "one": lambda: ours(folder, setting, 1),
+        "several": lambda: ours(folder, setting, threads),
     }
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(repeats):
         for name, measure in sides.items():
             rates[name].append(measure())
-    peer, own = (statistics.median(rates[name]) for name in sides)
-    return f"| {precision} | {threads} | {peer:.0f} | {own:.0f} | {own / peer:.2f} |"
+    peer, one, several = (statistics.median(rates[name]) for name in sides)
+    told = f"{one:.0f} ({one / peer:.2f}) | {several:.0f} ({several / peer:.2f})"
+    return f"| {precision} | {peer:.0f} | {told} |"
 
 
 def main(
     steps: Annotated[int, typer.Option(help="Steps that are timed, each time.")] = 20,
     repeats: Annotated[int, typer.Option(help="Turns of each side.")] = 3,
     threads: Annotated[int, typer.Option(help="Threads of each side.")] = 2,
+    precisions: Annotated[str, typer.Option(help="Of the forward pass.")] = "fp32,bf16",
     out: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
 ) -> None:
     """Compare contrastive training with sentence-transformers' trainer; print a Markdown table."""
-    rows = ["| precision | threads | sentence-transformers (pairs/s) | AgentOS (pairs/s) | ratio |"]
-    rows.append("| --- | --- | --- | --- | --- |")
-    for precision in ("fp32", "bf16"):
+    own = f"one agent on {threads} threads | {threads} agents of one thread"
+    rows = [f"| pairs per second (ratio) | sentence-transformers | {own} |"]
+    rows.append("| --- | --- | --- | --- |")
+    for precision in precisions.split(","):
         with tempfile.TemporaryDirectory() as folder:
             rows.append(compare(precision, threads, steps, repeats, Path(folder)))
         typer.echo(rows[-1], err=True)
