@@ -174,7 +174,8 @@ class RunConfig(Spec):
     def _neighbours_speak(self) -> Self:
         offering = [kind for kind, cls in EXCHANGES.items() if cls.offers_neighbours]
         for objective in self.objectives:
-            if objective.wants_neighbours and not self.exchange.offers_neighbours:
+            offered = any(part.offers_neighbours for part in self.exchange.parts)
+            if objective.wants_neighbours and not offered:
                 raise ValueError(
                     f"objective {objective.kind} wants neighbours' embeddings of anchors for negatives, and "
                     f"exchange.kind={self.exchange.kind} brings none; set exchange.kind to "
@@ -209,6 +210,8 @@ class RunConfig(Spec):
             encoders=tuple(encoders),
             anchors=self.data.anchors,
             batch_size=self.training.batch_size,
+            local_steps=self.training.local_steps,
+            accumulate=self.training.accumulate,
         )
 
     def network(self) -> Network:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from agentos.config import RunConfig
     from agentos.runtime import Session
     from agents.blueprint import Arm
+    from agents.exchange import Exchange
     from agents.host import Outbox
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,33 @@ class RoundReport:
     evaluation: AgentMetrics
     round_s: float
     total_bytes: int
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One hop on the way of a round's messages.
+
+    Attributes:
+        number: of the hop within the round, over all parts and passes.
+        part: index of the part of the exchange.
+        passage: which of the part's passes through the topology's plan.
+    """
+
+    round: int
+    number: int
+    part: int
+    passage: int
+    hop: Hop
+
+
+def legs(exchange: Exchange, network: Network, round: int, rounds: int) -> Iterator[Leg]:
+    """Yield the hops of a round, for every part of the exchange that is due and each of its passes."""
+    number = itertools.count()
+    for index, part in enumerate(exchange.parts):
+        if part.is_due(round, rounds):
+            for passage in range(part.passes):
+                for hop in network.hops(round):
+                    yield Leg(round, next(number), index, passage, hop)
 
 
 @dataclass
@@ -117,13 +146,12 @@ class Coordinator:
         began = time.perf_counter()
         metrics = _by_agent(self.session.call_all("train", round))
         rejected: dict[int, int] = defaultdict(int)
-        if self.arm.exchange.is_due(round, self.config.training.rounds):
-            for hop in self.network.hops(round):
-                for agent, reasons in self._hop(round, hop).items():
-                    rejected[agent] += len(reasons)
-                    if reasons:
-                        told = ", ".join(reasons)
-                        logger.warning("agent-%d, round %d: rejected %s", agent, round, told)
+        for leg in legs(self.arm.exchange, self.network, round, self.config.training.rounds):
+            for agent, reasons in self._hop(leg).items():
+                rejected[agent] += len(reasons)
+                if reasons:
+                    told = ", ".join(reasons)
+                    logger.warning("agent-%d, round %d: rejected %s", agent, round, told)
         traffic = self.result.ledger.for_round(round)
         for agent, values in metrics.items():
             sent, received = traffic.get(agent, (0, 0))
@@ -151,55 +179,56 @@ class Coordinator:
         self.result.rounds.append(report)
         self.on_round(report)
 
-    def _hop(self, round: int, hop: Hop) -> dict[int, list[str]]:
+    def _hop(self, leg: Leg) -> dict[int, list[str]]:
         """Let the hop's senders compose, and its receivers merge; return what was rejected."""
-        outboxes: dict[int, Outbox] = self.session.call("compose", self._turns(round, hop))
-        incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in hop.edges}
+        outboxes: dict[int, Outbox] = self.session.call("compose", self._turns(leg))
+        incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in leg.hop.edges}
         for number, outbox in enumerate(outboxes.values()):
             sizes = zip(outbox.envelopes, outbox.payload_bytes, strict=True)
             for index, (envelope, size) in enumerate(sizes):
                 for receiver in envelope.recipients:
                     incoming[receiver].append((number, index))
                     self.result.ledger.record(
-                        round, hop.index, envelope.sender, receiver, envelope.kind, size
+                        leg.round, leg.number, envelope.sender, receiver, envelope.kind, size
                     )
         handles = [outbox.handle for outbox in outboxes.values()]
-        deliveries = self._deliveries(round, hop, incoming)
-        calls = {host: _needed(handles, batch) for host, batch in deliveries.items()}
+        deliveries = self._deliveries(leg, incoming)
+        calls = {host: (*_needed(handles, batch), leg.part) for host, batch in deliveries.items()}
         return _by_agent(self.session.call("merge", calls))
 
-    def _turns(self, round: int, hop: Hop) -> dict[int, tuple[dict[int, Any]]]:
-        turns: dict[int, tuple[dict[int, Any]]] = {}
-        for agent in sorted({sender for sender, _ in hop.edges}):
+    def _turns(self, leg: Leg) -> dict[int, tuple[dict[int, Any], int]]:
+        turns: dict[int, tuple[dict[int, Any], int]] = {}
+        for agent in sorted({sender for sender, _ in leg.hop.edges}):
             host = self.session.placement[agent]
-            turn = (self._turn(round, hop, agent), hop.recipients(agent))
-            turns.setdefault(host, ({},))[0][agent] = turn
+            turn = (self._turn(leg, agent), leg.hop.recipients(agent))
+            turns.setdefault(host, ({}, leg.part))[0][agent] = turn
         return turns
 
     def _deliveries(
-        self, round: int, hop: Hop, incoming: Mapping[int, list[tuple[int, int]]]
+        self, leg: Leg, incoming: Mapping[int, list[tuple[int, int]]]
     ) -> dict[int, dict[int, Any]]:
         from agents.host import Delivery
 
         deliveries: dict[int, dict[int, Any]] = {}
         for agent, messages in sorted(incoming.items()):
             delivery = Delivery(
-                self._turn(round, hop, agent), frozenset(hop.senders(agent)), tuple(messages)
+                self._turn(leg, agent), frozenset(leg.hop.senders(agent)), tuple(messages)
             )
             deliveries.setdefault(self.session.placement[agent], {})[agent] = delivery
         return deliveries
 
-    def _turn(self, round: int, hop: Hop, agent: int) -> Any:
+    def _turn(self, leg: Leg, agent: int) -> Any:
         from agents.exchange.base import Turn
         from protocols.topologies import Direction
 
-        peers = hop.direction is Direction.PEER
+        peers = leg.hop.direction is Direction.PEER
         return Turn(
-            round=round,
-            hop=hop.index,
-            direction=hop.direction,
+            round=leg.round,
+            hop=leg.number,
+            direction=leg.hop.direction,
+            passage=leg.passage,
             is_top=not peers and self.network.parent(agent) is None,
-            mixing=self.network.mixing_weights(agent, round) if peers else {},
+            mixing=self.network.mixing_weights(agent, leg.round) if peers else {},
         )
 
 

@@ -14,8 +14,11 @@ from agents import scoring, trainer
 from agents.batching import Collator, EpochReader, whole
 from agents.blueprint import Arm, Member
 from agents.encoder import Encoder
+from agents.exchange.base import PrivateBatch
+from agents.exchange.parts import blank_memory
 from agents.export import export
 from agents.prefetch import Prefetcher
+from agents.reading import Reading, Ready
 from agents.resident import AgentState, Resident
 from agents.subject import TokenScores
 from agents.text import Text
@@ -32,14 +35,17 @@ class Agent:
     Args:
         member: who it is, and what it reads.
         resident: the module that it shares with the other agents of its group on the host.
+        arm: what it learns from others.
     """
 
-    def __init__(self, member: Member, resident: Resident) -> None:
+    def __init__(self, member: Member, resident: Resident, arm: Arm) -> None:
         blueprint = resident.blueprint
         self.id = member.id
         self.seed = blueprint.seed
         self.resident = resident
+        self.arm = arm
         self.state: AgentState = resident.new_state(member.id)
+        self.state.memory = blank_memory(arm.exchange)
         self.setting = resident.setting(member)
         self.anchor_clusters = blueprint.anchors.clusters
         self.embedded_tokens = 0
@@ -80,12 +86,16 @@ class Agent:
         return len(self._private.rows)
 
     def train(
-        self, arm: Arm, round: int, batches: Prefetcher[trainer.Ready] | None = None
+        self, arm: Arm, round: int, batches: Prefetcher[Ready] | None = None
     ) -> dict[str, float]:
         """Take the local steps of a round; see `agents.trainer.train`."""
         return trainer.train(self, arm, round, batches)
 
-    def readings(self, anchor_fraction: float, batches: int) -> Iterator[trainer.Reading]:
+    def preview(self) -> PrivateBatch:
+        """Return what the next training step will see of private texts; see `agents.trainer.preview`."""
+        return trainer.preview(self, self.arm)
+
+    def readings(self, anchor_fraction: float, batches: int) -> Iterator[Reading]:
         """Read on in the private text and in the anchors, from where the agent stands.
 
         A batch never holds a document twice, so an agent with little text takes smaller batches. The agent
@@ -102,7 +112,7 @@ class Agent:
             ids = self._anchors.read(anchors_read, anchors)
             rows = np.concatenate([rows, self.resident.blueprint.anchors.rows[ids]])
             read, anchors_read = read + private, anchors_read + anchors
-            yield trainer.Reading(batch, rows, ids, read, anchors_read)
+            yield Reading(batch, rows, ids, read, anchors_read)
 
     def pool_crops(self, texts: Sequence[Text], rng: np.random.Generator) -> Pooled:
         """Encode two random crops of each text, with a gradient, for an exchange to learn from.

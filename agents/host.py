@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +15,11 @@ from agents import trainer
 from agents.agent import Agent
 from agents.blueprint import Arm, Blueprint
 from agents.exchange.base import Turn
+from agents.exchange.parts import taking_part
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
 from protocols.errors import RejectedMessage
-from protocols.messages import Envelope, Message
+from protocols.messages import Envelope, Message, Payload
 from protocols.wire import Expectation, admit, encode
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class Host:
         self.arm = arm
         self.explained = {}
         self.agents = {
-            member.id: Agent(member, self.residents[member.group])
+            member.id: Agent(member, self.residents[member.group], arm)
             for member in self.blueprint.members
         }
 
@@ -98,29 +99,41 @@ class Host:
         with Prefetcher(jobs, workers) as batches:
             return {id: agent.train(self.arm, round, batches) for id, agent in self.agents.items()}
 
-    def compose(self, turns: dict[int, tuple[Turn, tuple[int, ...]]]) -> Outbox:
-        """Let agents speak: each to its recipients of the hop, in a message encoded once."""
+    def compose(self, turns: dict[int, tuple[Turn, tuple[int, ...]]], part: int = 0) -> Outbox:
+        """Let agents speak under a part of the exchange: each to its recipients of the hop.
+
+        What is said to several is encoded once.
+        """
         buffers: list[np.ndarray] = []
         envelopes: list[Envelope] = []
         for agent, (turn, recipients) in turns.items():
-            payload = self.arm.exchange.compose(self.agents[agent], turn)
-            if payload is None:
+            strategy, learner = taking_part(self.arm.exchange, part, self.agents[agent])
+            said = strategy.compose(learner, turn)
+            if said is None:
                 continue
-            message = Message.compose(
-                payload, sender=agent, recipients=recipients, round=turn.round, hop=turn.hop
-            )
-            buffers.append(encode(message))
-            envelopes.append(message.envelope)
+            letters: list[tuple[tuple[int, ...], Payload]]
+            if isinstance(said, Mapping):
+                letters = [((each,), payload) for each, payload in sorted(said.items())]
+            else:
+                letters = [(recipients, said)]
+            for to, payload in letters:
+                message = Message.compose(
+                    payload, sender=agent, recipients=to, round=turn.round, hop=turn.hop
+                )
+                buffers.append(encode(message))
+                envelopes.append(message.envelope)
         sizes = tuple(buffer.nbytes for buffer in buffers)
         return Outbox(self.store.put(buffers), tuple(envelopes), sizes)
 
-    def merge(self, handles: list[Any], deliveries: dict[int, Delivery]) -> dict[int, list[str]]:
+    def merge(
+        self, handles: list[Any], deliveries: dict[int, Delivery], part: int = 0
+    ) -> dict[int, list[str]]:
         """Let agents take in what they received; return the reasons of what was rejected."""
         outboxes = self.store.get(handles)
         rejected: dict[int, list[str]] = {}
         for agent, delivery in deliveries.items():
             buffers = [outboxes[outbox][index] for outbox, index in delivery.messages]
-            rejected[agent] = self._merge(self.agents[agent], delivery, buffers)
+            rejected[agent] = self._merge(self.agents[agent], delivery, buffers, part)
         return rejected
 
     def evaluate(self) -> dict[int, dict[str, float]]:
@@ -142,9 +155,12 @@ class Host:
         for id, directory in directories.items():
             self.agents[id].save(directory)
 
-    def _merge(self, agent: Agent, delivery: Delivery, buffers: Sequence[np.ndarray]) -> list[str]:
+    def _merge(
+        self, agent: Agent, delivery: Delivery, buffers: Sequence[np.ndarray], part: int
+    ) -> list[str]:
         turn = delivery.turn
-        accepted = self.arm.exchange.expects(agent, turn)
+        strategy, learner = taking_part(self.arm.exchange, part, agent)
+        accepted = strategy.expects(learner, turn)
         expectation = Expectation(
             round=turn.round,
             hop=turn.hop,
@@ -167,7 +183,7 @@ class Host:
                 rejected.append("duplicate")
                 continue
             inbox[message.envelope.sender] = message
-        self.arm.exchange.merge(agent, [inbox[sender] for sender in sorted(inbox)], turn)
+        strategy.merge(learner, [inbox[sender] for sender in sorted(inbox)], turn)
         return rejected
 
 

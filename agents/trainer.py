@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,13 @@ from torch import Tensor
 from agents.batch import Batch
 from agents.blanks import fill
 from agents.blueprint import Arm
-from agents.exchange.base import AnchorBatch
-from agents.objectives.base import Draft, Objected, Prepared, Step
+from agents.exchange.base import PrivateBatch
+from agents.exchange.parts import all_parts
+from agents.exchange_loss import exchange_loss, neighbours_of, shown
+from agents.objectives.base import Draft, Objected, Step
 from agents.optimizers import clip, learning_rate_factor
 from agents.prefetch import Prefetcher
+from agents.reading import Reading, Ready
 from agents.tally import Tally
 from agents.text import Text
 from protocols.errors import TrainingError
@@ -26,33 +29,6 @@ from protocols.seeding import derive, generator
 
 if TYPE_CHECKING:
     from agents.agent import Agent
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Which documents make up one batch.
-
-    Attributes:
-        batch: its number since the beginning of training.
-        rows: `[B]` rows of the corpus, public anchors last.
-        anchors: `[A]` ids of those anchors.
-        read, anchors_read: where the agent reads on afterwards.
-    """
-
-    batch: int
-    rows: np.ndarray
-    anchors: np.ndarray
-    read: int
-    anchors_read: int
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A batch of which everything is prepared that needs no encoder."""
-
-    reading: Reading
-    texts: list[Text]
-    prepared: list[Prepared]
 
 
 def jobs(agent: Agent, arm: Arm) -> Iterator[Callable[[], Ready]]:
@@ -116,6 +92,27 @@ def train(
     return {**metrics, **times}
 
 
+def preview(agent: Agent, arm: Arm) -> PrivateBatch:
+    """Return the private texts of an agent's next batch as its next training step will see them.
+
+    The same documents, views and dropout, so the same pooled states to the bit, attached to the graph. What
+    the agent and its objectives remember is left as it was.
+    """
+    ready = next(jobs(agent, arm))()
+    state = agent.state
+    kept = copy.deepcopy(state.objectives)
+    devices = [agent.resident.device] if agent.resident.device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices=devices), agent.resident.autocast():
+            torch.manual_seed(derive(agent.seed, "dropout", agent.id, state.step))
+            agent.encoder.train()
+            tally = Tally(agent.resident.device)
+            _, pooled = _objectives(agent, arm, ready, tally)
+            return shown(agent, arm, ready, pooled, tally)[0]
+    finally:
+        state.objectives = kept
+
+
 def _prepare(agent: Agent, reading: Reading) -> Ready:
     resident = agent.resident
     texts = [Text.row(resident.group.tokens, int(row)) for row in reading.rows]
@@ -133,6 +130,8 @@ def _step(agent: Agent, arm: Arm, batches: Prefetcher[Ready], tally: Tally) -> N
     for _ in range(training.accumulate):
         loss = _loss(agent, arm, next(batches), tally)
         (loss / training.accumulate).backward()  # type: ignore[no-untyped-call]
+    for strategy, learner in all_parts(arm.exchange, agent):
+        strategy.correct(learner, resident.binding.gradient)
     clip(resident.binding.gradient, training.clip_norm)
     factor = learning_rate_factor(
         training.schedule, state.step, training.warmup_steps, training.steps
@@ -148,7 +147,7 @@ def _loss(agent: Agent, arm: Arm, ready: Ready, tally: Tally) -> Tensor:
     state, reading = agent.state, ready.reading
     with agent.resident.autocast():
         total, pooled = _objectives(agent, arm, ready, tally)
-        learnt = _exchange(agent, arm, ready, pooled, tally)
+        learnt = exchange_loss(agent, arm, ready, pooled, tally)
     tally.add(total, learnt)
     state.batches = reading.batch + 1
     state.read, state.anchors_read = reading.read, reading.anchors_read
@@ -173,7 +172,7 @@ def _objectives(
             memory=agent.state.objectives[index],
             micro_batch_tokens=resident.blueprint.training.micro_batch_tokens,
             anchors=ready.reading.anchors,
-            neighbours=arm.exchange.neighbours(agent) if objective.wants_neighbours else None,
+            neighbours=neighbours_of(agent, arm) if objective.wants_neighbours else None,
             snapshot=agent.parameters.clone,
             under=resident.under,
         )
@@ -195,19 +194,3 @@ def _inputs(agent: Agent, ready: Ready, index: int) -> dict[str, Any]:
             tokens = resident.blueprint.training.micro_batch_tokens
             inputs[name] = fill(agent.encoder, batch, resident.vocabulary.fillers, seed, tokens)
     return inputs
-
-
-def _exchange(
-    agent: Agent, arm: Arm, ready: Ready, pooled: tuple[Tensor, ...], tally: Tally
-) -> Tensor | None:
-    """Return the exchange's loss on the batch's anchors, in views of their own if need be."""
-    anchors = ready.reading.anchors
-    if not len(anchors) or not arm.exchange.anchor_fraction:
-        return None
-    rng = generator(agent.seed, "exchange", agent.id, ready.reading.batch)
-    views = tuple(view[-len(anchors) :] for view in pooled)
-    if not views:
-        views, token_counts = agent.pool_crops(ready.texts[-len(anchors) :], rng)
-        tally.count(token_counts, len(anchors))
-    ids = torch.from_numpy(anchors).to(agent.resident.device)
-    return arm.exchange.loss(agent, AnchorBatch(ids, views), rng)

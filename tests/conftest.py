@@ -162,42 +162,54 @@ class Society:
             noise = torch.randn(len(agent.parameters), generator=draw)
             agent.parameters.add_(noise, alpha=0.02)
 
-    def turn(self, round: int, hop: Any, agent: int) -> Any:
+    def legs(self, round: int) -> list[Any]:
+        """Return the hops of a round, of every part and pass of the exchange, due or not."""
+        from agentos.coordinator import Leg
+
+        hops = [
+            (index, passage, hop)
+            for index, part in enumerate(self.exchange.parts)
+            for passage in range(part.passes)
+            for hop in self.network.hops(round)
+        ]
+        return [Leg(round, number, *hop) for number, hop in enumerate(hops)]
+
+    def turn(self, leg: Any, agent: int) -> Any:
         from agents.exchange import Turn
 
-        peers = hop.direction == "peer"
+        peers = leg.hop.direction == "peer"
         return Turn(
-            round=round,
-            hop=hop.index,
-            direction=hop.direction,
+            round=leg.round,
+            hop=leg.number,
+            direction=leg.hop.direction,
+            passage=leg.passage,
             is_top=not peers and self.network.parent(agent) is None,
-            mixing=self.network.mixing_weights(agent, round) if peers else {},
+            mixing=self.network.mixing_weights(agent, leg.round) if peers else {},
         )
 
-    def compose(self, round: int, hop: Any, reverse: bool = False) -> Any:
+    def compose(self, leg: Any, reverse: bool = False) -> Any:
         """Let the senders of a hop speak, the last first where it is reversed."""
-        senders = sorted({sender for sender, _ in hop.edges}, reverse=reverse)
-        return self.host.compose(
-            {sender: (self.turn(round, hop, sender), hop.recipients(sender)) for sender in senders}
-        )
+        senders = sorted({sender for sender, _ in leg.hop.edges}, reverse=reverse)
+        turns = {sender: (self.turn(leg, sender), leg.hop.recipients(sender)) for sender in senders}
+        return self.host.compose(turns, leg.part)
 
-    def deliver(self, round: int, hop: Any, agent: int, buffers: Sequence[Any]) -> list[str]:
+    def deliver(self, leg: Any, agent: int, buffers: Sequence[Any]) -> list[str]:
         """Hand buffers to one agent; return the reasons of those it rejected."""
         from agents.host import Delivery
 
         messages = tuple((0, index) for index in range(len(buffers)))
-        delivery = Delivery(self.turn(round, hop, agent), frozenset(hop.senders(agent)), messages)
-        rejected: list[str] = self.host.merge([list(buffers)], {agent: delivery})[agent]
+        delivery = Delivery(self.turn(leg, agent), frozenset(leg.hop.senders(agent)), messages)
+        rejected: list[str] = self.host.merge([list(buffers)], {agent: delivery}, leg.part)[agent]
         return rejected
 
     def run(self, round: int, reverse: bool = False) -> None:
         """Take every hop of a round; nothing may be rejected."""
-        for hop in self.network.hops(round):
-            outbox = self.compose(round, hop, reverse)
+        for leg in self.legs(round):
+            outbox = self.compose(leg, reverse)
             letters = list(zip(outbox.envelopes, outbox.handle, strict=True))
-            for agent in sorted({receiver for _, receiver in hop.edges}, reverse=reverse):
+            for agent in sorted({receiver for _, receiver in leg.hop.edges}, reverse=reverse):
                 mine = [buffer for envelope, buffer in letters if agent in envelope.recipients]
-                assert self.deliver(round, hop, agent, mine) == []
+                assert self.deliver(leg, agent, mine) == []
 
     def train(self, round: int) -> dict[int, dict[str, float]]:
         """Take a step with three of the seven, the top and a leaf of every tree among them."""

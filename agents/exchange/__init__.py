@@ -1,18 +1,9 @@
 """Strategies of exchange: one file each, and the table that names them."""
 
-from agents.exchange.anchor_contrast import AnchorContrast
-from agents.exchange.anchor_similarity import AnchorSimilarity
 from agents.exchange.base import Exchange, Learner, Society, Turn
-from agents.exchange.none import Isolated
-from agents.exchange.pseudo_labels import PseudoLabelling
-from agents.exchange.weights import WeightAveraging
+from agents.exchange.hybrid import Hybrid
+from agents.exchange.strategies import STRATEGIES
 
-EXCHANGES: dict[str, type[Exchange]] = {
-    "none": Isolated,
-    "anchor_contrast": AnchorContrast,
-    "anchor_similarity": AnchorSimilarity,
-    "weights": WeightAveraging,
-    "pseudo_labels": PseudoLabelling,
-}
+EXCHANGES: dict[str, type[Exchange]] = {**STRATEGIES, "hybrid": Hybrid}
 
 __all__ = ["EXCHANGES", "Exchange", "Learner", "Society", "Turn"]

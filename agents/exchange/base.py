@@ -34,8 +34,9 @@ class Turn:
 
     Attributes:
         round: number of the round, from 1.
-        hop: index of the hop within the round.
+        hop: number of the hop within the round, counted over all passes and parts of the exchange.
         direction: ``PEER``, ``UP`` (gather) or ``DOWN`` (broadcast).
+        passage: which of the exchange's passes through the topology's plan this is, from 0.
         is_top: whether nobody is above the agent: in a tree, its root.
         mixing: weight of each agent it hears from and of itself; sums to one. For averaging weights.
     """
@@ -43,6 +44,7 @@ class Turn:
     round: int
     hop: int
     direction: Direction
+    passage: int = 0
     is_top: bool = False
     mixing: Mapping[int, float] = field(default_factory=dict)
 
@@ -57,6 +59,19 @@ class AnchorBatch:
     """
 
     ids: Tensor
+    pooled: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class PrivateBatch:
+    """The private texts within a training batch.
+
+    Attributes:
+        batch: number of the batch since the beginning of training.
+        pooled: `[B, W]` pooled states, one per view, attached to the graph.
+    """
+
+    batch: int
     pooled: tuple[Tensor, ...]
 
 
@@ -84,6 +99,8 @@ class Society:
     encoders: tuple[EncoderConfig, ...]
     anchors: int
     batch_size: int
+    local_steps: int = 1
+    accumulate: int = 1
 
 
 class Learner(Protocol):
@@ -120,6 +137,12 @@ class Learner(Protocol):
     def embed_anchors(self, crops: int, round: int) -> Tensor:
         """Embed `crops` random crops of every anchor: `[C, N, D]`, normalised, no gradient."""
 
+    def preview(self) -> PrivateBatch:
+        """Return what the agent's next training step will see of its private texts, to the bit.
+
+        The pooled states are attached to the graph. Nothing that the agent remembers changes.
+        """
+
 
 class Exchange(Spec, ABC):
     """A strategy of exchange between agents."""
@@ -129,6 +152,18 @@ class Exchange(Spec, ABC):
     changes_parameters: ClassVar[bool] = False
     offers_neighbours: ClassVar[bool] = False
     """Whether it knows neighbours' embeddings of anchors; see `neighbours`."""
+    learns_from_private: ClassVar[bool] = False
+    """Whether `private_loss` wants the private texts of each batch."""
+
+    @property
+    def parts(self) -> tuple[Exchange, ...]:
+        """The strategies that it consists of: itself, unless it is a hybrid."""
+        return (self,)
+
+    @property
+    def passes(self) -> int:
+        """How often an exchange goes through the topology's plan; 2 lets neighbours answer."""
+        return 1
 
     @property
     def anchor_fraction(self) -> float:
@@ -161,8 +196,11 @@ class Exchange(Spec, ABC):
         return round % self.every == 0
 
     @abstractmethod
-    def compose(self, learner: Learner, turn: Turn) -> Payload | None:
-        """Return what the agent says to all it is to address on this hop, or None for silence."""
+    def compose(self, learner: Learner, turn: Turn) -> Payload | Mapping[int, Payload] | None:
+        """Return what the agent says to all it is to address on this hop, or None for silence.
+
+        A mapping holds what it says to each of them alone.
+        """
 
     @abstractmethod
     def expects(self, learner: Learner, turn: Turn) -> Expected:
@@ -177,6 +215,15 @@ class Exchange(Spec, ABC):
     ) -> Tensor | None:
         """Return what a training step learns from the exchange, weight included; None for nothing."""
         return None
+
+    def private_loss(
+        self, learner: Learner, private: PrivateBatch, rng: np.random.Generator
+    ) -> Tensor | None:
+        """Return what a training step learns on private text, weight included; None for nothing."""
+        return None
+
+    def correct(self, learner: Learner, gradient: Tensor) -> None:
+        """Change the gradient `[P]` of a training step in place, before it is clipped."""
 
 
 class AnchorExchange(Exchange):

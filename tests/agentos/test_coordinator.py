@@ -71,7 +71,7 @@ class Scribe(Session):
     def _evaluate(self, host: int) -> dict[int, dict[str, float]]:
         return {agent: {"mrr": agent / 10} for agent in self._of(host)}
 
-    def _compose(self, host: int, turns: dict[int, Any]) -> Outbox:
+    def _compose(self, host: int, turns: dict[int, Any], part: int) -> Outbox:
         said = {agent: turn for agent, turn in turns.items() if agent not in self.silent}
         envelopes = tuple(
             Envelope(
@@ -86,7 +86,7 @@ class Scribe(Session):
         return Outbox(list(said), envelopes, tuple(SIZE + agent for agent in said))
 
     def _merge(
-        self, host: int, handles: list[Any], deliveries: dict[int, Delivery]
+        self, host: int, handles: list[Any], deliveries: dict[int, Delivery], part: int
     ) -> dict[int, list[str]]:
         return {
             agent: self.rejects.get((delivery.turn.round, agent), [])
@@ -149,7 +149,7 @@ def test_master_gathers_then_broadcasts(play: Callable[..., Played]) -> None:
     played = play(4, "master_slave")
     assert played.session.methods[2:7] == ["train", "compose", "merge", "compose", "merge"]
     gather, broadcast = played.session.named("compose")
-    (up,), (down,) = gather[1], broadcast[0]
+    (up, _), (down, _) = gather[1], broadcast[0]
     assert {agent: recipients for agent, (_, recipients) in up.items()} == {1: (0,), 3: (0,)}
     assert {agent: recipients for agent, (_, recipients) in down.items()} == {0: (1, 2, 3)}
     assert broadcast.keys() == {0}  # the host of the slaves has nothing to say
@@ -158,7 +158,7 @@ def test_master_gathers_then_broadcasts(play: Callable[..., Played]) -> None:
 def test_layers_go_up_level_by_level_and_down_again(play: Callable[..., Played]) -> None:
     played = play(7, {"kind": "layered", "levels": [1, 2, 4]})
     turns = [
-        {agent: turn for (batch,) in call.values() for agent, (turn, _) in batch.items()}
+        {agent: turn for batch, _ in call.values() for agent, (turn, _) in batch.items()}
         for call in played.session.named("compose")
     ]
     assert [sorted(hop) for hop in turns] == [[3, 4, 5, 6], [1, 2], [0], [1, 2]]
@@ -175,7 +175,7 @@ def test_layers_go_up_level_by_level_and_down_again(play: Callable[..., Played])
 def test_only_the_root_is_told_that_it_is_the_top(play: Callable[..., Played]) -> None:
     played = play(7, {"kind": "layered", "levels": [1, 2, 4]})
     for call in played.session.named("merge"):
-        for _, batch in call.values():
+        for _, batch, _ in call.values():
             for agent, delivery in batch.items():
                 assert delivery.turn.is_top == (agent == 0)
                 assert delivery.turn.mixing == {}
@@ -183,7 +183,7 @@ def test_only_the_root_is_told_that_it_is_the_top(play: Callable[..., Played]) -
 
 def test_peers_are_told_how_to_mix(play: Callable[..., Played]) -> None:
     (merged,) = play(4, "ring").session.named("merge")
-    for _, batch in merged.values():
+    for _, batch, _ in merged.values():
         for agent, delivery in batch.items():
             assert not delivery.turn.is_top
             assert delivery.turn.mixing.keys() == {agent, (agent - 1) % 4, (agent + 1) % 4}
@@ -216,7 +216,7 @@ def test_every_receiver_is_handed_its_senders_messages_wherever_they_live(
     played = play(6, "ring", placement=placement)
     (merged,) = played.session.named("merge")
     heard = {}
-    for handles, batch in merged.values():
+    for handles, batch, _ in merged.values():
         needed = {outbox for delivery in batch.values() for outbox, _ in delivery.messages}
         assert needed == set(range(len(handles)))  # no host fetches what it does not read
         for agent, delivery in batch.items():
@@ -228,7 +228,7 @@ def test_every_receiver_is_handed_its_senders_messages_wherever_they_live(
 def test_receiver_of_a_silent_agent_merges_without_it(play: Callable[..., Played]) -> None:
     played = play(4, "ring", silent=frozenset({2}))
     (merged,) = played.session.named("merge")
-    deliveries = {agent: d for _, batch in merged.values() for agent, d in batch.items()}
+    deliveries = {agent: d for _, batch, _ in merged.values() for agent, d in batch.items()}
     assert {agent: len(d.messages) for agent, d in deliveries.items()} == {0: 2, 1: 1, 2: 2, 3: 1}
     assert deliveries[1].senders == {0, 2}  # it would have been heard
     assert played.result.ledger.by_agent()[2] == (0, 2 * SIZE + 1 + 3)
@@ -237,7 +237,7 @@ def test_receiver_of_a_silent_agent_merges_without_it(play: Callable[..., Played
 def test_society_of_silence_still_merges(play: Callable[..., Played]) -> None:
     played = play(3, "ring", silent=frozenset(range(3)))
     (merged,) = played.session.named("merge")
-    deliveries = {agent: d for _, batch in merged.values() for agent, d in batch.items()}
+    deliveries = {agent: d for _, batch, _ in merged.values() for agent, d in batch.items()}
     assert {agent: d.messages for agent, d in deliveries.items()} == dict.fromkeys(range(3), ())
     assert played.result.ledger.total() == 0
 

@@ -16,10 +16,13 @@ from protocols.topologies.peer import Ring
 from protocols.wire import decode, encode
 
 TOPOLOGIES = {"ring": Ring(), "master_slave": MasterSlave(master=3), "layered": Layered()}
-SETTINGS: dict[str, dict[str, Any]] = {"pseudo_labels": {"classes": 4, "confidence": 0.0}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "pseudo_labels": {"classes": 4, "confidence": 0.0},
+    "hybrid": {"strategies": ["weights", "anchor_contrast", "anchor_similarity"]},
+}
 """What an exchange needs to work with twelve anchors; the defaults where it is not named."""
 
-REFUSES_UNLIKE_ENCODERS = {"weights"}
+REFUSES_UNLIKE_ENCODERS = {"weights", "hybrid"}
 
 
 @pytest.fixture(params=EXCHANGES)
@@ -55,11 +58,11 @@ def states(society) -> dict[int, Any]:
 
 def letters(society, index: int) -> tuple[Any, int, list[np.ndarray]]:
     """Return a hop of round 1, an agent that receives in it, and what it is sent."""
-    hop = society.network.hops(1)[index]
-    receiver = hop.edges[0][1]
-    outbox = society.compose(1, hop)
+    leg = society.legs(1)[index]
+    receiver = leg.hop.edges[0][1]
+    outbox = society.compose(leg)
     pairs = zip(outbox.envelopes, outbox.handle, strict=True)
-    return hop, receiver, [buffer for e, buffer in pairs if receiver in e.recipients]
+    return leg, receiver, [buffer for e, buffer in pairs if receiver in e.recipients]
 
 
 def changed(message: Message, payload: dict[str, Any] | None = None, **envelope: Any) -> np.ndarray:
@@ -121,17 +124,17 @@ def test_exchange_changes_agents_only_as_it_says(begin, exchange):
     society.run(1)
     for id, agent in society.host.agents.items():
         same = torch.equal(agent.parameters, before[id])
-        assert same != exchange.changes_parameters
+        assert same != any(part.changes_parameters for part in exchange.parts)
         assert torch.isfinite(agent.parameters).all()
 
 
 def test_empty_inbox_is_legal_and_changes_nothing(begin):
     society = begin()
     before = states(society)
-    for hop in society.network.hops(1):
-        society.compose(1, hop)
+    for leg in society.legs(1):
+        society.compose(leg)
         for agent in society.host.agents:
-            assert society.deliver(1, hop, agent, []) == []
+            assert society.deliver(leg, agent, []) == []
     assert states(society) == before
     assert all("exchange_loss" not in metrics for metrics in society.train(1).values())
 
@@ -139,25 +142,25 @@ def test_empty_inbox_is_legal_and_changes_nothing(begin):
 def test_agents_go_on_where_half_of_the_messages_are_lost(begin):
     society = begin()
     for round in (1, 2):
-        for hop in society.network.hops(round):
-            outbox = society.compose(round, hop)
+        for leg in society.legs(round):
+            outbox = society.compose(leg)
             pairs = zip(outbox.envelopes, outbox.handle, strict=True)
             for number, (envelope, buffer) in enumerate(pairs):
                 heard = envelope.recipients[number % 2 :: 2]
-                assert all(society.deliver(round, hop, each, [buffer]) == [] for each in heard)
+                assert all(society.deliver(leg, each, [buffer]) == [] for each in heard)
     assert all(np.isfinite(metrics["loss"]) for metrics in society.train(2).values())
 
 
 def test_only_the_addressed_neighbours_are_named_on_the_envelope(begin):
     society = begin()
-    for hop in society.network.hops(1):
-        outbox = society.compose(1, hop)
+    for leg in society.legs(1):
+        outbox = society.compose(leg)
         for envelope, buffer, size in zip(
             outbox.envelopes, outbox.handle, outbox.payload_bytes, strict=True
         ):
-            assert envelope.recipients == hop.recipients(envelope.sender)
+            assert envelope.recipients == leg.hop.recipients(envelope.sender)
             assert set(envelope.recipients) <= society.network.neighbours(envelope.sender)
-            assert (envelope.round, envelope.hop) == (1, hop.index)
+            assert (envelope.round, envelope.hop) == (1, leg.number)
             assert size == buffer.nbytes
             assert decode(buffer).envelope == envelope
 
@@ -165,12 +168,12 @@ def test_only_the_addressed_neighbours_are_named_on_the_envelope(begin):
 def test_messages_stay_as_they_were_sent_through_merging_and_training(begin):
     society = begin()
     kept = []
-    for hop in society.network.hops(1):
-        outbox = society.compose(1, hop)
+    for leg in society.legs(1):
+        outbox = society.compose(leg)
         kept += [(buffer, buffer.tobytes()) for buffer in outbox.handle]
         pairs = list(zip(outbox.envelopes, outbox.handle, strict=True))
-        for agent in {receiver for _, receiver in hop.edges}:
-            society.deliver(1, hop, agent, [b for e, b in pairs if agent in e.recipients])
+        for agent in {receiver for _, receiver in leg.hop.edges}:
+            society.deliver(leg, agent, [b for e, b in pairs if agent in e.recipients])
     society.train(1)
     society.run(2)
     assert all(buffer.tobytes() == before for buffer, before in kept)
@@ -178,9 +181,9 @@ def test_messages_stay_as_they_were_sent_through_merging_and_training(begin):
 
 def test_agents_keep_nothing_that_lies_in_a_message(begin):
     society = begin()
-    hop, receiver, buffers = letters(society, 0)
+    leg, receiver, buffers = letters(society, 0)
     own = [buffer.copy() for buffer in buffers]
-    assert society.deliver(1, hop, receiver, own) == []
+    assert society.deliver(leg, receiver, own) == []
     before = snapshot(society.host.agents[receiver].state)
     for buffer in own:
         buffer[:] = 255
@@ -213,29 +216,29 @@ def hostile(message: Message, stranger: int, receiver: int) -> dict[str, np.ndar
 
 def test_bad_messages_are_rejected_by_name_and_leave_the_agent_as_it_was(begin):
     society = begin()
-    hop, receiver, buffers = letters(society, -1)  # downwards: a master is a stranger to nobody
+    leg, receiver, buffers = letters(society, -1)  # downwards: a master is a stranger to nobody
     if not buffers:
         return
-    stranger = next(id for id in range(7) if id not in {receiver, *hop.senders(receiver)})
+    stranger = next(id for id in range(7) if id not in {receiver, *leg.hop.senders(receiver)})
     bad = hostile(decode(buffers[0]), stranger, receiver)
     before = states(society)
     for reason, buffer in bad.items():
-        assert society.deliver(1, hop, receiver, [buffer]) == [reason]
-    assert society.deliver(1, hop, receiver, list(bad.values())) == list(bad)
+        assert society.deliver(leg, receiver, [buffer]) == [reason]
+    assert society.deliver(leg, receiver, list(bad.values())) == list(bad)
     assert states(society) == before
 
 
 def test_good_messages_count_beside_bad_and_repeated_ones(begin):
     society = begin()
-    hop, receiver, buffers = letters(society, 0)
+    leg, receiver, buffers = letters(society, 0)
     if not buffers:
         return
-    assert society.deliver(1, hop, receiver, buffers[:1]) == []
+    assert society.deliver(leg, receiver, buffers[:1]) == []
     expected = states(society)
     society = begin()
     letters(society, 0)  # speaking may be remembered
     bad = with_nan(decode(buffers[-1]))
-    rejected = society.deliver(1, hop, receiver, [bad, buffers[0], buffers[0]])
+    rejected = society.deliver(leg, receiver, [bad, buffers[0], buffers[0]])
     assert rejected == ["not_finite", "duplicate"]
     assert states(society) == expected
 

@@ -99,10 +99,10 @@ def test_agents_that_hear_nobody_speak_for_themselves_and_not_for_an_earlier_rou
     for round in range(1, before + 1):
         society.run(round)
     now = before + 1
-    hops = society.network.hops(now)
-    for hop, agent in ((hops[1], 1), (hops[2], 0), (hops[3], 1)):  # up, down from the top, and on
-        society.deliver(now, hop, agent, [])
-        outbox = society.compose(now, hop)
+    legs = society.legs(now)
+    for leg, agent in ((legs[1], 1), (legs[2], 0), (legs[3], 1)):  # up, down from the top, and on
+        society.deliver(leg, agent, [])
+        outbox = society.compose(leg)
         senders = [envelope.sender for envelope in outbox.envelopes]
         payload = decode(outbox.handle[senders.index(agent)]).payload
         (name,) = payload.array_fields

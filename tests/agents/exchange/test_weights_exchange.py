@@ -38,10 +38,10 @@ def test_gossip_is_the_mixing_matrix_times_the_parameters(make_society, topology
 def test_gossip_keeps_the_share_of_a_neighbour_that_was_not_heard(make_society):
     society = make_society(WeightAveraging(), Ring())
     before = parameters(society)
-    (hop,) = society.network.hops(1)
-    outbox = society.compose(1, hop)
+    (leg,) = society.legs(1)
+    outbox = society.compose(leg)
     # Agent 0 hears 1 and 6 in thirds; of the two only 6 gets through.
-    assert society.deliver(1, hop, 0, [outbox.handle[6]]) == []
+    assert society.deliver(leg, 0, [outbox.handle[6]]) == []
     expected = 2 / 3 * before[0] + 1 / 3 * before[6]
     np.testing.assert_allclose(parameters(society)[0], expected, rtol=1e-5, atol=1e-7)
 
@@ -65,15 +65,15 @@ def test_trees_end_in_the_average_by_documents_of_everybody_for_everybody(make_s
 def test_parents_send_up_their_subtree_and_wait_with_their_own_parameters(make_society):
     society = make_society(WeightAveraging(), Layered())
     before = parameters(society)
-    up = [hop for hop in society.network.hops(1) if hop.direction is Direction.UP]
-    outbox = society.compose(1, up[0])
+    up = [leg for leg in society.legs(1) if leg.hop.direction is Direction.UP]
+    outbox = society.compose(up[0])
     for relay, children in ((1, (3, 4)), (2, (5, 6))):
         mine = [
             b for e, b in zip(outbox.envelopes, outbox.handle, strict=True) if e.sender in children
         ]
-        assert society.deliver(1, up[0], relay, mine) == []
+        assert society.deliver(up[0], relay, mine) == []
     np.testing.assert_array_equal(parameters(society), before)
-    payload = decode(society.compose(1, up[1]).handle[0]).payload
+    payload = decode(society.compose(up[1]).handle[0]).payload
     assert payload.weight == 11 + 17 + 20
     expected = (11 * before[1] + 17 * before[3] + 20 * before[4]) / 48
     np.testing.assert_allclose(payload.values, expected, rtol=1e-5, atol=1e-7)
@@ -107,12 +107,12 @@ def test_frozen_parameters_are_neither_sent_nor_changed(make_society):
 
 def test_weights_laid_out_otherwise_are_rejected(make_society):
     society = make_society(WeightAveraging(), Ring())
-    (hop,) = society.network.hops(1)
-    message = decode(society.compose(1, hop).handle[1])
+    (leg,) = society.legs(1)
+    message = decode(society.compose(leg).handle[1])
     other = message.payload.model_copy(update={"layout": "another"})
     before = parameters(society)
     bad = encode(message.model_copy(update={"payload": other}))
-    assert society.deliver(1, hop, 0, [bad]) == ["layout"]
+    assert society.deliver(leg, 0, [bad]) == ["layout"]
     np.testing.assert_array_equal(parameters(society), before)
 
 

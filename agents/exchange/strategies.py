@@ -1,0 +1,16 @@
+"""The strategies of exchange that stand alone: one file each, and the table that names them."""
+
+from agents.exchange.anchor_contrast import AnchorContrast
+from agents.exchange.anchor_similarity import AnchorSimilarity
+from agents.exchange.base import Exchange
+from agents.exchange.none import Isolated
+from agents.exchange.pseudo_labels import PseudoLabelling
+from agents.exchange.weights import WeightAveraging
+
+STRATEGIES: dict[str, type[Exchange]] = {
+    "none": Isolated,
+    "anchor_contrast": AnchorContrast,
+    "anchor_similarity": AnchorSimilarity,
+    "weights": WeightAveraging,
+    "pseudo_labels": PseudoLabelling,
+}
