@@ -47,8 +47,7 @@ def save_state(state: AgentState, path: Path) -> str:
     skeleton = _describe(
         {field.name: getattr(state, field.name) for field in fields(state)}, tensors
     )
-    header = {"format": FORMAT, "state": json.dumps(skeleton)}
-    content = save(tensors, metadata=header)
+    content = save(tensors, metadata={FORMAT: json.dumps(skeleton)})
     draft = path.with_name(f".{path.name}.tmp")
     try:
         draft.write_bytes(content)
@@ -74,9 +73,9 @@ def load_state(path: Path, device: torch.device, sha256: str | None = None) -> A
             raise ValueError("its SHA-256 is not the one that was noted when it was written")
         with safe_open(path, framework="pt", device=str(device)) as file:
             header = file.metadata() or {}
-            if header.get("format") != FORMAT:
-                raise ValueError(f"its format is {header.get('format')!r}")
-            values = _restore(json.loads(header["state"]), file.get_tensor)
+            if FORMAT not in header:
+                raise ValueError("it is of another format")
+            values = _restore(json.loads(header[FORMAT]), file.get_tensor)
         return AgentState(**values)
     except _UNREADABLE as error:
         raise RecordError(

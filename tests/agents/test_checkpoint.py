@@ -105,7 +105,7 @@ def damage(path, how: str) -> None:
     elif how == "other":
         save_file({"a": torch.zeros(1)}, path)
     elif how == "skeleton":
-        save_file({"a": torch.zeros(1)}, path, {"format": FORMAT, "state": json.dumps([1])})
+        save_file({"a": torch.zeros(1)}, path, {FORMAT: json.dumps([1])})
 
 
 @pytest.mark.parametrize(
