@@ -36,6 +36,11 @@ _UNREADABLE = (
 )
 
 
+def state_file(agent: int) -> str:
+    """Return the name of an agent's file."""
+    return f"agent-{agent}.safetensors"
+
+
 def save_state(state: AgentState, path: Path) -> str:
     """Write a state to a file, whole or not at all; return the file's SHA-256.
 
