@@ -32,6 +32,13 @@ SPECIAL = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and all that use Ray in one, which starts it once."""
+    for item in items:
+        group = "ray" if item.get_closest_marker("ray") else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def sentences() -> tuple[str, ...]:
     """160 texts of 6 to 30 words, text i about topic i mod 4."""
