@@ -83,10 +83,11 @@ def assess(
     folders = _encoders(Path(target), agents) if run is not None else {Path(target).name: target}
     chosen = {text: parse_task(text) for text in tasks}
     if run is None and data is None:
+        missing = "" if Path(target).is_dir() else f"there is no folder {target}; "
         raise ConfigurationError(
-            f"{target} is a model, and no documents are named to evaluate it on",
-            expected="--data with a file of documents, a run folder or a run's configuration",
-            mend="give --data, such as --data documents.jsonl",
+            f"{missing}{target} is taken for a model, and no documents are named to evaluate it on",
+            expected="a run folder, or --data with a file of documents, a run or its configuration",
+            mend="correct the path of the run, or give --data, such as --data documents.jsonl",
         )
     progress("Reading documents")
     heldout = _heldout(data, run)
