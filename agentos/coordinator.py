@@ -156,12 +156,12 @@ class Coordinator:
         outboxes: dict[int, Outbox] = self.session.call("compose", self._turns(round, hop))
         incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in hop.edges}
         for number, outbox in enumerate(outboxes.values()):
-            sizes = zip(outbox.envelopes, outbox.payload_bytes, strict=True)
-            for index, (envelope, size) in enumerate(sizes):
+            sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
+            for index, (envelope, size, without) in enumerate(sizes):
                 for receiver in envelope.recipients:
                     incoming[receiver].append((number, index))
                     self.result.ledger.record(
-                        round, hop.index, envelope.sender, receiver, envelope.kind, size
+                        round, hop.index, envelope.sender, receiver, envelope.kind, size, without
                     )
         handles = [outbox.handle for outbox in outboxes.values()]
         deliveries = self._deliveries(round, hop, incoming)

@@ -235,5 +235,6 @@ def environment() -> dict[str, Any]:
 def _ledger_schema() -> Any:
     import pyarrow
 
-    types = {"kind": pyarrow.string(), "payload_bytes": pyarrow.int64()}
+    sizes = dict.fromkeys(("payload_bytes", "fp32_bytes"), pyarrow.int64())
+    types = {"kind": pyarrow.string(), **sizes}
     return pyarrow.schema([(name, types.get(name, pyarrow.int32())) for name in COLUMNS])

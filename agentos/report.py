@@ -19,7 +19,7 @@ from agentos.reporting.page import data_uri, write_page
 from agentos.reporting.plotting import Chart, colour
 from agentos.reporting.series import agent_number, unique
 from agentos.reporting.tables import final_table
-from agentos.reporting.units import ABSENT, bytes_text, count_text, seconds_text
+from agentos.reporting.units import ABSENT, bytes_text, count_text, saved_text, seconds_text
 from agentos.reporting.verdict import verdict
 from agentos.run_record import RunRecord, load_run
 
@@ -113,9 +113,19 @@ def _tiles(record: RunRecord, result: Outcome) -> list[Fact]:
             bytes_text(result.payload_bytes),
             f"{bytes_text(share)} per agent and round",
         ),
+        *_saving(record, result),
         _tile("Deliveries", count_text(messages), refused),
         _tile("Wall time", wall, _waiting(record) if result.wall_s else "not recorded"),
     ]
+
+
+def _saving(record: RunRecord, result: Outcome) -> list[Fact]:
+    """Say what codecs saved; nothing where none was at work."""
+    if result.fp32_bytes == result.payload_bytes:
+        return []
+    share = saved_text(result.payload_bytes, result.fp32_bytes)
+    codec = _of(record.config, "exchange", "codec", "kind") or "codecs"
+    return [_tile("Saved by codec", share, f"{codec}; {bytes_text(result.fp32_bytes)} as fp32")]
 
 
 def _waiting(record: RunRecord) -> str:
@@ -201,8 +211,13 @@ def _traffic_note(result: Outcome) -> str:
     if not result.payload_bytes:
         return "No byte crossed an edge in this run."
     kinds = sorted(result.bytes_by_kind.items(), key=lambda item: -item[1])
-    listed = ", ".join(f"{kind} {bytes_text(size)}" for kind, size in kinds)
+    listed = ", ".join(_by_kind(kind, size, result.fp32_by_kind[kind]) for kind, size in kinds)
     return f"{bytes_text(result.payload_bytes)} in all" + (f": {listed}." if listed else ".")
+
+
+def _by_kind(kind: str, size: int, fp32: int) -> str:
+    without = f" ({bytes_text(fp32)} as fp32)" if fp32 != size else ""
+    return f"{kind} {bytes_text(size)}{without}"
 
 
 def _rejected(record: RunRecord) -> list[Fact]:

@@ -19,6 +19,7 @@ from agents.prefetch import Prefetcher
 from agents.resident import Resident
 from protocols.errors import RejectedMessage
 from protocols.messages import Envelope, Message
+from protocols.sizes import uncoded_bytes
 from protocols.wire import Expectation, admit, encode
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ class Outbox:
     handle: Any
     envelopes: tuple[Envelope, ...]
     payload_bytes: tuple[int, ...]
+    fp32_bytes: tuple[int, ...]
+    """What the messages would have taken without a codec."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class Host:
         """Let agents speak: each to its recipients of the hop, in a message encoded once."""
         buffers: list[np.ndarray] = []
         envelopes: list[Envelope] = []
+        fp32_bytes: list[int] = []
         for agent, (turn, recipients) in turns.items():
             payload = self.arm.exchange.compose(self.agents[agent], turn)
             if payload is None:
@@ -109,10 +113,11 @@ class Host:
             message = Message.compose(
                 payload, sender=agent, recipients=recipients, round=turn.round, hop=turn.hop
             )
-            buffers.append(encode(message))
+            buffers.append(encode(message, self.arm.exchange.codec))
             envelopes.append(message.envelope)
+            fp32_bytes.append(uncoded_bytes(message))
         sizes = tuple(buffer.nbytes for buffer in buffers)
-        return Outbox(self.store.put(buffers), tuple(envelopes), sizes)
+        return Outbox(self.store.put(buffers), tuple(envelopes), sizes, tuple(fp32_bytes))
 
     def merge(self, handles: list[Any], deliveries: dict[int, Delivery]) -> dict[int, list[str]]:
         """Let agents take in what they received; return the reasons of what was rejected."""
@@ -153,6 +158,7 @@ class Host:
             payload=accepted.payload,
             shapes=accepted.shapes,
             layout=accepted.layout,
+            codec=self.arm.exchange.codec,
         )
         inbox: dict[int, Message] = {}
         rejected: list[str] = []

@@ -11,14 +11,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 from pydantic import Field
 
 from agents.config import EncoderConfig
+from protocols.codecs import CODECS, Codec
+from protocols.codecs.fp32 import Fp32
 from protocols.messages import Message, Payload
-from protocols.spec import Spec
+from protocols.spec import Kinds, Spec
 from protocols.topologies.base import Direction
 
 if TYPE_CHECKING:
@@ -126,6 +128,9 @@ class Exchange(Spec, ABC):
 
     kind: str
     every: int = Field(1, ge=1, description="Rounds from one exchange to the next.")
+    codec: Annotated[Codec, Kinds(CODECS)] = Field(
+        Fp32(), description="In what the arrays of messages are sent, to save bytes."
+    )
     changes_parameters: ClassVar[bool] = False
     offers_neighbours: ClassVar[bool] = False
     """Whether it knows neighbours' embeddings of anchors; see `neighbours`."""
