@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentos.commands.check import check
 from agentos.commands.data import data
 from agentos.commands.evaluate import evaluate
 from agentos.commands.generate import generate
@@ -169,6 +170,7 @@ def compare(
     console.print(f"plots: {write_comparison(directories, out)}", soft_wrap=True, markup=False)
 
 
+app.command()(check)
 app.command("data")(data)
 app.command()(generate)
 app.command(name="eval")(evaluate)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from agentos.walk import walk
 from agents.exchange import EXCHANGES, Exchange, Society
+from protocols.ledger import Ledger
 from protocols.messages import Message, Metrics
 from protocols.topologies.layered import Layered
 from protocols.topologies.master_slave import MasterSlave
@@ -160,6 +162,30 @@ def test_only_the_addressed_neighbours_are_named_on_the_envelope(begin):
             assert (envelope.round, envelope.hop) == (1, hop.index)
             assert size == buffer.nbytes
             assert decode(buffer).envelope == envelope
+
+
+@pytest.mark.parametrize("codec", ["fp32", "int8", "pca", {"kind": "top_k", "share": 0.1}], ids=str)
+def test_bytes_on_the_wire_are_those_announced(make_society, exchange, topology, codec):
+    coded = type(exchange).model_validate({**exchange.model_dump(), "codec": codec})
+    society = make_society(coded, topology)
+    before = states(society)
+    foretold = walk(coded, society.network, society.host.agents, rounds=2)
+    assert foretold.problems == []
+    assert states(society) == before
+    sent = Ledger()
+    for hop in society.network.hops(1):
+        outbox = society.compose(1, hop)
+        sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
+        for envelope, size, fp32 in sizes:
+            for receiver in envelope.recipients:
+                sent.record(1, hop.index, envelope.sender, receiver, envelope.kind, size, fp32)
+        pairs = list(zip(outbox.envelopes, outbox.handle, strict=True))
+        for agent in sorted({receiver for _, receiver in hop.edges}):
+            letters = [buffer for e, buffer in pairs if agent in e.recipients]
+            assert society.deliver(1, hop, agent, letters) == []
+    rows = foretold.ledger.rows()
+    first = [number for number, round in enumerate(rows["round"]) if round == 1]
+    assert sent.rows() == {name: [column[i] for i in first] for name, column in rows.items()}
 
 
 def test_messages_stay_as_they_were_sent_through_merging_and_training(begin):
