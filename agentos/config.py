@@ -12,6 +12,7 @@ from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.retrieval import Retrieval
+from agentos.health import HealthConfig
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.runtime.ray import RayRuntime
@@ -152,6 +153,7 @@ class RunConfig(Spec):
     )
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    health: HealthConfig = Field(default_factory=HealthConfig)
     baseline: BaselineConfig = Field(default_factory=BaselineConfig)
     runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(
         default_factory=RayRuntime, description="Where agents live."

@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agentos.health import open_hops
 from protocols.ledger import Ledger
 from protocols.topologies import Hop, Network
 
 if TYPE_CHECKING:
     from agentos.config import RunConfig
+    from agentos.health import Health
     from agentos.runtime import Session
+    from agentos.watch import Watch
     from agents.blueprint import Arm
     from agents.host import Outbox
 
@@ -31,6 +34,7 @@ class RoundReport:
         metrics: of each agent: training, bytes, and evaluation where it was due.
         evaluation: of each agent, evaluation alone; empty where it was not due.
         round_s: wall time.
+        health: what a look at the agents found; None where none was due.
     """
 
     arm: str
@@ -40,6 +44,7 @@ class RoundReport:
     evaluation: AgentMetrics
     round_s: float
     total_bytes: int
+    health: Health | None = None
 
 
 @dataclass
@@ -84,6 +89,7 @@ class Coordinator:
         arm: the exchange of this run, and its name in the records.
         on_round: called after every round.
         before: evaluation of the untrained agents, where another arm has measured it.
+        watch: looks for agents that collapse; None for no watch.
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class Coordinator:
         name: str,
         on_round: Callable[[RoundReport], None],
         before: AgentMetrics | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.config = config
         self.network = network
@@ -103,6 +110,7 @@ class Coordinator:
         self.name = name
         self.on_round = on_round
         self.before = before
+        self.watch = watch
         self.result = ArmResult()
 
     def run(self) -> ArmResult:
@@ -116,9 +124,11 @@ class Coordinator:
     def _round(self, round: int) -> None:
         began = time.perf_counter()
         metrics = _by_agent(self.session.call_all("train", round))
+        health = self._look(round, metrics)
+        paused = self.watch.paused if self.watch else frozenset[int]()
         rejected: dict[int, int] = defaultdict(int)
         if self.arm.exchange.is_due(round, self.config.training.rounds):
-            for hop in self.network.hops(round):
+            for hop in open_hops(self.network.hops(round), paused):
                 for agent, reasons in self._hop(round, hop).items():
                     rejected[agent] += len(reasons)
                     if reasons:
@@ -128,9 +138,24 @@ class Coordinator:
         for agent, values in metrics.items():
             sent, received = traffic.get(agent, (0, 0))
             values.update(bytes_sent=sent, bytes_received=received, rejected=rejected[agent])
-        self._finish_round(round, began, metrics)
+        self._finish_round(round, began, metrics, health)
 
-    def _finish_round(self, round: int, began: float, metrics: AgentMetrics) -> None:
+    def _look(self, round: int, metrics: AgentMetrics) -> Health | None:
+        """Look after the agents' health where it is due, and note what was found."""
+        if self.watch is None or not self.watch.is_due(round):
+            return None
+        health = self.watch.look(round, self.session)
+        for agent, reading in health.readings.items():
+            values = metrics[agent]
+            values["embedded_tokens"] = values.get("embedded_tokens", 0) + reading.tokens
+            values["anchor_rank_share"] = reading.rank_share
+            values["anchor_uniformity"] = reading.uniformity
+            values["paused"] = int(agent in health.paused)
+        return health
+
+    def _finish_round(
+        self, round: int, began: float, metrics: AgentMetrics, health: Health | None = None
+    ) -> None:
         rounds, every = self.config.training.rounds, self.config.evaluation.every
         due = round in (0, rounds) or round % every == 0
         evaluation: AgentMetrics = {}
@@ -147,6 +172,7 @@ class Coordinator:
             evaluation=evaluation,
             round_s=time.perf_counter() - began,
             total_bytes=self.result.ledger.total(),
+            health=health,
         )
         self.result.rounds.append(report)
         self.on_round(report)

@@ -18,6 +18,7 @@ from agentos.data.counts import left_out
 from agentos.events import Listener
 from agentos.records import load_run
 from agentos.report import REPORT
+from agentos.reporting.health import paused_rounds
 from agentos.reporting.outcome import Outcome, outcome
 from agentos.reporting.units import ABSENT, bytes_text, metric_text, saved_text
 from agentos.reporting.verdict import verdict
@@ -127,6 +128,8 @@ def show_result(console: Console, directory: Path) -> None:
         f"steps per agent {result.steps or 0:,} | {result.wall_s or 0.0:.0f} s",
         highlight=False,
     )
+    for agent, rounds in paused_rounds(record).items():
+        console.print(f"[yellow]paused[/] {agent} in {rounds:,} of {result.rounds:,} rounds")
     for told in (f"records: {directory}", f"report:  {directory / REPORT}"):
         console.print(told, soft_wrap=True, highlight=False, markup=False)
 

@@ -13,6 +13,7 @@ from agentos.reporting.charts import (
     learning_curve,
     per_agent,
 )
+from agentos.reporting.health import health_charts, paused_rounds
 from agentos.reporting.maps import draw_maps
 from agentos.reporting.outcome import Outcome, outcome
 from agentos.reporting.page import data_uri, write_page
@@ -47,10 +48,11 @@ def write_report(directory: str | Path) -> Path:
     spent = against_bytes(record, result) if traffic and result.metrics else None
     each = per_agent(record, result, result.main) if result.main else None
     rounds = _of(record.config, "training", "rounds")
+    health = health_charts(record)
     return write_page(
         record.directory / REPORT,
         "report.html.j2",
-        charts=[chart for chart in (*curves, *traffic, *maps.charts, spent, each) if chart],
+        charts=[c for c in (*curves, *health, *traffic, *maps.charts, spent, each) if c],
         name=str(record.config.get("name") or record.directory.name),
         status=result.status,
         subtitle=_subtitle(record),
@@ -66,6 +68,8 @@ def write_report(directory: str | Path) -> Path:
         maps=maps,
         traffic=traffic,
         against_bytes=spent,
+        health=health,
+        paused=_paused(record),
         traffic_note=_traffic_note(result),
         rejected=_rejected(record),
         config_text=record.config_text,
@@ -235,6 +239,13 @@ def _rejected(record: RunRecord) -> list[Fact]:
         }
         for agent, refused in sorted(found.items(), key=lambda item: agent_number(item[0]))
     ]
+
+
+def _paused(record: RunRecord) -> str:
+    """Say whose exchange was paused."""
+    names = {f"agent-{i}": name for i, name in enumerate(unique(record.names))}
+    told = [f"{names[agent]} in {count:,}" for agent, count in paused_rounds(record).items()]
+    return f"Paused rounds: {', '.join(told)}." if told else "Nobody's exchange was paused."
 
 
 def _environment(record: RunRecord) -> list[Fact]:

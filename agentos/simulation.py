@@ -17,6 +17,7 @@ from agentos.coordinator import ArmResult, Coordinator, RoundReport
 from agentos.events import Listener, Listeners
 from agentos.records import Recorder
 from agentos.results import Result, summarise
+from agentos.watch import Watch, draw_watch
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ class Simulation:
                 between = None
                 if config.evaluation.between_agents:
                     between = BetweenRecorder(self.directory, draw_sample(config, corpus))
-                return _Run(self, network, session, recorder, began, between).run()
+                watch = draw_watch(config, corpus, network)
+                return _Run(self, network, session, recorder, began, between, watch).run()
 
     def _started(self, blueprint: Blueprint) -> Session:
         self._listener.on_stage("Starting hosts")
@@ -115,6 +117,7 @@ class _Run:
         recorder: Recorder,
         began: float,
         between: BetweenRecorder | None,
+        watch: Watch | None,
     ) -> None:
         self.simulation = simulation
         self.config = simulation.config
@@ -123,6 +126,7 @@ class _Run:
         self.recorder = recorder
         self.began = began
         self.between = between
+        self.watch = watch
         self.results: dict[str, ArmResult] = {}
 
     def run(self) -> Result:
@@ -153,6 +157,7 @@ class _Run:
             Listeners(recording, self.simulation._listener).on_round,
             # Both arms begin with the same weights.
             before=self.results[TOGETHER].before if name == ISOLATED else None,
+            watch=self.watch if name == TOGETHER else None,
         )
         self.results[name] = coordinator.result
         coordinator.run()
@@ -206,6 +211,8 @@ class _Recording(Listener):
             {"agent": agent, **values} for agent, values in report.metrics.items()
         ]
         self._log.round(report.round, rows)
+        if report.health is not None:
+            self._log.health(report.round, report.health)
 
 
 def _remove_if_empty(directory: Path) -> None:

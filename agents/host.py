@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -137,6 +137,25 @@ class Host:
     def embed_texts(self, texts: Sequence[str], agents: Sequence[int]) -> dict[int, np.ndarray]:
         """Let agents embed the same texts, `[N, W]` each."""
         return {id: self.agents[id].embed(texts) for id in agents}
+
+    def watch(
+        self,
+        texts: Sequence[str],
+        read: Callable[[np.ndarray, int], Any],
+        shown: Collection[int],
+    ) -> dict[int, tuple[Any, np.ndarray | None]]:
+        """Let all agents embed the same texts; return what `read` makes of that.
+
+        Args:
+            texts: to embed.
+            read: from embeddings `[N, W]`, and the tokens that they took, to a small value.
+            shown: agents whose embeddings are returned too.
+        """
+        answers: dict[int, tuple[Any, np.ndarray | None]] = {}
+        for id, agent in self.agents.items():
+            rows, tokens = agent.watch(texts)
+            answers[id] = read(rows, tokens), rows if id in shown else None
+        return answers
 
     def explain(self, agents: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Return what the last evaluation has for pictures of these agents."""
