@@ -21,7 +21,7 @@ RUNNER = CliRunner()
 def checked(small_values: dict[str, Any], tmp_path: Path) -> Callable[..., Result]:
     def check(*overrides: str) -> Result:
         path = tmp_path / "run.yaml"
-        path.write_text(yaml.safe_dump(small_values), "utf-8")
+        path.write_text(yaml.safe_dump({**small_values, "exchange": "anchor_contrast"}), "utf-8")
         return RUNNER.invoke(app, ["check", str(path), *overrides], env={"COLUMNS": "120"})
 
     return check

@@ -14,7 +14,7 @@ from agentos.reporting.health import EDGES, health_charts, paused_rounds
 from agentos.run_record import RunRecord, load_run
 
 
-def watched(record: RunRecord, edges: int = 6) -> RunRecord:
+def watched(record: RunRecord, edges: int = 5) -> RunRecord:
     """Return a record with looks: agent-2 is paused in rounds 2 and 3."""
     rows: list[dict[str, Any]] = []
     for row in record.metrics:
@@ -24,7 +24,7 @@ def watched(record: RunRecord, edges: int = 6) -> RunRecord:
     looks = [
         {
             "round": round,
-            "cka": [[a, a + 1, 0.5 + 0.01 * round] for a in range(edges)],
+            "cka": [[0, b, 0.5 + 0.01 * round] for b in range(1, 1 + edges)],
             "paused": {},
         }
         for round in range(1, 5)
@@ -47,7 +47,7 @@ def test_paused_rounds_are_counted_and_crossed(ring_run: Path) -> None:
     (cross,) = [trace for trace in ranks.traces if trace.get("mode") == "markers"]
     assert (cross["x"], cross["y"]) == ([2, 3], [0.01, 0.01])
     assert cross["meta"] == {"agent": "agent-2", "arm": "together"}
-    assert len(alike.traces) == 6
+    assert len(alike.traces) == 5
     assert list(alike.traces[0]["x"]) == [1, 2, 3, 4]
 
 
