@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +40,7 @@ class Manifest(Spec):
         arm, round: how far the run was.
         agents: the SHA-256 of each agent's file.
         ledger: that of the ledger.
+        paused: agents whose exchange is paused.
         afresh: whether agents are to forget what they remember of the exchange, which was another.
     """
 
@@ -48,6 +49,7 @@ class Manifest(Spec):
     round: int = Field(ge=0)
     agents: dict[int, str]
     ledger: str
+    paused: tuple[int, ...] = ()
     afresh: bool = False
 
 
@@ -90,7 +92,14 @@ class Checkpoints:
         self.directory = run.absolute() / CHECKPOINTS
         self.config = config
 
-    def write(self, session: Session, arm: str, round: int, ledger: Ledger) -> None:
+    def write(
+        self,
+        session: Session,
+        arm: str,
+        round: int,
+        ledger: Ledger,
+        paused: Collection[int] = (),
+    ) -> None:
         """Write a checkpoint, and remove the oldest ones.
 
         Raises:
@@ -108,6 +117,7 @@ class Checkpoints:
             round=round,
             agents=dict(sorted(digests.items())),
             ledger=_digest(folder / LEDGER),
+            paused=tuple(sorted(paused)),
         )
         _write_manifest(manifest, folder)
         for old in checkpoints_of(self.directory.parent)[: -self.config.keep]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentos.commands.check import check
 from agentos.commands.data import data
 from agentos.commands.evaluate import evaluate
 from agentos.commands.generate import generate
@@ -159,6 +160,7 @@ def compare(
 
 app.command()(resume)
 app.command()(fork)
+app.command()(check)
 app.command("data")(data)
 app.command()(generate)
 app.command(name="eval")(evaluate)

@@ -13,6 +13,7 @@ from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.retrieval import Retrieval
+from agentos.health import HealthConfig
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.runtime.ray import RayRuntime
@@ -153,6 +154,7 @@ class RunConfig(Spec):
     )
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    health: HealthConfig = Field(default_factory=HealthConfig)
     baseline: BaselineConfig = Field(default_factory=BaselineConfig)
     checkpoints: CheckpointConfig = Field(default_factory=CheckpointConfig)
     runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(

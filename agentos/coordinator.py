@@ -6,19 +6,22 @@ import itertools
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agentos.health import open_hops
 from protocols.ledger import Ledger
 from protocols.topologies import Hop, Network
 
 if TYPE_CHECKING:
     from agentos.checkpoints import Checkpoint, Checkpoints
     from agentos.config import RunConfig
+    from agentos.health import Health
     from agentos.runtime import Session
+    from agentos.watch import Watch
     from agents.blueprint import Arm
-    from agents.exchange import Exchange
+    from agents.exchange import Exchange, Turn
     from agents.host import Outbox
 
 logger = logging.getLogger(__name__)
@@ -34,6 +37,7 @@ class RoundReport:
         metrics: of each agent: training, bytes, and evaluation where it was due.
         evaluation: of each agent, evaluation alone; empty where it was not due.
         round_s: wall time.
+        health: what a look at the agents found; None where none was due.
     """
 
     arm: str
@@ -43,6 +47,7 @@ class RoundReport:
     evaluation: AgentMetrics
     round_s: float
     total_bytes: int
+    health: Health | None = None
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,35 @@ class Leg:
     hop: Hop
 
 
-def legs(exchange: Exchange, network: Network, round: int, rounds: int) -> Iterator[Leg]:
-    """Yield the hops of a round, for every part of the exchange that is due and each of its passes."""
+def legs(
+    exchange: Exchange, network: Network, round: int, rounds: int, paused: Collection[int] = ()
+) -> Iterator[Leg]:
+    """Yield the hops of a round, for every part of the exchange that is due and each of its passes.
+
+    The edges of paused agents are left out.
+    """
     number = itertools.count()
     for index, part in enumerate(exchange.parts):
         if part.is_due(round, rounds):
             for passage in range(part.passes):
-                for hop in network.hops(round):
+                for hop in open_hops(network.hops(round), paused):
                     yield Leg(round, next(number), index, passage, hop)
+
+
+def turn_of(network: Network, leg: Leg, agent: int) -> Turn:
+    """Return where in a round an agent is, on a hop that it takes part in."""
+    from agents.exchange.base import Turn
+    from protocols.topologies import Direction
+
+    peers = leg.hop.direction is Direction.PEER
+    return Turn(
+        round=leg.round,
+        hop=leg.number,
+        direction=leg.hop.direction,
+        passage=leg.passage,
+        is_top=not peers and network.parent(agent) is None,
+        mixing=network.mixing_weights(agent, leg.round) if peers else {},
+    )
 
 
 @dataclass(frozen=True)
@@ -127,6 +153,7 @@ class Coordinator:
         on_round: called after every round.
         before: evaluation of the untrained agents, where another arm has measured it.
         checkpoints: where to write checkpoints; None for nowhere.
+        watch: looks for agents that collapse; None for no watch.
     """
 
     def __init__(
@@ -139,6 +166,7 @@ class Coordinator:
         on_round: Callable[[RoundReport], None],
         before: AgentMetrics | None = None,
         checkpoints: Checkpoints | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.config = config
         self.network = network
@@ -148,6 +176,7 @@ class Coordinator:
         self.on_round = on_round
         self.before = before
         self.checkpoints = checkpoints
+        self.watch = watch
         self.result = ArmResult()
 
     def run(self, begun: Begun | None = None) -> ArmResult:
@@ -166,7 +195,8 @@ class Coordinator:
             if self.checkpoints and self.checkpoints.config.is_due(
                 round, self.config.training.rounds
             ):
-                self.checkpoints.write(self.session, self.name, round, self.result.ledger)
+                paused = self.watch.paused if self.watch else ()
+                self.checkpoints.write(self.session, self.name, round, self.result.ledger, paused)
         return self.result
 
     def _go_on(self, begun: Begun) -> None:
@@ -175,14 +205,19 @@ class Coordinator:
         self.result.rounds.extend(begun.rounds)
         self.result.ledger = begun.checkpoint.ledger()
         restore(self.session, begun.checkpoint)
+        if self.watch is not None:
+            self.watch.paused = frozenset(begun.checkpoint.manifest.paused)
         if self.result.finished == self.config.training.rounds:
             self.session.call_all("evaluate")  # for the pictures of what it says
 
     def _round(self, round: int) -> None:
         began = time.perf_counter()
         metrics = _by_agent(self.session.call_all("train", round))
+        health = self._look(round, metrics)
+        paused = self.watch.paused if self.watch else frozenset[int]()
         rejected: dict[int, int] = defaultdict(int)
-        for leg in legs(self.arm.exchange, self.network, round, self.config.training.rounds):
+        rounds = self.config.training.rounds
+        for leg in legs(self.arm.exchange, self.network, round, rounds, paused):
             for agent, reasons in self._hop(leg).items():
                 rejected[agent] += len(reasons)
                 if reasons:
@@ -192,9 +227,24 @@ class Coordinator:
         for agent, values in metrics.items():
             sent, received = traffic.get(agent, (0, 0))
             values.update(bytes_sent=sent, bytes_received=received, rejected=rejected[agent])
-        self._finish_round(round, began, metrics)
+        self._finish_round(round, began, metrics, health)
 
-    def _finish_round(self, round: int, began: float, metrics: AgentMetrics) -> None:
+    def _look(self, round: int, metrics: AgentMetrics) -> Health | None:
+        """Look after the agents' health where it is due, and note what was found."""
+        if self.watch is None or not self.watch.is_due(round):
+            return None
+        health = self.watch.look(round, self.session)
+        for agent, reading in health.readings.items():
+            values = metrics[agent]
+            values["embedded_tokens"] = values.get("embedded_tokens", 0) + reading.tokens
+            values["anchor_rank_share"] = reading.rank_share
+            values["anchor_uniformity"] = reading.uniformity
+            values["paused"] = int(agent in health.paused)
+        return health
+
+    def _finish_round(
+        self, round: int, began: float, metrics: AgentMetrics, health: Health | None = None
+    ) -> None:
         rounds, every = self.config.training.rounds, self.config.evaluation.every
         due = round in (0, rounds) or round % every == 0
         evaluation: AgentMetrics = {}
@@ -211,6 +261,7 @@ class Coordinator:
             evaluation=evaluation,
             round_s=time.perf_counter() - began,
             total_bytes=self.result.ledger.total(),
+            health=health,
         )
         self.result.rounds.append(report)
         self.on_round(report)
@@ -220,12 +271,18 @@ class Coordinator:
         outboxes: dict[int, Outbox] = self.session.call("compose", self._turns(leg))
         incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in leg.hop.edges}
         for number, outbox in enumerate(outboxes.values()):
-            sizes = zip(outbox.envelopes, outbox.payload_bytes, strict=True)
-            for index, (envelope, size) in enumerate(sizes):
+            sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
+            for index, (envelope, size, without) in enumerate(sizes):
                 for receiver in envelope.recipients:
                     incoming[receiver].append((number, index))
                     self.result.ledger.record(
-                        leg.round, leg.number, envelope.sender, receiver, envelope.kind, size
+                        leg.round,
+                        leg.number,
+                        envelope.sender,
+                        receiver,
+                        envelope.kind,
+                        size,
+                        without,
                     )
         handles = [outbox.handle for outbox in outboxes.values()]
         deliveries = self._deliveries(leg, incoming)
@@ -236,7 +293,7 @@ class Coordinator:
         turns: dict[int, tuple[dict[int, Any], int]] = {}
         for agent in sorted({sender for sender, _ in leg.hop.edges}):
             host = self.session.placement[agent]
-            turn = (self._turn(leg, agent), leg.hop.recipients(agent))
+            turn = (turn_of(self.network, leg, agent), leg.hop.recipients(agent))
             turns.setdefault(host, ({}, leg.part))[0][agent] = turn
         return turns
 
@@ -248,24 +305,12 @@ class Coordinator:
         deliveries: dict[int, dict[int, Any]] = {}
         for agent, messages in sorted(incoming.items()):
             delivery = Delivery(
-                self._turn(leg, agent), frozenset(leg.hop.senders(agent)), tuple(messages)
+                turn_of(self.network, leg, agent),
+                frozenset(leg.hop.senders(agent)),
+                tuple(messages),
             )
             deliveries.setdefault(self.session.placement[agent], {})[agent] = delivery
         return deliveries
-
-    def _turn(self, leg: Leg, agent: int) -> Any:
-        from agents.exchange.base import Turn
-        from protocols.topologies import Direction
-
-        peers = leg.hop.direction is Direction.PEER
-        return Turn(
-            round=leg.round,
-            hop=leg.number,
-            direction=leg.hop.direction,
-            passage=leg.passage,
-            is_top=not peers and self.network.parent(agent) is None,
-            mixing=self.network.mixing_weights(agent, leg.round) if peers else {},
-        )
 
 
 def _needed(handles: list[Any], batch: dict[int, Any]) -> tuple[list[Any], dict[int, Any]]:

@@ -18,8 +18,9 @@ from agentos.data.counts import left_out
 from agentos.events import Listener
 from agentos.records import load_run
 from agentos.report import REPORT
+from agentos.reporting.health import paused_rounds
 from agentos.reporting.outcome import Outcome, outcome
-from agentos.reporting.units import ABSENT, bytes_text, metric_text
+from agentos.reporting.units import ABSENT, bytes_text, metric_text, saved_text
 from agentos.reporting.verdict import verdict
 from agentos.resuming import ISOLATED
 from agentos.simulation import compares_with_isolated
@@ -121,13 +122,30 @@ def show_result(console: Console, directory: Path) -> None:
         console.print(_metric_table(metric, result, record.names))
     console.print(f"[bold]{escape(said.headline)}[/]", highlight=False)
     console.print(escape(" ".join(said.details)), highlight=False)
+    if result.fp32_bytes != result.payload_bytes:
+        console.print(_saved_table(result))
     console.print(
         f"bytes sent {bytes_text(result.payload_bytes)} | tokens trained {result.tokens:,} | "
         f"steps per agent {result.steps or 0:,} | {result.wall_s or 0.0:.0f} s",
         highlight=False,
     )
+    for agent, rounds in paused_rounds(record).items():
+        console.print(f"[yellow]paused[/] {agent} in {rounds:,} of {result.rounds:,} rounds")
     for told in (f"records: {directory}", f"report:  {directory / REPORT}"):
         console.print(told, soft_wrap=True, highlight=False, markup=False)
+
+
+def _saved_table(result: Outcome) -> Table:
+    """Return what codecs saved, by kind of payload."""
+    table = Table(title="Bytes, and what the codec saved", title_justify="left")
+    for heading in ("message", "sent", "as fp32", "saved"):
+        table.add_column(heading, justify="left" if heading == "message" else "right")
+    rows = {kind: (size, result.fp32_by_kind[kind]) for kind, size in result.bytes_by_kind.items()}
+    if len(rows) > 1:
+        rows["all"] = (result.payload_bytes, result.fp32_bytes)
+    for kind, (sent, fp32) in rows.items():
+        table.add_row(kind, bytes_text(sent), bytes_text(fp32), saved_text(sent, fp32))
+    return table
 
 
 def _metric_table(metric: Metric, result: Outcome, names: Sequence[str]) -> Table:

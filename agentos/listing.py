@@ -52,6 +52,7 @@ def show_kinds(console: Console) -> None:
     from agents.exchange import EXCHANGES
     from agents.objectives import OBJECTIVES
     from agents.views import VIEWS
+    from protocols.codecs import CODECS
     from protocols.topologies import TOPOLOGIES
 
     tables: dict[str, Mapping[str, type[Spec]]] = {
@@ -61,6 +62,7 @@ def show_kinds(console: Console) -> None:
         "objectives": OBJECTIVES,
         "objectives.views": VIEWS,
         "exchange": EXCHANGES,
+        "exchange.codec": CODECS,
         "evaluation.tasks": TASKS,
         "runtime": RUNTIMES,
     }

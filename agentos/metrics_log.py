@@ -62,11 +62,7 @@ class MetricsLog:
             RecordError: the folder cannot be written to.
         """
         for path in (self.path, self.timings):
-            if path.exists():
-                lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-                kept = [line for line in lines if _round_of(line) <= round]
-                with replacing(path) as draft:
-                    draft.write_text("".join(kept), encoding="utf-8", newline="\n")
+            rewind(path, round)
 
     def close(self) -> None:
         """Flush TensorBoard's events; the lines are written already."""
@@ -141,6 +137,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def rewind(path: Path, round: int) -> None:
+    """Remove every line after a round from a file of JSON lines that each have one.
+
+    Raises:
+        RecordError: the folder cannot be written to.
+    """
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if _round_of(line) <= round]
+        with replacing(path) as draft:
+            draft.write_text("".join(kept), encoding="utf-8", newline="\n")
 
 
 def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,8 +1,8 @@
 """The run folder: what a run leaves behind, written as it goes so that a crash loses nothing.
 
 ``config.yaml``, ``environment.json``, ``network.json``, ``evaluation.json``, ``metrics.jsonl``,
-``timings.jsonl``, ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``, ``similarity.json``,
-``tensorboard/``, ``checkpoints/``, and ``isolated/`` with the metrics of the baseline.
+``timings.jsonl``, ``health.jsonl``, ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``,
+``similarity.json``, ``tensorboard/``, ``checkpoints/``, and ``isolated/`` with the metrics of the baseline.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ import numpy as np
 
 from agentos.between_agents import EMBEDDINGS, SIMILARITY
 from agentos.evaluation import Metric
-from agentos.metrics_log import MetricsLog, plain, replacing, writing
+from agentos.health import Health
+from agentos.metrics_log import MetricsLog, plain, replacing, rewind, writing
 from agentos.run_record import (
     CONFIG,
     ENVIRONMENT,
     EVALUATION,
+    HEALTH,
     ISOLATED,
     LEDGER,
     METRICS,
@@ -100,7 +102,7 @@ class Recorder:
                     actual=", ".join(found[:5]),
                     mend="choose another folder with --out, or remove this one",
                 )
-            for name in (METRICS, TIMINGS, LEDGER, SUMMARY, REPORT, EMBEDDINGS, SIMILARITY):
+            for name in (METRICS, TIMINGS, HEALTH, LEDGER, SUMMARY, REPORT, EMBEDDINGS, SIMILARITY):
                 (self.directory / name).unlink(missing_ok=True)
             for name in {ISOLATED, TENSORBOARD, ENCODERS} & {*found}:
                 shutil.rmtree(self.directory / name)
@@ -148,12 +150,27 @@ class Recorder:
             with writing(self.directory):
                 (self.directory / name).unlink(missing_ok=True)
         self._together.rewind(rounds["together"])
+        rewind(self.directory / HEALTH, rounds["together"])
         self._isolated.rewind(rounds[ISOLATED])
         self._claimed = True
 
     def round(self, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append one round; see `MetricsLog.round`."""
         self._together.round(round, rows)
+
+    def health(self, round: int, health: Health) -> None:
+        """Append what a look at the agents found between them, and who is paused, to ``health.jsonl``.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        line = {
+            "round": round,
+            "cka": [[*edge, value] for edge, value in health.cka.items()],
+            "paused": {f"agent-{agent}": why for agent, why in health.paused.items()},
+        }
+        with writing(self.directory), (self.directory / HEALTH).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(plain(line), allow_nan=False) + "\n")
 
     def baseline(self) -> MetricsLog:
         """Return the log of the isolated baseline, ``isolated/metrics.jsonl``."""
@@ -262,5 +279,6 @@ def write_ledger(ledger: Ledger, path: Path) -> None:
 def _ledger_schema() -> Any:
     import pyarrow
 
-    types = {"kind": pyarrow.string(), "payload_bytes": pyarrow.int64()}
+    sizes = dict.fromkeys(("payload_bytes", "fp32_bytes"), pyarrow.int64())
+    types = {"kind": pyarrow.string(), **sizes}
     return pyarrow.schema([(name, types.get(name, pyarrow.int32())) for name in COLUMNS])

@@ -13,13 +13,14 @@ from agentos.reporting.charts import (
     learning_curve,
     per_agent,
 )
+from agentos.reporting.health import health_charts, paused_rounds
 from agentos.reporting.maps import draw_maps
 from agentos.reporting.outcome import Outcome, outcome
 from agentos.reporting.page import data_uri, write_page
 from agentos.reporting.plotting import Chart, colour
 from agentos.reporting.series import agent_number, unique
 from agentos.reporting.tables import final_table
-from agentos.reporting.units import ABSENT, bytes_text, count_text, seconds_text
+from agentos.reporting.units import ABSENT, bytes_text, count_text, saved_text, seconds_text
 from agentos.reporting.verdict import verdict
 from agentos.run_record import RunRecord, load_run
 
@@ -47,10 +48,11 @@ def write_report(directory: str | Path) -> Path:
     spent = against_bytes(record, result) if traffic and result.metrics else None
     each = per_agent(record, result, result.main) if result.main else None
     rounds = _of(record.config, "training", "rounds")
+    health = health_charts(record)
     return write_page(
         record.directory / REPORT,
         "report.html.j2",
-        charts=[chart for chart in (*curves, *traffic, *maps.charts, spent, each) if chart],
+        charts=[c for c in (*curves, *health, *traffic, *maps.charts, spent, each) if c],
         name=str(record.config.get("name") or record.directory.name),
         status=result.status,
         subtitle=_subtitle(record),
@@ -66,6 +68,8 @@ def write_report(directory: str | Path) -> Path:
         maps=maps,
         traffic=traffic,
         against_bytes=spent,
+        health=health,
+        paused=_paused(record),
         traffic_note=_traffic_note(result),
         rejected=_rejected(record),
         config_text=record.config_text,
@@ -113,9 +117,19 @@ def _tiles(record: RunRecord, result: Outcome) -> list[Fact]:
             bytes_text(result.payload_bytes),
             f"{bytes_text(share)} per agent and round",
         ),
+        *_saving(record, result),
         _tile("Deliveries", count_text(messages), refused),
         _tile("Wall time", wall, _waiting(record) if result.wall_s else "not recorded"),
     ]
+
+
+def _saving(record: RunRecord, result: Outcome) -> list[Fact]:
+    """Say what codecs saved; nothing where none was at work."""
+    if result.fp32_bytes == result.payload_bytes:
+        return []
+    share = saved_text(result.payload_bytes, result.fp32_bytes)
+    codec = _of(record.config, "exchange", "codec", "kind") or "codecs"
+    return [_tile("Saved by codec", share, f"{codec}; {bytes_text(result.fp32_bytes)} as fp32")]
 
 
 def _waiting(record: RunRecord) -> str:
@@ -201,8 +215,13 @@ def _traffic_note(result: Outcome) -> str:
     if not result.payload_bytes:
         return "No byte crossed an edge in this run."
     kinds = sorted(result.bytes_by_kind.items(), key=lambda item: -item[1])
-    listed = ", ".join(f"{kind} {bytes_text(size)}" for kind, size in kinds)
+    listed = ", ".join(_by_kind(kind, size, result.fp32_by_kind[kind]) for kind, size in kinds)
     return f"{bytes_text(result.payload_bytes)} in all" + (f": {listed}." if listed else ".")
+
+
+def _by_kind(kind: str, size: int, fp32: int) -> str:
+    without = f" ({bytes_text(fp32)} as fp32)" if fp32 != size else ""
+    return f"{kind} {bytes_text(size)}{without}"
 
 
 def _rejected(record: RunRecord) -> list[Fact]:
@@ -220,6 +239,13 @@ def _rejected(record: RunRecord) -> list[Fact]:
         }
         for agent, refused in sorted(found.items(), key=lambda item: agent_number(item[0]))
     ]
+
+
+def _paused(record: RunRecord) -> str:
+    """Say whose exchange was paused."""
+    names = {f"agent-{i}": name for i, name in enumerate(unique(record.names))}
+    told = [f"{names[agent]} in {count:,}" for agent, count in paused_rounds(record).items()]
+    return f"Paused rounds: {', '.join(told)}." if told else "Nobody's exchange was paused."
 
 
 def _environment(record: RunRecord) -> list[Fact]:

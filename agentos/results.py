@@ -10,6 +10,7 @@ from pydantic import Field
 
 from agentos.evaluation.base import Metric
 from agentos.records import summarise_metrics
+from protocols.ledger import Ledger
 from protocols.spec import Spec
 
 if TYPE_CHECKING:
@@ -26,10 +27,12 @@ class Quality(Spec):
 
 
 class Bytes(Spec):
-    """Serialised bytes of all deliveries."""
+    """Serialised bytes of all deliveries, and what they would have been without a codec."""
 
     total: int
     by_kind: dict[str, int]
+    fp32_total: int
+    fp32_by_kind: dict[str, int]
 
 
 class Baseline(Quality):
@@ -105,9 +108,18 @@ def summarise(
         anchor_tokens=int(together.total("anchor_tokens")),
         wall_s=wall_s,
         round_s=tuple(report.round_s for report in together.rounds if report.round),
-        bytes=Bytes(total=together.ledger.total(), by_kind=together.ledger.by_kind()),
+        bytes=_bytes(together.ledger),
         before=Quality(**_quality(together.before, metrics)),
         isolated=baseline,
+    )
+
+
+def _bytes(ledger: Ledger) -> Bytes:
+    return Bytes(
+        total=ledger.total(),
+        by_kind=ledger.by_kind(),
+        fp32_total=ledger.fp32_total(),
+        fp32_by_kind=ledger.fp32_by_kind(),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ NETWORK = "network.json"
 EVALUATION = "evaluation.json"
 METRICS = "metrics.jsonl"
 TIMINGS = "timings.jsonl"
+HEALTH = "health.jsonl"
 LEDGER = "ledger.parquet"
 SUMMARY = "summary.json"
 ISOLATED = "isolated"
@@ -48,6 +49,7 @@ class RunRecord:
             finite is None.
         ledger: the bytes of ``ledger.parquet``, or None if the run never came so far.
         summary: ``summary.json``, or None if the run did not end in good order.
+        health: the lines of ``health.jsonl``; empty where nobody looked.
         isolated: the isolated baseline's metric lines, or None if none ran.
     """
 
@@ -62,6 +64,7 @@ class RunRecord:
     ledger: Ledger | None
     summary: dict[str, Any] | None
     isolated: list[dict[str, Any]] | None
+    health: list[dict[str, Any]] = field(default_factory=list)
 
 
 def load_run(directory: str | Path) -> RunRecord:
@@ -82,7 +85,7 @@ def load_run(directory: str | Path) -> RunRecord:
         )
     config_text = _read(folder / CONFIG)
     network, names = _network(folder / NETWORK)
-    isolated = folder / ISOLATED / METRICS
+    isolated, health = folder / ISOLATED / METRICS, folder / HEALTH
     return RunRecord(
         directory=folder,
         config_text=config_text,
@@ -95,6 +98,7 @@ def load_run(directory: str | Path) -> RunRecord:
         ledger=read_ledger(folder / LEDGER) if (folder / LEDGER).exists() else None,
         summary=_json(folder / SUMMARY) if (folder / SUMMARY).exists() else None,
         isolated=_metrics(isolated) if isolated.exists() else None,
+        health=_json_lines(health, dict, "paused") if health.exists() else [],
     )
 
 
@@ -182,18 +186,20 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
     return [{**row, **timed.get((row["round"], row["agent"]), {})} for row in rows]
 
 
-def _json_lines(path: Path) -> list[dict[str, Any]]:
+def _json_lines(path: Path, type: type = str, key: str = "agent") -> list[dict[str, Any]]:
+    """Read objects that each have a round, and a value of this type under a key."""
     lines = _read(path).split("\n")
     torn = lines.pop()  # empty, unless the writer was stopped in the middle of a line
-    rows = [_row(path, number, line) for number, line in enumerate(lines, start=1)]
+    rows = [_row(path, number, line, type, key) for number, line in enumerate(lines, start=1)]
     try:
-        return [*rows, _row(path, len(rows) + 1, torn)] if torn else rows
+        return [*rows, _row(path, len(rows) + 1, torn, type, key)] if torn else rows
     except RecordError:
         return rows
 
 
-def _row(path: Path, number: int, line: str) -> dict[str, Any]:
-    expected = f"a JSON object with a round and an agent on line {number}"
+def _row(path: Path, number: int, line: str, type: type, key: str) -> dict[str, Any]:
+    article = "an" if key == "agent" else "a"
+    expected = f"a JSON object with a round and {article} {key} on line {number}"
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
@@ -201,7 +207,7 @@ def _row(path: Path, number: int, line: str) -> dict[str, Any]:
     if not (
         isinstance(row, dict)
         and isinstance(row.get("round"), int)
-        and isinstance(row.get("agent"), str)
+        and isinstance(row.get(key), type)
     ):
         raise _damaged(path, expected, line[:60])
     return row

@@ -19,6 +19,7 @@ from agentos.events import Listener, Listeners
 from agentos.records import Recorder
 from agentos.results import Result, summarise
 from agentos.resuming import ISOLATED, TOGETHER, Resumption
+from agentos.watch import Watch, draw_watch
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ class Simulation:
                 between = None
                 if config.evaluation.between_agents:
                     between = BetweenRecorder(self.directory, draw_sample(config, corpus))
-                run = _Run(self, network, session, recorder, began, between)
+                watch = draw_watch(config, corpus, network)
+                run = _Run(self, network, session, recorder, began, between, watch)
                 if resumption is not None and resumption.branches:
                     resumption = run.branch(resumption)
                 return run.run(resumption or Resumption())
@@ -126,6 +128,7 @@ class _Run:
         recorder: Recorder,
         began: float,
         between: BetweenRecorder | None,
+        watch: Watch | None,
     ) -> None:
         self.simulation = simulation
         self.config = simulation.config
@@ -134,6 +137,7 @@ class _Run:
         self.recorder = recorder
         self.began = began
         self.between = between
+        self.watch = watch
         self.results: dict[str, ArmResult] = {}
 
     def run(self, resumption: Resumption) -> Result:
@@ -174,6 +178,7 @@ class _Run:
             # Both arms begin with the same weights.
             before=self.results[TOGETHER].before if name == ISOLATED else None,
             checkpoints=Checkpoints(self.simulation.directory, self.config.checkpoints),
+            watch=self.watch if name == TOGETHER else None,
         )
         self.results[name] = coordinator.result
         coordinator.run(begun)
@@ -228,6 +233,8 @@ class _Recording(Listener):
             for agent, values in report.metrics.items()
         ]
         self._log.round(report.round, rows)
+        if report.health is not None:
+            self._log.health(report.round, report.health)
 
 
 def _remove_if_empty(directory: Path) -> None:

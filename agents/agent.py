@@ -150,6 +150,12 @@ class Agent:
         tokens = self.resident.tokenise_evaluation(texts)
         return self._encode(tokens, self.resident.collate_evaluation).cpu().numpy()
 
+    def watch(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
+        """Embed texts during training: `[N, W]` as `embed`, and the tokens that it took."""
+        tokens = self.resident.tokenise_evaluation(texts)
+        around = self.resident.collate_evaluation.around
+        return self.embed(texts), sum(len(text) + around for text in tokens)
+
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
         """Score the tokens of texts for evaluation; see `agents.scoring.token_scores`."""
         resident = self.resident

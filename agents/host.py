@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from agents.prefetch import Prefetcher
 from agents.resident import Resident
 from protocols.errors import RecordError, RejectedMessage
 from protocols.messages import Envelope, Message, Payload
+from protocols.sizes import uncoded_bytes
 from protocols.wire import Expectation, admit, encode
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class Outbox:
     handle: Any
     envelopes: tuple[Envelope, ...]
     payload_bytes: tuple[int, ...]
+    fp32_bytes: tuple[int, ...]
+    """What the messages would have taken without a codec."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class Host:
         """
         buffers: list[np.ndarray] = []
         envelopes: list[Envelope] = []
+        fp32_bytes: list[int] = []
         for agent, (turn, recipients) in turns.items():
             strategy, learner = taking_part(self.arm.exchange, part, self.agents[agent])
             said = strategy.compose(learner, turn)
@@ -121,10 +125,11 @@ class Host:
                 message = Message.compose(
                     payload, sender=agent, recipients=to, round=turn.round, hop=turn.hop
                 )
-                buffers.append(encode(message))
+                buffers.append(encode(message, strategy.codec))
                 envelopes.append(message.envelope)
+                fp32_bytes.append(uncoded_bytes(message))
         sizes = tuple(buffer.nbytes for buffer in buffers)
-        return Outbox(self.store.put(buffers), tuple(envelopes), sizes)
+        return Outbox(self.store.put(buffers), tuple(envelopes), sizes, tuple(fp32_bytes))
 
     def merge(
         self, handles: list[Any], deliveries: dict[int, Delivery], part: int = 0
@@ -146,6 +151,25 @@ class Host:
     def embed_texts(self, texts: Sequence[str], agents: Sequence[int]) -> dict[int, np.ndarray]:
         """Let agents embed the same texts, `[N, W]` each."""
         return {id: self.agents[id].embed(texts) for id in agents}
+
+    def watch(
+        self,
+        texts: Sequence[str],
+        read: Callable[[np.ndarray, int], Any],
+        shown: Collection[int],
+    ) -> dict[int, tuple[Any, np.ndarray | None]]:
+        """Let all agents embed the same texts; return what `read` makes of that.
+
+        Args:
+            texts: to embed.
+            read: from embeddings `[N, W]`, and the tokens that they took, to a small value.
+            shown: agents whose embeddings are returned too.
+        """
+        answers: dict[int, tuple[Any, np.ndarray | None]] = {}
+        for id, agent in self.agents.items():
+            rows, tokens = agent.watch(texts)
+            answers[id] = read(rows, tokens), rows if id in shown else None
+        return answers
 
     def explain(self, agents: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Return what the last evaluation has for pictures of these agents."""
@@ -197,6 +221,7 @@ class Host:
             payload=accepted.payload,
             shapes=accepted.shapes,
             layout=accepted.layout,
+            codec=self.arm.exchange.codec,
         )
         inbox: dict[int, Message] = {}
         rejected: list[str] = []

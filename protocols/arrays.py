@@ -28,6 +28,7 @@ class Array:
     Args:
         dtype: a NumPy dtype name, or several of which any will do.
         dims: one entry per dimension: a name, or an int where the size is fixed.
+        coded: whether a codec may send the numbers in fewer bytes; float32 only.
 
     Example:
         >>> from typing import Annotated
@@ -40,12 +41,15 @@ class Array:
         'float16 or float32 [N, 4]'
     """
 
-    __slots__ = ("dims", "dtypes")
+    __slots__ = ("coded", "dims", "dtypes")
 
-    def __init__(self, dtype: str | tuple[str, ...], *dims: str | int) -> None:
+    def __init__(self, dtype: str | tuple[str, ...], *dims: str | int, coded: bool = False) -> None:
         names = (dtype,) if isinstance(dtype, str) else dtype
         self.dtypes = tuple(np.dtype(name) for name in names)
         self.dims = dims
+        self.coded = coded
+        if coded and self.dtypes != (np.dtype(np.float32),):
+            raise TypeError(f"codecs take float32 alone, and this array is {self}")
 
     def __str__(self) -> str:
         dtypes = " or ".join(dtype.name for dtype in self.dtypes)

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from protocols.errors import WireError
 
 Buffer: TypeAlias = bytes | bytearray | memoryview | NDArray[np.uint8]
+Described: TypeAlias = tuple[np.dtype[Any], tuple[int, ...]]
+"""Dtype and shape of an array."""
 
 HEADER_LIMIT = 1 << 20
 """Bytes; a header beyond it is refused unread."""
@@ -88,28 +90,49 @@ def pack(metadata: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> NDA
         >>> frame.metadata["about"], frame.arrays()["values"].tolist()
         ('anchors', [0, 1, 2])
     """
-    # Wide dtypes first keeps every array aligned to its own item size without gaps.
-    ordered = sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0]))
-    header: dict[str, Any] = {METADATA: dict(metadata)}
-    spans: list[tuple[NDArray[Any], int, int]] = []
-    position = 0
-    for name, values in ordered:
-        if values.dtype not in _CODES:
-            _fail(f"array {_short(name)} cannot be sent", ", ".join(_DTYPES), values.dtype)
-        end = position + values.nbytes
-        offsets = [position, end]
-        shape = list(values.shape)
-        header[name] = {"dtype": _CODES[values.dtype], "shape": shape, "data_offsets": offsets}
-        spans.append((values, position, end))
-        position = end
-    prefix = _prefix(to_json(header).encode())
-    buffer = np.empty(len(prefix) + position, np.uint8)
+    described = {name: (values.dtype, values.shape) for name, values in arrays.items()}
+    prefix, spans = _layout(metadata, described)
+    buffer = np.empty(len(prefix) + max((end for _, end in spans.values()), default=0), np.uint8)
     buffer[: len(prefix)] = np.frombuffer(prefix, np.uint8)
     data = buffer[len(prefix) :]
-    for values, begin, end in spans:
+    for name, (begin, end) in spans.items():
+        values = arrays[name]
         data[begin:end].view(values.dtype).reshape(values.shape)[...] = values
     buffer.flags.writeable = False
     return buffer
+
+
+def packed_bytes(metadata: Mapping[str, str], described: Mapping[str, Described]) -> int:
+    """Return the size of the buffer that `pack` would make of arrays of these dtypes and shapes.
+
+    Example:
+        >>> values = np.arange(3, dtype=np.int32)
+        >>> described = {"values": (values.dtype, values.shape)}
+        >>> packed_bytes({}, described) == pack({}, {"values": values}).nbytes
+        True
+    """
+    prefix, spans = _layout(metadata, described)
+    return len(prefix) + max((end for _, end in spans.values()), default=0)
+
+
+def _layout(
+    metadata: Mapping[str, str], described: Mapping[str, Described]
+) -> tuple[bytes, dict[str, tuple[int, int]]]:
+    """Return the header, and where each array lies in the data."""
+    header: dict[str, Any] = {METADATA: dict(metadata)}
+    spans: dict[str, tuple[int, int]] = {}
+    position = 0
+    # Wide dtypes first keeps every array aligned to its own item size without gaps.
+    for name in sorted(described, key=lambda name: (-described[name][0].itemsize, name)):
+        dtype, shape = described[name]
+        if dtype not in _CODES:
+            _fail(f"array {_short(name)} cannot be sent", ", ".join(_DTYPES), dtype)
+        end = position + math.prod(shape) * dtype.itemsize
+        offsets = [position, end]
+        header[name] = {"dtype": _CODES[dtype], "shape": list(shape), "data_offsets": offsets}
+        spans[name] = (position, end)
+        position = end
+    return _prefix(to_json(header).encode()), spans
 
 
 def unpack(buffer: Buffer) -> Frame:

@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 
 from protocols.errors import RecordError
 
-COLUMNS = ("round", "hop", "sender", "receiver", "kind", "payload_bytes")
+COLUMNS = ("round", "hop", "sender", "receiver", "kind", "payload_bytes", "fp32_bytes")
 
-_ROW = struct.Struct("=5q")  # hop, sender, receiver, index of the kind, bytes
+_ROW = struct.Struct("=6q")  # hop, sender, receiver, index of the kind, bytes, bytes as fp32
+_WIDTH = 6
 
 
 class Ledger:
-    """Accumulates deliveries; 40 bytes of memory each.
+    """Accumulates deliveries; 48 bytes of memory each.
 
-    A delivery is one buffer at one receiver: a message to three recipients is recorded three times.
+    A delivery is one buffer at one receiver: a message to three recipients is recorded three times. Beside
+    the bytes that were sent stand those that the same message would have had without a codec.
 
     Example:
         >>> ledger = Ledger()
@@ -34,28 +36,44 @@ class Ledger:
         self._rounds: dict[int, array[int]] = {}  # by round, so that one is read without the rest
         self._kinds: dict[str, int] = {}
         self._total = 0
+        self._fp32 = 0
 
     def record(
-        self, round: int, hop: int, sender: int, receiver: int, kind: str, payload_bytes: int
+        self,
+        round: int,
+        hop: int,
+        sender: int,
+        receiver: int,
+        kind: str,
+        payload_bytes: int,
+        fp32_bytes: int | None = None,
     ) -> None:
-        """Add one delivery of `payload_bytes` serialised bytes."""
+        """Add one delivery of `payload_bytes` serialised bytes; as many without a codec, if not told."""
         index = self._kinds.setdefault(kind, len(self._kinds))
-        row = _ROW.pack(hop, sender, receiver, index, payload_bytes)
+        without = payload_bytes if fp32_bytes is None else fp32_bytes
+        row = _ROW.pack(hop, sender, receiver, index, payload_bytes, without)
         cells = self._rounds.get(round)
         if cells is None:
             cells = self._rounds[int(round)] = array("q")
         cells.frombytes(row)
         self._total += int(payload_bytes)
+        self._fp32 += int(without)
 
     def total(self) -> int:
         """Return the bytes of all deliveries."""
         return self._total
 
+    def fp32_total(self) -> int:
+        """Return the bytes that all deliveries would have had without a codec."""
+        return self._fp32
+
     def by_kind(self) -> dict[str, int]:
         """Return the bytes of each kind of payload, kinds in alphabetical order."""
-        table = self._table()
-        sums = dict(zip(*_sums(table[:, 3], table[:, 4]), strict=True))
-        return {kind: sums.get(index, 0) for kind, index in sorted(self._kinds.items())}
+        return self._by_kind(4)
+
+    def fp32_by_kind(self) -> dict[str, int]:
+        """Return the bytes that each kind of payload would have had without a codec."""
+        return self._by_kind(5)
 
     def by_edge(self) -> dict[tuple[int, int], int]:
         """Return the bytes of each directed edge ``(sender, receiver)``, in order."""
@@ -91,16 +109,18 @@ class Ledger:
             "receiver": table[:, 2].tolist(),
             "kind": [kinds[index] for index in table[:, 3].tolist()],
             "payload_bytes": table[:, 4].tolist(),
+            "fp32_bytes": table[:, 5].tolist(),
         }
 
     @classmethod
     def from_rows(cls, columns: Mapping[str, Sequence[Any]]) -> Ledger:
-        """Return the ledger that `rows` describes.
+        """Return the ledger that `rows` describes; one from before there were codecs lacks fp32_bytes.
 
         Raises:
             RecordError: a column is missing, of another length, or holds what is no count (numbers
             must be Python ints, as `rows` and Arrow's ``to_pylist`` give them).
         """
+        columns = {"fp32_bytes": columns.get("payload_bytes", ()), **columns}
         lengths = {name: len(values) for name, values in columns.items()}
         if lengths.keys() != set(COLUMNS) or len(set(lengths.values())) != 1:
             raise _damaged("columns of one length: " + ", ".join(COLUMNS), lengths)
@@ -112,14 +132,19 @@ class Ledger:
             ledger.record(*row)
         return ledger
 
+    def _by_kind(self, column: int) -> dict[str, int]:
+        table = self._table()
+        sums = dict(zip(*_sums(table[:, 3], table[:, column]), strict=True))
+        return {kind: sums.get(index, 0) for kind, index in sorted(self._kinds.items())}
+
     def _table(self) -> NDArray[np.int64]:
         tables = [_table(self._rounds[round]) for round in sorted(self._rounds)]
-        return np.concatenate([np.empty((0, 5), np.int64), *tables])
+        return np.concatenate([np.empty((0, _WIDTH), np.int64), *tables])
 
 
 def _table(cells: array[int]) -> NDArray[np.int64]:
-    """Return the deliveries ``[deliveries, 5]``, copied: a view would forbid further records."""
-    return np.array(cells, np.int64).reshape(-1, 5)
+    """Return the deliveries ``[deliveries, 6]``, copied: a view would forbid further records."""
+    return np.array(cells, np.int64).reshape(-1, _WIDTH)
 
 
 def _by_agent(table: NDArray[np.int64]) -> dict[int, tuple[int, int]]:

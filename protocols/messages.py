@@ -71,12 +71,15 @@ class Envelope(Spec):
 class Payload(Spec):
     """Base of every payload: array fields are annotated with `Array`, the others are scalars.
 
+    Arrays marked as ``coded`` may be sent in fewer bytes, by the codec of the exchange.
+
     Two payloads are equal when they are of one class and their scalars, and the dtypes, shapes and
     bytes of their arrays, are equal.
     """
 
     kind: ClassVar[str]
     array_fields: ClassVar[Mapping[str, Array]] = {}
+    coded_fields: ClassVar[tuple[str, ...]] = ()
     scalar_fields: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
@@ -88,6 +91,7 @@ class Payload(Spec):
             for mark in field.metadata
             if isinstance(mark, Array)
         }
+        cls.coded_fields = tuple(name for name, array in cls.array_fields.items() if array.coded)
         cls.scalar_fields = tuple(name for name in cls.model_fields if name not in cls.array_fields)
 
     @model_validator(mode="after")
@@ -99,6 +103,11 @@ class Payload(Spec):
             if not array.bind(getattr(self, name).shape, sizes):
                 raise ValueError(f"the sizes of {name} {array} disagree with those of other fields")
         return self
+
+    @classmethod
+    def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mend what a codec did to the meaning of a field; the array may be written to."""
+        return values
 
     def check_values(self, sender: int | None = None) -> None:
         """Check the numbers themselves, which building a payload does not: it costs a full scan.
@@ -130,14 +139,14 @@ class Embeddings(Payload):
     """The sender's embeddings of V views of each of N public anchors."""
 
     kind: ClassVar[str] = "embeddings"
-    values: Annotated[NDArray[np.float32], Array("float32", "V", "N", "D")]
+    values: Annotated[NDArray[np.float32], Array("float32", "V", "N", "D", coded=True)]
 
 
 class SimilarityTargets(Payload):
     """The sender's similarities between every two of N public anchors."""
 
     kind: ClassVar[str] = "similarity_targets"
-    values: Annotated[NDArray[np.float32], Array("float32", "N", "N")]
+    values: Annotated[NDArray[np.float32], Array("float32", "N", "N", coded=True)]
     weight: Weight = Field(description="share in an average, relative to the other senders")
 
 
@@ -145,7 +154,7 @@ class Prototypes(Payload):
     """K cluster centres and how many texts lie around each."""
 
     kind: ClassVar[str] = "prototypes"
-    values: Annotated[NDArray[np.float32], Array("float32", "K", "D")]
+    values: Annotated[NDArray[np.float32], Array("float32", "K", "D", coded=True)]
     counts: Annotated[NDArray[np.float32], Array("float32", "K")]
 
     def check_values(self, sender: int | None = None) -> None:
@@ -166,8 +175,16 @@ class PseudoLabels(Payload):
     """Class probabilities (not logits) of each of N public anchors."""
 
     kind: ClassVar[str] = "pseudo_labels"
-    probabilities: Annotated[NDArray[np.float32], Array("float32", "N", "K")]
+    probabilities: Annotated[NDArray[np.float32], Array("float32", "N", "K", coded=True)]
     weight: Weight = Field(description="share in an average, relative to the other senders")
+
+    @classmethod
+    def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Make rows sum to 1 again, without what is negative; a row of nothing stays to be rejected."""
+        values = np.maximum(values, 0.0, out=values)
+        totals = values.sum(axis=1, keepdims=True)
+        np.divide(values, totals, out=values, where=totals > 0)
+        return values
 
     def check_values(self, sender: int | None = None) -> None:
         """Check that the numbers are finite and every row is a probability distribution."""
@@ -190,7 +207,7 @@ class Weights(Payload):
     """All the parameters of an encoder, flat, and the fingerprint of how they are laid out."""
 
     kind: ClassVar[str] = "weights"
-    values: Annotated[NDArray[np.float32], Array("float32", "P")]
+    values: Annotated[NDArray[np.float32], Array("float32", "P", coded=True)]
     weight: Weight = Field(description="share in an average, for instance the number of texts")
     layout: str = Field(min_length=1, description="fingerprint of names, shapes and order")
 
@@ -199,7 +216,7 @@ class WeightDeltas(Payload):
     """The change of all the parameters of an encoder since the last exchange, flat."""
 
     kind: ClassVar[str] = "weight_deltas"
-    values: Annotated[NDArray[np.float32], Array("float32", "P")]
+    values: Annotated[NDArray[np.float32], Array("float32", "P", coded=True)]
     weight: Weight = Field(description="share in an average, for instance the number of texts")
     layout: str = Field(min_length=1, description="fingerprint of names, shapes and order")
 

@@ -3,7 +3,8 @@
 The arrays of the payload are the arrays of a safetensors file (see `protocols.framing`). Its
 metadata hold three JSON texts: ``version``, ``envelope`` and ``payload`` (the payload's scalar
 fields). Each text must be exactly the one that `encode` writes for the values it holds: so no field
-can be missing, repeated, or of another type that merely converts.
+can be missing, repeated, or of another type that merely converts. Where a codec was at work, a fourth
+text says how (see `protocols.coding`).
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from protocols.codecs import Codec
+from protocols.coding import CODEC, FP32, Coding
 from protocols.errors import ConfigurationError, RejectedMessage, WireError
-from protocols.framing import Buffer, Frame, from_json, pack, to_json, unpack
+from protocols.framing import Buffer, Described, Frame, from_json, pack, to_json, unpack
 from protocols.messages import PAYLOADS, PROTOCOL_VERSION, Envelope, Message, Payload
 
+FLOAT32 = np.dtype("<f4")
 _METADATA = {"version", "envelope", "payload"}
 _MEND_SENDER = "let the sender build its message with Message.compose and wire.encode"
 _MEND_EXPECTATION = "let sender and receiver follow one topology and one hop plan"
@@ -38,6 +42,7 @@ class Expectation:
         payload: the class of payload.
         shapes: per array field, the sizes it must have; None where any size will do.
         layout: the parameter layout that weights must have; None where any will do.
+        codec: what arrays that may be coded must be coded with; None where any of the table will do.
 
     Raises:
         ConfigurationError: `shapes` or `layout` names a field that the payload lacks.
@@ -50,6 +55,7 @@ class Expectation:
     payload: type[Payload]
     shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
     layout: str | None = None
+    codec: Codec | None = None
 
     def __post_init__(self) -> None:
         checked = set(self.shapes) - set(self.payload.array_fields)
@@ -64,11 +70,16 @@ class Expectation:
             )
 
 
-def encode(message: Message) -> NDArray[np.uint8]:
+def encode(message: Message, codec: Codec = FP32) -> NDArray[np.uint8]:
     """Return the message as one read-only buffer ``[bytes]``; equal messages give equal bytes.
 
+    Args:
+        message: what is said.
+        codec: what the fields are sent in that the payload allows to be coded.
+
     Raises:
-        WireError: the scalar fields do not fit in a header, or a dtype cannot be sent.
+        WireError: the scalar fields do not fit in a header, a dtype cannot be sent, or an array is too large
+            for its coded form.
 
     Example:
         >>> from protocols.messages import Metrics
@@ -78,18 +89,28 @@ def encode(message: Message) -> NDArray[np.uint8]:
         True
     """
     payload = message.payload
-    metadata = {
-        "version": to_json(message.envelope.version),
-        "envelope": _envelope_text(message.envelope),
-        "payload": _scalars_text(payload),
+    arrays = {name: getattr(payload, name) for name in payload.array_fields}
+    shapes = {name: values.shape for name, values in arrays.items()}
+    coding = Coding.of(codec, type(payload), shapes)
+    scalars = {name: getattr(payload, name) for name in payload.scalar_fields}
+    return pack(metadata_of(message.envelope, scalars, coding), coding.encode(arrays))
+
+
+def metadata_of(envelope: Envelope, scalars: Mapping[str, Any], coding: Coding) -> dict[str, str]:
+    """Return the texts in the header of a message."""
+    return {
+        "version": to_json(envelope.version),
+        "envelope": _envelope_text(envelope),
+        "payload": to_json(scalars),
+        **coding.metadata,
     }
-    return pack(metadata, {name: getattr(payload, name) for name in payload.array_fields})
 
 
 def decode(buffer: Buffer) -> Message:
-    """Return the message in a buffer; its arrays are read-only views of that buffer.
+    """Return the message in a buffer; arrays that are not coded are read-only views of that buffer.
 
-    The buffer must not be written to afterwards.
+    The buffer must not be written to afterwards. A coded array may take up to 4,096 times its bytes in the
+    buffer; `admit` refuses unexpected shapes before.
 
     Raises:
         WireError: the buffer is not a well-formed message.
@@ -100,7 +121,9 @@ def decode(buffer: Buffer) -> Message:
     payload_type = PAYLOADS.get(envelope.kind)
     if payload_type is None:
         raise _wire_error("unknown kind of payload", sorted(PAYLOADS), repr(envelope.kind[:40]))
-    return Message(envelope=envelope, payload=_payload(frame, frame.arrays(), payload_type))
+    coding = Coding.read(frame, payload_type, expected=None)
+    arrays = coding.decode(frame.arrays())
+    return Message(envelope=envelope, payload=_payload(frame, coding, arrays, payload_type))
 
 
 def read_envelope(buffer: Buffer) -> Envelope:
@@ -118,7 +141,7 @@ def admit(buffer: Buffer, expectation: Expectation) -> Message:
 
     Raises:
         RejectedMessage: it is not. The reason is one of ``malformed``, ``version``, ``recipient``,
-            ``neighbour``, ``round``, ``hop``, ``kind``, ``dtype``, ``shape``, ``layout``,
+            ``neighbour``, ``round``, ``hop``, ``kind``, ``codec``, ``dtype``, ``shape``, ``layout``,
             ``not_finite``, ``not_probabilities``, ``not_counts``.
     """
     sender: int | None = None
@@ -127,9 +150,11 @@ def admit(buffer: Buffer, expectation: Expectation) -> Message:
         envelope = _envelope(frame)
         sender = envelope.sender
         _check_envelope(envelope, expectation)
-        arrays = frame.arrays()
-        _check_arrays(arrays, expectation, sender)
-        payload = _payload(frame, arrays, expectation.payload)
+        coding = Coding.read(frame, expectation.payload, expectation.codec)
+        _check_codec(coding, expectation, sender)
+        sent = frame.arrays()
+        _check_shapes(_described(sent, coding), expectation, sender)
+        payload = _payload(frame, coding, coding.decode(sent), expectation.payload)
     except WireError as error:
         raise RejectedMessage(
             f"malformed message: {error.message}",
@@ -161,22 +186,34 @@ def _check_envelope(envelope: Envelope, expectation: Expectation) -> None:
         _reject("kind", sender, kind, envelope.kind[:40], _MEND_FORM)
 
 
-def _check_arrays(
-    arrays: Mapping[str, NDArray[Any]], expectation: Expectation, sender: int
+def _check_codec(coding: Coding, expectation: Expectation, sender: int) -> None:
+    codec = expectation.codec
+    if codec is not None and expectation.payload.coded_fields and coding.codec != codec:
+        _reject("codec", sender, repr(codec), repr(coding.codec), _MEND_FORM)
+
+
+def _described(arrays: Mapping[str, NDArray[Any]], coding: Coding) -> dict[str, Described]:
+    """Return dtypes and shapes of the payload's arrays, as sent or as claimed, before any is decoded."""
+    sent = {name: (values.dtype, values.shape) for name, values in arrays.items()}
+    return {**sent, **{name: (FLOAT32, shape) for name, shape in coding.shapes.items()}}
+
+
+def _check_shapes(
+    described: Mapping[str, Described], expectation: Expectation, sender: int
 ) -> None:
     sizes: dict[str, int] = {}
     for name, array in expectation.payload.array_fields.items():
-        if name not in arrays:
+        if name not in described:
             continue  # building the payload says so
-        values = arrays[name]
-        if not array.accepts(values.dtype):
-            _reject("dtype", sender, f"{name} {array}", values.dtype, _MEND_FORM)
+        dtype, shape = described[name]
+        if not array.accepts(dtype):
+            _reject("dtype", sender, f"{name} {array}", dtype, _MEND_FORM)
         wanted = expectation.shapes.get(name, (None,) * len(array.dims))
-        fits = len(wanted) == values.ndim and all(
-            size in (None, given) for size, given in zip(wanted, values.shape, strict=True)
+        fits = len(wanted) == len(shape) and all(
+            size in (None, given) for size, given in zip(wanted, shape, strict=True)
         )
-        if not fits or not array.bind(values.shape, sizes):
-            _reject("shape", sender, f"{name} {array} {wanted}", values.shape, _MEND_FORM)
+        if not fits or not array.bind(shape, sizes):
+            _reject("shape", sender, f"{name} {array} {wanted}", shape, _MEND_FORM)
 
 
 def _reject(
@@ -200,7 +237,7 @@ def _envelope(frame: Frame) -> Envelope:
     if version != str(PROTOCOL_VERSION):
         mend = "run the same release of AgentOS on every host"
         _reject("version", None, PROTOCOL_VERSION, version, mend)
-    if frame.metadata.keys() != _METADATA:
+    if frame.metadata.keys() - {CODEC} != _METADATA:
         actual = [key[:40] for key in sorted(frame.metadata)[:6]]
         raise _wire_error("missing or unknown metadata", sorted(_METADATA), actual)
     text = frame.metadata["envelope"]
@@ -214,15 +251,19 @@ def _envelope(frame: Frame) -> Envelope:
 
 
 def _payload(
-    frame: Frame, arrays: Mapping[str, NDArray[Any]], payload_type: type[Payload]
+    frame: Frame,
+    coding: Coding,
+    arrays: Mapping[str, NDArray[Any]],
+    payload_type: type[Payload],
 ) -> Payload:
     text = frame.metadata["payload"]
     scalars = from_json(text, "the payload's scalar fields")
     if arrays.keys() != payload_type.array_fields.keys():
         actual = [name[:40] for name in sorted(arrays)[:6]]
         raise _wire_error("missing or unknown arrays", list(payload_type.array_fields), actual)
+    mended = {name: payload_type.after_decoding(name, arrays[name]) for name in coding.shapes}
     try:
-        payload = payload_type.model_validate({**scalars, **arrays})
+        payload = payload_type.model_validate({**scalars, **arrays, **mended})
     except ValidationError as error:
         raise _invalid("payload", error) from error
     _check_canonical("payload", _scalars_text(payload), text)

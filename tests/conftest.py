@@ -182,17 +182,9 @@ class Society:
         return [Leg(round, number, *hop) for number, hop in enumerate(hops)]
 
     def turn(self, leg: Any, agent: int) -> Any:
-        from agents.exchange import Turn
+        from agentos.coordinator import turn_of
 
-        peers = leg.hop.direction == "peer"
-        return Turn(
-            round=leg.round,
-            hop=leg.number,
-            direction=leg.hop.direction,
-            passage=leg.passage,
-            is_top=not peers and self.network.parent(agent) is None,
-            mixing=self.network.mixing_weights(agent, leg.round) if peers else {},
-        )
+        return turn_of(self.network, leg, agent)
 
     def compose(self, leg: Any, reverse: bool = False) -> Any:
         """Let the senders of a hop speak, the last first where it is reversed."""

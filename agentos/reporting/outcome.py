@@ -43,7 +43,8 @@ class Outcome:
         rounds: rounds that were recorded.
         tokens: tokens that all agents trained on.
         payload_bytes: serialised bytes of all deliveries.
-        bytes_by_kind: the same by kind of payload.
+        fp32_bytes: what they would have taken without a codec.
+        bytes_by_kind, fp32_by_kind: the same by kind of payload.
         rejected: messages that receivers refused.
         wall_s: seconds that the run took, or None if it did not end in good order.
         steps: optimizer steps per agent, or None if they were not recorded.
@@ -59,7 +60,9 @@ class Outcome:
     rounds: int
     tokens: int
     payload_bytes: int
+    fp32_bytes: int
     bytes_by_kind: Mapping[str, int]
+    fp32_by_kind: Mapping[str, int]
     rejected: int
     wall_s: float | None
     steps: int | None
@@ -102,6 +105,7 @@ def outcome(record: RunRecord) -> Outcome:
     summary = record.summary or {}
     alone = record.isolated or []
     every = tuple(record.meanings.values())
+    sent = int(total(record.metrics, "bytes_sent"))
     before = _arm(summary.get("before"), first_values(record.metrics, every), every)
     together = _ending(summary, record.metrics, every)
     isolated = _ending(summary.get("isolated"), alone, every)
@@ -116,8 +120,10 @@ def outcome(record: RunRecord) -> Outcome:
         isolated_at=_last_evaluated(alone, every),
         rounds=max((row["round"] for row in record.metrics), default=0),
         tokens=int(summary.get("tokens") or total(record.metrics, "tokens")),
-        payload_bytes=ledger.total() if ledger else int(total(record.metrics, "bytes_sent")),
+        payload_bytes=ledger.total() if ledger else sent,
+        fp32_bytes=ledger.fp32_total() if ledger else sent,
         bytes_by_kind=ledger.by_kind() if ledger else {},
+        fp32_by_kind=ledger.fp32_by_kind() if ledger else {},
         rejected=int(total(record.metrics, "rejected")),
         wall_s=summary.get("wall_s"),
         steps=summary.get("steps"),

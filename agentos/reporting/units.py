@@ -18,6 +18,17 @@ def bytes_text(payload_bytes: float) -> str:
     return _scaled(payload_bytes, ("B", "kB", "MB", "GB", "TB", "PB"))
 
 
+def saved_text(payload_bytes: int, fp32_bytes: int) -> str:
+    """Return the share of the bytes that a codec saved; negative where it cost some.
+
+    Example:
+        >>> saved_text(25, 100), saved_text(101, 100)
+        ('75.0%', '−1.0%')
+    """
+    share = 1 - payload_bytes / fp32_bytes if fp32_bytes else 0.0
+    return f"{share:.1%}".replace("-", MINUS)
+
+
 def count_text(count: float) -> str:
     """Return a count: whole below ten thousand, else rounded to three figures.
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 from pydantic import Field
 
 from agents.config import EncoderConfig
+from protocols.codecs import CODECS, Codec
+from protocols.codecs.fp32 import Fp32
 from protocols.messages import Message, Payload
-from protocols.spec import Spec
+from protocols.spec import Kinds, Spec
 from protocols.topologies.base import Direction
 
 if TYPE_CHECKING:
@@ -93,6 +95,21 @@ class Expected:
 
 
 @dataclass(frozen=True)
+class Announced:
+    """A message without its numbers: enough to count its bytes before there is one.
+
+    Attributes:
+        payload: its class.
+        shapes: of each of its arrays.
+        scalars: its other fields, as they will be.
+    """
+
+    payload: type[Payload]
+    shapes: Mapping[str, tuple[int, ...]]
+    scalars: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Society:
     """What a strategy may ask about a run before it starts."""
 
@@ -149,6 +166,9 @@ class Exchange(Spec, ABC):
 
     kind: str
     every: int = Field(1, ge=1, description="Rounds from one exchange to the next.")
+    codec: Annotated[Codec, Kinds(CODECS)] = Field(
+        Fp32(), description="In what the arrays of messages are sent, to save bytes."
+    )
     changes_parameters: ClassVar[bool] = False
     offers_neighbours: ClassVar[bool] = False
     """Whether it knows neighbours' embeddings of anchors; see `neighbours`."""
@@ -205,6 +225,41 @@ class Exchange(Spec, ABC):
     @abstractmethod
     def expects(self, learner: Learner, turn: Turn) -> Expected:
         """Return what a message to this agent must hold on this hop."""
+
+    def announces(
+        self, learner: Learner, turn: Turn, spoken_for: Sequence[int]
+    ) -> Announced | None:
+        """Return what `compose` is going to send, from what is known before a run; None for silence.
+
+        `agentos check` counts bytes by it, and the contract holds the ledger against it. By default an agent
+        sends what it would itself accept on this hop. A strategy whose messages differ from that, whose
+        `expects` leaves a size open, or whose payloads have other scalars, says so here or in `scalars`.
+
+        Args:
+            learner: who will speak; it has an encoder without numbers, and remembers nothing.
+            turn: when.
+            spoken_for: documents of each agent that a fused message stands for: on the way up those of the
+                agent and of all below it, on the way down those of the whole tree, else its own.
+        """
+        expected = self.expects(learner, turn)
+        known = {"layout": expected.layout, **self.scalars(learner, turn, spoken_for)}
+        fields = expected.payload.array_fields
+        shapes = {name: expected.shapes.get(name, (None,)) for name in fields}
+        sizes = {name: tuple(n for n in s if n is not None) for name, s in shapes.items()}
+        unknown = [name for name, shape in shapes.items() if sizes[name] != shape]
+        unknown += [name for name in expected.payload.scalar_fields if known.get(name) is None]
+        if unknown:
+            raise NotImplementedError(
+                f"exchange {self.kind} does not say how large {', '.join(unknown)} of its "
+                f"{expected.payload.kind} messages will be: let it implement `announces` or `scalars`"
+            )
+        return Announced(
+            expected.payload, sizes, {name: known[name] for name in expected.payload.scalar_fields}
+        )
+
+    def scalars(self, learner: Learner, turn: Turn, spoken_for: Sequence[int]) -> Mapping[str, Any]:
+        """Return the scalar fields of the message to come, as far as they are not its layout."""
+        return {"weight": 1.0}
 
     @abstractmethod
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:

@@ -7,8 +7,8 @@ children's, until the root holds the mean over everybody; that mean flows down.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from agents.exchange.base import AnchorExchange, Learner, Turn, begin_round
 from agents.lazy import torch
@@ -62,6 +62,10 @@ class FusedTeacher(AnchorExchange):
         elif turn.direction is Direction.UP:
             subtree = weighted_mean([(self.summarise(learner, turn), 1.0), *received])
             memory["above" if turn.is_top else "subtree"] = (turn.round, *subtree)
+
+    def scalars(self, learner: Learner, turn: Turn, spoken_for: Sequence[int]) -> Mapping[str, Any]:
+        """Weigh as many as the summary stands for."""
+        return {"weight": float(len(spoken_for))}
 
     def _said(self, learner: Learner, turn: Turn) -> Weighted:
         remembered = {Direction.UP: "subtree", Direction.DOWN: "above"}.get(turn.direction)

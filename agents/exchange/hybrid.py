@@ -34,6 +34,12 @@ class Hybrid(Exchange):
     )
 
     @model_validator(mode="after")
+    def _codecs_are_theirs(self) -> Self:
+        if self.codec.kind != "fp32":
+            raise ValueError("a hybrid sends nothing itself; set the codec of each strategy")
+        return self
+
+    @model_validator(mode="after")
     def _agree(self) -> Self:
         shares = sorted({part.anchor_fraction for part in self.parts if part.anchor_fraction})
         if len(shares) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from agents.exchange.base import Exchange, Expected, Learner, Turn
+from agents.exchange.base import Announced, Exchange, Expected, Learner, Turn
 from protocols.messages import Control, Message, Payload
 
 
@@ -25,6 +25,12 @@ class Isolated(Exchange):
     def expects(self, learner: Learner, turn: Turn) -> Expected:
         """Accept only control messages, which nobody sends."""
         return Expected(Control, {})
+
+    def announces(
+        self, learner: Learner, turn: Turn, spoken_for: Sequence[int]
+    ) -> Announced | None:
+        """Announce nothing."""
+        return None
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
         """Ignore nothing, since nothing comes."""

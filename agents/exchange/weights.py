@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -51,6 +51,11 @@ class WeightAveraging(Exchange):
     def expects(self, learner: Learner, turn: Turn) -> Expected:
         """Accept parameters laid out as mine."""
         return Expected(Weights, {"values": (len(learner.parameters),)}, learner.layout)
+
+    def scalars(self, learner: Learner, turn: Turn, spoken_for: Sequence[int]) -> Mapping[str, Any]:
+        """Weigh as many documents as the parameters were trained on; upwards, those of the subtree."""
+        upwards = turn.direction is Direction.UP
+        return {"weight": float(sum(spoken_for) if upwards else learner.examples)}
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
         """Mix with peers; average the subtree below; obey the parent above."""

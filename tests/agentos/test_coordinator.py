@@ -83,7 +83,8 @@ class Scribe(Session):
             )
             for agent, (turn, recipients) in said.items()
         )
-        return Outbox(list(said), envelopes, tuple(SIZE + agent for agent in said))
+        sizes = tuple(SIZE + agent for agent in said)
+        return Outbox(list(said), envelopes, sizes, sizes)
 
     def _merge(
         self, host: int, handles: list[Any], deliveries: dict[int, Delivery], part: int

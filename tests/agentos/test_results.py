@@ -49,7 +49,7 @@ def sum_up(small: Callable[..., RunConfig], tmp_path: Path) -> Callable[..., Res
 
 def test_summary_of_a_finished_run(sum_up: Callable[..., Result]) -> None:
     together = arm(2)
-    together.ledger.record(1, 0, 0, 1, "embeddings", 100)
+    together.ledger.record(1, 0, 0, 1, "embeddings", 100, 400)
     together.ledger.record(1, 0, 1, 0, "weights", 11)
     summary = json.loads(json.dumps(sum_up(together, arm(2, shift=0.1)).as_json()))
     assert summary == {
@@ -62,7 +62,12 @@ def test_summary_of_a_finished_run(sum_up: Callable[..., Result]) -> None:
         "anchor_tokens": 120,
         "wall_s": 9.0,
         "round_s": [1.5, 2.5],
-        "bytes": {"total": 111, "by_kind": {"embeddings": 100, "weights": 11}},
+        "bytes": {
+            "total": 111,
+            "by_kind": {"embeddings": 100, "weights": 11},
+            "fp32_total": 411,
+            "fp32_by_kind": {"embeddings": 400, "weights": 11},
+        },
         "agents": {
             "agent-0": {"mrr": 0.2, "alignment": 1.0},
             "agent-1": {"mrr": 0.4, "alignment": 2.0},

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from agentos.coordinator import legs
+from agentos.walk import walk
 from agents.exchange import EXCHANGES, Exchange, Society
+from protocols.ledger import Ledger
 from protocols.messages import Message, Metrics
 from protocols.topologies.layered import Layered
 from protocols.topologies.master_slave import MasterSlave
@@ -163,6 +166,40 @@ def test_only_the_addressed_neighbours_are_named_on_the_envelope(begin):
             assert (envelope.round, envelope.hop) == (1, leg.number)
             assert size == buffer.nbytes
             assert decode(buffer).envelope == envelope
+
+
+def in_codec(exchange: Exchange, codec: Any) -> Exchange:
+    """Return the same strategy in another codec; of a hybrid, every part."""
+    values = exchange.model_dump(serialize_as_any=True)
+    if len(exchange.parts) > 1:
+        values["strategies"] = [in_codec(part, codec) for part in exchange.parts]
+    else:
+        values["codec"] = codec
+    return type(exchange).model_validate(values)
+
+
+@pytest.mark.parametrize("codec", ["fp32", "int8", "pca", {"kind": "top_k", "share": 0.1}], ids=str)
+def test_bytes_on_the_wire_are_those_announced(make_society, exchange, topology, codec):
+    coded = in_codec(exchange, codec)
+    society = make_society(coded, topology)
+    before = states(society)
+    foretold = walk(coded, society.network, society.host.agents, rounds=2)
+    assert foretold.problems == []
+    assert states(society) == before
+    sent = Ledger()
+    for leg in legs(coded, society.network, 1, rounds=2):
+        outbox = society.compose(leg)
+        sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
+        for envelope, size, fp32 in sizes:
+            for receiver in envelope.recipients:
+                sent.record(1, leg.number, envelope.sender, receiver, envelope.kind, size, fp32)
+        pairs = list(zip(outbox.envelopes, outbox.handle, strict=True))
+        for agent in sorted({receiver for _, receiver in leg.hop.edges}):
+            letters = [buffer for e, buffer in pairs if agent in e.recipients]
+            assert society.deliver(leg, agent, letters) == []
+    rows = foretold.ledger.rows()
+    first = [number for number, round in enumerate(rows["round"]) if round == 1]
+    assert sent.rows() == {name: [column[i] for i in first] for name, column in rows.items()}
 
 
 def test_messages_stay_as_they_were_sent_through_merging_and_training(begin):

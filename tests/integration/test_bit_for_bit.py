@@ -58,6 +58,23 @@ def test_metrics_equal_to_the_bit_on_every_runtime(
 
 
 @pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.parametrize("codec", ["int8", {"kind": "pca", "dimensions": 8}], ids=["int8", "pca"])
+def test_coded_messages_equal_to_the_bit_on_two_hosts(
+    codec: Any,
+    small: Callable[..., RunConfig],
+    warm: Callable[[str], Runtime],
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    exchange = {"kind": "anchor_contrast", "codec": codec}
+    config = small(exchange=exchange, baseline={"isolated": False})
+    reference = run(config, tmp_path / "local", cache)
+    two = config.model_copy(update={"runtime": warm("two")})
+    assert run(two, tmp_path / "two", cache) == reference
+
+
+@pytest.mark.slow
 def test_metrics_differ_when_seed_differs(
     small: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:

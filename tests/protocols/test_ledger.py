@@ -91,10 +91,27 @@ def test_rows_are_the_deliveries_by_round_and_rebuild_the_ledger(
 ) -> None:
     columns = ledger_of(deliveries).rows()
     assert tuple(columns) == COLUMNS
-    assert list(zip(*columns.values(), strict=True)) == sorted(deliveries, key=lambda row: row[0])
+    told = [(*row, row[-1]) for row in sorted(deliveries, key=lambda row: row[0])]
+    assert list(zip(*columns.values(), strict=True)) == told
     rebuilt = Ledger.from_rows(columns)
     assert rebuilt.rows() == columns
     assert rebuilt.total() == sum(columns["payload_bytes"])
+
+
+def test_bytes_without_a_codec_stand_beside_those_that_were_sent() -> None:
+    ledger = ledger_of(DELIVERIES)
+    assert ledger.fp32_total() == ledger.total()
+    assert ledger.fp32_by_kind() == ledger.by_kind()
+    ledger.record(3, 0, 0, 1, "embeddings", 25, 100)
+    assert (ledger.total(), ledger.fp32_total()) == (353, 428)
+    assert ledger.fp32_by_kind() == {"control": 1, "embeddings": 420, "metrics": 7}
+    assert Ledger.from_rows(ledger.rows()).fp32_by_kind() == ledger.fp32_by_kind()
+
+
+def test_rows_from_before_there_were_codecs_are_read() -> None:
+    columns = ledger_of(DELIVERIES).rows()
+    del columns["fp32_bytes"]
+    assert Ledger.from_rows(columns).fp32_total() == 328
 
 
 def test_reading_does_not_stop_the_recording() -> None:
