@@ -15,7 +15,7 @@ from agents.batching import Collator, EpochReader, whole
 from agents.blueprint import Arm, Member
 from agents.encoder import Encoder
 from agents.exchange.base import PrivateBatch
-from agents.exchange.parts import blank_memory
+from agents.exchange.parts import all_parts, blank_memory
 from agents.export import export
 from agents.prefetch import Prefetcher
 from agents.reading import Reading, Ready
@@ -53,6 +53,8 @@ class Agent:
         self._anchors = EpochReader(
             np.arange(len(blueprint.anchors.rows)), self.seed, "anchors", member.id
         )
+        for strategy, learner in all_parts(arm.exchange, self):
+            strategy.begin(learner)
 
     @property
     def encoder(self) -> Encoder:
@@ -74,6 +76,11 @@ class Agent:
     def memory(self) -> dict[str, Any]:
         """What the exchange strategy remembers."""
         return self.state.memory
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether an objective wants parameters to look back at."""
+        return any(each.wants_reference for each in self.resident.blueprint.objectives)
 
     @property
     def anchor_count(self) -> int:
