@@ -3,6 +3,7 @@
 from agents.exchange.anchor_contrast import AnchorContrast
 from agents.exchange.anchor_similarity import AnchorSimilarity
 from agents.exchange.base import Exchange
+from agents.exchange.diloco import DiLoCo
 from agents.exchange.fedema import FedEMA
 from agents.exchange.fedprox import FedProx
 from agents.exchange.none import Isolated
@@ -16,5 +17,6 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "weights": WeightAveraging,
     "fedprox": FedProx,
     "fedema": FedEMA,
+    "diloco": DiLoCo,
     "pseudo_labels": PseudoLabelling,
 }
