@@ -110,8 +110,13 @@ class BetweenRecorder:
     def __init__(self, directory: Path, sample: Sample) -> None:
         self.directory = directory
         self.sample = sample
-        self._embeddings: dict[str, Embeddings] = {}
-        self._told: dict[str, Any] = {"matrices": {}, "explained": {}}
+        # What a run that goes on has told of its earlier arm.
+        known = load_between(directory)
+        self._embeddings: dict[str, Embeddings] = known.embeddings if known else {}
+        self._told: dict[str, Any] = {
+            "matrices": known.matrices if known else {},
+            "explained": known.explained if known else {},
+        }
 
     def record(self, arm: str, session: Session) -> None:
         """Gather the embeddings of an arm's agents, measure them against each other, and write.

@@ -12,6 +12,8 @@ import typer
 from agentos.commands.data import data
 from agentos.commands.evaluate import evaluate
 from agentos.commands.generate import generate
+from agentos.commands.resume import fork, resume
+from agentos.commands.running import watched
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +41,7 @@ Overrides = Annotated[
     ),
 ]
 
-INVALID, FAILED, INTERRUPTED = 2, 1, 130
+INVALID, FAILED = 2, 1
 
 
 @app.command()
@@ -57,23 +59,9 @@ def run(
 
     Example: agentos run quickstart training.rounds=4 topology.kind=complete
     """
-    from agentos import Simulation
-    from agentos.display import LiveDisplay, show_result
     from agentos.loading import load
 
-    console = _console()
-    config = load(source, overrides or [])
-    with LiveDisplay(console, config) as display:
-        simulation = Simulation(config, out, display, address)
-        try:
-            result = simulation.run()
-        except KeyboardInterrupt:
-            display.close()
-            kept = simulation.directory
-            told = f"what was recorded is in {kept}" if kept.is_dir() else "nothing was recorded"
-            _console(stderr=True).print(f"interrupted; {told}", soft_wrap=True, markup=False)
-            raise typer.Exit(INTERRUPTED) from None
-    show_result(console, result.directory)
+    watched(load(source, overrides or []), out, address)
 
 
 @app.command()
@@ -169,6 +157,8 @@ def compare(
     console.print(f"plots: {write_comparison(directories, out)}", soft_wrap=True, markup=False)
 
 
+app.command()(resume)
+app.command()(fork)
 app.command("data")(data)
 app.command()(generate)
 app.command(name="eval")(evaluate)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
+from agentos.checkpoint_config import CheckpointConfig
 from agentos.data.config import DataConfig
 from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
@@ -153,6 +154,7 @@ class RunConfig(Spec):
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     baseline: BaselineConfig = Field(default_factory=BaselineConfig)
+    checkpoints: CheckpointConfig = Field(default_factory=CheckpointConfig)
     runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(
         default_factory=RayRuntime, description="Where agents live."
     )

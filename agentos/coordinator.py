@@ -14,6 +14,7 @@ from protocols.ledger import Ledger
 from protocols.topologies import Hop, Network
 
 if TYPE_CHECKING:
+    from agentos.checkpoints import Checkpoint, Checkpoints
     from agentos.config import RunConfig
     from agentos.runtime import Session
     from agents.blueprint import Arm
@@ -71,6 +72,18 @@ def legs(exchange: Exchange, network: Network, round: int, rounds: int) -> Itera
                     yield Leg(round, next(number), index, passage, hop)
 
 
+@dataclass(frozen=True)
+class Begun:
+    """An arm that was run up to a checkpoint.
+
+    Attributes:
+        rounds: its reports up to the checkpoint.
+    """
+
+    checkpoint: Checkpoint
+    rounds: tuple[RoundReport, ...]
+
+
 @dataclass
 class ArmResult:
     """What came of a whole run or of its baseline."""
@@ -113,6 +126,7 @@ class Coordinator:
         arm: the exchange of this run, and its name in the records.
         on_round: called after every round.
         before: evaluation of the untrained agents, where another arm has measured it.
+        checkpoints: where to write checkpoints; None for nowhere.
     """
 
     def __init__(
@@ -124,6 +138,7 @@ class Coordinator:
         name: str,
         on_round: Callable[[RoundReport], None],
         before: AgentMetrics | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.config = config
         self.network = network
@@ -132,15 +147,36 @@ class Coordinator:
         self.name = name
         self.on_round = on_round
         self.before = before
+        self.checkpoints = checkpoints
         self.result = ArmResult()
 
-    def run(self) -> ArmResult:
-        """Run every round; on an interruption, `result` holds the rounds that were finished."""
+    def run(self, begun: Begun | None = None) -> ArmResult:
+        """Run every round; on an interruption, `result` holds the rounds that were finished.
+
+        Args:
+            begun: the rounds that were run before, and the checkpoint after the last of them.
+        """
         self.session.call_all("begin", self.arm)
-        self._finish_round(0, time.perf_counter(), {})
-        for round in range(1, self.config.training.rounds + 1):
+        if begun is None:
+            self._finish_round(0, time.perf_counter(), {})
+        else:
+            self._go_on(begun)
+        for round in range(self.result.finished + 1, self.config.training.rounds + 1):
             self._round(round)
+            if self.checkpoints and self.checkpoints.config.is_due(
+                round, self.config.training.rounds
+            ):
+                self.checkpoints.write(self.session, self.name, round, self.result.ledger)
         return self.result
+
+    def _go_on(self, begun: Begun) -> None:
+        from agentos.checkpoints import restore
+
+        self.result.rounds.extend(begun.rounds)
+        self.result.ledger = begun.checkpoint.ledger()
+        restore(self.session, begun.checkpoint)
+        if self.result.finished == self.config.training.rounds:
+            self.session.call_all("evaluate")  # for the pictures of what it says
 
     def _round(self, round: int) -> None:
         began = time.perf_counter()

@@ -21,7 +21,8 @@ from agentos.report import REPORT
 from agentos.reporting.outcome import Outcome, outcome
 from agentos.reporting.units import ABSENT, bytes_text, metric_text
 from agentos.reporting.verdict import verdict
-from agentos.simulation import ISOLATED, compares_with_isolated
+from agentos.resuming import ISOLATED
+from agentos.simulation import compares_with_isolated
 
 if TYPE_CHECKING:
     from agentos.compare import Comparison

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from agentos.run_record import TIMINGS
 from protocols.errors import RecordError
 
 CURVES = 50
@@ -22,6 +23,9 @@ CURVES = 50
 class MetricsLog:
     """Appends one line per agent and round to ``metrics.jsonl``, and mirrors them to TensorBoard.
 
+    What took how long goes to ``timings.jsonl`` beside it, so that runs of one configuration leave the same
+    metrics, byte for byte.
+
     Args:
         path: the file to append to.
         board: the folder for TensorBoard's events.
@@ -29,6 +33,7 @@ class MetricsLog:
 
     def __init__(self, path: Path, board: Path) -> None:
         self.path = path
+        self.timings = path.with_name(TIMINGS)
         self._board = board
         self._writer: Any = None
 
@@ -44,12 +49,24 @@ class MetricsLog:
             RecordError: the folder cannot be written to.
         """
         clean = [_row(round, row) for row in rows]
-        lines = "".join(json.dumps(row, allow_nan=False) + "\n" for row in clean)
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8", newline="\n") as file:
-                file.write(lines)
+            _append(self.timings, [_only(row, timed=True) for row in clean])
+            _append(self.path, [_only(row, timed=False) for row in clean])
             self._mirror(round, clean)
+
+    def rewind(self, round: int) -> None:
+        """Forget every line after a round; a run that is resumed writes them again.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        for path in (self.path, self.timings):
+            if path.exists():
+                lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+                kept = [line for line in lines if _round_of(line) <= round]
+                with replacing(path) as draft:
+                    draft.write_text("".join(kept), encoding="utf-8", newline="\n")
 
     def close(self) -> None:
         """Flush TensorBoard's events; the lines are written already."""
@@ -124,6 +141,25 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+
+def _only(row: Mapping[str, Any], timed: bool) -> dict[str, Any]:
+    """Return the part of a row that is seconds of wall time, or the part that is not."""
+    kept = ("round", "agent")
+    return {key: row[key] for key in row if key in kept or key.endswith("_s") == timed}
+
+
+def _round_of(line: str) -> float:
+    """Return the round of a line; a line that was cut off belongs to no round that is kept."""
+    try:
+        return int(json.loads(line)["round"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def _row(round: int, row: Mapping[str, Any]) -> dict[str, Any]:

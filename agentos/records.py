@@ -1,8 +1,8 @@
 """The run folder: what a run leaves behind, written as it goes so that a crash loses nothing.
 
 ``config.yaml``, ``environment.json``, ``network.json``, ``evaluation.json``, ``metrics.jsonl``,
-``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``, ``similarity.json``, ``tensorboard/``
-and ``isolated/metrics.jsonl``.
+``timings.jsonl``, ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``, ``similarity.json``,
+``tensorboard/``, ``checkpoints/``, and ``isolated/`` with the metrics of the baseline.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from agentos.run_record import (
     METRICS,
     NETWORK,
     SUMMARY,
+    TIMINGS,
     RecordedNetwork,
     RunRecord,
     load_run,
@@ -99,7 +100,7 @@ class Recorder:
                     actual=", ".join(found[:5]),
                     mend="choose another folder with --out, or remove this one",
                 )
-            for name in (METRICS, LEDGER, SUMMARY, REPORT, EMBEDDINGS, SIMILARITY):
+            for name in (METRICS, TIMINGS, LEDGER, SUMMARY, REPORT, EMBEDDINGS, SIMILARITY):
                 (self.directory / name).unlink(missing_ok=True)
             for name in {ISOLATED, TENSORBOARD, ENCODERS} & {*found}:
                 shutil.rmtree(self.directory / name)
@@ -132,6 +133,23 @@ class Recorder:
         self._write_json(NETWORK, network_as_json(network, tuple(names)))
         self._write_json(EVALUATION, meanings_as_json(tuple(metrics)))
         self._write(METRICS, "")
+        self._write(TIMINGS, "")
+
+    def go_on(self, rounds: Mapping[str, int]) -> None:
+        """Open the folder of a run that stopped, and forget what came after these rounds.
+
+        Args:
+            rounds: the last round to keep of ``together`` and ``isolated``; -1 for none.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        for name in (SUMMARY, REPORT):
+            with writing(self.directory):
+                (self.directory / name).unlink(missing_ok=True)
+        self._together.rewind(rounds["together"])
+        self._isolated.rewind(rounds[ISOLATED])
+        self._claimed = True
 
     def round(self, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append one round; see `MetricsLog.round`."""
@@ -147,12 +165,7 @@ class Recorder:
         Raises:
             RecordError: the folder cannot be written to.
         """
-        import pyarrow
-        import pyarrow.parquet
-
-        table = pyarrow.table(ledger.rows(), schema=_ledger_schema())
-        with replacing(self.directory / LEDGER) as path:
-            pyarrow.parquet.write_table(table, path)
+        write_ledger(ledger, self.directory / LEDGER)
 
     def summary(self, summary: Mapping[str, Any]) -> None:
         """Write ``summary.json``; each call replaces what the last one wrote.
@@ -230,6 +243,20 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "packages": versions,
     }
+
+
+def write_ledger(ledger: Ledger, path: Path) -> None:
+    """Write a ledger's rows as a Parquet table, whole or not at all.
+
+    Raises:
+        RecordError: the folder cannot be written to.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.table(ledger.rows(), schema=_ledger_schema())
+    with replacing(path) as draft:
+        pyarrow.parquet.write_table(table, draft)
 
 
 def _ledger_schema() -> Any:

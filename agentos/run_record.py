@@ -18,6 +18,7 @@ ENVIRONMENT = "environment.json"
 NETWORK = "network.json"
 EVALUATION = "evaluation.json"
 METRICS = "metrics.jsonl"
+TIMINGS = "timings.jsonl"
 LEDGER = "ledger.parquet"
 SUMMARY = "summary.json"
 ISOLATED = "isolated"
@@ -43,7 +44,8 @@ class RunRecord:
         network: who could talk to whom.
         names: one name to show per agent, in the order of their numbers.
         meanings: what each evaluation metric means, by name, in the order of the tasks.
-        metrics: the lines of ``metrics.jsonl``; a number that was not finite is None.
+        metrics: the lines of ``metrics.jsonl``, seconds of ``timings.jsonl`` included; a number that was not
+            finite is None.
         ledger: the bytes of ``ledger.parquet``, or None if the run never came so far.
         summary: ``summary.json``, or None if the run did not end in good order.
         isolated: the isolated baseline's metric lines, or None if none ran.
@@ -89,10 +91,10 @@ def load_run(directory: str | Path) -> RunRecord:
         network=network,
         names=names,
         meanings=_meanings(folder / EVALUATION),
-        metrics=_json_lines(folder / METRICS),
-        ledger=_ledger(folder / LEDGER),
+        metrics=_metrics(folder / METRICS),
+        ledger=read_ledger(folder / LEDGER) if (folder / LEDGER).exists() else None,
         summary=_json(folder / SUMMARY) if (folder / SUMMARY).exists() else None,
-        isolated=_json_lines(isolated) if isolated.exists() else None,
+        isolated=_metrics(isolated) if isolated.exists() else None,
     )
 
 
@@ -156,9 +158,12 @@ def _config(path: Path, text: str) -> dict[str, Any]:
     return config
 
 
-def _ledger(path: Path) -> Ledger | None:
-    if not path.exists():
-        return None
+def read_ledger(path: Path) -> Ledger:
+    """Read a ledger's Parquet table.
+
+    Raises:
+        RecordError: it is damaged.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -166,6 +171,15 @@ def _ledger(path: Path) -> Ledger | None:
         return Ledger.from_rows(pyarrow.parquet.read_table(path).to_pydict())
     except (OSError, pyarrow.ArrowException, RecordError) as error:
         raise _damaged(path, "the Parquet table of a ledger", str(error)) from error
+
+
+def _metrics(path: Path) -> list[dict[str, Any]]:
+    """Read lines of metrics, each with the seconds that were written apart."""
+    rows, timings = _json_lines(path), path.with_name(TIMINGS)
+    if not timings.exists():
+        return rows
+    timed = {(row["round"], row["agent"]): row for row in _json_lines(timings)}
+    return [{**row, **timed.get((row["round"], row["agent"]), {})} for row in rows]
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from agentos.between_agents import BetweenRecorder, draw_sample
+from agentos.checkpoints import ARMS, Checkpoints
 from agentos.config import RunConfig
-from agentos.coordinator import ArmResult, Coordinator, RoundReport
+from agentos.coordinator import ArmResult, Begun, Coordinator, RoundReport
 from agentos.events import Listener, Listeners
 from agentos.records import Recorder
 from agentos.results import Result, summarise
+from agentos.resuming import ISOLATED, TOGETHER, Resumption
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from agents.blueprint import Arm, Blueprint
 
 logger = logging.getLogger(__name__)
-
-TOGETHER, ISOLATED = "together", "isolated"
 
 
 class Simulation:
@@ -60,8 +60,11 @@ class Simulation:
         self.cache = cache
         self._listener = listener or Listener()
 
-    def run(self) -> Result:
+    def run(self, resumption: Resumption | None = None) -> Result:
         """Run to the end.
+
+        Args:
+            resumption: from where to go on, where the folder holds a run that stopped; see `resume`.
 
         Interrupted by Ctrl-C, it ends every host, completes the records with what is there, and raises
         `KeyboardInterrupt` again.
@@ -77,7 +80,11 @@ class Simulation:
         config, network = self.config, self.config.network()
         with Recorder(self.directory) as recorder:
             # Claimed first: nobody should wait for a corpus to learn that the folder is taken.
-            recorder.claim()
+            anew = resumption is None or resumption.branches
+            if anew:
+                recorder.claim()
+            elif resumption is not None:
+                recorder.go_on({arm: resumption.last_round(arm) for arm in ARMS})
             try:
                 corpus = prepare_corpus(config, self._listener, self.cache)
                 blueprint = draw_up(config, corpus, self._listener, self.cache)
@@ -87,12 +94,16 @@ class Simulation:
                 _remove_if_empty(self.directory)
                 raise
             with session:
-                text = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
-                recorder.start(text, network, corpus.names, config.evaluation.metrics)
+                if anew:
+                    text = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
+                    recorder.start(text, network, corpus.names, config.evaluation.metrics)
                 between = None
                 if config.evaluation.between_agents:
                     between = BetweenRecorder(self.directory, draw_sample(config, corpus))
-                return _Run(self, network, session, recorder, began, between).run()
+                run = _Run(self, network, session, recorder, began, between)
+                if resumption is not None and resumption.branches:
+                    resumption = run.branch(resumption)
+                return run.run(resumption or Resumption())
 
     def _started(self, blueprint: Blueprint) -> Session:
         self._listener.on_stage("Starting hosts")
@@ -125,14 +136,17 @@ class _Run:
         self.between = between
         self.results: dict[str, ArmResult] = {}
 
-    def run(self) -> Result:
+    def run(self, resumption: Resumption) -> Result:
         status = "failed"
+        self.results.update(resumption.finished)
         try:
             with self.session as session:
-                self._arm(TOGETHER, session)
-                self._save_encoders(session)
+                if TOGETHER not in self.results:
+                    self._arm(TOGETHER, session, resumption.begun.get(TOGETHER))
+                    self.recorder.ledger(self.results[TOGETHER].ledger)
+                    self._save_encoders(session)
                 if compares_with_isolated(self.config):
-                    self._arm(ISOLATED, session)
+                    self._arm(ISOLATED, session, resumption.begun.get(ISOLATED))
             status = "finished"
         except KeyboardInterrupt:
             status = "interrupted"
@@ -141,7 +155,13 @@ class _Run:
             result = self._close_records(status)
         return result
 
-    def _arm(self, name: str, session: Session) -> None:
+    def branch(self, resumption: Resumption) -> Resumption:
+        """Take over what another run recorded and its checkpoint."""
+        for report in resumption.begun[TOGETHER].rounds:
+            _Recording(self.recorder).on_round(report)
+        return resumption.into(self.simulation.directory)
+
+    def _arm(self, name: str, session: Session, begun: Begun | None) -> None:
         log = self.recorder if name == TOGETHER else self.recorder.baseline()
         recording = _Recording(log)
         coordinator = Coordinator(
@@ -153,9 +173,10 @@ class _Run:
             Listeners(recording, self.simulation._listener).on_round,
             # Both arms begin with the same weights.
             before=self.results[TOGETHER].before if name == ISOLATED else None,
+            checkpoints=Checkpoints(self.simulation.directory, self.config.checkpoints),
         )
         self.results[name] = coordinator.result
-        coordinator.run()
+        coordinator.run(begun)
         if self.between is not None:
             self.simulation._listener.on_stage("Comparing agents")
             self.between.record(name, session)
@@ -203,7 +224,8 @@ class _Recording(Listener):
 
     def on_round(self, report: RoundReport) -> None:
         rows: Sequence[dict[str, Any]] = [
-            {"agent": agent, **values} for agent, values in report.metrics.items()
+            {"agent": agent, "round_s": report.round_s, **values}
+            for agent, values in report.metrics.items()
         ]
         self._log.round(report.round, rows)
 

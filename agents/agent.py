@@ -48,7 +48,6 @@ class Agent:
         self.state.memory = blank_memory(arm.exchange)
         self.setting = resident.setting(member)
         self.anchor_clusters = blueprint.anchors.clusters
-        self.embedded_tokens = 0
         self._private = EpochReader(member.rows, self.seed, "private", member.id)
         self._anchors = EpochReader(
             np.arange(len(blueprint.anchors.rows)), self.seed, "anchors", member.id
@@ -146,7 +145,7 @@ class Agent:
             for _ in range(crops)
             for row in self.resident.blueprint.anchors.rows
         ]
-        self.embedded_tokens += sum(len(text) + collate.around for text in texts)
+        self.state.embedded_tokens += sum(len(text) + collate.around for text in texts)
         pooled = self._encode(texts, collate)
         with torch.no_grad():
             projected = self.encoder.exchange_head(pooled)

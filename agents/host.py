@@ -14,11 +14,12 @@ import torch
 from agents import trainer
 from agents.agent import Agent
 from agents.blueprint import Arm, Blueprint
+from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
 from agents.exchange.parts import taking_part
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
-from protocols.errors import RejectedMessage
+from protocols.errors import RecordError, RejectedMessage
 from protocols.messages import Envelope, Message, Payload
 from protocols.wire import Expectation, admit, encode
 
@@ -154,6 +155,33 @@ class Host:
         """Save encoders as Hugging Face folders."""
         for id, directory in directories.items():
             self.agents[id].save(directory)
+
+    def snapshot(self, directory: Path) -> dict[int, str]:
+        """Write every agent's state into a folder; return the SHA-256 of each file."""
+        return {
+            id: save_state(agent.state, directory / state_file(id))
+            for id, agent in self.agents.items()
+        }
+
+    def restore(self, directory: Path, digests: dict[int, str], afresh: bool = False) -> None:
+        """Take every agent back to a state in a folder; afresh, what it remembers of an exchange is lost.
+
+        Raises:
+            RecordError: a file is missing or damaged, or belongs to another encoder.
+        """
+        for id, agent in self.agents.items():
+            path = directory / state_file(id)
+            state = load_state(path, self.device, digests.get(id))
+            if len(state.parameters) != len(agent.parameters):
+                raise RecordError(
+                    f"the checkpoint {path} is of another encoder",
+                    expected=f"{len(agent.parameters):,} trained parameters",
+                    actual=f"{len(state.parameters):,}",
+                    mend="keep agents and exchange heads as they were, or begin a new run",
+                )
+            if afresh:
+                state.memory = agent.state.memory
+            agent.state = state
 
     def _merge(
         self, agent: Agent, delivery: Delivery, buffers: Sequence[np.ndarray], part: int

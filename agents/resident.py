@@ -41,6 +41,7 @@ class AgentState:
         step: optimizer steps taken.
         batches: batches read; as many as steps, unless gradients are accumulated.
         read, anchors_read: documents and anchors read (or skipped) since the beginning.
+        embedded_tokens: tokens embedded without a gradient since the last round was told.
         memory: what its exchange strategy remembers.
         objectives: what each of its objectives remembers.
     """
@@ -51,6 +52,7 @@ class AgentState:
     batches: int = 0
     read: int = 0
     anchors_read: int = 0
+    embedded_tokens: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
     objectives: list[dict[str, Any]] = field(default_factory=list)
 

@@ -86,7 +86,7 @@ def train(
             mend="lower training.learning_rate, raise training.warmup_steps, or use precision fp32",
         )
     # What the exchange before this round cost in passes without a gradient.
-    metrics["embedded_tokens"], agent.embedded_tokens = agent.embedded_tokens, 0
+    metrics["embedded_tokens"], agent.state.embedded_tokens = agent.state.embedded_tokens, 0
     metrics["steps"] = training.local_steps
     times = {"train_s": time.perf_counter() - began, "wait_s": batches.wait_s - waited}
     return {**metrics, **times}

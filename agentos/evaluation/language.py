@@ -13,7 +13,18 @@ from protocols.errors import ConfigurationError
 from protocols.seeding import derive, generator
 
 
-class Perplexity(Task):
+class LanguageModelTask(Task):
+    """A task on tokens of held-out documents."""
+
+    documents: int = Field(default=256, ge=1, description="documents to use, at most")
+
+    def check(self, heldout: HeldOut) -> None:
+        """Refuse no documents at all."""
+        if not heldout.texts:
+            raise too_few(self.kind, 1, 0, "documents")
+
+
+class Perplexity(LanguageModelTask):
     """Perplexity and bits per token of a causal language model on held-out text.
 
     ``exp(sum_t -log p(x_t | x_<t) / T)`` over all T scored tokens of all texts, whatever text they
@@ -43,21 +54,15 @@ class Perplexity(Task):
     )
 
     kind: Literal["perplexity"] = "perplexity"
-    documents: int = Field(default=256, ge=1, description="documents to use, at most")
-
-    def check(self, heldout: HeldOut) -> None:
-        """Refuse no documents at all."""
-        if not heldout.texts:
-            raise too_few(self.kind, 1, 0, "documents")
 
     def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``perplexity``, at least 1, and ``bits_per_token``, at least 0."""
-        scores = scores_of(self, subject, heldout, self.documents, seed)
+        scores = scores_of(self, subject, heldout, seed)
         nats = float(scores.nll.sum() / scores.count.sum())
         return {"perplexity": math.exp(nats), "bits_per_token": nats / math.log(2)}
 
 
-class MaskedAccuracy(Task):
+class MaskedAccuracy(LanguageModelTask):
     """Masked-token accuracy and pseudo-perplexity of a masked language model on held-out text.
 
     The same tokens are hidden for every encoder and in every round. Pseudo-perplexity is the
@@ -88,16 +93,10 @@ class MaskedAccuracy(Task):
     )
 
     kind: Literal["masked_accuracy"] = "masked_accuracy"
-    documents: int = Field(default=256, ge=1, description="documents to use, at most")
-
-    def check(self, heldout: HeldOut) -> None:
-        """Refuse no documents at all."""
-        if not heldout.texts:
-            raise too_few(self.kind, 1, 0, "documents")
 
     def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``masked_accuracy`` in [0, 1] and ``pseudo_perplexity``, at least 1."""
-        scores = scores_of(self, subject, heldout, self.documents, seed)
+        scores = scores_of(self, subject, heldout, seed)
         count = scores.count.sum()
         return {
             "masked_accuracy": float(scores.correct.sum() / count),
@@ -106,7 +105,7 @@ class MaskedAccuracy(Task):
 
 
 def scores_of(
-    task: Task, subject: Subject, heldout: HeldOut, documents: int, seed: int
+    task: LanguageModelTask, subject: Subject, heldout: HeldOut, seed: int
 ) -> TokenScores:
     """Score the tokens of some held-out documents, the same for every subject.
 
@@ -115,7 +114,7 @@ def scores_of(
             documents hold no token to score.
     """
     order = generator(seed, "evaluation", task.kind).permutation(len(heldout.texts))
-    texts = [heldout.texts[i] for i in order[:documents]]
+    texts = [heldout.texts[i] for i in order[: task.documents]]
     scores = subject.token_scores(texts, derive(seed, "evaluation", task.kind, "tokens"))
     if scores is None or scores.kind != task.needs_head:
         raise ConfigurationError(

@@ -5,6 +5,7 @@ Shapes: N pairs, D embedding width.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar, Literal, cast
 
 import numpy as np
@@ -19,7 +20,28 @@ from protocols.errors import ConfigurationError
 PairFile = Field(min_length=1, description="file of pairs: .jsonl, .csv, .tsv or .parquet")
 
 
-class STS(Task):
+class PairTask(Task):
+    """A task on a file of pairs of sentences, each pair with a value."""
+
+    path: str = PairFile
+    sentence1: str = Field(default="sentence1", description="column of the first sentence")
+    sentence2: str = Field(default="sentence2", description="column of the second sentence")
+
+    @property
+    @abstractmethod
+    def value_column(self) -> str:
+        """Column of the value."""
+
+    def read(self) -> Pairs:
+        """Return the pairs of the file."""
+        return read_pairs(self.path, self.sentence1, self.sentence2, self.value_column)
+
+    def check(self, heldout: HeldOut) -> None:
+        """Refuse a file whose values are all the same; held-out documents are not used."""
+        require_two_values(self.path, self.value_column, cast(Pairs, self.files))
+
+
+class STS(PairTask):
     """Sentence similarity: correlation of the cosine with human scores, on pairs from a file.
 
     Read the Spearman correlation first: it asks for the right order alone. An encoder that gives
@@ -49,18 +71,12 @@ class STS(Task):
     )
 
     kind: Literal["sts"] = "sts"
-    path: str = PairFile
-    sentence1: str = Field(default="sentence1", description="column of the first sentence")
-    sentence2: str = Field(default="sentence2", description="column of the second sentence")
     score: str = Field(default="score", description="column of the score, on any scale")
 
-    def read(self) -> Pairs:
-        """Return the pairs of the file."""
-        return read_pairs(self.path, self.sentence1, self.sentence2, self.score)
-
-    def check(self, heldout: HeldOut) -> None:
-        """Refuse a file whose scores are all the same; held-out documents are not used."""
-        require_two_values(self.path, self.score, cast(Pairs, self.files))
+    @property
+    def value_column(self) -> str:
+        """Column of the score."""
+        return self.score
 
     def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``sts_spearman`` and ``sts_pearson``, both in [-1, 1]."""
@@ -76,7 +92,7 @@ class STS(Task):
         }
 
 
-class PairClassification(Task):
+class PairClassification(PairTask):
     """Like or unlike: average precision of ranking labelled pairs of sentences by similarity.
 
     Labels are 1 for pairs that belong together (paraphrases, duplicates) and 0 for the others. The
@@ -110,19 +126,17 @@ class PairClassification(Task):
     )
 
     kind: Literal["pair_classification"] = "pair_classification"
-    path: str = PairFile
-    sentence1: str = Field(default="sentence1", description="column of the first sentence")
-    sentence2: str = Field(default="sentence2", description="column of the second sentence")
     label: str = Field(default="label", description="column of the label, 1 or 0")
 
-    def read(self) -> Pairs:
-        """Return the pairs of the file."""
-        return read_pairs(self.path, self.sentence1, self.sentence2, self.label)
+    @property
+    def value_column(self) -> str:
+        """Column of the label."""
+        return self.label
 
     def check(self, heldout: HeldOut) -> None:
         """Refuse labels other than 0 and 1, and fewer than both; held-out documents are not used."""
+        super().check(heldout)
         pairs: Pairs = self.files
-        require_two_values(self.path, self.label, pairs)
         others = sorted({*pairs.values} - {0.0, 1.0})
         if others:
             raise ConfigurationError(

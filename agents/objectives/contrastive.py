@@ -12,7 +12,7 @@ from typing_extensions import Self
 from agents.batch import Batch
 from agents.lazy import torch
 from agents.objectives.base import Objective, Ratio, Step
-from agents.views import VIEWS, View
+from agents.views import VIEWS, Crop, View
 from protocols.errors import TrainingError
 from protocols.spec import Kinds
 
@@ -90,6 +90,19 @@ class Contrastive(Objective):
                 actual=f"{len(batch.lengths) // 2} pairs of equal views",
                 mend="use the view 'crop' with a share below 1, or set encoder.dropout to 0.1",
             )
+
+
+class Augmented(Contrastive):
+    """A contrastive objective whose two views are made by augmentations."""
+
+    views: Views = Field(
+        (Crop(),), min_length=1, description="Augmentations, applied one after another."
+    )
+
+    @property
+    def relies_on_dropout(self) -> bool:
+        """Whether nothing but dropout tells the two views apart."""
+        return rely_on_dropout(self.views)
 
 
 def rely_on_dropout(views: Sequence[View]) -> bool:

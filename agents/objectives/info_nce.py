@@ -16,8 +16,7 @@ from agents.batch import Batch
 from agents.lazy import torch
 from agents.objectives import momentum
 from agents.objectives.base import Draft, Objected, Prepared, Step
-from agents.objectives.contrastive import Contrastive, Views, rely_on_dropout
-from agents.views import Crop
+from agents.objectives.contrastive import Augmented
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 _MOMENTUM = 0.999
 
 
-class InfoNCE(Contrastive):
+class InfoNCE(Augmented):
     """Contrastive: pull two views of a document together, push the batch apart.
 
     The negatives of a view are the other views of all other documents of the batch. With a `queue`, the keys
@@ -39,9 +38,6 @@ class InfoNCE(Contrastive):
     """
 
     kind: Literal["info_nce"] = "info_nce"
-    views: Views = Field(
-        (Crop(),), min_length=1, description="Augmentations, applied one after another."
-    )
     direction: Literal["both", "first"] = Field(
         "both", description="Whether the second view also seeks the first."
     )
@@ -76,11 +72,6 @@ class InfoNCE(Contrastive):
         if self.margin and self.guide == "none":
             raise ValueError("margin belongs to a guide; set guide, or margin to 0")
         return self
-
-    @property
-    def relies_on_dropout(self) -> bool:
-        """Whether nothing but dropout tells the two views apart."""
-        return rely_on_dropout(self.views)
 
     @property
     def wants_neighbours(self) -> bool:

@@ -9,20 +9,16 @@ from typing_extensions import Self
 
 from agents.lazy import torch
 from agents.objectives.base import Draft, Objected, Prepared, Step
-from agents.objectives.contrastive import Contrastive, Views, rely_on_dropout
-from agents.views import Crop
+from agents.objectives.contrastive import Augmented
 
 
-class NTXent(Contrastive):
+class NTXent(Augmented):
     """NT-Xent over 2N views: each view against the other of its document and all those of the others.
 
     See `agents.objectives.functional.nt_xent`.
     """
 
     kind: Literal["nt_xent"] = "nt_xent"
-    views: Views = Field(
-        (Crop(),), min_length=1, description="Augmentations, applied one after another."
-    )
     guide: Literal["none", "self"] = Field(
         "none", description="Who finds false negatives, which are left out: the encoder itself."
     )
@@ -35,11 +31,6 @@ class NTXent(Contrastive):
         if self.margin and self.guide == "none":
             raise ValueError("margin belongs to a guide; set guide to self, or margin to 0")
         return self
-
-    @property
-    def relies_on_dropout(self) -> bool:
-        """Whether nothing but dropout tells the two views apart."""
-        return rely_on_dropout(self.views)
 
     def prepare(self, draft: Draft) -> Prepared:
         """Make two views of every document, in one batch."""

@@ -108,9 +108,9 @@ def test_repeated_and_empty_texts_are_embedded(host):
 def test_tokens_of_embedded_anchors_are_counted_and_reported_once(host):
     agent = host.agents[0]
     agent.embed(["wave tide", "ship"])
-    assert agent.embedded_tokens == 0
+    assert agent.state.embedded_tokens == 0
     agent.embed_anchors(1, 1)
-    embedded = agent.embedded_tokens
+    embedded = agent.state.embedded_tokens
     assert embedded > 12 * 2
     assert agent.train(ALONE, 1)["embedded_tokens"] == embedded
     assert agent.train(ALONE, 2)["embedded_tokens"] == 0

@@ -1,0 +1,48 @@
+"""A run that is watched on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from agentos.config import RunConfig
+    from agentos.resuming import Resumption
+
+INTERRUPTED = 130
+
+
+def watched(
+    config: RunConfig,
+    out: Path | None,
+    address: str | None,
+    resumption: Resumption | None = None,
+) -> None:
+    """Run a society under a live display and show what came of it.
+
+    Raises:
+        typer.Exit: with the exit code of an interruption, after Ctrl-C.
+    """
+    from rich.console import Console
+
+    from agentos import Simulation
+    from agentos.display import LiveDisplay, show_result
+
+    console = Console()
+    with LiveDisplay(console, config) as display:
+        simulation = Simulation(config, out, display, address)
+        try:
+            result = simulation.run(resumption)
+        except KeyboardInterrupt:
+            display.close()
+            kept = simulation.directory
+            told = (
+                f"what was recorded is in {kept}; 'agentos resume {kept}' goes on with it"
+                if kept.is_dir()
+                else "nothing was recorded"
+            )
+            Console(stderr=True).print(f"interrupted; {told}", soft_wrap=True, markup=False)
+            raise typer.Exit(INTERRUPTED) from None
+    show_result(console, result.directory)

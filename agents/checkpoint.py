@@ -1,0 +1,134 @@
+"""An agent's whole state in one file that cannot run code: tensors by safetensors, the rest as JSON.
+
+The state is a tree of dictionaries, lists, tuples, plain values, tensors and arrays. Its skeleton stands in
+the file's header, with a name in the place of every tensor and array; so reading it back gives the same
+types, the same keys and the same bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from agents.resident import AgentState
+from protocols.errors import RecordError
+
+FORMAT = "agentos-state-1"
+_PLAIN = (bool, int, float, str, type(None))
+_UNREADABLE = (
+    AttributeError,
+    KeyError,
+    OSError,
+    RecursionError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
+
+
+def state_file(agent: int) -> str:
+    """Return the name of an agent's file."""
+    return f"agent-{agent}.safetensors"
+
+
+def save_state(state: AgentState, path: Path) -> str:
+    """Write a state to a file, whole or not at all; return the file's SHA-256.
+
+    Raises:
+        TypeError: the state holds something else than a tree of plain values, tensors and arrays.
+        OSError: the file cannot be written.
+    """
+    tensors: dict[str, Tensor] = {}
+    skeleton = _describe(
+        {field.name: getattr(state, field.name) for field in fields(state)}, tensors
+    )
+    content = save(tensors, metadata={FORMAT: json.dumps(skeleton)})
+    draft = path.with_name(f".{path.name}.tmp")
+    try:
+        draft.write_bytes(content)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_state(path: Path, device: torch.device, sha256: str | None = None) -> AgentState:
+    """Read what `save_state` wrote.
+
+    Args:
+        path: of the file.
+        device: for the tensors.
+        sha256: that the file must have.
+
+    Raises:
+        RecordError: the file is missing, is not the one that was written, or is damaged.
+    """
+    try:
+        if sha256 is not None and _digest(path) != sha256:
+            raise ValueError("its SHA-256 is not the one that was noted when it was written")
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            header = file.metadata() or {}
+            if FORMAT not in header:
+                raise ValueError("it is of another format")
+            values = _restore(json.loads(header[FORMAT]), file.get_tensor)
+        return AgentState(**values)
+    except _UNREADABLE as error:
+        raise RecordError(
+            f"the checkpoint {path} cannot be read",
+            expected=f"a whole file of the format {FORMAT}",
+            actual=str(error),
+            mend="resume from an earlier round with --round, or run again",
+        ) from error
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return a JSON value in which every container and tensor says what it is."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, (Tensor, np.ndarray)):
+        name = f"{len(tensors):06d}"
+        # Cloned: parts of one buffer may not be written twice.
+        if isinstance(value, np.ndarray):
+            tensors[name] = torch.from_numpy(np.array(value, order="C"))
+            return {"array": name}
+        tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
+        return {"tensor": name}
+    if type(value) is dict:
+        pairs = [[_describe(k, tensors), _describe(v, tensors)] for k, v in value.items()]
+        return {"dict": pairs}
+    if type(value) in (list, tuple):
+        return {type(value).__name__: [_describe(each, tensors) for each in value]}
+    raise TypeError(f"a state cannot hold {type(value).__name__}: {value!r}"[:200])
+
+
+def _restore(value: Any, tensor: Callable[[str], Tensor]) -> Any:
+    """Rebuild what `_describe` described."""
+    if type(value) in _PLAIN:
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tensor":
+        return tensor(content)
+    if kind == "array":
+        return tensor(content).cpu().numpy()
+    if kind == "dict":
+        return {_restore(k, tensor): _restore(v, tensor) for k, v in content}
+    items = [_restore(each, tensor) for each in content]
+    return {"list": items, "tuple": tuple(items)}[kind]
