@@ -45,14 +45,18 @@ class Agent:
         self.resident = resident
         self.arm = arm
         self.state: AgentState = resident.new_state(member.id)
-        self.state.memory = blank_memory(arm.exchange)
+        self.begin_exchange()
         self.setting = resident.setting(member)
         self.anchor_clusters = blueprint.anchors.clusters
         self._private = EpochReader(member.rows, self.seed, "private", member.id)
         self._anchors = EpochReader(
             np.arange(len(blueprint.anchors.rows)), self.seed, "anchors", member.id
         )
-        for strategy, learner in all_parts(arm.exchange, self):
+
+    def begin_exchange(self) -> None:
+        """Begin with the exchange from where the agent stands: what it remembers of another is lost."""
+        self.state.memory = blank_memory(self.arm.exchange)
+        for strategy, learner in all_parts(self.arm.exchange, self):
             strategy.begin(learner)
 
     @property

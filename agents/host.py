@@ -179,9 +179,9 @@ class Host:
                     actual=f"{len(state.parameters):,}",
                     mend="keep agents and exchange heads as they were, or begin a new run",
                 )
-            if afresh:
-                state.memory = agent.state.memory
             agent.state = state
+            if afresh:
+                agent.begin_exchange()
 
     def _merge(
         self, agent: Agent, delivery: Delivery, buffers: Sequence[np.ndarray], part: int

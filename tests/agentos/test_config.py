@@ -51,12 +51,14 @@ NEEDED: Mapping[str, dict[str, Any]] = {
     "hf": {"path": "imdb"},
     "shards": {"sizes": [1, 1, 1, 1, 1, 1]},
     "layered": {"branching": 2},
+    "hybrid": {"strategies": ["anchor_contrast", "anchor_similarity"]},
     "sts": {"path": "pairs.jsonl"},
     "pair_classification": {"path": "pairs.jsonl"},
 }
 """Parameters without which a kind cannot be used."""
 COMPANY: Mapping[str, dict[str, Any]] = {
-    "causal_lm": {"agents": {"encoder": {"preset": "tiny-decoder"}}}
+    "causal_lm": {"agents": {"encoder": {"preset": "tiny-decoder"}}},
+    "moon": {"objectives": ["info_nce", "moon"], "exchange": "weights"},
 }
 """What else of the run must be other than the default for a kind."""
 PLACES: Mapping[tuple[str, ...], Mapping[str, Any]] = {
@@ -239,7 +241,8 @@ def test_run_is_refused_with_the_reason(case: str) -> None:
 
 def test_unlike_encoders_may_exchange_what_is_not_weights() -> None:
     for kind in (kind for kind, cls in EXCHANGES.items() if not cls.changes_parameters):
-        values = {"exchange": kind, "agents": NANO_AND_TINY}
+        exchange = {"kind": kind, **NEEDED.get(kind, {})}
+        values = {"exchange": exchange, "agents": NANO_AND_TINY}
         assert RunConfig.model_validate(values).exchange.kind == kind
 
 

@@ -188,3 +188,30 @@ def test_networks_with_too_few_to_fuse_are_refused(fusion, topology, agents, ref
                 ValueError, match=rf"{fusion.kind} needs {fusion.fewest}.*{refused}"
             ):
                 exchange.check_network(network)
+
+
+def test_memory_survives_a_checkpoint(make_society, tmp_path):
+    society = make_society(DiLoCo(), Layered())
+    for leg in society.legs(1)[:2]:
+        society.take(leg)
+    agents = society.host.agents
+    before = {id: agent.memory for id, agent in agents.items()}
+    digests = society.host.snapshot(tmp_path)
+    society.host.restore(tmp_path, digests)
+    assert set(before[0]) == {"received", "velocity", "settled"}
+    assert set(before[1]) == {"received", "subtree"}
+    for id, agent in agents.items():
+        assert agent.memory is not before[id]
+        torch.testing.assert_close(agent.memory, before[id], rtol=0, atol=0)
+
+
+def test_exchange_that_is_taken_up_later_begins_where_agents_stand(make_society, tmp_path):
+    society = make_society(WeightAveraging(), Ring())
+    society.run(1)
+    standing = {id: agent.parameters.clone() for id, agent in society.host.agents.items()}
+    digests = society.host.snapshot(tmp_path)
+    society = make_society(DiLoCo(), Ring())
+    society.host.restore(tmp_path, digests, afresh=True)
+    for id, agent in society.host.agents.items():
+        assert list(agent.memory) == ["received"]
+        assert torch.equal(agent.memory["received"], standing[id])
