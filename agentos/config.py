@@ -188,6 +188,24 @@ class RunConfig(Spec):
         return self
 
     @model_validator(mode="after")
+    def _parameters_come_back(self) -> Self:
+        wanting = [each.kind for each in self.objectives if each.wants_reference]
+        offered = any(part.offers_reference for part in self.exchange.parts)
+        if wanting and not offered:
+            offering = [kind for kind, cls in EXCHANGES.items() if cls.offers_reference]
+            raise ValueError(
+                f"objective {wanting[0]} looks back at parameters that came from others, and "
+                f"exchange.kind={self.exchange.kind} brings none; set exchange.kind to "
+                f"{' or '.join(offering)}, or drop the objective"
+            )
+        if len(wanting) == len(self.objectives):
+            raise ValueError(
+                f"objective {wanting[0]} learns nothing before the first exchange; add an objective "
+                "beside it, such as info_nce"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _blanks_are_filled(self) -> Self:
         masked = any(objective.language_model == "masked" for objective in self.objectives)
         for objective in self.objectives:
@@ -202,9 +220,10 @@ class RunConfig(Spec):
     @model_validator(mode="after")
     def _topology_fits(self) -> Self:
         try:
-            self.network()
+            network = self.network()
         except TopologyError as error:
             raise ValueError(f"topology: {error}") from error
+        self.exchange.check_network(network)
         return self
 
     def society(self) -> Society:

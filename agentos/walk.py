@@ -138,7 +138,8 @@ def _sizes(
         kind=said.payload.kind,
     )
     arguments = (envelope, said.payload, said.shapes, said.scalars)
-    return message_bytes(*arguments, exchange.codec), message_bytes(*arguments)
+    codec = exchange.codec_of(said.payload)
+    return message_bytes(*arguments, codec), message_bytes(*arguments)
 
 
 def _check_form(

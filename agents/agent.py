@@ -15,7 +15,7 @@ from agents.batching import Collator, EpochReader, whole
 from agents.blueprint import Arm, Member
 from agents.encoder import Encoder
 from agents.exchange.base import PrivateBatch
-from agents.exchange.parts import blank_memory
+from agents.exchange.parts import all_parts, blank_memory
 from agents.export import export
 from agents.prefetch import Prefetcher
 from agents.reading import Reading, Ready
@@ -45,13 +45,19 @@ class Agent:
         self.resident = resident
         self.arm = arm
         self.state: AgentState = resident.new_state(member.id)
-        self.state.memory = blank_memory(arm.exchange)
+        self.begin_exchange()
         self.setting = resident.setting(member)
         self.anchor_clusters = blueprint.anchors.clusters
         self._private = EpochReader(member.rows, self.seed, "private", member.id)
         self._anchors = EpochReader(
             np.arange(len(blueprint.anchors.rows)), self.seed, "anchors", member.id
         )
+
+    def begin_exchange(self) -> None:
+        """Begin with the exchange from where the agent stands: what it remembers of another is lost."""
+        self.state.memory = blank_memory(self.arm.exchange)
+        for strategy, learner in all_parts(self.arm.exchange, self):
+            strategy.begin(learner)
 
     @property
     def encoder(self) -> Encoder:
@@ -73,6 +79,11 @@ class Agent:
     def memory(self) -> dict[str, Any]:
         """What the exchange strategy remembers."""
         return self.state.memory
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether an objective wants parameters to look back at."""
+        return any(each.wants_reference for each in self.resident.blueprint.objectives)
 
     @property
     def anchor_count(self) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 from agents.blueprint import Arm
 from agents.exchange.base import AnchorBatch, PrivateBatch
 from agents.exchange.parts import all_parts
-from agents.objectives.base import Neighbours
+from agents.objectives.base import Neighbours, Reference
 from agents.reading import Ready
 from agents.tally import Tally
 from protocols.seeding import generator
@@ -68,4 +68,12 @@ def neighbours_of(agent: Agent, arm: Arm) -> Neighbours | None:
     for strategy, learner in all_parts(arm.exchange, agent):
         if strategy.offers_neighbours:
             return strategy.neighbours(learner)
+    return None
+
+
+def reference_of(agent: Agent, arm: Arm) -> Reference | None:
+    """Return the parameters that the first part that knows any can look back at; None for nothing."""
+    for strategy, learner in all_parts(arm.exchange, agent):
+        if strategy.offers_reference:
+            return strategy.reference(learner)
     return None

@@ -125,7 +125,7 @@ class Host:
                 message = Message.compose(
                     payload, sender=agent, recipients=to, round=turn.round, hop=turn.hop
                 )
-                buffers.append(encode(message, strategy.codec))
+                buffers.append(encode(message, strategy.codec_of(type(payload))))
                 envelopes.append(message.envelope)
                 fp32_bytes.append(uncoded_bytes(message))
         sizes = tuple(buffer.nbytes for buffer in buffers)
@@ -203,9 +203,9 @@ class Host:
                     actual=f"{len(state.parameters):,}",
                     mend="keep agents and exchange heads as they were, or begin a new run",
                 )
-            if afresh:
-                state.memory = agent.state.memory
             agent.state = state
+            if afresh:
+                agent.begin_exchange()
 
     def _merge(
         self, agent: Agent, delivery: Delivery, buffers: Sequence[np.ndarray], part: int
@@ -221,7 +221,7 @@ class Host:
             payload=accepted.payload,
             shapes=accepted.shapes,
             layout=accepted.layout,
-            codec=self.arm.exchange.codec,
+            codec=strategy.codec_of(accepted.payload),
         )
         inbox: dict[int, Message] = {}
         rejected: list[str] = []

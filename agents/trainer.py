@@ -17,7 +17,7 @@ from agents.blanks import fill
 from agents.blueprint import Arm
 from agents.exchange.base import PrivateBatch
 from agents.exchange.parts import all_parts
-from agents.exchange_loss import exchange_loss, neighbours_of, shown
+from agents.exchange_loss import exchange_loss, neighbours_of, reference_of, shown
 from agents.objectives.base import Draft, Objected, Step
 from agents.optimizers import clip, learning_rate_factor
 from agents.prefetch import Prefetcher
@@ -173,6 +173,7 @@ def _objectives(
             micro_batch_tokens=resident.blueprint.training.micro_batch_tokens,
             anchors=ready.reading.anchors,
             neighbours=neighbours_of(agent, arm) if objective.wants_neighbours else None,
+            reference=reference_of(agent, arm) if objective.wants_reference else None,
             snapshot=agent.parameters.clone,
             under=resident.under,
         )

@@ -204,11 +204,15 @@ class Society:
     def run(self, round: int, reverse: bool = False) -> None:
         """Take every hop of a round; nothing may be rejected."""
         for leg in self.legs(round):
-            outbox = self.compose(leg, reverse)
-            letters = list(zip(outbox.envelopes, outbox.handle, strict=True))
-            for agent in sorted({receiver for _, receiver in leg.hop.edges}, reverse=reverse):
-                mine = [buffer for envelope, buffer in letters if agent in envelope.recipients]
-                assert self.deliver(leg, agent, mine) == []
+            self.take(leg, reverse)
+
+    def take(self, leg: Any, reverse: bool = False) -> None:
+        """Take one hop; nothing may be rejected."""
+        outbox = self.compose(leg, reverse)
+        letters = list(zip(outbox.envelopes, outbox.handle, strict=True))
+        for agent in sorted({receiver for _, receiver in leg.hop.edges}, reverse=reverse):
+            mine = [buffer for envelope, buffer in letters if agent in envelope.recipients]
+            assert self.deliver(leg, agent, mine) == []
 
     def train(self, round: int) -> dict[int, dict[str, float]]:
         """Take a step with three of the seven, the top and a leaf of every tree among them."""

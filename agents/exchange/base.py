@@ -21,13 +21,13 @@ from protocols.codecs import CODECS, Codec
 from protocols.codecs.fp32 import Fp32
 from protocols.messages import Message, Payload
 from protocols.spec import Kinds, Spec
-from protocols.topologies.base import Direction
+from protocols.topologies.base import Direction, Network
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from agents.encoder import Encoder
-    from agents.objectives.base import Neighbours
+    from agents.objectives.base import Neighbours, Reference
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,10 @@ class Learner(Protocol):
         """What the strategy remembers about this agent."""
 
     @property
+    def looks_back(self) -> bool:
+        """Whether an objective of the agent wants `Exchange.reference`."""
+
+    @property
     def anchor_count(self) -> int:
         """Number of public anchors."""
 
@@ -172,6 +176,8 @@ class Exchange(Spec, ABC):
     changes_parameters: ClassVar[bool] = False
     offers_neighbours: ClassVar[bool] = False
     """Whether it knows neighbours' embeddings of anchors; see `neighbours`."""
+    offers_reference: ClassVar[bool] = False
+    """Whether it knows parameters that were received; see `reference`."""
     learns_from_private: ClassVar[bool] = False
     """Whether `private_loss` wants the private texts of each batch."""
 
@@ -197,12 +203,26 @@ class Exchange(Spec, ABC):
             ValueError: with the reason and what to change.
         """
 
+    def check_network(self, network: Network) -> None:
+        """Refuse a network in which the strategy cannot work.
+
+        Raises:
+            ValueError: with the reason and what to change.
+        """
+
     def heads(self, widths: frozenset[int]) -> Heads:
         """Return the heads that agents of these backbone widths need."""
         return Heads()
 
+    def begin(self, learner: Learner) -> None:
+        """Note what there is to remember before the agent's first step."""
+
     def neighbours(self, learner: Learner) -> Neighbours | None:
         """Return what neighbours sent of the anchors, for objectives that want more negatives."""
+        return None
+
+    def reference(self, learner: Learner) -> Reference | None:
+        """Return parameters to look back at, for objectives that want them: see `Learner.looks_back`."""
         return None
 
     def is_due(self, round: int, rounds: int) -> bool:
@@ -256,6 +276,10 @@ class Exchange(Spec, ABC):
         return Announced(
             expected.payload, sizes, {name: known[name] for name in expected.payload.scalar_fields}
         )
+
+    def codec_of(self, payload: type[Payload]) -> Codec:
+        """Return in what a kind of payload is sent."""
+        return self.codec
 
     def scalars(self, learner: Learner, turn: Turn, spoken_for: Sequence[int]) -> Mapping[str, Any]:
         """Return the scalar fields of the message to come, as far as they are not its layout."""

@@ -3,6 +3,9 @@
 from agents.exchange.anchor_contrast import AnchorContrast
 from agents.exchange.anchor_similarity import AnchorSimilarity
 from agents.exchange.base import Exchange
+from agents.exchange.diloco import DiLoCo
+from agents.exchange.fedema import FedEMA
+from agents.exchange.fedprox import FedProx
 from agents.exchange.none import Isolated
 from agents.exchange.pseudo_labels import PseudoLabelling
 from agents.exchange.weights import WeightAveraging
@@ -12,5 +15,8 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "anchor_contrast": AnchorContrast,
     "anchor_similarity": AnchorSimilarity,
     "weights": WeightAveraging,
+    "fedprox": FedProx,
+    "fedema": FedEMA,
+    "diloco": DiLoCo,
     "pseudo_labels": PseudoLabelling,
 }

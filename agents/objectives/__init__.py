@@ -5,6 +5,7 @@ from agents.objectives.causal_lm import CausalLM
 from agents.objectives.denoising import Denoising
 from agents.objectives.info_nce import InfoNCE
 from agents.objectives.masked_lm import MaskedLM
+from agents.objectives.moon import Moon
 from agents.objectives.next_sentence import NextSentence
 from agents.objectives.nt_xent import NTXent
 from agents.objectives.sentence_order import SentenceOrder
@@ -21,6 +22,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "sentence_order": SentenceOrder,
     "denoising": Denoising,
     "vae": VAE,
+    "moon": Moon,
 }
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Draft",
     "InfoNCE",
     "MaskedLM",
+    "Moon",
     "NTXent",
     "NextSentence",
     "OBJECTIVES",

@@ -75,6 +75,7 @@ class Step:
         micro_batch_tokens: padded tokens that go through the encoder at once; None for all.
         anchors: documents of the batch, at its end, that are public anchors: their ids `[A]`.
         neighbours: what the neighbours sent of the anchors, for objectives that want it; None for nothing.
+        reference: parameters to look back at, for objectives that want them; None before there are any.
         snapshot: returns a copy of the trained parameters `[P]`, all in one tensor.
         under: runs a function while the encoder has other parameters `[P]`, without gradients.
     """
@@ -88,6 +89,7 @@ class Step:
     micro_batch_tokens: int | None = None
     anchors: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     neighbours: Neighbours | None = None
+    reference: Reference | None = None
     snapshot: Callable[[], Tensor] | None = None
     under: Callable[[Tensor, Callable[[], Tensor]], Tensor] | None = None
 
@@ -115,6 +117,18 @@ class Neighbours(NamedTuple):
 
     embeddings: Tensor
     anchors: Tensor
+
+
+class Reference(NamedTuple):
+    """Parameters that an agent can look back at; see `Step.under`.
+
+    Attributes:
+        received: `[P]`, what its last exchange resulted in.
+        previous: `[P]`, its own, as they were just before.
+    """
+
+    received: Tensor
+    previous: Tensor
 
 
 @dataclass(frozen=True)
@@ -180,4 +194,9 @@ class Objective(Spec, ABC):
     @property
     def wants_neighbours(self) -> bool:
         """Whether the objective wants `Step.neighbours`; an exchange must offer them."""
+        return False
+
+    @property
+    def wants_reference(self) -> bool:
+        """Whether the objective wants `Step.reference`; an exchange must offer it."""
         return False

@@ -51,12 +51,14 @@ NEEDED: Mapping[str, dict[str, Any]] = {
     "hf": {"path": "imdb"},
     "shards": {"sizes": [1, 1, 1, 1, 1, 1]},
     "layered": {"branching": 2},
+    "hybrid": {"strategies": ["anchor_contrast", "anchor_similarity"]},
     "sts": {"path": "pairs.jsonl"},
     "pair_classification": {"path": "pairs.jsonl"},
 }
 """Parameters without which a kind cannot be used."""
 COMPANY: Mapping[str, dict[str, Any]] = {
-    "causal_lm": {"agents": {"encoder": {"preset": "tiny-decoder"}}}
+    "causal_lm": {"agents": {"encoder": {"preset": "tiny-decoder"}}},
+    "moon": {"objectives": ["info_nce", "moon"], "exchange": "weights"},
 }
 """What else of the run must be other than the default for a kind."""
 PLACES: Mapping[tuple[str, ...], Mapping[str, Any]] = {
@@ -158,6 +160,26 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
         {"objectives": [{"kind": "info_nce", "neighbours": True}], "exchange": "none"},
         "exchange.kind=none brings none; set exchange.kind to anchor_contrast",
     ),
+    "parameters of an exchange that brings none": (
+        {"objectives": ["info_nce", "moon"]},
+        "exchange.kind=anchor_contrast brings none; set exchange.kind to weights or fedprox",
+    ),
+    "an objective with nothing to look back at": (
+        {"objectives": ["moon"], "exchange": "weights"},
+        "moon learns nothing before the first exchange; add an objective beside it",
+    ),
+    "too few neighbours to find a poisoned one": (
+        {"exchange": {"kind": "weights", "fusion": "krum"}, "topology": "ring"},
+        "fusion krum needs 5 vectors wherever agents fuse, and agent-0 has 3, its own included; use",
+    ),
+    "too few children to find a poisoned one": (
+        {"exchange": {"kind": "diloco", "fusion": "median"}, "topology": "layered"},
+        "fusion median needs 3 vectors wherever agents fuse, and agent-2 has 2, its own included; use",
+    ),
+    "nobody left out": (
+        {"exchange": {"weights": {"fusion": {"trimmed_mean": {"share": 0.1}}}}},
+        "fusion trimmed_mean needs 10 vectors wherever agents fuse, and agent-0 has 3",
+    ),
     "views that dropout alone tells apart": (
         {
             "objectives": [{"kind": "info_nce", "views": ["dropout"]}],
@@ -218,8 +240,9 @@ def test_run_is_refused_with_the_reason(case: str) -> None:
 
 
 def test_unlike_encoders_may_exchange_what_is_not_weights() -> None:
-    for kind in EXCHANGES.keys() - {"weights"}:
-        values = {"exchange": kind, "agents": NANO_AND_TINY}
+    for kind in (kind for kind, cls in EXCHANGES.items() if not cls.changes_parameters):
+        exchange = {"kind": kind, **NEEDED.get(kind, {})}
+        values = {"exchange": exchange, "agents": NANO_AND_TINY}
         assert RunConfig.model_validate(values).exchange.kind == kind
 
 

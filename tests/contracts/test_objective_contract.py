@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from agents.objectives import OBJECTIVES, Draft, Objective, Step
+from agents.objectives.base import Reference
 from agents.text import Text
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -83,7 +84,7 @@ def look(objective, agent, texts, rng=None):
     """Return what an objective makes of a step, the gradient, and the tokens that were encoded."""
     seen = []
     handle = agent.encoder.backbone.register_forward_pre_hook(
-        lambda module, inputs, named: seen.append(int(named["attention_mask"].sum())),
+        lambda module, inputs, named: seen.append(_trained(named["attention_mask"])),
         with_kwargs=True,
     )
     resident, rng = agent.resident, rng or np.random.default_rng(0)
@@ -93,6 +94,7 @@ def look(objective, agent, texts, rng=None):
         agent.encoder,
         resident.to_device(prepared),
         rng,
+        reference=_reference(agent) if objective.wants_reference else None,
         snapshot=agent.parameters.clone,
         under=resident.under,
     )
@@ -100,6 +102,22 @@ def look(objective, agent, texts, rng=None):
     result.loss.backward()
     handle.remove()
     return result, resident.binding.gradient.clone(), sum(seen)
+
+
+def _trained(mask: torch.Tensor) -> int:
+    """Count the tokens of a pass, if it is one with a gradient: only those are to be reported."""
+    return int(mask.sum()) if torch.is_grad_enabled() else 0
+
+
+def _reference(agent) -> Reference:
+    """Return other parameters than the agent's, always the same."""
+    draw = torch.Generator().manual_seed(0)
+    return Reference(
+        *(
+            agent.parameters + 0.02 * torch.randn(len(agent.parameters), generator=draw)
+            for _ in "rp"
+        )
+    )
 
 
 def test_kind_is_the_key_in_the_table():

@@ -111,3 +111,23 @@ def test_unlike_encoders_equal_to_the_bit_on_two_hosts(
     reference = run(config, tmp_path / "local", cache)
     two = config.model_copy(update={"runtime": warm("two")})
     assert run(two, tmp_path / "two", cache) == reference
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_robust_fusion_and_looking_back_equal_to_the_bit_on_two_hosts(
+    small: Callable[..., RunConfig],
+    warm: Callable[[str], Runtime],
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    config = small(
+        topology="complete",
+        objectives=["info_nce", "moon"],
+        exchange={"kind": "fedema", "fusion": "median"},
+        baseline={"isolated": False},
+    )
+    reference = run(config, tmp_path / "local", cache)
+    assert any(row.get("moon_loss", 0.0) > 0.0 for row in reference)
+    two = config.model_copy(update={"runtime": warm("two")})
+    assert run(two, tmp_path / "two", cache) == reference

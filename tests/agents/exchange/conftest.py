@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 
+from agents.objectives import Draft, Objected, Objective, Prepared, Step
 from protocols.messages import Message, Payload
 
 
@@ -31,6 +32,7 @@ class StubLearner:
     ) -> None:
         self.id, self.seed, self.examples, self.layout = id, 0, examples, "layout"
         self.memory: dict[str, Any] = {}
+        self.looks_back = False
         self.anchor_clusters = np.asarray(clusters, dtype=np.int64)
         self.anchor_count = embeddings.shape[1]
         self.parameters = torch.zeros(4) if parameters is None else parameters
@@ -69,3 +71,69 @@ def message():
         return Message.compose(payload, sender=sender, recipients=[0], round=round, hop=hop)
 
     return make
+
+
+class Quadratic(Objective):
+    """``sum((w - 1)^2) / 2`` over every trained parameter: its gradient is ``w - 1``."""
+
+    kind: Literal["quadratic"] = "quadratic"
+
+    def prepare(self, draft: Draft) -> Prepared:
+        return {}
+
+    def loss(self, step: Step) -> Objected:
+        trained = [each for each in step.encoder.parameters() if each.requires_grad]
+        total = torch.stack([(each - 1).square().sum() / 2 for each in trained]).sum()
+        return Objected(total, np.zeros(1, dtype=np.int64))
+
+
+class Towards(Objective):
+    """A mean over documents, each by itself: half the squared distance of its pooled state to ones."""
+
+    kind: Literal["towards"] = "towards"
+
+    def prepare(self, draft: Draft) -> Prepared:
+        return {"texts": draft.views(())}
+
+    def loss(self, step: Step) -> Objected:
+        batch = step.inputs["texts"]
+        pooled = step.encode(batch)
+        return Objected((pooled - 1).square().sum(dim=1).mean() / 2, batch.lengths, (pooled,))
+
+
+PLAIN_SGD = {
+    "optimizer": {"sgd": {"momentum": 0.0}},
+    "learning_rate": 0.1,
+    "warmup_steps": 0,
+    "weight_decay": 0.0,
+    "clip_norm": None,
+    "batch_size": 64,
+    "max_length": 64,
+    "local_steps": 1,
+}
+
+
+@pytest.fixture
+def train_plainly(make_host):
+    """Make a host whose agents take plain SGD steps, each on all its documents: no noise, no clipping."""
+
+    def make(exchange, objective, agents=3, training=None, **fields):
+        from agents.blueprint import Arm
+
+        host = make_host(
+            agents, objectives=(objective,), training={**PLAIN_SGD, **(training or {})}, **fields
+        )
+        host.begin(Arm(exchange, 0.0))
+        return host
+
+    return make
+
+
+@pytest.fixture
+def quadratic():
+    return Quadratic()
+
+
+@pytest.fixture
+def towards():
+    return Towards()

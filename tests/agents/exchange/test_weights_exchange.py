@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from agents.exchange import Turn
+from agents.exchange.diloco import DiLoCo
+from agents.exchange.none import Isolated
 from agents.exchange.weights import WeightAveraging
-from protocols.messages import Weights
+from protocols.messages import Message, Weights
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered
 from protocols.topologies.master_slave import MasterSlave
@@ -134,3 +136,62 @@ def test_subtree_of_an_earlier_round_is_not_sent_again(make_learner, message):
     later = exchange.compose(learner, Turn(round=2, hop=1, direction=Direction.UP))
     np.testing.assert_array_equal(later.values, np.ones(4))
     assert later.weight == 1.0
+
+
+def test_one_step_of_sgd_under_a_master_is_a_step_on_everybodys_batches(train_plainly, towards):
+    from agents.blueprint import Member
+
+    host = train_plainly(WeightAveraging(), towards)
+    rows = [host.agents[id].resident.blueprint.members[id].rows for id in range(3)]
+    assert [len(each) for each in rows] == [8, 11, 14]
+    everything = (Member(0, 0, np.concatenate(rows)),)
+    alone = train_plainly(Isolated(), towards, 1, members=everything)
+    start = host.agents[0].parameters.clone()
+    host.train(1)
+    alone.train(1)
+    assert (host.agents[0].parameters - host.agents[1].parameters).abs().max() > 1e-3
+    exchange, network = WeightAveraging(), MasterSlave().build(3, seed=0)
+    for hop in network.hops(1):
+        turns = {agent: Turn(1, hop.index, hop.direction, is_top=agent == 0) for agent in range(3)}
+        senders = {sender for sender, _ in hop.edges}
+        said = {id: exchange.compose(host.agents[id], turns[id]) for id in senders}
+        for receiver in {receiver for _, receiver in hop.edges}:
+            inbox = [
+                Message.compose(said[id], sender=id, recipients=[receiver], round=1, hop=hop.index)
+                for id in hop.senders(receiver)
+            ]
+            exchange.merge(host.agents[receiver], inbox, turns[receiver])
+    moved = alone.agents[0].parameters - start
+    assert moved.abs().max() > 1e-2
+    for agent in host.agents.values():
+        torch.testing.assert_close(agent.parameters - start, moved, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("exchange", [WeightAveraging(), DiLoCo()], ids=lambda e: e.kind)
+def test_of_an_encoder_with_frozen_layers_what_is_trained_is_exchanged(train_plainly, exchange):
+    from agents.config import EncoderConfig
+    from agents.objectives import InfoNCE
+
+    encoder = EncoderConfig(preset="nano", dropout=0.0, frozen_layers=1)
+    host = train_plainly(exchange, InfoNCE(), encoders=(encoder,))
+    agent = host.agents[0]
+    layout = agent.resident.binding.layout
+    frozen = {
+        name: value.clone()
+        for name, value in agent.encoder.named_parameters()
+        if not value.requires_grad
+    }
+    assert frozen
+    host.train(1)
+    payload = exchange.compose(agent, Turn(1, 0, Direction.UP))
+    assert payload.values.shape == (layout.size,)
+    assert layout.parameter_count < sum(each.numel() for each in agent.encoder.parameters())
+    other = payload.model_copy(update={"values": payload.values + np.float32(1)})
+    turn = Turn(1, 0, Direction.UP, is_top=True)
+    message = Message.compose(other, sender=1, recipients=[0], round=1, hop=0)
+    exchange.merge(agent, [message], turn)
+    assert all(
+        torch.equal(value, frozen[name])
+        for name, value in agent.encoder.named_parameters()
+        if name in frozen
+    )

@@ -1,0 +1,101 @@
+"""Contrast between models: embed a text as the received parameters do, not as my earlier ones did.
+
+Legend: B documents, D width of the projection.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from agents.batch import Batch
+from agents.lazy import F, torch
+from agents.objectives.base import Draft, Objected, Objective, Prepared, Step
+from agents.objectives.contrastive import Views
+from agents.views import Crop
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Moon(Objective):
+    """MOON, beside another objective: stay with the received parameters, move on from my earlier ones.
+
+    One view of each document is embedded three times: by the agent, by the parameters that its last exchange
+    resulted in (the positive) and by the agent's own from just before (the negative). The latter two are
+    constants, without dropout. Before the first exchange there is nothing to learn. See `model_contrast`.
+
+    It takes an exchange of parameters, and two copies of them for each agent. The two passes without a
+    gradient are not among the tokens that are counted.
+
+    Source: Li et al., Model-Contrastive Federated Learning, 2021.
+    """
+
+    kind: Literal["moon"] = "moon"
+    views: Views = Field(
+        (Crop(),), min_length=1, description="Augmentations, applied one after another."
+    )
+    temperature: float = Field(0.5, gt=0.0, le=10.0, description="Divides the cosines.")
+
+    @property
+    def wants_reference(self) -> bool:
+        """Always."""
+        return True
+
+    def prepare(self, draft: Draft) -> Prepared:
+        """Make one view of every document."""
+        return {"views": draft.views(self.views)}
+
+    def loss(self, step: Step) -> Objected:
+        """Embed the views three times, and contrast."""
+        batch = step.inputs["views"]
+        if step.reference is None:
+            nothing = torch.zeros((), device=batch.input_ids.device)
+            return Objected(nothing, np.zeros_like(batch.lengths))
+        own_BD = _project(step, batch)
+        received_BD = _project_under(step, step.reference.received, batch)
+        previous_BD = _project_under(step, step.reference.previous, batch)
+        loss = model_contrast(own_BD, received_BD, previous_BD, self.temperature)
+        return Objected(loss, batch.lengths)
+
+
+def model_contrast(
+    own_BD: Tensor, received_BD: Tensor, previous_BD: Tensor, temperature: float
+) -> Tensor:
+    """``-log(e^(p / t) / (e^(p / t) + e^(n / t)))``, p and n cosines to received and to previous.
+
+    Args:
+        own_BD: `[B, D]`, takes the gradient; not necessarily normalised, as the other two.
+        received_BD: `[B, D]`, the positive of each row.
+        previous_BD: `[B, D]`, the negative of each row.
+        temperature: t > 0, divides the cosines.
+
+    Returns:
+        A mean over rows, in nats; log 2 where the two are equal.
+
+    Example:
+        >>> import torch
+        >>> here, there = torch.eye(2)
+        >>> round(float(model_contrast(here[None], here[None], there[None], 0.5)), 3)
+        0.127
+    """
+    positive_B = F.cosine_similarity(own_BD, received_BD, dim=-1)
+    negative_B = F.cosine_similarity(own_BD, previous_BD, dim=-1)
+    return F.softplus((negative_B - positive_B) / temperature).mean()
+
+
+def _project(step: Step, batch: Batch) -> Tensor:
+    projected: Tensor = step.encoder.projection(step.encode(batch))
+    return projected.float()
+
+
+def _project_under(step: Step, parameters: Tensor, batch: Batch) -> Tensor:
+    assert step.under is not None
+    training = step.encoder.training
+    step.encoder.eval()
+    try:
+        return step.under(parameters, lambda: _project(step, batch))
+    finally:
+        step.encoder.train(training)
