@@ -43,6 +43,7 @@ class Prospect:
         self.anchor_clusters = np.zeros(anchors, dtype=np.int64)
         self.examples = examples
         self.memory: dict[str, Any] = {}
+        self.looks_back = False
 
     def embed_anchors(self, crops: int, round: int) -> Tensor:
         """Refuse: there is nothing to embed with."""

@@ -30,9 +30,9 @@ def health_charts(record: RunRecord) -> list[Chart]:
     ranks = learning_curve(
         record,
         "anchor_rank_share",
-        "RankMe on public anchors",
-        "Share of the largest effective rank possible; near 0, all texts look alike. A cross marks a "
-        "round in which the agent's exchange was paused.",
+        "Rank share on public anchors",
+        "Share of the directions that the embeddings use (by RankMe); at 0, all texts lie on one line. A "
+        "cross marks a round in which the agent's exchange was paused.",
         percent=True,
     )
     marked = Chart(
