@@ -3,8 +3,12 @@
 from agents.exchange.anchor_contrast import AnchorContrast
 from agents.exchange.anchor_similarity import AnchorSimilarity
 from agents.exchange.base import Exchange
+from agents.exchange.era import EntropyReduced
+from agents.exchange.logits import LogitConsensus
+from agents.exchange.mutual import Codistillation
 from agents.exchange.none import Isolated
 from agents.exchange.pseudo_labels import PseudoLabelling
+from agents.exchange.ranked_neighbours import RankedNeighbours
 from agents.exchange.weights import WeightAveraging
 
 STRATEGIES: dict[str, type[Exchange]] = {
@@ -13,4 +17,8 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "anchor_similarity": AnchorSimilarity,
     "weights": WeightAveraging,
     "pseudo_labels": PseudoLabelling,
+    "logits": LogitConsensus,
+    "era": EntropyReduced,
+    "mutual": Codistillation,
+    "ranked_neighbours": RankedNeighbours,
 }
