@@ -50,6 +50,8 @@ def show_kinds(console: Console) -> None:
     from agentos.runtime import RUNTIMES
     from agents.config import PRESETS
     from agents.exchange import EXCHANGES
+    from agents.exchange.label_fusion import FUSIONS
+    from agents.exchange.trust import TRUST
     from agents.objectives import OBJECTIVES
     from agents.views import VIEWS
     from protocols.topologies import TOPOLOGIES
@@ -61,6 +63,8 @@ def show_kinds(console: Console) -> None:
         "objectives": OBJECTIVES,
         "objectives.views": VIEWS,
         "exchange": EXCHANGES,
+        "exchange.fusion": FUSIONS,
+        "exchange.trust": TRUST,
         "evaluation.tasks": TASKS,
         "runtime": RUNTIMES,
     }
