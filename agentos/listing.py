@@ -50,6 +50,8 @@ def show_kinds(console: Console) -> None:
     from agentos.runtime import RUNTIMES
     from agents.config import PRESETS
     from agents.exchange import EXCHANGES
+    from agents.exchange.label_fusion import FUSIONS
+    from agents.exchange.trust import TRUST
     from agents.objectives import OBJECTIVES
     from agents.views import VIEWS
     from protocols.codecs import CODECS
@@ -63,6 +65,8 @@ def show_kinds(console: Console) -> None:
         "objectives.views": VIEWS,
         "exchange": EXCHANGES,
         "exchange.codec": CODECS,
+        "exchange.fusion": FUSIONS,
+        "exchange.trust": TRUST,
         "evaluation.tasks": TASKS,
         "runtime": RUNTIMES,
     }

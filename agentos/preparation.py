@@ -16,7 +16,7 @@ from agentos.evaluation import Evaluator, HeldOut
 from agentos.events import Listener
 from agents.blueprint import Anchors, Blueprint, Group, Member
 from agents.config import EncoderConfig
-from protocols.errors import DataError
+from protocols.errors import ConfigurationError, DataError
 from protocols.seeding import derive, generator
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def draw_up(
     Raises:
         DataError: the tokenizer knows too little of the text.
         ModelError: an encoder or its tokenizer cannot be loaded.
-        ConfigurationError: an evaluation cannot be computed on this text.
+        ConfigurationError: an evaluation cannot be computed on this text, or its labels are not those that
+            the exchange speaks of.
     """
     from agents.loading import width_of  # torch: a mistake in the data should not wait for it
 
@@ -121,11 +122,33 @@ def _members(config: RunConfig, corpus: Corpus) -> tuple[Member, ...]:
 
 
 def _anchors(config: RunConfig, corpus: Corpus, classes: int) -> Anchors:
-    clusters: NDArray[np.int64] = np.zeros(len(corpus.anchors), dtype=np.int64)
-    if classes:
+    found: NDArray[np.int64] = np.zeros(len(corpus.anchors), dtype=np.int64)
+    if config.exchange.wants_labels:
+        found = _label_codes(corpus, classes)
+    elif classes:
         seed = derive(config.seed, "anchor clusters") % 2**32
-        clusters = np.asarray(cluster(corpus.texts(corpus.anchors), classes, seed), dtype=np.int64)
-    return Anchors(corpus.anchors, clusters)
+        found = np.asarray(cluster(corpus.texts(corpus.anchors), classes, seed), dtype=np.int64)
+    return Anchors(corpus.anchors, found)
+
+
+def _label_codes(corpus: Corpus, classes: int) -> NDArray[np.int64]:
+    """Return which of the data's labels each anchor has."""
+    found = corpus.label_codes(corpus.anchors)
+    if found is None:
+        raise ConfigurationError(
+            "exchange.labels is true, and some documents have no label",
+            expected="a label for every document",
+            mend="name the label's field in data.source, or set exchange.labels to clusters",
+        )
+    names, codes = found
+    if len(names) != classes:
+        raise ConfigurationError(
+            "exchange.labels is true, and exchange.classes is not the number of labels",
+            expected=len(names),
+            actual=classes,
+            mend=f"set exchange.classes to {len(names)}",
+        )
+    return codes
 
 
 def heldout_of(config: RunConfig, corpus: Corpus) -> HeldOut:

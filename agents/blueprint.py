@@ -49,7 +49,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Anchors:
-    """The public anchors: their rows `[N]`, and the cluster `[N]` int64 of each."""
+    """The public anchors: their rows `[N]`, and the class `[N]` int64 of each.
+
+    The classes are clusters of the anchors' text or, where the exchange says so, their true labels.
+    """
 
     rows: np.ndarray
     clusters: np.ndarray

@@ -113,7 +113,7 @@ class Host:
         fp32_bytes: list[int] = []
         for agent, (turn, recipients) in turns.items():
             strategy, learner = taking_part(self.arm.exchange, part, self.agents[agent])
-            said = strategy.compose(learner, turn)
+            said = strategy.speak(learner, turn)
             if said is None:
                 continue
             letters: list[tuple[tuple[int, ...], Payload]]
@@ -236,7 +236,7 @@ class Host:
                 rejected.append("duplicate")
                 continue
             inbox[message.envelope.sender] = message
-        strategy.merge(learner, [inbox[sender] for sender in sorted(inbox)], turn)
+        strategy.listen(learner, [inbox[sender] for sender in sorted(inbox)], turn)
         return rejected
 
 

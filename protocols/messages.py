@@ -1,6 +1,7 @@
 """What agents may say: an envelope, and one class per kind of payload.
 
-Shape legend: V views, N anchors, D dimensions, K prototypes or classes, P parameters.
+Shape legend: V views, N anchors, D dimensions, K prototypes or classes, L entries of a list, S agents that
+speak through one sender, P parameters. Only anchors are called N: see `Payload.of_other_anchors`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, InstanceOf, field_validator, model_validator
+from typing_extensions import Self
 
 from protocols.arrays import Array, first_improper_row, first_not_finite, same_bytes
-from protocols.errors import RejectedMessage
+from protocols.errors import ConfigurationError, RejectedMessage
 from protocols.spec import Spec
 
 PROTOCOL_VERSION: Final = 1
@@ -127,6 +129,34 @@ class Payload(Spec):
                     mend="lower the sender's learning rate, or clip its gradients",
                 )
 
+    def of_other_anchors(self, order: NDArray[np.int64]) -> Self:
+        """Return the payload as if what it says of anchor ``order[i]`` were said of anchor i.
+
+        Args:
+            order: `[N]`, a permutation.
+
+        Raises:
+            ConfigurationError: it says nothing of anchors.
+
+        Example:
+            >>> labels = PseudoLabels(probabilities=np.eye(3, dtype=np.float32), weight=1)
+            >>> labels.of_other_anchors(np.array([2, 0, 1])).probabilities.argmax(axis=1)
+            array([2, 0, 1])
+        """
+        changed: dict[str, NDArray[Any]] = {}
+        for name, array in self.array_fields.items():
+            for axis in (axis for axis, dim in enumerate(array.dims) if dim == "N"):
+                changed[name] = changed.get(name, getattr(self, name)).take(order, axis=axis)
+        if not changed:
+            raise ConfigurationError(
+                f"{self.kind} payloads say nothing of anchors, so there is nothing to shuffle",
+                expected="a strategy that speaks of anchors one by one",
+                actual=self.kind,
+                mend="set exchange.teacher to neighbours or own",
+            )
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**fields, **changed})
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Payload) or type(self) is not type(other):
             return False
@@ -143,11 +173,33 @@ class Embeddings(Payload):
 
 
 class SimilarityTargets(Payload):
-    """The sender's similarities between every two of N public anchors."""
+    """For each of N public anchors, how probable each other one is among those alike to it."""
 
     kind: ClassVar[str] = "similarity_targets"
     values: Annotated[NDArray[np.float32], Array("float32", "N", "N", coded=True)]
     weight: Weight = Field(description="share in an average, relative to the other senders")
+
+    @classmethod
+    def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Make rows distributions over the other anchors again."""
+        if values.shape[0] == values.shape[1]:
+            np.fill_diagonal(values, 0.0)
+        return _distributions(values)
+
+    def check_values(self, sender: int | None = None) -> None:
+        """Check that every row is a probability distribution over the other anchors."""
+        super().check_values(sender)
+        _check_rows(self.values, "similarities", sender)
+        own = self.values.diagonal()
+        if own.max() > PROBABILITY_TOLERANCE:
+            raise RejectedMessage(
+                "an anchor is among those alike to it",
+                reason="not_probabilities",
+                sender=sender,
+                expected="a diagonal of 0",
+                actual=f"{own.max():.6g} at values[{own.argmax()}, {own.argmax()}]",
+                mend="mask the diagonal before the softmax",
+            )
 
 
 class Prototypes(Payload):
@@ -180,27 +232,90 @@ class PseudoLabels(Payload):
 
     @classmethod
     def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Make rows sum to 1 again, without what is negative; a row of nothing stays to be rejected."""
-        values = np.maximum(values, 0.0, out=values)
-        totals = values.sum(axis=1, keepdims=True)
-        np.divide(values, totals, out=values, where=totals > 0)
-        return values
+        """Make rows distributions again; a row of nothing stays to be rejected."""
+        return _distributions(values)
 
     def check_values(self, sender: int | None = None) -> None:
         """Check that the numbers are finite and every row is a probability distribution."""
         super().check_values(sender)
-        row = first_improper_row(self.probabilities, PROBABILITY_TOLERANCE)
-        if row is not None:
-            least = self.probabilities[row].min()
-            total = self.probabilities[row].sum(dtype=np.float64)
-            raise RejectedMessage(
-                "a row of pseudo-labels is not a probability distribution",
-                reason="not_probabilities",
-                sender=sender,
-                expected=f"numbers of 0 or more that sum to 1 within {PROBABILITY_TOLERANCE}",
-                actual=f"row {row}: least {least:.6g}, sum {total:.6g}",
-                mend="send softmax outputs, not logits",
-            )
+        _check_rows(self.probabilities, "pseudo-labels", sender)
+
+
+class LabelVotes(Payload):
+    """Class probabilities of each of N public anchors by each of S agents, not averaged."""
+
+    kind: ClassVar[str] = "label_votes"
+    probabilities: Annotated[NDArray[np.float32], Array("float32", "S", "N", "K", coded=True)]
+
+    @classmethod
+    def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Make rows distributions again; a row of nothing stays to be rejected."""
+        return _distributions(values)
+
+    def check_values(self, sender: int | None = None) -> None:
+        """Check that the numbers are finite and every row is a probability distribution."""
+        super().check_values(sender)
+        rows = self.probabilities.reshape(-1, self.probabilities.shape[-1])
+        _check_rows(rows, "label votes", sender)
+
+
+class Logits(Payload):
+    """Class scores (not probabilities) of each of N public anchors."""
+
+    kind: ClassVar[str] = "logits"
+    values: Annotated[NDArray[np.float32], Array("float32", "N", "K", coded=True)]
+    weight: Weight = Field(description="share in an average, relative to the other senders")
+
+
+class Rankings(Payload):
+    """For each of N public anchors, the L that each of S agents finds most alike to it.
+
+    Scores are relative within a list, not cosines. The agreement is how far those for whom a list speaks
+    agree about it, from 0 to 1; an agent agrees with itself.
+    """
+
+    kind: ClassVar[str] = "rankings"
+    scores: Annotated[NDArray[np.float32], Array("float32", "S", "N", "L", coded=True)]
+    ids: Annotated[NDArray[np.int32], Array("int32", "S", "N", "L")]
+    agreement: Annotated[NDArray[np.float32], Array("float32", "S", "N")]
+
+    @classmethod
+    def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Make lists distributions again; a list of nothing stays to be rejected."""
+        return _distributions(values)
+
+    def check_values(self, sender: int | None = None) -> None:
+        """Check that every list names other anchors, each once, and scores at least one above 0."""
+        super().check_values(sender)
+        _, anchors, length = self.ids.shape
+        flat = np.sort(self.ids, axis=-1)
+        own = np.arange(anchors, dtype=np.int32)[:, None]
+        wrong = {
+            f"ids from 0 to {anchors - 1}": (flat[..., 0] < 0) | (flat[..., -1] >= anchors),
+            "ids that differ": (flat[..., 1:] == flat[..., :-1]).any(axis=-1),
+            "ids of other anchors": (self.ids == own).any(axis=-1),
+            "scores of 0 or more": self.scores.min(axis=-1) < 0,
+            "a score above 0": self.scores.max(axis=-1) <= 0,
+            "an agreement from 0 to 1": (self.agreement < 0) | (self.agreement > 1),
+        }
+        for expected, rows in wrong.items():
+            if rows.any():
+                agent, anchor = np.argwhere(rows)[0]
+                raise RejectedMessage(
+                    "a ranking is none",
+                    reason="not_rankings",
+                    sender=sender,
+                    expected=expected,
+                    actual=f"list {anchor} of agent {agent} of {length}: "
+                    f"ids {self.ids[agent, anchor][:8].tolist()}",
+                    mend="send the nearest other anchors, and what a softmax makes of their cosines",
+                )
+
+    def of_other_anchors(self, order: NDArray[np.int64]) -> Self:
+        """Return the lists as if they were other anchors'; the anchors in them change names too."""
+        moved = super().of_other_anchors(order)
+        renamed: NDArray[np.int32] = np.argsort(order).astype(np.int32)[moved.ids]
+        return type(self)(scores=moved.scores, ids=renamed, agreement=moved.agreement)
 
 
 class Weights(Payload):
@@ -249,6 +364,9 @@ PAYLOADS: dict[str, type[Payload]] = {
     "similarity_targets": SimilarityTargets,
     "prototypes": Prototypes,
     "pseudo_labels": PseudoLabels,
+    "label_votes": LabelVotes,
+    "logits": Logits,
+    "rankings": Rankings,
     "weights": Weights,
     "weight_deltas": WeightDeltas,
     "metrics": Metrics,
@@ -298,3 +416,26 @@ class Message(Spec):
             gradient=gradient,
         )
         return cls(envelope=envelope, payload=payload)
+
+
+def _distributions(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Make rows along the last axis sum to 1, in place, without what is negative; rows of nothing stay."""
+    values = np.maximum(values, 0.0, out=values)
+    totals = values.sum(axis=-1, keepdims=True)
+    np.divide(values, totals, out=values, where=totals > 0)
+    return values
+
+
+def _check_rows(rows: NDArray[np.float32], what: str, sender: int | None) -> None:
+    """Check that every row `[., K]` of finite numbers is a probability distribution."""
+    row = first_improper_row(rows, PROBABILITY_TOLERANCE)
+    if row is not None:
+        raise RejectedMessage(
+            f"a row of {what} is not a probability distribution",
+            reason="not_probabilities",
+            sender=sender,
+            expected=f"numbers of 0 or more that sum to 1 within {PROBABILITY_TOLERANCE}",
+            actual=f"row {row}: least {rows[row].min():.6g}, "
+            f"sum {rows[row].sum(dtype=np.float64):.6g}",
+            mend="send softmax outputs, not logits",
+        )

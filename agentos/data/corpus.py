@@ -75,6 +75,14 @@ class Corpus:
         column = self._table.column("label")
         return [column[int(row)].as_py() for row in np.asarray(rows)]
 
+    def label_codes(self, rows: npt.ArrayLike) -> tuple[list[str], IntArray] | None:
+        """Return the labels of all documents, sorted, and which one each of some rows has.
+
+        None where a document has no label.
+        """
+        names, codes = storage.label_codes(self._table)
+        return None if codes is None else (names, codes[np.asarray(rows)])
+
     @property
     def has_labels(self) -> bool:
         """Whether every document has a label."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,9 +15,12 @@ from agents.exchange.base import (
     Learner,
     Turn,
     begin_round,
+    once_a_round,
 )
+from agents.exchange.trust import TRUST, Equal, Trust, without_audit
 from agents.lazy import torch
 from protocols.messages import Embeddings, Message, Payload
+from protocols.spec import Kinds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +34,8 @@ class AnchorContrast(AnchorExchange):
     I send my embeddings of `crops` random crops of every anchor. I keep what the neighbours last sent as
     banks. At each step one neighbour and one of its crops are drawn, and the anchors of my batch are
     contrasted with that bank. In master–slave and layered societies everybody sends its own embeddings,
-    upwards and downwards: banks are never averaged, since two encoders need not share axes.
+    upwards and downwards: banks are never averaged, since two encoders need not share axes. With ``trust:
+    agreement`` a neighbour is drawn the more often, the more it finds the same anchors alike as I do.
 
     Source: the contrastive distillation of Tian et al., Contrastive Representation Distillation, 2020,
     between peers as in Makhija et al., Federated Self-supervised Learning for Heterogeneous Clients, 2022.
@@ -40,10 +44,13 @@ class AnchorContrast(AnchorExchange):
     kind: Literal["anchor_contrast"] = "anchor_contrast"
     offers_neighbours: ClassVar[bool] = True
     temperature: float = Field(0.05, gt=0.0, le=10.0, description="Divides the cosines.")
+    trust: Annotated[Trust, Kinds(TRUST)] = Field(
+        Equal(), description="How often each neighbour is drawn."
+    )
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
         """Send my embeddings of the anchors `[C, N, D]`."""
-        return Embeddings(values=learner.embed_anchors(self.crops, turn.round).cpu().numpy())
+        return Embeddings(values=self._own(learner, turn).cpu().numpy())
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
         """Accept embeddings of every anchor in my own width."""
@@ -59,6 +66,12 @@ class AnchorContrast(AnchorExchange):
         for message in inbox:
             assert isinstance(message.payload, Embeddings)
             learner.memory["banks"][message.envelope.sender] = _bank(message.payload, learner)
+        banks = learner.memory["banks"]
+        learner.memory["shares"] = self.trust.shares(
+            learner,
+            lambda: _similarity(self._own(learner, turn)),
+            [_similarity(banks[sender]) for sender in sorted(banks)],
+        )
 
     def neighbours(self, learner: Learner) -> Neighbours | None:
         """Return all banks: every crop of every anchor by every neighbour that was heard."""
@@ -79,9 +92,10 @@ class AnchorContrast(AnchorExchange):
         from agents.objectives import functional
 
         banks = learner.memory.get("banks")
-        if not banks:
+        anchors = without_audit(learner, anchors, self.trust.audit_share)
+        if not banks or not len(anchors.ids):
             return None
-        sender = sorted(banks)[int(rng.integers(len(banks)))]
+        sender = sorted(banks)[_drawn(len(banks), learner.memory["shares"], rng)]
         bank_ND = banks[sender][int(rng.integers(self.crops))]
         head = learner.encoder.exchange_head
         losses = [
@@ -89,6 +103,13 @@ class AnchorContrast(AnchorExchange):
             for pooled in anchors.pooled
         ]
         return self.ramped_weight(learner) * torch.stack(losses).mean()
+
+    def _own(self, learner: Learner, turn: Turn) -> Tensor:
+        def embed() -> Tensor:
+            return learner.embed_anchors(self.crops, turn.round)
+
+        # Kept only where merging needs it again.
+        return embed() if self.trust.kind == "equal" else once_a_round(learner, turn, "own", embed)
 
 
 def exchange_width(learner: Learner) -> int:
@@ -101,3 +122,13 @@ def _bank(payload: Embeddings, learner: Learner) -> Tensor:
     # Copied: the payload is a view of a message buffer that is not ours to keep.
     values = torch.from_numpy(np.array(payload.values)).to(learner.parameters.device)
     return torch.nn.functional.normalize(values, dim=-1)
+
+
+def _similarity(embeddings_CND: Tensor) -> Tensor:
+    mean_ND = embeddings_CND.mean(dim=0)
+    unit_ND = torch.nn.functional.normalize(mean_ND, dim=-1)
+    return unit_ND @ unit_ND.T
+
+
+def _drawn(count: int, shares: list[float] | None, rng: np.random.Generator) -> int:
+    return int(rng.integers(count)) if shares is None else int(rng.choice(count, p=shares))

@@ -9,9 +9,9 @@ Legend: C crops of each anchor, N anchors, A anchors in a batch, D width of the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from agents.encoder import Encoder
     from agents.objectives.base import Neighbours, Reference
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,11 @@ class Exchange(Spec, ABC):
         """Share of each batch that are public anchors."""
         return 0.0
 
+    @property
+    def wants_labels(self) -> bool:
+        """Whether the anchors' classes are to be their true labels, instead of clusters of their text."""
+        return False
+
     def check(self, society: Society) -> None:
         """Refuse a society in which the strategy cannot work.
 
@@ -265,8 +272,10 @@ class Exchange(Spec, ABC):
         known = {"layout": expected.layout, **self.scalars(learner, turn, spoken_for)}
         fields = expected.payload.array_fields
         shapes = {name: expected.shapes.get(name, (None,)) for name in fields}
-        sizes = {name: tuple(n for n in s if n is not None) for name, s in shapes.items()}
-        unknown = [name for name, shape in shapes.items() if sizes[name] != shape]
+        some = self.open_size(spoken_for)
+        filled = {name: tuple(some if n is None else n for n in s) for name, s in shapes.items()}
+        sizes = {name: tuple(n for n in s if n is not None) for name, s in filled.items()}
+        unknown = [name for name, shape in filled.items() if sizes[name] != shape]
         unknown += [name for name in expected.payload.scalar_fields if known.get(name) is None]
         if unknown:
             raise NotImplementedError(
@@ -276,6 +285,10 @@ class Exchange(Spec, ABC):
         return Announced(
             expected.payload, sizes, {name: known[name] for name in expected.payload.scalar_fields}
         )
+
+    def open_size(self, spoken_for: Sequence[int]) -> int | None:
+        """Return the size that `expects` leaves open, of a message that speaks for these agents."""
+        return None
 
     def codec_of(self, payload: type[Payload]) -> Codec:
         """Return in what a kind of payload is sent."""
@@ -288,6 +301,14 @@ class Exchange(Spec, ABC):
     @abstractmethod
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
         """Take in the messages of a hop, sorted by sender; there may be none."""
+
+    def speak(self, learner: Learner, turn: Turn) -> Payload | Mapping[int, Payload] | None:
+        """Say what `compose` returns; a host calls this, so that controls have one place."""
+        return self.compose(learner, turn)
+
+    def listen(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
+        """Hand what came to `merge`; a host calls this, so that controls have one place."""
+        self.merge(learner, inbox, turn)
 
     def loss(
         self, learner: Learner, anchors: AnchorBatch, rng: np.random.Generator
@@ -308,6 +329,11 @@ class Exchange(Spec, ABC):
 class AnchorExchange(Exchange):
     """A strategy that speaks about a public set of anchor texts."""
 
+    teacher: Literal["neighbours", "own", "shuffled"] = Field(
+        "neighbours",
+        description="Whom to learn from. Controls of a study: own, what I would have sent myself, and "
+        "nothing is sent; shuffled, the neighbours, as if they spoke of other anchors.",
+    )
     anchor_share: float = Field(
         0.25, gt=0.0, lt=1.0, description="Share of each batch that are crops of public anchors."
     )
@@ -340,6 +366,26 @@ class AnchorExchange(Exchange):
         """Ask for a projection only where widths differ."""
         return Heads(exchange_dimension=self.dimension if len(widths) > 1 else 0)
 
+    def announces(
+        self, learner: Learner, turn: Turn, spoken_for: Sequence[int]
+    ) -> Announced | None:
+        """Announce nothing where everybody is its own teacher; see `Exchange.announces`."""
+        return None if self.teacher == "own" else super().announces(learner, turn, spoken_for)
+
+    def speak(self, learner: Learner, turn: Turn) -> Payload | Mapping[int, Payload] | None:
+        """Say what `compose` returns, or nothing where everybody is its own teacher."""
+        return None if self.teacher == "own" else self.compose(learner, turn)
+
+    def listen(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
+        """Hand `merge` what came, or what the control of a study puts in its place."""
+        from agents.exchange import controls
+
+        if self.teacher == "own":
+            inbox = controls.own(learner, self.compose(learner, turn), turn)
+        elif self.teacher == "shuffled":
+            inbox = controls.shuffled(learner, inbox, turn)
+        self.merge(learner, inbox, turn)
+
     def ramped_weight(self, learner: Learner) -> float:
         """Return the weight after the exchanges that the agent has heard so far."""
         heard = int(learner.memory.get("exchanges", 0))
@@ -353,3 +399,11 @@ def begin_round(learner: Learner, turn: Turn) -> bool:
     learner.memory["round"] = turn.round
     learner.memory["exchanges"] = int(learner.memory.get("exchanges", 0)) + 1
     return True
+
+
+def once_a_round(learner: Learner, turn: Turn, name: str, work: Callable[[], T]) -> T:
+    """Return what `work` returns, worked out once a round and kept in the agent's memory."""
+    kept: tuple[int, T] | None = learner.memory.get(name)
+    if kept is None or kept[0] != turn.round:
+        kept = learner.memory[name] = (turn.round, work())
+    return kept[1]

@@ -1,7 +1,11 @@
-"""Fusing summaries that can be averaged, along any topology.
+"""Fusing summaries of the anchors, along any topology.
 
-Peers average what their neighbours sent. In a tree, summaries flow up, each parent adding its own to its
-children's, until the root holds the mean over everybody; that mean flows down.
+Peers fuse what their neighbours sent. In a tree, summaries flow up, each parent adding its own to its
+children's, until the root has heard of everybody; what it fuses of them flows down.
+
+Summaries of which a mean is made are averaged on the way up, and weigh by the agents that they stand for.
+Those that have to be compared with each other travel up side by side, so that a message grows with the
+subtree.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Weighted = tuple["Tensor", float]
+Part = tuple[Any, float]
+"""A summary (a tensor, or a tuple of some), and the number of agents that it stands for."""
 
 
 def weighted_mean(parts: Sequence[Weighted]) -> Weighted:
@@ -31,45 +37,67 @@ def weighted_mean(parts: Sequence[Weighted]) -> Weighted:
 
 
 class FusedTeacher(AnchorExchange):
-    """A strategy whose summaries of the anchors are averaged into one teacher."""
+    """A strategy whose summaries of the anchors are fused into one teacher: their mean, by default."""
 
     @abstractmethod
-    def summarise(self, learner: Learner, turn: Turn) -> Tensor:
+    def summarise(self, learner: Learner, turn: Turn) -> Any:
         """Return this agent's own summary of the anchors."""
 
     @abstractmethod
-    def pack(self, summary: Tensor, weight: float) -> Payload:
-        """Make a payload of a summary that stands for `weight` agents."""
+    def pack(self, parts: Sequence[Part], turn: Turn) -> Payload:
+        """Make a payload of summaries: of one, or of those that `gather` returned."""
 
     @abstractmethod
-    def unpack(self, payload: Payload, learner: Learner) -> Weighted:
-        """Read a summary and its weight; the inverse of `pack`."""
+    def unpack(self, payload: Payload, learner: Learner) -> list[Part]:
+        """Read summaries; the inverse of `pack`."""
 
-    def compose(self, learner: Learner, turn: Turn) -> Payload | None:
-        """Send my own summary to peers, my subtree's upwards, and everybody's downwards."""
-        return self.pack(*self._said(learner, turn))
+    def judge(self, learner: Learner, parts: list[Part], turn: Turn) -> list[Part]:
+        """Return what came from peers or from below, each weighed as the agent trusts it."""
+        return parts
 
-    def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Average what came into the teacher; from above, what came is the teacher."""
-        if not inbox:
-            return
-        begin_round(learner, turn)
-        received = [self.unpack(message.payload, learner) for message in inbox]
-        memory = learner.memory
-        memory["teacher"] = weighted_mean(received)[0]
-        if turn.direction is Direction.DOWN:
-            memory["above"] = (turn.round, *received[0])
-        elif turn.direction is Direction.UP:
-            subtree = weighted_mean([(self.summarise(learner, turn), 1.0), *received])
-            memory["above" if turn.is_top else "subtree"] = (turn.round, *subtree)
+    def fuse(self, learner: Learner, parts: Sequence[Part]) -> Any:
+        """Make one teacher of summaries."""
+        return weighted_mean(parts)[0]
+
+    def gather(self, parts: Sequence[Part]) -> list[Part]:
+        """Return what goes up for a subtree."""
+        return [weighted_mean(parts)]
+
+    def open_size(self, spoken_for: Sequence[int]) -> int | None:
+        """As many summaries, where they travel side by side, as there are agents who speak."""
+        return len(spoken_for)
 
     def scalars(self, learner: Learner, turn: Turn, spoken_for: Sequence[int]) -> Mapping[str, Any]:
         """Weigh as many as the summary stands for."""
         return {"weight": float(len(spoken_for))}
 
-    def _said(self, learner: Learner, turn: Turn) -> Weighted:
+    def compose(self, learner: Learner, turn: Turn) -> Payload | None:
+        """Send my own summary to peers, my subtree's upwards, and everybody's downwards."""
         remembered = {Direction.UP: "subtree", Direction.DOWN: "above"}.get(turn.direction)
         known = learner.memory.get(remembered) if remembered else None
         if known is not None and known[0] == turn.round:
-            return known[1], known[2]
-        return self.summarise(learner, turn), 1.0
+            return self.pack(known[1], turn)
+        own = [(self.summarise(learner, turn), 1.0)]
+        # What goes down is fused; who heard nobody is all that it has heard of.
+        down = turn.direction is Direction.DOWN
+        return self.pack([(self.fuse(learner, own), 1.0)] if down else own, turn)
+
+    def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
+        """Fuse what came into the teacher; from above, what came is the teacher."""
+        if not inbox:
+            return
+        begin_round(learner, turn)
+        received = [part for message in inbox for part in self.unpack(message.payload, learner)]
+        memory = learner.memory
+        if turn.direction is Direction.DOWN:
+            memory["teacher"], memory["above"] = received[0][0], (turn.round, received)
+            return
+        received = self.judge(learner, received, turn)
+        memory["teacher"] = self.fuse(learner, received)
+        if turn.direction is Direction.UP:
+            heard = [(self.summarise(learner, turn), 1.0), *received]
+            if turn.is_top:
+                everybody = (self.fuse(learner, heard), sum(weight for _, weight in heard))
+                memory["above"] = (turn.round, [everybody])
+            else:
+                memory["subtree"] = (turn.round, self.gather(heard))

@@ -45,6 +45,8 @@ class Hybrid(Exchange):
         shares = sorted({part.anchor_fraction for part in self.parts if part.anchor_fraction})
         if len(shares) > 1:
             raise ValueError(f"all strategies must have one anchor_share, here they have {shares}")
+        if len({part.wants_labels for part in self.parts if part.heads(frozenset()).classes}) > 1:
+            raise ValueError("all strategies about classes must have one labels: clusters, or true")
         return self
 
     @property
@@ -56,6 +58,11 @@ class Hybrid(Exchange):
     def anchor_fraction(self) -> float:
         """Share of each batch that are public anchors."""
         return max(part.anchor_fraction for part in self.parts)
+
+    @property
+    def wants_labels(self) -> bool:
+        """Whether the anchors' classes are to be their true labels."""
+        return any(part.wants_labels for part in self.parts)
 
     def check(self, society: Society) -> None:
         """Refuse a society in which one of the strategies cannot work."""

@@ -4,10 +4,14 @@ from agents.exchange.anchor_contrast import AnchorContrast
 from agents.exchange.anchor_similarity import AnchorSimilarity
 from agents.exchange.base import Exchange
 from agents.exchange.diloco import DiLoCo
+from agents.exchange.era import EntropyReduced
 from agents.exchange.fedema import FedEMA
 from agents.exchange.fedprox import FedProx
+from agents.exchange.logits import LogitConsensus
+from agents.exchange.mutual import Codistillation
 from agents.exchange.none import Isolated
 from agents.exchange.pseudo_labels import PseudoLabelling
+from agents.exchange.ranked_neighbours import RankedNeighbours
 from agents.exchange.weights import WeightAveraging
 
 STRATEGIES: dict[str, type[Exchange]] = {
@@ -19,4 +23,8 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "fedema": FedEMA,
     "diloco": DiLoCo,
     "pseudo_labels": PseudoLabelling,
+    "logits": LogitConsensus,
+    "era": EntropyReduced,
+    "mutual": Codistillation,
+    "ranked_neighbours": RankedNeighbours,
 }

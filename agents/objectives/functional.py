@@ -1,8 +1,7 @@
 """Losses as pure functions.
 
-Legend: B pairs in a batch, V = 2B views, A anchors in a batch, N anchors or candidates in all, D width, K
-classes.
-Every temperature divides. Every loss is a mean over its rows, in nats.
+Legend: B pairs in a batch, V = 2B views, A anchors in a batch, N anchors or candidates in all, L candidates
+of a row, D width, K classes. Every temperature divides. Every loss is a mean over its rows, in nats.
 """
 
 from __future__ import annotations
@@ -210,6 +209,27 @@ def similarity_distillation(own_AD: Tensor, target_AA: Tensor, temperature: floa
     log_own_AA = log_own_AA.masked_fill(target_AA == 0, 0.0)
     log_target_AA = target_AA.clamp(min=torch.finfo(target_AA.dtype).tiny).log()
     return (target_AA * (log_target_AA - log_own_AA)).sum(dim=1).mean()
+
+
+def list_net(
+    own_AD: Tensor, candidates_ALD: Tensor, targets_AL: Tensor, temperature: float
+) -> Tensor:
+    """ListNet: cross-entropy between two top-one distributions over each row's own candidates.
+
+    ``-sum_l targets log softmax(cos(own, candidates) / temperature)``, a mean over rows.
+
+    Args:
+        own_AD: `[A, D]` embeddings, take the gradient.
+        candidates_ALD: `[A, L, D]` embeddings of each row's candidates, constants.
+        targets_AL: `[A, L]`, rows are probabilities, a constant.
+        temperature: > 0, divides the cosines.
+
+    Source: Cao et al., Learning to Rank: From Pairwise Approach to Listwise Approach, 2007.
+    """
+    with torch.autocast(own_AD.device.type, enabled=False):
+        own_AD, candidates_ALD = normalise(_precise(own_AD)), normalise(_precise(candidates_ALD))
+        scores_AL = (candidates_ALD @ own_AD.unsqueeze(-1)).squeeze(-1)
+        return soft_cross_entropy(scores_AL / temperature, targets_AL)
 
 
 def soft_cross_entropy(logits_BK: Tensor, targets_BK: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from protocols.errors import RejectedMessage
+from protocols.errors import ConfigurationError, RejectedMessage
 from protocols.messages import (
     PAYLOADS,
     PROTOCOL_VERSION,
@@ -15,11 +15,14 @@ from protocols.messages import (
     Embeddings,
     Envelope,
     Gradient,
+    LabelVotes,
+    Logits,
     Message,
     Metrics,
     Payload,
     Prototypes,
     PseudoLabels,
+    Rankings,
     SimilarityTargets,
     WeightDeltas,
     Weights,
@@ -47,6 +50,9 @@ def test_table_of_payloads_is_keyed_by_kind_and_complete() -> None:
         "similarity_targets",
         "prototypes",
         "pseudo_labels",
+        "label_votes",
+        "logits",
+        "rankings",
         "weights",
         "weight_deltas",
         "metrics",
@@ -183,6 +189,14 @@ def test_message_survives_pickling() -> None:
             PseudoLabels(probabilities=np.array([[1.5, -0.5]], np.float32), weight=1),
             "not_probabilities",
         ),
+        (LabelVotes(probabilities=floats(1, 2, 3)), "not_probabilities"),
+        (Logits(values=floats(2, 3) * np.inf, weight=1), "not_finite"),
+        (SimilarityTargets(values=floats(2, 2), weight=1), "not_probabilities"),
+        (SimilarityTargets(values=np.eye(2, dtype=np.float32), weight=1), "not_probabilities"),
+        (
+            SimilarityTargets(values=np.array([[1.1, -0.1], [1, 0]], np.float32), weight=1),
+            "not_probabilities",
+        ),
     ],
 )
 def test_check_values_names_the_reason_and_the_sender(payload: Payload, reason: str) -> None:
@@ -192,6 +206,66 @@ def test_check_values_names_the_reason_and_the_sender(payload: Payload, reason: 
     assert caught.value.expected
     assert caught.value.actual
     assert caught.value.mend
+
+
+def rankings(**changes: Any) -> Rankings:
+    fields = {
+        "scores": np.full((1, 3, 2), 0.5, np.float32),
+        "ids": np.array([[[1, 2], [2, 0], [0, 1]]], np.int32),
+        "agreement": np.ones((1, 3), np.float32),
+    }
+    return Rankings(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"ids": np.array([[[1, 3], [2, 0], [0, 1]]], np.int32)}, "ids from 0 to 2"),
+        ({"ids": np.array([[[1, -1], [2, 0], [0, 1]]], np.int32)}, "ids from 0 to 2"),
+        ({"ids": np.array([[[1, 2], [2, 2], [0, 1]]], np.int32)}, "ids that differ"),
+        ({"ids": np.array([[[1, 2], [2, 0], [0, 2]]], np.int32)}, "ids of other anchors"),
+        ({"scores": np.array([[[1, -1]] * 3], np.float32)}, "scores of 0 or more"),
+        ({"scores": np.zeros((1, 3, 2), np.float32)}, "a score above 0"),
+        ({"agreement": np.full((1, 3), 1.5, np.float32)}, "an agreement from 0 to 1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_rankings_that_are_none_are_rejected(changes: dict[str, Any], expected: str) -> None:
+    rankings().check_values()
+    with pytest.raises(RejectedMessage, match="ranking") as caught:
+        rankings(**changes).check_values(sender=7)
+    assert (caught.value.reason, caught.value.sender) == ("not_rankings", 7)
+    assert caught.value.expected == expected
+
+
+def test_payload_of_other_anchors_moves_every_axis_of_anchors() -> None:
+    order = np.array([2, 0, 1])
+    embeddings = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
+    moved = Embeddings(values=embeddings).of_other_anchors(order)
+    np.testing.assert_array_equal(moved.values, embeddings[:, [2, 0, 1]])
+    square = np.arange(9, dtype=np.float32).reshape(3, 3)
+    alike = SimilarityTargets(values=square, weight=2.0).of_other_anchors(order)
+    assert alike.weight == 2.0
+    for i, j in np.ndindex(3, 3):
+        assert alike.values[i, j] == square[order[i], order[j]]
+
+
+def test_rankings_of_other_anchors_rename_the_anchors_in_them() -> None:
+    ids = np.array([[[1, 2], [3, 0], [1, 0], [0, 2]]], np.int32)
+    scores = np.arange(8, dtype=np.float32).reshape(1, 4, 2)
+    agreement = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
+    order = np.array([2, 0, 3, 1])
+    moved = Rankings(scores=scores, ids=ids, agreement=agreement).of_other_anchors(order)
+    moved.check_values()
+    for i in range(4):
+        assert order[moved.ids[0, i]].tolist() == ids[0, order[i]].tolist()
+        np.testing.assert_array_equal(moved.scores[0, i], scores[0, order[i]])
+        assert moved.agreement[0, i] == agreement[0, order[i]]
+
+
+def test_payload_that_says_nothing_of_anchors_has_no_other_anchors() -> None:
+    with pytest.raises(ConfigurationError, match=r"prototypes.*exchange\.teacher"):
+        Prototypes(values=floats(2, 3), counts=floats(2)).of_other_anchors(np.array([1, 0]))
 
 
 def test_check_values_accepts_probabilities_that_round() -> None:

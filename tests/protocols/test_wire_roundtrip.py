@@ -13,10 +13,13 @@ from protocols.messages import (
     Control,
     Embeddings,
     Gradient,
+    LabelVotes,
+    Logits,
     Message,
     Metrics,
     Prototypes,
     PseudoLabels,
+    Rankings,
     SimilarityTargets,
     WeightDeltas,
     Weights,
@@ -47,6 +50,16 @@ def prototypes(draw: st.DrawFn) -> Prototypes:
     return Prototypes(values=draw(floats(number, width)), counts=draw(floats(number)))
 
 
+@st.composite
+def rankings(draw: st.DrawFn) -> Rankings:
+    senders, anchors, length = draw(SIZES), draw(SIZES), draw(SIZES)
+    return Rankings(
+        scores=draw(floats(senders, anchors, length)),
+        ids=draw(hnp.arrays(np.int32, (senders, anchors, length))),
+        agreement=draw(floats(senders, anchors)),
+    )
+
+
 def any_floats(rank: int) -> st.SearchStrategy[Any]:
     return st.tuples(*[SIZES] * rank).flatmap(lambda shape: floats(*shape))
 
@@ -56,6 +69,9 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "similarity_targets": st.builds(SimilarityTargets, values=square(), weight=WEIGHTS),
     "prototypes": prototypes(),
     "pseudo_labels": st.builds(PseudoLabels, probabilities=any_floats(2), weight=WEIGHTS),
+    "label_votes": st.builds(LabelVotes, probabilities=any_floats(3)),
+    "logits": st.builds(Logits, values=any_floats(2), weight=WEIGHTS),
+    "rankings": rankings(),
     "weights": st.builds(Weights, values=any_floats(1), weight=WEIGHTS, layout=NAMES),
     "weight_deltas": st.builds(WeightDeltas, values=any_floats(1), weight=WEIGHTS, layout=NAMES),
     "metrics": st.builds(Metrics, values=st.dictionaries(TEXTS, FINITE, max_size=4)),

@@ -9,8 +9,9 @@ import torch
 from agents.exchange import Turn
 from agents.exchange.anchor_similarity import AnchorSimilarity
 from agents.exchange.base import AnchorBatch
+from agents.exchange.classes import class_cosines
 from agents.exchange.fusion import weighted_mean
-from agents.exchange.pseudo_labels import PseudoLabelling, soft_labels
+from agents.exchange.pseudo_labels import PseudoLabelling
 from agents.objectives import functional
 from protocols.messages import PseudoLabels, SimilarityTargets
 from protocols.topologies.hops import Direction
@@ -32,7 +33,8 @@ def own_summary(exchange, learner, round: int = 1) -> np.ndarray:
         return functional.similarity_distribution(mean, exchange.temperature).numpy()
     unit = torch.nn.functional.normalize(mean, dim=-1)
     clusters = torch.from_numpy(learner.anchor_clusters)
-    return soft_labels(unit, clusters, exchange.classes, exchange.temperature).numpy()
+    scores = class_cosines(unit, clusters, exchange.classes) / exchange.temperature
+    return torch.softmax(scores, dim=-1).numpy()
 
 
 def summaries(society) -> np.ndarray:

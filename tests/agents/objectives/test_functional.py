@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.exchange.pseudo_labels import soft_labels
+from agents.exchange.classes import class_cosines
 from agents.objectives import functional
 
 SIZES = [(1, 4), (2, 3), (5, 7)]
@@ -178,32 +178,53 @@ def test_soft_cross_entropy_weighs_every_row_alike():
     torch.testing.assert_close(functional.soft_cross_entropy(logits, targets), sum(each) / 3)
 
 
-def slow_soft_labels(embeddings, clusters, classes, temperature) -> np.ndarray:
-    labels = []
+def slow_class_cosines(embeddings, clusters, classes) -> np.ndarray:
+    table = []
     for anchor, embedding in enumerate(embeddings):
         cosines = []
         for k in range(classes):
             others = [e for i, e in enumerate(embeddings) if clusters[i] == k and i != anchor]
             cosines.append(cosine(embedding, np.sum(others, axis=0)) if others else 0.0)
-        labels.append([math.exp(v) for v in log_softmax([c / temperature for c in cosines])])
-    return np.array(labels)
+        table.append(cosines)
+    return np.array(table)
 
 
 @pytest.mark.parametrize("clusters", [[0, 0, 1, 1, 2, 0, 2], [0, 1, 1, 1, 1, 3, 0]])
-def test_soft_labels_equal_the_loop_that_leaves_each_anchor_out_of_its_own_class(clusters):
+def test_class_cosines_equal_the_loop_that_leaves_each_anchor_out_of_its_own_class(clusters):
     embeddings = rows(7, 5)
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
-    actual = soft_labels(torch.tensor(embeddings), torch.tensor(clusters), 4, 0.1)
-    np.testing.assert_allclose(
-        actual.numpy(), slow_soft_labels(embeddings, clusters, 4, 0.1), rtol=1e-9
-    )
+    actual = class_cosines(torch.tensor(embeddings), torch.tensor(clusters), 4)
+    expected = slow_class_cosines(embeddings, clusters, 4)
+    np.testing.assert_allclose(actual.numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_soft_labels_give_a_class_without_others_a_cosine_of_zero():
+def test_class_without_others_has_a_cosine_of_zero():
     embeddings = torch.nn.functional.normalize(torch.tensor(rows(4, 3)), dim=1)
-    labels = soft_labels(embeddings, torch.tensor([0, 1, 1, 1]), classes=3, temperature=1.0)
-    # Anchor 0 is alone in class 0 and nobody is in class 2: the two are equally likely.
-    torch.testing.assert_close(labels[0, 0], labels[0, 2])
+    cosines = class_cosines(embeddings, torch.tensor([0, 1, 1, 1]), classes=3)
+    # Anchor 0 is alone in class 0, and nobody is in class 2.
+    assert cosines[0, 0] == 0.0
+    assert (cosines[:, 2] == 0.0).all()
+
+
+def slow_list_net(own, candidates, targets, temperature) -> float:
+    total = 0.0
+    for row, each, target in zip(own, candidates, targets, strict=True):
+        log_q = log_softmax([cosine(row, candidate) / temperature for candidate in each])
+        total -= sum(p * q for p, q in zip(target, log_q, strict=True))
+    return total / len(own)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 1.0])
+def test_list_net_equals_the_loop_over_candidates(check, temperature):
+    candidates = rows(4, 3, 5, seed=2)
+    targets = np.array([[0.2, 0.5, 0.3], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.4, 0.4, 0.2]])
+    check(
+        lambda own: functional.list_net(
+            own, torch.tensor(candidates), torch.tensor(targets), temperature
+        ),
+        lambda own: slow_list_net(own, candidates, targets, temperature),
+        rows(4, 5),
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,8 +236,9 @@ def test_soft_labels_give_a_class_without_others_a_cosine_of_zero():
         ),
         lambda x: functional.similarity_distillation(x, (1 - torch.eye(8)) / 7, 0.1),
         lambda x: functional.soft_cross_entropy(x, torch.full((8, 6), 1 / 6)),
+        lambda x: functional.list_net(x, torch.ones(8, 2, 6), torch.full((8, 2), 1 / 2), 0.1),
     ],
-    ids=["info_nce", "bank_contrast", "similarity_distillation", "soft_cross_entropy"],
+    ids=["info_nce", "bank_contrast", "similarity_distillation", "soft_cross_entropy", "list_net"],
 )
 def test_losses_accept_rows_of_zeros(loss):
     x = torch.zeros(8, 6, requires_grad=True)
