@@ -11,13 +11,16 @@ from hypothesis.extra import numpy as hnp
 from protocols.messages import (
     PAYLOADS,
     Control,
+    EmbeddingGradients,
     Embeddings,
     Gradient,
     Message,
     Metrics,
+    PrivateEmbeddings,
     Prototypes,
     PseudoLabels,
     SimilarityTargets,
+    Statistics,
     WeightDeltas,
     Weights,
 )
@@ -47,6 +50,17 @@ def prototypes(draw: st.DrawFn) -> Prototypes:
     return Prototypes(values=draw(floats(number, width)), counts=draw(floats(number)))
 
 
+@st.composite
+def statistics(draw: st.DrawFn) -> Statistics:
+    views, width = draw(SIZES), draw(SIZES)
+    return Statistics(
+        means=draw(floats(views, width)),
+        squares=draw(floats(views, width)),
+        products=draw(floats(width, width)),
+        weight=draw(WEIGHTS),
+    )
+
+
 def any_floats(rank: int) -> st.SearchStrategy[Any]:
     return st.tuples(*[SIZES] * rank).flatmap(lambda shape: floats(*shape))
 
@@ -55,6 +69,9 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "embeddings": st.builds(Embeddings, values=any_floats(3)),
     "similarity_targets": st.builds(SimilarityTargets, values=square(), weight=WEIGHTS),
     "prototypes": prototypes(),
+    "statistics": statistics(),
+    "private_embeddings": st.builds(PrivateEmbeddings, values=any_floats(3), batch=IDS),
+    "embedding_gradients": st.builds(EmbeddingGradients, values=any_floats(3), batch=IDS),
     "pseudo_labels": st.builds(PseudoLabels, probabilities=any_floats(2), weight=WEIGHTS),
     "weights": st.builds(Weights, values=any_floats(1), weight=WEIGHTS, layout=NAMES),
     "weight_deltas": st.builds(WeightDeltas, values=any_floats(1), weight=WEIGHTS, layout=NAMES),
