@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -108,7 +108,7 @@ class Host:
         envelopes: list[Envelope] = []
         for agent, (turn, recipients) in turns.items():
             strategy, learner = taking_part(self.arm.exchange, part, self.agents[agent])
-            said = strategy.compose(learner, turn)
+            said = strategy.compose(learner, replace(turn, recipients=recipients))
             if said is None:
                 continue
             letters: list[tuple[tuple[int, ...], Payload]]
@@ -118,7 +118,12 @@ class Host:
                 letters = [(recipients, said)]
             for to, payload in letters:
                 message = Message.compose(
-                    payload, sender=agent, recipients=to, round=turn.round, hop=turn.hop
+                    payload,
+                    sender=agent,
+                    recipients=to,
+                    round=turn.round,
+                    hop=turn.hop,
+                    gradient=strategy.gradient(turn),
                 )
                 buffers.append(encode(message))
                 envelopes.append(message.envelope)

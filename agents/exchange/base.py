@@ -17,9 +17,9 @@ import numpy as np
 from pydantic import Field
 
 from agents.config import EncoderConfig
-from protocols.messages import Message, Payload
+from protocols.messages import DETACHED, Gradient, Message, Payload
 from protocols.spec import Spec
-from protocols.topologies.base import Direction
+from protocols.topologies.base import Direction, Network
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +39,7 @@ class Turn:
         passage: which of the exchange's passes through the topology's plan this is, from 0.
         is_top: whether nobody is above the agent: in a tree, its root.
         mixing: weight of each agent it hears from and of itself; sums to one. For averaging weights.
+        recipients: whom it addresses; known to `Exchange.compose` alone.
     """
 
     round: int
@@ -47,6 +48,7 @@ class Turn:
     passage: int = 0
     is_top: bool = False
     mixing: Mapping[int, float] = field(default_factory=dict)
+    recipients: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class PrivateBatch:
 
     Attributes:
         batch: number of the batch since the beginning of training.
-        pooled: `[B, W]` pooled states, one per view, attached to the graph.
+        pooled: `[B, W]` pooled states, one per view and at least two, attached to the graph.
     """
 
     batch: int
@@ -94,13 +96,18 @@ class Expected:
 
 @dataclass(frozen=True)
 class Society:
-    """What a strategy may ask about a run before it starts."""
+    """What a strategy may ask about a run before it starts.
+
+    Attributes:
+        network: who may talk to whom; None where that is not yet known.
+    """
 
     encoders: tuple[EncoderConfig, ...]
     anchors: int
     batch_size: int
     local_steps: int = 1
     accumulate: int = 1
+    network: Network | None = None
 
 
 class Learner(Protocol):
@@ -123,6 +130,10 @@ class Learner(Protocol):
         """Number of private documents."""
 
     @property
+    def private_batch_size(self) -> int:
+        """Number of private documents in each batch."""
+
+    @property
     def encoder(self) -> Encoder:
         """The resident encoder, being this agent."""
 
@@ -136,6 +147,12 @@ class Learner(Protocol):
 
     def embed_anchors(self, crops: int, round: int) -> Tensor:
         """Embed `crops` random crops of every anchor: `[C, N, D]`, normalised, no gradient."""
+
+    def embed_private(self, count: int, round: int) -> Tensor:
+        """Embed a random crop of `count` private texts, or of all if they are fewer: `[n, D]`.
+
+        Normalised, no gradient. Which texts, and which crops, depends on the agent and the round.
+        """
 
     def preview(self) -> PrivateBatch:
         """Return what the agent's next training step will see of its private texts, to the bit.
@@ -201,6 +218,10 @@ class Exchange(Spec, ABC):
 
         A mapping holds what it says to each of them alone.
         """
+
+    def gradient(self, turn: Turn) -> Gradient:
+        """Return what the gradient of what is said on this hop means to its receivers."""
+        return DETACHED
 
     @abstractmethod
     def expects(self, learner: Learner, turn: Turn) -> Expected:
