@@ -3,6 +3,7 @@
 from agents.exchange.anchor_contrast import AnchorContrast
 from agents.exchange.anchor_similarity import AnchorSimilarity
 from agents.exchange.base import Exchange
+from agents.exchange.class_prototypes import ClassPrototypes
 from agents.exchange.none import Isolated
 from agents.exchange.pseudo_labels import PseudoLabelling
 from agents.exchange.weights import WeightAveraging
@@ -13,4 +14,5 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "anchor_similarity": AnchorSimilarity,
     "weights": WeightAveraging,
     "pseudo_labels": PseudoLabelling,
+    "class_prototypes": ClassPrototypes,
 }

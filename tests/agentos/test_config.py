@@ -53,6 +53,8 @@ NEEDED: Mapping[str, dict[str, Any]] = {
     "layered": {"branching": 2},
     "sts": {"path": "pairs.jsonl"},
     "pair_classification": {"path": "pairs.jsonl"},
+    "hybrid": {"strategies": ["anchor_contrast", "anchor_similarity"]},
+    "cross_negatives": {"shares_private_embeddings": True},
 }
 """Parameters without which a kind cannot be used."""
 COMPANY: Mapping[str, dict[str, Any]] = {
@@ -147,6 +149,26 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
         {"exchange": {"kind": "pseudo_labels", "classes": 40}, "data": {"anchors": 79}},
         "exchange.classes 40 needs at least 80 anchors, and data.anchors is 79; raise",
     ),
+    "a direction among peers": (
+        {"exchange": {"kind": "embedding_distillation", "direction": "down"}, "topology": "ring"},
+        "exchange.direction=down lets the top of a tree teach, and peers have no top",
+    ),
+    "answers that nobody can give": (
+        {
+            "exchange": {
+                "kind": "cross_negatives",
+                "shares_private_embeddings": True,
+                "mode": "differentiable",
+            },
+            "topology": "one_peer_exponential",
+            "training": {"local_steps": 1},
+        },
+        "an agent hears some to whom it does not speak in the same round",
+    ),
+    "private embeddings that nobody agreed to show": (
+        {"exchange": "cross_negatives"},
+        "set exchange.shares_private_embeddings to true if they may see them",
+    ),
     "simcse without dropout": (
         {
             "objectives": ["simcse"],
@@ -219,7 +241,7 @@ def test_run_is_refused_with_the_reason(case: str) -> None:
 
 def test_unlike_encoders_may_exchange_what_is_not_weights() -> None:
     for kind in EXCHANGES.keys() - {"weights"}:
-        values = {"exchange": kind, "agents": NANO_AND_TINY}
+        values = {"exchange": {"kind": kind, **NEEDED.get(kind, {})}, "agents": NANO_AND_TINY}
         assert RunConfig.model_validate(values).exchange.kind == kind
 
 

@@ -18,7 +18,12 @@ FAMILIES = {
     "master_slave": {"kind": "master_slave"},
     "layered": {"kind": "layered", "levels": [1, 1, 2]},
 }
-EXCHANGE_OPTIONS: dict[str, dict[str, Any]] = {"pseudo_labels": {"classes": 4, "confidence": 0.0}}
+EXCHANGE_OPTIONS: dict[str, dict[str, Any]] = {
+    "pseudo_labels": {"classes": 4, "confidence": 0.0},
+    "prototypes": {"centroids": 4, "sample": 16},
+    "class_prototypes": {"classes": 4},
+    "cross_negatives": {"shares_private_embeddings": True},
+}
 
 
 def metrics_of(directory: Path) -> list[dict[str, Any]]:
