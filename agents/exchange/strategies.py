@@ -5,6 +5,7 @@ from agents.exchange.anchor_similarity import AnchorSimilarity
 from agents.exchange.base import Exchange
 from agents.exchange.class_prototypes import ClassPrototypes
 from agents.exchange.none import Isolated
+from agents.exchange.prototypes import GlobalPrototypes
 from agents.exchange.pseudo_labels import PseudoLabelling
 from agents.exchange.weights import WeightAveraging
 
@@ -14,5 +15,6 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "anchor_similarity": AnchorSimilarity,
     "weights": WeightAveraging,
     "pseudo_labels": PseudoLabelling,
+    "prototypes": GlobalPrototypes,
     "class_prototypes": ClassPrototypes,
 }
