@@ -4,6 +4,7 @@ from agents.exchange.anchor_contrast import AnchorContrast
 from agents.exchange.anchor_similarity import AnchorSimilarity
 from agents.exchange.base import Exchange
 from agents.exchange.class_prototypes import ClassPrototypes
+from agents.exchange.correlation import CrossCorrelation
 from agents.exchange.embedding_distillation import EmbeddingDistillation
 from agents.exchange.none import Isolated
 from agents.exchange.prototypes import GlobalPrototypes
@@ -19,4 +20,5 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "prototypes": GlobalPrototypes,
     "class_prototypes": ClassPrototypes,
     "embedding_distillation": EmbeddingDistillation,
+    "correlation": CrossCorrelation,
 }
