@@ -5,6 +5,7 @@ from agents.exchange.anchor_similarity import AnchorSimilarity
 from agents.exchange.base import Exchange
 from agents.exchange.class_prototypes import ClassPrototypes
 from agents.exchange.correlation import CrossCorrelation
+from agents.exchange.cross_negatives import CrossNegatives
 from agents.exchange.embedding_distillation import EmbeddingDistillation
 from agents.exchange.none import Isolated
 from agents.exchange.prototypes import GlobalPrototypes
@@ -21,4 +22,5 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "class_prototypes": ClassPrototypes,
     "embedding_distillation": EmbeddingDistillation,
     "correlation": CrossCorrelation,
+    "cross_negatives": CrossNegatives,
 }
