@@ -99,3 +99,28 @@ def test_unlike_encoders_equal_to_the_bit_on_two_hosts(
     reference = run(config, tmp_path / "local", cache)
     two = config.model_copy(update={"runtime": warm("two")})
     assert run(two, tmp_path / "two", cache) == reference
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_exact_gradients_equal_to_the_bit_on_two_hosts(
+    small: Callable[..., RunConfig],
+    warm: Callable[[str], Runtime],
+    cache: Path,
+    tmp_path: Path,
+    small_values: dict[str, Any],
+) -> None:
+    config = small(
+        topology=FAMILIES["layered"],
+        exchange={
+            "kind": "cross_negatives",
+            "shares_private_embeddings": True,
+            "mode": "differentiable",
+        },
+        training={**small_values["training"], "rounds": 3, "local_steps": 1},
+        baseline={"isolated": False},
+    )
+    reference = run(config, tmp_path / "local", cache)
+    assert any("exchange_loss" in row for row in reference)
+    two = config.model_copy(update={"runtime": warm("two")})
+    assert run(two, tmp_path / "two", cache) == reference
