@@ -9,9 +9,9 @@ Legend: C crops of each anchor, N anchors, A anchors in a batch, D width of the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from agents.encoder import Encoder
     from agents.objectives.base import Neighbours
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -295,3 +297,11 @@ def begin_round(learner: Learner, turn: Turn) -> bool:
     learner.memory["round"] = turn.round
     learner.memory["exchanges"] = int(learner.memory.get("exchanges", 0)) + 1
     return True
+
+
+def once_a_round(learner: Learner, turn: Turn, name: str, work: Callable[[], T]) -> T:
+    """Return what `work` returns, worked out once a round and kept in the agent's memory."""
+    kept: tuple[int, T] | None = learner.memory.get(name)
+    if kept is None or kept[0] != turn.round:
+        kept = learner.memory[name] = (turn.round, work())
+    return kept[1]

@@ -12,7 +12,14 @@ import numpy as np
 from pydantic import Field
 
 from agents.exchange.anchor_contrast import exchange_width
-from agents.exchange.base import Expected, Learner, PrivateBatch, Turn, begin_round
+from agents.exchange.base import (
+    Expected,
+    Learner,
+    PrivateBatch,
+    Turn,
+    begin_round,
+    once_a_round,
+)
 from agents.exchange.fusion import Weighted, weighted_mean
 from agents.exchange.private import PrivateExchange, meeting
 from agents.lazy import torch
@@ -59,9 +66,7 @@ class CrossCorrelation(PrivateExchange):
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | Mapping[int, Payload] | None:
         """Send my own moments to peers; in a tree, to each recipient all but what came from it."""
-        private = learner.preview()
-        with torch.no_grad():
-            own: Weighted = self._moments(learner, private), float(len(private.pooled[0]))
+        own = once_a_round(learner, turn, "own", lambda: self._next(learner))
         if turn.direction is Direction.PEER:
             return _pack(own)
         fresh = learner.memory.get("round") == turn.round
@@ -101,6 +106,10 @@ class CrossCorrelation(PrivateExchange):
         own: Weighted = own_MD.detach(), float(len(private.pooled[0]))
         joint_MD = weighted_mean([own, others])[0] + own_MD - own[0]
         return self.ramped_weight(learner) * redundancy_loss(joint_MD, self.redundancy)
+
+    def _next(self, learner: Learner) -> Weighted:
+        private = learner.preview()
+        return self._moments(learner, private).detach(), float(len(private.pooled[0]))
 
     def _moments(self, learner: Learner, private: PrivateBatch) -> Tensor:
         first_BD, second_BD = (meeting(learner, pooled) for pooled in private.pooled[:2])

@@ -13,7 +13,15 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from agents.exchange.anchor_contrast import exchange_width
-from agents.exchange.base import Expected, Learner, PrivateBatch, Society, Turn, begin_round
+from agents.exchange.base import (
+    Expected,
+    Learner,
+    PrivateBatch,
+    Society,
+    Turn,
+    begin_round,
+    once_a_round,
+)
 from agents.exchange.private import PrivateExchange, meeting
 from agents.lazy import torch
 from protocols.messages import (
@@ -121,9 +129,8 @@ class CrossNegatives(PrivateExchange):
         """Send my embeddings of my next batch, or to each neighbour the gradient that is its own."""
         if turn.passage == 1:
             return self._answers(learner, turn)
-        private = learner.preview()
-        values = _both(learner, private).detach().cpu().numpy()
-        return PrivateEmbeddings(values=values, batch=private.batch)
+        batch, own_2BD = _next(learner, turn)
+        return PrivateEmbeddings(values=own_2BD.cpu().numpy(), batch=batch)
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
         """Accept embeddings of any number of texts in my own width; gradients, of those of my batch."""
@@ -179,31 +186,23 @@ class CrossNegatives(PrivateExchange):
 
     def _answers(self, learner: Learner, turn: Turn) -> Mapping[int, Payload]:
         """Return the gradient of my next step's loss, weight included, for each that sent embeddings."""
-        fresh = learner.memory.get("round") == turn.round
-        asked = {each for each in turn.recipients if fresh and learner.memory["heard"].get(each)}
-        if not asked:
-            return {}
-        private = learner.preview()
-        heard = [
-            (each, v.requires_grad_()) for each, v in self._heard(learner, private.batch, True)
-        ]
+        batch, own_2BD = _next(learner, turn)
+        heard = [(each, v.clone().requires_grad_()) for each, v in self._heard(learner, batch)]
         if not heard:
             return {}
-        loss = self._contrast(learner, _both(learner, private).detach(), [v for _, v in heard])
+        loss = self._contrast(learner, own_2BD, [v for _, v in heard])
         gradients = torch.autograd.grad(loss, [values for _, values in heard])
         return {
-            sender: EmbeddingGradients(values=gradient.cpu().numpy(), batch=private.batch)
+            sender: EmbeddingGradients(values=gradient.cpu().numpy(), batch=batch)
             for (sender, _), gradient in zip(heard, gradients, strict=True)
-            if sender in asked
+            if sender in turn.recipients
         }
 
-    def _heard(
-        self, learner: Learner, batch: int, copied: bool = False
-    ) -> list[tuple[int, Tensor]]:
+    def _heard(self, learner: Learner, batch: int) -> list[tuple[int, Tensor]]:
         """Return what neighbours sent, in the order of their ids: exactly of this batch, or all."""
         heard = learner.memory.get("heard", {})
         return [
-            (sender, values.clone() if copied else values)
+            (sender, values)
             for sender in sorted(heard)
             for _, of, values in heard[sender]
             if self.mode == "stale" or of == batch
@@ -225,6 +224,16 @@ class CrossNegatives(PrivateExchange):
         longest = self.weight / self.temperature
         norms: Tensor = gradient_2BD.norm(dim=-1, keepdim=True)
         return gradient_2BD / (norms / longest).clamp(min=1.0)
+
+
+def _next(learner: Learner, turn: Turn) -> tuple[int, Tensor]:
+    """Return the number of the agent's next batch, and its embeddings `[2, B, D]`, as constants."""
+
+    def embed() -> tuple[int, Tensor]:
+        private = learner.preview()
+        return private.batch, _both(learner, private).detach()
+
+    return once_a_round(learner, turn, "own", embed)
 
 
 def _both(learner: Learner, private: PrivateBatch) -> Tensor:

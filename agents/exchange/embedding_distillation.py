@@ -20,6 +20,7 @@ from agents.exchange.base import (
     Society,
     Turn,
     begin_round,
+    once_a_round,
 )
 from agents.lazy import F, torch
 from protocols.messages import Embeddings, Message, Payload
@@ -120,7 +121,10 @@ class EmbeddingDistillation(AnchorExchange):
         return self.ramped_weight(learner) * torch.stack(losses).mean()
 
     def _own(self, learner: Learner, turn: Turn) -> Tensor:
-        return _mean(list(learner.embed_anchors(self.crops, turn.round)))
+        def embed() -> Tensor:
+            return _mean(list(learner.embed_anchors(self.crops, turn.round)))
+
+        return once_a_round(learner, turn, "own", embed)
 
 
 def align(theirs_NE: Tensor, mine_ND: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.exchange.base import Learner, Turn, begin_round
+from agents.exchange.base import Learner, Turn, begin_round, once_a_round
 from agents.lazy import torch
 from protocols.messages import Message, Payload, Prototypes
 from protocols.topologies.base import Direction
@@ -33,7 +33,7 @@ def said(learner: Learner, turn: Turn, own: Callable[[], Centroids]) -> Payload:
     fused: Centroids | None = None
     if turn.direction is not Direction.PEER and learner.memory.get("round") == turn.round:
         fused = learner.memory.get("fused")
-    values, counts = fused or own()
+    values, counts = fused or once_a_round(learner, turn, "own", own)
     return Prototypes(values=values.cpu().numpy(), counts=counts.cpu().numpy())
 
 
@@ -49,8 +49,10 @@ def take_in(
         return
     begin_round(learner, turn)
     received = [_read(message.payload, learner) for message in inbox]
-    down = turn.direction is Direction.DOWN
-    learner.memory["fused"] = received[0] if down else fuse([own(), *received])
+    if turn.direction is Direction.DOWN:
+        learner.memory["fused"] = received[0]
+    else:
+        learner.memory["fused"] = fuse([once_a_round(learner, turn, "own", own), *received])
 
 
 def _read(payload: Payload, learner: Learner) -> Centroids:

@@ -148,12 +148,12 @@ def test_exchange_changes_agents_only_as_it_says(begin, exchange):
 
 def test_empty_inbox_is_legal_and_changes_nothing(begin):
     society = begin()
-    before = states(society)
     for leg in society.legs(1):
         society.compose(leg)
+        before = states(society)  # what was said may be remembered: it costs a pass to work it out
         for agent in society.host.agents:
             assert society.deliver(leg, agent, []) == []
-    assert states(society) == before
+        assert states(society) == before
     assert all("exchange_loss" not in metrics for metrics in society.train(1).values())
 
 

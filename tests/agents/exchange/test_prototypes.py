@@ -79,6 +79,16 @@ def test_parents_cluster_their_subtrees_and_the_roots_prototypes_are_for_everybo
         assert torch.equal(agent.memory["fused"][0], agents[root].memory["fused"][0])
 
 
+@pytest.mark.parametrize("topology", [Ring(), Layered()], ids=lambda topology: topology.kind)
+def test_a_sample_is_embedded_once_in_a_round(make_society, topology):
+    society = make_society(EXCHANGE, topology)
+    agent = society.host.agents[1]  # hears from above and from below
+    agent.embed_private(10, 1)
+    once, agent.embedded_tokens = agent.embedded_tokens, 0
+    society.run(1)
+    assert agent.embedded_tokens == once
+
+
 def hear(learner, message, values, counts) -> None:
     turn = Turn(round=1, hop=1, direction=Direction.DOWN)  # as it is: nothing is clustered
     payload = Prototypes(values=np.asarray(values), counts=np.asarray(counts, np.float32))
