@@ -49,9 +49,14 @@ def _learners(config: RunConfig) -> dict[int, Learner]:
         key = encoder.model_dump_json()
         if key not in encoders:
             encoders[key] = outline(encoder, config.objectives, heads, size)
+    batch = config.training.batch_size
     return {
         agent: Prospect(
-            agent, encoders[encoder.model_dump_json()], config.data.anchors, ASSUMED_DOCUMENTS
+            agent,
+            encoders[encoder.model_dump_json()],
+            config.data.anchors,
+            ASSUMED_DOCUMENTS,
+            private_batch_size=batch - round(config.exchange.anchor_fraction * batch),
         )
         for agent, encoder in enumerate(society)
     }

@@ -162,10 +162,19 @@ class RunConfig(Spec):
     )
 
     @model_validator(mode="after")
+    def _topology_fits(self) -> Self:
+        try:
+            self.network()
+        except TopologyError as error:
+            raise ValueError(f"topology: {error}") from error
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
-        self.exchange.check(self.society())
+        society = self.society()
+        self.exchange.check(society)
         for objective in self.objectives:
-            for encoder in self.society().encoders:
+            for encoder in society.encoders:
                 if objective.relies_on_dropout and encoder.dropout == 0.0:
                     raise ValueError(
                         f"objective {objective.kind} tells its views apart by dropout alone, and "
@@ -217,15 +226,6 @@ class RunConfig(Spec):
                 )
         return self
 
-    @model_validator(mode="after")
-    def _topology_fits(self) -> Self:
-        try:
-            network = self.network()
-        except TopologyError as error:
-            raise ValueError(f"topology: {error}") from error
-        self.exchange.check_network(network)
-        return self
-
     def society(self) -> Society:
         """Return what an exchange strategy may ask about the run."""
         encoders = [group.encoder for group in self.agents.resolved for _ in range(group.count)]
@@ -235,6 +235,7 @@ class RunConfig(Spec):
             batch_size=self.training.batch_size,
             local_steps=self.training.local_steps,
             accumulate=self.training.accumulate,
+            network=self.network(),
         )
 
     def network(self) -> Network:

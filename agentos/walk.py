@@ -108,16 +108,18 @@ def _hop(
         said = exchange.announces(learners[sender], turn, fused)
         if said is None:
             continue
-        recipients = hop.recipients(sender)
-        try:
-            sizes = _sizes(exchange, said, sender, recipients, turn)
-        except WireError as error:
-            found.blame(Problem("exchange.codec", error.message, error.actual, error.expected))
-            continue
+        recipients, sizes = hop.recipients(sender), None
         for receiver in recipients:
-            there = turn_of(network, leg, receiver)
-            expected = exchange.expects(learners[receiver], there)
-            _check_form(found, said, expected, (hop, sender, receiver))
+            expected = exchange.expects(learners[receiver], turn_of(network, leg, receiver))
+            letter = said.to(expected) if said.apart else said
+            _check_form(found, letter, expected, (hop, sender, receiver))
+            named = (receiver,) if said.apart else recipients
+            try:
+                if sizes is None or said.apart:
+                    sizes = _sizes(exchange, letter, sender, named, turn)
+            except WireError as error:
+                found.blame(Problem("exchange.codec", error.message, error.actual, error.expected))
+                break
             found.ledger.record(leg.round, leg.number, sender, receiver, said.payload.kind, *sizes)
             carried.append((sender, receiver))
     if not carried:
@@ -136,6 +138,7 @@ def _sizes(
         round=turn.round,
         hop=turn.hop,
         kind=said.payload.kind,
+        gradient=exchange.gradient(turn),
     )
     arguments = (envelope, said.payload, said.shapes, said.scalars)
     codec = exchange.codec_of(said.payload)

@@ -95,6 +95,11 @@ class Agent:
         """Number of private documents."""
         return len(self._private.rows)
 
+    @property
+    def private_batch_size(self) -> int:
+        """Number of private documents in each batch."""
+        return self._batch_sizes(self.arm.anchor_fraction)[0]
+
     def train(
         self, arm: Arm, round: int, batches: Prefetcher[Ready] | None = None
     ) -> dict[str, float]:
@@ -111,9 +116,7 @@ class Agent:
         A batch never holds a document twice, so an agent with little text takes smaller batches. The agent
         itself moves on when it trains on a batch.
         """
-        size = self.resident.blueprint.training.batch_size
-        anchors = min(round(anchor_fraction * size), self.anchor_count)
-        private = min(size - anchors, self.examples)
+        private, anchors = self._batch_sizes(anchor_fraction)
         first, read, anchors_read = self.state.batches, self.state.read, self.state.anchors_read
         for batch in range(first, first + batches):
             read = whole(read, private, self.examples)
@@ -141,20 +144,18 @@ class Agent:
 
         The crops depend on the agent and the round, so neighbours send different ones.
         """
-        collate, tokens = self.resident.collate, self.resident.group.tokens
         rng = generator(self.seed, "anchor crops", self.id, round)
-        crop = Crop()
-        texts = [
-            crop.apply(Text.of(tokens[int(row)]), self.setting, rng).tokens
-            for _ in range(crops)
-            for row in self.resident.blueprint.anchors.rows
-        ]
-        self.state.embedded_tokens += sum(len(text) + collate.around for text in texts)
-        pooled = self._encode(texts, collate)
-        with torch.no_grad():
-            projected = self.encoder.exchange_head(pooled)
-        unit = torch.nn.functional.normalize(projected, dim=-1)
-        return unit.view(crops, self.anchor_count, -1)
+        rows = np.tile(self.resident.blueprint.anchors.rows, crops)
+        return self._embed_crops(rows, rng).view(crops, self.anchor_count, -1)
+
+    def embed_private(self, count: int, round: int) -> Tensor:
+        """Embed a random crop of each of some private texts: `[n, D]`, normalised, no gradient.
+
+        The texts, all different, and their crops depend on the agent and the round.
+        """
+        rng = generator(self.seed, "private sample", self.id, round)
+        rows = self._private.rows
+        return self._embed_crops(rng.choice(rows, min(count, len(rows)), replace=False), rng)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Embed texts for evaluation: `[N, W]` float32 pooled states, not normalised."""
@@ -190,6 +191,23 @@ class Agent:
             directory,
             max_length=self.resident.blueprint.evaluation_length,
         )
+
+    def _batch_sizes(self, anchor_fraction: float) -> tuple[int, int]:
+        """Return how many private documents and how many anchors make up a batch."""
+        size = self.resident.blueprint.training.batch_size
+        anchors = min(round(anchor_fraction * size), self.anchor_count)
+        return min(size - anchors, self.examples), anchors
+
+    def _embed_crops(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """Embed a crop of each of some rows of the corpus, as neighbours are to see them: `[n, D]`."""
+        collate, tokens = self.resident.collate, self.resident.group.tokens
+        crop = Crop()
+        texts = [crop.apply(Text.of(tokens[int(row)]), self.setting, rng).tokens for row in rows]
+        self.state.embedded_tokens += sum(len(text) + collate.around for text in texts)
+        pooled = self._encode(texts, collate)
+        with torch.no_grad():
+            projected = self.encoder.exchange_head(pooled)
+        return torch.nn.functional.normalize(projected, dim=-1)
 
     def _encode(self, texts: Sequence[np.ndarray], collate: Collator) -> Tensor:
         """Encode token arrays in batches of like length; returns `[N, W]` in the given order."""

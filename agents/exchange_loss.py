@@ -52,6 +52,8 @@ def shown(
     heard = len(reading.anchors) if exchange.anchor_fraction else 0
     begin = 0 if any(part.learns_from_private for part in exchange.parts) else border
     end = border + heard
+    if begin < border and len(pooled) < 2:
+        pooled = ()  # what is learnt from private texts compares two views of them
     views = tuple(view[begin:end] for view in pooled) if begin < end else ()
     if not views and begin < end:
         rng = generator(agent.seed, "exchange crops", agent.id, reading.batch)

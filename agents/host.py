@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,7 +113,7 @@ class Host:
         fp32_bytes: list[int] = []
         for agent, (turn, recipients) in turns.items():
             strategy, learner = taking_part(self.arm.exchange, part, self.agents[agent])
-            said = strategy.speak(learner, turn)
+            said = strategy.speak(learner, replace(turn, recipients=recipients))
             if said is None:
                 continue
             letters: list[tuple[tuple[int, ...], Payload]]
@@ -123,7 +123,12 @@ class Host:
                 letters = [(recipients, said)]
             for to, payload in letters:
                 message = Message.compose(
-                    payload, sender=agent, recipients=to, round=turn.round, hop=turn.hop
+                    payload,
+                    sender=agent,
+                    recipients=to,
+                    round=turn.round,
+                    hop=turn.hop,
+                    gradient=strategy.gradient(turn),
                 )
                 buffers.append(encode(message, strategy.codec_of(type(payload))))
                 envelopes.append(message.envelope)

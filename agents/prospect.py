@@ -30,9 +30,12 @@ class Prospect:
         encoder: built on PyTorch's device ``meta``, where parameters have shapes alone.
         anchors: number of public anchors.
         examples: number of private documents, or a guess.
+        private_batch_size: number of private documents in each batch.
     """
 
-    def __init__(self, id: int, encoder: Encoder, anchors: int, examples: int) -> None:
+    def __init__(
+        self, id: int, encoder: Encoder, anchors: int, examples: int, private_batch_size: int
+    ) -> None:
         layout = layout_of(encoder)
         self.id = id
         self.seed = 0
@@ -43,9 +46,14 @@ class Prospect:
         self.anchor_clusters = np.zeros(anchors, dtype=np.int64)
         self.examples = examples
         self.memory: dict[str, Any] = {}
+        self.private_batch_size = private_batch_size
         self.looks_back = False
 
     def embed_anchors(self, crops: int, round: int) -> Tensor:
+        """Refuse: there is nothing to embed with."""
+        raise NotImplementedError("an agent that is not there yet embeds nothing")
+
+    def embed_private(self, count: int, round: int) -> Tensor:
         """Refuse: there is nothing to embed with."""
         raise NotImplementedError("an agent that is not there yet embeds nothing")
 

@@ -58,8 +58,8 @@ def train(
 
     Returns:
         ``loss`` and, where there was one, ``exchange_loss`` (means over the batches, weights included),
-        ``steps``, ``embedded_tokens`` (of anchors, without a gradient, since the last round), ``tokens``
-        (all that went through the encoder with a gradient), ``anchor_tokens`` (those of public anchors among
+        ``steps``, ``embedded_tokens`` (of what was embedded for others since the last round), ``tokens`` (all
+        that went through the encoder with a gradient), ``anchor_tokens`` (those of public anchors among
         them), ``decoder_tokens`` where a decoder was trained, ``train_s``, ``wait_s`` (waiting for batches,
         part of ``train_s``) and what the objectives report.
 
@@ -108,7 +108,9 @@ def preview(agent: Agent, arm: Arm) -> PrivateBatch:
             agent.encoder.train()
             tally = Tally(agent.resident.device)
             _, pooled = _objectives(agent, arm, ready, tally)
-            return shown(agent, arm, ready, pooled, tally)[0]
+            private = shown(agent, arm, ready, pooled, tally)[0]
+            agent.state.embedded_tokens += tally.tokens
+            return private
     finally:
         state.objectives = kept
 

@@ -1,6 +1,6 @@
 """What agents may say: an envelope, and one class per kind of payload.
 
-Shape legend: V views, N anchors, D dimensions, K prototypes or classes, L entries of a list, S agents that
+Shape legend: V views, B private texts, N anchors, D dimensions, K prototypes or classes, L entries of a list, S agents that
 speak through one sender, P parameters. Only anchors are called N: see `Payload.of_other_anchors`.
 """
 
@@ -223,6 +223,50 @@ class Prototypes(Payload):
             )
 
 
+class Statistics(Payload):
+    """First and second moments of the sender's embeddings of V views of private texts: means over texts."""
+
+    kind: ClassVar[str] = "statistics"
+    means: Annotated[NDArray[np.float32], Array("float32", "V", "D")]
+    squares: Annotated[NDArray[np.float32], Array("float32", "V", "D")]
+    products: Annotated[NDArray[np.float32], Array("float32", "D", "D")] = Field(
+        description="of each number of the first view with each of the second"
+    )
+    weight: Weight = Field(description="number of texts")
+
+    def check_values(self, sender: int | None = None) -> None:
+        """Check that the numbers are finite and the squares not negative."""
+        super().check_values(sender)
+        if self.squares.min() < 0:
+            raise RejectedMessage(
+                "a mean of squares is negative",
+                reason="not_moments",
+                sender=sender,
+                expected="means of squares of 0 or more",
+                actual=str(self.squares.min()),
+                mend="send the mean over texts of the square of each number",
+            )
+
+
+class PrivateEmbeddings(Payload):
+    """The sender's embeddings of V views of each of B texts of its own: private text, so to speak.
+
+    Text can be guessed from its embedding, so this has a kind of its own, which the ledger names.
+    """
+
+    kind: ClassVar[str] = "private_embeddings"
+    values: Annotated[NDArray[np.float32], Array("float32", "V", "B", "D", coded=True)]
+    batch: Index = Field(description="number of the sender's batch")
+
+
+class EmbeddingGradients(Payload):
+    """The gradient of the sender's loss with respect to embeddings that the receiver sent it."""
+
+    kind: ClassVar[str] = "embedding_gradients"
+    values: Annotated[NDArray[np.float32], Array("float32", "V", "B", "D")]
+    batch: Index = Field(description="number of the receiver's batch")
+
+
 class PseudoLabels(Payload):
     """Class probabilities (not logits) of each of N public anchors."""
 
@@ -363,6 +407,9 @@ PAYLOADS: dict[str, type[Payload]] = {
     "embeddings": Embeddings,
     "similarity_targets": SimilarityTargets,
     "prototypes": Prototypes,
+    "statistics": Statistics,
+    "private_embeddings": PrivateEmbeddings,
+    "embedding_gradients": EmbeddingGradients,
     "pseudo_labels": PseudoLabels,
     "label_votes": LabelVotes,
     "logits": Logits,

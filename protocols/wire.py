@@ -142,7 +142,7 @@ def admit(buffer: Buffer, expectation: Expectation) -> Message:
     Raises:
         RejectedMessage: it is not. The reason is one of ``malformed``, ``version``, ``recipient``,
             ``neighbour``, ``round``, ``hop``, ``kind``, ``codec``, ``dtype``, ``shape``, ``layout``,
-            ``not_finite``, ``not_probabilities``, ``not_rankings``, ``not_counts``.
+            ``not_finite``, ``not_probabilities``, ``not_rankings``, ``not_counts``, ``not_moments``.
     """
     sender: int | None = None
     try:

@@ -81,7 +81,7 @@ class ParameterExchange(Exchange, ABC):
         return None if previous is None else Reference(learner.memory["received"], previous)
 
     def check(self, society: Society) -> None:
-        """Refuse unlike encoders: their parameters have no common meaning."""
+        """Refuse unlike encoders, whose parameters have no common meaning, and too small a network."""
         unlike = sorted({encoder.origin for encoder in society.encoders})
         if len(set(society.encoders)) > 1:
             raise ValueError(
@@ -89,6 +89,8 @@ class ParameterExchange(Exchange, ABC):
                 f"here they differ ({', '.join(unlike)}); use an exchange of representations, such as "
                 "anchor_contrast, or give every group the same encoder"
             )
+        if society.network is not None:
+            self.check_network(society.network)
 
     def check_network(self, network: Network) -> None:
         """Refuse a network in which somebody fuses fewer vectors than the fusion needs."""

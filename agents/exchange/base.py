@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from pydantic import Field
 from agents.config import EncoderConfig
 from protocols.codecs import CODECS, Codec
 from protocols.codecs.fp32 import Fp32
-from protocols.messages import Message, Payload
+from protocols.messages import DETACHED, Gradient, Message, Payload
 from protocols.spec import Kinds, Spec
 from protocols.topologies.base import Direction, Network
 
@@ -43,6 +43,7 @@ class Turn:
         passage: which of the exchange's passes through the topology's plan this is, from 0.
         is_top: whether nobody is above the agent: in a tree, its root.
         mixing: weight of each agent it hears from and of itself; sums to one. For averaging weights.
+        recipients: whom it addresses; known to `Exchange.compose` alone.
     """
 
     round: int
@@ -51,6 +52,7 @@ class Turn:
     passage: int = 0
     is_top: bool = False
     mixing: Mapping[int, float] = field(default_factory=dict)
+    recipients: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class PrivateBatch:
 
     Attributes:
         batch: number of the batch since the beginning of training.
-        pooled: `[B, W]` pooled states, one per view, attached to the graph.
+        pooled: `[B, W]` pooled states, one per view and at least two, attached to the graph.
     """
 
     batch: int
@@ -104,22 +106,40 @@ class Announced:
         payload: its class.
         shapes: of each of its arrays.
         scalars: its other fields, as they will be.
+        apart: whether every recipient gets one of its own, in the sizes that it expects.
     """
 
     payload: type[Payload]
     shapes: Mapping[str, tuple[int, ...]]
     scalars: Mapping[str, Any] = field(default_factory=dict)
+    apart: bool = False
+
+    def to(self, expected: Expected) -> Announced:
+        """Return the message to one recipient: in the sizes that it expects, where it names them."""
+        shapes = {
+            name: tuple(
+                own if size is None else size
+                for own, size in zip(shape, expected.shapes.get(name, shape), strict=True)
+            )
+            for name, shape in self.shapes.items()
+        }
+        return replace(self, shapes=shapes)
 
 
 @dataclass(frozen=True)
 class Society:
-    """What a strategy may ask about a run before it starts."""
+    """What a strategy may ask about a run before it starts.
+
+    Attributes:
+        network: who may talk to whom; None where that is not yet known.
+    """
 
     encoders: tuple[EncoderConfig, ...]
     anchors: int
     batch_size: int
     local_steps: int = 1
     accumulate: int = 1
+    network: Network | None = None
 
 
 class Learner(Protocol):
@@ -146,6 +166,10 @@ class Learner(Protocol):
         """Number of private documents."""
 
     @property
+    def private_batch_size(self) -> int:
+        """Number of private documents in each batch."""
+
+    @property
     def encoder(self) -> Encoder:
         """The resident encoder, being this agent."""
 
@@ -159,6 +183,12 @@ class Learner(Protocol):
 
     def embed_anchors(self, crops: int, round: int) -> Tensor:
         """Embed `crops` random crops of every anchor: `[C, N, D]`, normalised, no gradient."""
+
+    def embed_private(self, count: int, round: int) -> Tensor:
+        """Embed a random crop of `count` private texts, or of all if they are fewer: `[n, D]`.
+
+        Normalised, no gradient. Which texts, and which crops, depends on the agent and the round.
+        """
 
     def preview(self) -> PrivateBatch:
         """Return what the agent's next training step will see of its private texts, to the bit.
@@ -210,13 +240,6 @@ class Exchange(Spec, ABC):
             ValueError: with the reason and what to change.
         """
 
-    def check_network(self, network: Network) -> None:
-        """Refuse a network in which the strategy cannot work.
-
-        Raises:
-            ValueError: with the reason and what to change.
-        """
-
     def heads(self, widths: frozenset[int]) -> Heads:
         """Return the heads that agents of these backbone widths need."""
         return Heads()
@@ -248,6 +271,10 @@ class Exchange(Spec, ABC):
 
         A mapping holds what it says to each of them alone.
         """
+
+    def gradient(self, turn: Turn) -> Gradient:
+        """Return what the gradient of what is said on this hop means to its receivers."""
+        return DETACHED
 
     @abstractmethod
     def expects(self, learner: Learner, turn: Turn) -> Expected:

@@ -12,7 +12,6 @@ from agents.exchange.base import Exchange, Expected, Heads, Learner, Society, Tu
 from agents.exchange.strategies import STRATEGIES
 from protocols.messages import Message, Payload
 from protocols.spec import Kinds
-from protocols.topologies.base import Network
 
 
 class Hybrid(Exchange):
@@ -68,11 +67,6 @@ class Hybrid(Exchange):
         """Refuse a society in which one of the strategies cannot work."""
         for part in self.parts:
             part.check(society)
-
-    def check_network(self, network: Network) -> None:
-        """Refuse a network in which one of the strategies cannot work."""
-        for part in self.parts:
-            part.check_network(network)
 
     def heads(self, widths: frozenset[int]) -> Heads:
         """Return heads for every strategy; those that ask for the same head share it.

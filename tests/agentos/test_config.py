@@ -51,9 +51,10 @@ NEEDED: Mapping[str, dict[str, Any]] = {
     "hf": {"path": "imdb"},
     "shards": {"sizes": [1, 1, 1, 1, 1, 1]},
     "layered": {"branching": 2},
-    "hybrid": {"strategies": ["anchor_contrast", "anchor_similarity"]},
     "sts": {"path": "pairs.jsonl"},
     "pair_classification": {"path": "pairs.jsonl"},
+    "hybrid": {"strategies": ["anchor_contrast", "anchor_similarity"]},
+    "cross_negatives": {"shares_private_embeddings": True},
 }
 """Parameters without which a kind cannot be used."""
 COMPANY: Mapping[str, dict[str, Any]] = {
@@ -148,6 +149,26 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
     "more classes than anchors": (
         {"exchange": {"kind": "pseudo_labels", "classes": 40}, "data": {"anchors": 79}},
         "exchange.classes 40 needs at least 80 anchors, and data.anchors is 79; raise",
+    ),
+    "a direction among peers": (
+        {"exchange": {"kind": "embedding_distillation", "direction": "down"}, "topology": "ring"},
+        "exchange.direction=down lets the top of a tree teach, and peers have no top",
+    ),
+    "answers that nobody can give": (
+        {
+            "exchange": {
+                "kind": "cross_negatives",
+                "shares_private_embeddings": True,
+                "mode": "differentiable",
+            },
+            "topology": "one_peer_exponential",
+            "training": {"local_steps": 1},
+        },
+        "an agent hears some to whom it does not speak in the same round",
+    ),
+    "private embeddings that nobody agreed to show": (
+        {"exchange": "cross_negatives"},
+        "set exchange.shares_private_embeddings to true if they may see them",
     ),
     "simcse without dropout": (
         {

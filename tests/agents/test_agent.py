@@ -116,6 +116,43 @@ def test_tokens_of_embedded_anchors_are_counted_and_reported_once(host):
     assert agent.train(ALONE, 2)["embedded_tokens"] == 0
 
 
+def test_sample_of_private_texts_is_drawn_by_agent_and_round_and_is_no_larger_than_they_are(host):
+    agent = host.agents[1]
+    sample = agent.embed_private(6, 1)
+    assert sample.shape == (6, 64)
+    assert not sample.requires_grad
+    torch.testing.assert_close(sample.norm(dim=1), torch.ones(6))
+    assert torch.equal(sample, agent.embed_private(6, 1))
+    assert not torch.equal(sample, agent.embed_private(6, 2))
+    assert len(agent.embed_private(100, 1)) == agent.examples == 11
+
+
+def test_sample_holds_private_texts_each_once(host, monkeypatch):
+    agent, seen = host.agents[0], []
+    monkeypatch.setattr(agent, "_embed_crops", lambda rows, rng: seen.append(rows))
+    agent.embed_private(8, 1)
+    assert sorted(seen[0]) == list(range(12, 20))  # behind the anchors
+
+
+def test_tokens_of_what_is_embedded_for_others_are_counted(host):
+    agent = host.agents[0]
+    agent.embed_private(5, 1)
+    sampled = agent.embedded_tokens
+    assert sampled > 5 * 2
+    agent.preview()
+    previewed = agent.embedded_tokens - sampled
+    embedded = sampled + previewed
+    metrics = agent.train(Arm(Isolated(), anchor_fraction=0.25), 1)
+    assert metrics["embedded_tokens"] == embedded
+    assert 0 < previewed < metrics["tokens"]  # of two steps
+
+
+def test_private_texts_of_a_batch_are_as_many_as_a_step_reads(host):
+    for agent in host.agents.values():
+        (reading,) = agent.readings(ALONE.anchor_fraction, 1)
+        assert agent.private_batch_size == len(reading.rows) - len(reading.anchors)
+
+
 def test_anchors_are_cropped_to_the_training_length(make_host):
     host = make_host(1, training={"max_length": 8})
     host.begin(ALONE)

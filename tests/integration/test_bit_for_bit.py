@@ -23,6 +23,9 @@ EXCHANGE_OPTIONS: dict[str, dict[str, Any]] = {
     "logits": {"classes": 4},
     "era": {"classes": 4},
     "anchor_similarity": {"trust": "agreement"},
+    "prototypes": {"centroids": 4, "sample": 16},
+    "class_prototypes": {"classes": 4},
+    "cross_negatives": {"shares_private_embeddings": True},
 }
 
 
@@ -134,5 +137,30 @@ def test_robust_fusion_and_looking_back_equal_to_the_bit_on_two_hosts(
     )
     reference = run(config, tmp_path / "local", cache)
     assert any(row.get("moon_loss", 0.0) > 0.0 for row in reference)
+    two = config.model_copy(update={"runtime": warm("two")})
+    assert run(two, tmp_path / "two", cache) == reference
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_exact_gradients_equal_to_the_bit_on_two_hosts(
+    small: Callable[..., RunConfig],
+    warm: Callable[[str], Runtime],
+    cache: Path,
+    tmp_path: Path,
+    small_values: dict[str, Any],
+) -> None:
+    config = small(
+        topology=FAMILIES["layered"],
+        exchange={
+            "kind": "cross_negatives",
+            "shares_private_embeddings": True,
+            "mode": "differentiable",
+        },
+        training={**small_values["training"], "rounds": 3, "local_steps": 1},
+        baseline={"isolated": False},
+    )
+    reference = run(config, tmp_path / "local", cache)
+    assert any("exchange_loss" in row for row in reference)
     two = config.model_copy(update={"runtime": warm("two")})
     assert run(two, tmp_path / "two", cache) == reference

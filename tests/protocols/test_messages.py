@@ -12,6 +12,7 @@ from protocols.messages import (
     PAYLOADS,
     PROTOCOL_VERSION,
     Control,
+    EmbeddingGradients,
     Embeddings,
     Envelope,
     Gradient,
@@ -20,10 +21,12 @@ from protocols.messages import (
     Message,
     Metrics,
     Payload,
+    PrivateEmbeddings,
     Prototypes,
     PseudoLabels,
     Rankings,
     SimilarityTargets,
+    Statistics,
     WeightDeltas,
     Weights,
 )
@@ -41,6 +44,14 @@ def floats(*shape: int) -> Any:
     return np.ones(shape, np.float32)
 
 
+MOMENTS: dict[str, Any] = {
+    "means": floats(2, 3),
+    "squares": floats(2, 3),
+    "products": floats(3, 3),
+    "weight": 4.0,
+}
+
+
 def test_table_of_payloads_is_keyed_by_kind_and_complete() -> None:
     assert {cls.kind: cls for cls in Payload.__subclasses__() if cls in PAYLOADS.values()} == (
         PAYLOADS
@@ -49,6 +60,9 @@ def test_table_of_payloads_is_keyed_by_kind_and_complete() -> None:
         "embeddings",
         "similarity_targets",
         "prototypes",
+        "statistics",
+        "private_embeddings",
+        "embedding_gradients",
         "pseudo_labels",
         "label_votes",
         "logits",
@@ -105,6 +119,11 @@ def test_staleness_belongs_to_stale_gradients_only() -> None:
         (SimilarityTargets, {"values": floats(4, 4), "weight": 0.0}),
         (SimilarityTargets, {"values": floats(4, 4), "weight": float("inf")}),
         (Prototypes, {"values": floats(4, 8), "counts": floats(5)}),
+        (Statistics, {**MOMENTS, "squares": floats(1, 3)}),
+        (Statistics, {**MOMENTS, "products": floats(3, 4)}),
+        (Statistics, {**MOMENTS, "weight": 0.0}),
+        (PrivateEmbeddings, {"values": floats(2, 4, 8)}),
+        (EmbeddingGradients, {"values": floats(2, 4, 8), "batch": -1}),
         (PseudoLabels, {"probabilities": floats(4), "weight": 1.0}),
         (PseudoLabels, {"probabilities": floats(4, 2)}),
         (Weights, {"values": floats(4), "weight": 1.0, "layout": ""}),
@@ -183,6 +202,7 @@ def test_message_survives_pickling() -> None:
         (Embeddings(values=np.full((1, 2, 2), np.nan, np.float32)), "not_finite"),
         (Weights(values=np.array([1, -np.inf], np.float32), weight=1, layout="a"), "not_finite"),
         (Prototypes(values=floats(2, 3), counts=-floats(2)), "not_counts"),
+        (Statistics(**{**MOMENTS, "squares": -floats(2, 3)}), "not_moments"),
         (PseudoLabels(probabilities=floats(2, 3), weight=1), "not_probabilities"),
         (PseudoLabels(probabilities=floats(2, 3) * np.nan, weight=1), "not_finite"),
         (

@@ -11,16 +11,19 @@ from hypothesis.extra import numpy as hnp
 from protocols.messages import (
     PAYLOADS,
     Control,
+    EmbeddingGradients,
     Embeddings,
     Gradient,
     LabelVotes,
     Logits,
     Message,
     Metrics,
+    PrivateEmbeddings,
     Prototypes,
     PseudoLabels,
     Rankings,
     SimilarityTargets,
+    Statistics,
     WeightDeltas,
     Weights,
 )
@@ -60,6 +63,17 @@ def rankings(draw: st.DrawFn) -> Rankings:
     )
 
 
+@st.composite
+def statistics(draw: st.DrawFn) -> Statistics:
+    views, width = draw(SIZES), draw(SIZES)
+    return Statistics(
+        means=draw(floats(views, width)),
+        squares=draw(floats(views, width)),
+        products=draw(floats(width, width)),
+        weight=draw(WEIGHTS),
+    )
+
+
 def any_floats(rank: int) -> st.SearchStrategy[Any]:
     return st.tuples(*[SIZES] * rank).flatmap(lambda shape: floats(*shape))
 
@@ -68,6 +82,9 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "embeddings": st.builds(Embeddings, values=any_floats(3)),
     "similarity_targets": st.builds(SimilarityTargets, values=square(), weight=WEIGHTS),
     "prototypes": prototypes(),
+    "statistics": statistics(),
+    "private_embeddings": st.builds(PrivateEmbeddings, values=any_floats(3), batch=IDS),
+    "embedding_gradients": st.builds(EmbeddingGradients, values=any_floats(3), batch=IDS),
     "pseudo_labels": st.builds(PseudoLabels, probabilities=any_floats(2), weight=WEIGHTS),
     "label_votes": st.builds(LabelVotes, probabilities=any_floats(3)),
     "logits": st.builds(Logits, values=any_floats(2), weight=WEIGHTS),

@@ -137,3 +137,50 @@ def quadratic():
 @pytest.fixture
 def towards():
     return Towards()
+
+
+@pytest.fixture
+def exchange_gradient():
+    """Return the gradient `[P]` of what an agent's next step learns from the exchange alone."""
+    from agents import trainer
+    from agents.exchange_loss import exchange_loss
+    from agents.tally import Tally
+
+    def gradient(agent: Any, arm: Any) -> torch.Tensor:
+        ready, tally = next(trainer.jobs(agent, arm))(), Tally(agent.resident.device)
+        agent.encoder.train()
+        agent.resident.binding.gradient.zero_()
+        _, pooled = trainer._objectives(agent, arm, ready, tally)
+        exchange_loss(agent, arm, ready, pooled, tally).backward()
+        return agent.resident.binding.gradient.clone()
+
+    return gradient
+
+
+@pytest.fixture
+def private_views():
+    """Embed an agent's next private batch with an encoder of our own: two normalised views `[B, D]`."""
+    from agents import trainer
+
+    def views(agent: Any, arm: Any, encoder: Any) -> list[torch.Tensor]:
+        ready = next(trainer.jobs(agent, arm))()
+        batch = agent.resident.to_device(ready.prepared[0])["views"]
+        private = len(ready.reading.rows) - len(ready.reading.anchors)
+        halves = encoder.exchange_head(encoder.pool_batch(batch)).chunk(2)
+        return [torch.nn.functional.normalize(half[:private], dim=-1) for half in halves]
+
+    return views
+
+
+@pytest.fixture
+def flat_gradient():
+    """Lay the gradients of a module of our own out as an agent's buffer has them."""
+
+    def flatten(module: Any, layout: Any) -> torch.Tensor:
+        flat, named = torch.zeros(layout.size), dict(module.named_parameters())
+        for slot in layout.slots:
+            if named[slot.name].grad is not None:
+                slot.view(flat).copy_(named[slot.name].grad)
+        return flat
+
+    return flatten
