@@ -2,144 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from agentos.health import open_hops
-from protocols.ledger import Ledger
-from protocols.topologies import Hop, Network
+from agentos.legs import Leg, legs, turn_of
+from agentos.rounds import AgentMetrics, ArmResult, Begun, RoundReport
+from protocols.topologies import Network
 
 if TYPE_CHECKING:
-    from agentos.checkpoints import Checkpoint, Checkpoints
+    from agentos.checkpoints import Checkpoints
     from agentos.config import RunConfig
     from agentos.health import Health
     from agentos.runtime import Session
     from agentos.watch import Watch
     from agents.blueprint import Arm
-    from agents.exchange import Exchange, Turn
     from agents.host import Outbox
 
 logger = logging.getLogger(__name__)
-
-AgentMetrics = dict[int, dict[str, float]]
-
-
-@dataclass(frozen=True)
-class RoundReport:
-    """What happened in one round; round 0 is the state before training.
-
-    Attributes:
-        metrics: of each agent: training, bytes, and evaluation where it was due.
-        evaluation: of each agent, evaluation alone; empty where it was not due.
-        round_s: wall time.
-        health: what a look at the agents found; None where none was due.
-    """
-
-    arm: str
-    round: int
-    rounds: int
-    metrics: AgentMetrics
-    evaluation: AgentMetrics
-    round_s: float
-    total_bytes: int
-    health: Health | None = None
-
-
-@dataclass(frozen=True)
-class Leg:
-    """One hop on the way of a round's messages.
-
-    Attributes:
-        number: of the hop within the round, over all parts and passes.
-        part: index of the part of the exchange.
-        passage: which of the part's passes through the topology's plan.
-    """
-
-    round: int
-    number: int
-    part: int
-    passage: int
-    hop: Hop
-
-
-def legs(
-    exchange: Exchange, network: Network, round: int, rounds: int, paused: Collection[int] = ()
-) -> Iterator[Leg]:
-    """Yield the hops of a round, for every part of the exchange that is due and each of its passes.
-
-    The edges of paused agents are left out.
-    """
-    number = itertools.count()
-    for index, part in enumerate(exchange.parts):
-        if part.is_due(round, rounds):
-            for passage in range(part.passes):
-                for hop in open_hops(network.hops(round), paused):
-                    yield Leg(round, next(number), index, passage, hop)
-
-
-def turn_of(network: Network, leg: Leg, agent: int) -> Turn:
-    """Return where in a round an agent is, on a hop that it takes part in."""
-    from agents.exchange.base import Turn
-    from protocols.topologies import Direction
-
-    peers = leg.hop.direction is Direction.PEER
-    return Turn(
-        round=leg.round,
-        hop=leg.number,
-        direction=leg.hop.direction,
-        passage=leg.passage,
-        is_top=not peers and network.parent(agent) is None,
-        mixing=network.mixing_weights(agent, leg.round) if peers else {},
-    )
-
-
-@dataclass(frozen=True)
-class Begun:
-    """An arm that was run up to a checkpoint.
-
-    Attributes:
-        rounds: its reports up to the checkpoint.
-    """
-
-    checkpoint: Checkpoint
-    rounds: tuple[RoundReport, ...]
-
-
-@dataclass
-class ArmResult:
-    """What came of a whole run or of its baseline."""
-
-    rounds: list[RoundReport] = field(default_factory=list)
-    ledger: Ledger = field(default_factory=Ledger)
-
-    @property
-    def before(self) -> AgentMetrics:
-        """Evaluation of the untrained agents."""
-        return self.rounds[0].evaluation if self.rounds else {}
-
-    @property
-    def after(self) -> AgentMetrics:
-        """The last evaluation."""
-        return next((r.evaluation for r in reversed(self.rounds) if r.evaluation), {})
-
-    @property
-    def finished(self) -> int:
-        """Rounds that were finished."""
-        return max((report.round for report in self.rounds), default=0)
-
-    def total(self, metric: str) -> float:
-        """Sum a training metric over agents and rounds."""
-        return sum(metrics.get(metric, 0.0) for r in self.rounds for metrics in r.metrics.values())
-
-    @property
-    def wall_s(self) -> float:
-        """Seconds spent in rounds, the first evaluation included."""
-        return sum(report.round_s for report in self.rounds)
 
 
 class Coordinator:

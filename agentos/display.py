@@ -27,9 +27,9 @@ from agentos.simulation import compares_with_isolated
 
 if TYPE_CHECKING:
     from agentos.compare import Comparison
-    from agentos.coordinator import RoundReport
     from agentos.data.corpus import Corpus
     from agentos.evaluation.base import Metric
+    from agentos.rounds import RoundReport
 
 _COLUMNS = 5  # runs that a table in a terminal sets side by side
 _ROWS = 20  # agents that a table in a terminal lists one by one

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agentos.config import RunConfig
-    from agentos.coordinator import RoundReport
     from agentos.data.corpus import Corpus
+    from agentos.rounds import RoundReport
 
 
 class Listener:

@@ -15,7 +15,7 @@ from protocols.spec import Spec
 
 if TYPE_CHECKING:
     from agentos.config import RunConfig
-    from agentos.coordinator import AgentMetrics, ArmResult
+    from agentos.rounds import AgentMetrics, ArmResult
 
 
 class Quality(Spec):

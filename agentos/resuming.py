@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentos.checkpoints import ARMS, Checkpoint, checkpoints_of, copy
-from agentos.coordinator import AgentMetrics, ArmResult, Begun, RoundReport
+from agentos.rounds import AgentMetrics, ArmResult, Begun, RoundReport
 from agentos.run_record import CONFIG, SUMMARY, RunRecord, load_run
 from protocols.errors import ConfigurationError, RecordError
 from protocols.ledger import Ledger

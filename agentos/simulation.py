@@ -14,11 +14,12 @@ import yaml
 from agentos.between_agents import BetweenRecorder, draw_sample
 from agentos.checkpoints import ARMS, Checkpoints
 from agentos.config import RunConfig
-from agentos.coordinator import ArmResult, Begun, Coordinator, RoundReport
+from agentos.coordinator import Coordinator
 from agentos.events import Listener, Listeners
 from agentos.records import Recorder
 from agentos.results import Result, summarise
 from agentos.resuming import ISOLATED, TOGETHER, Resumption
+from agentos.rounds import ArmResult, Begun, RoundReport
 from agentos.watch import Watch, draw_watch
 from protocols.topologies import Network
 

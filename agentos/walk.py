@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentos.coordinator import Leg, legs, turn_of
+from agentos.legs import Leg, legs, turn_of
 from agentos.problems import Problem
 from protocols.errors import WireError
 from protocols.ledger import Ledger

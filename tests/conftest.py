@@ -171,7 +171,7 @@ class Society:
 
     def legs(self, round: int) -> list[Any]:
         """Return the hops of a round, of every part and pass of the exchange, due or not."""
-        from agentos.coordinator import Leg
+        from agentos.legs import Leg
 
         hops = [
             (index, passage, hop)
@@ -182,7 +182,7 @@ class Society:
         return [Leg(round, number, *hop) for number, hop in enumerate(hops)]
 
     def turn(self, leg: Any, agent: int) -> Any:
-        from agentos.coordinator import turn_of
+        from agentos.legs import turn_of
 
         return turn_of(self.network, leg, agent)
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from agentos import RunConfig
-from agentos.coordinator import ArmResult, Coordinator, RoundReport
+from agentos.coordinator import Coordinator
+from agentos.rounds import ArmResult, RoundReport
 from agentos.runtime import Session
 from agents.blueprint import Arm, Blueprint
 from agents.host import Delivery, Outbox

@@ -15,11 +15,11 @@ from rich.console import Console
 
 from agentos import RunConfig
 from agentos.compare import compare
-from agentos.coordinator import RoundReport
 from agentos.display import LiveDisplay, show_comparison, show_result
 from agentos.events import Listener, Listeners
 from agentos.listing import show_error
 from agentos.problems import InvalidConfiguration, Problem
+from agentos.rounds import RoundReport
 from protocols.errors import DataError
 
 

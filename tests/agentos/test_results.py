@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from agentos import Result, RunConfig
-from agentos.coordinator import ArmResult, RoundReport
 from agentos.evaluation.base import Metric
 from agentos.results import summarise
+from agentos.rounds import ArmResult, RoundReport
 
 METRICS = (
     Metric(name="mrr", higher_is_better=True, help="Up."),

@@ -13,10 +13,10 @@ import pytest
 from agentos import RunConfig, Simulation
 from agentos.checkpoint_config import CheckpointConfig
 from agentos.checkpoints import CHECKPOINTS, checkpoints_of
-from agentos.coordinator import RoundReport
 from agentos.events import Listener
 from agentos.records import load_run
 from agentos.resuming import branch, resumption
+from agentos.rounds import RoundReport
 from protocols.errors import ConfigurationError, RecordError
 
 ROUNDS = 4

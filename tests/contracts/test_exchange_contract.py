@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agentos.coordinator import legs
+from agentos.legs import legs
 from agentos.walk import walk
 from agents.exchange import EXCHANGES, Exchange, Society
 from protocols.ledger import Ledger

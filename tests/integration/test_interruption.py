@@ -19,10 +19,10 @@ import yaml
 from pydantic import PrivateAttr
 
 from agentos import RunConfig, Simulation
-from agentos.coordinator import RoundReport
 from agentos.data.corpus import Corpus
 from agentos.events import Listener
 from agentos.records import load_run
+from agentos.rounds import RoundReport
 from agentos.runtime import Session
 from agentos.runtime.local import LocalRuntime
 from agents.blueprint import Blueprint

@@ -18,7 +18,7 @@ BOTH = Hybrid(strategies=(WeightAveraging(every=3), AnchorSimilarity()))
 
 
 def test_each_strategy_speaks_at_its_own_period():
-    from agentos.coordinator import legs
+    from agentos.legs import legs
 
     network = Ring().build(7, seed=0)
     spoken = {
@@ -29,7 +29,7 @@ def test_each_strategy_speaks_at_its_own_period():
 
 
 def test_hops_are_numbered_through_the_round_over_all_strategies():
-    from agentos.coordinator import legs
+    from agentos.legs import legs
     from protocols.topologies.master_slave import MasterSlave
 
     network = MasterSlave().build(7, seed=0)
