@@ -1,7 +1,7 @@
 """What a strategy of exchange sees: where in a round it is, a batch, a society, an agent.
 
-Legend: C crops of each anchor, N anchors, A of them in a batch, B private texts, D width of the exchange, W of
-the backbone, P parameters.
+Legend: C crops of each anchor, N anchors, A of them in a batch, B private texts, D width of the exchange, W
+of the backbone, P parameters.
 """
 
 from __future__ import annotations
