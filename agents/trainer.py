@@ -16,6 +16,7 @@ from agents.batch import Batch
 from agents.blanks import fill
 from agents.blueprint import Arm
 from agents.exchange.base import AnchorBatch
+from agents.exchange.none import Isolated
 from agents.objectives.base import Draft, Objected, Prepared, Step
 from agents.optimizers import clip, learning_rate_factor
 from agents.prefetch import Prefetcher
@@ -202,7 +203,8 @@ def _exchange(
 ) -> Tensor | None:
     """Return the exchange's loss on the batch's anchors, in views of their own if need be."""
     anchors = ready.reading.anchors
-    if not len(anchors) or not arm.exchange.anchor_fraction:
+    # Agents that keep to themselves may read anchors, but only as text.
+    if not len(anchors) or isinstance(arm.exchange, Isolated):
         return None
     rng = generator(agent.seed, "exchange", agent.id, ready.reading.batch)
     views = tuple(view[-len(anchors) :] for view in pooled)
