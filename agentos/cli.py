@@ -12,6 +12,7 @@ import typer
 from agentos.commands.data import data
 from agentos.commands.evaluate import evaluate
 from agentos.commands.generate import generate
+from agentos.commands.sweep import sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -171,6 +172,7 @@ def compare(
 
 app.command("data")(data)
 app.command()(generate)
+app.command()(sweep)
 app.command(name="eval")(evaluate)
 
 
