@@ -15,6 +15,7 @@ from agentos.commands.evaluate import evaluate
 from agentos.commands.generate import generate
 from agentos.commands.resume import fork, resume
 from agentos.commands.running import watched
+from agentos.commands.sweep import sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -163,6 +164,7 @@ app.command()(fork)
 app.command()(check)
 app.command("data")(data)
 app.command()(generate)
+app.command()(sweep)
 app.command(name="eval")(evaluate)
 
 

@@ -20,6 +20,9 @@ from protocols.errors import ConfigurationError
 from protocols.spec import Kinds, Spec
 from protocols.topologies import TOPOLOGIES, Topology
 
+PATH = re.compile(r"[\w-]+(\.[\w-]+)*")
+"""The dotted path of a field."""
+
 
 def load(source: str, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a configuration and validate it.
@@ -139,9 +142,21 @@ def apply_overrides(
         overrides: what to set.
         root: what is to be built from the values.
     """
+    return set_fields(raw, dict(map(_split, overrides)), root)
+
+
+def set_fields(
+    raw: Mapping[str, Any], fields: Mapping[str, Any], root: type[Spec] = RunConfig
+) -> dict[str, Any]:
+    """Return a configuration with fields set by their dotted paths, as `apply_overrides` does.
+
+    Example:
+        >>> set_fields({"topology": {"kind": "ring", "hops": 2}}, {"topology.kind": "complete"})
+        {'topology': {'kind': 'complete'}}
+    """
     changed: dict[str, Any] = copy.deepcopy(dict(raw))
     # Wholes before their parts and kinds first, so that the order on a command line does not matter.
-    for key, value in sorted(map(_split, overrides), key=lambda pair: _rank(pair[0])):
+    for key, value in sorted(fields.items(), key=lambda pair: _rank(pair[0])):
         *parents, last = key.split(".")
         place: Any = spelled_out(changed, root)
         changed = place
@@ -162,7 +177,7 @@ def _rank(key: str) -> tuple[int, bool]:
 
 def _split(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
-    if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", key.strip()):
+    if not equals or not PATH.fullmatch(key.strip()):
         raise ConfigurationError(
             f"{override!r} is not an override",
             expected="key.path=value, such as training.rounds=4",

@@ -191,10 +191,11 @@ class _Run:
         from agents.blueprint import Arm
         from agents.exchange.none import Isolated
 
-        fraction = self.config.exchange.anchor_fraction
-        if name == TOGETHER:
-            return Arm(self.config.exchange, fraction)
-        return Arm(Isolated(), fraction if self.config.baseline.anchors_as_text else 0.0)
+        exchange = self.config.exchange
+        if name == ISOLATED:
+            as_text = self.config.baseline.anchors_as_text
+            exchange = Isolated(anchor_share=exchange.anchor_fraction if as_text else 0.0)
+        return Arm(exchange, exchange.anchor_fraction)
 
     def _save_encoders(self, session: Session) -> None:
         self.simulation._listener.on_stage("Saving encoders")

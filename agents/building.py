@@ -16,7 +16,7 @@ from agents.encoder import Encoder
 from agents.export import pooling_of
 from agents.heads import restore_heads
 from agents.language_head import LanguageHead, saved_kind
-from agents.loading import load_backbone, quietly
+from agents.loading import load_backbone, load_config, quietly
 from agents.vocabulary import Vocabulary
 from protocols.errors import ModelError
 from protocols.seeding import derive
@@ -51,6 +51,23 @@ def build_backbone(
             )
             return model
         return load_backbone(config, vocabulary_size)
+
+
+def blank_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
+    """Return a backbone with shapes and no values: for counting, at no cost in memory.
+
+    Args:
+        config: where the backbone comes from.
+        vocabulary_size: of a preset; a pretrained backbone has its own.
+
+    Raises:
+        ModelError: the folder or name cannot be read.
+    """
+    scratch = config.from_scratch
+    architecture = preset_config(config, vocabulary_size, 0) if scratch else load_config(config)
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModel.from_config(architecture)
+        return model
 
 
 def build_encoder(

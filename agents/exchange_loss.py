@@ -35,7 +35,7 @@ def exchange_loss(
     rng = generator(agent.seed, "exchange", agent.id, ready.reading.batch)
     losses: list[Tensor | None] = []
     for strategy, learner in all_parts(arm.exchange, agent):
-        if strategy.anchor_fraction and anchors.pooled:
+        if strategy.learns_from_anchors and anchors.pooled:
             losses.append(strategy.loss(learner, anchors, rng))
         if strategy.learns_from_private and private.pooled:
             losses.append(strategy.private_loss(learner, private, rng))
@@ -49,7 +49,7 @@ def shown(
     """Return the views of private texts and of anchors that the exchange wants; see `exchange_loss`."""
     reading, exchange = ready.reading, arm.exchange
     border = len(reading.rows) - len(reading.anchors)
-    heard = len(reading.anchors) if exchange.anchor_fraction else 0
+    heard = len(reading.anchors) if any(part.learns_from_anchors for part in exchange.parts) else 0
     begin = 0 if any(part.learns_from_private for part in exchange.parts) else border
     end = border + heard
     if begin < border and len(pooled) < 2:

@@ -82,7 +82,7 @@ def width_of(config: EncoderConfig) -> int:
     """
     if config.from_scratch:
         return PRESETS[config.preset or "tiny"].width
-    return int(_load_config(config).hidden_size)
+    return int(load_config(config).hidden_size)
 
 
 def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
@@ -93,7 +93,7 @@ def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
     """
     model: PreTrainedModel
     origin = config.origin
-    model_config = _load_config(config)
+    model_config = load_config(config)
     if config.dropout is not None:
         _set_dropout(model_config, config.dropout)
     base = base_of(config)
@@ -126,7 +126,12 @@ def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
     return model
 
 
-def _load_config(config: EncoderConfig) -> PretrainedConfig:
+def load_config(config: EncoderConfig) -> PretrainedConfig:
+    """Load the architecture of a pretrained backbone.
+
+    Raises:
+        ModelError: it cannot be loaded, or is no model of text alone.
+    """
     _require_folder(config)
     try:
         loaded: PretrainedConfig = AutoConfig.from_pretrained(

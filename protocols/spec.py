@@ -35,7 +35,7 @@ class Spec(BaseModel):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashable, as `Annotated[..., Kinds(...)] | None` asks
 class Kinds:
     """Annotation of a field that holds one of a table of kinds, or an instance of the field's type.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import shutil
@@ -69,17 +70,32 @@ def _beside(directory: Path) -> Path:
 def cached(directory: Path, build: Callable[[Path], None], load: Callable[[Path], T]) -> T:
     """Load a folder, building it first where it is not there or is damaged.
 
+    Of several processes that want it at once, one builds it and the others wait.
+
     Args:
         directory: its place, named by a digest of all that it depends on.
         build: writes the content into a folder.
         load: reads it; any of DataError, OSError, ValueError and KeyError means that it is damaged.
     """
-    if directory.exists():
-        try:
-            return load(directory)
-        except (DataError, OSError, ValueError, KeyError) as error:
-            logger.warning("rebuilding the damaged cache folder %s: %s", directory, error)
-            discard(directory)
-    with whole_or_nothing(directory) as building:
-        build(building)
-    return load(directory)
+    with _locked(directory):
+        if directory.exists():
+            try:
+                return load(directory)
+            except (DataError, OSError, ValueError, KeyError) as error:
+                logger.warning("rebuilding the damaged cache folder %s: %s", directory, error)
+                discard(directory)
+        with whole_or_nothing(directory) as building:
+            build(building)
+        return load(directory)
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the lock of a folder among this machine's processes; it is freed when its holder dies."""
+    from filelock import FileLock
+
+    name = hashlib.blake2b(str(directory.absolute()).encode(), digest_size=16).hexdigest()
+    # Not beside the folder: a cache may be read-only, or on a file system that has no locks.
+    path = Path(tempfile.gettempdir()) / f"agentos-{name}.lock"
+    with FileLock(path, mode=0o666, is_singleton=True):  # which one thread may hold twice
+        yield

@@ -44,6 +44,10 @@ class DataConfig(Spec):
     source: Annotated[Source, Kinds(SOURCES)] = Field(
         default=Docstrings(), description="Where the text comes from."
     )
+    anchor_source: Annotated[Source, Kinds(SOURCES)] | None = Field(
+        default=None,
+        description="Where the public anchors come from, if not from the same text as everything else.",
+    )
     partition: Annotated[Partition, Kinds(PARTITIONS)] = Field(
         default=Iid(), description="How the training text is divided among the agents."
     )

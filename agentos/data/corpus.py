@@ -124,7 +124,7 @@ def prepare(
         storage.write(config, folder, progress or (lambda stage, count: None))
 
     stored = cached(directory, build, storage.load)
-    train, anchors, heldout = _split(config, stored.counts, agents, seed)
+    train, anchors, heldout = _split(config, stored, agents, seed)
     names, codes = storage.label_codes(stored.table)
     reader = TextReader(directory / storage.FILE)
     shards = config.partition.assign(
@@ -150,24 +150,29 @@ def prepare(
 
 
 def _split(
-    config: DataConfig, counts: dict[str, int], agents: int, seed: int
+    config: DataConfig, stored: storage.Stored, agents: int, seed: int
 ) -> tuple[IntArray, IntArray, IntArray]:
-    kept = counts["kept"]
-    heldout = min(config.heldout_limit, max(1, round(config.heldout * kept)))
-    needed = config.anchors + heldout + agents
-    if kept < needed:
+    order = generator(seed, "split").permutation(stored.counts["kept"]).astype(np.int64)
+    if config.anchor_source is None:
+        documents = len(order)
+        anchors, private = order[: config.anchors], order[config.anchors :]
+    else:  # what is not drawn from there is used for nothing
+        public = storage.public_rows(stored.table)[order]
+        anchors, private = order[public][: config.anchors], order[~public]
+        documents = len(private)
+    heldout = min(config.heldout_limit, max(1, round(config.heldout * documents)))
+    if len(anchors) < config.anchors or len(private) < heldout + agents:
+        counts, needed = stored.counts, config.anchors + heldout + agents
         raise ConfigurationError(
             "there are too few documents",
             expected=f"at least {needed}: {config.anchors} anchors, {heldout} held out and one for "
             f"each of {agents} agents",
-            actual=f"{kept} of {counts['read']} read; left out: {left_out(counts)}",
+            actual=f"{counts['kept']} of {counts['read']} read; left out: {left_out(counts)}",
             mend="lower data.anchors, data.heldout, data.minimum_words or agents.count, or read "
             "more text",
         )
-    order = generator(seed, "split").permutation(kept).astype(np.int64)
-    parts = np.split(order, [config.anchors, config.anchors + heldout])
-    anchors, held, train = (np.sort(part) for part in parts)
-    return train, anchors, held
+    held, train = private[:heldout], private[heldout:]
+    return np.sort(train), np.sort(anchors), np.sort(held)
 
 
 def _display_names(

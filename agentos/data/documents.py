@@ -27,6 +27,9 @@ from protocols.errors import DataError
 logger = logging.getLogger(__name__)
 FORMAT = 2
 FILE = "documents.arrow"
+PUBLIC = "public:"
+"""Begins the ids of documents from the source of public anchors."""
+
 Progress = Callable[[str, int], None]
 
 
@@ -40,12 +43,14 @@ class Stored(NamedTuple):
 def key(config: DataConfig) -> str:
     """Return a digest of all that the stored documents depend on."""
     source, near = type(config.source), config.near_duplicates
+    public = config.anchor_source
     return digest(
         f"{source.__module__}.{source.__qualname__}",
         config.source.fingerprint(),
         config.cleaning.fingerprint(),
         f"{near_duplicates.VERSION} {near.model_dump_json()}" if near else "",
         str((FORMAT, config.minimum_words, config.limit, config.on_bad_record)),
+        *(() if public is None else (type(public).__qualname__, public.fingerprint())),
     )
 
 
@@ -108,7 +113,7 @@ def _kept(config: DataConfig, counts: Counter[str]) -> Iterator[list[Document]]:
 
 
 def _usable(config: DataConfig, counts: Counter[str]) -> Iterator[Document]:
-    for record in islice(config.source.records(), config.limit):
+    for record in _records(config):
         counts["read"] += 1
         if not isinstance(record, DataError):
             yield record
@@ -119,6 +124,25 @@ def _usable(config: DataConfig, counts: Counter[str]) -> Iterator[Document]:
             logger.warning("skipping bad records; the first: %s", record)
         counts["bad"] += 1
         counts[BAD + (record.reason if isinstance(record, BadRecord) else "other")] += 1
+
+
+def _records(config: DataConfig) -> Iterator[Document | DataError]:
+    yield from islice(config.source.records(), config.limit)
+    if config.anchor_source is not None:
+        for record in islice(config.anchor_source.records(), config.limit):
+            if isinstance(record, Document):
+                # With some label, so that those of the private text are still labels of all.
+                yield Document(PUBLIC + record.id, record.text, record.label or PUBLIC)
+            else:
+                yield record
+
+
+def public_rows(table: Any) -> npt.NDArray[np.bool_]:
+    """Return which documents come from the source of public anchors, [documents]."""
+    import pyarrow.compute as pc
+
+    found: npt.NDArray[np.bool_] = np.asarray(pc.starts_with(table.column("id"), PUBLIC))
+    return found
 
 
 def load(folder: Path) -> Stored:

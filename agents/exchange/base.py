@@ -85,6 +85,11 @@ class Exchange(Spec, ABC):
         return 0.0
 
     @property
+    def learns_from_anchors(self) -> bool:
+        """Whether `loss` wants the anchors of each batch."""
+        return self.anchor_fraction > 0.0
+
+    @property
     def wants_labels(self) -> bool:
         """Whether the anchors' classes are to be their true labels, instead of clusters of their text."""
         return False

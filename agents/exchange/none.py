@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from agents.exchange.base import Announced, Exchange, Expected, Learner, Turn
+from pydantic import Field
+
+from agents.exchange.base import Announced, Exchange, Expected, Learner, Society, Turn
 from protocols.messages import Control, Message, Payload
 
 
@@ -13,6 +15,32 @@ class Isolated(Exchange):
     """No exchange: every agent trains alone."""
 
     kind: Literal["none"] = "none"
+    anchor_share: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share of each batch that are public anchors, read as text like any other.",
+    )
+
+    @property
+    def anchor_fraction(self) -> float:
+        """Share of each batch that are public anchors."""
+        return self.anchor_share
+
+    @property
+    def learns_from_anchors(self) -> bool:
+        """Never: anchors are text like any other."""
+        return False
+
+    def check(self, society: Society) -> None:
+        """Refuse a share that comes to no anchor."""
+        anchors = min(round(self.anchor_share * society.batch_size), society.anchors)
+        if self.anchor_share and not anchors:
+            raise ValueError(
+                f"exchange.anchor_share {self.anchor_share} of training.batch_size "
+                f"{society.batch_size} is no anchor, with data.anchors {society.anchors}; raise them, "
+                "or set exchange.anchor_share to 0"
+            )
 
     def is_due(self, round: int, rounds: int) -> bool:
         """Never."""

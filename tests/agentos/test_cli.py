@@ -41,6 +41,7 @@ COMMANDS = (
     "compare",
     "data",
     "generate",
+    "sweep",
 )
 
 

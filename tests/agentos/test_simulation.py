@@ -79,6 +79,25 @@ def test_summary_has_what_was_promised(finished: Any) -> None:
             assert arm["worst"][metric] == min(values)
 
 
+def test_agents_that_exchange_nothing_and_read_anchors_are_the_baseline(
+    finished: Any, run: Callable[..., Result]
+) -> None:
+    share = finished.config.exchange.anchor_share
+    values = {**finished.config.resolved(), "exchange": {"kind": "none", "anchor_share": share}}
+    alone = run(RunConfig.model_validate(values))
+    assert alone.isolated is None
+    assert alone.bytes.total == 0
+    baseline = finished.directory / "isolated" / "metrics.jsonl"
+    timeless = [
+        [
+            {key: value for key, value in row.items() if not key.endswith("_s")}
+            for row in lines(path)
+        ]
+        for path in (alone.directory / "metrics.jsonl", baseline)
+    ]
+    assert timeless[0] == timeless[1]
+
+
 @pytest.mark.parametrize("file", ["metrics.jsonl", "isolated/metrics.jsonl"])
 def test_metrics_have_one_line_per_agent_and_round(finished: Any, file: str) -> None:
     rows = lines(finished.directory / file)

@@ -375,3 +375,35 @@ def test_newsgroups_are_divided_by_label_skew(tmp_path: Path) -> None:
     assert sum(map(len, corpus.shards)) == len(corpus.train)
     keys = [" ".join(text.casefold().split()) for text in corpus.texts(range(len(corpus)))]
     assert len(set(keys)) == len(keys)
+
+
+def test_split_is_the_same_for_any_number_of_agents(tmp_path: Path) -> None:
+    # A single agent that reads all private text is compared with many that share it.
+    many, one = (
+        prepare(DataConfig(source=Made(), anchors=8), agents=agents, seed=3, cache=tmp_path)
+        for agents in (5, 1)
+    )
+    for part in ("train", "anchors", "heldout"):
+        np.testing.assert_array_equal(getattr(many, part), getattr(one, part))
+    np.testing.assert_array_equal(np.sort(np.concatenate(many.shards)), one.shards[0])
+    tokenizers = [tokenizer_for(c, TokenizerConfig(), 3, tmp_path) for c in (many, one)]
+    assert tokenizers[0].get_vocab() == tokenizers[1].get_vocab()
+
+
+def test_anchors_come_from_their_own_source_and_nothing_else_does(tmp_path: Path) -> None:
+    texts = tuple(f"public text {i} of another domain altogether {i}" for i in range(30))
+    config = DataConfig(source=Made(), anchor_source=Given(texts=texts), anchors=8, heldout=0.2)
+    corpus = prepare(config, agents=3, seed=0, cache=tmp_path)
+    assert {text.split()[0] for text in corpus.texts(corpus.anchors)} == {"public"}
+    assert (len(corpus.anchors), len(corpus.heldout), len(corpus.train)) == (8, 12, 48)
+    private = np.concatenate([corpus.train, corpus.heldout])
+    assert {text.split()[0] for text in corpus.texts(private)} == {"Number"}
+    assert set(corpus.labels(private)) == {"label-0", "label-1", "label-2"}
+    assert corpus.has_labels
+
+
+def test_too_few_anchors_of_their_own_source_are_refused(tmp_path: Path) -> None:
+    texts = tuple(f"public text {i} of another domain altogether {i}" for i in range(5))
+    config = DataConfig(source=Made(), anchor_source=Given(texts=texts), anchors=8)
+    with pytest.raises(ConfigurationError, match="too few documents"):
+        prepare(config, agents=3, seed=0, cache=tmp_path)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,19 @@ def test_folder_is_built_once(tmp_path: Path) -> None:
     place = tmp_path / "deep" / "place"
     assert [cached(place, build, read) for _ in range(3)] == ["content"] * 3
     assert len(built) == 1
+
+
+def test_of_several_that_want_a_folder_one_builds_it(tmp_path: Path) -> None:
+    built: list[Path] = []
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        time.sleep(0.05)
+        write(folder)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: cached(tmp_path / "place", build, read), range(4)))
+    assert (found, len(built)) == (["content"] * 4, 1)
 
 
 @pytest.mark.parametrize("damage", ["damaged", None])

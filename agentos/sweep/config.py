@@ -1,0 +1,191 @@
+"""The sweep: a base run, seeds, and the ways in which runs differ from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+
+from agentos.loading import PATH, find, read_yaml
+from agentos.problems import InvalidConfiguration, explain
+from protocols.spec import Spec
+
+Fields = dict[str, Any]
+"""Values by the dotted paths of a run's fields."""
+
+ARM = "arm"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_DEFAULTS: Mapping[str, Any] = {"baseline": {"isolated": False}, "runtime": "local"}
+
+
+class SweepConfig(Spec):
+    """Runs to be compared: every arm, at every value of every axis, under every seed.
+
+    Example:
+        >>> sweep = SweepConfig.model_validate(
+        ...     {
+        ...         "base": {"training": {"rounds": 2}},
+        ...         "seeds": 3,
+        ...         "arms": {"alone": {"exchange.kind": "none"}, "fedavg": {"exchange.kind": "weights"}},
+        ...         "axes": {"topology": {"ring": {"topology.kind": "ring"}}},
+        ...     }
+        ... )
+        >>> sweep.seeds, list(sweep.arms)
+        ((0, 1, 2), ['alone', 'fedavg'])
+    """
+
+    name: str = Field("sweep", pattern=f"^{_NAME.pattern}$", max_length=60)
+    base: Fields = Field(
+        description="What all runs share: the fields of a run, or in a file the path or name of one. Unless "
+        "it says otherwise, baseline.isolated is false and runtime is local: to be alone is an arm here."
+    )
+    seeds: tuple[int, ...] = Field(
+        (0, 1, 2, 3, 4), min_length=1, description="Seeds of the runs, or how many from 0."
+    )
+    arms: dict[str, Fields] = Field(
+        min_length=1, description="Fields that each arm sets, by their dotted paths."
+    )
+    axes: dict[str, dict[str, Fields]] = Field(
+        {}, description="For each axis its values by name, each with the fields that it sets."
+    )
+    exclude: tuple[dict[str, tuple[str, ...]], ...] = Field(
+        (), description="Combinations to leave out: names of arms, and of values by axis."
+    )
+
+    @field_validator("base", mode="before")
+    @classmethod
+    def _fill_in(cls, base: Any) -> Any:
+        return {**_DEFAULTS, **base} if isinstance(base, Mapping) else base
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count(cls, seeds: Any) -> Any:
+        return tuple(range(seeds)) if isinstance(seeds, int) else seeds
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if min(seeds) < 0 or len(set(seeds)) < len(seeds):
+            raise ValueError("seeds must be whole numbers from 0, each once")
+        return seeds
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _arms_may_be_empty(cls, arms: Any) -> Any:
+        return _without_none(arms)
+
+    @field_validator("axes", mode="before")
+    @classmethod
+    def _values_may_be_empty(cls, axes: Any) -> Any:
+        if not isinstance(axes, Mapping):
+            return axes
+        return {axis: _without_none(values) for axis, values in axes.items()}
+
+    @field_validator("arms")
+    @classmethod
+    def _arms_are_fields(cls, arms: dict[str, Fields]) -> dict[str, Fields]:
+        _check(arms)
+        return arms
+
+    @field_validator("axes")
+    @classmethod
+    def _axes_are_fields(cls, axes: dict[str, dict[str, Fields]]) -> dict[str, dict[str, Fields]]:
+        for axis, values in axes.items():
+            if axis == ARM or not _NAME.fullmatch(axis):
+                raise ValueError(f"{axis!r} is no name for an axis; use letters, digits, . _ and -")
+            if not values:
+                raise ValueError(f"the axis {axis} has no values; name one at least, or drop it")
+            _check(values)
+        return axes
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _one_or_several(cls, exclude: Any) -> Any:
+        if not isinstance(exclude, (list, tuple)):
+            return exclude
+        return [
+            {key: (names,) if isinstance(names, str) else names for key, names in entry.items()}
+            if isinstance(entry, Mapping)
+            else entry
+            for entry in exclude
+        ]
+
+    @field_validator("exclude")
+    @classmethod
+    def _names_are_known(
+        cls, exclude: tuple[dict[str, tuple[str, ...]], ...], info: ValidationInfo
+    ) -> tuple[dict[str, tuple[str, ...]], ...]:
+        known = {ARM: info.data.get("arms"), **(info.data.get("axes") or {})}
+        for key, names in ((key, names) for entry in exclude for key, names in entry.items()):
+            table = known.get(key, {})
+            if table is None:  # the arms are wrong themselves
+                continue
+            for name in names:
+                if name not in table:
+                    allowed = ", ".join(table) or f"one of {', '.join(known)} for a key"
+                    raise ValueError(f"there is no {key} {name!r}; expected {allowed}")
+        return exclude
+
+    def excludes(self, arm: str, values: Mapping[str, str]) -> bool:
+        """Whether an arm is left out at these values of the axes."""
+        named = {ARM: arm, **values}
+        return any(
+            entry and all(named[key] in names for key, names in entry.items())
+            for entry in self.exclude
+        )
+
+
+def load_sweep(path: Path) -> SweepConfig:
+    """Read a sweep from a YAML file.
+
+    A base that is a path is looked for beside the file, then as for ``agentos run``.
+
+    Raises:
+        ConfigurationError: a file cannot be read.
+        InvalidConfiguration: fields are unknown or out of range.
+    """
+    raw = read_yaml(path)
+    base = raw.get("base")
+    if isinstance(base, str):
+        beside = path.parent / base
+        raw["base"] = read_yaml(beside if beside.is_file() else find(base))
+    raw.setdefault("name", path.stem)
+    return validated(raw, str(path))
+
+
+def validated(raw: Mapping[str, Any], origin: str) -> SweepConfig:
+    """Build a sweep from plain values.
+
+    Raises:
+        InvalidConfiguration: fields are unknown or out of range.
+    """
+    try:
+        return SweepConfig.model_validate(raw)
+    except ValidationError as error:
+        raise InvalidConfiguration(origin, explain(error, SweepConfig)) from error
+
+
+def _without_none(named: Any) -> Any:
+    if not isinstance(named, Mapping):
+        return named
+    return {name: {} if fields is None else fields for name, fields in named.items()}
+
+
+def _check(named: Mapping[str, Fields]) -> None:
+    """Refuse names that are no names, paths that are no paths, and seeds and names of runs."""
+    for name, fields in named.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name; use letters, digits, and . _ - between them")
+        for path in fields:
+            if not PATH.fullmatch(path):
+                raise ValueError(
+                    f"{name} sets {path!r}, which is no path; write it like training.rounds"
+                )
+            if path in ("seed", "name"):
+                raise ValueError(
+                    f"{name} sets {path!r}, which the sweep sets itself; use its seeds and the names of "
+                    "arms"
+                )

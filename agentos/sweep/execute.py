@@ -1,0 +1,244 @@
+"""Runs of a sweep, some at a time, each in a process of its own; and what is known of those before."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentos.sweep.plan import Planned
+from agentos.sweep.rows import FINISHED, RESULTS, Row, write_table
+from agentos.sweep.worker import INTERRUPTED, ROW, failure, write_row
+from protocols.errors import RecordError
+
+WORKER = (sys.executable, "-m", "agentos.sweep.worker")
+RUNS = "runs"
+_POLL_S = 0.1
+_GRACE_S = 30.0
+"""How long interrupted runs have to close their records."""
+_TAIL = 400
+"""Characters of a log that are quoted."""
+
+Report = Callable[[Planned, Row], None]
+
+
+class Folder:
+    """The folder of a sweep: a run folder for each run, and the table of their rows.
+
+    Args:
+        path: of the folder.
+        planned: the runs of the sweep; only these are in the table, in their order.
+    """
+
+    def __init__(self, path: Path, planned: Sequence[Planned]) -> None:
+        self.path = path
+        self.planned = planned
+        self._rows = {run.id: row for run in planned if (row := self._read(run)) is not None}
+
+    def of(self, run: Planned) -> Path:
+        """Return the folder of a run."""
+        return self.path / RUNS / run.id
+
+    def log(self, run: Planned) -> Path:
+        """Return the file of what a run printed."""
+        return self.path / RUNS / f"{run.id}.log"
+
+    def row(self, run: Planned) -> Row | None:
+        """Return the row of a run that finished or failed."""
+        return self._rows.get(run.id)
+
+    @property
+    def unfinished(self) -> list[Planned]:
+        """The runs that are to be done: those that never were, and those that failed."""
+        return [run for run in self.planned if (self.row(run) or {}).get("status") != FINISHED]
+
+    def take_in(self, run: Planned, exit_code: int) -> Row:
+        """Read the row that a run has left, or note that it died without one; write the table."""
+        row = self._read(run)
+        if row is None:
+            tail = self.log(run).read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip()
+            row = failure(
+                f"the process ended with exit code {exit_code}; its log ends: {tail or '-'}"
+            )
+            write_row(self.of(run), row)
+        self._rows[run.id] = row
+        self.write()
+        return row
+
+    def write(self) -> None:
+        """Write the table of all rows that there are."""
+        rows = [
+            {
+                "id": run.id,
+                "arm": run.arm,
+                **{f"axis.{axis}": value for axis, value in run.axes.items()},
+                "seed": run.seed,
+                "error": None,
+                **row,
+                "folder": self.of(run).relative_to(self.path).as_posix(),
+            }
+            for run in self.planned
+            if (row := self.row(run)) is not None
+        ]
+        write_table(self.path / RESULTS, rows)
+
+    def _read(self, run: Planned) -> Row | None:
+        try:
+            row: Row = json.loads((self.of(run) / ROW).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise RecordError(
+                f"The record {self.of(run) / ROW} is damaged",
+                actual=str(error),
+                mend=f"remove {self.of(run)}; the run is then done again",
+            ) from error
+        return row
+
+
+def execute(
+    folder: Folder,
+    runs: Sequence[Planned],
+    *,
+    jobs: int,
+    on_start: Callable[[Planned], None] = lambda run: None,
+    on_end: Report = lambda run, row: None,
+    keep_encoders: bool = False,
+    worker: Sequence[str] = WORKER,
+) -> None:
+    """Do runs, so many at a time; an error ends a run and never the sweep.
+
+    An interrupt ends every process that was started. What had finished by then is in the table.
+
+    Args:
+        folder: of the sweep.
+        runs: what to do, in this order.
+        jobs: processes at a time.
+        on_start, on_end: are told.
+        keep_encoders: whether the encoders of each run stay on disk.
+        worker: command of a run; it reads its task from standard input.
+
+    Raises:
+        KeyboardInterrupt: by Ctrl-C, or when this process is asked to end.
+    """
+    waiting, active = list(reversed(runs)), list[_Job]()
+    with _alone_in(folder.path), _ended_like_ctrl_c():
+        folder.write()  # rows of runs that are no longer in the sweep leave the table
+        try:
+            while waiting or active:
+                while waiting and len(active) < jobs:
+                    run = waiting.pop()
+                    active.append(_start(folder, run, keep_encoders, worker))
+                    on_start(run)
+                time.sleep(_POLL_S)
+                for job in [job for job in active if job.process.poll() is not None]:
+                    active.remove(job)
+                    job.close()
+                    if job.process.returncode == INTERRUPTED:
+                        raise KeyboardInterrupt
+                    on_end(job.run, folder.take_in(job.run, job.process.returncode))
+        finally:
+            _stop(active)
+
+
+@dataclass
+class _Job:
+    run: Planned
+    process: subprocess.Popen[bytes]
+
+    def close(self) -> None:
+        """Close the process's standard input, which interrupts it if it is still there."""
+        if self.process.stdin is not None:
+            with suppress(OSError):
+                self.process.stdin.close()
+
+
+def _start(folder: Folder, run: Planned, keep_encoders: bool, worker: Sequence[str]) -> _Job:
+    threads = str(run.config.runtime.threads)
+    task = {
+        "folder": str(folder.of(run).absolute()),
+        "config": run.config.resolved(),
+        "keep_encoders": keep_encoders,
+    }
+    (folder.of(run) / ROW).unlink(missing_ok=True)  # of an attempt that failed
+    folder.log(run).parent.mkdir(parents=True, exist_ok=True)
+    with folder.log(run).open("wb") as log:
+        process = subprocess.Popen(
+            worker,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+            # Ctrl-C is for the sweep, which then tells its runs.
+            start_new_session=True,
+        )
+    job = _Job(run, process)
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it died at once; its exit code says so
+        process.stdin.write(json.dumps(task).encode() + b"\n")
+        process.stdin.flush()
+    return job
+
+
+def _stop(active: Sequence[_Job]) -> None:
+    """Interrupt processes; kill those that have not ended in time, or all at a second Ctrl-C."""
+    for job in active:
+        job.close()
+    deadline = time.monotonic() + _GRACE_S
+    for job in active:
+        try:
+            job.process.wait(max(0.0, deadline - time.monotonic()))
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            deadline = 0.0
+            job.process.kill()
+            job.process.wait()
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Refuse to work in a folder in which another process is at it."""
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise RecordError(
+            f"Another sweep is at work in {folder}",
+            mend="wait for its end, or choose another folder with --out",
+        ) from error
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """Take a request to end (SIGTERM) for Ctrl-C, so that no process is left behind."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # only the main thread may do so
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def jobs_for(runs: Sequence[Planned], cores: int | None = None) -> int:
+    """Return how many runs a machine can do at a time: its cores over the threads of a run."""
+    if cores is None:
+        affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, cores // max(run.config.runtime.threads for run in runs))

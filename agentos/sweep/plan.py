@@ -1,0 +1,98 @@
+"""From a sweep to its runs, each with an id that stays the same as long as the run does."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from agentos.config import RunConfig
+from agentos.loading import set_fields
+from agentos.problems import InvalidConfiguration, explain
+from agentos.sweep.config import SweepConfig
+from protocols.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a sweep.
+
+    Attributes:
+        id: of the resolved configuration, whatever arm and axes are called.
+        axes: the name of the value on each axis.
+    """
+
+    id: str
+    arm: str
+    axes: Mapping[str, str]
+    seed: int
+    config: RunConfig
+
+    @property
+    def label(self) -> str:
+        """What the run is called in messages."""
+        return " ".join([self.arm, *self.axes.values(), f"seed {self.seed}"])
+
+
+def plan(sweep: SweepConfig) -> list[Planned]:
+    """Return the runs of a sweep, all of one seed before those of the next.
+
+    An axis sets its fields after the base, and an arm after the axes.
+
+    Raises:
+        InvalidConfiguration: a run has fields that are unknown or out of range.
+        ConfigurationError: two runs are the same, or none is left.
+    """
+    runs = [
+        _planned(sweep, arm, dict(zip(sweep.axes, values, strict=True)), seed)
+        for seed in sweep.seeds
+        for arm in sweep.arms
+        for values in itertools.product(*sweep.axes.values())
+        if not sweep.excludes(arm, dict(zip(sweep.axes, values, strict=True)))
+    ]
+    if not runs:
+        raise ConfigurationError(
+            f"the sweep {sweep.name} has no runs",
+            mend="exclude less: every combination is excluded",
+        )
+    first: dict[str, Planned] = {}
+    for run in runs:
+        twin = first.setdefault(run.id, run)
+        if twin is not run:
+            raise ConfigurationError(
+                f"two runs of the sweep {sweep.name} are the same: {twin.label} and {run.label}",
+                expected="fields that differ",
+                mend="let the two set different fields, or exclude one of them",
+            )
+    return runs
+
+
+def identity(config: RunConfig) -> str:
+    """Return a digest of all that a run's results depend on: everything but its name.
+
+    Example:
+        >>> identity(RunConfig(name="a")) == identity(RunConfig(name="b"))
+        True
+    """
+    values = {name: value for name, value in config.resolved().items() if name != "name"}
+    text = json.dumps(values, sort_keys=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _planned(sweep: SweepConfig, arm: str, values: Mapping[str, str], seed: int) -> Planned:
+    raw: dict[str, Any] = dict(sweep.base)
+    for axis, value in values.items():
+        raw = set_fields(raw, sweep.axes[axis][value])
+    raw = set_fields(raw, sweep.arms[arm])
+    name = "-".join([arm, *values.values(), str(seed)])[:100]
+    try:
+        config = RunConfig.model_validate({**raw, "seed": seed, "name": name})
+    except ValidationError as error:
+        where = " ".join([f"{sweep.name}, run {arm}", *values.values()])
+        raise InvalidConfiguration(where, explain(error, RunConfig)) from error
+    return Planned(identity(config), arm, dict(values), seed, config)

@@ -1,0 +1,72 @@
+"""One run of a sweep, in a process of its own: ``python -m agentos.sweep.worker``.
+
+The task comes as one line of JSON on standard input, which then stays open: when it closes, because the sweep
+was stopped or has died, the run is interrupted.
+"""
+
+from __future__ import annotations
+
+import _thread
+import json
+import shutil
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from agentos.config import RunConfig
+from agentos.metrics_log import plain, replacing
+from agentos.sweep.rows import FAILED, Row, measured
+from protocols.errors import AgentOSError
+
+ROW = "row.json"
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run what standard input says; leave the row in the run folder, unless interrupted."""
+    task = json.loads(sys.stdin.readline())
+    threading.Thread(target=_interrupt_at_end_of_input, daemon=True).start()
+    folder = Path(task["folder"])
+    try:
+        row = run(RunConfig.model_validate(task["config"]), folder, keep=task["keep_encoders"])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # whatever it is, it is recorded, and the sweep goes on
+        traceback.print_exc()
+        known = isinstance(error, AgentOSError)
+        row = failure(str(error) if known else f"{type(error).__name__}: {error}")
+    write_row(folder, row)
+    return 0
+
+
+def run(config: RunConfig, folder: Path, keep: bool) -> Row:
+    """Run a configuration in a folder, in place of what an earlier attempt left there."""
+    from agentos.simulation import Simulation
+
+    shutil.rmtree(folder, ignore_errors=True)
+    Simulation(config, folder).run()
+    if not keep:
+        shutil.rmtree(folder / "encoders", ignore_errors=True)
+    return measured(folder, config)
+
+
+def failure(error: str) -> Row:
+    """Return the row of a run that failed."""
+    return {"status": FAILED, "error": error}
+
+
+def write_row(folder: Path, row: Row) -> None:
+    """Leave a run's row in its folder, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / ROW) as path:
+        path.write_text(json.dumps(plain(row), allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _interrupt_at_end_of_input() -> None:
+    sys.stdin.read()
+    _thread.interrupt_main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""What should agents exchange, over which topology? Quality against bytes, beside agents that are alone.
+
+The arms are in ``exchange.yaml``. First the gate: training on all text at one place must beat training alone
+by three times the half-width of its confidence interval, or there is nothing to tell apart and the study
+stops. Then every arm in every topology, five seeds each; one table for each topology, and one picture.
+
+    python -m experiments.studies.exchange newsgroups=train.parquet docstrings --jobs 2
+
+What has been run already is not run again, so an interrupted study goes on where it was.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from agentos.drawing import save
+from agentos.loading import apply_overrides, set_fields
+from agentos.sweep.config import SweepConfig, load_sweep, validated
+from agentos.sweep.display import SweepDisplay, show_failures
+from agentos.sweep.execute import Folder, execute, jobs_for
+from agentos.sweep.plan import Planned, plan
+from agentos.sweep.rows import RESULTS, read_table
+from experiments.studies.comparisons import HEADROOM, Headroom, headroom
+from experiments.studies.exchange_results import CENTRALISED, ISOLATED, Study
+from experiments.studies.exchange_tables import tables, verdict
+from experiments.studies.pareto import draw, write_page
+from protocols.errors import ConfigurationError
+
+ARMS = Path(__file__).with_name("exchange.yaml")
+GATE = (ISOLATED, CENTRALISED)
+QUICK = {"training.rounds": 4, "evaluation.every": 2}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A corpus: what it sets in every run, and the metric that arms are compared by."""
+
+    fields: Mapping[str, Any]
+    metric: str
+    needs_file: bool = False
+
+
+TEXTS = {
+    "newsgroups": Text(
+        {
+            "data.source": {"kind": "parquet", "path": "", "text": "text", "label": "label"},
+            "evaluation.tasks": ["probe", "knn"],
+        },
+        "probe_accuracy",
+        needs_file=True,
+    ),
+    "docstrings": Text(
+        {
+            "data.source": {
+                "kind": "docstrings",
+                "packages": ["torch", "scipy", "sklearn", "sympy", "pandas", "ray"],
+            },
+            "evaluation.tasks": ["retrieval", "probe"],
+        },
+        "mrr",
+    ),
+}
+
+
+def sweep_of(
+    corpus: str, *, seeds: int, quick: bool, skip: Sequence[str], overrides: Sequence[str] = ()
+) -> SweepConfig:
+    """Return the sweep of a corpus.
+
+    Args:
+        corpus: ``docstrings``, or ``newsgroups=FILE`` with a Parquet file of columns text and label.
+        seeds: how many.
+        quick: whether to train for a fifth of the rounds.
+        skip: arms to leave out.
+        overrides: fields of the base run to change.
+
+    Raises:
+        ConfigurationError: there is no such corpus or arm.
+    """
+    name, _, path = corpus.partition("=")
+    text = TEXTS.get(name)
+    if text is None or text.needs_file != bool(path):
+        raise ConfigurationError(
+            f"{corpus!r} is no corpus",
+            expected=", ".join(f"{n}=FILE" if t.needs_file else n for n, t in TEXTS.items()),
+            mend="name a Parquet file with the columns text and label, or docstrings",
+        )
+    values = load_sweep(ARMS).model_dump()
+    unknown = [arm for arm in skip if arm not in values["arms"]]
+    if unknown:
+        raise ConfigurationError(
+            f"there is no arm {', '.join(unknown)}", expected=", ".join(values["arms"])
+        )
+    fields = {**text.fields, **(QUICK if quick else {})}
+    base = set_fields(values["base"], fields)
+    if path:
+        base = set_fields(base, {"data.source.path": path})
+    arms = {arm: fields for arm, fields in values["arms"].items() if arm not in skip}
+    exclude = [
+        {**entry, "arm": tuple(arm for arm in entry["arm"] if arm in arms)}
+        for entry in values["exclude"]
+    ]
+    changed = {
+        "name": f"exchange-{name}",
+        "base": apply_overrides(base, overrides),
+        "seeds": seeds,
+        "arms": arms,
+        "exclude": [entry for entry in exclude if entry["arm"]],
+    }
+    return validated({**values, **changed}, str(ARMS))
+
+
+def run(console: Console, folder: Folder, runs: Sequence[Planned], jobs: int) -> None:
+    """Do the runs that have not finished."""
+    left = [run for run in folder.unfinished if run in runs]
+    with SweepDisplay(console, len(runs) - len(left), len(runs)) as shown:
+        execute(folder, left, jobs=jobs, on_start=shown.on_start, on_end=shown.on_end)
+    show_failures(console, folder, left)
+
+
+def gate(study: Study) -> Headroom:
+    """Return how much there is to gain.
+
+    Raises:
+        ConfigurationError: the runs of the gate have failed.
+    """
+    alone, everything = study.arm(ISOLATED), study.arm(CENTRALISED)
+    if alone is None or everything is None:
+        raise ConfigurationError("the runs of the gate have failed", mend="see their logs")
+    seeds = sorted(alone.runs.keys() & everything.runs.keys())
+    return headroom(alone.values(study.mean, seeds), everything.values(study.mean, seeds))
+
+
+def told(found: Headroom) -> str:
+    """Say what the gate found."""
+    least = HEADROOM * found.gap.half_width
+    return (
+        f"Headroom: centralised minus isolated is {found.gap.mean:.3f} ± {found.gap.half_width:.3f}; "
+        f"needed are {HEADROOM:.0f} half-widths, {least:.3f}: {'enough' if found.enough else 'too little'}."
+    )
+
+
+def write_results(study: Study, corpus: str, found: Headroom, command: str, results: Path) -> Path:
+    """Write the tables and the picture of a corpus; return the Markdown file."""
+    title = f"Exchanges on {corpus}"
+    picture = results / f"exchange_{corpus}.png"
+    save(draw(study, title), picture)
+    seeds = max(len(arm.runs) for arm in study.arms)
+    text = (
+        f"# {title}\n\n`{command}`\n\n{told(found)}\n\n{verdict(study)}\n\n"
+        f"Quality is {study.metric}, over {seeds} seeds: mean ± half-width of a 95 % Student interval. Gap "
+        "closed: (arm - isolated) / (centralised - isolated) with a 95 % percentile bootstrap over paired "
+        "seeds, and the same above isolated agents that read the anchors as text. Bytes are serialised, of "
+        "all deliveries both ways; tokens and FLOPs of all agents, anchors included. p: paired t tests "
+        "against DiLoCo and FedAvg under a master, Holm-corrected within each table; with few seeds they "
+        "rest on normal differences.\n\n"
+        f"![Quality against bytes]({picture.name})\n\n{tables(study)}\n"
+    )
+    path = results / f"exchange_{corpus}.md"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def main(
+    corpora: Annotated[
+        list[str], typer.Argument(metavar="CORPUS...", help="newsgroups=FILE.parquet, docstrings.")
+    ],
+    seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = 5,
+    jobs: Annotated[int | None, typer.Option(help="Runs at a time; default: one per core.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A fifth of the rounds: to try out.")
+    ] = False,
+    skip: Annotated[list[str] | None, typer.Option(help="An arm to leave out; repeatable.")] = None,
+    override: Annotated[
+        list[str] | None, typer.Option(metavar="KEY.PATH=VALUE", help="A field of the base run.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/exchange"),
+    results: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path(
+        "experiments/results"
+    ),
+) -> None:
+    """Compare what agents exchange; write tables and a picture for each corpus."""
+    console = Console()
+    command = shlex.join(
+        ["python", "-m", "experiments.studies.exchange", *map(_short, sys.argv[1:])]
+    )
+    for corpus in corpora:
+        name = corpus.partition("=")[0]
+        sweep = sweep_of(
+            corpus, seeds=seeds, quick=quick, skip=skip or (), overrides=override or ()
+        )
+        planned = plan(sweep)
+        folder = Folder(runs / name, planned)
+        workers = jobs or jobs_for(planned)
+        run(console, folder, [run for run in planned if run.arm in GATE], workers)
+        metric = TEXTS[name].metric
+        found = gate(Study.of(read_table(folder.path / RESULTS), metric))
+        console.print(told(found), highlight=False)
+        if not found.enough:
+            raise typer.Exit(1)
+        run(console, folder, planned, workers)
+        study = Study.of(read_table(folder.path / RESULTS), metric)
+        write_page(study, f"Exchanges on {name}", folder.path / "pareto.html")
+        path = write_results(study, name, found, command, results)
+        console.print(f"tables: {path}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _short(argument: str) -> str:
+    """Return an argument without the folders of a corpus's file."""
+    name, equals, path = argument.partition("=")
+    return f"{name}={Path(path).name}" if equals and name in TEXTS else argument
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,142 @@
+"""The rows of the study of exchanges, read as arms: paired by seed, at equal bytes, at equal operations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agentos.sweep.rows import FINISHED, Row
+from experiments.studies.comparisons import Share, gap_closed, paired_p
+from experiments.studies.intervals import Interval, interval
+
+ISOLATED, ANCHORS, CENTRALISED = "isolated", "isolated_anchors", "centralised"
+CENTRALISED_FLOPS = "centralised_flops"
+FEDAVG, DILOCO, STAR = "weights", "diloco", "star"
+UNTRAINED = "untrained"
+ALONE = (ISOLATED, ANCHORS, CENTRALISED, CENTRALISED_FLOPS)
+"""Arms in which nobody speaks, so that the topology does not matter."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The runs of one arm in one topology, by seed."""
+
+    name: str
+    topology: str
+    runs: dict[int, Row]
+
+    def values(self, column: str, seeds: Iterable[int] | None = None) -> list[float]:
+        """Return one value per seed; of all seeds, or of these."""
+        return [float(self.runs[seed][column]) for seed in seeds or sorted(self.runs)]
+
+    def interval(self, column: str) -> Interval:
+        """Return the mean over seeds, and how far it can be trusted."""
+        return interval(self.values(column))
+
+    def mean(self, column: str) -> float:
+        """Return the mean over seeds."""
+        return float(np.mean(self.values(column)))
+
+    def at(self, column: str, cost: str, budget: float) -> float | None:
+        """Return the mean quality of the last evaluation that a budget pays for.
+
+        Args:
+            column: such as ``probe_accuracy.mean``.
+            cost: what is paid: ``payload_bytes``, ``tokens`` or ``flops``.
+            budget: for each run.
+        """
+        found = []
+        for run in self.runs.values():
+            afford = [i for i, paid in enumerate(run[f"curve.{cost}"]) if paid <= budget]
+            # Before training nothing is paid yet: that is no answer of an arm that speaks.
+            if not afford or (run["curve.round"][afford[-1]] == 0 and run["rounds"]):
+                return None
+            found.append(run[f"curve.{column}"][afford[-1]])
+        return float(np.mean(found))
+
+    def interpolated(self, column: str, cost: str, budget: float) -> float:
+        """Return the mean quality at a cost between evaluations, on a straight line between them."""
+        return float(
+            np.mean(
+                [
+                    np.interp(budget, run[f"curve.{cost}"], run[f"curve.{column}"])
+                    for run in self.runs.values()
+                ]
+            )
+        )
+
+    def curve(self, column: str, cost: str) -> list[tuple[float, float]]:
+        """Return (cost, quality) at every evaluated round, means over seeds."""
+        runs = list(self.runs.values())
+        costs = np.mean([run[f"curve.{cost}"] for run in runs], axis=0)
+        return list(
+            zip(costs, np.mean([run[f"curve.{column}"] for run in runs], axis=0), strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Study:
+    """All arms of a corpus, and those that the others are compared with."""
+
+    arms: tuple[Arm, ...]
+    metric: str
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], metric: str) -> Study:
+        """Sort the finished rows of a sweep into arms, in the order of the rows."""
+        runs: dict[tuple[str, str], dict[int, Row]] = defaultdict(dict)
+        for row in rows:
+            if row["status"] == FINISHED:
+                runs[row["arm"], row["axis.topology"]][row["seed"]] = row
+        return cls(tuple(Arm(*key, by_seed) for key, by_seed in runs.items()), metric)
+
+    @property
+    def mean(self) -> str:
+        """The column of the mean over agents."""
+        return f"{self.metric}.mean"
+
+    @property
+    def worst(self) -> str:
+        """The column of the worst agent."""
+        return f"{self.metric}.worst"
+
+    def arm(self, name: str, topology: str = STAR) -> Arm | None:
+        """Return an arm, or None where it has no finished run."""
+        for arm in self.arms:
+            if (arm.name, arm.topology) == (name, topology):
+                return arm
+        return None
+
+    def untrained(self) -> Arm | None:
+        """Return the untrained agents: what every isolated run measured before it began."""
+        alone = self.arm(ISOLATED)
+        if alone is None:
+            return None
+        columns = (self.mean, self.worst)
+        rows = {
+            seed: {
+                **{column: run[f"curve.{column}"][0] for column in columns},
+                **dict.fromkeys(("tokens", "flops", "payload_bytes"), 0),
+            }
+            for seed, run in alone.runs.items()
+        }
+        return Arm(UNTRAINED, STAR, rows)
+
+    def closed(self, arm: Arm, base: str = ISOLATED) -> Share | None:
+        """Return the share of the gap from a baseline to centralised training that an arm closes."""
+        alone, everything = self.arm(base), self.arm(CENTRALISED)
+        if alone is None or everything is None:
+            return None
+        seeds = sorted(arm.runs.keys() & alone.runs.keys() & everything.runs.keys())
+        return gap_closed(*(each.values(self.mean, seeds) for each in (arm, alone, everything)))
+
+    def p_against(self, arm: Arm, name: str) -> float | None:
+        """Return the uncorrected p of the paired difference from a reference; None without one."""
+        other = self.arm(name)
+        if other is None or other is arm:
+            return None
+        seeds = sorted(arm.runs.keys() & other.runs.keys())
+        return paired_p(arm.values(self.mean, seeds), other.values(self.mean, seeds))
