@@ -95,7 +95,7 @@ class AnchorContrast(AnchorExchange):
         anchors = without_audit(learner, anchors, self.trust.audit_share)
         if not banks or not len(anchors.ids):
             return None
-        sender = sorted(banks)[_drawn(len(banks), learner.memory["shares"], rng)]
+        sender = sorted(banks)[_drawn(len(banks), learner.memory.get("shares"), rng)]
         bank_ND = banks[sender][int(rng.integers(self.crops))]
         head = learner.encoder.exchange_head
         losses = [

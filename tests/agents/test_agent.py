@@ -137,10 +137,10 @@ def test_sample_holds_private_texts_each_once(host, monkeypatch):
 def test_tokens_of_what_is_embedded_for_others_are_counted(host):
     agent = host.agents[0]
     agent.embed_private(5, 1)
-    sampled = agent.embedded_tokens
+    sampled = agent.state.embedded_tokens
     assert sampled > 5 * 2
     agent.preview()
-    previewed = agent.embedded_tokens - sampled
+    previewed = agent.state.embedded_tokens - sampled
     embedded = sampled + previewed
     metrics = agent.train(Arm(Isolated(), anchor_fraction=0.25), 1)
     assert metrics["embedded_tokens"] == embedded

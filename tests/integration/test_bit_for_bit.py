@@ -26,7 +26,10 @@ EXCHANGE_OPTIONS: dict[str, dict[str, Any]] = {
     "prototypes": {"centroids": 4, "sample": 16},
     "class_prototypes": {"classes": 4},
     "cross_negatives": {"shares_private_embeddings": True},
+    "hybrid": {"strategies": [{"weights": {"every": 2}}, "anchor_contrast"]},
 }
+LAYOUTS = {"peer": ("two",), "master_slave": ("two",), "layered": ("one", "two", "each")}
+"""How agents are packed, by family: what differs is who is where, so once over is enough."""
 
 
 def metrics_of(directory: Path) -> list[dict[str, Any]]:
@@ -57,10 +60,11 @@ def test_metrics_equal_to_the_bit_on_every_runtime(
         "topology": FAMILIES[family],
         "exchange": {"kind": exchange, **EXCHANGE_OPTIONS.get(exchange, {})},
         "baseline": {"isolated": False},
+        "evaluation": {"every": 2, "tasks": ["geometry"], "documents": 40, "between_agents": False},
     }
     reference = run(small(**parts), tmp_path / "local", cache)
     assert len(reference) == 3 * 4
-    for name in ("one", "two", "each"):
+    for name in LAYOUTS[family]:
         config = small(**parts).model_copy(update={"runtime": warm(name)})
         assert run(config, tmp_path / name, cache) == reference, name
 

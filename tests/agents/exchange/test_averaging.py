@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.exchange import Turn
+from agents.config import EncoderConfig
+from agents.exchange import Society, Turn
 from agents.exchange.diloco import DiLoCo
 from agents.exchange.fedema import FedEMA
 from agents.exchange.fedprox import FedProx
@@ -179,15 +180,17 @@ def test_robust_fusion_disregards_how_many_documents_somebody_claims(make_learne
     ],
 )
 def test_networks_with_too_few_to_fuse_are_refused(fusion, topology, agents, refused):
-    network = topology.build(agents, seed=0)
+    society = Society(
+        (EncoderConfig(),) * agents, anchors=0, batch_size=8, network=topology.build(agents, seed=0)
+    )
     for exchange in (DiLoCo(fusion=fusion), Hybrid(strategies=(DiLoCo(fusion=fusion), FedProx()))):
         if refused is None:
-            exchange.check_network(network)
+            exchange.check(society)
         else:
             with pytest.raises(
                 ValueError, match=rf"{fusion.kind} needs {fusion.fewest}.*{refused}"
             ):
-                exchange.check_network(network)
+                exchange.check(society)
 
 
 def test_memory_survives_a_checkpoint(make_society, tmp_path):

@@ -99,7 +99,7 @@ def test_embeddings_are_those_of_the_next_step_with_its_dropout(make_host, monke
 
     turn = Turn(round=1, hop=0, direction=Direction.PEER)
     sent = EXACT.compose(agent, turn)
-    assert agent.embedded_tokens > 0
+    assert agent.state.embedded_tokens > 0
     monkeypatch.setattr(CrossNegatives, "private_loss", keep)
     agent.train(host.arm, 1)
     assert (sent.batch, sent.values.shape) == (seen[0].batch, (2, agent.private_batch_size, 64))

@@ -84,9 +84,9 @@ def test_a_sample_is_embedded_once_in_a_round(make_society, topology):
     society = make_society(EXCHANGE, topology)
     agent = society.host.agents[1]  # hears from above and from below
     agent.embed_private(10, 1)
-    once, agent.embedded_tokens = agent.embedded_tokens, 0
+    once, agent.state.embedded_tokens = agent.state.embedded_tokens, 0
     society.run(1)
-    assert agent.embedded_tokens == once
+    assert agent.state.embedded_tokens == once
 
 
 def hear(learner, message, values, counts) -> None:
