@@ -151,7 +151,7 @@ class Command:
 
     def end(self) -> int:
         """Wait for its end and for that of all it started; return the exit code."""
-        code = self.process.wait(60)
+        code = self.process.wait(180)
         wait_for(lambda: not marked(self.mark), 30)
         assert marked(self.mark) == {}
         return code
@@ -199,7 +199,7 @@ def test_ctrl_c_ends_every_process_and_keeps_the_records(command: Command) -> No
     began = time.monotonic()
     os.killpg(command.process.pid, signal.SIGINT)
     assert command.end() == 130, command.said
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 180
     assert "Traceback" not in command.said
     assert "interrupted; what was recorded is in out" in command.said
     lines = (command.out / "metrics.jsonl").read_text("utf-8").splitlines()
