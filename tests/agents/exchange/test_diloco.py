@@ -8,6 +8,7 @@ import torch
 
 from agents.exchange.diloco import DiLoCo
 from agents.exchange.weights import WeightAveraging
+from protocols.codecs.top_k import TopK
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered
 from protocols.topologies.master_slave import MasterSlave
@@ -163,3 +164,29 @@ def test_disagreement_does_not_enter_the_momentum(make_society):
             society.run(round)
         after.append(parameters(society))
     np.testing.assert_array_equal(after[0], after[1])
+
+
+def test_what_a_sparse_codec_loses_of_a_change_comes_with_the_next(make_society):
+    """What the root hears of a child adds up to all the child's changes but the last residual."""
+    exchange = DiLoCo(codec=TopK(share=0.05), outer_learning_rate=1.0, outer_momentum=0.0)
+    society = make_society(exchange, MasterSlave())
+    child = society.host.agents[3]
+    heard = changed = torch.zeros(len(child.parameters))
+    for round in (1, 2, 3):
+        wander(society, round)
+        changed = changed + child.memory["received"] - child.parameters
+        up, down = society.legs(round)
+        outbox = society.compose(up)
+        senders = [envelope.sender for envelope in outbox.envelopes]
+        sent = decode(outbox.handle[senders.index(3)]).payload.values
+        assert np.count_nonzero(sent) < 0.06 * len(sent)
+        heard = heard + torch.from_numpy(sent.copy())
+        assert society.deliver(up, 0, list(outbox.handle)) == []
+        told = society.compose(down).handle
+        # Parameters go down in full: a few of them alone would be an encoder of zeros.
+        assert np.count_nonzero(decode(told[0]).payload.values) > 0.9 * len(sent)
+        for id in range(1, 7):
+            assert society.deliver(down, id, list(told)) == []
+    lost = child.memory["residual"]
+    assert lost.abs().max() > 0
+    torch.testing.assert_close(heard + lost, changed, rtol=1e-4, atol=1e-5)
