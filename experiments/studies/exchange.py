@@ -52,6 +52,12 @@ TEXTS = {
     "newsgroups": Text(
         {
             "data.source": {"kind": "parquet", "path": "", "text": "text", "label": "label"},
+            "data.anchor_source": {
+                "kind": "docstrings",
+                "packages": ["sklearn", "pandas", "networkx"],
+            },
+            "data.heldout": 0.85,
+            "data.heldout_limit": 10_000,
             "evaluation.tasks": ["probe", "knn"],
         },
         "probe_accuracy",
@@ -63,6 +69,9 @@ TEXTS = {
                 "kind": "docstrings",
                 "packages": ["torch", "scipy", "sklearn", "sympy", "pandas", "ray"],
             },
+            "data.anchor_source": {"kind": "docstrings", "packages": ["networkx", "numpy"]},
+            "data.heldout": 0.95,
+            "data.heldout_limit": 100_000,
             "evaluation.tasks": ["retrieval", "probe"],
         },
         "mrr",

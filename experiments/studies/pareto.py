@@ -36,7 +36,7 @@ def draw(study: Study, title: str) -> Figure:
     topologies = list(dict.fromkeys(arm.topology for arm in study.arms if arm.name not in ALONE))
     hues = _hues(study)
     figure = Figure(figsize=(5.2 * len(topologies), 5.2), layout="constrained")
-    axes = figure.subplots(1, len(topologies), sharey=True, squeeze=False)[0]
+    axes = figure.subplots(1, len(topologies), sharex=True, sharey=True, squeeze=False)[0]
     for axis, topology in zip(axes, topologies, strict=True):
         for arm in _of(study, topology):
             x, y = zip(*_paid(study, arm), strict=True)
@@ -44,7 +44,13 @@ def draw(study: Study, title: str) -> Figure:
             half = arm.interval(study.mean).half_width
             axis.errorbar(x[-1], y[-1], half, fmt="o", color=hues[arm.name], label=arm.name)
         ends = [_paid(study, arm)[-1] for arm in _of(study, topology)]
-        axis.plot(*zip(*front(ends), strict=True), color="black", linestyle=":", label="front")
+        axis.plot(
+            *zip(*front(ends), strict=True),
+            color="black",
+            linestyle=":",
+            drawstyle="steps-post",
+            label="front",
+        )
         for arm in (arm for arm in study.arms if arm.name in ALONE):
             axis.axhline(arm.mean(study.mean), color="grey", linestyle="--", linewidth=0.8)
             axis.annotate(
