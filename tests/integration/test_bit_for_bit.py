@@ -28,8 +28,14 @@ EXCHANGE_OPTIONS: dict[str, dict[str, Any]] = {
     "cross_negatives": {"shares_private_embeddings": True},
     "hybrid": {"strategies": [{"weights": {"every": 2}}, "anchor_contrast"]},
 }
-LAYOUTS = {"peer": ("two",), "master_slave": ("two",), "layered": ("one", "two", "each")}
+LAYOUTS = {"peer": ("two",), "master_slave": ("two",), "layered": ("two", "each")}
 """How agents are packed, by family: what differs is who is where, so once over is enough."""
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing: here it is about the records."""
+    monkeypatch.setattr("agentos.report.write_report", lambda directory: None)
 
 
 def metrics_of(directory: Path) -> list[dict[str, Any]]:
