@@ -204,7 +204,7 @@ def _exchange(
     """Return the exchange's loss on the batch's anchors, in views of their own if need be."""
     anchors = ready.reading.anchors
     # Agents that keep to themselves may read anchors, but only as text.
-    if not len(anchors) or isinstance(arm.exchange, Isolated):
+    if not len(anchors) or type(arm.exchange) is Isolated:
         return None
     rng = generator(agent.seed, "exchange", agent.id, ready.reading.batch)
     views = tuple(view[-len(anchors) :] for view in pooled)

@@ -345,7 +345,8 @@ def test_instances_of_ones_own_pass_straight_through() -> None:
     assert config.data.source is source
     assert config.network().max_degree == 5
     resolved = config.resolved()
-    assert resolved["exchange"] == {"kind": "none", "every": 1, "loudness": 2.0}
+    expected = {"kind": "none", "every": 1, "anchor_share": 0.0, "loudness": 2.0}
+    assert resolved["exchange"] == expected
     assert resolved["topology"] == {"kind": "wheel"}
 
 
