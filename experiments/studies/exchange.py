@@ -52,10 +52,6 @@ TEXTS = {
     "newsgroups": Text(
         {
             "data.source": {"kind": "parquet", "path": "", "text": "text", "label": "label"},
-            "data.anchor_source": {
-                "kind": "docstrings",
-                "packages": ["sklearn", "pandas", "networkx"],
-            },
             "data.heldout": 0.85,
             "data.heldout_limit": 10_000,
             "evaluation.tasks": ["probe", "knn"],
@@ -69,7 +65,6 @@ TEXTS = {
                 "kind": "docstrings",
                 "packages": ["torch", "scipy", "sklearn", "sympy", "pandas", "ray"],
             },
-            "data.anchor_source": {"kind": "docstrings", "packages": ["networkx", "numpy"]},
             "data.heldout": 0.95,
             "data.heldout_limit": 100_000,
             "evaluation.tasks": ["retrieval", "probe"],
