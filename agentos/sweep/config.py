@@ -18,7 +18,12 @@ Fields = dict[str, Any]
 
 ARM = "arm"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_DEFAULTS: Mapping[str, Any] = {"baseline": {"isolated": False}, "runtime": "local"}
+_DEFAULTS: Mapping[str, Any] = {
+    "baseline": {"isolated": False},
+    # A run that was cut off is run again; states of hundreds of runs would fill the disk.
+    "checkpoints": {"every": 0},
+    "runtime": "local",
+}
 
 
 class SweepConfig(Spec):
@@ -40,7 +45,7 @@ class SweepConfig(Spec):
     name: str = Field("sweep", pattern=f"^{_NAME.pattern}$", max_length=60)
     base: Fields = Field(
         description="What all runs share: the fields of a run, or in a file the path or name of one. Unless "
-        "it says otherwise, baseline.isolated is false and runtime is local: to be alone is an arm here."
+        "it says otherwise, baseline.isolated is false, runtime is local and there are no checkpoints."
     )
     seeds: tuple[int, ...] = Field(
         (0, 1, 2, 3, 4), min_length=1, description="Seeds of the runs, or how many from 0."

@@ -49,6 +49,7 @@ def test_runs_are_arms_at_values_under_seeds_without_the_excluded() -> None:
 def test_runs_are_plain_unless_the_base_says_otherwise() -> None:
     (plain, *_) = plan(validated(SWEEP, "sweep.yaml"))
     assert (plain.config.baseline.isolated, plain.config.runtime.kind) == (False, "local")
+    assert plain.config.checkpoints.every == 0
     base = {**SWEEP["base"], "baseline": {"isolated": True}}
     (compared, *_) = plan(validated({**SWEEP, "base": base}, "sweep.yaml"))
     assert compared.config.baseline.isolated
