@@ -84,7 +84,7 @@ def test_agent_goes_on_from_a_file_as_if_it_had_never_stopped(make_host, tmp_pat
 
 
 def test_strange_values_are_refused_before_anything_is_written(tmp_path):
-    state = AgentState(torch.zeros(1), [], memory={"f": print})
+    state = AgentState(torch.zeros(1), [], memory={"f": len})
     with pytest.raises(TypeError, match="builtin_function"):
         save_state(state, tmp_path / "state")
     assert not list(tmp_path.iterdir())
