@@ -31,13 +31,18 @@ if TYPE_CHECKING:
     from agents.agent import Agent
 
 
+def steps_of(agent: Agent) -> int:
+    """Return the local steps of a round: none for an agent of which nothing is trained, a teacher."""
+    return agent.resident.blueprint.training.local_steps if len(agent.parameters) else 0
+
+
 def jobs(agent: Agent, arm: Arm) -> Iterator[Callable[[], Ready]]:
     """Yield what prepares an agent's batches of a round, one function each, in their order.
 
     The functions may run in any thread at any time: they depend on the blueprint alone.
     """
     training = agent.resident.blueprint.training
-    batches = training.local_steps * training.accumulate
+    batches = steps_of(agent) * training.accumulate
     for reading in agent.readings(arm.anchor_fraction, batches):
         yield partial(_prepare, agent, reading)
 
@@ -57,7 +62,7 @@ def train(
         batches: its batches, prepared ahead; None prepares each when it is due.
 
     Returns:
-        ``loss`` and, where there was one, ``exchange_loss`` (means over the batches, weights included),
+        ``loss``, unless nothing of the agent is trained, and, where there was one, ``exchange_loss`` (means over the batches, weights included),
         ``steps``, ``embedded_tokens`` (of what was embedded for others since the last round), ``tokens`` (all
         that went through the encoder with a gradient), ``anchor_tokens`` (those of public anchors among
         them), ``decoder_tokens`` where a decoder was trained, ``train_s``, ``wait_s`` (waiting for batches,
@@ -68,16 +73,16 @@ def train(
     """
     batches = Prefetcher(jobs(agent, arm), workers=0) if batches is None else batches
     began, waited = time.perf_counter(), batches.wait_s
-    training = agent.resident.blueprint.training
+    steps = steps_of(agent)
     tally = Tally(agent.resident.device)
     devices = [agent.resident.device] if agent.resident.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(derive(agent.seed, "dropout", agent.id, agent.state.step))
         agent.encoder.train()
-        for _ in range(training.local_steps):
+        for _ in range(steps):
             _step(agent, arm, batches, tally)
     metrics = tally.metrics()
-    losses = [metrics["loss"], metrics.get("exchange_loss", 0.0)]
+    losses = [metrics.get("loss", 0.0), metrics.get("exchange_loss", 0.0)]
     if not np.isfinite(losses).all():
         raise TrainingError(
             f"the loss of agent-{agent.id} is not finite in round {round}",
@@ -87,7 +92,7 @@ def train(
         )
     # What the exchange before this round cost in passes without a gradient.
     metrics["embedded_tokens"], agent.state.embedded_tokens = agent.state.embedded_tokens, 0
-    metrics["steps"] = training.local_steps
+    metrics["steps"] = steps
     times = {"train_s": time.perf_counter() - began, "wait_s": batches.wait_s - waited}
     return {**metrics, **times}
 

@@ -207,3 +207,15 @@ def test_exchange_encodes_anchors_itself_when_no_objective_offers_views(make_hos
     assert "exchange_loss" not in first[0]
     assert second[0]["exchange_loss"] > 0
     assert second[0]["tokens"] > plain
+
+
+def test_agent_of_which_nothing_is_trained_takes_no_step_beside_those_that_do(make_host):
+    frozen = EncoderConfig(preset="nano", frozen_layers=2, dropout=0.0)
+    host = make_host(2, encoders=(frozen, EncoderConfig(preset="nano", dropout=0.0)))
+    first, second = train(host, 2)
+    assert len(host.agents[0].parameters) == 0
+    for report in (first[0], second[0]):
+        assert (report["steps"], report["tokens"]) == (0, 0)
+        assert "loss" not in report
+    assert second[1]["steps"] == 2
+    assert second[1]["tokens"] > 0
