@@ -12,11 +12,12 @@ from agentos.sweep.rows import FINISHED, Row
 from experiments.studies.comparisons import Share, gap_closed, paired_p
 from experiments.studies.intervals import Interval, interval
 
-ISOLATED, ANCHORS, CENTRALISED = "isolated", "isolated_anchors", "centralised"
-CENTRALISED_FLOPS = "centralised_flops"
+ISOLATED, ANCHORS = "isolated", "isolated_anchors"
+CENTRALISED_STEPS, CENTRALISED = "centralised", "centralised_flops"
+"""All text at one place: in as many steps as one agent takes, and with as many operations as all take."""
 FEDAVG, DILOCO, STAR = "weights", "diloco", "star"
 UNTRAINED = "untrained"
-ALONE = (ISOLATED, ANCHORS, CENTRALISED, CENTRALISED_FLOPS)
+ALONE = (ISOLATED, ANCHORS, CENTRALISED_STEPS, CENTRALISED)
 """Arms in which nobody speaks, so that the topology does not matter."""
 
 
