@@ -1,8 +1,9 @@
 """What should agents exchange, over which topology? Quality against bytes, beside agents that are alone.
 
 The arms are in ``exchange.yaml``. First the gate: training on all text at one place, with as many operations
-as all agents together spend, must beat training alone by three times the half-width of its confidence interval, or there is nothing to tell apart and the study
-stops. Then every arm in every topology, five seeds each; one table for each topology, and one picture.
+as all agents together spend, must beat training alone by three times the half-width of its confidence
+interval, or there is nothing to tell apart and the study stops. Then every arm in every topology, five seeds
+each; one table for each topology, and one picture.
 
     python -m experiments.studies.exchange newsgroups=train.parquet docstrings --jobs 2
 
@@ -11,8 +12,6 @@ What has been run already is not run again, so an interrupted study goes on wher
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +23,14 @@ from rich.console import Console
 from agentos.drawing import save
 from agentos.loading import apply_overrides, set_fields
 from agentos.sweep.config import SweepConfig, load_sweep, validated
-from agentos.sweep.display import SweepDisplay, show_failures
-from agentos.sweep.execute import Folder, execute, jobs_for
-from agentos.sweep.plan import Planned, plan
+from agentos.sweep.execute import Folder, jobs_for
+from agentos.sweep.plan import plan
 from agentos.sweep.rows import RESULTS, read_table
 from experiments.studies.comparisons import HEADROOM, Headroom, headroom
 from experiments.studies.exchange_results import CENTRALISED, ISOLATED, Study
 from experiments.studies.exchange_tables import tables, verdict
 from experiments.studies.pareto import draw, write_page
+from experiments.studies.running import command, run
 from protocols.errors import ConfigurationError
 
 FIRST_SEED = 10
@@ -124,14 +123,6 @@ def sweep_of(
     return validated({**values, **changed}, str(ARMS))
 
 
-def run(console: Console, folder: Folder, runs: Sequence[Planned], jobs: int) -> None:
-    """Do the runs that have not finished."""
-    left = [run for run in folder.unfinished if run in runs]
-    with SweepDisplay(console, len(runs) - len(left), len(runs)) as shown:
-        execute(folder, left, jobs=jobs, on_start=shown.on_start, on_end=shown.on_end)
-    show_failures(console, folder, left)
-
-
 def gate(study: Study) -> Headroom:
     """Return how much there is to gain.
 
@@ -154,14 +145,14 @@ def told(found: Headroom) -> str:
     )
 
 
-def write_results(study: Study, corpus: str, found: Headroom, command: str, results: Path) -> Path:
+def write_results(study: Study, corpus: str, found: Headroom, origin: str, results: Path) -> Path:
     """Write the tables and the picture of a corpus; return the Markdown file."""
     title = f"Exchanges on {corpus}"
     picture = results / f"exchange_{corpus}.png"
     save(draw(study, title), picture)
     seeds = max(len(arm.runs) for arm in study.arms)
     text = (
-        f"# {title}\n\n`{command}`\n\n{told(found)}\n\n{verdict(study)}\n\n"
+        f"# {title}\n\n`{origin}`\n\n{told(found)}\n\n{verdict(study)}\n\n"
         f"Quality is {study.metric}, over {seeds} seeds: mean ± half-width of a 95 % Student interval. Gap "
         "closed: (arm - isolated) / (centralised - isolated) with a 95 % percentile bootstrap over paired "
         "seeds, and the same above isolated agents that read the anchors as text. Bytes are serialised, of "
@@ -195,9 +186,6 @@ def main(
 ) -> None:
     """Compare what agents exchange; write tables and a picture for each corpus."""
     console = Console()
-    command = shlex.join(
-        ["python", "-m", "experiments.studies.exchange", *map(_short, sys.argv[1:])]
-    )
     for corpus in corpora:
         name = corpus.partition("=")[0]
         sweep = sweep_of(
@@ -215,14 +203,8 @@ def main(
         run(console, folder, planned, workers)
         study = Study.of(read_table(folder.path / RESULTS), metric)
         write_page(study, f"Exchanges on {name}", folder.path / "pareto.html")
-        path = write_results(study, name, found, command, results)
+        path = write_results(study, name, found, command("exchange"), results)
         console.print(f"tables: {path}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _short(argument: str) -> str:
-    """Return an argument without the folders of a corpus's file."""
-    name, equals, path = argument.partition("=")
-    return f"{name}={Path(path).name}" if equals and name in TEXTS else argument
 
 
 if __name__ == "__main__":

