@@ -62,11 +62,12 @@ def train(
         batches: its batches, prepared ahead; None prepares each when it is due.
 
     Returns:
-        ``loss``, unless nothing of the agent is trained, and, where there was one, ``exchange_loss`` (means over the batches, weights included),
-        ``steps``, ``embedded_tokens`` (of what was embedded for others since the last round), ``tokens`` (all
-        that went through the encoder with a gradient), ``anchor_tokens`` (those of public anchors among
-        them), ``decoder_tokens`` where a decoder was trained, ``train_s``, ``wait_s`` (waiting for batches,
-        part of ``train_s``) and what the objectives report.
+        ``loss``, unless nothing of the agent is trained, and, where there was one, ``exchange_loss`` (means
+        over the batches, weights included), ``steps``, ``embedded_tokens`` (of what was embedded for others
+        since the last round), ``tokens`` (all that went through the encoder with a gradient),
+        ``anchor_tokens`` (those of public anchors among them), ``decoder_tokens`` where a decoder was
+        trained, ``train_s``, ``wait_s`` (waiting for batches, part of ``train_s``) and what the objectives
+        report.
 
     Raises:
         TrainingError: the loss is not finite.
