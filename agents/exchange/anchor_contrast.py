@@ -77,7 +77,9 @@ class AnchorContrast(AnchorExchange):
             lambda: _similarity(self._own(learner, turn)),
             [_similarity(banks[sender]) for sender in sorted(banks)],
         )
-        learner.memory["shares"] = _discounted(shares, [turn.discount(each) for each in sorted(banks)])
+        learner.memory["shares"] = _discounted(
+            shares, [turn.discount(each) for each in sorted(banks)]
+        )
 
     def neighbours(self, learner: Learner) -> Neighbours | None:
         """Return all banks: every crop of every anchor by every neighbour that was heard."""
