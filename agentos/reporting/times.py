@@ -95,7 +95,7 @@ def runs_over_time(
     return Chart(
         id="against-time",
         title="Quality against simulated time",
-        caption="Mean over the last evaluation of every agent by each time. A run without a clock is missing.",
+        caption="Mean over the last evaluation of every agent by each time; only runs with a clock.",
         traces=traces,
         layout=_layout(metrics[0]),
         height_px=420,
