@@ -66,20 +66,23 @@ class AnchorContrast(AnchorExchange):
         """Keep what came in this round; what came in earlier rounds gives way to it."""
         if not inbox:
             return
+        memory = learner.memory
         if begin_round(learner, turn):
-            learner.memory["banks"] = {}
+            memory["banks"] = {}
+            memory.pop("discounts", None)
         for message in inbox:
+            sender = message.envelope.sender
             assert isinstance(message.payload, Embeddings)
-            learner.memory["banks"][message.envelope.sender] = _bank(message.payload, learner)
-        banks = learner.memory["banks"]
+            memory["banks"][sender] = _bank(message.payload, learner)
+            if turn.discount(sender) < 1.0:
+                memory.setdefault("discounts", {})[sender] = turn.discount(sender)
+        banks, discounts = memory["banks"], memory.get("discounts", {})
         shares = self.trust.shares(
             learner,
             lambda: _similarity(self._own(learner, turn)),
             [_similarity(banks[sender]) for sender in sorted(banks)],
         )
-        learner.memory["shares"] = _discounted(
-            shares, [turn.discount(each) for each in sorted(banks)]
-        )
+        memory["shares"] = _discounted(shares, [discounts.get(each, 1.0) for each in sorted(banks)])
 
     def neighbours(self, learner: Learner) -> Neighbours | None:
         """Return all banks: every crop of every anchor by every neighbour that was heard."""

@@ -239,7 +239,13 @@ def test_master_answers_what_has_arrived_and_slaves_take_the_latest_answer(play)
 def test_relay_passes_on_what_it_has(play) -> None:
     # Levels 1, 1 and 2: 0 above 1, that above 2 and 3. All alike: everything at once, hop by hop.
     played = play([1.0] * 4, {"kind": "layered", "levels": [1, 1, 2]}, rounds=1)
-    expected = {(1, 0): {2: 1, 3: 1}, (0, 1): {1: 1}, (1, 2): {0: 1}, (2, 3): {1: 1}, (3, 3): {1: 1}}
+    expected = {
+        (1, 0): {2: 1, 3: 1},
+        (0, 1): {1: 1},
+        (1, 2): {0: 1},
+        (2, 3): {1: 1},
+        (3, 3): {1: 1},
+    }
     assert {(a, hop): found for (a, _, hop), found in played.session.heard.items()} == expected
 
 

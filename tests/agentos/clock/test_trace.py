@@ -72,7 +72,7 @@ def test_bad_row_is_named_with_file_and_line(write, name, text, line, told) -> N
 
 def test_edge_that_is_none_is_named(write) -> None:
     path = write("links.csv", "sender,receiver,latency_s\n0,1,1\n0,2,1\n")
-    with pytest.raises(DataError, match="an edge of the topology.*0 to 2"):
+    with pytest.raises(DataError, match=r"an edge of the topology.*0 to 2"):
         read_trace(path, EDGES, "latency_s", above_zero=False)
 
 
