@@ -113,7 +113,7 @@ def test_summary_tells_when_the_last_agent_would_have_ended(
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["simulated_s"] == 8.25
     page = write_report(tmp_path / "run").read_text(encoding="utf-8")
     assert "Quality against simulated time" in page
-    assert "agents waited 1.5% of it for messages" in page  # 0.125 of 8.25 seconds
+    assert "agents waited 3.0% of it for messages" in page  # 0.25 of 8.25 seconds
     assert compare([tmp_path / "run"]).rows[0]["simulated_s"] == 8.25
 
 
