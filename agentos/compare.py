@@ -15,6 +15,7 @@ from agentos.reporting.outcome import Outcome, outcome
 from agentos.reporting.page import write_page
 from agentos.reporting.plotting import Chart, bytes_axis, colour, label, line, rounds_axis
 from agentos.reporting.series import bytes_until, rounds_of
+from agentos.reporting.times import runs_over_time
 from agentos.reporting.units import ABSENT, bytes_text, count_text, metric_text, seconds_text
 from agentos.run_record import RunRecord, load_run
 from protocols.errors import RecordError
@@ -40,8 +41,8 @@ class Comparison:
         metrics: the metrics of any of them.
         rows: one mapping per run: ``run``, ``status``, ``topology``, ``exchange``, ``agents``,
             ``rounds``, ``seed``, for each metric ``NAME.mean``, ``NAME.worst`` and
-            ``NAME.isolated`` (the baseline's mean), ``bytes``, ``tokens`` and ``wall_s``; None
-            where a run lacks a value.
+            ``NAME.isolated`` (the baseline's mean), ``bytes``, ``tokens`` and ``wall_s``, where one has
+            a clock ``simulated_s`` too; None where a run lacks a value.
     """
 
     runs: tuple[Run, ...]
@@ -86,7 +87,8 @@ def compare(directories: Sequence[str | Path]) -> Comparison:
     )
     metrics = {metric.name: metric for run in runs for metric in run.result.metrics}
     ordered = tuple(metrics.values())
-    return Comparison(runs, ordered, tuple(_row(run, ordered) for run in runs))
+    clocked = any(run.result.simulated_s is not None for run in runs)
+    return Comparison(runs, ordered, tuple(_row(run, ordered, clocked) for run in runs))
 
 
 def write_comparison(directories: Sequence[str | Path], out: str | Path) -> Path:
@@ -112,14 +114,20 @@ def write_comparison(directories: Sequence[str | Path], out: str | Path) -> Path
             actual=error.strerror or str(error),
             mend="choose another path",
         ) from error
-    charts = [_against_bytes(comparison), *(_curve(comparison, m) for m in comparison.metrics)]
+    curves = [_curve(comparison, metric) for metric in comparison.metrics]
+    timed = runs_over_time(
+        [(run.name, run.record.metrics) for run in comparison.runs], comparison.metrics
+    )
+    spent = _against_bytes(comparison)
+    charts = [chart for chart in (spent, timed, *curves) if chart]
     return write_page(
         path,
         "comparison.html.j2",
         charts=charts if comparison.metrics else [],
         comparison=comparison,
-        against_bytes=charts[0],
-        curves=charts[1:],
+        against_bytes=spent,
+        against_time=timed,
+        curves=curves,
         chips=[
             {"key": str(i), "name": run.name, "colour": colour(i, len(comparison.runs))}
             for i, run in enumerate(comparison.runs)
@@ -128,7 +136,7 @@ def write_comparison(directories: Sequence[str | Path], out: str | Path) -> Path
     )
 
 
-def _row(run: Run, metrics: Sequence[Metric]) -> dict[str, Any]:
+def _row(run: Run, metrics: Sequence[Metric], clocked: bool) -> dict[str, Any]:
     record, result = run.record, run.result
     row: dict[str, Any] = {
         "run": run.name,
@@ -148,6 +156,7 @@ def _row(run: Run, metrics: Sequence[Metric]) -> dict[str, Any]:
         "bytes": result.payload_bytes,
         "tokens": result.tokens,
         "wall_s": result.wall_s,
+        **({"simulated_s": result.simulated_s} if clocked else {}),
     }
 
 
@@ -161,7 +170,7 @@ def _heading(column: str, titles: dict[str, str]) -> str:
     name, dot, part = column.rpartition(".")
     if dot:
         return f"{titles[name]} {'alone' if part == 'isolated' else part}"
-    return {"wall_s": "wall time"}.get(column, column)
+    return {"wall_s": "wall time", "simulated_s": "simulated time"}.get(column, column)
 
 
 def _text(column: str, value: Any, metrics: dict[str, Metric]) -> str:
@@ -172,7 +181,7 @@ def _text(column: str, value: Any, metrics: dict[str, Metric]) -> str:
         return ABSENT
     if column == "bytes":
         return bytes_text(value)
-    if column == "wall_s":
+    if column in ("wall_s", "simulated_s"):
         return seconds_text(value)
     return count_text(value) if column in ("agents", "rounds", "tokens") else str(value)
 

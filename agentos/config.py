@@ -8,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
 from agentos.checkpoint_config import CheckpointConfig
+from agentos.clock.config import Asynchronous, ClockConfig
+from agentos.clock.requirements import check_asynchronous
 from agentos.data.config import DataConfig
 from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
@@ -157,6 +159,10 @@ class RunConfig(Spec):
     health: HealthConfig = Field(default_factory=HealthConfig)
     baseline: BaselineConfig = Field(default_factory=BaselineConfig)
     checkpoints: CheckpointConfig = Field(default_factory=CheckpointConfig)
+    clock: ClockConfig | None = Field(
+        None,
+        description="How long the run would take elsewhere, in simulated seconds; null for no clock.",
+    )
     runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(
         default_factory=RayRuntime, description="Where agents live."
     )
@@ -224,6 +230,12 @@ class RunConfig(Spec):
                     "model, and no objective trains one; add {kind: masked_lm} to objectives, or use the "
                     "source thesaurus"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_waits(self) -> Self:
+        if self.clock is not None and isinstance(self.clock.mode, Asynchronous):
+            check_asynchronous(self.exchange, self.network(), self.checkpoints)
         return self
 
     def society(self) -> Society:

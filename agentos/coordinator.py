@@ -14,6 +14,7 @@ from protocols.topologies import Network
 
 if TYPE_CHECKING:
     from agentos.checkpoints import Checkpoints
+    from agentos.clock.timeline import Sent, Timeline
     from agentos.config import RunConfig
     from agentos.health import Health
     from agentos.runtime import Session
@@ -36,6 +37,7 @@ class Coordinator:
         before: evaluation of the untrained agents, where another arm has measured it.
         checkpoints: where to write checkpoints; None for nowhere.
         watch: looks for agents that collapse; None for no watch.
+        timeline: simulated seconds; None for a run without a clock.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Coordinator:
         before: AgentMetrics | None = None,
         checkpoints: Checkpoints | None = None,
         watch: Watch | None = None,
+        timeline: Timeline | None = None,
     ) -> None:
         self.config = config
         self.network = network
@@ -59,6 +62,7 @@ class Coordinator:
         self.before = before
         self.checkpoints = checkpoints
         self.watch = watch
+        self.timeline = timeline
         self.result = ArmResult()
 
     def run(self, begun: Begun | None = None) -> ArmResult:
@@ -89,12 +93,16 @@ class Coordinator:
         restore(self.session, begun.checkpoint)
         if self.watch is not None:
             self.watch.paused = frozenset(begun.checkpoint.manifest.paused)
+        if self.timeline is not None:
+            self.timeline.go_on(begun.rounds[-1].metrics)
         if self.result.finished == self.config.training.rounds:
             self.session.call_all("evaluate")  # for the pictures of what it says
 
     def _round(self, round: int) -> None:
         began = time.perf_counter()
         metrics = _by_agent(self.session.call_all("train", round))
+        if self.timeline is not None:
+            self.timeline.train(metrics)
         health = self._look(round, metrics)
         paused = self.watch.paused if self.watch else frozenset[int]()
         rejected: dict[int, int] = defaultdict(int)
@@ -135,6 +143,8 @@ class Coordinator:
             evaluation = known or _by_agent(self.session.call_all("evaluate"))
         for agent, values in evaluation.items():
             metrics[agent] = {**metrics.get(agent, {}), **values}
+        if self.timeline is not None:
+            self.timeline.tell(metrics)
         report = RoundReport(
             arm=self.name,
             round=round,
@@ -152,11 +162,13 @@ class Coordinator:
         """Let the hop's senders compose, and its receivers merge; return what was rejected."""
         outboxes: dict[int, Outbox] = self.session.call("compose", self._turns(leg))
         incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in leg.hop.edges}
+        sent: list[Sent] = []
         for number, outbox in enumerate(outboxes.values()):
             sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
             for index, (envelope, size, without) in enumerate(sizes):
                 for receiver in envelope.recipients:
                     incoming[receiver].append((number, index))
+                    sent.append((envelope.sender, receiver, size))
                     self.result.ledger.record(
                         leg.round,
                         leg.number,
@@ -166,6 +178,8 @@ class Coordinator:
                         size,
                         without,
                     )
+        if self.timeline is not None:
+            self.timeline.hop(sent)
         handles = [outbox.handle for outbox in outboxes.values()]
         deliveries = self._deliveries(leg, incoming)
         calls = {host: (*_needed(handles, batch), leg.part) for host, batch in deliveries.items()}

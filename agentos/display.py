@@ -20,7 +20,7 @@ from agentos.records import load_run
 from agentos.report import REPORT
 from agentos.reporting.health import paused_rounds
 from agentos.reporting.outcome import Outcome, outcome
-from agentos.reporting.units import ABSENT, bytes_text, metric_text, saved_text
+from agentos.reporting.units import ABSENT, bytes_text, metric_text, saved_text, seconds_text
 from agentos.reporting.verdict import verdict
 from agentos.resuming import ISOLATED
 from agentos.simulation import compares_with_isolated
@@ -129,6 +129,10 @@ def show_result(console: Console, directory: Path) -> None:
         f"steps per agent {result.steps or 0:,} | {result.wall_s or 0.0:.0f} s",
         highlight=False,
     )
+    if result.simulated_s is not None:
+        console.print(
+            f"simulated time elsewhere {seconds_text(result.simulated_s)}", highlight=False
+        )
     for agent, rounds in paused_rounds(record).items():
         console.print(f"[yellow]paused[/] {agent} in {rounds:,} of {result.rounds:,} rounds")
     for told in (f"records: {directory}", f"report:  {directory / REPORT}"):

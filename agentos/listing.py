@@ -44,6 +44,8 @@ def show_error(console: Console, error: AgentOSError) -> None:
 
 def show_kinds(console: Console) -> None:
     """Print every kind of every extension point with a line of help."""
+    from agentos.clock.config import MODES
+    from agentos.clock.quantities import QUANTITIES
     from agentos.data.partition import PARTITIONS
     from agentos.data.sources import SOURCES
     from agentos.evaluation import TASKS
@@ -69,6 +71,8 @@ def show_kinds(console: Console) -> None:
         "exchange.trust": TRUST,
         "evaluation.tasks": TASKS,
         "runtime": RUNTIMES,
+        "clock.mode": MODES,
+        "clock.speed, latency_s, bytes_per_s": QUANTITIES,
     }
     for point, kinds in tables.items():
         _print_kinds(console, point, {kind: _help(cls) for kind, cls in kinds.items()})

@@ -16,6 +16,9 @@ import numpy as np
 from agentos.run_record import TIMINGS
 from protocols.errors import RecordError
 
+SIMULATED = "simulated_"
+"""Seconds that begin so are worked out, not measured: the same in every run of a configuration."""
+
 CURVES = 50
 """TensorBoard shows a curve per agent up to so many agents; beyond, the mean alone."""
 
@@ -160,7 +163,11 @@ def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def _only(row: Mapping[str, Any], timed: bool) -> dict[str, Any]:
     """Return the part of a row that is seconds of wall time, or the part that is not."""
     kept = ("round", "agent")
-    return {key: row[key] for key in row if key in kept or key.endswith("_s") == timed}
+    return {key: row[key] for key in row if key in kept or _is_wall_time(key) == timed}
+
+
+def _is_wall_time(key: str) -> bool:
+    return key.endswith("_s") and not key.startswith(SIMULATED)
 
 
 def _round_of(line: str) -> float:

@@ -20,6 +20,7 @@ from agentos.reporting.page import data_uri, write_page
 from agentos.reporting.plotting import Chart, colour
 from agentos.reporting.series import agent_number, unique
 from agentos.reporting.tables import final_table
+from agentos.reporting.times import against_time, delays_text, waited
 from agentos.reporting.units import ABSENT, bytes_text, count_text, saved_text, seconds_text
 from agentos.reporting.verdict import verdict
 from agentos.run_record import RunRecord, load_run
@@ -46,13 +47,14 @@ def write_report(directory: str | Path) -> Path:
     maps = draw_maps(load_between(record.directory), unique(record.names))
     traffic = [chart for chart in [bytes_by_round(record)] if chart]
     spent = against_bytes(record, result) if traffic and result.metrics else None
+    timed = against_time(record, result)
     each = per_agent(record, result, result.main) if result.main else None
     rounds = _of(record.config, "training", "rounds")
     health = health_charts(record)
     return write_page(
         record.directory / REPORT,
         "report.html.j2",
-        charts=[c for c in (*curves, *health, *traffic, *maps.charts, spent, each) if c],
+        charts=[c for c in (*curves, *health, *traffic, *maps.charts, spent, timed, each) if c],
         name=str(record.config.get("name") or record.directory.name),
         status=result.status,
         subtitle=_subtitle(record),
@@ -68,6 +70,8 @@ def write_report(directory: str | Path) -> Path:
         maps=maps,
         traffic=traffic,
         against_bytes=spent,
+        against_time=timed,
+        time_note=delays_text(record.metrics),
         health=health,
         paused=_paused(record),
         traffic_note=_traffic_note(result),
@@ -120,6 +124,7 @@ def _tiles(record: RunRecord, result: Outcome) -> list[Fact]:
         *_saving(record, result),
         _tile("Deliveries", count_text(messages), refused),
         _tile("Wall time", wall, _waiting(record) if result.wall_s else "not recorded"),
+        *_simulated(record, result),
     ]
 
 
@@ -130,6 +135,15 @@ def _saving(record: RunRecord, result: Outcome) -> list[Fact]:
     share = saved_text(result.payload_bytes, result.fp32_bytes)
     codec = _of(record.config, "exchange", "codec", "kind") or "codecs"
     return [_tile("Saved by codec", share, f"{codec}; {bytes_text(result.fp32_bytes)} as fp32")]
+
+
+def _simulated(record: RunRecord, result: Outcome) -> list[Fact]:
+    """Say how long it would have taken elsewhere; nothing without a clock."""
+    if result.simulated_s is None:
+        return []
+    share = waited(record.metrics)
+    note = "nobody waited" if share is None else f"agents waited {share:.1%} of it for messages"
+    return [_tile("Simulated time", seconds_text(result.simulated_s), note)]
 
 
 def _waiting(record: RunRecord) -> str:

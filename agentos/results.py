@@ -40,6 +40,7 @@ class Baseline(Quality):
 
     tokens: int
     wall_s: float
+    simulated_s: float | None = None
 
 
 class Result(Quality):
@@ -52,6 +53,7 @@ class Result(Quality):
         steps: optimizer steps of each agent.
         tokens: that went through encoders with a gradient; `anchor_tokens` of public anchors.
         wall_s: seconds from the start of the hosts to the end; `round_s` of each round of the run.
+        simulated_s: when the last agent would have ended elsewhere; None for a run without a clock.
         agents, mean, worst: the last evaluation.
         before: the evaluation of the untrained agents.
         isolated: the baseline, where one ran to its end.
@@ -66,6 +68,7 @@ class Result(Quality):
     tokens: int
     anchor_tokens: int
     wall_s: float
+    simulated_s: float | None = None
     round_s: tuple[float, ...]
     bytes: Bytes
     before: Quality
@@ -95,6 +98,7 @@ def summarise(
             **_quality(isolated.after, metrics),
             tokens=int(isolated.total("tokens")),
             wall_s=isolated.wall_s,
+            simulated_s=isolated.simulated_s,
         )
     return Result(
         **_quality(together.after, metrics),
@@ -107,6 +111,7 @@ def summarise(
         tokens=int(together.total("tokens")),
         anchor_tokens=int(together.total("anchor_tokens")),
         wall_s=wall_s,
+        simulated_s=together.simulated_s,
         round_s=tuple(report.round_s for report in together.rounds if report.round),
         bytes=_bytes(together.ledger),
         before=Quality(**_quality(together.before, metrics)),

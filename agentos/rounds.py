@@ -77,3 +77,11 @@ class ArmResult:
     def wall_s(self) -> float:
         """Seconds spent in rounds, the first evaluation included."""
         return sum(report.round_s for report in self.rounds)
+
+    @property
+    def simulated_s(self) -> float | None:
+        """Simulated seconds until the last agent ended its last round; None without a clock."""
+        ends = (
+            m["simulated_s"] for r in self.rounds for m in r.metrics.values() if "simulated_s" in m
+        )
+        return max(ends, default=None)

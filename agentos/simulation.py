@@ -13,6 +13,10 @@ import yaml
 
 from agentos.between_agents import BetweenRecorder, draw_sample
 from agentos.checkpoints import ARMS, Checkpoints
+from agentos.clock.asynchronous import Asynchronously
+from agentos.clock.config import Asynchronous
+from agentos.clock.timeline import Timeline
+from agentos.clock.timing import Timing, draw_timing
 from agentos.config import RunConfig
 from agentos.coordinator import Coordinator
 from agentos.events import Listener, Listeners
@@ -80,6 +84,7 @@ class Simulation:
         from agentos.preparation import draw_up, prepare_corpus
 
         config, network = self.config, self.config.network()
+        timing = draw_timing(config, network)  # before anybody waits: a trace may be wrong
         with Recorder(self.directory) as recorder:
             # Claimed first: nobody should wait for a corpus to learn that the folder is taken.
             anew = resumption is None or resumption.branches
@@ -103,7 +108,7 @@ class Simulation:
                 if config.evaluation.between_agents:
                     between = BetweenRecorder(self.directory, draw_sample(config, corpus))
                 watch = draw_watch(config, corpus, network)
-                run = _Run(self, network, session, recorder, began, between, watch)
+                run = _Run(self, network, session, recorder, began, between, watch, timing)
                 if resumption is not None and resumption.branches:
                     resumption = run.branch(resumption)
                 return run.run(resumption or Resumption())
@@ -130,6 +135,7 @@ class _Run:
         began: float,
         between: BetweenRecorder | None,
         watch: Watch | None,
+        timing: Timing | None,
     ) -> None:
         self.simulation = simulation
         self.config = simulation.config
@@ -139,6 +145,7 @@ class _Run:
         self.began = began
         self.between = between
         self.watch = watch
+        self.timing = timing
         self.results: dict[str, ArmResult] = {}
 
     def run(self, resumption: Resumption) -> Result:
@@ -168,19 +175,37 @@ class _Run:
 
     def _arm(self, name: str, session: Session, begun: Begun | None) -> None:
         log = self.recorder if name == TOGETHER else self.recorder.baseline()
-        recording = _Recording(log)
-        coordinator = Coordinator(
-            self.config,
-            self.network,
-            session,
-            self._exchange_of(name),
-            name,
-            Listeners(recording, self.simulation._listener).on_round,
-            # Both arms begin with the same weights.
-            before=self.results[TOGETHER].before if name == ISOLATED else None,
-            checkpoints=Checkpoints(self.simulation.directory, self.config.checkpoints),
-            watch=self.watch if name == TOGETHER else None,
-        )
+        on_round = Listeners(_Recording(log), self.simulation._listener).on_round
+        arm = self._exchange_of(name)
+        clock = self.config.clock
+        coordinator: Coordinator | Asynchronously
+        # Agents that train alone wait for nobody anyway.
+        if self.timing and clock and isinstance(clock.mode, Asynchronous) and name == TOGETHER:
+            coordinator = Asynchronously(
+                self.config,
+                self.network,
+                session,
+                arm,
+                name,
+                on_round,
+                self.timing,
+                clock.mode,
+                self.watch,
+            )
+        else:
+            coordinator = Coordinator(
+                self.config,
+                self.network,
+                session,
+                arm,
+                name,
+                on_round,
+                # Both arms begin with the same weights.
+                before=self.results[TOGETHER].before if name == ISOLATED else None,
+                checkpoints=Checkpoints(self.simulation.directory, self.config.checkpoints),
+                watch=self.watch if name == TOGETHER else None,
+                timeline=Timeline(self.timing) if self.timing else None,
+            )
         self.results[name] = coordinator.result
         coordinator.run(begun)
         if self.between is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from protocols.topologies import Network
 
 logger = logging.getLogger(__name__)
+
+Look = tuple[Reading, "NDArray[np.float32] | None"]
+"""What an agent answers: how its embeddings are spread, and these themselves, where they are compared."""
 
 MAX_EDGES = 64
 """Pairs of neighbours that are compared; of more, so many are drawn once."""
@@ -47,16 +51,26 @@ class Watch:
 
     def look(self, round: int, session: Session) -> Health:
         """Let the agents embed the texts, and decide who is paused."""
+        return self.conclude(round, self.ask(session))
+
+    def ask(self, session: Session, agents: Collection[int] | None = None) -> dict[int, Look]:
+        """Let some agents embed the texts, or all."""
         shown = frozenset(agent for edge in self.edges for agent in edge)
-        answers = session.call_all("watch", self.texts, read, shown)
-        readings: dict[int, Reading] = {}
-        rows: dict[int, NDArray[np.float32]] = {}
-        for answer in answers.values():
-            for agent, (reading, embeddings) in answer.items():
-                readings[agent] = reading
-                if embeddings is not None:
-                    rows[agent] = embeddings
-        found = Health(dict(sorted(readings.items())), self._cka(rows), {})
+        if agents is None:
+            answers = session.call_all("watch", self.texts, read, shown)
+        else:
+            asked: dict[int, list[int]] = {}
+            for agent in sorted(agents):
+                asked.setdefault(session.placement[agent], []).append(agent)
+            calls = {host: (self.texts, read, shown, mine) for host, mine in sorted(asked.items())}
+            answers = session.call("watch", calls)
+        return {agent: look for answer in answers.values() for agent, look in answer.items()}
+
+    def conclude(self, round: int, looks: Mapping[int, Look]) -> Health:
+        """Decide who is paused, given what all agents have answered in a round."""
+        readings = {agent: reading for agent, (reading, _) in sorted(looks.items())}
+        rows = {agent: each for agent, (_, each) in looks.items() if each is not None}
+        found = Health(readings, self._cka(rows), {})
         health = judge(found, self.paused, self.config)
         self.paused = frozenset(health.paused)
         for agent in health.fallen:

@@ -17,6 +17,7 @@ from agents.blueprint import Arm, Blueprint
 from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
 from agents.exchange.parts import taking_part
+from agents.exchange.staleness import Staleness
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
 from protocols.errors import RecordError, RejectedMessage
@@ -56,11 +57,13 @@ class Delivery:
         turn: where in the round it is.
         senders: whom it may hear.
         messages: (outbox, index within it) of each message, outboxes numbered as in the call.
+        staleness: the rule for messages of other rounds; None where there are to be none.
     """
 
     turn: Turn
     senders: frozenset[int]
     messages: tuple[tuple[int, int], ...]
+    staleness: Staleness | None = None
 
 
 class Host:
@@ -98,10 +101,16 @@ class Host:
 
     def train(self, round: int) -> dict[int, dict[str, float]]:
         """Take every agent through its local steps; batches are prepared ahead, across agents too."""
+        return self.train_each(dict.fromkeys(self.agents, round))
+
+    def train_each(self, rounds: dict[int, int]) -> dict[int, dict[str, float]]:
+        """Take some agents through the local steps of a round, each of a round of its own."""
         workers = self.blueprint.training.view_workers
-        jobs = (job for agent in self.agents.values() for job in trainer.jobs(agent, self.arm))
+        jobs = (job for id in rounds for job in trainer.jobs(self.agents[id], self.arm))
         with Prefetcher(jobs, workers) as batches:
-            return {id: agent.train(self.arm, round, batches) for id, agent in self.agents.items()}
+            return {
+                id: self.agents[id].train(self.arm, round, batches) for id, round in rounds.items()
+            }
 
     def compose(self, turns: dict[int, tuple[Turn, tuple[int, ...]]], part: int = 0) -> Outbox:
         """Let agents speak under a part of the exchange: each to its recipients of the hop.
@@ -147,10 +156,11 @@ class Host:
             rejected[agent] = self._merge(self.agents[agent], delivery, buffers, part)
         return rejected
 
-    def evaluate(self) -> dict[int, dict[str, float]]:
-        """Measure every agent's encoder on held-out text."""
-        examined = {id: self.blueprint.evaluate(agent) for id, agent in self.agents.items()}
-        self.explained = {id: explained for id, (_, explained) in examined.items()}
+    def evaluate(self, agents: Collection[int] | None = None) -> dict[int, dict[str, float]]:
+        """Measure encoders on held-out text: those of some agents, or of all."""
+        chosen = self.agents if agents is None else agents
+        examined = {id: self.blueprint.evaluate(self.agents[id]) for id in chosen}
+        self.explained.update({id: explained for id, (_, explained) in examined.items()})
         return {id: metrics for id, (metrics, _) in examined.items()}
 
     def embed_texts(self, texts: Sequence[str], agents: Sequence[int]) -> dict[int, np.ndarray]:
@@ -162,17 +172,19 @@ class Host:
         texts: Sequence[str],
         read: Callable[[np.ndarray, int], Any],
         shown: Collection[int],
+        agents: Collection[int] | None = None,
     ) -> dict[int, tuple[Any, np.ndarray | None]]:
-        """Let all agents embed the same texts; return what `read` makes of that.
+        """Let agents embed the same texts; return what `read` makes of that.
 
         Args:
             texts: to embed.
             read: from embeddings `[N, W]`, and the tokens that they took, to a small value.
             shown: agents whose embeddings are returned too.
+            agents: who embeds; None for all.
         """
         answers: dict[int, tuple[Any, np.ndarray | None]] = {}
-        for id, agent in self.agents.items():
-            rows, tokens = agent.watch(texts)
+        for id in self.agents if agents is None else agents:
+            rows, tokens = self.agents[id].watch(texts)
             answers[id] = read(rows, tokens), rows if id in shown else None
         return answers
 
@@ -215,7 +227,7 @@ class Host:
     def _merge(
         self, agent: Agent, delivery: Delivery, buffers: Sequence[np.ndarray], part: int
     ) -> list[str]:
-        turn = delivery.turn
+        turn, staleness = delivery.turn, delivery.staleness
         strategy, learner = taking_part(self.arm.exchange, part, agent)
         accepted = strategy.expects(learner, turn)
         expectation = Expectation(
@@ -227,6 +239,7 @@ class Host:
             shapes=accepted.shapes,
             layout=accepted.layout,
             codec=strategy.codec_of(accepted.payload),
+            rounds=staleness and staleness.accepted(turn.round),
         )
         inbox: dict[int, Message] = {}
         rejected: list[str] = []
@@ -241,7 +254,10 @@ class Host:
                 rejected.append("duplicate")
                 continue
             inbox[message.envelope.sender] = message
-        strategy.listen(learner, [inbox[sender] for sender in sorted(inbox)], turn)
+        messages = [inbox[sender] for sender in sorted(inbox)]
+        if staleness is not None:
+            turn = replace(turn, discounts=staleness.discounts(turn.round, messages))
+        strategy.listen(learner, messages, turn)
         return rejected
 
 

@@ -43,6 +43,8 @@ class Expectation:
         shapes: per array field, the sizes it must have; None where any size will do.
         layout: the parameter layout that weights must have; None where any will do.
         codec: what arrays that may be coded must be coded with; None where any of the table will do.
+        rounds: the earliest and the latest round that is accepted, where agents do not wait for each other;
+            None for `round` alone.
 
     Raises:
         ConfigurationError: `shapes` or `layout` names a field that the payload lacks.
@@ -56,6 +58,7 @@ class Expectation:
     shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
     layout: str | None = None
     codec: Codec | None = None
+    rounds: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         checked = set(self.shapes) - set(self.payload.array_fields)
@@ -178,8 +181,10 @@ def _check_envelope(envelope: Envelope, expectation: Expectation) -> None:
         _reject("recipient", sender, expectation.recipient, recipients, _MEND_EXPECTATION)
     if sender not in senders:
         _reject("neighbour", sender, sorted(senders), sender, _MEND_EXPECTATION)
-    if envelope.round != expectation.round:
-        _reject("round", sender, expectation.round, envelope.round, _MEND_EXPECTATION)
+    earliest, latest = expectation.rounds or (expectation.round, expectation.round)
+    if not earliest <= envelope.round <= latest:
+        expected = f"{earliest} to {latest}" if expectation.rounds else expectation.round
+        _reject("round", sender, expected, envelope.round, _MEND_EXPECTATION)
     if envelope.hop != expectation.hop:
         _reject("hop", sender, expectation.hop, envelope.hop, _MEND_EXPECTATION)
     if envelope.kind != kind:

@@ -13,6 +13,7 @@ from agentos.evaluation import Metric
 from agentos.records import RunRecord, summarise_metrics
 
 Row = Mapping[str, Any]
+SIMULATED_S = "simulated_s"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Outcome:
         rejected: messages that receivers refused.
         wall_s: seconds that the run took, or None if it did not end in good order.
         steps: optimizer steps per agent, or None if they were not recorded.
+        simulated_s: when the last agent ended its last round elsewhere; None for a run without a clock.
     """
 
     status: str
@@ -66,6 +68,7 @@ class Outcome:
     rejected: int
     wall_s: float | None
     steps: int | None
+    simulated_s: float | None = None
 
     @property
     def fair(self) -> bool:
@@ -127,6 +130,7 @@ def outcome(record: RunRecord) -> Outcome:
         rejected=int(total(record.metrics, "rejected")),
         wall_s=summary.get("wall_s"),
         steps=summary.get("steps"),
+        simulated_s=max((s for row in record.metrics if (s := row.get(SIMULATED_S))), default=None),
     )
 
 

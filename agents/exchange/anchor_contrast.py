@@ -48,6 +48,11 @@ class AnchorContrast(AnchorExchange):
         Equal(), description="How often each neighbour is drawn."
     )
 
+    @property
+    def asynchronous(self) -> bool:
+        """Yes: a stale bank is drawn less often."""
+        return True
+
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
         """Send my embeddings of the anchors `[C, N, D]`."""
         return Embeddings(values=self._own(learner, turn).cpu().numpy())
@@ -61,17 +66,23 @@ class AnchorContrast(AnchorExchange):
         """Keep what came in this round; what came in earlier rounds gives way to it."""
         if not inbox:
             return
+        memory = learner.memory
         if begin_round(learner, turn):
-            learner.memory["banks"] = {}
+            memory["banks"] = {}
+            memory.pop("discounts", None)
         for message in inbox:
+            sender = message.envelope.sender
             assert isinstance(message.payload, Embeddings)
-            learner.memory["banks"][message.envelope.sender] = _bank(message.payload, learner)
-        banks = learner.memory["banks"]
-        learner.memory["shares"] = self.trust.shares(
+            memory["banks"][sender] = _bank(message.payload, learner)
+            if turn.discount(sender) < 1.0:
+                memory.setdefault("discounts", {})[sender] = turn.discount(sender)
+        banks, discounts = memory["banks"], memory.get("discounts", {})
+        shares = self.trust.shares(
             learner,
             lambda: _similarity(self._own(learner, turn)),
             [_similarity(banks[sender]) for sender in sorted(banks)],
         )
+        memory["shares"] = _discounted(shares, [discounts.get(each, 1.0) for each in sorted(banks)])
 
     def neighbours(self, learner: Learner) -> Neighbours | None:
         """Return all banks: every crop of every anchor by every neighbour that was heard."""
@@ -128,6 +139,14 @@ def _similarity(embeddings_CND: Tensor) -> Tensor:
     mean_ND = embeddings_CND.mean(dim=0)
     unit_ND = torch.nn.functional.normalize(mean_ND, dim=-1)
     return unit_ND @ unit_ND.T
+
+
+def _discounted(shares: list[float] | None, discounts: list[float]) -> list[float] | None:
+    """Return shares that lean away from stale banks; those given, where all are fresh."""
+    if all(discount == 1.0 for discount in discounts):
+        return shares
+    leaning = [a * b for a, b in zip(shares or [1.0] * len(discounts), discounts, strict=True)]
+    return [each / sum(leaning) for each in leaning]
 
 
 def _drawn(count: int, shares: list[float] | None, rng: np.random.Generator) -> int:

@@ -56,6 +56,11 @@ class ParameterExchange(Exchange, ABC):
         Mean(), description="How one vector is made of several: mean, median, trimmed_mean or krum."
     )
 
+    @property
+    def asynchronous(self) -> bool:
+        """Whether the fusion heeds weights: a robust one takes stale parameters for as good as fresh ones."""
+        return self.fusion.kind == "mean"
+
     def offer(self, learner: Learner, turn: Turn) -> Tensor:
         """Return what the agent brings into a fusion `[P]`; it may be a view of its parameters."""
         return learner.parameters
@@ -170,11 +175,16 @@ def _shares(
     learner: Learner, inbox: Sequence[Message], received: Sequence[Flat], turn: Turn
 ) -> list[float]:
     """Return the agent's own weight and those of all that it heard."""
+    senders = [message.envelope.sender for message in inbox]
     if turn.direction is Direction.PEER:
-        heard = [turn.mixing.get(message.envelope.sender, 0.0) for message in inbox]
-        # The share of a neighbour that was not heard falls to the agent itself.
+        heard = [turn.mixing.get(each, 0.0) * turn.discount(each) for each in senders]
+        # The share of a neighbour that was not heard, or is stale, falls to the agent itself.
         return [1.0 - sum(heard), *heard]
-    return [float(learner.examples), *(payload.weight for payload in received)]
+    stated = zip(senders, received, strict=True)
+    return [
+        float(learner.examples),
+        *(payload.weight * turn.discount(each) for each, payload in stated),
+    ]
 
 
 def _pack(payload: type[Flat], values: Tensor, weight: float, learner: Learner) -> Payload:

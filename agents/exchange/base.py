@@ -80,6 +80,15 @@ class Exchange(Spec, ABC):
         return 1
 
     @property
+    def asynchronous(self) -> bool:
+        """Whether agents may exchange under it without waiting for each other.
+
+        Its messages then come from other rounds than the receiver's, one sender at a time or several, and
+        `merge` must let stale ones count for less: see `Turn.discount`. It takes one pass.
+        """
+        return False
+
+    @property
     def anchor_fraction(self) -> float:
         """Share of each batch that are public anchors."""
         return 0.0

@@ -58,6 +58,11 @@ class ClassPrototypes(AnchorExchange):
         """Ask for the classes, and for a projection where widths differ."""
         return Heads(super().heads(widths).exchange_dimension, self.classes)
 
+    @property
+    def asynchronous(self) -> bool:
+        """Yes: stale centroids stand for fewer texts."""
+        return True
+
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
         """Send my own prototypes to peers, my subtree's upwards, and everybody's downwards."""
         return said(learner, turn, lambda: self._own(learner, turn))

@@ -34,6 +34,8 @@ class Turn:
         is_top: whether nobody is above the agent: in a tree, its root.
         mixing: weight of each agent it hears from and of itself; sums to one. For averaging weights.
         recipients: whom it addresses; known to `Exchange.compose` alone.
+        discounts: by sender, what its message counts for beside a fresh one, in (0, 1]; only where agents do
+            not wait for each other, and only known to `Exchange.merge`. See `agents.exchange.staleness`.
     """
 
     round: int
@@ -43,6 +45,11 @@ class Turn:
     is_top: bool = False
     mixing: Mapping[int, float] = field(default_factory=dict)
     recipients: tuple[int, ...] = ()
+    discounts: Mapping[int, float] = field(default_factory=dict)
+
+    def discount(self, sender: int) -> float:
+        """Return what the message of a sender counts for; 1 where it is fresh."""
+        return self.discounts.get(sender, 1.0)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,11 @@ def weighted_mean(parts: Sequence[Weighted]) -> Weighted:
 class FusedTeacher(AnchorExchange):
     """A strategy whose summaries of the anchors are fused into one teacher: their mean, by default."""
 
+    @property
+    def asynchronous(self) -> bool:
+        """Yes: a stale summary stands for fewer agents."""
+        return True
+
     @abstractmethod
     def summarise(self, learner: Learner, turn: Turn) -> Any:
         """Return this agent's own summary of the anchors."""
@@ -87,7 +92,11 @@ class FusedTeacher(AnchorExchange):
         if not inbox:
             return
         begin_round(learner, turn)
-        received = [part for message in inbox for part in self.unpack(message.payload, learner)]
+        received = [
+            (values, weight * turn.discount(message.envelope.sender))
+            for message in inbox
+            for values, weight in self.unpack(message.payload, learner)
+        ]
         memory = learner.memory
         if turn.direction is Direction.DOWN:
             memory["teacher"], memory["above"] = received[0][0], (turn.round, received)

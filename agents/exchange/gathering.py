@@ -51,8 +51,10 @@ def take_in(
     received = [_read(message.payload, learner) for message in inbox]
     if turn.direction is Direction.DOWN:
         learner.memory["fused"] = received[0]
-    else:
-        learner.memory["fused"] = fuse([once_a_round(learner, turn, "own", own), *received])
+        return
+    discounts = [turn.discount(message.envelope.sender) for message in inbox]
+    heard = [(values, counts * d) for (values, counts), d in zip(received, discounts, strict=True)]
+    learner.memory["fused"] = fuse([once_a_round(learner, turn, "own", own), *heard])
 
 
 def _read(payload: Payload, learner: Learner) -> Centroids:

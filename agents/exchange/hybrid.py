@@ -54,6 +54,11 @@ class Hybrid(Exchange):
         return self.strategies
 
     @property
+    def asynchronous(self) -> bool:
+        """Whether all of the strategies can."""
+        return all(part.asynchronous for part in self.parts)
+
+    @property
     def anchor_fraction(self) -> float:
         """Share of each batch that are public anchors."""
         return max(part.anchor_fraction for part in self.parts)

@@ -23,6 +23,11 @@ class Isolated(Exchange):
     )
 
     @property
+    def asynchronous(self) -> bool:
+        """Yes: nobody waits for anybody."""
+        return True
+
+    @property
     def anchor_fraction(self) -> float:
         """Share of each batch that are public anchors."""
         return self.anchor_share

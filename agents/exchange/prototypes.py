@@ -66,6 +66,11 @@ class GlobalPrototypes(PrivateExchange):
             )
         return self
 
+    @property
+    def asynchronous(self) -> bool:
+        """Yes: stale centroids stand for fewer texts."""
+        return True
+
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
         """Send my own centroids to peers, my subtree's upwards, and everybody's downwards."""
         return said(learner, turn, lambda: self._own(learner, turn))

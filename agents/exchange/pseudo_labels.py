@@ -47,6 +47,11 @@ class PseudoLabelling(ClassTeacher):
         Mean(), description="How the labels of several agents become one."
     )
 
+    @property
+    def asynchronous(self) -> bool:
+        """Whether the fusion is made of a mean: votes that travel side by side have no weights."""
+        return self.fusion.adds_up
+
     def fuse(self, learner: Learner, parts: Sequence[Part]) -> Tensor:
         """Fuse soft labels."""
         probabilities = torch.stack([values for values, _ in parts])

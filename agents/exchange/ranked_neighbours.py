@@ -78,6 +78,11 @@ class RankedNeighbours(FusedTeacher):
         """Ask for none: rankings have no axes."""
         return Heads()
 
+    @property
+    def asynchronous(self) -> bool:
+        """No: lists are counted, and have no weights."""
+        return False
+
     def summarise(self, learner: Learner, turn: Turn) -> Ranking:
         """Return my own lists."""
         return rank(self._embeddings(learner, turn), self.length, self.temperature)

@@ -154,6 +154,16 @@ def test_expectation_is_refused_when_it_names_what_the_payload_lacks(changes: An
         expecting(Embeddings, **changes)
 
 
+def test_only_rounds_of_the_window_are_admitted_where_nobody_waits() -> None:
+    window = expecting(Embeddings, round=3, rounds=(2, 5))
+    for round in (2, 3, 5):
+        assert admit(sent(EMBEDDINGS, round=round), window).envelope.round == round
+    for round in (1, 6):
+        with pytest.raises(RejectedMessage, match="expected: 2 to 5; actual: ") as caught:
+            admit(sent(EMBEDDINGS, round=round), window)
+        assert caught.value.reason == "round"
+
+
 def test_expectation_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         TO_EMBEDDINGS.round = 4  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""Simulated time: how long a run would take on other machines, over other links."""

@@ -1,0 +1,225 @@
+r"""A society in which nobody waits: every agent goes through its rounds on its own simulated time.
+
+Agent i begins its round r at \(t_i\), trains until \(t_i + W_i / v_i\), and exchanges at that very
+moment. It goes through the hops of the topology's plan in their order, as in a synchronous round: where
+it is to send, it sends to all recipients, and a message to j arrives at \(t_i + \lambda_{ij} + b /
+\beta_{ij}\); where it is to receive, it merges the latest message of each sender that has arrived by now
+and was not merged yet, be it none. Then it begins round r + 1. An agent that has finished its last round
+neither sends nor merges any more; what it sent last is still merged.
+
+Messages carry their sender's round. How old they may be, and what an old one counts for, says
+`agents.exchange.staleness`. Peers mix by the topology's weights times that factor, and keep for
+themselves what is missing to 1. Under a master, and in layers, a child sends its parameters up and goes
+on with the latest answer from above, if there is one: what it trained meanwhile is on its way to its
+parent. A parent averages what its children sent since its own last round, and itself, by numbers of
+documents times the factor, as a buffer that is emptied once in each of its rounds (FedBuff, of no fixed
+size), and answers all of its children; it answers nothing if it heard nobody. What comes from above
+replaces a child's own, however old it is.
+
+What is due at one and the same time happens together, hop by hop: all send, then all merge. So where
+nothing takes time but training, and all train alike, a run equals the synchronous one to the bit.
+
+A round is over when every agent has finished its own round of that number; records are written then, in
+the order of rounds. Each agent is evaluated, and its health looked after, at the end of that round of its
+own. A paused agent neither sends nor merges.
+
+Sources: Xie et al., Asynchronous Federated Optimization, 2019; Nguyen et al., Federated Learning with
+Buffered Asynchronous Aggregation, 2022; Lian et al., Asynchronous Decentralized Parallel Stochastic
+Gradient Descent, 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from agentos.clock.mailbox import Letter, Mailbox, Opened
+from agentos.clock.open_rounds import OpenRounds, by_agent, by_host
+from agentos.clock.order import ready
+from agentos.clock.timeline import SIMULATED
+from agentos.legs import Leg, turn_of
+from agentos.rounds import ArmResult, Begun, RoundReport
+from agents.exchange.staleness import Staleness
+from protocols.topologies import Network
+
+if TYPE_CHECKING:
+    from agentos.clock.config import Asynchronous
+    from agentos.clock.timing import Timing
+    from agentos.config import RunConfig
+    from agentos.runtime import Session
+    from agentos.watch import Watch
+    from agents.blueprint import Arm
+    from agents.exchange import Turn
+    from agents.host import Delivery, Outbox
+
+
+class Asynchronously:
+    """Takes a society through its rounds, each agent at its own pace; else as `Coordinator`.
+
+    Args:
+        config: of the run.
+        network: who may talk to whom; the same in every round.
+        session: hosts that are up.
+        arm: the exchange, and the arm's name in the records.
+        on_round: called after every round that all have finished.
+        timing: how long things take.
+        mode: how old messages may be.
+        watch: looks for agents that collapse; None for no watch.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        network: Network,
+        session: Session,
+        arm: Arm,
+        name: str,
+        on_round: Callable[[RoundReport], None],
+        timing: Timing,
+        mode: Asynchronous,
+        watch: Watch | None = None,
+    ) -> None:
+        self.config = config
+        self.network = network
+        self.session = session
+        self.arm = arm
+        self.timing = timing
+        self.result = ArmResult()
+        self.open_rounds = OpenRounds(config, session, name, on_round, self.result, watch)
+        self.mailbox = Mailbox(
+            Staleness(mode.staleness, mode.discount, rounds=config.training.rounds)
+        )
+        self._round = dict.fromkeys(range(network.agents), 0)
+        self._now = dict.fromkeys(self._round, 0.0)
+
+    def run(self, begun: Begun | None = None) -> ArmResult:
+        """Run every round of every agent; on an interruption, `result` holds the rounds that all finished.
+
+        Args:
+            begun: rounds that were run before, by agents that waited for each other.
+        """
+        self.session.call_all("begin", self.arm)
+        if begun is None:
+            self.open_rounds.begin(self._now)
+        else:
+            self._go_on(begun)
+        senders = {agent: self.network.senders(agent, 1) for agent in self._round}
+        training, due = set(self._unfinished(self._round)), dict[int, float]()
+        while training:
+            due.update(self._train(sorted(training)))
+            training.clear()
+            while agents := ready(due, training, senders):
+                self._now.update({agent: due.pop(agent) for agent in agents})
+                self._exchange(agents)
+                self.open_rounds.close(self._rounds_of(agents), self._now)
+                training.update(self._unfinished(agents))
+        return self.result
+
+    def _go_on(self, begun: Begun) -> None:
+        from agentos.checkpoints import restore
+
+        restore(self.session, begun.checkpoint)
+        self.open_rounds.go_on(begun)
+        last = begun.rounds[-1]
+        self._round = dict.fromkeys(self._round, last.round)
+        self._now = {agent: last.metrics.get(agent, {}).get(SIMULATED, 0.0) for agent in self._now}
+
+    def _unfinished(self, agents: Iterable[int]) -> list[int]:
+        return [each for each in agents if self._round[each] < self.config.training.rounds]
+
+    def _rounds_of(self, agents: Iterable[int]) -> dict[int, int]:
+        return {agent: self._round[agent] for agent in agents}
+
+    def _train(self, agents: Sequence[int]) -> dict[int, float]:
+        """Let agents take the local steps of their next rounds; return when each is done."""
+        for agent in agents:
+            self._round[agent] += 1
+        calls = {host: (rounds,) for host, rounds in self._by_host(self._rounds_of(agents)).items()}
+        metrics = by_agent(self.session.call("train_each", calls))
+        due = {
+            agent: self._now[agent] + self.timing.training_s(agent, values)
+            for agent, values in metrics.items()
+        }
+        self.open_rounds.trained(self._rounds_of(agents), metrics)
+        return due
+
+    def _exchange(self, agents: Sequence[int]) -> None:
+        """Let agents go through the hops of their rounds; what is due at one time happens together."""
+        rounds, exchange = self.config.training.rounds, self.arm.exchange
+        plan = [(part, hop) for part in range(len(exchange.parts)) for hop in self.network.hops(1)]
+        for number, (part, hop) in enumerate(plan):
+            legs = {
+                # Parts that are not due count too: a number means the same hop in every round.
+                agent: Leg(round, number, part, passage=0, hop=hop)
+                for agent, round in self._rounds_of(agents).items()
+                if exchange.parts[part].is_due(round, rounds)
+                and agent not in self.open_rounds.paused
+            }
+            self._send({agent: leg for agent, leg in legs.items() if hop.recipients(agent)}, part)
+            self._receive({agent: leg for agent, leg in legs.items() if hop.senders(agent)}, part)
+
+    def _send(self, legs: Mapping[int, Leg], part: int) -> None:
+        turns = {
+            agent: (turn_of(self.network, leg, agent), leg.hop.recipients(agent))
+            for agent, leg in legs.items()
+        }
+        calls = {host: (mine, part) for host, mine in self._by_host(turns).items()}
+        outboxes: dict[int, Outbox] = self.session.call("compose", calls) if calls else {}
+        for outbox in sorted(outboxes.values(), key=_first_sender):
+            sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
+            for index, (envelope, size, without) in enumerate(sizes):
+                sender, round, hop = envelope.sender, envelope.round, envelope.hop
+                for receiver in envelope.recipients:
+                    arrival = self._now[sender] + self.timing.transit_s(sender, receiver, size)
+                    self.mailbox.post(
+                        Letter(sender, receiver, hop, round, arrival, outbox.handle, index)
+                    )
+                    self.result.ledger.record(
+                        round, hop, sender, receiver, envelope.kind, size, without
+                    )
+
+    def _receive(self, legs: Mapping[int, Leg], part: int) -> None:
+        opened = {
+            agent: self.mailbox.open(agent, leg.number, leg.round, self._now[agent])
+            for agent, leg in legs.items()
+        }
+        turns = {agent: turn_of(self.network, leg, agent) for agent, leg in legs.items()}
+        calls = {
+            host: (*self._deliveries(mine, turns, legs), part)
+            for host, mine in self._by_host(opened).items()
+        }
+        rejected = by_agent(self.session.call("merge", calls)) if calls else {}
+        for agent, found in opened.items():
+            ages = [
+                self.mailbox.staleness.age(legs[agent].round, each.round) for each in found.letters
+            ]
+            self.open_rounds.merged(agent, legs[agent].round, found, ages, rejected[agent])
+
+    def _deliveries(
+        self, opened: Mapping[int, Opened], turns: Mapping[int, Turn], legs: Mapping[int, Leg]
+    ) -> tuple[list[Any], dict[int, Delivery]]:
+        """Return the outboxes that a host's agents read, and what each merges of them."""
+        from agents.host import Delivery
+
+        handles: list[Any] = []
+        position: dict[int, int] = {}
+        for letter in (letter for found in opened.values() for letter in found.letters):
+            if id(letter.handle) not in position:
+                position[id(letter.handle)] = len(handles)
+                handles.append(letter.handle)
+        return handles, {
+            agent: Delivery(
+                turns[agent],
+                frozenset(legs[agent].hop.senders(agent)),
+                tuple((position[id(each.handle)], each.index) for each in found.letters),
+                self.mailbox.staleness,
+            )
+            for agent, found in opened.items()
+        }
+
+    def _by_host(self, values: Mapping[int, Any]) -> dict[int, dict[int, Any]]:
+        return by_host(self.session.placement, values)
+
+
+def _first_sender(outbox: Outbox) -> int:
+    return min((envelope.sender for envelope in outbox.envelopes), default=0)

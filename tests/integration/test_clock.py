@@ -1,0 +1,152 @@
+"""Runs with a simulated clock: the same wherever agents live, and no other numbers where agents wait."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentos import RunConfig, Simulation
+from agentos.compare import compare
+from agentos.report import write_report
+from agentos.runtime.base import Runtime
+
+PARTS: dict[str, Any] = {
+    "baseline": {"isolated": False},
+    "evaluation": {"every": 2, "tasks": ["geometry"], "documents": 40, "between_agents": False},
+    "checkpoints": {"every": 0},
+}
+UNEQUAL = {
+    "mode": {"kind": "asynchronous", "staleness": 2},
+    "work": "tokens",
+    "speed": {"uniform": {"low": 100, "high": 1000}},
+    "latency_s": {"log_normal": {"median": 0.1}},
+    "bytes_per_s": 2e6,
+}
+ALIKE = {"work": "steps", "speed": 2.0, "latency_s": 0.0, "bytes_per_s": None}
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing: here it is about the records."""
+    monkeypatch.setattr("agentos.report.write_report", lambda directory: None)
+
+
+def rows_of(directory: Path) -> list[dict[str, Any]]:
+    lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def run(config: RunConfig, out: Path, cache: Path) -> list[dict[str, Any]]:
+    Simulation(config, out=out, cache=cache).run()
+    return rows_of(out)
+
+
+def without(rows: list[dict[str, Any]], *beginnings: str) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if not k.startswith(beginnings)} for row in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.parametrize("topology", ["ring", "master_slave"])
+@pytest.mark.parametrize("exchange", ["weights", "anchor_contrast"])
+def test_asynchronous_run_equal_to_the_bit_on_two_hosts(
+    exchange: str,
+    topology: str,
+    small: Callable[..., RunConfig],
+    warm: Callable[[str], Runtime],
+    cache: Path,
+    tmp_path: Path,
+    small_values: dict[str, Any],
+) -> None:
+    training = {**small_values["training"], "rounds": 4}
+    parts = {**PARTS, "exchange": exchange, "topology": topology, "training": training}
+    config = small(**parts, clock=UNEQUAL)
+    reference = run(config, tmp_path / "local", cache)
+    assert len(reference) == 5 * 4
+    assert sum(row.get("rounds_behind", 0) for row in reference) > 0
+    two = config.model_copy(update={"runtime": warm("two")})
+    assert run(two, tmp_path / "two", cache) == reference  # simulated seconds included
+    assert all("simulated_s" in row for row in reference)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("topology", ["ring", "master_slave"])
+def test_clock_changes_no_number_where_agents_wait_or_are_alike(
+    topology: str, small: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    parts = {**PARTS, "exchange": "weights", "topology": topology}
+    plain = run(small(**parts), tmp_path / "plain", cache)
+    waiting = run(small(**parts, clock={**UNEQUAL, "mode": "synchronous"}), tmp_path / "w", cache)
+    assert without(waiting, "simulated_") == plain
+    alike = run(small(**parts, clock={**ALIKE, "mode": "asynchronous"}), tmp_path / "a", cache)
+    assert without(alike, "simulated_", "messages_", "rounds_behind") == plain
+    assert [row["simulated_s"] for row in alike] == [float(row["round"]) for row in alike]
+
+
+@pytest.mark.slow
+def test_resumed_run_goes_on_in_simulated_time(
+    small: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    from agentos.resuming import resumption
+
+    clock = {**UNEQUAL, "mode": "synchronous"}
+    config = small(**{**PARTS, "checkpoints": {"every": 1}, "clock": clock})
+    whole = run(config, tmp_path / "run", cache)
+    (tmp_path / "run" / "summary.json").unlink()
+    Simulation(config, out=tmp_path / "run", cache=cache).run(resumption(tmp_path / "run", 1))
+    assert rows_of(tmp_path / "run") == whole
+
+
+def test_summary_tells_when_the_last_agent_would_have_ended(
+    small: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    config = small(checkpoints={"every": 0}, clock={**ALIKE, "speed": 0.5, "latency_s": 0.25})
+    result = Simulation(config, out=tmp_path / "run", cache=cache).run()
+    # Two rounds of 2 steps at half a step a second; no messages after the last one.
+    assert result.simulated_s == 8.25
+    assert result.isolated is not None
+    assert result.isolated.simulated_s == 8.0
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["simulated_s"] == 8.25
+    page = write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert "Quality against simulated time" in page
+    assert "agents waited 3.0% of it for messages" in page  # 0.25 of 8.25 seconds
+    assert compare([tmp_path / "run"]).rows[0]["simulated_s"] == 8.25
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"exchange": "mutual"}, "exchange.kind=mutual with these parameters cannot weigh"),
+        ({"exchange": "ranked_neighbours"}, "exchange.kind=ranked_neighbours"),
+        (
+            {"exchange": {"kind": "weights", "fusion": "median"}},
+            "exchange.kind=weights with these parameters",
+        ),
+        (
+            {"exchange": {"kind": "hybrid", "strategies": ["weights", "mutual"]}},
+            "exchange.kind=mutual",
+        ),
+        (
+            {
+                "exchange": {
+                    "kind": "cross_negatives",
+                    "shares_private_embeddings": True,
+                    "mode": "differentiable",
+                },
+                "training": {"local_steps": 1, "batch_size": 12},
+            },
+            "goes through the topology 2 times",
+        ),
+        ({"topology": "one_peer_exponential"}, "choose a topology that does not vary"),
+        ({"checkpoints": {"every": 4}}, "set checkpoints.every to 0"),
+    ],
+)
+def test_what_cannot_run_asynchronously_is_refused_with_the_mend(
+    changes: dict[str, Any], told: str, small: Callable[..., RunConfig]
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        small(**{"checkpoints": {"every": 0}, "clock": {"mode": "asynchronous"}, **changes})
