@@ -14,6 +14,7 @@ from agentos.evaluation.base import Metric, Task
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.retrieval import Retrieval
 from agentos.health import HealthConfig
+from agentos.policies import PolicyConfig
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.runtime.ray import RayRuntime
@@ -157,6 +158,7 @@ class RunConfig(Spec):
     health: HealthConfig = Field(default_factory=HealthConfig)
     baseline: BaselineConfig = Field(default_factory=BaselineConfig)
     checkpoints: CheckpointConfig = Field(default_factory=CheckpointConfig)
+    policy: PolicyConfig = Field(default_factory=PolicyConfig)
     runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(
         default_factory=RayRuntime, description="Where agents live."
     )

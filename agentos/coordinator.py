@@ -68,6 +68,8 @@ class Coordinator:
             begun: the rounds that were run before, and the checkpoint after the last of them.
         """
         self.session.call_all("begin", self.arm)
+        if self.watch is not None:
+            self.watch.paused = frozenset()
         if begun is None:
             self._finish_round(0, time.perf_counter(), {})
         else:

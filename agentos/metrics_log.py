@@ -36,6 +36,7 @@ class MetricsLog:
         self.timings = path.with_name(TIMINGS)
         self._board = board
         self._writer: Any = None
+        self._purge: int | None = None
 
     def round(self, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append the rows of one round; they are on the disk's side when this returns.
@@ -63,6 +64,9 @@ class MetricsLog:
         """
         for path in (self.path, self.timings):
             rewind(path, round)
+        self.close()
+        # TensorBoard then hides what it was told of later rounds.
+        self._purge = round + 1
 
     def close(self) -> None:
         """Flush TensorBoard's events; the lines are written already."""
@@ -87,7 +91,7 @@ class MetricsLog:
             if self._writer is None:
                 from torch.utils.tensorboard import SummaryWriter
 
-                self._writer = SummaryWriter(str(self._board))
+                self._writer = SummaryWriter(str(self._board), purge_step=self._purge)
             for key, by_agent in values.items():
                 self._writer.add_scalar(f"{key}/mean", float(np.mean([*by_agent.values()])), round)
                 for agent, value in by_agent.items() if len(by_agent) <= CURVES else ():

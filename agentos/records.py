@@ -1,7 +1,7 @@
 """The run folder: what a run leaves behind, written as it goes so that a crash loses nothing.
 
 ``config.yaml``, ``environment.json``, ``network.json``, ``evaluation.json``, ``metrics.jsonl``,
-``timings.jsonl``, ``health.jsonl``, ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``,
+``timings.jsonl``, ``health.jsonl``, ``restarts.jsonl``, ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``,
 ``similarity.json``, ``tensorboard/``, ``checkpoints/``, and ``isolated/`` with the metrics of the baseline.
 """
 
@@ -12,10 +12,11 @@ import os
 import platform
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from agentos.run_record import (
     LEDGER,
     METRICS,
     NETWORK,
+    RESTARTS,
     SUMMARY,
     TIMINGS,
     RecordedNetwork,
@@ -43,6 +45,9 @@ from agentos.run_record import (
 from protocols.errors import RecordError
 from protocols.ledger import COLUMNS, Ledger
 from protocols.topologies.base import Network
+
+if TYPE_CHECKING:
+    from agentos.recovery import Restart
 
 __all__ = [
     "MetricsLog",
@@ -56,6 +61,18 @@ __all__ = [
 TENSORBOARD = "tensorboard"
 ENCODERS = "encoders"
 REPORT = "report.html"
+WRITTEN = (
+    METRICS,
+    TIMINGS,
+    HEALTH,
+    RESTARTS,
+    LEDGER,
+    SUMMARY,
+    REPORT,
+    EMBEDDINGS,
+    SIMILARITY,
+)
+"""Files that a run appends to, or may leave out: those of an earlier run must not stay."""
 PACKAGES = ("llm-agentos", "torch", "transformers", "tokenizers", "ray", "numpy", "scikit-learn")
 
 
@@ -102,7 +119,7 @@ class Recorder:
                     actual=", ".join(found[:5]),
                     mend="choose another folder with --out, or remove this one",
                 )
-            for name in (METRICS, TIMINGS, HEALTH, LEDGER, SUMMARY, REPORT, EMBEDDINGS, SIMILARITY):
+            for name in WRITTEN:
                 (self.directory / name).unlink(missing_ok=True)
             for name in {ISOLATED, TENSORBOARD, ENCODERS} & {*found}:
                 shutil.rmtree(self.directory / name)
@@ -149,10 +166,21 @@ class Recorder:
         for name in (SUMMARY, REPORT):
             with writing(self.directory):
                 (self.directory / name).unlink(missing_ok=True)
-        self._together.rewind(rounds["together"])
-        rewind(self.directory / HEALTH, rounds["together"])
-        self._isolated.rewind(rounds[ISOLATED])
+        for arm, round in rounds.items():
+            self.go_back(arm, round)
         self._claimed = True
+
+    def go_back(self, arm: str, round: int) -> None:
+        """Forget what came after a round of ``together`` or ``isolated``; -1 forgets all.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        if arm == ISOLATED:
+            self._isolated.rewind(round)
+            return
+        self._together.rewind(round)
+        rewind(self.directory / HEALTH, round)
 
     def round(self, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append one round; see `MetricsLog.round`."""
@@ -169,8 +197,15 @@ class Recorder:
             "cka": [[*edge, value] for edge, value in health.cka.items()],
             "paused": {f"agent-{agent}": why for agent, why in health.paused.items()},
         }
-        with writing(self.directory), (self.directory / HEALTH).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(plain(line), allow_nan=False) + "\n")
+        self._append(HEALTH, line)
+
+    def restart(self, restart: Restart) -> None:
+        """Append a restart to ``restarts.jsonl``; it stays, whatever the run goes back to.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        self._append(RESTARTS, asdict(restart))
 
     def baseline(self) -> MetricsLog:
         """Return the log of the isolated baseline, ``isolated/metrics.jsonl``."""
@@ -205,6 +240,10 @@ class Recorder:
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self._write(name, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+
+    def _append(self, name: str, line: Mapping[str, Any]) -> None:
+        with writing(self.directory), (self.directory / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(plain(line), allow_nan=False) + "\n")
 
     def _write(self, name: str, text: str) -> None:
         with replacing(self.directory / name) as path:

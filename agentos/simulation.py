@@ -18,9 +18,11 @@ from agentos.coordinator import Coordinator
 from agentos.events import Listener, Listeners
 from agentos.records import Recorder
 from agentos.results import Result, summarise
+from agentos.recovery import Recovery
 from agentos.resuming import ISOLATED, TOGETHER, Resumption
 from agentos.rounds import ArmResult, Begun, RoundReport
 from agentos.watch import Watch, draw_watch
+from protocols.errors import RuntimeFailure
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
@@ -139,6 +141,9 @@ class _Run:
         self.began = began
         self.between = between
         self.watch = watch
+        self.recovery = Recovery(
+            self.config.policy, session, recorder, simulation._listener.on_restart
+        )
         self.results: dict[str, ArmResult] = {}
 
     def run(self, resumption: Resumption) -> Result:
@@ -148,8 +153,6 @@ class _Run:
             with self.session as session:
                 if TOGETHER not in self.results:
                     self._arm(TOGETHER, session, resumption.begun.get(TOGETHER))
-                    self.recorder.ledger(self.results[TOGETHER].ledger)
-                    self._save_encoders(session)
                 if compares_with_isolated(self.config):
                     self._arm(ISOLATED, session, resumption.begun.get(ISOLATED))
             status = "finished"
@@ -167,6 +170,14 @@ class _Run:
         return resumption.into(self.simulation.directory)
 
     def _arm(self, name: str, session: Session, begun: Begun | None) -> None:
+        """Take an arm to its end, as often as hosts are lost on the way and the policy allows."""
+        while True:
+            try:
+                return self._attempt(name, session, begun)
+            except RuntimeFailure as error:
+                begun = self.recovery.recover(error, name, self.results[name].rounds, begun)
+
+    def _attempt(self, name: str, session: Session, begun: Begun | None) -> None:
         log = self.recorder if name == TOGETHER else self.recorder.baseline()
         recording = _Recording(log)
         coordinator = Coordinator(
@@ -186,6 +197,9 @@ class _Run:
         if self.between is not None:
             self.simulation._listener.on_stage("Comparing agents")
             self.between.record(name, session)
+        if name == TOGETHER:
+            self.recorder.ledger(coordinator.result.ledger)
+            self._save_encoders(session)
 
     def _exchange_of(self, name: str) -> Arm:
         from agents.blueprint import Arm
