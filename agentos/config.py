@@ -13,6 +13,7 @@ from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.retrieval import Retrieval
+from agentos.faults import FAULTS, Fault
 from agentos.health import HealthConfig
 from agentos.policies import PolicyConfig
 from agentos.runtime import RUNTIMES
@@ -159,6 +160,10 @@ class RunConfig(Spec):
     baseline: BaselineConfig = Field(default_factory=BaselineConfig)
     checkpoints: CheckpointConfig = Field(default_factory=CheckpointConfig)
     policy: PolicyConfig = Field(default_factory=PolicyConfig)
+    faults: tuple[Annotated[Fault, Kinds(FAULTS)], ...] = Field(
+        (),
+        description="What is to go wrong, by kind; it does so again in every run of the same seed.",
+    )
     runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(
         default_factory=RayRuntime, description="Where agents live."
     )
@@ -183,6 +188,17 @@ class RunConfig(Spec):
                         "encoder.dropout is 0; set it to 0.1, or use info_nce with the view 'crop'"
                     )
                 _check_language_model(objective, encoder)
+        return self
+
+    @model_validator(mode="after")
+    def _faults_name_agents(self) -> Self:
+        for index, fault in enumerate(self.faults):
+            strangers = [agent for agent in fault.named() if agent >= self.agents.total]
+            if strangers:
+                raise ValueError(
+                    f"faults.{index} ({fault.kind}) names agent {strangers[0]}, and the agents are numbered "
+                    f"from 0 to {self.agents.total - 1}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -47,6 +47,7 @@ def show_kinds(console: Console) -> None:
     from agentos.data.partition import PARTITIONS
     from agentos.data.sources import SOURCES
     from agentos.evaluation import TASKS
+    from agentos.faults import FAULTS
     from agentos.runtime import RUNTIMES
     from agents.config import PRESETS
     from agents.exchange import EXCHANGES
@@ -69,6 +70,7 @@ def show_kinds(console: Console) -> None:
         "exchange.trust": TRUST,
         "evaluation.tasks": TASKS,
         "runtime": RUNTIMES,
+        "faults": FAULTS,
     }
     for point, kinds in tables.items():
         _print_kinds(console, point, {kind: _help(cls) for kind, cls in kinds.items()})

@@ -1,4 +1,4 @@
-"""Decisions about what goes wrong: pure functions of numbers, without hosts and without a clock of their own."""
+"""Decisions about what goes wrong: pure functions, without hosts and without a clock."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """The run folder: what a run leaves behind, written as it goes so that a crash loses nothing.
 
 ``config.yaml``, ``environment.json``, ``network.json``, ``evaluation.json``, ``metrics.jsonl``,
-``timings.jsonl``, ``health.jsonl``, ``restarts.jsonl``, ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``,
-``similarity.json``, ``tensorboard/``, ``checkpoints/``, and ``isolated/`` with the metrics of the baseline.
+``timings.jsonl``, ``health.jsonl``, ``faults.jsonl``, ``restarts.jsonl``, ``ledger.parquet``,
+``summary.json``, ``embeddings.safetensors``, ``similarity.json``, ``tensorboard/``, ``checkpoints/``, and
+``isolated/`` with the metrics of the baseline.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from agentos.run_record import (
     CONFIG,
     ENVIRONMENT,
     EVALUATION,
+    FAULTS,
     HEALTH,
     ISOLATED,
     LEDGER,
@@ -66,6 +68,7 @@ WRITTEN = (
     TIMINGS,
     HEALTH,
     RESTARTS,
+    FAULTS,
     LEDGER,
     SUMMARY,
     REPORT,
@@ -180,7 +183,8 @@ class Recorder:
             self._isolated.rewind(round)
             return
         self._together.rewind(round)
-        rewind(self.directory / HEALTH, round)
+        for name in (HEALTH, FAULTS):
+            rewind(self.directory / name, round)
 
     def round(self, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append one round; see `MetricsLog.round`."""
@@ -198,6 +202,14 @@ class Recorder:
             "paused": {f"agent-{agent}": why for agent, why in health.paused.items()},
         }
         self._append(HEALTH, line)
+
+    def faults(self, round: int, struck: Mapping[str, int]) -> None:
+        """Append to ``faults.jsonl`` how often each kind of fault struck in a round.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        self._append(FAULTS, {"round": round, "struck": dict(struck)})
 
     def restart(self, restart: Restart) -> None:
         """Append a restart to ``restarts.jsonl``; it stays, whatever the run goes back to.

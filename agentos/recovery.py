@@ -84,9 +84,7 @@ class Recovery:
         back = self._last(arm, rounds, begun)
         round = back.checkpoint.manifest.round if back else -1
         finished = max((report.round for report in rounds), default=0)
-        restart = Restart(
-            self.restarts, arm, finished + 1, max(round, 0), hosts, error.message
-        )
+        restart = Restart(self.restarts, arm, finished + 1, max(round, 0), hosts, error.message)
         logger.warning("%s; round %d goes back to round %d", error.message, finished + 1, round)
         self.recorder.go_back(arm, round)
         self.recorder.restart(restart)

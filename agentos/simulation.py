@@ -16,9 +16,10 @@ from agentos.checkpoints import ARMS, Checkpoints
 from agentos.config import RunConfig
 from agentos.coordinator import Coordinator
 from agentos.events import Listener, Listeners
+from agentos.faults.script import Script
 from agentos.records import Recorder
-from agentos.results import Result, summarise
 from agentos.recovery import Recovery
+from agentos.results import Result, summarise
 from agentos.resuming import ISOLATED, TOGETHER, Resumption
 from agentos.rounds import ArmResult, Begun, RoundReport
 from agentos.watch import Watch, draw_watch
@@ -144,6 +145,9 @@ class _Run:
         self.recovery = Recovery(
             self.config.policy, session, recorder, simulation._listener.on_restart
         )
+        self.script = Script(
+            self.config.faults, self.config.policy, self.config.seed, self.config.agents.total
+        )
         self.results: dict[str, ArmResult] = {}
 
     def run(self, resumption: Resumption) -> Result:
@@ -191,6 +195,7 @@ class _Run:
             before=self.results[TOGETHER].before if name == ISOLATED else None,
             checkpoints=Checkpoints(self.simulation.directory, self.config.checkpoints),
             watch=self.watch if name == TOGETHER else None,
+            script=self.script,
         )
         self.results[name] = coordinator.result
         coordinator.run(begun)
@@ -209,7 +214,7 @@ class _Run:
         if name == ISOLATED:
             as_text = self.config.baseline.anchors_as_text
             exchange = Isolated(anchor_share=exchange.anchor_fraction if as_text else 0.0)
-        return Arm(exchange, exchange.anchor_fraction)
+        return Arm(exchange, exchange.anchor_fraction, self.config.policy.checksums)
 
     def _save_encoders(self, session: Session) -> None:
         self.simulation._listener.on_stage("Saving encoders")
@@ -251,6 +256,8 @@ class _Recording(Listener):
         self._log.round(report.round, rows)
         if report.health is not None:
             self._log.health(report.round, report.health)
+        if report.faults and report.arm == TOGETHER:
+            self._log.faults(report.round, report.faults)
 
 
 def _remove_if_empty(directory: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,6 +47,8 @@ class Outbox:
     payload_bytes: tuple[int, ...]
     fp32_bytes: tuple[int, ...]
     """What the messages would have taken without a codec."""
+    checksums: tuple[int, ...] = ()
+    """CRC-32 of each message, where the run asks for them."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,17 @@ class Delivery:
         turn: where in the round it is.
         senders: whom it may hear.
         messages: (outbox, index within it) of each message, outboxes numbered as in the call.
+        damage: what becomes of some messages on the way, by their place in `messages`.
+        checksums: CRC-32 that each message must have; none where nobody checks.
+        fewest: messages to accept at least; of fewer, none is merged.
     """
 
     turn: Turn
     senders: frozenset[int]
     messages: tuple[tuple[int, int], ...]
+    damage: Mapping[int, Sequence[Callable[[np.ndarray], np.ndarray]]] = field(default_factory=dict)
+    checksums: tuple[int, ...] = ()
+    fewest: int = 0
 
 
 class Host:
@@ -96,17 +105,28 @@ class Host:
             for member in self.blueprint.members
         }
 
-    def train(self, round: int) -> dict[int, dict[str, float]]:
-        """Take every agent through its local steps; batches are prepared ahead, across agents too."""
-        workers = self.blueprint.training.view_workers
-        jobs = (job for agent in self.agents.values() for job in trainer.jobs(agent, self.arm))
-        with Prefetcher(jobs, workers) as batches:
-            return {id: agent.train(self.arm, round, batches) for id, agent in self.agents.items()}
+    def train(
+        self, round: int, absent: Collection[int] = frozenset()
+    ) -> dict[int, dict[str, float]]:
+        """Take every agent that is there through its local steps.
 
-    def compose(self, turns: dict[int, tuple[Turn, tuple[int, ...]]], part: int = 0) -> Outbox:
+        Batches are prepared ahead, across agents too.
+        """
+        workers = self.blueprint.training.view_workers
+        present = {id: agent for id, agent in self.agents.items() if id not in absent}
+        jobs = (job for agent in present.values() for job in trainer.jobs(agent, self.arm))
+        with Prefetcher(jobs, workers) as batches:
+            return {id: agent.train(self.arm, round, batches) for id, agent in present.items()}
+
+    def compose(
+        self,
+        turns: dict[int, tuple[Turn, tuple[int, ...]]],
+        part: int = 0,
+        lies: Mapping[int, Sequence[Callable[[Payload], Payload]]] | None = None,
+    ) -> Outbox:
         """Let agents speak under a part of the exchange: each to its recipients of the hop.
 
-        What is said to several is encoded once.
+        What is said to several is encoded once. Lies are what some agents make of their payloads.
         """
         buffers: list[np.ndarray] = []
         envelopes: list[Envelope] = []
@@ -122,6 +142,8 @@ class Host:
             else:
                 letters = [(recipients, said)]
             for to, payload in letters:
+                for lie in lies.get(agent, ()) if lies else ():
+                    payload = lie(payload)
                 message = Message.compose(
                     payload,
                     sender=agent,
@@ -134,7 +156,10 @@ class Host:
                 envelopes.append(message.envelope)
                 fp32_bytes.append(uncoded_bytes(message))
         sizes = tuple(buffer.nbytes for buffer in buffers)
-        return Outbox(self.store.put(buffers), tuple(envelopes), sizes, tuple(fp32_bytes))
+        checksums = tuple(checksum(buffer) for buffer in buffers) if self.arm.checksums else ()
+        return Outbox(
+            self.store.put(buffers), tuple(envelopes), sizes, tuple(fp32_bytes), checksums
+        )
 
     def merge(
         self, handles: list[Any], deliveries: dict[int, Delivery], part: int = 0
@@ -230,7 +255,12 @@ class Host:
         )
         inbox: dict[int, Message] = {}
         rejected: list[str] = []
-        for buffer in buffers:
+        for place, buffer in enumerate(buffers):
+            for damage in delivery.damage.get(place, ()):
+                buffer = damage(buffer)
+            if delivery.checksums and checksum(buffer) != delivery.checksums[place]:
+                rejected.append("checksum")
+                continue
             try:
                 message = admit(buffer, expectation)
             except RejectedMessage as error:
@@ -241,8 +271,16 @@ class Host:
                 rejected.append("duplicate")
                 continue
             inbox[message.envelope.sender] = message
+        if len(inbox) < delivery.fewest:
+            rejected += ["quorum"] * len(inbox)
+            inbox = {}
         strategy.listen(learner, [inbox[sender] for sender in sorted(inbox)], turn)
         return rejected
+
+
+def checksum(buffer: np.ndarray) -> int:
+    """Return the CRC-32 of a message."""
+    return zlib.crc32(buffer.data)
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,0 +1,18 @@
+"""Messages that are lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from agentos.faults.base import Letter, MessageFault, Moment
+
+
+class Drop(MessageFault):
+    """Messages are lost on their way; their bytes are counted, and `policy.retries` sends them again."""
+
+    kind: Literal["drop"] = "drop"
+
+    def carry(self, letter: Letter, moment: Moment) -> tuple[Letter, ...]:
+        """Lose a message."""
+        return (replace(letter, lost=True),) if self.strikes(letter, moment) else (letter,)
