@@ -69,10 +69,15 @@ class MetricsLog:
         self._purge = round + 1
 
     def close(self) -> None:
-        """Flush TensorBoard's events; the lines are written already."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Flush TensorBoard's events; the lines are written already.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with writing(self._board):
+                writer.close()
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -109,7 +114,7 @@ def writing(path: Path) -> Iterator[None]:
             f"The records cannot be written to {path}",
             expected="a folder with room, that this user may write to",
             actual=error.strerror or str(error),
-            mend="choose another folder with --out",
+            mend="choose another folder with --out; or make room, and go on with 'agentos resume'",
         ) from error
 
 

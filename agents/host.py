@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from agents import trainer
 from agents.agent import Agent
@@ -206,16 +208,26 @@ class Host:
         return {id: self.explained.get(id, {}) for id in agents}
 
     def save(self, directories: dict[int, Path]) -> None:
-        """Save encoders as Hugging Face folders."""
+        """Save encoders as Hugging Face folders.
+
+        Raises:
+            RecordError: a folder cannot be written to.
+        """
         for id, directory in directories.items():
-            self.agents[id].save(directory)
+            with _writing(directory):
+                self.agents[id].save(directory)
 
     def snapshot(self, directory: Path) -> dict[int, str]:
-        """Write every agent's state into a folder; return the SHA-256 of each file."""
-        return {
-            id: save_state(agent.state, directory / state_file(id))
-            for id, agent in self.agents.items()
-        }
+        """Write every agent's state into a folder; return the SHA-256 of each file.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        with _writing(directory):
+            return {
+                id: save_state(agent.state, directory / state_file(id))
+                for id, agent in self.agents.items()
+            }
 
     def restore(self, directory: Path, digests: dict[int, str], afresh: bool = False) -> None:
         """Take every agent back to a state in a folder; afresh, what it remembers of an exchange is lost.
@@ -276,6 +288,20 @@ class Host:
             inbox = {}
         strategy.listen(learner, [inbox[sender] for sender in sorted(inbox)], turn)
         return rejected
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Turn refusals of the operating system into an error that names the folder."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise RecordError(
+            f"agents cannot be written to {directory}",
+            expected="a folder with room, that this user may write to, on every host",
+            actual=getattr(error, "strerror", None) or str(error),
+            mend="make room; then go on with 'agentos resume'",
+        ) from error
 
 
 def checksum(buffer: np.ndarray) -> int:
