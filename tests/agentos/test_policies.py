@@ -60,7 +60,15 @@ def test_lost_messages_are_sent_until_they_arrive_or_the_retries_are_spent(
 
 @pytest.mark.parametrize(
     ("expected", "quorum", "needed"),
-    [(0, 1.0, 0), (1, 0.01, 1), (3, 2 / 3, 2), (4, 0.5, 2), (5, 0.5, 3), (100, 0.07, 7), (9, 0.0, 0)],
+    [
+        (0, 1.0, 0),
+        (1, 0.01, 1),
+        (3, 2 / 3, 2),
+        (4, 0.5, 2),
+        (5, 0.5, 3),
+        (100, 0.07, 7),
+        (9, 0.0, 0),
+    ],
 )
 def test_quorum_is_a_share_of_the_messages_expected_rounded_up(
     expected: int, quorum: float, needed: int
