@@ -68,6 +68,7 @@ class Script:
     def restart(self, late: Iterable[Late] = ()) -> None:
         """Begin an arm, or go on with it from a checkpoint: with what was under way then."""
         self.late = tuple(sorted(late))
+        self.begin(0)
 
     def begin(self, round: int) -> None:
         """Begin a round. A host that was killed in it before the run went back is not killed again."""

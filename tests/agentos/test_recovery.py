@@ -153,7 +153,7 @@ PHASES: Plan = {
     ("snapshot", 2): 0,
     ("embed_texts", 1): 0,
     ("save", 1): 0,
-    ("train", 12): 0,
+    ("train", 15): 0,
 }
 
 

@@ -255,9 +255,14 @@ def test_corrupt_messages_are_rejected_where_checksums_are_checked(play: Play) -
 
 
 @pytest.mark.parametrize(
-    "exchange", ["weights", "anchor_contrast", {"kind": "logits", "classes": 4}]
+    ("exchange", "mode"),
+    [
+        ("weights", "noise"),
+        ("weights", "sign_flip"),
+        ("anchor_contrast", "noise"),
+        ({"kind": "logits", "classes": 4, "digest": "mse"}, "scale"),
+    ],
 )
-@pytest.mark.parametrize("mode", ["noise", "sign_flip", "scale"])
 def test_byzantine_agents_mislead_the_others(play: Play, exchange: Any, mode: str) -> None:
     byzantine = {"kind": "byzantine", "agents": [0], "mode": mode, "factor": 3.0, "rounds": 1}
     played, calm = play(byzantine, exchange=exchange), play(exchange=exchange)

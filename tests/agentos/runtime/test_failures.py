@@ -31,7 +31,7 @@ def test_dead_actors_are_lost_hosts(name: str) -> None:
 def test_messages_that_died_with_their_sender_are_lost() -> None:
     from ray.exceptions import OwnerDiedError
 
-    failure = of_ray(OwnerDiedError("00" * 28, None, "", 0), 2, "merge")  # type: ignore[arg-type]
+    failure = of_ray(OwnerDiedError("00" * 28, None, ""), 2, "merge")
     assert isinstance(failure, HostLost)
     assert "messages are gone" in failure.message
 
