@@ -243,7 +243,7 @@ class Own(Runtime):
     _session: Session = PrivateAttr()
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
+        super().__init__(kind="own")
         self._session = session
 
     def start(self, blueprint: Blueprint, address: str | None = None) -> Session:

@@ -57,6 +57,12 @@ def config(small: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
     return make
 
 
+@pytest.fixture(scope="module")
+def undisturbed() -> dict[str, Path]:
+    """A run that had room enough."""
+    return {}
+
+
 @pytest.mark.parametrize(
     ("size", "every"),
     [
@@ -65,10 +71,20 @@ def config(small: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
     ],
 )
 def test_full_disk_ends_a_run_that_goes_on_when_there_is_room(
-    size: int, every: int, config: Callable[..., RunConfig], cache: Path, tmp_path: Path
+    size: int,
+    every: int,
+    config: Callable[..., RunConfig],
+    undisturbed: dict[str, Path],
+    cache: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("agentos.report.write_report", lambda directory: None)
+    if not undisturbed:
+        undisturbed["run"] = tmp_path_factory.mktemp("undisturbed") / "run"
+        Simulation(config(), undisturbed["run"], cache=cache).run()
     changed = config(checkpoints={"every": every})
-    Simulation(changed, tmp_path / "undisturbed", cache=cache).run()
     out = tmp_path / "run"
     with no_file_beyond(None) as limit, pytest.raises(RecordError) as caught:
         Simulation(changed, out, FullAfter(1, size, limit), cache=cache).run()
@@ -78,4 +94,4 @@ def test_full_disk_ends_a_run_that_goes_on_when_there_is_room(
     assert {row["round"] for row in record.metrics} >= {0, 1}
     Simulation(changed, out, cache=cache).run(resumption(out))
     for name in ("metrics.jsonl", "health.jsonl"):
-        assert (out / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
+        assert (out / name).read_bytes() == (undisturbed["run"] / name).read_bytes()

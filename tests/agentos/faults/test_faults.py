@@ -19,7 +19,7 @@ from agentos.runtime.local import LocalRuntime
 from agents.blueprint import Arm
 from protocols.errors import HostLost, RuntimeFailure
 
-AGENTS, ROUNDS = 4, 4
+AGENTS, ROUNDS = 4, 3
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,10 @@ def play(session: Session, small_values: dict[str, Any]) -> Play:
     """Run four peers on a ring of the same agents every time; runs without faults are kept."""
     kept: dict[str, Played] = {}
 
-    def run(*faults: Any, exchange: Any = "anchor_contrast", **changes: Any) -> Played:
-        key = repr((faults, exchange, changes))
+    def run(
+        *faults: Any, exchange: Any = "anchor_contrast", rounds: int = ROUNDS, **changes: Any
+    ) -> Played:
+        key = repr((faults, exchange, rounds, changes))
         if key in kept:
             return kept[key]
         config = RunConfig.model_validate(
@@ -94,7 +96,7 @@ def play(session: Session, small_values: dict[str, Any]) -> Play:
                 **small_values,
                 "exchange": exchange,
                 "faults": faults,
-                "training": {"rounds": ROUNDS, "batch_size": 12},
+                "training": {"rounds": rounds, "batch_size": 12},
                 "evaluation": {"every": 1},
                 **changes,
             }
@@ -123,9 +125,10 @@ def test_every_kind_is_tested_here() -> None:
 
 def test_same_script_strikes_again_in_the_same_way_and_another_seed_elsewhere(play: Play) -> None:
     drop = {"kind": "drop", "share": 0.4}
-    first = play(drop)
-    assert first.same(play(drop, policy={"restarts": 1}))
-    assert first.total["drop"] == play(drop, policy={"restarts": 2}).total["drop"] > 0
+    first, again = play(drop), play(drop)
+    assert first is not again
+    assert first.same(again)
+    assert first.total["drop"] == again.total["drop"] > 0
     other = play(drop, seed=1)
     struck = [[report.faults.get("drop", 0) for report in run.reports] for run in (first, other)]
     assert struck[0] != struck[1]
@@ -136,12 +139,12 @@ def test_faults_strike_in_their_rounds_alone(play: Play) -> None:
     assert [played.struck(round) for round in (1, 2, 3)] == [{}, {"drop": 8}, {}]
     # Round 3 is the first to learn from the messages of round 2.
     same = [(a == b) for a, b in zip(played.of("norm"), calm.of("norm"), strict=True)]
-    assert same == [True, True, False, False]
+    assert same == [True, True, False]
 
 
 def test_dropped_messages_cost_bytes_and_are_not_heard(play: Play) -> None:
     played, calm = play({"kind": "drop", "senders": [0], "receivers": [1]}), play()
-    assert played.total == {"drop": 3}
+    assert played.total == {"drop": 2}  # there is no exchange after the last round
     assert played.rows == calm.rows
     changed = [mine != theirs for mine, theirs in zip(played.ended, calm.ended, strict=True)]
     assert changed[1]
@@ -169,7 +172,7 @@ def test_lost_messages_are_sent_again_and_their_bytes_counted(play: Play) -> Non
 def test_delayed_messages_are_rejected_in_the_round_in_which_they_arrive(play: Play) -> None:
     delay = {"kind": "delay", "by": 2, "senders": [0], "rounds": 1}
     played, calm = play(delay), play()
-    assert [played.struck(round) for round in range(1, 5)] == [{"delay": 2}, {}, {"late": 2}, {}]
+    assert [played.struck(round) for round in range(1, 4)] == [{"delay": 2}, {}, {"late": 2}]
     assert played.of("rejected")[2] == [0, 1, 0, 1]  # both neighbours on the ring
     assert played.rows == calm.rows
     assert played.ended != calm.ended
@@ -179,7 +182,7 @@ def test_duplicates_cost_bytes_and_are_rejected(play: Play) -> None:
     played, calm = play({"kind": "duplicate", "copies": 2, "rounds": 1}), play()
     assert played.total == {"duplicate": 8}
     assert len(played.deliveries) == len(calm.deliveries) + 2 * 8
-    assert played.of("rejected") == [[4] * 4, [0] * 4, [0] * 4, [0] * 4]
+    assert played.of("rejected") == [[4] * 4, [0] * 4, [0] * 4]
     assert sum(played.of("bytes_received")[0]) == 3 * sum(calm.of("bytes_received")[0])
     assert played.ended == calm.ended
 
@@ -206,25 +209,25 @@ def test_order_of_arrival_changes_nothing_but_the_order(
 
 
 def test_partition_falls_apart_and_grows_together_again(play: Play) -> None:
-    parts = {"kind": "partition", "groups": [[0, 1]], "rounds": [1, 2]}
+    parts = {"kind": "partition", "groups": [[0, 1]], "rounds": 1}
     played, calm = play(parts), play()
-    assert played.total == {"partition": 2 * 4}
+    assert played.total == {"partition": 4}
     across = [(r, s, t) for r, s, t in played.deliveries if {s, t} in ({1, 2}, {3, 0})]
-    assert {round for round, _, _ in across} == {3}
-    assert {round for round, s, t in played.deliveries if {s, t} == {0, 1}} == {1, 2, 3}
+    assert {round for round, _, _ in across} == {2}
+    assert {round for round, s, t in played.deliveries if {s, t} == {0, 1}} == {1, 2}
     assert played.ended != calm.ended
 
 
 def test_parts_of_a_partition_are_drawn_once(play: Play) -> None:
     played = play({"kind": "partition", "parts": 2})
-    by_round = [{(s, t) for r, s, t in played.deliveries if r == round} for round in (1, 2, 3)]
-    assert by_round[0] == by_round[1] == by_round[2]
+    by_round = [{(s, t) for r, s, t in played.deliveries if r == round} for round in (1, 2)]
+    assert by_round[0] == by_round[1]
     assert len(by_round[0]) < 8
 
 
 def test_agents_that_are_away_go_on_from_where_they_were(play: Play) -> None:
     churn = {"kind": "churn", "agents": [2], "rounds": [2, 3]}
-    played, calm = play(churn), play()
+    played, calm = play(churn, rounds=4), play(rounds=4)
     assert played.total == {"churn": 2}
     assert played.of("absent") == [[-1] * 4, [-1, -1, 1, -1], [-1, -1, 1, -1], [-1] * 4]
     assert played.of("steps") == [[1] * 4, [1, 1, -1, 1], [1, 1, -1, 1], [1] * 4]
@@ -292,9 +295,9 @@ def test_robust_fusion_withstands_a_byzantine_agent(play: Play) -> None:
     "exchange", [{"kind": "pseudo_labels", "classes": 4, "confidence": 0.0}, "ranked_neighbours"]
 )
 def test_poisoned_labels_mislead_the_others(play: Play, exchange: Any) -> None:
-    poison = {"kind": "poison_labels", "agents": [1, 2], "rounds": [1, 3]}
+    poison = {"kind": "poison_labels", "agents": [1, 2]}
     played, calm = play(poison, exchange=exchange), play(exchange=exchange)
-    assert played.total == {"poison_labels": 2 * 3}
+    assert played.total == {"poison_labels": 2 * 2}
     assert sum(map(sum, played.of("rejected"))) == 0
     assert played.rows == calm.rows
     assert played.ended != calm.ended
@@ -355,9 +358,11 @@ def test_run_aborts_below_the_quorum_if_it_is_to(play: Play) -> None:
     assert "policy.quorum" in str(caught.value.mend)
 
 
-@pytest.mark.parametrize("topology", ["master_slave", {"kind": "layered", "levels": [1, 1, 2]}])
-def test_trees_go_on_without_what_is_lost(play: Play, topology: Any) -> None:
-    setting: dict[str, Any] = {"topology": topology, "exchange": "weights"}
+def test_trees_go_on_without_what_is_lost(play: Play) -> None:
+    setting: dict[str, Any] = {
+        "topology": {"kind": "layered", "levels": [1, 1, 2]},
+        "exchange": "weights",
+    }
     calm = play(**setting)
     for fault in (
         {"kind": "drop", "share": 0.5},
@@ -365,7 +370,7 @@ def test_trees_go_on_without_what_is_lost(play: Play, topology: Any) -> None:
         {"kind": "partition", "groups": [[3]]},
     ):
         played = play(fault, **setting)
-        assert played.total[fault["kind"]] > 0
+        assert played.total[str(fault["kind"])] > 0
         assert played.ended != calm.ended
         assert sum(map(sum, played.of("rejected"))) == 0
 
