@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,9 +59,8 @@ class Moment:
         return generator(self.seed, "faults", *place, *names)
 
 
-@dataclass(frozen=True)
-class Letter:
-    """A message on its way to one receiver.
+class Letter(NamedTuple):
+    """A message on its way to one receiver: a tuple, since there is one of every message of a run.
 
     Attributes:
         place: where its bytes lie: (outbox, index within it).
@@ -79,7 +78,7 @@ class Letter:
     arrival_s: float = 0.0
     rounds_late: int = 0
     lost: bool = False
-    damage: tuple[Damage, ...] = field(default=())
+    damage: tuple[Damage, ...] = ()
 
 
 class Fault(Spec, ABC):

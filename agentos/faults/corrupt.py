@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -27,7 +27,7 @@ class Corrupt(MessageFault):
         if not self.strikes(letter, moment):
             return (letter,)
         flip = Flip(self.bits, moment, letter.sender, letter.receiver)
-        return (replace(letter, damage=(*letter.damage, flip)),)
+        return (letter._replace(damage=(*letter.damage, flip)),)
 
 
 @dataclass(frozen=True)

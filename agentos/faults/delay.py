@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -20,4 +19,4 @@ class Delay(MessageFault):
         """Hold a message up."""
         if not self.strikes(letter, moment):
             return (letter,)
-        return (replace(letter, rounds_late=letter.rounds_late + self.by),)
+        return (letter._replace(rounds_late=letter.rounds_late + self.by),)

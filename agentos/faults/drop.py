@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 from agentos.faults.base import Letter, MessageFault, Moment
@@ -15,4 +14,4 @@ class Drop(MessageFault):
 
     def carry(self, letter: Letter, moment: Moment) -> tuple[Letter, ...]:
         """Lose a message."""
-        return (replace(letter, lost=True),) if self.strikes(letter, moment) else (letter,)
+        return (letter._replace(lost=True),) if self.strikes(letter, moment) else (letter,)

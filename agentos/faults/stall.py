@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -20,4 +19,4 @@ class Stall(AgentFault):
         """Hold a message up."""
         if letter.sender not in self.agents:
             return (letter,)
-        return (replace(letter, arrival_s=letter.arrival_s + self.seconds),)
+        return (letter._replace(arrival_s=letter.arrival_s + self.seconds),)
