@@ -137,7 +137,7 @@ class BetweenRecorder:
         self._write()
 
     def _write(self) -> None:
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         cut = tuple(" ".join(text.split())[:BEGINNING] for text in self.sample.texts)
         sample = asdict(self.sample) | {"texts": cut}
@@ -147,7 +147,7 @@ class BetweenRecorder:
                 for arm, agents in self._embeddings.items()
                 for agent, values in agents.items()
             }
-            save_file(rows, path)
+            path.write_bytes(save(rows))
         with replacing(self.directory / SIMILARITY) as path:
             told = json.dumps(plain({"sample": sample, **self._told}), allow_nan=False)
             path.write_text(told + "\n", encoding="utf-8", newline="\n")

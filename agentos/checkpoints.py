@@ -42,6 +42,7 @@ class Manifest(Spec):
         ledger: that of the ledger.
         paused: agents whose exchange is paused.
         afresh: whether agents are to forget what they remember of the exchange, which was another.
+        late: messages under way that will come too late: the round in which, and to whom.
     """
 
     format: int = Field(1, ge=1, le=1)
@@ -51,6 +52,7 @@ class Manifest(Spec):
     ledger: str
     paused: tuple[int, ...] = ()
     afresh: bool = False
+    late: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Checkpoints:
         round: int,
         ledger: Ledger,
         paused: Collection[int] = (),
+        late: tuple[tuple[int, int], ...] = (),
     ) -> None:
         """Write a checkpoint, and remove the oldest ones.
 
@@ -118,6 +121,7 @@ class Checkpoints:
             agents=dict(sorted(digests.items())),
             ledger=_digest(folder / LEDGER),
             paused=tuple(sorted(paused)),
+            late=late,
         )
         _write_manifest(manifest, folder)
         for old in checkpoints_of(self.directory.parent)[: -self.config.keep]:

@@ -15,7 +15,9 @@ from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.retrieval import Retrieval
+from agentos.faults import FAULTS, Fault
 from agentos.health import HealthConfig
+from agentos.policies import PolicyConfig
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.runtime.ray import RayRuntime
@@ -163,6 +165,11 @@ class RunConfig(Spec):
         None,
         description="How long the run would take elsewhere, in simulated seconds; null for no clock.",
     )
+    policy: PolicyConfig = Field(default_factory=PolicyConfig)
+    faults: tuple[Annotated[Fault, Kinds(FAULTS)], ...] = Field(
+        (),
+        description="What is to go wrong, by kind; it does so again in every run of the same seed.",
+    )
     runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(
         default_factory=RayRuntime, description="Where agents live."
     )
@@ -187,6 +194,17 @@ class RunConfig(Spec):
                         "encoder.dropout is 0; set it to 0.1, or use info_nce with the view 'crop'"
                     )
                 _check_language_model(objective, encoder)
+        return self
+
+    @model_validator(mode="after")
+    def _faults_name_agents(self) -> Self:
+        for index, fault in enumerate(self.faults):
+            strangers = [agent for agent in fault.named() if agent >= self.agents.total]
+            if strangers:
+                raise ValueError(
+                    f"faults.{index} ({fault.kind}) names agent {strangers[0]}, and the agents are numbered "
+                    f"from 0 to {self.agents.total - 1}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -235,7 +253,9 @@ class RunConfig(Spec):
     @model_validator(mode="after")
     def _nobody_waits(self) -> Self:
         if self.clock is not None and isinstance(self.clock.mode, Asynchronous):
-            check_asynchronous(self.exchange, self.network(), self.checkpoints)
+            check_asynchronous(
+                self.exchange, self.network(), self.checkpoints, self.faults, self.policy
+            )
         return self
 
     def society(self) -> Society:

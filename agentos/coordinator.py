@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from agentos.faults.script import Mail, Script
 from agentos.legs import Leg, legs, turn_of
 from agentos.rounds import AgentMetrics, ArmResult, Begun, RoundReport
 from protocols.topologies import Network
@@ -38,6 +39,7 @@ class Coordinator:
         checkpoints: where to write checkpoints; None for nowhere.
         watch: looks for agents that collapse; None for no watch.
         timeline: simulated seconds; None for a run without a clock.
+        script: the faults that the run is to suffer; None for none.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Coordinator:
         checkpoints: Checkpoints | None = None,
         watch: Watch | None = None,
         timeline: Timeline | None = None,
+        script: Script | None = None,
     ) -> None:
         self.config = config
         self.network = network
@@ -63,6 +66,7 @@ class Coordinator:
         self.checkpoints = checkpoints
         self.watch = watch
         self.timeline = timeline
+        self.script = script or Script()
         self.result = ArmResult()
 
     def run(self, begun: Begun | None = None) -> ArmResult:
@@ -72,6 +76,9 @@ class Coordinator:
             begun: the rounds that were run before, and the checkpoint after the last of them.
         """
         self.session.call_all("begin", self.arm)
+        if self.watch is not None:
+            self.watch.paused = frozenset()
+        self.script.restart(begun.checkpoint.manifest.late if begun else ())
         if begun is None:
             self._finish_round(0, time.perf_counter(), {})
         else:
@@ -82,7 +89,9 @@ class Coordinator:
                 round, self.config.training.rounds
             ):
                 paused = self.watch.paused if self.watch else ()
-                self.checkpoints.write(self.session, self.name, round, self.result.ledger, paused)
+                self.checkpoints.write(
+                    self.session, self.name, round, self.result.ledger, paused, self.script.late
+                )
         return self.result
 
     def _go_on(self, begun: Begun) -> None:
@@ -100,14 +109,18 @@ class Coordinator:
 
     def _round(self, round: int) -> None:
         began = time.perf_counter()
-        metrics = _by_agent(self.session.call_all("train", round))
+        self.script.begin(round)
+        absent = self.script.absent()
+        metrics = self._train(round, absent)
         if self.timeline is not None:
             self.timeline.train(metrics)
         health = self._look(round, metrics)
         paused = self.watch.paused if self.watch else frozenset[int]()
         rejected: dict[int, int] = defaultdict(int)
+        for agent in self.script.overdue():
+            rejected[agent] += 1
         rounds = self.config.training.rounds
-        for leg in legs(self.arm.exchange, self.network, round, rounds, paused):
+        for leg in legs(self.arm.exchange, self.network, round, rounds, paused | absent):
             for agent, reasons in self._hop(leg).items():
                 rejected[agent] += len(reasons)
                 if reasons:
@@ -118,6 +131,14 @@ class Coordinator:
             sent, received = traffic.get(agent, (0, 0))
             values.update(bytes_sent=sent, bytes_received=received, rejected=rejected[agent])
         self._finish_round(round, began, metrics, health)
+
+    def _train(self, round: int, absent: frozenset[int]) -> AgentMetrics:
+        """Let the agents that are there train; those that are away say that they are."""
+        self.script.strike("train", self.session)
+        arguments = (round, absent) if absent else (round,)
+        metrics: AgentMetrics = _by_agent(self.session.call_all("train", *arguments))
+        metrics.update((agent, {"absent": 1.0}) for agent in absent)
+        return dict(sorted(metrics.items()))
 
     def _look(self, round: int, metrics: AgentMetrics) -> Health | None:
         """Look after the agents' health where it is due, and note what was found."""
@@ -139,6 +160,7 @@ class Coordinator:
         due = round in (0, rounds) or round % every == 0
         evaluation: AgentMetrics = {}
         if due:
+            self.script.strike("evaluate", self.session)
             known = self.before if round == 0 else None
             evaluation = known or _by_agent(self.session.call_all("evaluate"))
         for agent, values in evaluation.items():
@@ -154,12 +176,15 @@ class Coordinator:
             round_s=time.perf_counter() - began,
             total_bytes=self.result.ledger.total(),
             health=health,
+            faults=self.script.counts,
         )
         self.result.rounds.append(report)
         self.on_round(report)
 
     def _hop(self, leg: Leg) -> dict[int, list[str]]:
         """Let the hop's senders compose, and its receivers merge; return what was rejected."""
+        expected, leg = leg, self.script.open(leg)
+        self.script.strike("compose", self.session)
         outboxes: dict[int, Outbox] = self.session.call("compose", self._turns(leg))
         incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in leg.hop.edges}
         sent: list[Sent] = []
@@ -180,30 +205,47 @@ class Coordinator:
                     )
         if self.timeline is not None:
             self.timeline.hop(sent)
-        handles = [outbox.handle for outbox in outboxes.values()]
-        deliveries = self._deliveries(leg, incoming)
+        boxes = list(outboxes.values())
+        mail = self.script.carry(expected, leg, boxes, incoming, self.result.ledger)
+        deliveries = self._deliveries(leg, boxes, mail)
+        handles = [outbox.handle for outbox in boxes]
         calls = {host: (*_needed(handles, batch), leg.part) for host, batch in deliveries.items()}
-        return _by_agent(self.session.call("merge", calls))
+        self.script.strike("merge", self.session)
+        rejected: dict[int, list[str]] = _by_agent(self.session.call("merge", calls))
+        self.script.settle(mail, rejected)
+        return rejected
 
-    def _turns(self, leg: Leg) -> dict[int, tuple[dict[int, Any], int]]:
-        turns: dict[int, tuple[dict[int, Any], int]] = {}
-        for agent in sorted({sender for sender, _ in leg.hop.edges}):
+    def _turns(self, leg: Leg) -> dict[int, tuple[Any, ...]]:
+        turns: dict[int, dict[int, Any]] = {}
+        senders = sorted({sender for sender, _ in leg.hop.edges})
+        for agent in senders:
             host = self.session.placement[agent]
             turn = (turn_of(self.network, leg, agent), leg.hop.recipients(agent))
-            turns.setdefault(host, ({}, leg.part))[0][agent] = turn
-        return turns
+            turns.setdefault(host, {})[agent] = turn
+        lies = self.script.lies(leg, senders)
+        if not lies:
+            return {host: (own, leg.part) for host, own in turns.items()}
+        return {
+            host: (own, leg.part, {agent: lies[agent] for agent in own if agent in lies})
+            for host, own in turns.items()
+        }
 
     def _deliveries(
-        self, leg: Leg, incoming: Mapping[int, list[tuple[int, int]]]
+        self, leg: Leg, outboxes: Sequence[Outbox], mail: Mail
     ) -> dict[int, dict[int, Any]]:
         from agents.host import Delivery
 
         deliveries: dict[int, dict[int, Any]] = {}
-        for agent, messages in sorted(incoming.items()):
+        checked = self.arm.checksums
+        for agent, letters in sorted(mail.inboxes.items()):
+            places = tuple(letter.place for letter in letters)
             delivery = Delivery(
                 turn_of(self.network, leg, agent),
                 frozenset(leg.hop.senders(agent)),
-                tuple(messages),
+                places,
+                damage={i: letter.damage for i, letter in enumerate(letters) if letter.damage},
+                checksums=tuple(outboxes[box].checksums[i] for box, i in places if checked),
+                fewest=mail.fewest.get(agent, 0),
             )
             deliveries.setdefault(self.session.placement[agent], {})[agent] = delivery
         return deliveries

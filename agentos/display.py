@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agentos.compare import Comparison
     from agentos.data.corpus import Corpus
     from agentos.evaluation.base import Metric
+    from agentos.recovery import Restart
     from agentos.rounds import RoundReport
 
 _COLUMNS = 5  # runs that a table in a terminal sets side by side
@@ -110,6 +111,14 @@ class LiveDisplay(Listener):
             return
         done = report.round + (report.rounds if report.arm == ISOLATED else 0)
         self._progress.update(self._bar, description=report.arm, completed=done, figures=figures)
+
+    def on_restart(self, restart: Restart) -> None:
+        """Print what happened, and where the run goes on."""
+        self._console.print(
+            f"[yellow]restart {restart.number}[/] in round {restart.round} of {restart.arm}: "
+            f"{escape(restart.why)}; going back to round {restart.back_to}",
+            highlight=False,
+        )
 
 
 def show_result(console: Console, directory: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentos.config import RunConfig
     from agentos.data.corpus import Corpus
+    from agentos.recovery import Restart
     from agentos.rounds import RoundReport
 
 
@@ -21,6 +22,9 @@ class Listener:
 
     def on_round(self, report: RoundReport) -> None:
         """Called after every round, of the run and of its baseline; round 0 is before training."""
+
+    def on_restart(self, restart: Restart) -> None:
+        """Called when hosts were lost, and the run goes back to its last checkpoint."""
 
 
 class Listeners(Listener):
@@ -43,3 +47,8 @@ class Listeners(Listener):
         """Tell all."""
         for listener in self._listeners:
             listener.on_round(report)
+
+    def on_restart(self, restart: Restart) -> None:
+        """Tell all."""
+        for listener in self._listeners:
+            listener.on_restart(restart)

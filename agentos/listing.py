@@ -49,6 +49,7 @@ def show_kinds(console: Console) -> None:
     from agentos.data.partition import PARTITIONS
     from agentos.data.sources import SOURCES
     from agentos.evaluation import TASKS
+    from agentos.faults import FAULTS
     from agentos.runtime import RUNTIMES
     from agents.config import PRESETS
     from agents.exchange import EXCHANGES
@@ -73,6 +74,7 @@ def show_kinds(console: Console) -> None:
         "runtime": RUNTIMES,
         "clock.mode": MODES,
         "clock.speed, latency_s, bytes_per_s": QUANTITIES,
+        "faults": FAULTS,
     }
     for point, kinds in tables.items():
         _print_kinds(console, point, {kind: _help(cls) for kind, cls in kinds.items()})

@@ -39,6 +39,7 @@ class MetricsLog:
         self.timings = path.with_name(TIMINGS)
         self._board = board
         self._writer: Any = None
+        self._purge: int | None = None
 
     def round(self, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append the rows of one round; they are on the disk's side when this returns.
@@ -66,12 +67,20 @@ class MetricsLog:
         """
         for path in (self.path, self.timings):
             rewind(path, round)
+        self.close()
+        # TensorBoard then hides what it was told of later rounds.
+        self._purge = round + 1
 
     def close(self) -> None:
-        """Flush TensorBoard's events; the lines are written already."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Flush TensorBoard's events; the lines are written already.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with writing(self._board):
+                writer.close()
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -90,7 +99,7 @@ class MetricsLog:
             if self._writer is None:
                 from torch.utils.tensorboard import SummaryWriter
 
-                self._writer = SummaryWriter(str(self._board))
+                self._writer = SummaryWriter(str(self._board), purge_step=self._purge)
             for key, by_agent in values.items():
                 self._writer.add_scalar(f"{key}/mean", float(np.mean([*by_agent.values()])), round)
                 for agent, value in by_agent.items() if len(by_agent) <= CURVES else ():
@@ -108,7 +117,7 @@ def writing(path: Path) -> Iterator[None]:
             f"The records cannot be written to {path}",
             expected="a folder with room, that this user may write to",
             actual=error.strerror or str(error),
-            mend="choose another folder with --out",
+            mend="choose another folder with --out; or make room, and go on with 'agentos resume'",
         ) from error
 
 

@@ -1,8 +1,9 @@
 """The run folder: what a run leaves behind, written as it goes so that a crash loses nothing.
 
 ``config.yaml``, ``environment.json``, ``network.json``, ``evaluation.json``, ``metrics.jsonl``,
-``timings.jsonl``, ``health.jsonl``, ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``,
-``similarity.json``, ``tensorboard/``, ``checkpoints/``, and ``isolated/`` with the metrics of the baseline.
+``timings.jsonl``, ``health.jsonl``, ``faults.jsonl``, ``restarts.jsonl``, ``ledger.parquet``,
+``summary.json``, ``embeddings.safetensors``, ``similarity.json``, ``tensorboard/``, ``checkpoints/``, and
+``isolated/`` with the metrics of the baseline.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import os
 import platform
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,11 +29,13 @@ from agentos.run_record import (
     CONFIG,
     ENVIRONMENT,
     EVALUATION,
+    FAULTS,
     HEALTH,
     ISOLATED,
     LEDGER,
     METRICS,
     NETWORK,
+    RESTARTS,
     SUMMARY,
     TIMINGS,
     RecordedNetwork,
@@ -43,6 +47,9 @@ from agentos.run_record import (
 from protocols.errors import RecordError
 from protocols.ledger import COLUMNS, Ledger
 from protocols.topologies.base import Network
+
+if TYPE_CHECKING:
+    from agentos.recovery import Restart
 
 __all__ = [
     "MetricsLog",
@@ -56,6 +63,19 @@ __all__ = [
 TENSORBOARD = "tensorboard"
 ENCODERS = "encoders"
 REPORT = "report.html"
+WRITTEN = (
+    METRICS,
+    TIMINGS,
+    HEALTH,
+    RESTARTS,
+    FAULTS,
+    LEDGER,
+    SUMMARY,
+    REPORT,
+    EMBEDDINGS,
+    SIMILARITY,
+)
+"""Files that a run appends to, or may leave out: those of an earlier run must not stay."""
 PACKAGES = ("llm-agentos", "torch", "transformers", "tokenizers", "ray", "numpy", "scikit-learn")
 
 
@@ -102,7 +122,7 @@ class Recorder:
                     actual=", ".join(found[:5]),
                     mend="choose another folder with --out, or remove this one",
                 )
-            for name in (METRICS, TIMINGS, HEALTH, LEDGER, SUMMARY, REPORT, EMBEDDINGS, SIMILARITY):
+            for name in WRITTEN:
                 (self.directory / name).unlink(missing_ok=True)
             for name in {ISOLATED, TENSORBOARD, ENCODERS} & {*found}:
                 shutil.rmtree(self.directory / name)
@@ -149,10 +169,22 @@ class Recorder:
         for name in (SUMMARY, REPORT):
             with writing(self.directory):
                 (self.directory / name).unlink(missing_ok=True)
-        self._together.rewind(rounds["together"])
-        rewind(self.directory / HEALTH, rounds["together"])
-        self._isolated.rewind(rounds[ISOLATED])
+        for arm, round in rounds.items():
+            self.go_back(arm, round)
         self._claimed = True
+
+    def go_back(self, arm: str, round: int) -> None:
+        """Forget what came after a round of ``together`` or ``isolated``; -1 forgets all.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        if arm == ISOLATED:
+            self._isolated.rewind(round)
+            return
+        self._together.rewind(round)
+        for name in (HEALTH, FAULTS):
+            rewind(self.directory / name, round)
 
     def round(self, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append one round; see `MetricsLog.round`."""
@@ -169,8 +201,23 @@ class Recorder:
             "cka": [[*edge, value] for edge, value in health.cka.items()],
             "paused": {f"agent-{agent}": why for agent, why in health.paused.items()},
         }
-        with writing(self.directory), (self.directory / HEALTH).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(plain(line), allow_nan=False) + "\n")
+        self._append(HEALTH, line)
+
+    def faults(self, round: int, struck: Mapping[str, int]) -> None:
+        """Append to ``faults.jsonl`` how often each kind of fault struck in a round.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        self._append(FAULTS, {"round": round, "struck": dict(struck)})
+
+    def restart(self, restart: Restart) -> None:
+        """Append a restart to ``restarts.jsonl``; it stays, whatever the run goes back to.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        self._append(RESTARTS, asdict(restart))
 
     def baseline(self) -> MetricsLog:
         """Return the log of the isolated baseline, ``isolated/metrics.jsonl``."""
@@ -205,6 +252,10 @@ class Recorder:
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self._write(name, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+
+    def _append(self, name: str, line: Mapping[str, Any]) -> None:
+        with writing(self.directory), (self.directory / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(plain(line), allow_nan=False) + "\n")
 
     def _write(self, name: str, text: str) -> None:
         with replacing(self.directory / name) as path:

@@ -13,6 +13,7 @@ from agentos.reporting.charts import (
     learning_curve,
     per_agent,
 )
+from agentos.reporting.faults import fault_rows, restart_rows
 from agentos.reporting.health import health_charts, paused_rounds
 from agentos.reporting.maps import draw_maps
 from agentos.reporting.outcome import Outcome, outcome
@@ -76,6 +77,8 @@ def write_report(directory: str | Path) -> Path:
         paused=_paused(record),
         traffic_note=_traffic_note(result),
         rejected=_rejected(record),
+        faults=fault_rows(record),
+        restarts=restart_rows(record),
         config_text=record.config_text,
         environment=_environment(record),
     )

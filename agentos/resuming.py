@@ -154,4 +154,10 @@ def _report(
         evaluation=evaluation if any(evaluation.values()) else {},
         round_s=max(seconds, default=0.0),
         total_bytes=0,
+        faults=_struck(record, number) if arm == TOGETHER else {},
     )
+
+
+def _struck(record: RunRecord, round: int) -> dict[str, int]:
+    """Return how often each kind of fault struck in a round, by the records."""
+    return next((line["struck"] for line in record.faults if line["round"] == round), {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ class RoundReport:
         evaluation: of each agent, evaluation alone; empty where it was not due.
         round_s: wall time.
         health: what a look at the agents found; None where none was due.
+        faults: how often each kind of fault struck, and how often the policy had to act.
     """
 
     arm: str
@@ -33,6 +35,7 @@ class RoundReport:
     round_s: float
     total_bytes: int
     health: Health | None = None
+    faults: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

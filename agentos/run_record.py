@@ -20,6 +20,8 @@ EVALUATION = "evaluation.json"
 METRICS = "metrics.jsonl"
 TIMINGS = "timings.jsonl"
 HEALTH = "health.jsonl"
+RESTARTS = "restarts.jsonl"
+FAULTS = "faults.jsonl"
 LEDGER = "ledger.parquet"
 SUMMARY = "summary.json"
 ISOLATED = "isolated"
@@ -50,6 +52,8 @@ class RunRecord:
         ledger: the bytes of ``ledger.parquet``, or None if the run never came so far.
         summary: ``summary.json``, or None if the run did not end in good order.
         health: the lines of ``health.jsonl``; empty where nobody looked.
+        faults: those of ``faults.jsonl``; empty where no fault struck on purpose.
+        restarts: those of ``restarts.jsonl``; empty where no host was lost.
         isolated: the isolated baseline's metric lines, or None if none ran.
     """
 
@@ -65,6 +69,8 @@ class RunRecord:
     summary: dict[str, Any] | None
     isolated: list[dict[str, Any]] | None
     health: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    restarts: list[dict[str, Any]] = field(default_factory=list)
 
 
 def load_run(directory: str | Path) -> RunRecord:
@@ -85,7 +91,7 @@ def load_run(directory: str | Path) -> RunRecord:
         )
     config_text = _read(folder / CONFIG)
     network, names = _network(folder / NETWORK)
-    isolated, health = folder / ISOLATED / METRICS, folder / HEALTH
+    isolated = folder / ISOLATED / METRICS
     return RunRecord(
         directory=folder,
         config_text=config_text,
@@ -98,7 +104,9 @@ def load_run(directory: str | Path) -> RunRecord:
         ledger=read_ledger(folder / LEDGER) if (folder / LEDGER).exists() else None,
         summary=_json(folder / SUMMARY) if (folder / SUMMARY).exists() else None,
         isolated=_metrics(isolated) if isolated.exists() else None,
-        health=_json_lines(health, dict, "paused") if health.exists() else [],
+        health=_if_there(folder / HEALTH, dict, "paused"),
+        faults=_if_there(folder / FAULTS, dict, "struck"),
+        restarts=_if_there(folder / RESTARTS, str, "why"),
     )
 
 
@@ -184,6 +192,10 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
         return rows
     timed = {(row["round"], row["agent"]): row for row in _json_lines(timings)}
     return [{**row, **timed.get((row["round"], row["agent"]), {})} for row in rows]
+
+
+def _if_there(path: Path, type: type, key: str) -> list[dict[str, Any]]:
+    return _json_lines(path, type, key) if path.exists() else []
 
 
 def _json_lines(path: Path, type: type = str, key: str = "agent") -> list[dict[str, Any]]:

@@ -20,11 +20,14 @@ from agentos.clock.timing import Timing, draw_timing
 from agentos.config import RunConfig
 from agentos.coordinator import Coordinator
 from agentos.events import Listener, Listeners
+from agentos.faults.script import Script
 from agentos.records import Recorder
+from agentos.recovery import Recovery
 from agentos.results import Result, summarise
 from agentos.resuming import ISOLATED, TOGETHER, Resumption
 from agentos.rounds import ArmResult, Begun, RoundReport
 from agentos.watch import Watch, draw_watch
+from protocols.errors import RuntimeFailure
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
@@ -146,6 +149,12 @@ class _Run:
         self.between = between
         self.watch = watch
         self.timing = timing
+        self.recovery = Recovery(
+            self.config.policy, session, recorder, simulation._listener.on_restart
+        )
+        self.script = Script(
+            self.config.faults, self.config.policy, self.config.seed, self.config.agents.total
+        )
         self.results: dict[str, ArmResult] = {}
 
     def run(self, resumption: Resumption) -> Result:
@@ -155,8 +164,6 @@ class _Run:
             with self.session as session:
                 if TOGETHER not in self.results:
                     self._arm(TOGETHER, session, resumption.begun.get(TOGETHER))
-                    self.recorder.ledger(self.results[TOGETHER].ledger)
-                    self._save_encoders(session)
                 if compares_with_isolated(self.config):
                     self._arm(ISOLATED, session, resumption.begun.get(ISOLATED))
             status = "finished"
@@ -174,6 +181,14 @@ class _Run:
         return resumption.into(self.simulation.directory)
 
     def _arm(self, name: str, session: Session, begun: Begun | None) -> None:
+        """Take an arm to its end, as often as hosts are lost on the way and the policy allows."""
+        while True:
+            try:
+                return self._attempt(name, session, begun)
+            except RuntimeFailure as error:
+                begun = self.recovery.recover(error, name, self.results[name].rounds, begun)
+
+    def _attempt(self, name: str, session: Session, begun: Begun | None) -> None:
         log = self.recorder if name == TOGETHER else self.recorder.baseline()
         on_round = Listeners(_Recording(log), self.simulation._listener).on_round
         arm = self._exchange_of(name)
@@ -205,12 +220,16 @@ class _Run:
                 checkpoints=Checkpoints(self.simulation.directory, self.config.checkpoints),
                 watch=self.watch if name == TOGETHER else None,
                 timeline=Timeline(self.timing) if self.timing else None,
+                script=self.script,
             )
         self.results[name] = coordinator.result
         coordinator.run(begun)
         if self.between is not None:
             self.simulation._listener.on_stage("Comparing agents")
             self.between.record(name, session)
+        if name == TOGETHER:
+            self.recorder.ledger(coordinator.result.ledger)
+            self._save_encoders(session)
 
     def _exchange_of(self, name: str) -> Arm:
         from agents.blueprint import Arm
@@ -220,7 +239,7 @@ class _Run:
         if name == ISOLATED:
             as_text = self.config.baseline.anchors_as_text
             exchange = Isolated(anchor_share=exchange.anchor_fraction if as_text else 0.0)
-        return Arm(exchange, exchange.anchor_fraction)
+        return Arm(exchange, exchange.anchor_fraction, self.config.policy.checksums)
 
     def _save_encoders(self, session: Session) -> None:
         self.simulation._listener.on_stage("Saving encoders")
@@ -262,6 +281,8 @@ class _Recording(Listener):
         self._log.round(report.round, rows)
         if report.health is not None:
             self._log.health(report.round, report.health)
+        if report.faults and report.arm == TOGETHER:
+            self._log.faults(report.round, report.faults)
 
 
 def _remove_if_empty(directory: Path) -> None:

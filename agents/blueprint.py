@@ -65,10 +65,12 @@ class Arm:
     Attributes:
         exchange: the strategy.
         anchor_fraction: share of each batch that are anchors, learnt from as text.
+        checksums: whether messages are checked for damage on their way.
     """
 
     exchange: Exchange
     anchor_fraction: float
+    checksums: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from agents import trainer
 from agents.agent import Agent
@@ -47,6 +50,8 @@ class Outbox:
     payload_bytes: tuple[int, ...]
     fp32_bytes: tuple[int, ...]
     """What the messages would have taken without a codec."""
+    checksums: tuple[int, ...] = ()
+    """CRC-32 of each message, where the run asks for them."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,18 @@ class Delivery:
         senders: whom it may hear.
         messages: (outbox, index within it) of each message, outboxes numbered as in the call.
         staleness: the rule for messages of other rounds; None where there are to be none.
+        damage: what becomes of some messages on the way, by their place in `messages`.
+        checksums: CRC-32 that each message must have; none where nobody checks.
+        fewest: messages to accept at least; of fewer, none is merged.
     """
 
     turn: Turn
     senders: frozenset[int]
     messages: tuple[tuple[int, int], ...]
     staleness: Staleness | None = None
+    damage: Mapping[int, Sequence[Callable[[np.ndarray], np.ndarray]]] = field(default_factory=dict)
+    checksums: tuple[int, ...] = ()
+    fewest: int = 0
 
 
 class Host:
@@ -99,12 +110,17 @@ class Host:
             for member in self.blueprint.members
         }
 
-    def train(self, round: int) -> dict[int, dict[str, float]]:
-        """Take every agent through its local steps; batches are prepared ahead, across agents too."""
-        return self.train_each(dict.fromkeys(self.agents, round))
+    def train(
+        self, round: int, absent: Collection[int] = frozenset()
+    ) -> dict[int, dict[str, float]]:
+        """Take every agent that is there through its local steps."""
+        return self.train_each({id: round for id in self.agents if id not in absent})
 
     def train_each(self, rounds: dict[int, int]) -> dict[int, dict[str, float]]:
-        """Take some agents through the local steps of a round, each of a round of its own."""
+        """Take some agents through the local steps of a round, each of a round of its own.
+
+        Batches are prepared ahead, across agents too.
+        """
         workers = self.blueprint.training.view_workers
         jobs = (job for id in rounds for job in trainer.jobs(self.agents[id], self.arm))
         with Prefetcher(jobs, workers) as batches:
@@ -112,10 +128,15 @@ class Host:
                 id: self.agents[id].train(self.arm, round, batches) for id, round in rounds.items()
             }
 
-    def compose(self, turns: dict[int, tuple[Turn, tuple[int, ...]]], part: int = 0) -> Outbox:
+    def compose(
+        self,
+        turns: dict[int, tuple[Turn, tuple[int, ...]]],
+        part: int = 0,
+        lies: Mapping[int, Sequence[Callable[[Payload], Payload]]] | None = None,
+    ) -> Outbox:
         """Let agents speak under a part of the exchange: each to its recipients of the hop.
 
-        What is said to several is encoded once.
+        What is said to several is encoded once. Lies are what some agents make of their payloads.
         """
         buffers: list[np.ndarray] = []
         envelopes: list[Envelope] = []
@@ -131,6 +152,8 @@ class Host:
             else:
                 letters = [(recipients, said)]
             for to, payload in letters:
+                for lie in lies.get(agent, ()) if lies else ():
+                    payload = lie(payload)
                 message = Message.compose(
                     payload,
                     sender=agent,
@@ -143,7 +166,10 @@ class Host:
                 envelopes.append(message.envelope)
                 fp32_bytes.append(uncoded_bytes(message))
         sizes = tuple(buffer.nbytes for buffer in buffers)
-        return Outbox(self.store.put(buffers), tuple(envelopes), sizes, tuple(fp32_bytes))
+        checksums = tuple(checksum(buffer) for buffer in buffers) if self.arm.checksums else ()
+        return Outbox(
+            self.store.put(buffers), tuple(envelopes), sizes, tuple(fp32_bytes), checksums
+        )
 
     def merge(
         self, handles: list[Any], deliveries: dict[int, Delivery], part: int = 0
@@ -193,16 +219,26 @@ class Host:
         return {id: self.explained.get(id, {}) for id in agents}
 
     def save(self, directories: dict[int, Path]) -> None:
-        """Save encoders as Hugging Face folders."""
+        """Save encoders as Hugging Face folders.
+
+        Raises:
+            RecordError: a folder cannot be written to.
+        """
         for id, directory in directories.items():
-            self.agents[id].save(directory)
+            with _writing(directory):
+                self.agents[id].save(directory)
 
     def snapshot(self, directory: Path) -> dict[int, str]:
-        """Write every agent's state into a folder; return the SHA-256 of each file."""
-        return {
-            id: save_state(agent.state, directory / state_file(id))
-            for id, agent in self.agents.items()
-        }
+        """Write every agent's state into a folder; return the SHA-256 of each file.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        with _writing(directory):
+            return {
+                id: save_state(agent.state, directory / state_file(id))
+                for id, agent in self.agents.items()
+            }
 
     def restore(self, directory: Path, digests: dict[int, str], afresh: bool = False) -> None:
         """Take every agent back to a state in a folder; afresh, what it remembers of an exchange is lost.
@@ -243,7 +279,12 @@ class Host:
         )
         inbox: dict[int, Message] = {}
         rejected: list[str] = []
-        for buffer in buffers:
+        for place, buffer in enumerate(buffers):
+            for damage in delivery.damage.get(place, ()):
+                buffer = damage(buffer)
+            if delivery.checksums and checksum(buffer) != delivery.checksums[place]:
+                rejected.append("checksum")
+                continue
             try:
                 message = admit(buffer, expectation)
             except RejectedMessage as error:
@@ -254,11 +295,33 @@ class Host:
                 rejected.append("duplicate")
                 continue
             inbox[message.envelope.sender] = message
+        if len(inbox) < delivery.fewest:
+            rejected += ["quorum"] * len(inbox)
+            inbox = {}
         messages = [inbox[sender] for sender in sorted(inbox)]
         if staleness is not None:
             turn = replace(turn, discounts=staleness.discounts(turn.round, messages))
         strategy.listen(learner, messages, turn)
         return rejected
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Turn refusals of the operating system into an error that names the folder."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise RecordError(
+            f"agents cannot be written to {directory}",
+            expected="a folder with room, that this user may write to, on every host",
+            actual=getattr(error, "strerror", None) or str(error),
+            mend="make room; then go on with 'agentos resume'",
+        ) from error
+
+
+def checksum(buffer: np.ndarray) -> int:
+    """Return the CRC-32 of a message."""
+    return zlib.crc32(buffer.data)
 
 
 def choose_device(name: str) -> torch.device:

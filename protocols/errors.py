@@ -93,7 +93,11 @@ class RejectedMessage(ProtocolError):
 
 
 class RuntimeFailure(AgentOSError):
-    """A host died, or the runtime cannot go on."""
+    """The runtime cannot go on."""
+
+
+class HostLost(RuntimeFailure):
+    """A host died, or what it held for others is gone; new hosts can go on from a checkpoint."""
 
 
 class DeadlineExceeded(RuntimeFailure):

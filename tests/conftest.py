@@ -320,6 +320,12 @@ class _StaysOpen(Session):
     def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
         return self._session.call(method, arguments)
 
+    def kill(self, host: int) -> None:
+        self._session.kill(host)
+
+    def revive(self) -> tuple[int, ...]:
+        return self._session.revive()
+
     def close(self) -> None:
         pass
 

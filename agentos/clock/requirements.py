@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agentos.checkpoint_config import CheckpointConfig
+from agentos.faults.base import Fault
+from agentos.policies import PolicyConfig
 from agents.exchange import Exchange
 from protocols.topologies import Network
 
 
-def check_asynchronous(exchange: Exchange, network: Network, checkpoints: CheckpointConfig) -> None:
+def check_asynchronous(
+    exchange: Exchange,
+    network: Network,
+    checkpoints: CheckpointConfig,
+    faults: Sequence[Fault] = (),
+    policy: PolicyConfig | None = None,
+) -> None:
     """Refuse what cannot run asynchronously.
 
     Raises:
@@ -31,6 +41,12 @@ def check_asynchronous(exchange: Exchange, network: Network, checkpoints: Checkp
             "clock.mode=asynchronous has agents in different rounds at one time, and in this topology the "
             "rounds decide who speaks to whom; choose a topology that does not vary, or set clock.mode to "
             "synchronous"
+        )
+    waits = PolicyConfig(**(policy.about_hosts if policy else {}))
+    if faults or (policy is not None and policy != waits):
+        raise ValueError(
+            "clock.mode=asynchronous has no hops at which all meet, and faults and policies about messages "
+            "strike there; drop faults and policy, or set clock.mode to synchronous"
         )
     if checkpoints.every:
         raise ValueError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 from typing_extensions import Self
 
+from protocols.errors import ConfigurationError
 from protocols.spec import Spec
 
 if TYPE_CHECKING:
@@ -45,9 +46,34 @@ class Session(ABC):
 
         Raises:
             DeadlineExceeded: a host has not answered within the runtime's `timeout_s`.
-            RuntimeFailure: a host died.
+            HostLost: a host died, or a message that it held is gone.
             AgentOSError: whatever the method itself raised.
         """
+
+    def revive(self) -> tuple[int, ...]:
+        """Put new hosts in the place of those that died or hang; return which.
+
+        The new ones hold the same agents, untrained. Hosts that still work on an earlier call are waited for.
+        By default hosts share the fate of the caller, and there is nothing to do.
+
+        Raises:
+            HostLost: a new host died at once.
+            DeadlineExceeded: a new host was not built within the runtime's `timeout_s`.
+        """
+        return ()
+
+    def kill(self, host: int) -> None:
+        """End a host without notice, as a crash would; its next call raises `HostLost`.
+
+        Raises:
+            ConfigurationError: the runtime cannot do that.
+        """
+        raise ConfigurationError(
+            "this runtime cannot end a host on purpose",
+            expected="a runtime with `kill`",
+            actual=type(self).__name__,
+            mend="leave out the faults of kind kill, or set runtime.kind to ray or local",
+        )
 
     @abstractmethod
     def close(self) -> None:

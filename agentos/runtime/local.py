@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.runtime.base import Runtime, Session
+from agentos.runtime.failures import host_died
 from protocols.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -45,20 +46,36 @@ class _LocalSession(Session):
 
         self._threads = torch.get_num_threads()
         self._host: Host | None = Host(LocalStore())
+        self._blueprint: Blueprint | None = None
 
     def build(self, blueprint: Blueprint) -> None:
+        self._blueprint = blueprint
         self.placement = {member.id: 0 for member in blueprint.members}
         self.call_all("build", blueprint)
 
     def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
+        if arguments and self._host is None:
+            raise host_died(0, method, "it was ended on purpose")
         return {host: getattr(self._host, method)(*args) for host, args in arguments.items()}
+
+    def kill(self, host: int) -> None:
+        self._host = None
+
+    def revive(self) -> tuple[int, ...]:
+        from agents.host import Host
+
+        if self._host is not None or self._blueprint is None:
+            return ()
+        self._host = Host(LocalStore())
+        self.build(self._blueprint)
+        return (0,)
 
     def close(self) -> None:
         import torch
 
-        if self._host is not None:
+        if self._blueprint is not None:
             torch.set_num_threads(self._threads)
-            self._host = None
+            self._host = self._blueprint = None
 
 
 class LocalStore:

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from agentos.runtime.base import Runtime, Session, pack
+from agentos.runtime.failures import of_ray
 from protocols.errors import AgentOSError, ConfigurationError, DeadlineExceeded, RuntimeFailure
 
 if TYPE_CHECKING:
@@ -84,31 +85,29 @@ class _RaySession(Session):
         self._runtime = runtime
         self._owns_ray = owns_ray
         self._actors: dict[int, Any] = {}
+        self._options: dict[str, Any] = {}
+        self._parts: dict[int, tuple[Blueprint]] = {}
+        self._hung: set[int] = set()
         self.placement: Mapping[int, int] = {}
 
     def create_hosts(self, agents: int) -> None:
         import ray
-
-        from agents.host import Host
 
         resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
         cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
         count = self._runtime.host_count(agents, cpus, gpus)
         # More hosts than cores take turns: threads that compete would slow all of them down.
         self._width = max(1, int(cpus) // self._runtime.threads)
-        options: dict[str, Any] = {"num_cpus": min(float(self._runtime.threads), cpus / count)}
+        self._options = {"num_cpus": min(float(self._runtime.threads), cpus / count)}
         if gpus and self._runtime.device in ("auto", "cuda"):
-            options["num_gpus"] = min(1.0, gpus / count)
-        actor_class = ray.remote(Host)
-        self._actors = {
-            host: actor_class.options(**options).remote(RayStore()) for host in range(count)
-        }
+            self._options["num_gpus"] = min(1.0, gpus / count)
+        self._actors = {host: _new_host(self._options) for host in range(count)}
 
     def build(self, blueprint: Blueprint) -> None:
         packed = dict(enumerate(pack(blueprint, len(self._actors))))
         self.placement = {agent: host for host, ids in packed.items() for agent in ids}
-        parts = {host: (blueprint.only(frozenset(ids)),) for host, ids in packed.items()}
-        self.call("build", parts)
+        self._parts = {host: (blueprint.only(frozenset(ids)),) for host, ids in packed.items()}
+        self.call("build", self._parts)
         logger.info("%d agents on %d Ray hosts", len(self.placement), len(packed))
 
     def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
@@ -125,11 +124,50 @@ class _RaySession(Session):
             first = min(deadline for _, deadline in running.values())
             done, _ = ray.wait(list(running), timeout=max(0.0, first - time.monotonic()))
             if not done:
+                self._hung.update(host for host, _ in running.values())
                 raise self._late(method, [host for host, _ in running.values()])
             for reference in done:
                 host, _ = running.pop(reference)
                 answers[host] = self._answer(host, method, reference)
         return {host: answers[host] for host in arguments}
+
+    def kill(self, host: int) -> None:
+        import ray
+
+        ray.kill(self._actors[host])
+
+    def revive(self) -> tuple[int, ...]:
+        import ray
+
+        lost = self._lost()
+        for host in lost:
+            ray.kill(self._actors[host])  # one that hangs; one that is dead stays so
+            # No core is asked for: the old one may not be free yet, and a cluster that lost a node may have
+            # none. Ray places the host wherever there is room.
+            self._actors[host] = _new_host({**self._options, "num_cpus": 0})
+        self._hung.clear()
+        self.call("build", {host: self._parts[host] for host in lost if host in self._parts})
+        return lost
+
+    def _lost(self) -> tuple[int, ...]:
+        """Return the hosts that died, and those that do not answer in time."""
+        import ray
+
+        asked = {
+            actor.__ray_ready__.remote(): host
+            for host, actor in self._actors.items()
+            if host not in self._hung
+        }
+        answered, silent = ray.wait(
+            list(asked), num_returns=len(asked), timeout=self._runtime.timeout_s
+        )
+        lost = {*self._hung, *(asked[reference] for reference in silent)}
+        for reference in answered:
+            try:
+                ray.get(reference)
+            except ray.exceptions.RayActorError:
+                lost.add(asked[reference])
+        return tuple(sorted(lost))
 
     def close(self) -> None:
         import ray
@@ -151,16 +189,17 @@ class _RaySession(Session):
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, AgentOSError):
                 raise error.cause from None
-            raise
-        except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
-            raise RuntimeFailure(
-                f"host {host} died while it was to {method}",
-                expected="an answer",
-                actual=str(error).strip().split("\n")[0],
-                mend="look for a lack of memory or a killed process, and run again",
-            ) from error
+            failure = of_ray(error.cause, host, method)
+            if failure is None:
+                raise
+            raise failure from error
         except ray.exceptions.GetTimeoutError:
             raise self._late(method, [host]) from None
+        except ray.exceptions.RayError as error:
+            failure = of_ray(error, host, method)
+            if failure is None:
+                raise
+            raise failure from error
 
     def _late(self, method: str, hosts: list[int]) -> DeadlineExceeded:
         return DeadlineExceeded(
@@ -169,6 +208,14 @@ class _RaySession(Session):
             mend="raise runtime.timeout_s, lower training.local_steps, use more hosts, or see that the "
             "cluster has free cores for them",
         )
+
+
+def _new_host(options: Mapping[str, Any]) -> Any:
+    import ray
+
+    from agents.host import Host
+
+    return ray.remote(Host).options(**options).remote(RayStore())
 
 
 class RayStore:

@@ -163,6 +163,7 @@ def command(small: Callable[..., RunConfig], cache: Path, tmp_path: Path) -> Ite
     values["runtime"] = {"kind": "ray", "hosts": 2}
     values["training"]["rounds"] = 500
     values["evaluation"]["every"] = 500
+    values["policy"]["restarts"] = 0
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(values), "utf-8")
     log, mark = tmp_path / "log", f"{os.getpid()}-{time.time_ns()}"
     with log.open("w") as stream:

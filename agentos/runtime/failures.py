@@ -1,0 +1,45 @@
+"""What the failures of a runtime are called, and which of them new hosts can mend."""
+
+from __future__ import annotations
+
+from protocols.errors import AgentOSError, HostLost, RuntimeFailure
+
+
+def host_died(host: int, method: str, why: str) -> HostLost:
+    """Return the error of a host that gives no answer any more."""
+    return HostLost(
+        f"host {host} died while it was to {method}",
+        expected="an answer",
+        actual=why,
+        mend="look for a lack of memory or a killed process, and go on with 'agentos resume'",
+    )
+
+
+def of_ray(error: BaseException, host: int, method: str) -> AgentOSError | None:
+    """Return what an error of Ray's comes to for a run; None for one that is none of Ray's.
+
+    Args:
+        error: that waiting for an answer raised, or its cause in the host.
+        host: whose answer it was.
+        method: what the host was to do.
+    """
+    from ray import exceptions
+
+    first = str(error).strip().split("\n")[0]
+    if isinstance(error, (exceptions.ObjectStoreFullError, exceptions.OutOfDiskError)):
+        return RuntimeFailure(
+            f"Ray's object store is full: host {host} could not {method}",
+            expected="room for the messages of a hop",
+            actual=first,
+            mend="raise runtime.object_store_mb, free disk space for what Ray spills, or send less with "
+            "exchange.codec; then go on with 'agentos resume'",
+        )
+    if isinstance(error, (exceptions.RayActorError, exceptions.OutOfMemoryError)):
+        return host_died(host, method, first)
+    if isinstance(error, exceptions.ObjectLostError):
+        return HostLost(
+            f"host {host} could not {method}: messages are gone with the host that sent them",
+            actual=first,
+            mend="look for a lack of memory or a killed process, and go on with 'agentos resume'",
+        )
+    return None

@@ -1,0 +1,184 @@
+"""Runs that suffer faults on purpose: recorded, replayed, resumed, branched off from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentos import RunConfig, Simulation
+from agentos.events import Listener
+from agentos.loading import load
+from agentos.records import load_run
+from agentos.resuming import branch, resumption
+from agentos.rounds import RoundReport
+from agentos.runtime.base import Runtime
+
+FAULTS: list[dict[str, Any]] = [
+    {"kind": "drop", "share": 0.3},
+    {"kind": "delay", "share": 0.5, "by": 2},
+    {"kind": "churn", "agents": [1], "rounds": 2},
+    {"kind": "duplicate", "share": 0.3},
+    {"kind": "reorder"},
+    {"kind": "corrupt", "share": 0.3},
+    {"kind": "partition", "rounds": 3},
+    {"kind": "stall", "agents": [0], "seconds": 9.0, "rounds": [3, 4]},
+    {"kind": "poison_labels", "agents": [2]},
+    {"kind": "byzantine", "agents": [3]},
+]
+KILL = {"kind": "kill", "agent": 3, "rounds": 3, "phase": "merge"}
+
+
+class PowerCut(BaseException):
+    """Nothing that anybody catches."""
+
+
+class StopsAt(Listener):
+    def __init__(self, round: int) -> None:
+        self.round = round
+
+    def on_round(self, report: RoundReport) -> None:
+        if report.round == self.round:
+            raise PowerCut
+
+
+@pytest.fixture
+def faulty(small: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
+    """A run of four rounds under all kinds of faults, and a policy that makes something of them."""
+
+    def make(**changes: Any) -> RunConfig:
+        values: dict[str, Any] = {
+            "topology": "complete",
+            "training": {"rounds": 4, "local_steps": 1, "batch_size": 12, "max_length": 16},
+            "evaluation": {
+                "every": 2,
+                "tasks": ["geometry"],
+                "documents": 40,
+                "between_agents": False,
+            },
+            "baseline": {"isolated": False},
+            "checkpoints": {"every": 2},
+            "exchange": {"kind": "hybrid", "strategies": ["weights", "anchor_contrast"]},
+            "faults": FAULTS,
+            "policy": {"retries": 1, "deadline_s": 5.0, "quorum": 0.4, "checksums": True},
+        }
+        return small(**{**values, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict[str, Path]:
+    """Runs that nothing interrupted."""
+    return {}
+
+
+@pytest.fixture
+def through(
+    faulty: Callable[..., RunConfig],
+    kept: dict[str, Path],
+    cache: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A run under all kinds of faults but deaths, that nothing interrupted."""
+    if "through" not in kept:
+        kept["through"] = tmp_path_factory.mktemp("through") / "run"
+        Simulation(faulty(), kept["through"], cache=cache).run()
+    return kept["through"]
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing."""
+    monkeypatch.setattr("agentos.report.write_report", lambda directory: None)
+
+
+def struck(directory: Path) -> dict[str, int]:
+    """Return how often each kind of fault struck in a run."""
+    total: dict[str, int] = {}
+    for line in load_run(directory).faults:
+        for name, count in line["struck"].items():
+            total[name] = total.get(name, 0) + count
+    return total
+
+
+def test_records_and_report_say_what_struck(through: Path) -> None:
+    found = struck(through)
+    assert found.keys() >= {fault["kind"] for fault in FAULTS}
+    assert found.keys() >= {"late", "retried", "past_deadline"}
+    record = load_run(through)
+    assert sum(row.get("rejected", 0) for row in record.metrics) > 0
+    assert [row["absent"] for row in record.metrics if "absent" in row] == [1.0]
+    assert record.restarts == []
+    report = (through / "report.html").read_text("utf-8")
+    assert "<h2>Faults</h2>" in report
+    assert "missed the deadline" in report
+    assert "<h2>Restarts</h2>" not in report
+
+
+def test_death_by_script_leaves_the_metrics_of_a_run_without_it(
+    faulty: Callable[..., RunConfig], through: Path, cache: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    Simulation(faulty(faults=[*FAULTS, KILL]), out, cache=cache).run()
+    assert (out / "metrics.jsonl").read_bytes() == (through / "metrics.jsonl").read_bytes()
+    assert struck(out) == {**struck(through), "kill": 1}
+    (restart,) = load_run(out).restarts
+    assert (restart["round"], restart["back_to"]) == (3, 2)
+    assert "<h2>Restarts</h2>" in (out / "report.html").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("no_report")
+def test_resumed_run_suffers_the_same_faults_and_gets_what_was_under_way(
+    faulty: Callable[..., RunConfig], through: Path, cache: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(PowerCut):
+        Simulation(faulty(), out, StopsAt(3), cache=cache).run()
+    manifest = json.loads((out / "checkpoints" / "together-00002" / "manifest.json").read_text())
+    assert manifest["late"]
+    Simulation(faulty(), out, cache=cache).run(resumption(out))
+    for name in ("metrics.jsonl", "faults.jsonl"):
+        assert (out / name).read_bytes() == (through / name).read_bytes()
+
+
+@pytest.mark.usefixtures("no_report")
+def test_branch_goes_on_under_another_script(through: Path, cache: Path, tmp_path: Path) -> None:
+    other = load(str(through / "config.yaml"), ["faults=[{kind: drop, senders: [0]}]"])
+    Simulation(other, tmp_path / "fork", cache=cache).run(branch(through, other, round=2))
+    before, after = load_run(through), load_run(tmp_path / "fork")
+    by_round = [
+        [[row for row in record.metrics if row["round"] == round] for record in (before, after)]
+        for round in range(5)
+    ]
+    same = [_timeless(left) == _timeless(right) for left, right in by_round]
+    assert same == [True, True, True, False, False]
+    assert [line["round"] for line in after.faults] == [1, 2, 3, 4]
+    assert after.faults[3]["struck"].keys() <= {"drop", "late", "retried", "below_quorum"}
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.usefixtures("no_report")
+def test_faults_and_deaths_are_the_same_to_the_bit_on_two_hosts(
+    faulty: Callable[..., RunConfig],
+    warm: Callable[[str], Runtime],
+    through: Path,
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    two = faulty(faults=[*FAULTS, KILL]).model_copy(update={"runtime": warm("two")})
+    Simulation(two, tmp_path / "two", cache=cache).run()
+    assert (tmp_path / "two" / "metrics.jsonl").read_bytes() == (
+        through / "metrics.jsonl"
+    ).read_bytes()
+    assert struck(tmp_path / "two") == {**struck(through), "kill": 1}
+    (restart,) = load_run(tmp_path / "two").restarts
+    assert "died while it was to merge" in restart["why"]
+
+
+def _timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if not k.endswith("_s")} for row in rows]
