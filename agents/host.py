@@ -275,7 +275,7 @@ class Host:
             shapes=accepted.shapes,
             layout=accepted.layout,
             codec=strategy.codec_of(accepted.payload),
-            rounds=staleness and staleness.accepted(turn.round),
+            rounds=None if staleness is None else staleness.accepted(turn.round),
         )
         inbox: dict[int, Message] = {}
         rejected: list[str] = []

@@ -91,6 +91,8 @@ class Asynchronously:
         )
         self._round = dict.fromkeys(range(network.agents), 0)
         self._now = dict.fromkeys(self._round, 0.0)
+        self._due: dict[int, float] = {}
+        self._ended: set[int] = set()
 
     def run(self, begun: Begun | None = None) -> ArmResult:
         """Run every round of every agent; on an interruption, `result` holds the rounds that all finished.
@@ -104,16 +106,25 @@ class Asynchronously:
         else:
             self._go_on(begun)
         senders = {agent: self.network.senders(agent, 1) for agent in self._round}
-        training, due = set(self._unfinished(self._round)), dict[int, float]()
+        training = set(self._unfinished(self._round))
         while training:
-            due.update(self._train(sorted(training)))
+            self._due.update(self._train(sorted(training)))
             training.clear()
-            while agents := ready(due, training, senders):
-                self._now.update({agent: due.pop(agent) for agent in agents})
+            while agents := ready(self._due, training, senders):
+                self._now.update({agent: self._due[agent] for agent in agents})
                 self._exchange(agents)
+                for agent in agents:
+                    del self._due[agent]
                 self.open_rounds.close(self._rounds_of(agents), self._now)
                 training.update(self._unfinished(agents))
+                self._end({*agents} - training)
         return self.result
+
+    def _end(self, agents: Iterable[int]) -> None:
+        """Keep nothing for agents that have ended their last round."""
+        for agent in agents:
+            self._ended.add(agent)
+            self.mailbox.close(agent)
 
     def _go_on(self, begun: Begun) -> None:
         from agentos.checkpoints import restore
@@ -171,9 +182,9 @@ class Asynchronously:
                 sender, round, hop = envelope.sender, envelope.round, envelope.hop
                 for receiver in envelope.recipients:
                     arrival = self._now[sender] + self.timing.transit_s(sender, receiver, size)
-                    self.mailbox.post(
-                        Letter(sender, receiver, hop, round, arrival, outbox.handle, index)
-                    )
+                    letter = Letter(sender, receiver, hop, round, arrival, outbox.handle, index)
+                    if receiver not in self._ended:
+                        self.mailbox.post(letter, opens_s=self._due.get(receiver))
                     self.result.ledger.record(
                         round, hop, sender, receiver, envelope.kind, size, without
                     )

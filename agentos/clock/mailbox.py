@@ -54,12 +54,31 @@ class Mailbox:
 
     def __init__(self, staleness: Staleness) -> None:
         self.staleness = staleness
-        self._held: dict[tuple[int, int], list[Letter]] = defaultdict(list)
+        self._held: dict[tuple[int, int], dict[int, list[Letter]]] = defaultdict(dict)
         self._merged: dict[tuple[int, int, int], int] = {}
+        self._dropped: dict[tuple[int, int], int] = defaultdict(int)
 
-    def post(self, letter: Letter) -> None:
-        """Put a letter on its way."""
-        self._held[letter.receiver, letter.hop].append(letter)
+    def post(self, letter: Letter, opens_s: float | None = None) -> None:
+        """Put a letter on its way.
+
+        Args:
+            letter: to send.
+            opens_s: when the receiver will look next, where that is known: of what a sender gets there
+                before, the latest alone is kept, so that a slow receiver does not fill the store of messages.
+        """
+        key = letter.receiver, letter.hop
+        letters = [*self._held[key].get(letter.sender, ()), letter]
+        if opens_s is not None:
+            by_then = [each for each in letters if each.arrival_s <= opens_s]
+            kept = [max(by_then, key=_round)] if by_then else []
+            self._dropped[key] += len(by_then) - len(kept)
+            letters = kept + [each for each in letters if each.arrival_s > opens_s]
+        self._held[key][letter.sender] = letters
+
+    def close(self, receiver: int) -> None:
+        """Throw away what is held for an agent that will look no more."""
+        for key in [key for key in self._held if key[0] == receiver]:
+            del self._held[key]
 
     def open(self, receiver: int, hop: int, round: int, now_s: float) -> Opened:
         """Take what has arrived for an agent on a hop.
@@ -74,22 +93,28 @@ class Mailbox:
             >>> box.open(receiver=0, hop=0, round=9, now_s=4.0)
             Opened(letters=(), stale=1, superseded=0)
         """
-        held = self._held.pop((receiver, hop), [])
-        under_way = [letter for letter in held if letter.arrival_s > now_s]
-        if under_way:
-            self._held[receiver, hop] = under_way
-        latest: dict[int, Letter] = {}
-        arrived = [letter for letter in held if letter.arrival_s <= now_s]
-        for letter in arrived:
-            known = latest.get(letter.sender)
-            earlier = known.round if known else self._merged.get((receiver, hop, letter.sender), 0)
-            if letter.round > earlier:
-                latest[letter.sender] = letter
+        key = receiver, hop
+        superseded = self._dropped.pop(key, 0)
+        latest: list[Letter] = []
+        for sender, letters in sorted(self._held.pop(key, {}).items()):
+            under_way = [letter for letter in letters if letter.arrival_s > now_s]
+            if under_way:
+                self._held[key][sender] = under_way
+            merged = self._merged.get((receiver, hop, sender), 0)
+            arrived = [letter for letter in letters if letter.arrival_s <= now_s]
+            latest += (
+                [max(arrived, key=_round)] if any(each.round > merged for each in arrived) else []
+            )
+            superseded += len(arrived)
         taken = [
             letter
-            for _, letter in sorted(latest.items())
+            for letter in latest
             if self.staleness.age(round, letter.round) <= self.staleness.bound
         ]
         for letter in taken:
             self._merged[receiver, hop, letter.sender] = letter.round
-        return Opened(tuple(taken), len(latest) - len(taken), len(arrived) - len(latest))
+        return Opened(tuple(taken), len(latest) - len(taken), superseded - len(latest))
+
+
+def _round(letter: Letter) -> int:
+    return letter.round

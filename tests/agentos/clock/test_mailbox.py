@@ -64,3 +64,28 @@ def test_receivers_and_hops_have_mailboxes_of_their_own() -> None:
         box.post(letter(1, 10 * receiver + hop + 1, 0.0, receiver, hop))
     assert rounds(box.open(3, 0, round=1, now_s=1.0)) == {1: 31}
     assert rounds(box.open(0, 1, round=1, now_s=1.0)) == {1: 2}
+
+
+def test_of_what_comes_before_a_slow_receiver_looks_the_latest_alone_is_held() -> None:
+    kept, box = mailbox(), mailbox()
+    for round in range(1, 7):
+        for sender in (1, 2):
+            kept.post(letter(sender, round, arrival_s=float(round)))
+            box.post(letter(sender, round, arrival_s=float(round)), opens_s=4.5)
+    held = [each for letters in box._held[0, 0].values() for each in letters]
+    assert sorted((each.sender, each.round) for each in held) == [
+        (sender, round) for sender in (1, 2) for round in (4, 5, 6)
+    ]
+    for now_s in (4.5, 9.0):
+        found, expected = (each.open(0, 0, round=1, now_s=now_s) for each in (box, kept))
+        assert rounds(found) == rounds(expected)
+        assert found.superseded == expected.superseded
+
+
+def test_nothing_is_held_for_who_looks_no_more() -> None:
+    box = mailbox()
+    box.post(letter(1, 1, arrival_s=0.0))
+    box.post(letter(1, 1, arrival_s=0.0, receiver=3))
+    box.close(0)
+    assert box.open(0, 0, round=1, now_s=1.0) == Opened(())
+    assert rounds(box.open(3, 0, round=1, now_s=1.0)) == {1: 1}
