@@ -15,7 +15,7 @@ from protocols.topologies import Network
 
 if TYPE_CHECKING:
     from agentos.checkpoints import Checkpoints
-    from agentos.clock.timeline import Sent, Timeline
+    from agentos.clock.timeline import Timeline
     from agentos.config import RunConfig
     from agentos.health import Health
     from agentos.runtime import Session
@@ -187,13 +187,11 @@ class Coordinator:
         self.script.strike("compose", self.session)
         outboxes: dict[int, Outbox] = self.session.call("compose", self._turns(leg))
         incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in leg.hop.edges}
-        sent: list[Sent] = []
         for number, outbox in enumerate(outboxes.values()):
             sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
             for index, (envelope, size, without) in enumerate(sizes):
                 for receiver in envelope.recipients:
                     incoming[receiver].append((number, index))
-                    sent.append((envelope.sender, receiver, size))
                     self.result.ledger.record(
                         leg.round,
                         leg.number,
@@ -203,10 +201,11 @@ class Coordinator:
                         size,
                         without,
                     )
-        if self.timeline is not None:
-            self.timeline.hop(sent)
         boxes = list(outboxes.values())
-        mail = self.script.carry(expected, leg, boxes, incoming, self.result.ledger)
+        lateness = self.timeline.lateness if self.timeline else None
+        mail = self.script.carry(expected, leg, boxes, incoming, self.result.ledger, lateness)
+        if self.timeline is not None:
+            self.timeline.wait(mail.waits)
         deliveries = self._deliveries(leg, boxes, mail)
         handles = [outbox.handle for outbox in boxes]
         calls = {host: (*_needed(handles, batch), leg.part) for host, batch in deliveries.items()}

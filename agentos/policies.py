@@ -28,8 +28,8 @@ class PolicyConfig(Spec):
     deadline_s: float | None = Field(
         None,
         gt=0.0,
-        description="Longest wait for the messages of a hop; those that are later miss it. Without one, "
-        "agents wait for all.",
+        description="Longest wait for the messages of a hop, in simulated seconds where there is a clock; "
+        "those that are later miss it. Without one, agents wait for all.",
     )
     retries: int = Field(0, ge=0, le=100, description="How often a lost message is sent again.")
     quorum: float = Field(
@@ -71,7 +71,7 @@ def restarts_after(error: RuntimeFailure, before: int, policy: PolicyConfig) -> 
 
 
 def in_time(arrival_s: float, policy: PolicyConfig) -> bool:
-    """Whether a message that arrives so many seconds after the hop began still counts.
+    """Whether a message still counts for which its receiver would wait so many seconds.
 
     Example:
         >>> in_time(2.0, PolicyConfig(deadline_s=2.0)), in_time(2.1, PolicyConfig(deadline_s=2.0))

@@ -10,20 +10,19 @@ With \(t_i\) the time at which agent i stands, a round takes it on as follows.
 
 There is no barrier: an agent whose messages are there begins its next round, whoever else still trains.
 Under a master, a round lasts as long as its slowest agent all the same: the master waits for all, and all
-for it. An agent that has nothing to say holds nobody up. W, v, \(\lambda\), b and \(\beta\) are those of
-`agentos.clock.timing`.
+for it. An agent that has nothing to say holds nobody up, nor does a message that is lost. With
+`policy.deadline_s` a receiver waits no longer than that, and what comes later misses the hop. W, v,
+\(\lambda\), b and \(\beta\) are those of `agentos.clock.timing`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from agentos.clock.timing import Timing
 from agentos.rounds import AgentMetrics
 
 SIMULATED, WAITED = "simulated_s", "simulated_wait_s"
-Sent = tuple[int, int, int]
-"""Sender, receiver and serialised bytes of a message."""
 
 
 class Timeline:
@@ -35,7 +34,7 @@ class Timeline:
     Example:
         >>> two = Timeline(Timing({0: 1.0, 1: 2.0}, latency_s={(0, 1): 0.5, (1, 0): 0.5}))
         >>> two.train({0: {"steps": 4}, 1: {"steps": 4}})
-        >>> two.hop([(0, 1, 100), (1, 0, 100)])
+        >>> two.wait({1: two.lateness(0, 1, 100), 0: two.lateness(1, 0, 100)})
         >>> two.now
         {0: 4.0, 1: 4.5}
     """
@@ -54,15 +53,16 @@ class Timeline:
         for agent, values in metrics.items():
             self.now[agent] += self.timing.training_s(agent, values)
 
-    def hop(self, messages: Iterable[Sent]) -> None:
-        """Let the messages of one hop arrive, and their receivers wait for them."""
-        arrivals = [
-            (receiver, self.now[sender] + self.timing.transit_s(sender, receiver, size))
-            for sender, receiver, size in messages
-        ]
-        for receiver, arrival in arrivals:
-            self._waited[receiver] += max(0.0, arrival - self.now[receiver])
-            self.now[receiver] = max(self.now[receiver], arrival)
+    def lateness(self, sender: int, receiver: int, size: int) -> float:
+        """Return for how many seconds a receiver would wait for a message of so many bytes sent now."""
+        arrival = self.now[sender] + self.timing.transit_s(sender, receiver, size)
+        return max(0.0, arrival - self.now[receiver])
+
+    def wait(self, seconds: Mapping[int, float]) -> None:
+        """Let the receivers of one hop wait."""
+        for receiver, waited in seconds.items():
+            self._waited[receiver] += waited
+            self.now[receiver] += waited
 
     def tell(self, metrics: AgentMetrics) -> None:
         """Add to the metrics of a round when it ended for each agent, and how long it waited in it."""

@@ -65,7 +65,7 @@ class Letter(NamedTuple):
     Attributes:
         place: where its bytes lie: (outbox, index within it).
         kind: of its payload.
-        arrival_s: seconds after the hop began at which it arrives.
+        arrival_s: seconds for which its receiver would wait for it.
         rounds_late: rounds after its own in which it arrives.
         lost: whether it does not arrive.
         damage: what becomes of its bytes on the way.

@@ -21,14 +21,23 @@ if TYPE_CHECKING:
 
 Late = tuple[int, int]
 """The round in which a message arrives too late, and its receiver."""
+Lateness = Callable[[int, int, int], float]
+"""How long the second agent waits for a message of so many bytes from the first, in seconds."""
 
 
 @dataclass(frozen=True)
 class Mail:
-    """What arrives for each agent on a hop, and how many messages it needs to merge any."""
+    """What comes of a hop for each receiver.
+
+    Attributes:
+        inboxes: what arrives.
+        fewest: messages that it needs to merge any.
+        waits: seconds for which it waits.
+    """
 
     inboxes: dict[int, list[Letter]]
     fewest: dict[int, int]
+    waits: dict[int, float]
 
 
 class Script:
@@ -128,6 +137,7 @@ class Script:
         outboxes: Sequence[Outbox],
         incoming: Mapping[int, Sequence[tuple[int, int]]],
         ledger: Ledger,
+        lateness: Lateness | None = None,
     ) -> Mail:
         """Take the messages of a hop to their receivers, as the faults and the policy have it.
 
@@ -137,19 +147,24 @@ class Script:
             outboxes: what was composed.
             incoming: the places of each receiver's messages.
             ledger: in which each message was noted once; whatever is sent again is added.
+            lateness: how long a receiver waits for a message, where the run has a clock; without one all
+                arrive at once, and real time passes for those that a fault holds up.
         """
         inboxes = {
-            receiver: [_letter(outboxes, place, receiver) for place in places]
+            receiver: [_letter(outboxes, place, receiver, lateness) for place in places]
             for receiver, places in incoming.items()
         }
-        if self.faults:
+        waits: dict[int, float] = {}
+        if self.faults or lateness:
             self._count_lies(leg, outboxes)
-            self._strike_on_the_way(inboxes, leg, outboxes, ledger)
+            waits = self._strike_on_the_way(inboxes, leg, outboxes, ledger)
+            if lateness is None and self.policy.deadline_s is None and any(waits.values()):
+                self._wait(max(waits.values()))
         needs: dict[int, int] = {}
         if self.policy.quorum:
             receivers = {receiver for _, receiver in expected.hop.edges}
             needs = {a: fewest(len(expected.hop.senders(a)), self.policy) for a in receivers}
-        return Mail(inboxes, needs)
+        return Mail(inboxes, needs, waits)
 
     def settle(self, mail: Mail, rejected: Mapping[int, Sequence[str]]) -> None:
         """Count who was below the quorum.
@@ -184,18 +199,23 @@ class Script:
         leg: Leg,
         outboxes: Sequence[Outbox],
         ledger: Ledger,
-    ) -> None:
-        """Put what arrives in the place of what was sent, and wait for what comes late."""
-        latest_s = 0.0
+    ) -> dict[int, float]:
+        """Put what arrives in the place of what was sent; return how long each receiver waits."""
+        waits: dict[int, float] = {}
         for receiver, letters in inboxes.items():
             arrived: list[Letter] = []
             for letter in sorted(letters, key=lambda each: each.sender):
                 came = self._send(letter, leg, outboxes, ledger)
-                latest_s = max([latest_s, *(each.arrival_s for each in came)])
+                latest_s = max((each.arrival_s for each in came), default=0.0)
+                waits[receiver] = max(waits.get(receiver, 0.0), self._longest(latest_s))
                 arrived.extend(self._admitted(came))
             inboxes[receiver] = self._arranged(arrived, leg)
-        if latest_s and self.policy.deadline_s is None:
-            self._wait(latest_s)
+        return waits
+
+    def _longest(self, wait_s: float) -> float:
+        """Return for how long an agent waits for something that takes so long."""
+        deadline_s = self.policy.deadline_s
+        return wait_s if deadline_s is None else min(wait_s, deadline_s)
 
     def _send(
         self, letter: Letter, leg: Leg, outboxes: Sequence[Outbox], ledger: Ledger
@@ -258,6 +278,10 @@ class Script:
                         self._counts[fault.kind] += 1
 
 
-def _letter(outboxes: Sequence[Outbox], place: tuple[int, int], receiver: int) -> Letter:
-    envelope = outboxes[place[0]].envelopes[place[1]]
-    return Letter(envelope.sender, receiver, place, envelope.kind)
+def _letter(
+    outboxes: Sequence[Outbox], place: tuple[int, int], receiver: int, lateness: Lateness | None
+) -> Letter:
+    outbox, index = outboxes[place[0]], place[1]
+    envelope = outbox.envelopes[index]
+    wait_s = lateness(envelope.sender, receiver, outbox.payload_bytes[index]) if lateness else 0.0
+    return Letter(envelope.sender, receiver, place, envelope.kind, wait_s)

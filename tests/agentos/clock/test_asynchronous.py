@@ -197,7 +197,9 @@ def test_nobody_waits_for_a_straggler(play) -> None:
     waiting = Timeline(played.timing)
     for round in range(1, 6):
         waiting.train({agent: {"steps": 1.0} for agent in range(8)})
-        waiting.hop((*edge, SIZE) for edge in played.network.hops(round)[0].edges)
+        edges = played.network.hops(round)[0].edges
+        late = {edge: waiting.lateness(*edge, SIZE) for edge in edges}
+        waiting.wait({to: max(late[edge] for edge in edges if edge[1] == to) for _, to in edges})
     assert waiting.now == {0: 50.5, 1: 42.0, 2: 33.5, 3: 25.0, 4: 33.5, 5: 42.0, 6: 50.5, 7: 50.0}
     # The straggler hears the latest of both, once: they have finished when it has ended its first round.
     assert played.session.heard[7, 1, 0] == {0: 5, 6: 5}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -19,6 +19,15 @@ def links(*pairs: tuple[int, int], latency_s: float) -> dict[tuple[int, int], fl
 STEPS = {agent: {"steps": 6} for agent in range(3)}
 
 
+def hop(line: Timeline, messages: Iterable[tuple[int, int, int]]) -> None:
+    """Let every receiver of a hop wait for the last message that it is sent."""
+    waits: dict[int, float] = {}
+    for sender, receiver, size in messages:
+        lateness = line.lateness(sender, receiver, size)
+        waits[receiver] = max(waits.get(receiver, 0.0), lateness)
+    line.wait(waits)
+
+
 def test_line_of_peers_waits_for_its_neighbours_and_no_further() -> None:
     edges = links((0, 1), (1, 2), latency_s=1.0)
     bandwidth = dict.fromkeys(edges, 50.0)
@@ -26,7 +35,7 @@ def test_line_of_peers_waits_for_its_neighbours_and_no_further() -> None:
     line.train(STEPS)
     assert line.now == {0: 1.0, 1: 2.0, 2: 6.0}
     # Each message of 100 bytes takes 1 + 100 / 50 seconds.
-    line.hop([(0, 1, 100), (1, 0, 100), (1, 2, 100), (2, 1, 100)])
+    hop(line, [(0, 1, 100), (1, 0, 100), (1, 2, 100), (2, 1, 100)])
     assert line.now == {0: 5.0, 1: 9.0, 2: 6.0}
     told = {0: {"loss": 1.0}}
     line.tell(told)
@@ -41,16 +50,16 @@ def test_master_waits_for_all_and_all_for_the_master() -> None:
     edges = links((0, 1), (0, 2), latency_s=0.5)
     star = Timeline(Timing({0: 6.0, 1: 3.0, 2: 2.0}, edges))
     star.train(STEPS)
-    star.hop([(1, 0, 10), (2, 0, 10)])
+    hop(star, [(1, 0, 10), (2, 0, 10)])
     assert star.now == {0: 3.5, 1: 2.0, 2: 3.0}  # the slower slave comes at 3 + 0.5
-    star.hop([(0, 1, 10), (0, 2, 10)])
+    hop(star, [(0, 1, 10), (0, 2, 10)])
     assert star.now == {0: 3.5, 1: 4.0, 2: 4.0}
 
 
 def test_silence_holds_nobody_up() -> None:
     pair = Timeline(Timing({0: 6.0, 1: 1.0}, links((0, 1), latency_s=0.5)))
     pair.train({0: {"steps": 6}, 1: {"steps": 6}})
-    pair.hop([(0, 1, 10)])
+    hop(pair, [(0, 1, 10)])
     assert pair.now == {0: 1.0, 1: 6.0}
 
 

@@ -10,6 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from agentos import RunConfig
+from agentos.clock.timeline import Timeline
+from agentos.clock.timing import draw_timing
 from agentos.coordinator import Coordinator
 from agentos.faults import FAULTS
 from agentos.faults.script import Script
@@ -105,8 +107,16 @@ def play(session: Session, small_values: dict[str, Any]) -> Play:
         script = Script(config.faults, config.policy, config.seed, AGENTS, wait=waited.append)
         reports: list[RoundReport] = []
         arm = Arm(config.exchange, config.exchange.anchor_fraction, config.policy.checksums)
+        timing = draw_timing(config, config.network())
         coordinator = Coordinator(
-            config, config.network(), session, arm, "together", reports.append, script=script
+            config,
+            config.network(),
+            session,
+            arm,
+            "together",
+            reports.append,
+            timeline=Timeline(timing) if timing else None,
+            script=script,
         )
         result = coordinator.run()
         played = Played(reports, result.ledger.rows(), waited)
@@ -321,6 +331,33 @@ def test_all_wait_for_an_agent_that_stalls_unless_there_is_a_deadline(play: Play
     assert hasty.total == {"stall": 4, "past_deadline": 4}
     assert hasty.ended != calm.ended
     assert play(stall, policy={"deadline_s": 60.0}).ended == calm.ended
+
+
+def test_stalls_and_deadlines_pass_on_the_simulated_clock_and_nowhere_else(play: Play) -> None:
+    clock = {"work": "steps", "speed": 1.0, "latency_s": 0.25, "bytes_per_s": None}
+    stall = {"kind": "stall", "agents": [3], "seconds": 30.0, "rounds": 1}
+    calm, waiting = play(clock=clock), play(stall, clock=clock)
+    steps_s = calm.reports[1].metrics[0]["steps"]
+    assert calm.reports[1].metrics[0]["simulated_s"] == steps_s + 0.25
+    # On a ring its two neighbours wait, and nobody really does.
+    assert waiting.waited_s == []
+    ends = [waiting.reports[1].metrics[agent]["simulated_s"] - steps_s for agent in range(AGENTS)]
+    assert ends == [30.25, 0.25, 30.25, 0.25]
+    assert play(stall).ended == play().ended
+    hasty = play(stall, clock=clock, policy={"deadline_s": 10.0})
+    ends = [hasty.reports[1].metrics[agent]["simulated_s"] - steps_s for agent in range(AGENTS)]
+    assert ends == [10.0, 0.25, 10.0, 0.25]
+    assert hasty.total == {"stall": 2, "past_deadline": 2}
+    assert hasty.ended != calm.ended
+
+
+def test_slow_agents_miss_the_deadline_without_any_fault(play: Play) -> None:
+    clock = {"work": "steps", "speed": 1.0, "latency_s": 5.0, "bytes_per_s": None}
+    patient, hasty = play(clock=clock), play(clock=clock, policy={"deadline_s": 4.0})
+    # Eight messages a round; what is sent after the last one could teach nobody.
+    assert hasty.total == {"past_deadline": 8 * (ROUNDS - 1)}
+    assert hasty.ended != patient.ended
+    assert patient.total == {}
 
 
 def test_agents_below_the_quorum_keep_their_own(play: Play) -> None:
