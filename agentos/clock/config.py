@@ -19,13 +19,19 @@ class Mode(Spec, ABC):
 
 
 class Synchronous(Mode):
-    """Whoever receives waits for all that it is sent; see `agentos.clock.timeline`."""
+    """Whoever receives waits for all that it is sent.
+
+    See `agentos.clock.timeline`.
+    """
 
     kind: Literal["synchronous"] = "synchronous"
 
 
 class Asynchronous(Mode):
-    """Nobody waits: an agent merges what has arrived, and goes on; see `agentos.clock.asynchronous`."""
+    """Nobody waits: an agent merges what has arrived, and goes on.
+
+    See `agentos.clock.asynchronous`.
+    """
 
     kind: Literal["asynchronous"] = "asynchronous"
     staleness: int = Field(

@@ -102,9 +102,8 @@ class Mailbox:
                 self._held[key][sender] = under_way
             merged = self._merged.get((receiver, hop, sender), 0)
             arrived = [letter for letter in letters if letter.arrival_s <= now_s]
-            latest += (
-                [max(arrived, key=_round)] if any(each.round > merged for each in arrived) else []
-            )
+            if any(letter.round > merged for letter in arrived):
+                latest.append(max(arrived, key=_round))
             superseded += len(arrived)
         taken = [
             letter
