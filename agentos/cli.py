@@ -56,6 +56,9 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster to join, such as auto.")
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Write what took how long, host by host: trace.json.")
+    ] = False,
 ) -> None:
     """Run a society of agents, and the same agents alone; write records and a report.
 
@@ -63,7 +66,7 @@ def run(
     """
     from agentos.loading import load
 
-    watched(load(source, overrides or []), out, address)
+    watched(load(source, overrides or []), out, address, profile=profile)
 
 
 @app.command()

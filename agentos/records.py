@@ -2,7 +2,8 @@
 
 ``config.yaml``, ``environment.json``, ``network.json``, ``evaluation.json``, ``metrics.jsonl``,
 ``timings.jsonl``, ``health.jsonl``, ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``,
-``similarity.json``, ``tensorboard/``, ``checkpoints/``, and ``isolated/`` with the metrics of the baseline.
+``similarity.json``, ``tensorboard/``, ``checkpoints/``, ``isolated/`` with the metrics of the baseline, and
+``trace.json`` where a profile was asked for.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from agentos.run_record import (
     NETWORK,
     SUMMARY,
     TIMINGS,
+    TRACE,
     RecordedNetwork,
     RunRecord,
     load_run,
@@ -102,7 +104,8 @@ class Recorder:
                     actual=", ".join(found[:5]),
                     mend="choose another folder with --out, or remove this one",
                 )
-            for name in (METRICS, TIMINGS, HEALTH, LEDGER, SUMMARY, REPORT, EMBEDDINGS, SIMILARITY):
+            records = (METRICS, TIMINGS, HEALTH, LEDGER, SUMMARY, TRACE)
+            for name in (*records, REPORT, EMBEDDINGS, SIMILARITY):
                 (self.directory / name).unlink(missing_ok=True)
             for name in {ISOLATED, TENSORBOARD, ENCODERS} & {*found}:
                 shutil.rmtree(self.directory / name)

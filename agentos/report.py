@@ -20,9 +20,11 @@ from agentos.reporting.page import data_uri, write_page
 from agentos.reporting.plotting import Chart, colour
 from agentos.reporting.series import agent_number, unique
 from agentos.reporting.tables import final_table
+from agentos.reporting.timeline import timeline_of
 from agentos.reporting.units import ABSENT, bytes_text, count_text, saved_text, seconds_text
 from agentos.reporting.verdict import verdict
-from agentos.run_record import RunRecord, load_run
+from agentos.run_record import TRACE, RunRecord, load_run
+from agentos.trace_file import load_timeline
 
 REPORT = "report.html"
 
@@ -49,10 +51,13 @@ def write_report(directory: str | Path) -> Path:
     each = per_agent(record, result, result.main) if result.main else None
     rounds = _of(record.config, "training", "rounds")
     health = health_charts(record)
+    times = timeline_of(load_timeline(record.directory / TRACE))
     return write_page(
         record.directory / REPORT,
         "report.html.j2",
-        charts=[c for c in (*curves, *health, *traffic, *maps.charts, spent, each) if c],
+        charts=[
+            c for c in (*curves, *health, *traffic, *maps.charts, spent, times.chart, each) if c
+        ],
         name=str(record.config.get("name") or record.directory.name),
         status=result.status,
         subtitle=_subtitle(record),
@@ -70,6 +75,7 @@ def write_report(directory: str | Path) -> Path:
         against_bytes=spent,
         health=health,
         paused=_paused(record),
+        times=times,
         traffic_note=_traffic_note(result),
         rejected=_rejected(record),
         config_text=record.config_text,

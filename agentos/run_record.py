@@ -22,6 +22,7 @@ TIMINGS = "timings.jsonl"
 HEALTH = "health.jsonl"
 LEDGER = "ledger.parquet"
 SUMMARY = "summary.json"
+TRACE = "trace.json"
 ISOLATED = "isolated"
 
 

@@ -16,10 +16,13 @@ from agentos.checkpoints import ARMS, Checkpoints
 from agentos.config import RunConfig
 from agentos.coordinator import Coordinator
 from agentos.events import Listener, Listeners
+from agentos.profiling import Profile, ProfiledSession
 from agentos.records import Recorder
 from agentos.results import Result, summarise
 from agentos.resuming import ISOLATED, TOGETHER, Resumption
 from agentos.rounds import ArmResult, Begun, RoundReport
+from agentos.run_record import TRACE
+from agentos.trace_file import write_trace
 from agentos.watch import Watch, draw_watch
 from protocols.topologies import Network
 
@@ -40,6 +43,7 @@ class Simulation:
         listener: is told what happens.
         address: of a Ray cluster to join.
         cache: where prepared text is kept; ``$AGENTOS_CACHE`` or ``~/.cache/agentos`` if not given.
+        profile: whether to write what took how long, host by host, to ``trace.json``.
 
     Example:
         >>> from agentos import RunConfig, Simulation
@@ -55,12 +59,14 @@ class Simulation:
         listener: Listener | None = None,
         address: str | None = None,
         cache: Path | None = None,
+        profile: bool = False,
     ) -> None:
         self.config = config
         self.directory = Path(out) if out is not None else _new_directory(config.name)
         self.address = address
         self.cache = cache
-        self._listener = listener or Listener()
+        self.profile = Profile() if profile else None
+        self._listener = Listeners(*filter(None, (listener, self.profile)))
 
     def run(self, resumption: Resumption | None = None) -> Result:
         """Run to the end.
@@ -110,7 +116,8 @@ class Simulation:
 
     def _started(self, blueprint: Blueprint) -> Session:
         self._listener.on_stage("Starting hosts")
-        return self.config.runtime.start(blueprint, self.address)
+        session = self.config.runtime.start(blueprint, self.address)
+        return ProfiledSession(session, self.profile) if self.profile else session
 
 
 def compares_with_isolated(config: RunConfig) -> bool:
@@ -221,6 +228,8 @@ class _Run:
         )
         self.recorder.summary(result.as_json())
         self.recorder.close()
+        if self.simulation.profile is not None:
+            write_trace(self.simulation.profile, self.simulation.directory / TRACE)
         write_report(self.simulation.directory)
         return result
 

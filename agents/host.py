@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +22,7 @@ from agents.exchange.base import Turn
 from agents.exchange.parts import taking_part
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
+from agents.tracing import Traced, Tracer
 from protocols.errors import RecordError, RejectedMessage
 from protocols.messages import Envelope, Message, Payload
 from protocols.sizes import uncoded_bytes
@@ -75,6 +79,23 @@ class Host:
         self.residents: dict[int, Resident] = {}
         self.agents: dict[int, Agent] = {}
         self.explained: dict[int, dict[str, Any]] = {}
+        self._tracer: Tracer | None = None
+
+    def traced(self, method: str, *arguments: Any) -> Traced:
+        """Call one of the other methods, and note what is done when."""
+        self._tracer, began = Tracer(), time.monotonic()
+        try:
+            answer = getattr(self, method)(*arguments)
+            return Traced(answer, began, time.monotonic(), self._tracer.spans)
+        finally:
+            self._tracer = None
+
+    def machine(self) -> str:
+        """Return the name of the machine that the host is on."""
+        return socket.gethostname()
+
+    def _span(self, phase: str, agent: int | None = None) -> AbstractContextManager[None]:
+        return self._tracer.span(phase, agent) if self._tracer else nullcontext()
 
     def build(self, blueprint: Blueprint) -> None:
         """Build the encoders of a blueprint's agents, in place of any that were here before."""
@@ -100,8 +121,12 @@ class Host:
         """Take every agent through its local steps; batches are prepared ahead, across agents too."""
         workers = self.blueprint.training.view_workers
         jobs = (job for agent in self.agents.values() for job in trainer.jobs(agent, self.arm))
+        metrics: dict[int, dict[str, float]] = {}
         with Prefetcher(jobs, workers) as batches:
-            return {id: agent.train(self.arm, round, batches) for id, agent in self.agents.items()}
+            for id, agent in self.agents.items():
+                with self._span("train", id):
+                    metrics[id] = agent.train(self.arm, round, batches)
+        return metrics
 
     def compose(self, turns: dict[int, tuple[Turn, tuple[int, ...]]], part: int = 0) -> Outbox:
         """Let agents speak under a part of the exchange: each to its recipients of the hop.
@@ -113,7 +138,8 @@ class Host:
         fp32_bytes: list[int] = []
         for agent, (turn, recipients) in turns.items():
             strategy, learner = taking_part(self.arm.exchange, part, self.agents[agent])
-            said = strategy.speak(learner, replace(turn, recipients=recipients))
+            with self._span("compose", agent):
+                said = strategy.speak(learner, replace(turn, recipients=recipients))
             if said is None:
                 continue
             letters: list[tuple[tuple[int, ...], Payload]]
@@ -140,16 +166,21 @@ class Host:
         self, handles: list[Any], deliveries: dict[int, Delivery], part: int = 0
     ) -> dict[int, list[str]]:
         """Let agents take in what they received; return the reasons of what was rejected."""
-        outboxes = self.store.get(handles)
+        with self._span("deliver"):
+            outboxes = self.store.get(handles)
         rejected: dict[int, list[str]] = {}
         for agent, delivery in deliveries.items():
             buffers = [outboxes[outbox][index] for outbox, index in delivery.messages]
-            rejected[agent] = self._merge(self.agents[agent], delivery, buffers, part)
+            with self._span("merge", agent):
+                rejected[agent] = self._merge(self.agents[agent], delivery, buffers, part)
         return rejected
 
     def evaluate(self) -> dict[int, dict[str, float]]:
         """Measure every agent's encoder on held-out text."""
-        examined = {id: self.blueprint.evaluate(agent) for id, agent in self.agents.items()}
+        examined: dict[int, tuple[dict[str, float], dict[str, Any]]] = {}
+        for id, agent in self.agents.items():
+            with self._span("evaluate", id):
+                examined[id] = self.blueprint.evaluate(agent)
         self.explained = {id: explained for id, (_, explained) in examined.items()}
         return {id: metrics for id, (metrics, _) in examined.items()}
 
