@@ -99,6 +99,9 @@ class _RaySession(Session):
         options: dict[str, Any] = {"num_cpus": min(float(self._runtime.threads), cpus / count)}
         if gpus and self._runtime.device in ("auto", "cuda"):
             options["num_gpus"] = min(1.0, gpus / count)
+        if len(ray.nodes()) > 1:  # type: ignore[no-untyped-call]
+            # Ray fills a node before it turns to the next one, unless it is told not to.
+            options["scheduling_strategy"] = "SPREAD"
         actor_class = ray.remote(Host)
         self._actors = {
             host: actor_class.options(**options).remote(RayStore()) for host in range(count)

@@ -1,0 +1,66 @@
+"""Several machines: three nodes of a Ray cluster on this one, in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agentos import RunConfig, Simulation
+
+SCRIPT = """
+import json, sys
+import ray
+from ray.cluster_utils import Cluster
+
+from agentos import RunConfig, Simulation
+from agentos.runtime.ray import _RaySession
+
+config, out, cache = json.load(open(sys.argv[1])), sys.argv[2], sys.argv[3]
+node = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+cluster = Cluster(initialize_head=True, head_node_args=node)
+for _ in range(2):
+    cluster.add_node(**node)
+build = _RaySession.build
+
+def build_and_tell(self, blueprint):
+    build(self, blueprint)
+    where = lambda host: ray.get_runtime_context().get_node_id()
+    nodes = ray.get([actor.__ray_call__.remote(where) for actor in self._actors.values()])
+    print(json.dumps({"nodes": nodes, "placement": list(self.placement.values())}))
+
+_RaySession.build = build_and_tell
+Simulation(RunConfig.model_validate(config), out=out, cache=cache, address=cluster.address).run()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_hosts_spread_over_nodes_give_the_same_metrics(
+    small: Callable[..., RunConfig], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentos.report.write_report", lambda directory: None)
+    config = small(baseline={"isolated": False})
+    Simulation(config, out=tmp_path / "local", cache=cache).run()
+    values = {**config.resolved(), "runtime": {"kind": "ray", "hosts": 3}}
+    (tmp_path / "config.json").write_text(json.dumps(values), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, tmp_path / "config.json", tmp_path / "cluster", cache],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+        # Ray's workers give way to every other process, the rest of a test suite too, unless told not to.
+        env={**os.environ, "RAY_worker_niceness": "0"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    assert len(set(told["nodes"])) == 3
+    assert set(told["placement"]) == {0, 1, 2}
+    metrics = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("local", "cluster")]
+    assert metrics[0] == metrics[1]
