@@ -117,6 +117,7 @@ class Recorder:
         network: Network,
         names: Sequence[str],
         metrics: Iterable[Metric] = (),
+        measured: Mapping[str, Any] | None = None,
     ) -> None:
         """Write what is known before the first round.
 
@@ -125,6 +126,7 @@ class Recorder:
             network: who may talk to whom.
             names: one name to show per agent, in the order of their numbers.
             metrics: what the evaluation will report, see `Evaluator.metrics`.
+            measured: what was measured to choose what the configuration left open.
 
         Raises:
             RecordError: the folder holds something already, or cannot be written to.
@@ -134,7 +136,7 @@ class Recorder:
         if not self._claimed:
             self.claim()
         self._write(CONFIG, config_yaml if config_yaml.endswith("\n") else config_yaml + "\n")
-        self._write_json(ENVIRONMENT, environment())
+        self._write_json(ENVIRONMENT, {**environment(), **(measured or {})})
         self._write_json(NETWORK, network_as_json(network, tuple(names)))
         self._write_json(EVALUATION, meanings_as_json(tuple(metrics)))
         self._write(METRICS, "")

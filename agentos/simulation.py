@@ -16,6 +16,7 @@ from agentos.checkpoints import ARMS, Checkpoints
 from agentos.config import RunConfig
 from agentos.coordinator import Coordinator
 from agentos.events import Listener, Listeners
+from agentos.precision import settle
 from agentos.profiling import Profile, ProfiledSession
 from agentos.records import Recorder
 from agentos.results import Result, summarise
@@ -85,7 +86,7 @@ class Simulation:
         """
         from agentos.preparation import draw_up, prepare_corpus
 
-        config, network = self.config, self.config.network()
+        network = self.config.network()
         with Recorder(self.directory) as recorder:
             # Claimed first: nobody should wait for a corpus to learn that the folder is taken.
             anew = resumption is None or resumption.branches
@@ -94,17 +95,18 @@ class Simulation:
             elif resumption is not None:
                 recorder.go_on({arm: resumption.last_round(arm) for arm in ARMS})
             try:
-                corpus = prepare_corpus(config, self._listener, self.cache)
-                blueprint = draw_up(config, corpus, self._listener, self.cache)
+                corpus = prepare_corpus(self.config, self._listener, self.cache)
+                blueprint = draw_up(self.config, corpus, self._listener, self.cache)
                 began = time.perf_counter()
-                session = self._started(blueprint)
+                session, measured = self._started(blueprint)
             except BaseException:
                 _remove_if_empty(self.directory)
                 raise
             with session:
+                config = self.config
                 if anew:
                     text = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
-                    recorder.start(text, network, corpus.names, config.evaluation.metrics)
+                    recorder.start(text, network, corpus.names, config.evaluation.metrics, measured)
                 between = None
                 if config.evaluation.between_agents:
                     between = BetweenRecorder(self.directory, draw_sample(config, corpus))
@@ -114,10 +116,18 @@ class Simulation:
                     resumption = run.branch(resumption)
                 return run.run(resumption or Resumption())
 
-    def _started(self, blueprint: Blueprint) -> Session:
+    def _started(self, blueprint: Blueprint) -> tuple[Session, dict[str, Any]]:
+        """Return hosts that are ready, and what was measured to choose what the configuration left open."""
         self._listener.on_stage("Starting hosts")
         session = self.config.runtime.start(blueprint, self.address)
-        return ProfiledSession(session, self.profile) if self.profile else session
+        if self.profile is not None:
+            session = ProfiledSession(session, self.profile)
+        try:
+            self.config, measured = settle(self.config, session, blueprint)
+        except BaseException:
+            session.close()
+            raise
+        return session, measured
 
 
 def compares_with_isolated(config: RunConfig) -> bool:

@@ -90,6 +90,12 @@ class Host:
         finally:
             self._tracer = None
 
+    def step_seconds(self, arm: Arm) -> dict[str, float]:
+        """Return the seconds of a training step in each precision; see `agents.precision_choice`."""
+        from agents.precision_choice import step_seconds
+
+        return step_seconds(self.blueprint, arm, self.device)
+
     def machine(self) -> str:
         """Return the name of the machine that the host is on."""
         return socket.gethostname()
