@@ -96,6 +96,16 @@ class Host:
 
         return step_seconds(self.blueprint, arm, self.device)
 
+    def share_gpu(self, share: float) -> float:
+        """Take no more than a share of the GPU's memory, nor more than is free now; return what is taken.
+
+        Hosts that share a GPU would otherwise each take what they can, and the last one fail.
+        """
+        free_bytes, total_bytes = torch.cuda.mem_get_info()
+        taken = min(share, free_bytes / total_bytes)
+        torch.cuda.set_per_process_memory_fraction(taken)
+        return taken
+
     def machine(self) -> str:
         """Return the name of the machine that the host is on."""
         return socket.gethostname()

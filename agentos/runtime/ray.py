@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from agentos.runtime import direct
 from agentos.runtime.base import Runtime, Session, pack
 from protocols.errors import AgentOSError, ConfigurationError, DeadlineExceeded, RuntimeFailure
 
@@ -40,6 +41,11 @@ class RayRuntime(Runtime):
     )
     object_store_mb: int = Field(
         512, ge=80, description="Shared memory for messages, when Ray is started here."
+    )
+    transport: Literal["object_store", "direct"] = Field(
+        "object_store",
+        description="How messages pass between hosts; direct: from memory to memory by gloo, or by NCCL "
+        "between GPUs (Ray Direct Transport, alpha).",
     )
 
     @model_validator(mode="after")
@@ -84,6 +90,9 @@ class _RaySession(Session):
         self._runtime = runtime
         self._owns_ray = owns_ray
         self._actors: dict[int, Any] = {}
+        is_direct = runtime.transport == "direct"
+        self._submit = direct.submit if is_direct else _submit
+        self._landed = direct.landed if is_direct else _landed
         self.placement: Mapping[int, int] = {}
 
     def create_hosts(self, agents: int) -> None:
@@ -102,10 +111,30 @@ class _RaySession(Session):
         if len(ray.nodes()) > 1:  # type: ignore[no-untyped-call]
             # Ray fills a node before it turns to the next one, unless it is told not to.
             options["scheduling_strategy"] = "SPREAD"
-        actor_class = ray.remote(Host)
+        if self._runtime.transport == "direct":
+            self._create_direct(count, options)
+        else:
+            actor_class = ray.remote(Host)
+            self._actors = {
+                host: actor_class.options(**options).remote(RayStore()) for host in range(count)
+            }
+        if options.get("num_gpus", 1.0) < 1.0:
+            self.call("share_gpu", dict.fromkeys(self._actors, (options["num_gpus"],)))
+
+    def _create_direct(self, count: int, options: dict[str, Any]) -> None:
+        import ray
+        from ray.experimental.collective import create_collective_group
+
+        on_gpus = "num_gpus" in options
+        actor_class: Any = ray.remote(direct.host_class("nccl" if on_gpus else "gloo"))
         self._actors = {
-            host: actor_class.options(**options).remote(RayStore()) for host in range(count)
+            host: actor_class.options(**options).remote(
+                direct.DirectStore("cuda" if on_gpus else "cpu")
+            )
+            for host in range(count)
         }
+        actors = list(self._actors.values())
+        create_collective_group(actors, "nccl" if on_gpus else "torch_gloo")
 
     def build(self, blueprint: Blueprint) -> None:
         packed = dict(enumerate(pack(blueprint, len(self._actors))))
@@ -123,7 +152,7 @@ class _RaySession(Session):
         while waiting or running:
             while waiting and len(running) < self._width:
                 host = waiting.pop(0)
-                reference = getattr(self._actors[host], method).remote(*arguments[host])
+                reference = self._submit(self._actors[host], method, arguments[host])
                 running[reference] = (host, time.monotonic() + self._runtime.timeout_s)
             first = min(deadline for _, deadline in running.values())
             done, _ = ray.wait(list(running), timeout=max(0.0, first - time.monotonic()))
@@ -131,7 +160,9 @@ class _RaySession(Session):
                 raise self._late(method, [host for host, _ in running.values()])
             for reference in done:
                 host, _ = running.pop(reference)
-                answers[host] = self._answer(host, method, reference)
+                answers[host] = self._landed(
+                    self._actors[host], self._answer(host, method, reference)
+                )
         return {host: answers[host] for host in arguments}
 
     def close(self) -> None:
@@ -172,6 +203,14 @@ class _RaySession(Session):
             mend="raise runtime.timeout_s, lower training.local_steps, use more hosts, or see that the "
             "cluster has free cores for them",
         )
+
+
+def _submit(actor: Any, method: str, arguments: Sequence[Any]) -> Any:
+    return getattr(actor, method).remote(*arguments)
+
+
+def _landed(actor: Any, answer: Any) -> Any:
+    return answer
 
 
 class RayStore:
@@ -219,6 +258,14 @@ def _connect(runtime: RayRuntime, address: str | None) -> bool:
             logging_level=logging.ERROR,
             **({} if address else local),
         )
+    except ray.exceptions.AuthenticationError as error:
+        raise RuntimeFailure(
+            "Ray refused this process: it has not the cluster's token",
+            actual=str(error).strip().split("\n")[0],
+            mend="set RAY_AUTH_MODE=token (Ray sends no token to an address that is named, unless told to), "
+            "and see that ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN holds the token of the "
+            "cluster's head node",
+        ) from error
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         message = "Ray could not be started" if address is None else "Ray could not be reached"
         raise _unreachable(message, str(error).strip().split("\n")[0]) from error

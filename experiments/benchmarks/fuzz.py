@@ -75,7 +75,7 @@ def fuzz(name: str, seed: int, block: int, inputs: int = BLOCK) -> Outcome:
         rng = generator(seed, "fuzz", name, block)
         buffers = [buffer for _, buffer in samples]
         for _ in range(inputs):
-            kind, buffer = samples[rng.integers(len(samples))]
+            kind, buffer = samples[int(rng.integers(len(samples)))]
             mutated = mutate(buffer, rng, buffers, target.mutations)
             outcome.counts[_outcome_of(target, read, kind, mutated, outcome)] += 1
         outcome.grown_mb = _largest_mb() - before

@@ -63,11 +63,13 @@ def payloads() -> list[Payload]:
     rng = np.random.default_rng(7)
 
     def draw(*shape: int) -> NDArray[np.float32]:
-        return rng.standard_normal(shape).astype(np.float32)
+        drawn: NDArray[np.float32] = rng.standard_normal(shape).astype(np.float32)
+        return drawn
 
     def shares(*shape: int) -> NDArray[np.float32]:
         values = rng.random(shape).astype(np.float32) + 0.1
-        return (values / values.sum(axis=-1, keepdims=True)).astype(np.float32)
+        summed: NDArray[np.float32] = values / values.sum(axis=-1, keepdims=True)
+        return summed
 
     ids = np.array([[[1, 2], [0, 3], [3, 0], [2, 1]]], np.int32)
     found: list[Payload] = [
@@ -97,7 +99,7 @@ def payloads() -> list[Payload]:
 
 def codecs() -> list[Codec]:
     """Return codecs of every kind, with parameters of which a message names some."""
-    return [*(codec() for codec in CODECS.values()), TopK(share=0.2, per="array")]
+    return [*(codec.model_validate({}) for codec in CODECS.values()), TopK(share=0.2, per="array")]
 
 
 @contextmanager

@@ -165,7 +165,7 @@ def mutate(
         True
     """
     for _ in range(int(rng.choice([1, 1, 1, 2, 3]))):
-        buffer = mutations[rng.integers(len(mutations))](buffer, rng, others)
+        buffer = mutations[int(rng.integers(len(mutations)))](buffer, rng, others)
     return buffer
 
 
