@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,27 @@ cluster.shutdown()
 """
 
 
+SETTINGS = {
+    # Ray's workers give way to every other process, the rest of a test suite too, unless told not to.
+    "RAY_worker_niceness": "0",
+    "RAY_raylet_start_wait_time_s": "120",
+}
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder for this cluster's sockets, whose names may not be long."""
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 @pytest.mark.slow
 def test_hosts_spread_over_nodes_give_the_same_metrics(
-    small: Callable[..., RunConfig], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Callable[..., RunConfig],
+    cache: Path,
+    tmp_path: Path,
+    short_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("agentos.report.write_report", lambda directory: None)
     config = small(baseline={"isolated": False})
@@ -55,8 +74,7 @@ def test_hosts_spread_over_nodes_give_the_same_metrics(
         text=True,
         check=False,
         timeout=200,
-        # Ray's workers give way to every other process, the rest of a test suite too, unless told not to.
-        env={**os.environ, "RAY_worker_niceness": "0"},
+        env={**os.environ, **SETTINGS, "RAY_TMPDIR": str(short_folder)},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
