@@ -56,15 +56,15 @@ def measure_ready(out: Path) -> None:
     from agentos.runtime.ray import RayRuntime
 
     with tempfile.TemporaryDirectory() as folder:
-        lines = [json.dumps({"text": f"wave tide ship harbour {n} " * 6}) for n in range(80)]
+        texts = (" ".join(f"{word}{n % 7}" for n in range(20)) for word in range(1000, 1120))
+        lines = [json.dumps({"text": text}) for text in texts]
         path = Path(folder) / "corpus.jsonl"
         path.write_text("\n".join(lines), encoding="utf-8")
         values: dict[str, Any] = {
             "data": {
                 "source": {"kind": "jsonl", "path": str(path)},
                 "anchors": 8,
-                "tokenizer": {"vocabulary_size": 200},
-                "cleaning": {"near_duplicates": None},
+                "tokenizer": {"vocabulary_size": 300},
             },
             "agents": {"count": 4},
         }

@@ -16,13 +16,16 @@ from agentos import RunConfig, Simulation
 
 SCRIPT = """
 import json, sys
+from pathlib import Path
+
 import ray
 from ray.cluster_utils import Cluster
 
 from agentos import RunConfig, Simulation
 from agentos.runtime.ray import _RaySession
 
-config, out, cache = json.load(open(sys.argv[1])), sys.argv[2], sys.argv[3]
+path, out, cache = map(Path, sys.argv[1:])
+config = json.loads(path.read_text(encoding="utf-8"))
 node = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
 cluster = Cluster(initialize_head=True, head_node_args=node)
 for _ in range(2):
