@@ -67,6 +67,7 @@ def measure_ready(out: Path) -> None:
                 "tokenizer": {"vocabulary_size": 300},
             },
             "agents": {"count": 4},
+            "evaluation": {"tasks": ["geometry"]},
         }
         config = RunConfig.model_validate(values)
         corpus = prepare_corpus(config, Listener(), Path(folder))
