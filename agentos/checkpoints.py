@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from agentos.checkpoint_config import CheckpointConfig
 from agentos.metrics_log import replacing, writing
@@ -134,7 +134,7 @@ def checkpoints_of(run: Path) -> list[Checkpoint]:
     for path in run.glob(f"{CHECKPOINTS}/*/{MANIFEST}"):
         try:
             manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
+        except (OSError, ValueError):  # not ours, not JSON, or not text
             continue
         if manifest.arm in ARMS:
             found.append(Checkpoint(path.parent.absolute(), manifest))

@@ -2,8 +2,8 @@
 
 ``config.yaml``, ``environment.json``, ``network.json``, ``evaluation.json``, ``metrics.jsonl``,
 ``timings.jsonl``, ``health.jsonl``, ``faults.jsonl``, ``restarts.jsonl``, ``ledger.parquet``,
-``summary.json``, ``embeddings.safetensors``, ``similarity.json``, ``tensorboard/``, ``checkpoints/``, and
-``isolated/`` with the metrics of the baseline.
+``summary.json``, ``embeddings.safetensors``, ``similarity.json``, ``tensorboard/``, ``checkpoints/``,
+``isolated/`` with the metrics of the baseline, and ``trace.json`` where a profile was asked for.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from agentos.run_record import (
     RESTARTS,
     SUMMARY,
     TIMINGS,
+    TRACE,
     RecordedNetwork,
     RunRecord,
     load_run,
@@ -74,6 +75,7 @@ WRITTEN = (
     REPORT,
     EMBEDDINGS,
     SIMILARITY,
+    TRACE,
 )
 """Files that a run appends to, or may leave out: those of an earlier run must not stay."""
 PACKAGES = ("llm-agentos", "torch", "transformers", "tokenizers", "ray", "numpy", "scikit-learn")
@@ -134,6 +136,7 @@ class Recorder:
         network: Network,
         names: Sequence[str],
         metrics: Iterable[Metric] = (),
+        measured: Mapping[str, Any] | None = None,
     ) -> None:
         """Write what is known before the first round.
 
@@ -142,6 +145,7 @@ class Recorder:
             network: who may talk to whom.
             names: one name to show per agent, in the order of their numbers.
             metrics: what the evaluation will report, see `Evaluator.metrics`.
+            measured: what was measured to choose what the configuration left open.
 
         Raises:
             RecordError: the folder holds something already, or cannot be written to.
@@ -151,7 +155,7 @@ class Recorder:
         if not self._claimed:
             self.claim()
         self._write(CONFIG, config_yaml if config_yaml.endswith("\n") else config_yaml + "\n")
-        self._write_json(ENVIRONMENT, environment())
+        self._write_json(ENVIRONMENT, {**environment(), **(measured or {})})
         self._write_json(NETWORK, network_as_json(network, tuple(names)))
         self._write_json(EVALUATION, meanings_as_json(tuple(metrics)))
         self._write(METRICS, "")

@@ -21,10 +21,12 @@ from agentos.reporting.page import data_uri, write_page
 from agentos.reporting.plotting import Chart, colour
 from agentos.reporting.series import agent_number, unique
 from agentos.reporting.tables import final_table
+from agentos.reporting.timeline import timeline_of
 from agentos.reporting.times import against_time, delays_text, waited
 from agentos.reporting.units import ABSENT, bytes_text, count_text, saved_text, seconds_text
 from agentos.reporting.verdict import verdict
-from agentos.run_record import RunRecord, load_run
+from agentos.run_record import TRACE, RunRecord, load_run
+from agentos.trace_file import load_timeline
 
 REPORT = "report.html"
 
@@ -52,10 +54,15 @@ def write_report(directory: str | Path) -> Path:
     each = per_agent(record, result, result.main) if result.main else None
     rounds = _of(record.config, "training", "rounds")
     health = health_charts(record)
+    times = timeline_of(load_timeline(record.directory / TRACE))
     return write_page(
         record.directory / REPORT,
         "report.html.j2",
-        charts=[c for c in (*curves, *health, *traffic, *maps.charts, spent, timed, each) if c],
+        charts=[
+            c
+            for c in (*curves, *health, *traffic, *maps.charts, spent, timed, times.chart, each)
+            if c
+        ],
         name=str(record.config.get("name") or record.directory.name),
         status=result.status,
         subtitle=_subtitle(record),
@@ -75,6 +82,7 @@ def write_report(directory: str | Path) -> Path:
         time_note=delays_text(record.metrics),
         health=health,
         paused=_paused(record),
+        times=times,
         traffic_note=_traffic_note(result),
         rejected=_rejected(record),
         faults=fault_rows(record),

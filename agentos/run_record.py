@@ -24,6 +24,7 @@ RESTARTS = "restarts.jsonl"
 FAULTS = "faults.jsonl"
 LEDGER = "ledger.parquet"
 SUMMARY = "summary.json"
+TRACE = "trace.json"
 ISOLATED = "isolated"
 
 
@@ -181,7 +182,7 @@ def read_ledger(path: Path) -> Ledger:
 
     try:
         return Ledger.from_rows(pyarrow.parquet.read_table(path).to_pydict())
-    except (OSError, pyarrow.ArrowException, RecordError) as error:
+    except (OSError, ValueError, pyarrow.ArrowException, RecordError) as error:
         raise _damaged(path, "the Parquet table of a ledger", str(error)) from error
 
 

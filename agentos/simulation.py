@@ -21,11 +21,15 @@ from agentos.config import RunConfig
 from agentos.coordinator import Coordinator
 from agentos.events import Listener, Listeners
 from agentos.faults.script import Script
+from agentos.precision import settle
+from agentos.profiling import Profile, ProfiledSession
 from agentos.records import Recorder
 from agentos.recovery import Recovery
 from agentos.results import Result, summarise
 from agentos.resuming import ISOLATED, TOGETHER, Resumption
 from agentos.rounds import ArmResult, Begun, RoundReport
+from agentos.run_record import TRACE
+from agentos.trace_file import write_trace
 from agentos.watch import Watch, draw_watch
 from protocols.errors import RuntimeFailure
 from protocols.topologies import Network
@@ -47,6 +51,7 @@ class Simulation:
         listener: is told what happens.
         address: of a Ray cluster to join.
         cache: where prepared text is kept; ``$AGENTOS_CACHE`` or ``~/.cache/agentos`` if not given.
+        profile: whether to write what took how long, host by host, to ``trace.json``.
 
     Example:
         >>> from agentos import RunConfig, Simulation
@@ -62,12 +67,14 @@ class Simulation:
         listener: Listener | None = None,
         address: str | None = None,
         cache: Path | None = None,
+        profile: bool = False,
     ) -> None:
         self.config = config
         self.directory = Path(out) if out is not None else _new_directory(config.name)
         self.address = address
         self.cache = cache
-        self._listener = listener or Listener()
+        self.profile = Profile() if profile else None
+        self._listener = Listeners(*filter(None, (listener, self.profile)))
 
     def run(self, resumption: Resumption | None = None) -> Result:
         """Run to the end.
@@ -96,17 +103,18 @@ class Simulation:
             elif resumption is not None:
                 recorder.go_on({arm: resumption.last_round(arm) for arm in ARMS})
             try:
-                corpus = prepare_corpus(config, self._listener, self.cache)
-                blueprint = draw_up(config, corpus, self._listener, self.cache)
+                corpus = prepare_corpus(self.config, self._listener, self.cache)
+                blueprint = draw_up(self.config, corpus, self._listener, self.cache)
                 began = time.perf_counter()
-                session = self._started(blueprint)
+                session, measured = self._started(blueprint)
             except BaseException:
                 _remove_if_empty(self.directory)
                 raise
             with session:
+                config = self.config
                 if anew:
                     text = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
-                    recorder.start(text, network, corpus.names, config.evaluation.metrics)
+                    recorder.start(text, network, corpus.names, config.evaluation.metrics, measured)
                 between = None
                 if config.evaluation.between_agents:
                     between = BetweenRecorder(self.directory, draw_sample(config, corpus))
@@ -116,9 +124,18 @@ class Simulation:
                     resumption = run.branch(resumption)
                 return run.run(resumption or Resumption())
 
-    def _started(self, blueprint: Blueprint) -> Session:
+    def _started(self, blueprint: Blueprint) -> tuple[Session, dict[str, Any]]:
+        """Return hosts that are ready, and what was measured to choose what the configuration left open."""
         self._listener.on_stage("Starting hosts")
-        return self.config.runtime.start(blueprint, self.address)
+        session = self.config.runtime.start(blueprint, self.address)
+        if self.profile is not None:
+            session = ProfiledSession(session, self.profile)
+        try:
+            self.config, measured = settle(self.config, session, blueprint)
+        except BaseException:
+            session.close()
+            raise
+        return session, measured
 
 
 def compares_with_isolated(config: RunConfig) -> bool:
@@ -265,6 +282,8 @@ class _Run:
         )
         self.recorder.summary(result.as_json())
         self.recorder.close()
+        if self.simulation.profile is not None:
+            write_trace(self.simulation.profile, self.simulation.directory / TRACE)
         write_report(self.simulation.directory)
         return result
 

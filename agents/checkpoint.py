@@ -30,6 +30,7 @@ _UNREADABLE = (
     KeyError,
     OSError,
     RecursionError,
+    RuntimeError,
     SafetensorError,
     TypeError,
     ValueError,
@@ -81,7 +82,7 @@ def load_state(path: Path, device: torch.device, sha256: str | None = None) -> A
             if FORMAT not in header:
                 raise ValueError("it is of another format")
             values = _restore(json.loads(header[FORMAT]), file.get_tensor)
-        return AgentState(**values)
+        return _checked(AgentState(**values))
     except _UNREADABLE as error:
         raise RecordError(
             f"the checkpoint {path} cannot be read",
@@ -89,6 +90,22 @@ def load_state(path: Path, device: torch.device, sha256: str | None = None) -> A
             actual=str(error),
             mend="resume from an earlier round with --round, or run again",
         ) from error
+
+
+def _checked(state: AgentState) -> AgentState:
+    """Return a state whose fields are what they should be; what is within memories is their owners'."""
+    if not (isinstance(state.parameters, Tensor) and state.parameters.dtype == torch.float32):
+        raise TypeError("its parameters are not a float32 tensor")
+    if state.parameters.ndim != 1 or type(state.memory) is not dict:
+        raise TypeError("its parameters are not flat, or its memory is no dictionary")
+    for name in ("step", "batches", "read", "anchors_read", "embedded_tokens"):
+        if type(getattr(state, name)) is not int or getattr(state, name) < 0:
+            raise TypeError(f"{name} is no count")
+    for name in ("optimizer", "objectives"):
+        parts = getattr(state, name)
+        if type(parts) is not list or any(type(part) is not dict for part in parts):
+            raise TypeError(f"{name} is no list of dictionaries")
+    return state
 
 
 def _digest(path: Path) -> str:

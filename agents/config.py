@@ -30,7 +30,7 @@ PRESETS = {
 }
 Preset = Literal["nano", "tiny", "small", "nano-decoder", "tiny-decoder", "small-decoder"]
 Pooling = Literal["mean", "cls", "last"]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "auto"]
 _ORIGINS = ("preset", "path", "name")
 
 
@@ -164,7 +164,8 @@ class TrainingConfig(Spec):
     precision: Precision = Field(
         "fp32",
         description="bf16: products of bfloat16 with sums in fp32, by autocast or, on a processor without "
-        "units for it, by rounding. Parameters stay fp32.",
+        "units for it, by rounding. Parameters stay fp32. auto: the run takes a few steps in both on its "
+        "first host, takes bf16 where it is 1.1 times as fast, and records which in its place.",
     )
     activation_checkpointing: bool = Field(
         False, description="Compute activations again for the gradient instead of keeping them."

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +25,7 @@ from agents.exchange.parts import taking_part
 from agents.exchange.staleness import Staleness
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
+from agents.tracing import Traced, Tracer
 from protocols.errors import RecordError, RejectedMessage
 from protocols.messages import Envelope, Message, Payload
 from protocols.sizes import uncoded_bytes
@@ -89,6 +92,39 @@ class Host:
         self.residents: dict[int, Resident] = {}
         self.agents: dict[int, Agent] = {}
         self.explained: dict[int, dict[str, Any]] = {}
+        self._tracer: Tracer | None = None
+
+    def traced(self, method: str, *arguments: Any) -> Traced:
+        """Call one of the other methods, and note what is done when."""
+        self._tracer, began = Tracer(), time.monotonic()
+        try:
+            answer = getattr(self, method)(*arguments)
+            return Traced(answer, began, time.monotonic(), self._tracer.spans)
+        finally:
+            self._tracer = None
+
+    def step_seconds(self, arm: Arm) -> dict[str, float]:
+        """Return the seconds of a training step in each precision; see `agents.precision_choice`."""
+        from agents.precision_choice import step_seconds
+
+        return step_seconds(self.blueprint, arm, self.device)
+
+    def share_gpu(self, share: float) -> float:
+        """Take no more than a share of the GPU's memory, nor more than is free now; return what is taken.
+
+        Hosts that share a GPU would otherwise each take what they can, and the last one fail.
+        """
+        free_bytes, total_bytes = torch.cuda.mem_get_info()
+        taken = min(share, free_bytes / total_bytes)
+        torch.cuda.set_per_process_memory_fraction(taken)
+        return taken
+
+    def machine(self) -> str:
+        """Return the name of the machine that the host is on."""
+        return socket.gethostname()
+
+    def _span(self, phase: str, agent: int | None = None) -> AbstractContextManager[None]:
+        return self._tracer.span(phase, agent) if self._tracer else nullcontext()
 
     def build(self, blueprint: Blueprint) -> None:
         """Build the encoders of a blueprint's agents, in place of any that were here before."""
@@ -123,10 +159,12 @@ class Host:
         """
         workers = self.blueprint.training.view_workers
         jobs = (job for id in rounds for job in trainer.jobs(self.agents[id], self.arm))
+        metrics: dict[int, dict[str, float]] = {}
         with Prefetcher(jobs, workers) as batches:
-            return {
-                id: self.agents[id].train(self.arm, round, batches) for id, round in rounds.items()
-            }
+            for id, round in rounds.items():
+                with self._span("train", id):
+                    metrics[id] = self.agents[id].train(self.arm, round, batches)
+        return metrics
 
     def compose(
         self,
@@ -143,7 +181,8 @@ class Host:
         fp32_bytes: list[int] = []
         for agent, (turn, recipients) in turns.items():
             strategy, learner = taking_part(self.arm.exchange, part, self.agents[agent])
-            said = strategy.speak(learner, replace(turn, recipients=recipients))
+            with self._span("compose", agent):
+                said = strategy.speak(learner, replace(turn, recipients=recipients))
             if said is None:
                 continue
             letters: list[tuple[tuple[int, ...], Payload]]
@@ -175,17 +214,22 @@ class Host:
         self, handles: list[Any], deliveries: dict[int, Delivery], part: int = 0
     ) -> dict[int, list[str]]:
         """Let agents take in what they received; return the reasons of what was rejected."""
-        outboxes = self.store.get(handles)
+        with self._span("deliver"):
+            outboxes = self.store.get(handles)
         rejected: dict[int, list[str]] = {}
         for agent, delivery in deliveries.items():
             buffers = [outboxes[outbox][index] for outbox, index in delivery.messages]
-            rejected[agent] = self._merge(self.agents[agent], delivery, buffers, part)
+            with self._span("merge", agent):
+                rejected[agent] = self._merge(self.agents[agent], delivery, buffers, part)
         return rejected
 
     def evaluate(self, agents: Collection[int] | None = None) -> dict[int, dict[str, float]]:
         """Measure encoders on held-out text: those of some agents, or of all."""
         chosen = self.agents if agents is None else agents
-        examined = {id: self.blueprint.evaluate(self.agents[id]) for id in chosen}
+        examined: dict[int, tuple[dict[str, float], dict[str, Any]]] = {}
+        for id in chosen:
+            with self._span("evaluate", id):
+                examined[id] = self.blueprint.evaluate(self.agents[id])
         self.explained.update({id: explained for id, (_, explained) in examined.items()})
         return {id: metrics for id, (metrics, _) in examined.items()}
 

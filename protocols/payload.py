@@ -118,9 +118,10 @@ class Payload(Spec):
 
 def distributions(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Make rows along the last axis sum to 1, in place, without what is negative; rows of nothing stay."""
-    values = np.maximum(values, 0.0, out=values)
-    totals = values.sum(axis=-1, keepdims=True)
-    np.divide(values, totals, out=values, where=totals > 0)
+    with np.errstate(over="ignore", invalid="ignore"):  # hostile numbers; they are rejected later
+        values = np.maximum(values, 0.0, out=values)
+        totals = values.sum(axis=-1, keepdims=True)
+        np.divide(values, totals, out=values, where=totals > 0)
     return values
 
 

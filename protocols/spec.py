@@ -31,7 +31,7 @@ class Spec(BaseModel):
     """Base of every configuration value: frozen, and unknown keys are refused."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, defer_build=True
     )
 
 

@@ -27,7 +27,7 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="[KEY.PATH=VALUE]...",
-            help="Fields to change, such as [bold]topology.kind=layered exchange.codec=int8[/].",
+            help="Fields to change, such as topology.kind=layered exchange.codec=int8.",
         ),
     ] = None,
 ) -> None:

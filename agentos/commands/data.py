@@ -35,7 +35,7 @@ def data(
         list[str] | None,
         typer.Argument(
             metavar="[KEY.PATH=VALUE]...",
-            help="Fields to change, such as [bold]data.source.label=topic agents.count=12[/].",
+            help="Fields to change, such as data.source.label=topic agents.count=12.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Picture: .png, .svg or .pdf.")] = Path("data.png"),

@@ -29,7 +29,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="KIND[:FILE][,NAME=VALUE]",
-            help="A task and its parameters; may be repeated. See [bold]agentos list[/].",
+            help="A task and its parameters; may be repeated. See agentos list.",
         ),
     ] = None,
     data: Annotated[

@@ -54,7 +54,7 @@ def fork(
 ) -> None:
     """Branch off from a run after one of its rounds, under another topology, exchange or schedule.
 
-    The rounds before are taken over from its records. Compare both with [bold]agentos compare[/].
+    The rounds before are taken over from its records. Compare both with agentos compare.
 
     Example: agentos fork runs/quickstart-1 --round 4 topology.kind=complete --out runs/complete
     """

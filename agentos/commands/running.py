@@ -19,6 +19,7 @@ def watched(
     out: Path | None,
     address: str | None,
     resumption: Resumption | None = None,
+    profile: bool = False,
 ) -> None:
     """Run a society under a live display and show what came of it.
 
@@ -32,7 +33,7 @@ def watched(
 
     console = Console()
     with LiveDisplay(console, config) as display:
-        simulation = Simulation(config, out, display, address)
+        simulation = Simulation(config, out, display, address, profile=profile)
         try:
             result = simulation.run(resumption)
         except KeyboardInterrupt:

@@ -21,7 +21,7 @@ def sweep(
         list[str] | None,
         typer.Argument(
             metavar="[KEY.PATH=VALUE]...",
-            help="Fields of the base run to change, such as [bold]training.rounds=4[/]; arms go before.",
+            help="Fields of the base run to change, such as training.rounds=4; arms go before.",
         ),
     ] = None,
     seeds: Annotated[

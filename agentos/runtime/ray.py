@@ -7,7 +7,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from agentos.runtime import direct
 from agentos.runtime.base import Runtime, Session, pack
 from agentos.runtime.failures import of_ray
 from protocols.errors import AgentOSError, ConfigurationError, DeadlineExceeded, RuntimeFailure
@@ -41,6 +42,11 @@ class RayRuntime(Runtime):
     )
     object_store_mb: int = Field(
         512, ge=80, description="Shared memory for messages, when Ray is started here."
+    )
+    transport: Literal["object_store", "direct"] = Field(
+        "object_store",
+        description="How messages pass between hosts; direct: from memory to memory by gloo, or by NCCL "
+        "between GPUs (Ray Direct Transport, alpha).",
     )
 
     @model_validator(mode="after")
@@ -88,6 +94,9 @@ class _RaySession(Session):
         self._options: dict[str, Any] = {}
         self._parts: dict[int, tuple[Blueprint]] = {}
         self._hung: set[int] = set()
+        is_direct = runtime.transport == "direct"
+        self._submit = direct.submit if is_direct else _submit
+        self._landed = direct.landed if is_direct else _landed
         self.placement: Mapping[int, int] = {}
 
     def create_hosts(self, agents: int) -> None:
@@ -101,7 +110,23 @@ class _RaySession(Session):
         self._options = {"num_cpus": min(float(self._runtime.threads), cpus / count)}
         if gpus and self._runtime.device in ("auto", "cuda"):
             self._options["num_gpus"] = min(1.0, gpus / count)
-        self._actors = {host: _new_host(self._options) for host in range(count)}
+        if len(ray.nodes()) > 1:  # type: ignore[no-untyped-call]
+            # Ray fills a node before it turns to the next one, unless it is told not to.
+            self._options["scheduling_strategy"] = "SPREAD"
+        self._start(range(count), self._options)
+
+    def _start(self, hosts: Iterable[int], options: Mapping[str, Any]) -> None:
+        import ray
+
+        from agents.host import Host
+
+        if self._runtime.transport == "direct":
+            self._actors.update(direct.create_hosts(hosts, options))
+        else:
+            actor_class = ray.remote(Host).options(**options)
+            self._actors.update((host, actor_class.remote(RayStore())) for host in hosts)
+        if options.get("num_gpus", 1.0) < 1.0:
+            self.call("share_gpu", dict.fromkeys(hosts, (options["num_gpus"],)))
 
     def build(self, blueprint: Blueprint) -> None:
         packed = dict(enumerate(pack(blueprint, len(self._actors))))
@@ -119,7 +144,7 @@ class _RaySession(Session):
         while waiting or running:
             while waiting and len(running) < self._width:
                 host = waiting.pop(0)
-                reference = getattr(self._actors[host], method).remote(*arguments[host])
+                reference = self._submit(self._actors[host], method, arguments[host])
                 running[reference] = (host, time.monotonic() + self._runtime.timeout_s)
             first = min(deadline for _, deadline in running.values())
             done, _ = ray.wait(list(running), timeout=max(0.0, first - time.monotonic()))
@@ -128,7 +153,9 @@ class _RaySession(Session):
                 raise self._late(method, [host for host, _ in running.values()])
             for reference in done:
                 host, _ = running.pop(reference)
-                answers[host] = self._answer(host, method, reference)
+                answers[host] = self._landed(
+                    self._actors[host], self._answer(host, method, reference)
+                )
         return {host: answers[host] for host in arguments}
 
     def kill(self, host: int) -> None:
@@ -140,13 +167,15 @@ class _RaySession(Session):
         import ray
 
         lost = self._lost()
-        for host in lost:
+        # Hosts that hand messages to each other directly form one group, which nobody can join again.
+        renewed = tuple(self._actors) if lost and self._runtime.transport == "direct" else lost
+        for host in renewed:
             ray.kill(self._actors[host])  # one that hangs; one that is dead stays so
-            # No core is asked for: the old one may not be free yet, and a cluster that lost a node may have
-            # none. Ray places the host wherever there is room.
-            self._actors[host] = _new_host({**self._options, "num_cpus": 0})
+        # No core is asked for: the old one may not be free yet, and a cluster that lost a node may have none.
+        # Ray places the host wherever there is room.
+        self._start(renewed, {**self._options, "num_cpus": 0})
         self._hung.clear()
-        self.call("build", {host: self._parts[host] for host in lost if host in self._parts})
+        self.call("build", {host: self._parts[host] for host in renewed if host in self._parts})
         return lost
 
     def _lost(self) -> tuple[int, ...]:
@@ -210,12 +239,12 @@ class _RaySession(Session):
         )
 
 
-def _new_host(options: Mapping[str, Any]) -> Any:
-    import ray
+def _submit(actor: Any, method: str, arguments: Sequence[Any]) -> Any:
+    return getattr(actor, method).remote(*arguments)
 
-    from agents.host import Host
 
-    return ray.remote(Host).options(**options).remote(RayStore())
+def _landed(actor: Any, answer: Any) -> Any:
+    return answer
 
 
 class RayStore:
@@ -263,6 +292,14 @@ def _connect(runtime: RayRuntime, address: str | None) -> bool:
             logging_level=logging.ERROR,
             **({} if address else local),
         )
+    except ray.exceptions.AuthenticationError as error:
+        raise RuntimeFailure(
+            "Ray refused this process: it has not the cluster's token",
+            actual=str(error).strip().split("\n")[0],
+            mend="set RAY_AUTH_MODE=token (Ray sends no token to an address that is named, unless told to), "
+            "and see that ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN holds the token of the "
+            "cluster's head node",
+        ) from error
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         message = "Ray could not be started" if address is None else "Ray could not be reached"
         raise _unreachable(message, str(error).strip().split("\n")[0]) from error

@@ -8,15 +8,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, final
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, Literal, final
 
 from protocols.errors import TopologyError
 from protocols.spec import Spec
 from protocols.topologies import figures, invariants, mixing
 from protocols.topologies.hops import Direction, Edge, Hop, fields_only, grouped
 from protocols.topologies.mixing import Matrix
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Family = Literal["peer", "master_slave", "layered"]
 Arrangement = Literal["circle", "grid", "levels", "free"]
@@ -111,6 +112,8 @@ class Network(ABC):
     @cached_property
     def graph(self) -> nx.Graph:
         """The union of all edges ever live, on nodes 0..N-1; treat it as read-only."""
+        import networkx as nx
+
         graph = nx.Graph()
         graph.add_nodes_from(range(self.agents))
         graph.add_edges_from(self.edges)
@@ -199,6 +202,7 @@ class Topology(Spec, ABC):
     `build` then checks whatever came out. Most subclasses end in ``PeerNetwork.of(graph)``.
 
     Example:
+        >>> import networkx as nx
         >>> from protocols.topologies.peer import PeerNetwork
         >>> class Wheel(Topology):
         ...     kind: Literal["wheel"] = "wheel"

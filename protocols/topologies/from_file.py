@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, final
+from typing import TYPE_CHECKING, Literal, final
 from xml.etree.ElementTree import ParseError
 
-import networkx as nx
 from pydantic import Field
 
 from protocols.errors import TopologyError
 from protocols.topologies.base import Topology
 from protocols.topologies.peer import PeerNetwork
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 GRAPHML = (".graphml", ".xml")
 EDGE_LISTS = (".edgelist", ".edges", ".txt", ".csv", ".tsv")
@@ -33,6 +35,8 @@ class FromFile(Topology):
     )
 
     def _network(self, agents: int, seed: int) -> PeerNetwork:
+        import networkx as nx
+
         graph = self._read()
         names = sorted(graph.nodes, key=str)
         if all(_is_whole(name) for name in names):
@@ -60,6 +64,8 @@ class FromFile(Topology):
             raise self._unusable("not readable", "a text file", str(error)) from error
 
     def _read_graphml(self) -> nx.Graph:
+        import networkx as nx
+
         with self.path.open("rb") as file:
             try:
                 return nx.Graph(nx.read_graphml(file, node_type=str))
@@ -67,6 +73,8 @@ class FromFile(Topology):
                 raise self._unusable("not GraphML", "well-formed GraphML", str(error)) from error
 
     def _read_edge_list(self) -> nx.Graph:
+        import networkx as nx
+
         graph = nx.Graph()
         for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), start=1):
             names = line.split("#", 1)[0].replace(",", " ").split()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import TYPE_CHECKING, Literal, final
 
-import networkx as nx
 from pydantic import Field
 
 from protocols.errors import TopologyError
 from protocols.seeding import derive
-from protocols.topologies.base import Arrangement, Direction, Hop, Network, Topology
+from protocols.topologies.base import Arrangement, Direction, Edge, Hop, Network, Topology
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 ATTEMPTS = 100
 """How often a random graph is drawn before it counts as one that never comes out connected."""
@@ -34,6 +37,7 @@ class PeerNetwork(Network):
             TopologyError: the nodes have other names.
 
         Example:
+            >>> import networkx as nx
             >>> PeerNetwork.of(nx.star_graph(3)).max_degree
             3
         """
@@ -45,10 +49,20 @@ class PeerNetwork(Network):
                 actual=", ".join(map(repr, list(graph.nodes)[:5])),
                 mend="rename them with networkx.convert_node_labels_to_integers",
             )
+        return cls.over(agents, ((int(a), int(b)) for a, b in graph.edges()), arrangement)
+
+    @classmethod
+    def over(
+        cls, agents: int, edges: Iterable[Edge], arrangement: Arrangement = "free"
+    ) -> PeerNetwork:
+        """Return the network of peers over edges between agents 0..N-1; it may name one twice.
+
+        Graphs that are easily spelt out need no networkx, whose import takes longer than the rest.
+        """
         return cls(
             agents=agents,
             family="peer",
-            edges=tuple((int(a), int(b)) for a, b in graph.edges()),
+            edges=tuple(edges),
             roles=("peer",) * agents,
             levels=(0,) * agents,
             arrangement=arrangement,
@@ -73,7 +87,7 @@ class Ring(Topology):
     def _network(self, agents: int, seed: int) -> PeerNetwork:
         reach = min(self.hops, agents // 2)
         _afford(self, agents, 2 * reach)
-        return PeerNetwork.of(_circulant(agents, range(1, reach + 1)), "circle")
+        return _circulant(agents, range(1, reach + 1))
 
 
 @final
@@ -84,7 +98,7 @@ class Complete(Topology):
 
     def _network(self, agents: int, seed: int) -> PeerNetwork:
         _afford(self, agents, agents - 1)
-        return PeerNetwork.of(nx.complete_graph(agents), "circle")
+        return PeerNetwork.over(agents, itertools.combinations(range(agents), 2), "circle")
 
 
 @final
@@ -96,7 +110,7 @@ class RandomRegular(Topology):
 
     def _network(self, agents: int, seed: int) -> PeerNetwork:
         if agents == 1:
-            return PeerNetwork.of(nx.empty_graph(1), "circle")
+            return PeerNetwork.over(1, (), "circle")
         _need_more_than_k(self, self.k, agents)
         if self.k * agents % 2:
             raise TopologyError(
@@ -105,6 +119,8 @@ class RandomRegular(Topology):
                 actual=f"{agents} agents, k={self.k}",
                 mend=f"use an even k, for instance k={self.k - 1 or 2}, or one agent more",
             )
+        import networkx as nx
+
         _afford(self, agents, self.k)
         return _draw_connected(
             self, seed, lambda draw: nx.random_regular_graph(self.k, agents, seed=draw), "raise k"
@@ -129,7 +145,9 @@ class SmallWorld(Topology):
 
     def _network(self, agents: int, seed: int) -> PeerNetwork:
         if agents == 1:
-            return PeerNetwork.of(nx.empty_graph(1), "circle")
+            return PeerNetwork.over(1, (), "circle")
+        import networkx as nx
+
         _need_more_than_k(self, self.k, agents)
         _afford(self, agents, self.k)
         return _draw_connected(
@@ -151,6 +169,8 @@ class ErdosRenyi(Topology):
     p: float = Field(default=0.3, gt=0, le=1, description="probability that two agents are joined")
 
     def _network(self, agents: int, seed: int) -> PeerNetwork:
+        import networkx as nx
+
         _afford(self, agents, self.p * (agents - 1))
         usual = min(1.0, 1.5 * math.log(agents + 1) / agents)
         return _draw_connected(
@@ -173,7 +193,7 @@ class Exponential(Topology):
 
     def _network(self, agents: int, seed: int) -> PeerNetwork:
         offsets = [2**j for j in range((agents - 1).bit_length())]
-        return PeerNetwork.of(_circulant(agents, offsets), "circle")
+        return _circulant(agents, offsets)
 
 
 @final
@@ -184,22 +204,22 @@ class Grid(Topology):
 
     def _network(self, agents: int, seed: int) -> PeerNetwork:
         columns = math.isqrt(agents - 1) + 1
-        graph = nx.empty_graph(agents)
-        graph.add_edges_from((i, i + 1) for i in range(agents - 1) if (i + 1) % columns)
-        graph.add_edges_from((i, i + columns) for i in range(agents - columns))
-        return PeerNetwork.of(graph, "grid")
+        along = ((i, i + 1) for i in range(agents - 1) if (i + 1) % columns)
+        down = ((i, i + columns) for i in range(agents - columns))
+        return PeerNetwork.over(agents, (*along, *down), "grid")
 
 
-def _circulant(agents: int, offsets: range | list[int]) -> nx.Graph:
-    graph = nx.empty_graph(agents)
-    graph.add_edges_from((i, (i + offset) % agents) for offset in offsets for i in range(agents))
-    return graph
+def _circulant(agents: int, offsets: range | list[int]) -> PeerNetwork:
+    edges = ((i, (i + offset) % agents) for offset in offsets for i in range(agents))
+    return PeerNetwork.over(agents, edges, "circle")
 
 
 def _draw_connected(
     topology: Topology, seed: int, draw: Callable[[int], nx.Graph], mend: str
 ) -> PeerNetwork:
     """Return the first of `ATTEMPTS` random graphs that is connected."""
+    import networkx as nx
+
     for attempt in range(ATTEMPTS):
         graph = draw(derive(seed, "topology", topology.kind, attempt))
         if nx.is_connected(graph):

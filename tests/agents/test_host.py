@@ -140,3 +140,12 @@ def test_state_loaded_into_another_host_goes_on_as_if_nothing_had_happened(make_
     second.train(2)
     for id in (0, 1):
         assert torch.equal(second.agents[id].parameters, through.agents[id].parameters)
+
+
+@pytest.mark.parametrize(("free", "taken"), [(0.9, 0.5), (0.2, 0.2)])
+def test_share_of_a_gpu_is_capped_by_what_is_free(make_host, monkeypatch, free, taken):
+    given = []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (int(free * 1000), 1000))
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", given.append)
+    assert make_host(1).share_gpu(0.5) == taken
+    assert given == [taken]

@@ -201,3 +201,17 @@ def test_large_buffers_are_read_without_a_copy(ray_cluster: None) -> None:
     (once,), (again,) = store.get([handle])[0], store.get([handle])[0]
     assert not once.flags.writeable
     assert np.shares_memory(once, again) or once.ctypes.data == again.ctypes.data
+
+
+def test_refused_token_says_where_tokens_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def refuse(**options: Any) -> None:
+        raise ray.exceptions.AuthenticationError("InvalidAuthToken")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(RuntimeFailure, match="has not the cluster's token") as caught:
+        RayRuntime().open(agents=2, address="auto")
+    for told in ("RAY_AUTH_MODE=token", "~/.ray/auth_token", "RAY_AUTH_TOKEN_PATH"):
+        assert told in str(caught.value.mend)
