@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentos.watch import Watch
     from agents.blueprint import Arm
     from agents.host import Outbox
+    from protocols.messages import Envelope
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +155,8 @@ class Coordinator:
         incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in leg.hop.edges}
         for number, outbox in enumerate(outboxes.values()):
             sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
-            for index, (envelope, size, without) in enumerate(sizes):
+            # By sender: in which order a host's agents spoke must not show.
+            for index, (envelope, size, without) in sorted(enumerate(sizes), key=_sender):
                 for receiver in envelope.recipients:
                     incoming[receiver].append((number, index))
                     self.result.ledger.record(
@@ -209,6 +211,10 @@ def _needed(handles: list[Any], batch: dict[int, Any]) -> tuple[list[Any], dict[
         for agent, delivery in batch.items()
     }
     return [handles[outbox] for outbox in used], renumbered
+
+
+def _sender(letter: tuple[int, tuple[Envelope, int, int]]) -> int:
+    return letter[1][0].sender
 
 
 def _by_agent(answers: Mapping[int, Mapping[int, Any]]) -> dict[int, Any]:

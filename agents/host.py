@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,12 +18,15 @@ from agents.blueprint import Arm, Blueprint
 from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
 from agents.exchange.parts import taking_part
+from agents.inbox import Fetch, receive
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
-from protocols.errors import RecordError, RejectedMessage
+from agents.roster import Roster
+from protocols.codecs import Codec
+from protocols.errors import RecordError
 from protocols.messages import Envelope, Message, Payload
 from protocols.sizes import uncoded_bytes
-from protocols.wire import Expectation, admit, encode
+from protocols.wire import Expectation, encode
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +34,14 @@ logger = logging.getLogger(__name__)
 class PayloadStore(Protocol):
     """Carries encoded messages between hosts by reference."""
 
-    def put(self, buffers: Sequence[np.ndarray]) -> Any:
-        """Store the buffers of a host's messages; return a handle that is cheap to pass on."""
+    def put(self, buffers: Iterable[np.ndarray]) -> Any:
+        """Store the buffers of a host's messages as they come; return a handle that is cheap to pass on."""
 
     def get(self, handles: Sequence[Any]) -> list[Sequence[np.ndarray]]:
-        """Fetch the buffers behind handles, copying nothing where that is possible."""
+        """Return the buffers behind handles, copying nothing where that is possible.
+
+        Where they are many, a buffer may be fetched when it is looked up; it stays valid while it is used.
+        """
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,14 @@ class Host:
     def __init__(self, store: PayloadStore) -> None:
         self.store = store
         self.residents: dict[int, Resident] = {}
-        self.agents: dict[int, Agent] = {}
+        self._roster: Roster | None = None
         self.explained: dict[int, dict[str, Any]] = {}
+
+    @property
+    def agents(self) -> Roster:
+        """The agents, once they have begun."""
+        assert self._roster is not None, "begin comes first"
+        return self._roster
 
     def build(self, blueprint: Blueprint) -> None:
         """Build the encoders of a blueprint's agents, in place of any that were here before."""
@@ -85,56 +98,45 @@ class Host:
         self.residents = {
             group: Resident(blueprint, blueprint.groups[group], self.device) for group in used
         }
-        self.agents = {}
+        self.close()
 
     def begin(self, arm: Arm) -> None:
         """Start afresh: every agent untrained, under this arm's exchange."""
         self.arm = arm
         self.explained = {}
-        self.agents = {
-            member.id: Agent(member, self.residents[member.group], arm)
-            for member in self.blueprint.members
-        }
+        self.close()
+        self._roster = Roster(self.blueprint, self.residents, arm)
 
     def train(self, round: int) -> dict[int, dict[str, float]]:
         """Take every agent through its local steps; batches are prepared ahead, across agents too."""
         workers = self.blueprint.training.view_workers
-        jobs = (job for agent in self.agents.values() for job in trainer.jobs(agent, self.arm))
+        agents, order = self.agents, self.agents.order()
+        jobs = (job for id in order for job in trainer.jobs(agents.resting(id), self.arm))
+        told: dict[int, dict[str, float]] = {}
         with Prefetcher(jobs, workers) as batches:
-            return {id: agent.train(self.arm, round, batches) for id, agent in self.agents.items()}
+            for id, agent in agents.each(order):
+                told[id] = agent.train(self.arm, round, batches)
+        return told
 
     def compose(self, turns: dict[int, tuple[Turn, tuple[int, ...]]], part: int = 0) -> Outbox:
         """Let agents speak under a part of the exchange: each to its recipients of the hop.
 
         What is said to several is encoded once.
         """
-        buffers: list[np.ndarray] = []
         envelopes: list[Envelope] = []
+        sizes: list[int] = []
         fp32_bytes: list[int] = []
-        for agent, (turn, recipients) in turns.items():
-            strategy, learner = taking_part(self.arm.exchange, part, self.agents[agent])
-            said = strategy.speak(learner, replace(turn, recipients=recipients))
-            if said is None:
-                continue
-            letters: list[tuple[tuple[int, ...], Payload]]
-            if isinstance(said, Mapping):
-                letters = [((each,), payload) for each, payload in sorted(said.items())]
-            else:
-                letters = [(recipients, said)]
-            for to, payload in letters:
-                message = Message.compose(
-                    payload,
-                    sender=agent,
-                    recipients=to,
-                    round=turn.round,
-                    hop=turn.hop,
-                    gradient=strategy.gradient(turn),
-                )
-                buffers.append(encode(message, strategy.codec_of(type(payload))))
+
+        def buffers() -> Iterator[np.ndarray]:
+            for message, codec in self._messages(turns, part):
+                buffer = encode(message, codec)
                 envelopes.append(message.envelope)
+                sizes.append(buffer.nbytes)
                 fp32_bytes.append(uncoded_bytes(message))
-        sizes = tuple(buffer.nbytes for buffer in buffers)
-        return Outbox(self.store.put(buffers), tuple(envelopes), sizes, tuple(fp32_bytes))
+                yield buffer
+
+        handle = self.store.put(buffers())
+        return Outbox(handle, tuple(envelopes), tuple(sizes), tuple(fp32_bytes))
 
     def merge(
         self, handles: list[Any], deliveries: dict[int, Delivery], part: int = 0
@@ -142,20 +144,26 @@ class Host:
         """Let agents take in what they received; return the reasons of what was rejected."""
         outboxes = self.store.get(handles)
         rejected: dict[int, list[str]] = {}
-        for agent, delivery in deliveries.items():
-            buffers = [outboxes[outbox][index] for outbox, index in delivery.messages]
-            rejected[agent] = self._merge(self.agents[agent], delivery, buffers, part)
+        for id, agent in self.agents.each(self.agents.order(deliveries)):
+            messages = deliveries[id].messages
+            fetches = [partial(_look_up, outboxes, *message) for message in messages]
+            rejected[id] = self._merge(agent, deliveries[id], fetches, part)
         return rejected
 
     def evaluate(self) -> dict[int, dict[str, float]]:
         """Measure every agent's encoder on held-out text."""
-        examined = {id: self.blueprint.evaluate(agent) for id, agent in self.agents.items()}
+        examined: dict[int, tuple[dict[str, float], dict[str, Any]]] = {}
+        alike: dict[Resident, int] = {}  # agents with the same initial weights are measured once
+        for id, agent in self.agents.each(self.agents.order(), self.agents.unchanged):
+            resident = self.agents.resident_of_untouched(id)
+            twin = alike.setdefault(resident, id) if resident else id
+            examined[id] = examined[twin] if twin != id else self.blueprint.evaluate(agent)
         self.explained = {id: explained for id, (_, explained) in examined.items()}
-        return {id: metrics for id, (metrics, _) in examined.items()}
+        return {id: dict(metrics) for id, (metrics, _) in examined.items()}
 
     def embed_texts(self, texts: Sequence[str], agents: Sequence[int]) -> dict[int, np.ndarray]:
         """Let agents embed the same texts, `[N, W]` each."""
-        return {id: self.agents[id].embed(texts) for id in agents}
+        return {id: self.agents.unchanged(id).embed(texts) for id in agents}
 
     def watch(
         self,
@@ -171,7 +179,7 @@ class Host:
             shown: agents whose embeddings are returned too.
         """
         answers: dict[int, tuple[Any, np.ndarray | None]] = {}
-        for id, agent in self.agents.items():
+        for id, agent in self.agents.each(self.agents.order(), self.agents.unchanged):
             rows, tokens = agent.watch(texts)
             answers[id] = read(rows, tokens), rows if id in shown else None
         return answers
@@ -183,13 +191,13 @@ class Host:
     def save(self, directories: dict[int, Path]) -> None:
         """Save encoders as Hugging Face folders."""
         for id, directory in directories.items():
-            self.agents[id].save(directory)
+            self.agents.unchanged(id).save(directory)
 
     def snapshot(self, directory: Path) -> dict[int, str]:
         """Write every agent's state into a folder; return the SHA-256 of each file."""
         return {
             id: save_state(agent.state, directory / state_file(id))
-            for id, agent in self.agents.items()
+            for id, agent in self.agents.each(self.agents.order(), self.agents.begun)
         }
 
     def restore(self, directory: Path, digests: dict[int, str], afresh: bool = False) -> None:
@@ -198,9 +206,10 @@ class Host:
         Raises:
             RecordError: a file is missing or damaged, or belongs to another encoder.
         """
-        for id, agent in self.agents.items():
+        for id in self.agents:
             path = directory / state_file(id)
             state = load_state(path, self.device, digests.get(id))
+            agent = self.agents[id]
             if len(state.parameters) != len(agent.parameters):
                 raise RecordError(
                     f"the checkpoint {path} is of another encoder",
@@ -212,8 +221,40 @@ class Host:
             if afresh:
                 agent.begin_exchange()
 
+    def close(self) -> None:
+        """Give up the agents, and what they keep on disk."""
+        if self._roster is not None:
+            self._roster.close()
+            self._roster = None
+
+    def _messages(
+        self, turns: dict[int, tuple[Turn, tuple[int, ...]]], part: int
+    ) -> Iterator[tuple[Message, Codec]]:
+        """Yield what agents say, and in what it is sent."""
+        for id, agent in self.agents.each(self.agents.order(turns)):
+            turn, recipients = turns[id]
+            strategy, learner = taking_part(self.arm.exchange, part, agent)
+            said = strategy.speak(learner, replace(turn, recipients=recipients))
+            if said is None:
+                continue
+            letters: list[tuple[tuple[int, ...], Payload]]
+            if isinstance(said, Mapping):
+                letters = [((each,), payload) for each, payload in sorted(said.items())]
+            else:
+                letters = [(recipients, said)]
+            for to, payload in letters:
+                message = Message.compose(
+                    payload,
+                    sender=id,
+                    recipients=to,
+                    round=turn.round,
+                    hop=turn.hop,
+                    gradient=strategy.gradient(turn),
+                )
+                yield message, strategy.codec_of(type(payload))
+
     def _merge(
-        self, agent: Agent, delivery: Delivery, buffers: Sequence[np.ndarray], part: int
+        self, agent: Agent, delivery: Delivery, fetches: Sequence[Fetch], part: int
     ) -> list[str]:
         turn = delivery.turn
         strategy, learner = taking_part(self.arm.exchange, part, agent)
@@ -228,21 +269,15 @@ class Host:
             layout=accepted.layout,
             codec=strategy.codec_of(accepted.payload),
         )
-        inbox: dict[int, Message] = {}
-        rejected: list[str] = []
-        for buffer in buffers:
-            try:
-                message = admit(buffer, expectation)
-            except RejectedMessage as error:
-                logger.warning("agent-%d, round %d: %s", agent.id, turn.round, error)
-                rejected.append(error.reason)
-                continue
-            if message.envelope.sender in inbox:
-                rejected.append("duplicate")
-                continue
-            inbox[message.envelope.sender] = message
-        strategy.listen(learner, [inbox[sender] for sender in sorted(inbox)], turn)
-        return rejected
+        inbox, rejected = receive(fetches, expectation)
+        for error in rejected:
+            logger.warning("agent-%d, round %d: %s", agent.id, turn.round, error)
+        strategy.listen(learner, inbox, turn)
+        return [error.reason for error in rejected]
+
+
+def _look_up(outboxes: Sequence[Sequence[np.ndarray]], outbox: int, index: int) -> np.ndarray:
+    return outboxes[outbox][index]
 
 
 def choose_device(name: str) -> torch.device:

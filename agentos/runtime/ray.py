@@ -7,15 +7,14 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from agentos.runtime.base import Runtime, Session, pack
+from agentos.runtime.ray_store import RayStore
 from protocols.errors import AgentOSError, ConfigurationError, DeadlineExceeded, RuntimeFailure
 
 if TYPE_CHECKING:
@@ -99,6 +98,8 @@ class _RaySession(Session):
         options: dict[str, Any] = {"num_cpus": min(float(self._runtime.threads), cpus / count)}
         if gpus and self._runtime.device in ("auto", "cuda"):
             options["num_gpus"] = min(1.0, gpus / count)
+        machines = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
+        self._hosts_per_machine = -(-count // machines)
         actor_class = ray.remote(Host)
         self._actors = {
             host: actor_class.options(**options).remote(RayStore()) for host in range(count)
@@ -107,7 +108,8 @@ class _RaySession(Session):
     def build(self, blueprint: Blueprint) -> None:
         packed = dict(enumerate(pack(blueprint, len(self._actors))))
         self.placement = {agent: host for host, ids in packed.items() for agent in ids}
-        parts = {host: (blueprint.only(frozenset(ids)),) for host, ids in packed.items()}
+        share = 1 / self._hosts_per_machine
+        parts = {host: (blueprint.only(frozenset(ids), share),) for host, ids in packed.items()}
         self.call("build", parts)
         logger.info("%d agents on %d Ray hosts", len(self.placement), len(packed))
 
@@ -169,23 +171,6 @@ class _RaySession(Session):
             mend="raise runtime.timeout_s, lower training.local_steps, use more hosts, or see that the "
             "cluster has free cores for them",
         )
-
-
-class RayStore:
-    """Messages of a host in Ray's object store: one object per host and hop, read without a copy."""
-
-    def put(self, buffers: Sequence[NDArray[np.uint8]]) -> Any:
-        """Store the buffers; the list keeps Ray from resolving the reference on the way."""
-        import ray
-
-        return [ray.put(list(buffers))] if buffers else []
-
-    def get(self, handles: Sequence[Any]) -> list[Sequence[NDArray[np.uint8]]]:
-        """Fetch all handles in one call."""
-        import ray
-
-        fetched = iter(ray.get([reference for handle in handles for reference in handle]))
-        return [next(fetched) if handle else [] for handle in handles]
 
 
 def _connect(runtime: RayRuntime, address: str | None) -> bool:
