@@ -91,7 +91,7 @@ class Coordinator:
         if self.watch is not None:
             self.watch.paused = frozenset(begun.checkpoint.manifest.paused)
         if self.result.finished == self.config.training.rounds:
-            self.session.call_all("evaluate")  # for the pictures of what it says
+            self._evaluate()  # for the pictures of what it says
 
     def _round(self, round: int) -> None:
         began = time.perf_counter()
@@ -133,7 +133,7 @@ class Coordinator:
         evaluation: AgentMetrics = {}
         if due:
             known = self.before if round == 0 else None
-            evaluation = known or _by_agent(self.session.call_all("evaluate"))
+            evaluation = known or self._evaluate()
         for agent, values in evaluation.items():
             metrics[agent] = {**metrics.get(agent, {}), **values}
         report = RoundReport(
@@ -148,6 +148,10 @@ class Coordinator:
         )
         self.result.rounds.append(report)
         self.on_round(report)
+
+    def _evaluate(self) -> AgentMetrics:
+        chosen = self.config.some_agents(self.config.evaluation.agents)
+        return _by_agent(self.session.call_all("evaluate", chosen))
 
     def _hop(self, leg: Leg) -> dict[int, list[str]]:
         """Let the hop's senders compose, and its receivers merge; return what was rejected."""

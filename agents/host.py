@@ -150,11 +150,13 @@ class Host:
             rejected[id] = self._merge(agent, deliveries[id], fetches, part)
         return rejected
 
-    def evaluate(self) -> dict[int, dict[str, float]]:
-        """Measure every agent's encoder on held-out text."""
+    def evaluate(self, agents: Collection[int] | None = None) -> dict[int, dict[str, float]]:
+        """Measure the encoders of some of the agents, by default of all, on held-out text."""
+        chosen = self.agents.keys() if agents is None else self.agents.keys() & set(agents)
         examined: dict[int, tuple[dict[str, float], dict[str, Any]]] = {}
         alike: dict[Resident, int] = {}  # agents with the same initial weights are measured once
-        for id, agent in self.agents.each(self.agents.order(), self.agents.unchanged):
+        order = self.agents.order(sorted(chosen))
+        for id, agent in self.agents.each(order, self.agents.unchanged):
             resident = self.agents.resident_of_untouched(id)
             twin = alike.setdefault(resident, id) if resident else id
             examined[id] = examined[twin] if twin != id else self.blueprint.evaluate(agent)
