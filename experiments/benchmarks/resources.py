@@ -28,7 +28,7 @@ class Usage:
 
 def usage(pid: int) -> Usage:
     """Look at a process and everything below it. Linux alone tells PSS."""
-    import psutil
+    import psutil  # type: ignore[import-untyped,unused-ignore]
 
     memory, cpu, files, count = 0, 0.0, 0, 0
     for process in _tree(psutil.Process(pid)):
@@ -58,12 +58,10 @@ class Meter:
 
     Attributes:
         peak_bytes: the most memory that was seen.
-        cpu_s: seconds of the cores at the last look.
     """
 
     def __init__(self, pid: int, every_s: float = 0.5) -> None:
         self.peak_bytes = 0
-        self.cpu_s = 0.0
         self._pid = pid
         self._every_s = every_s
         self._over = threading.Event()
@@ -79,6 +77,4 @@ class Meter:
 
     def _watch(self) -> None:
         while not self._over.wait(self._every_s):
-            seen = usage(self._pid)
-            self.peak_bytes = max(self.peak_bytes, seen.memory_bytes)
-            self.cpu_s = max(self.cpu_s, seen.cpu_s)
+            self.peak_bytes = max(self.peak_bytes, usage(self._pid).memory_bytes)

@@ -77,16 +77,20 @@ def run_one(values: dict[str, Any]) -> None:
 
     from agentos import RunConfig, Simulation
     from agentos.events import Listener
-    from agentos.preparation import draw_up, prepare_corpus
+    from agentos.rounds import RoundReport
 
+    class Clock(Listener):
+        """Notes the seconds of the cores up to the beginning and up to the end of the round."""
+
+        def on_round(self, report: RoundReport) -> None:
+            cpu_s.append(usage(os.getpid()).cpu_s)
+
+    cpu_s: list[float] = []
     config = RunConfig.model_validate(values)
-    draw_up(
-        config, prepare_corpus(config, Listener()), Listener()
-    )  # what follows finds it in the cache
-    before = usage(os.getpid()).cpu_s
     with tempfile.TemporaryDirectory() as folder:
-        result = Simulation(config, out=Path(folder) / "run").run()
-    print(json.dumps({"round_s": result.round_s[0], "cpu_before_s": before}))  # noqa: T201
+        result = Simulation(config, out=Path(folder) / "run", listener=Clock()).run()
+    told = {"round_s": result.round_s[0], "cpu_s": cpu_s[1] - cpu_s[0]}
+    print(json.dumps(told))  # noqa: T201
 
 
 def measure(preset: str, agents: int, memory_mb: int, steps: int) -> Row:
@@ -101,14 +105,13 @@ def measure(preset: str, agents: int, memory_mb: int, steps: int) -> Row:
     if child.returncode:
         raise SystemExit(f"the run of {agents} {preset} agents ended with {child.returncode}")
     told = json.loads(out.strip().splitlines()[-1])
-    cpu_s = meter.cpu_s - told["cpu_before_s"]
     return Row(
         preset=preset,
         agents=agents,
         states_gb=round(3 * 4 * parameters(preset) * agents / 1e9, 2),
         peak_gb=round(meter.peak_bytes / 1e9, 2),
         round_s=round(told["round_s"], 1),
-        cpu_ms_per_agent=round(1000 * cpu_s / agents, 1),
+        cpu_ms_per_agent=round(1000 * told["cpu_s"] / agents, 1),
         wall_ms_per_agent=round(1000 * told["round_s"] / agents, 1),
     )
 
@@ -122,12 +125,10 @@ def kept(path: Path) -> dict[tuple[str, int], Row]:
     """Read the rows that were measured before."""
     if not path.exists():
         return {}
-    types = {
-        field.name: {"str": str, "int": int, "float": float}[field.type] for field in fields(Row)
-    }
+    types: dict[str, type] = {"preset": str, "agents": int}
     with path.open(encoding="utf-8", newline="") as file:
         rows = [
-            Row(**{name: types[name](text) for name, text in line.items()})
+            Row(**{name: types.get(name, float)(text) for name, text in line.items()})
             for line in csv.DictReader(file)
         ]
     return {(row.preset, row.agents): row for row in rows}
