@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -83,7 +84,7 @@ def flower(agents: int, rounds: int, floats: int) -> list[float]:
 
     ends: list[float] = []
 
-    class Client(NumPyClient):  # type: ignore[misc]
+    class Client(NumPyClient):  # type: ignore[misc,unused-ignore]
         """Trains on its own pairs, or sends back what it was sent."""
 
         def __init__(self, agent: int) -> None:
@@ -127,13 +128,15 @@ def flower(agents: int, rounds: int, floats: int) -> list[float]:
         num_supernodes=agents,
         backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}},
     )
-    return np.diff(ends).tolist()
+    seconds: list[float] = np.diff(ends).tolist()
+    return seconds
 
 
 def main() -> None:
     """Run the peer that is asked for."""
     asked = json.loads(sys.argv[1])
-    peer = {"serial": serial, "flower": flower}[asked.pop("peer")]
+    peers: dict[str, Callable[..., list[float]]] = {"serial": serial, "flower": flower}
+    peer = peers[asked.pop("peer")]
     sys.stdout.write(json.dumps(peer(**asked)) + "\n")
 
 

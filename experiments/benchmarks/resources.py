@@ -28,7 +28,7 @@ class Usage:
 
 def usage(pid: int) -> Usage:
     """Look at a process and everything below it. Linux alone tells PSS."""
-    import psutil  # type: ignore[import-untyped,unused-ignore]
+    import psutil
 
     memory, cpu, files, count = 0, 0.0, 0, 0
     for process in _tree(psutil.Process(pid)):

@@ -51,7 +51,7 @@ def configuration(preset: str, agents: int, memory_mb: int, steps: int) -> dict[
         "agents": {"count": agents, "encoder": {"preset": preset}},
         "topology": "ring",
         "exchange": "weights",
-        "training": {"rounds": 1, "local_steps": steps, "batch_size": 16, "max_length": 32},
+        "training": {"rounds": 1, "local_steps": steps, "batch_size": 4, "max_length": 16},
         "evaluation": {
             "tasks": ["geometry"],
             "documents": 64,
