@@ -150,8 +150,9 @@ class Coordinator:
         self.on_round(report)
 
     def _evaluate(self) -> AgentMetrics:
-        chosen = self.config.some_agents(self.config.evaluation.agents)
-        return _by_agent(self.session.call_all("evaluate", chosen))
+        count = self.config.evaluation.agents
+        chosen = () if count is None else (self.config.some_agents(count),)
+        return _by_agent(self.session.call_all("evaluate", *chosen))
 
     def _hop(self, leg: Leg) -> dict[int, list[str]]:
         """Let the hop's senders compose, and its receivers merge; return what was rejected."""
