@@ -100,6 +100,11 @@ class EvaluationConfig(Spec):
     documents: int = Field(
         1000, ge=20, description="Held-out documents used at most, the same for every agent."
     )
+    agents: int | None = Field(
+        None,
+        ge=1,
+        description="Agents that are evaluated, evenly spread over all; unset: every one.",
+    )
     max_length: int = Field(64, ge=8, le=8192, description="Tokens of a text when it is embedded.")
     between_agents: bool = Field(
         True,
@@ -158,6 +163,9 @@ class RunConfig(Spec):
     )
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    saved_encoders: int | None = Field(
+        None, ge=0, description="Agents whose encoders are saved at the end; unset: every one."
+    )
     health: HealthConfig = Field(default_factory=HealthConfig)
     baseline: BaselineConfig = Field(default_factory=BaselineConfig)
     checkpoints: CheckpointConfig = Field(default_factory=CheckpointConfig)
@@ -257,6 +265,18 @@ class RunConfig(Spec):
                 self.exchange, self.network(), self.checkpoints, self.faults, self.policy
             )
         return self
+
+    def some_agents(self, count: int | None) -> tuple[int, ...]:
+        """Return so many agents, evenly spread over all, the first and the last among them; None for all.
+
+        Example:
+            >>> RunConfig.model_validate({"agents": {"count": 7}}).some_agents(3)
+            (0, 3, 6)
+        """
+        total = self.agents.total
+        if count is None or count >= total:
+            return tuple(range(total))
+        return tuple(i * (total - 1) // max(1, count - 1) for i in range(count))
 
     def society(self) -> Society:
         """Return what an exchange strategy may ask about the run."""

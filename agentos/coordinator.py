@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from agentos.runtime import Session
     from agentos.watch import Watch
     from agents.blueprint import Arm
-    from agents.host import Outbox
+    from agents.mail import Outbox
+    from protocols.messages import Envelope
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Coordinator:
         if self.timeline is not None:
             self.timeline.go_on(begun.rounds[-1].metrics)
         if self.result.finished == self.config.training.rounds:
-            self.session.call_all("evaluate")  # for the pictures of what it says
+            self._evaluate()  # for the pictures of what it says
 
     def _round(self, round: int) -> None:
         began = time.perf_counter()
@@ -162,7 +163,7 @@ class Coordinator:
         if due:
             self.script.strike("evaluate", self.session)
             known = self.before if round == 0 else None
-            evaluation = known or _by_agent(self.session.call_all("evaluate"))
+            evaluation = known or self._evaluate()
         for agent, values in evaluation.items():
             metrics[agent] = {**metrics.get(agent, {}), **values}
         if self.timeline is not None:
@@ -181,6 +182,11 @@ class Coordinator:
         self.result.rounds.append(report)
         self.on_round(report)
 
+    def _evaluate(self) -> AgentMetrics:
+        count = self.config.evaluation.agents
+        chosen = () if count is None else (self.config.some_agents(count),)
+        return _by_agent(self.session.call_all("evaluate", *chosen))
+
     def _hop(self, leg: Leg) -> dict[int, list[str]]:
         """Let the hop's senders compose, and its receivers merge; return what was rejected."""
         expected, leg = leg, self.script.open(leg)
@@ -189,7 +195,8 @@ class Coordinator:
         incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in leg.hop.edges}
         for number, outbox in enumerate(outboxes.values()):
             sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
-            for index, (envelope, size, without) in enumerate(sizes):
+            # By sender: in which order a host's agents spoke must not show.
+            for index, (envelope, size, without) in sorted(enumerate(sizes), key=_sender):
                 for receiver in envelope.recipients:
                     incoming[receiver].append((number, index))
                     self.result.ledger.record(
@@ -232,7 +239,7 @@ class Coordinator:
     def _deliveries(
         self, leg: Leg, outboxes: Sequence[Outbox], mail: Mail
     ) -> dict[int, dict[int, Any]]:
-        from agents.host import Delivery
+        from agents.mail import Delivery
 
         deliveries: dict[int, dict[int, Any]] = {}
         checked = self.arm.checksums
@@ -264,6 +271,10 @@ def _needed(handles: list[Any], batch: dict[int, Any]) -> tuple[list[Any], dict[
         for agent, delivery in batch.items()
     }
     return [handles[outbox] for outbox in used], renumbered
+
+
+def _sender(letter: tuple[int, tuple[Envelope, int, int]]) -> int:
+    return letter[1][0].sender
 
 
 def _by_agent(answers: Mapping[int, Mapping[int, Any]]) -> dict[int, Any]:

@@ -75,6 +75,8 @@ def draw_up(
         individual_initialisation=config.agents.individual_initialisation,
         device=config.runtime.device,
         threads=config.runtime.threads,
+        state_bytes=config.runtime.state_bytes,
+        spill_folder=config.runtime.spill_folder,
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PHASES = {
     "train": "train",
+    "train_each": "train",
     "compose": "compose",
     "merge": "merge",
     "evaluate": "evaluate",

@@ -261,9 +261,10 @@ class _Run:
     def _save_encoders(self, session: Session) -> None:
         self.simulation._listener.on_stage("Saving encoders")
         folder = self.simulation.directory.absolute() / "encoders"
-        calls: dict[int, tuple[dict[int, Path]]] = {host: ({},) for host in session.hosts}
-        for agent, host in session.placement.items():
-            calls[host][0][agent] = folder / f"agent-{agent}"
+        calls: dict[int, tuple[dict[int, Path]]] = {}
+        for agent in self.config.some_agents(self.config.saved_encoders):
+            host = session.placement[agent]
+            calls.setdefault(host, ({},))[0][agent] = folder / f"agent-{agent}"
         session.call("save", calls)
 
     def _close_records(self, status: str) -> Result:

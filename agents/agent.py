@@ -44,14 +44,23 @@ class Agent:
         self.seed = blueprint.seed
         self.resident = resident
         self.arm = arm
-        self.state: AgentState = resident.new_state(member.id)
-        self.begin_exchange()
+        self.state: AgentState = resident.shared_state()
         self.setting = resident.setting(member)
         self.anchor_clusters = blueprint.anchors.clusters
         self._private = EpochReader(member.rows, self.seed, "private", member.id)
         self._anchors = EpochReader(
             np.arange(len(blueprint.anchors.rows)), self.seed, "anchors", member.id
         )
+
+    @property
+    def draws_own_weights(self) -> bool:
+        """Whether its initial weights are its own, instead of those of all agents of its group."""
+        return self.resident.blueprint.individual_initialisation
+
+    def begin(self) -> None:
+        """Take up a state of its own; before, it shares the initial weights and remembers nothing."""
+        self.state = self.resident.new_state(self.id)
+        self.begin_exchange()
 
     def begin_exchange(self) -> None:
         """Begin with the exchange from where the agent stands: what it remembers of another is lost."""

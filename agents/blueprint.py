@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,8 @@ class Blueprint:
         evaluation_length: tokens of a text when it is evaluated.
         device: ``auto``, or a device that torch knows.
         threads: of a host.
+        state_bytes: of agents' states that a host keeps in memory; what exceeds them goes to disk.
+        spill_folder: where; None for the system's temporary folder.
     """
 
     seed: int
@@ -96,7 +99,10 @@ class Blueprint:
     individual_initialisation: bool = False
     device: str = "auto"
     threads: int = 1
+    state_bytes: float = math.inf
+    spill_folder: str | None = None
 
-    def only(self, ids: Collection[int]) -> Blueprint:
-        """Return the blueprint of a host that holds only these agents."""
-        return replace(self, members=tuple(m for m in self.members if m.id in ids))
+    def only(self, ids: Collection[int], share: float = 1.0) -> Blueprint:
+        """Return the blueprint of a host that holds only these agents, and takes a share of the memory."""
+        members = tuple(member for member in self.members if member.id in ids)
+        return replace(self, members=members, state_bytes=self.state_bytes * share)

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
 
 from agents.resident import AgentState
+from agents.tree import put_together, take_apart
 from protocols.errors import RecordError
 
 FORMAT = "agentos-state-1"
-_PLAIN = (bool, int, float, str, type(None))
 _UNREADABLE = (
     AttributeError,
     KeyError,
@@ -49,11 +45,13 @@ def save_state(state: AgentState, path: Path) -> str:
         TypeError: the state holds something else than a tree of plain values, tensors and arrays.
         OSError: the file cannot be written.
     """
-    tensors: dict[str, Tensor] = {}
-    skeleton = _describe(
-        {field.name: getattr(state, field.name) for field in fields(state)}, tensors
-    )
-    content = save(tensors, metadata={FORMAT: json.dumps(skeleton)})
+    skeleton, tensors = take_apart({each.name: getattr(state, each.name) for each in fields(state)})
+    # Cloned: parts of one buffer may not be written twice.
+    whole = {
+        name: tensor.clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    content = save(whole, metadata={FORMAT: json.dumps(skeleton)})
     draft = path.with_name(f".{path.name}.tmp")
     try:
         draft.write_bytes(content)
@@ -81,7 +79,7 @@ def load_state(path: Path, device: torch.device, sha256: str | None = None) -> A
             header = file.metadata() or {}
             if FORMAT not in header:
                 raise ValueError("it is of another format")
-            values = _restore(json.loads(header[FORMAT]), file.get_tensor)
+            values = put_together(json.loads(header[FORMAT]), file.get_tensor)
         return _checked(AgentState(**values))
     except _UNREADABLE as error:
         raise RecordError(
@@ -94,7 +92,7 @@ def load_state(path: Path, device: torch.device, sha256: str | None = None) -> A
 
 def _checked(state: AgentState) -> AgentState:
     """Return a state whose fields are what they should be; what is within memories is their owners'."""
-    if not (isinstance(state.parameters, Tensor) and state.parameters.dtype == torch.float32):
+    if not (isinstance(state.parameters, torch.Tensor) and state.parameters.dtype == torch.float32):
         raise TypeError("its parameters are not a float32 tensor")
     if state.parameters.ndim != 1 or type(state.memory) is not dict:
         raise TypeError("its parameters are not flat, or its memory is no dictionary")
@@ -114,38 +112,3 @@ def _digest(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return a JSON value in which every container and tensor says what it is."""
-    if type(value) in _PLAIN:
-        return value
-    if isinstance(value, (Tensor, np.ndarray)):
-        name = f"{len(tensors):06d}"
-        # Cloned: parts of one buffer may not be written twice.
-        if isinstance(value, np.ndarray):
-            tensors[name] = torch.from_numpy(np.array(value, order="C"))
-            return {"array": name}
-        tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
-        return {"tensor": name}
-    if type(value) is dict:
-        pairs = [[_describe(k, tensors), _describe(v, tensors)] for k, v in value.items()]
-        return {"dict": pairs}
-    if type(value) in (list, tuple):
-        return {type(value).__name__: [_describe(each, tensors) for each in value]}
-    raise TypeError(f"a state cannot hold {type(value).__name__}: {value!r}"[:200])
-
-
-def _restore(value: Any, tensor: Callable[[str], Tensor]) -> Any:
-    """Rebuild what `_describe` described."""
-    if type(value) in _PLAIN:
-        return value
-    ((kind, content),) = value.items()
-    if kind == "tensor":
-        return tensor(content)
-    if kind == "array":
-        return tensor(content).cpu().numpy()
-    if kind == "dict":
-        return {_restore(k, tensor): _restore(v, tensor) for k, v in content}
-    items = [_restore(each, tensor) for each in content]
-    return {"list": items, "tuple": tuple(items)}[kind]

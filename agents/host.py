@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import socket
 import time
-import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,62 +21,19 @@ from agents.blueprint import Arm, Blueprint
 from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
 from agents.exchange.parts import taking_part
-from agents.exchange.staleness import Staleness
+from agents.inbox import Fetch, receive
+from agents.mail import Delivery, Outbox, PayloadStore, checksum, fetches
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
+from agents.roster import Roster
 from agents.tracing import Traced, Tracer
-from protocols.errors import RecordError, RejectedMessage
+from protocols.codecs import Codec
+from protocols.errors import RecordError
 from protocols.messages import Envelope, Message, Payload
 from protocols.sizes import uncoded_bytes
-from protocols.wire import Expectation, admit, encode
+from protocols.wire import Expectation, encode
 
 logger = logging.getLogger(__name__)
-
-
-class PayloadStore(Protocol):
-    """Carries encoded messages between hosts by reference."""
-
-    def put(self, buffers: Sequence[np.ndarray]) -> Any:
-        """Store the buffers of a host's messages; return a handle that is cheap to pass on."""
-
-    def get(self, handles: Sequence[Any]) -> list[Sequence[np.ndarray]]:
-        """Fetch the buffers behind handles, copying nothing where that is possible."""
-
-
-@dataclass(frozen=True)
-class Outbox:
-    """What the coordinator sees of a host's messages: envelopes and sizes, and where the bytes lie."""
-
-    handle: Any
-    envelopes: tuple[Envelope, ...]
-    payload_bytes: tuple[int, ...]
-    fp32_bytes: tuple[int, ...]
-    """What the messages would have taken without a codec."""
-    checksums: tuple[int, ...] = ()
-    """CRC-32 of each message, where the run asks for them."""
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What an agent is to merge.
-
-    Attributes:
-        turn: where in the round it is.
-        senders: whom it may hear.
-        messages: (outbox, index within it) of each message, outboxes numbered as in the call.
-        staleness: the rule for messages of other rounds; None where there are to be none.
-        damage: what becomes of some messages on the way, by their place in `messages`.
-        checksums: CRC-32 that each message must have; none where nobody checks.
-        fewest: messages to accept at least; of fewer, none is merged.
-    """
-
-    turn: Turn
-    senders: frozenset[int]
-    messages: tuple[tuple[int, int], ...]
-    staleness: Staleness | None = None
-    damage: Mapping[int, Sequence[Callable[[np.ndarray], np.ndarray]]] = field(default_factory=dict)
-    checksums: tuple[int, ...] = ()
-    fewest: int = 0
 
 
 class Host:
@@ -90,7 +46,7 @@ class Host:
     def __init__(self, store: PayloadStore) -> None:
         self.store = store
         self.residents: dict[int, Resident] = {}
-        self.agents: dict[int, Agent] = {}
+        self._roster: Roster | None = None
         self.explained: dict[int, dict[str, Any]] = {}
         self._tracer: Tracer | None = None
 
@@ -126,6 +82,12 @@ class Host:
     def _span(self, phase: str, agent: int | None = None) -> AbstractContextManager[None]:
         return self._tracer.span(phase, agent) if self._tracer else nullcontext()
 
+    @property
+    def agents(self) -> Roster:
+        """The agents, once they have begun."""
+        assert self._roster is not None, "begin comes first"
+        return self._roster
+
     def build(self, blueprint: Blueprint) -> None:
         """Build the encoders of a blueprint's agents, in place of any that were here before."""
         torch.set_num_threads(blueprint.threads)
@@ -135,16 +97,14 @@ class Host:
         self.residents = {
             group: Resident(blueprint, blueprint.groups[group], self.device) for group in used
         }
-        self.agents = {}
+        self.close()
 
     def begin(self, arm: Arm) -> None:
         """Start afresh: every agent untrained, under this arm's exchange."""
         self.arm = arm
         self.explained = {}
-        self.agents = {
-            member.id: Agent(member, self.residents[member.group], arm)
-            for member in self.blueprint.members
-        }
+        self.close()
+        self._roster = Roster(self.blueprint, self.residents, arm)
 
     def train(
         self, round: int, absent: Collection[int] = frozenset()
@@ -158,12 +118,13 @@ class Host:
         Batches are prepared ahead, across agents too.
         """
         workers = self.blueprint.training.view_workers
-        jobs = (job for id in rounds for job in trainer.jobs(self.agents[id], self.arm))
+        agents, order = self.agents, self.agents.order(rounds)
+        jobs = (job for id in order for job in trainer.jobs(agents.resting(id), self.arm))
         metrics: dict[int, dict[str, float]] = {}
         with Prefetcher(jobs, workers) as batches:
-            for id, round in rounds.items():
+            for id, agent in agents.each(order):
                 with self._span("train", id):
-                    metrics[id] = self.agents[id].train(self.arm, round, batches)
+                    metrics[id] = agent.train(self.arm, rounds[id], batches)
         return metrics
 
     def compose(
@@ -176,39 +137,23 @@ class Host:
 
         What is said to several is encoded once. Lies are what some agents make of their payloads.
         """
-        buffers: list[np.ndarray] = []
         envelopes: list[Envelope] = []
+        sizes: list[int] = []
         fp32_bytes: list[int] = []
-        for agent, (turn, recipients) in turns.items():
-            strategy, learner = taking_part(self.arm.exchange, part, self.agents[agent])
-            with self._span("compose", agent):
-                said = strategy.speak(learner, replace(turn, recipients=recipients))
-            if said is None:
-                continue
-            letters: list[tuple[tuple[int, ...], Payload]]
-            if isinstance(said, Mapping):
-                letters = [((each,), payload) for each, payload in sorted(said.items())]
-            else:
-                letters = [(recipients, said)]
-            for to, payload in letters:
-                for lie in lies.get(agent, ()) if lies else ():
-                    payload = lie(payload)
-                message = Message.compose(
-                    payload,
-                    sender=agent,
-                    recipients=to,
-                    round=turn.round,
-                    hop=turn.hop,
-                    gradient=strategy.gradient(turn),
-                )
-                buffers.append(encode(message, strategy.codec_of(type(payload))))
+        checksums: list[int] = []
+
+        def buffers() -> Iterator[np.ndarray]:
+            for message, codec in self._messages(turns, part, lies or {}):
+                buffer = encode(message, codec)
                 envelopes.append(message.envelope)
+                sizes.append(buffer.nbytes)
                 fp32_bytes.append(uncoded_bytes(message))
-        sizes = tuple(buffer.nbytes for buffer in buffers)
-        checksums = tuple(checksum(buffer) for buffer in buffers) if self.arm.checksums else ()
-        return Outbox(
-            self.store.put(buffers), tuple(envelopes), sizes, tuple(fp32_bytes), checksums
-        )
+                if self.arm.checksums:
+                    checksums.append(checksum(buffer))
+                yield buffer
+
+        handle = self.store.put(buffers())
+        return Outbox(handle, tuple(envelopes), tuple(sizes), tuple(fp32_bytes), tuple(checksums))
 
     def merge(
         self, handles: list[Any], deliveries: dict[int, Delivery], part: int = 0
@@ -217,25 +162,29 @@ class Host:
         with self._span("deliver"):
             outboxes = self.store.get(handles)
         rejected: dict[int, list[str]] = {}
-        for agent, delivery in deliveries.items():
-            buffers = [outboxes[outbox][index] for outbox, index in delivery.messages]
-            with self._span("merge", agent):
-                rejected[agent] = self._merge(self.agents[agent], delivery, buffers, part)
+        for id, agent in self.agents.each(self.agents.order(deliveries)):
+            letters = fetches(deliveries[id], outboxes)
+            with self._span("merge", id):
+                rejected[id] = self._merge(agent, deliveries[id], letters, part)
         return rejected
 
     def evaluate(self, agents: Collection[int] | None = None) -> dict[int, dict[str, float]]:
-        """Measure encoders on held-out text: those of some agents, or of all."""
-        chosen = self.agents if agents is None else agents
+        """Measure the encoders of some of the agents, by default of all, on held-out text."""
+        chosen = self.agents.keys() if agents is None else self.agents.keys() & set(agents)
         examined: dict[int, tuple[dict[str, float], dict[str, Any]]] = {}
-        for id in chosen:
+        alike: dict[Resident, int] = {}  # agents with the same initial weights are measured once
+        order = self.agents.order(sorted(chosen))
+        for id, agent in self.agents.each(order, self.agents.unchanged):
+            resident = self.agents.resident_of_untouched(id)
+            twin = alike.setdefault(resident, id) if resident else id
             with self._span("evaluate", id):
-                examined[id] = self.blueprint.evaluate(self.agents[id])
+                examined[id] = examined[twin] if twin != id else self.blueprint.evaluate(agent)
         self.explained.update({id: explained for id, (_, explained) in examined.items()})
-        return {id: metrics for id, (metrics, _) in examined.items()}
+        return {id: dict(metrics) for id, (metrics, _) in examined.items()}
 
     def embed_texts(self, texts: Sequence[str], agents: Sequence[int]) -> dict[int, np.ndarray]:
         """Let agents embed the same texts, `[N, W]` each."""
-        return {id: self.agents[id].embed(texts) for id in agents}
+        return {id: self.agents.unchanged(id).embed(texts) for id in agents}
 
     def watch(
         self,
@@ -253,8 +202,9 @@ class Host:
             agents: who embeds; None for all.
         """
         answers: dict[int, tuple[Any, np.ndarray | None]] = {}
-        for id in self.agents if agents is None else agents:
-            rows, tokens = self.agents[id].watch(texts)
+        order = self.agents.order(agents)
+        for id, agent in self.agents.each(order, self.agents.unchanged):
+            rows, tokens = agent.watch(texts)
             answers[id] = read(rows, tokens), rows if id in shown else None
         return answers
 
@@ -270,7 +220,7 @@ class Host:
         """
         for id, directory in directories.items():
             with _writing(directory):
-                self.agents[id].save(directory)
+                self.agents.unchanged(id).save(directory)
 
     def snapshot(self, directory: Path) -> dict[int, str]:
         """Write every agent's state into a folder; return the SHA-256 of each file.
@@ -281,7 +231,7 @@ class Host:
         with _writing(directory):
             return {
                 id: save_state(agent.state, directory / state_file(id))
-                for id, agent in self.agents.items()
+                for id, agent in self.agents.each(self.agents.order(), self.agents.begun)
             }
 
     def restore(self, directory: Path, digests: dict[int, str], afresh: bool = False) -> None:
@@ -290,9 +240,10 @@ class Host:
         Raises:
             RecordError: a file is missing or damaged, or belongs to another encoder.
         """
-        for id, agent in self.agents.items():
+        for id in self.agents:
             path = directory / state_file(id)
             state = load_state(path, self.device, digests.get(id))
+            agent = self.agents[id]
             if len(state.parameters) != len(agent.parameters):
                 raise RecordError(
                     f"the checkpoint {path} is of another encoder",
@@ -304,8 +255,46 @@ class Host:
             if afresh:
                 agent.begin_exchange()
 
+    def close(self) -> None:
+        """Give up the agents, and what they keep on disk."""
+        if self._roster is not None:
+            self._roster.close()
+            self._roster = None
+
+    def _messages(
+        self,
+        turns: dict[int, tuple[Turn, tuple[int, ...]]],
+        part: int,
+        lies: Mapping[int, Sequence[Callable[[Payload], Payload]]],
+    ) -> Iterator[tuple[Message, Codec]]:
+        """Yield what agents say, and in what it is sent."""
+        for id, agent in self.agents.each(self.agents.order(turns)):
+            turn, recipients = turns[id]
+            strategy, learner = taking_part(self.arm.exchange, part, agent)
+            with self._span("compose", id):
+                said = strategy.speak(learner, replace(turn, recipients=recipients))
+            if said is None:
+                continue
+            letters: list[tuple[tuple[int, ...], Payload]]
+            if isinstance(said, Mapping):
+                letters = [((each,), payload) for each, payload in sorted(said.items())]
+            else:
+                letters = [(recipients, said)]
+            for to, payload in letters:
+                for lie in lies.get(id, ()):
+                    payload = lie(payload)
+                message = Message.compose(
+                    payload,
+                    sender=id,
+                    recipients=to,
+                    round=turn.round,
+                    hop=turn.hop,
+                    gradient=strategy.gradient(turn),
+                )
+                yield message, strategy.codec_of(type(payload))
+
     def _merge(
-        self, agent: Agent, delivery: Delivery, buffers: Sequence[np.ndarray], part: int
+        self, agent: Agent, delivery: Delivery, fetches: Sequence[Fetch], part: int
     ) -> list[str]:
         turn, staleness = delivery.turn, delivery.staleness
         strategy, learner = taking_part(self.arm.exchange, part, agent)
@@ -321,32 +310,17 @@ class Host:
             codec=strategy.codec_of(accepted.payload),
             rounds=None if staleness is None else staleness.accepted(turn.round),
         )
-        inbox: dict[int, Message] = {}
-        rejected: list[str] = []
-        for place, buffer in enumerate(buffers):
-            for damage in delivery.damage.get(place, ()):
-                buffer = damage(buffer)
-            if delivery.checksums and checksum(buffer) != delivery.checksums[place]:
-                rejected.append("checksum")
-                continue
-            try:
-                message = admit(buffer, expectation)
-            except RejectedMessage as error:
-                logger.warning("agent-%d, round %d: %s", agent.id, turn.round, error)
-                rejected.append(error.reason)
-                continue
-            if message.envelope.sender in inbox:
-                rejected.append("duplicate")
-                continue
-            inbox[message.envelope.sender] = message
+        inbox, rejected = receive(fetches, expectation)
+        for error in rejected:
+            logger.warning("agent-%d, round %d: %s", agent.id, turn.round, error)
+        reasons = [error.reason for error in rejected]
         if len(inbox) < delivery.fewest:
-            rejected += ["quorum"] * len(inbox)
-            inbox = {}
-        messages = [inbox[sender] for sender in sorted(inbox)]
+            reasons += ["quorum"] * len(inbox)
+            inbox = ()
         if staleness is not None:
-            turn = replace(turn, discounts=staleness.discounts(turn.round, messages))
-        strategy.listen(learner, messages, turn)
-        return rejected
+            turn = replace(turn, discounts=staleness.discounts(turn.round, inbox))
+        strategy.listen(learner, inbox, turn)
+        return reasons
 
 
 @contextmanager
@@ -361,11 +335,6 @@ def _writing(directory: Path) -> Iterator[None]:
             actual=getattr(error, "strerror", None) or str(error),
             mend="make room; then go on with 'agentos resume'",
         ) from error
-
-
-def checksum(buffer: np.ndarray) -> int:
-    """Return the CRC-32 of a message."""
-    return zlib.crc32(buffer.data)
 
 
 def choose_device(name: str) -> torch.device:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,7 @@ class Layout:
     decayed: int
     size: int
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Equal for modules whose weights can be averaged."""
         described = repr([(slot.name, slot.shape, slot.start) for slot in self.slots])

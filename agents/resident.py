@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -92,12 +92,16 @@ class Resident:
 
         All agents of a group begin with the same weights, unless the blueprint asks each to draw its own.
         """
-        flat = self._initial.clone()
-        if self.blueprint.individual_initialisation:
-            own = self._build(derive(self.blueprint.seed, "agent", agent))
-            flat = flatten(own, self.binding.layout)
+        if not self.blueprint.individual_initialisation:
+            shared = self.shared_state()
+            return replace(shared, parameters=shared.parameters.clone())
+        own = self._build(derive(self.blueprint.seed, "agent", agent))
+        return replace(self.shared_state(), parameters=flatten(own, self.binding.layout))
+
+    def shared_state(self) -> AgentState:
+        """Return a state whose parameters are the initial ones themselves: not to be changed."""
         return AgentState(
-            flat,
+            self._initial,
             optimizer=[{} for _ in self._slices],
             objectives=[{} for _ in self.blueprint.objectives],
         )

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 def steps_of(agent: Agent) -> int:
     """Return the local steps of a round: none for an agent of which nothing is trained, a teacher."""
-    return agent.resident.blueprint.training.local_steps if len(agent.parameters) else 0
+    trained = len(agent.resident.binding.gradient)
+    return agent.resident.blueprint.training.local_steps if trained else 0
 
 
 def jobs(agent: Agent, arm: Arm) -> Iterator[Callable[[], Ready]]:

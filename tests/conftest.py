@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -128,8 +128,8 @@ def make_blueprint(tokenizer: Any, documents: list[np.ndarray]) -> Callable[...,
 class KeptStore:
     """Messages in one process: the handle is the list of buffers."""
 
-    def put(self, buffers: Sequence[np.ndarray]) -> Any:
-        return buffers
+    def put(self, buffers: Iterable[np.ndarray]) -> Any:
+        return list(buffers)
 
     def get(self, handles: Sequence[Any]) -> list[Any]:
         return list(handles)
@@ -194,7 +194,7 @@ class Society:
 
     def deliver(self, leg: Any, agent: int, buffers: Sequence[Any]) -> list[str]:
         """Hand buffers to one agent; return the reasons of those it rejected."""
-        from agents.host import Delivery
+        from agents.mail import Delivery
 
         messages = tuple((0, index) for index in range(len(buffers)))
         delivery = Delivery(self.turn(leg, agent), frozenset(leg.hop.senders(agent)), messages)

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from agentos.watch import Watch
     from agents.blueprint import Arm
     from agents.exchange import Turn
-    from agents.host import Delivery, Outbox
+    from agents.mail import Delivery, Outbox
 
 
 class Asynchronously:
@@ -210,7 +210,7 @@ class Asynchronously:
         self, opened: Mapping[int, Opened], turns: Mapping[int, Turn], legs: Mapping[int, Leg]
     ) -> tuple[list[Any], dict[int, Delivery]]:
         """Return the outboxes that a host's agents read, and what each merges of them."""
-        from agents.host import Delivery
+        from agents.mail import Delivery
 
         handles: list[Any] = []
         position: dict[int, int] = {}

@@ -91,11 +91,24 @@ def cached(directory: Path, build: Callable[[Path], None], load: Callable[[Path]
 
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Hold the lock of a folder among this machine's processes; it is freed when its holder dies."""
+    """Hold the lock of a folder among this machine's processes; it is freed when its holder dies.
+
+    Its file lies beside the folder, and goes with the cache. A cache may be read-only, or on a file system
+    that has no locks; then it lies in the temporary folder.
+    """
     from filelock import FileLock
 
     name = hashlib.blake2b(str(directory.absolute()).encode(), digest_size=16).hexdigest()
-    # Not beside the folder: a cache may be read-only, or on a file system that has no locks.
-    path = Path(tempfile.gettempdir()) / f"agentos-{name}.lock"
-    with FileLock(path, mode=0o666, is_singleton=True):  # which one thread may hold twice
+    elsewhere = Path(tempfile.gettempdir()) / f"agentos-{name}.lock"
+    # Singletons: one thread may hold a lock twice.
+    locks = [
+        FileLock(path, mode=0o666, is_singleton=True)
+        for path in (directory.with_name(f".{directory.name}.lock"), elsewhere)
+    ]
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        held = locks[0].acquire()
+    except (OSError, NotImplementedError):
+        held = locks[1].acquire()
+    with held:
         yield

@@ -16,7 +16,7 @@ from protocols.messages import PAYLOADS
 if TYPE_CHECKING:
     from agentos.legs import Leg
     from agentos.runtime import Session
-    from agents.host import Outbox
+    from agents.mail import Outbox
     from protocols.ledger import Ledger
 
 Late = tuple[int, int]

@@ -6,11 +6,12 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 from typing_extensions import Self
 
+from agentos.runtime.memory import machine_bytes
 from protocols.errors import ConfigurationError
 from protocols.spec import Spec
 
@@ -113,6 +114,21 @@ class Runtime(Spec, ABC):
     timeout_s: float = Field(
         600.0, gt=0.0, description="Longest wait for a host's answer in one phase of a round."
     )
+
+    memory_mb: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto",
+        description="Agents' states that are kept in memory, over all hosts of a machine; those used least "
+        "recently go to disk. auto: a third of the memory of the machine that starts the run.",
+    )
+    spill_folder: str | None = Field(
+        None,
+        description="Folder for agents' states that do not fit in memory; unset: the system's temporary one.",
+    )
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of agents' states to keep in a machine's memory."""
+        return machine_bytes() // 3 if self.memory_mb == "auto" else self.memory_mb * 2**20
 
     @abstractmethod
     def start(self, blueprint: Blueprint, address: str | None = None) -> Session:

@@ -35,15 +35,15 @@ class DirectStore:
         self._arrived: Sequence[list[Tensor]] = ()
         self._count = 0
 
-    def put(self, buffers: Sequence[NDArray[np.uint8]]) -> Any:
+    def put(self, buffers: Iterable[NDArray[np.uint8]]) -> Any:
         """Keep the buffers until they are taken; the handle is the number of the parcel."""
         import torch
 
-        if not buffers:
-            return []
-        self._count += 1
         # Copied: torch takes no array that may not be written to.
         tensors = [torch.from_numpy(np.array(buffer)).to(self._device) for buffer in buffers]
+        if not tensors:
+            return []
+        self._count += 1
         self._leaving[self._count] = tensors
         return [self._count]
 
@@ -115,7 +115,7 @@ def submit(actor: Any, method: str, arguments: Sequence[Any]) -> Any:
 
 def landed(actor: Any, answer: Any) -> Any:
     """Return a host's answer with references in the place of its parcels' numbers."""
-    from agents.host import Outbox
+    from agents.mail import Outbox
     from agents.tracing import Traced
 
     if isinstance(answer, Traced):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -75,15 +75,17 @@ class _LocalSession(Session):
 
         if self._blueprint is not None:
             torch.set_num_threads(self._threads)
+            if self._host is not None:
+                self._host.close()
             self._host = self._blueprint = None
 
 
 class LocalStore:
     """Messages of agents in one process: the handle is the list of buffers itself."""
 
-    def put(self, buffers: Sequence[NDArray[np.uint8]]) -> Sequence[NDArray[np.uint8]]:
+    def put(self, buffers: Iterable[NDArray[np.uint8]]) -> Sequence[NDArray[np.uint8]]:
         """Return the buffers."""
-        return buffers
+        return list(buffers)
 
     def get(self, handles: Sequence[Any]) -> list[Sequence[NDArray[np.uint8]]]:
         """Return the buffers behind each handle."""

@@ -10,14 +10,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from agentos.runtime import direct
 from agentos.runtime.base import Runtime, Session, pack
 from agentos.runtime.failures import of_ray
+from agentos.runtime.ray_store import RayStore
 from protocols.errors import AgentOSError, ConfigurationError, DeadlineExceeded, RuntimeFailure
 
 if TYPE_CHECKING:
@@ -113,6 +112,8 @@ class _RaySession(Session):
         if len(ray.nodes()) > 1:  # type: ignore[no-untyped-call]
             # Ray fills a node before it turns to the next one, unless it is told not to.
             self._options["scheduling_strategy"] = "SPREAD"
+        machines = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
+        self._hosts_per_machine = -(-count // machines)
         self._start(range(count), self._options)
 
     def _start(self, hosts: Iterable[int], options: Mapping[str, Any]) -> None:
@@ -131,7 +132,10 @@ class _RaySession(Session):
     def build(self, blueprint: Blueprint) -> None:
         packed = dict(enumerate(pack(blueprint, len(self._actors))))
         self.placement = {agent: host for host, ids in packed.items() for agent in ids}
-        self._parts = {host: (blueprint.only(frozenset(ids)),) for host, ids in packed.items()}
+        share = 1 / self._hosts_per_machine
+        self._parts = {
+            host: (blueprint.only(frozenset(ids), share),) for host, ids in packed.items()
+        }
         self.call("build", self._parts)
         logger.info("%d agents on %d Ray hosts", len(self.placement), len(packed))
 
@@ -245,23 +249,6 @@ def _submit(actor: Any, method: str, arguments: Sequence[Any]) -> Any:
 
 def _landed(actor: Any, answer: Any) -> Any:
     return answer
-
-
-class RayStore:
-    """Messages of a host in Ray's object store: one object per host and hop, read without a copy."""
-
-    def put(self, buffers: Sequence[NDArray[np.uint8]]) -> Any:
-        """Store the buffers; the list keeps Ray from resolving the reference on the way."""
-        import ray
-
-        return [ray.put(list(buffers))] if buffers else []
-
-    def get(self, handles: Sequence[Any]) -> list[Sequence[NDArray[np.uint8]]]:
-        """Fetch all handles in one call."""
-        import ray
-
-        fetched = iter(ray.get([reference for handle in handles for reference in handle]))
-        return [next(fetched) if handle else [] for handle in handles]
 
 
 def _connect(runtime: RayRuntime, address: str | None) -> bool:

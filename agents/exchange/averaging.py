@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, overload
 
 import numpy as np
 from pydantic import Field
@@ -143,18 +143,15 @@ class ParameterExchange(Exchange, ABC):
         """Fuse what came from peers and from below; obey what came from above."""
         if not inbox:
             return
-        received = [_read(message) for message in inbox]
         if turn.direction is Direction.DOWN:
             # Copied: a payload is a view of a message buffer that is not ours to keep.
-            result = torch.from_numpy(np.array(received[0].values))
+            result = torch.from_numpy(np.array(_read(inbox[0]).values))
             self._settle(learner, result.to(learner.parameters.device), turn)
             return
-        if 1 + len(received) < self.fusion.fewest:
+        if 1 + len(inbox) < self.fusion.fewest:
             return
-        weights = _shares(learner, inbox, received, turn)
-        own = self.offer(learner, turn)
-        vectors: list[Vector] = [own, *(payload.values for payload in received)]
-        fused = self.fusion.fuse(vectors, weights)
+        weights = _shares(learner, inbox, turn)
+        fused = self.fusion.fuse(_Vectors(self.offer(learner, turn), inbox), weights)
         if turn.direction is Direction.PEER or turn.is_top:
             self._settle(learner, self.conclude(learner, fused, turn), turn)
         else:
@@ -171,20 +168,35 @@ class ParameterExchange(Exchange, ABC):
         memory.pop("subtree", None)
 
 
-def _shares(
-    learner: Learner, inbox: Sequence[Message], received: Sequence[Flat], turn: Turn
-) -> list[float]:
+class _Vectors(Sequence[Vector]):
+    """The agent's own vector and those that it heard, which are read when they are asked for."""
+
+    def __init__(self, own: Tensor, inbox: Sequence[Message]) -> None:
+        self._own = own
+        self._inbox = inbox
+
+    def __len__(self) -> int:
+        return 1 + len(self._inbox)
+
+    @overload
+    def __getitem__(self, index: int) -> Vector: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Vector]: ...
+    def __getitem__(self, index: int | slice) -> Vector | Sequence[Vector]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(len(self))[index]]
+        return _read(self._inbox[index - 1]).values if index else self._own
+
+
+def _shares(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[float]:
     """Return the agent's own weight and those of all that it heard."""
     senders = [message.envelope.sender for message in inbox]
     if turn.direction is Direction.PEER:
         heard = [turn.mixing.get(each, 0.0) * turn.discount(each) for each in senders]
         # The share of a neighbour that was not heard, or is stale, falls to the agent itself.
         return [1.0 - sum(heard), *heard]
-    stated = zip(senders, received, strict=True)
-    return [
-        float(learner.examples),
-        *(payload.weight * turn.discount(each) for each, payload in stated),
-    ]
+    heard = [_read(message).weight * turn.discount(message.envelope.sender) for message in inbox]
+    return [float(learner.examples), *heard]
 
 
 def _pack(payload: type[Flat], values: Tensor, weight: float, learner: Learner) -> Payload:

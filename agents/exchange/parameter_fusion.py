@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Vector = Union["Tensor", NDArray[np.float32]]
-BLOCK = 2**20
-"""Numbers of each vector that are in work at once."""
+BLOCK = 2**16
+"""Numbers that are added at once: they fit in a core's cache."""
+STACKED = 2**24
+"""Numbers, of all vectors together, that are compared at once."""
 
 
 class ParameterFusion(Spec, ABC):
@@ -60,16 +62,13 @@ class Mean(ParameterFusion):
         return 1
 
     def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
-        """Return the mean, added in the given order."""
+        """Return the mean, added in the given order; every vector is read once."""
         total = sum(weights)
-
-        def mean(block_nC: Tensor) -> Tensor:
-            mean_C = torch.zeros_like(block_nC[0])
-            for row_C, weight in zip(block_nC, weights, strict=True):
-                mean_C.add_(row_C, alpha=weight / total)
-            return mean_C
-
-        return _by_coordinate(vectors, mean)
+        mean_P = torch.zeros_like(_tensor(vectors[0], vectors[0]))
+        for vector, weight in zip(vectors, weights, strict=True):
+            for place in _places(len(mean_P), BLOCK):
+                mean_P[place].add_(_tensor(vector[place], mean_P), alpha=weight / total)
+        return mean_P
 
 
 class Median(ParameterFusion):
@@ -165,9 +164,13 @@ def _by_coordinate(vectors: Sequence[Vector], rule: Callable[[Tensor], Tensor]) 
 
 
 def _blocks(vectors: Sequence[Vector]) -> Iterator[tuple[slice, Tensor]]:
-    for start in range(0, len(vectors[0]), BLOCK):
-        place = slice(start, start + BLOCK)
-        yield place, torch.stack([_tensor(vector[place], vectors[0]) for vector in vectors])
+    first = vectors[0]
+    for place in _places(len(first), max(1, STACKED // len(vectors))):
+        yield place, torch.stack([_tensor(vector[place], first) for vector in vectors])
+
+
+def _places(length: int, step: int) -> Iterator[slice]:
+    return (slice(start, start + step) for start in range(0, length, step))
 
 
 def _ascending(block_nC: Tensor) -> Tensor:

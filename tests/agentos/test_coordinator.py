@@ -13,7 +13,7 @@ from agentos.coordinator import Coordinator
 from agentos.rounds import ArmResult, RoundReport
 from agentos.runtime import Session
 from agents.blueprint import Arm, Blueprint
-from agents.host import Delivery, Outbox
+from agents.mail import Delivery, Outbox
 from protocols.messages import Envelope
 from protocols.topologies import Direction
 

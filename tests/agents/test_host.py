@@ -65,7 +65,7 @@ def test_silent_agents_leave_an_empty_outbox(make_host):
 
 
 def test_rejection_is_logged_with_agent_and_round(make_host, caplog):
-    from agents.host import Delivery
+    from agents.mail import Delivery
 
     host = make_host(2)
     host.begin(CONTRAST)
@@ -76,7 +76,7 @@ def test_rejection_is_logged_with_agent_and_round(make_host, caplog):
 
 
 def test_messages_are_found_across_outboxes(make_host):
-    from agents.host import Delivery
+    from agents.mail import Delivery
 
     host = make_host(3)
     host.begin(CONTRAST)

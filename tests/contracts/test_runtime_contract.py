@@ -12,7 +12,7 @@ from agentos.runtime.local import LocalRuntime
 from agents.blueprint import Arm
 from agents.exchange.anchor_contrast import AnchorContrast
 from agents.exchange.none import Isolated
-from agents.host import Delivery
+from agents.mail import Delivery
 from protocols.errors import TrainingError
 from protocols.topologies import Hop
 from protocols.topologies.peer import Ring

@@ -18,7 +18,7 @@ from agentos.rounds import RoundReport
 from agentos.runtime import Session
 from agentos.watch import Watch
 from agents.blueprint import Arm, Blueprint
-from agents.host import Delivery, Outbox
+from agents.mail import Delivery, Outbox
 from protocols.messages import Envelope
 from protocols.topologies import Network
 

@@ -261,7 +261,7 @@ def test_interrupt_while_reading_leaves_no_half_corpus(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         prepare(config(), agents=3, seed=0, cache=tmp_path, progress=interrupt)
-    assert list((tmp_path / "corpora").iterdir()) == []
+    assert list((tmp_path / "corpora").glob("[!.]*")) == []
     assert len(made(tmp_path)) == 60
 
 
@@ -273,7 +273,7 @@ def test_two_runs_at_once_agree(tmp_path: Path) -> None:
 
     outer = prepare(config(), agents=3, seed=0, cache=tmp_path, progress=another_run)
     assert outer.texts(outer.train) == inner[0].texts(inner[0].train)
-    assert len(list((tmp_path / "corpora").iterdir())) == 1
+    assert len(list((tmp_path / "corpora").glob("[!.]*"))) == 1
 
 
 def test_progress_names_the_stage_and_counts_documents(tmp_path: Path) -> None:

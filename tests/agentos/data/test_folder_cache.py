@@ -56,7 +56,7 @@ def test_damaged_folder_is_built_again(
         write(place, damage)
     assert cached(place, write, read) == "content"
     assert "rebuilding the damaged cache folder" in caplog.text
-    assert list(tmp_path.iterdir()) == [place]
+    assert list(tmp_path.glob("[!.]*")) == [place]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DataError("bad"), RuntimeError])
@@ -67,7 +67,18 @@ def test_broken_off_build_leaves_nothing(tmp_path: Path, error: BaseException) -
 
     with pytest.raises(BaseException):
         cached(tmp_path / "place", build, read)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
+
+
+def test_lock_lies_beside_the_folder_and_nothing_in_the_temporary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(temporary))
+    cached(tmp_path / "cache" / "place", write, read)
+    assert list(temporary.iterdir()) == []
+    assert {path.name for path in (tmp_path / "cache").iterdir()} <= {"place", ".place.lock"}
 
 
 def test_folder_that_another_process_made_meanwhile_stays(tmp_path: Path) -> None:

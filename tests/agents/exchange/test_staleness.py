@@ -16,7 +16,7 @@ from agents.exchange.hybrid import Hybrid
 from agents.exchange.pseudo_labels import PseudoLabelling
 from agents.exchange.staleness import Staleness
 from agents.exchange.weights import WeightAveraging
-from agents.host import Delivery
+from agents.mail import Delivery
 from protocols.messages import Message, Prototypes, SimilarityTargets, Weights
 from protocols.topologies.hops import Direction
 from protocols.topologies.peer import Ring

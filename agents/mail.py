@@ -1,0 +1,86 @@
+"""Messages between the hosts: how they are carried, what is sent, and what is delivered."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from agents.exchange.base import Turn
+from agents.exchange.staleness import Staleness
+from agents.inbox import Fetch
+from protocols.errors import RejectedMessage
+from protocols.messages import Envelope
+
+
+class PayloadStore(Protocol):
+    """Carries encoded messages between hosts by reference."""
+
+    def put(self, buffers: Iterable[np.ndarray]) -> Any:
+        """Store the buffers of a host's messages as they come; return a handle that is cheap to pass on."""
+
+    def get(self, handles: Sequence[Any]) -> list[Sequence[np.ndarray]]:
+        """Return the buffers behind handles, copying nothing where that is possible.
+
+        Where they are many, a buffer may be fetched when it is looked up; it stays valid while it is used.
+        """
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """What the coordinator sees of a host's messages: envelopes and sizes, and where the bytes lie."""
+
+    handle: Any
+    envelopes: tuple[Envelope, ...]
+    payload_bytes: tuple[int, ...]
+    fp32_bytes: tuple[int, ...]
+    """What the messages would have taken without a codec."""
+    checksums: tuple[int, ...] = ()
+    """CRC-32 of each message, where the run asks for them."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What an agent is to merge.
+
+    Attributes:
+        turn: where in the round it is.
+        senders: whom it may hear.
+        messages: (outbox, index within it) of each message, outboxes numbered as in the call.
+        staleness: the rule for messages of other rounds; None where there are to be none.
+        damage: what becomes of some messages on the way, by their place in `messages`.
+        checksums: CRC-32 that each message must have; none where nobody checks.
+        fewest: messages to accept at least; of fewer, none is merged.
+    """
+
+    turn: Turn
+    senders: frozenset[int]
+    messages: tuple[tuple[int, int], ...]
+    staleness: Staleness | None = None
+    damage: Mapping[int, Sequence[Callable[[np.ndarray], np.ndarray]]] = field(default_factory=dict)
+    checksums: tuple[int, ...] = ()
+    fewest: int = 0
+
+
+def fetches(delivery: Delivery, outboxes: Sequence[Sequence[np.ndarray]]) -> list[Fetch]:
+    """Return how to fetch each message of a delivery, as it arrives."""
+    return [partial(_fetch, delivery, place, outboxes) for place in range(len(delivery.messages))]
+
+
+def _fetch(delivery: Delivery, place: int, outboxes: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    outbox, index = delivery.messages[place]
+    buffer = outboxes[outbox][index]
+    for damage in delivery.damage.get(place, ()):
+        buffer = damage(buffer)
+    if delivery.checksums and checksum(buffer) != delivery.checksums[place]:
+        raise RejectedMessage("a message was damaged on its way", reason="checksum")
+    return buffer
+
+
+def checksum(buffer: np.ndarray) -> int:
+    """Return the CRC-32 of a message."""
+    return zlib.crc32(buffer.data)

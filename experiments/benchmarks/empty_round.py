@@ -1,0 +1,113 @@
+"""A round in which nobody trains, beside Flower's simulation: what is left is the exchange.
+
+    python -m experiments.benchmarks.empty_round --flower PYTHON
+
+A thousand agents send so many numbers to a master, which averages them and sends the average back to all. For
+what PYTHON is, see `experiments.benchmarks.federated_round`; in Flower clients return what they were sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from pydantic import Field
+
+from agentos.config import RunConfig
+from agents.exchange.base import Expected, Learner, Turn
+from agents.exchange.weights import WeightAveraging
+from agents.lazy import torch
+from experiments.benchmarks.federated_round import theirs
+from experiments.benchmarks.societies import Idle, hosts_of, median, publish, timed_rounds
+from protocols.messages import Message, Payload
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class NumberAveraging(WeightAveraging):
+    """Averages numbers of each agent that are not its parameters."""
+
+    kind: Literal["numbers"] = "numbers"  # type: ignore[assignment]
+    floats: int = Field(1000, description="Numbers of each agent.")
+
+    def begin(self, learner: Learner) -> None:
+        """Begin with zeros."""
+        learner.memory["numbers"] = torch.zeros(self.floats)
+
+    def compose(self, learner: Learner, turn: Turn) -> Payload | None:
+        """Send the numbers; see `WeightAveraging`."""
+        return super().compose(_Numbers(learner), turn)
+
+    def expects(self, learner: Learner, turn: Turn) -> Expected:
+        """Expect as many numbers."""
+        return super().expects(_Numbers(learner), turn)
+
+    def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
+        """Average the numbers; see `WeightAveraging`."""
+        super().merge(_Numbers(learner), inbox, turn)
+
+
+class _Numbers:
+    """An agent whose parameters are its numbers."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+
+    @property
+    def parameters(self) -> Tensor:
+        numbers: Tensor = self._learner.memory["numbers"]
+        return numbers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._learner, name)
+
+
+def configuration(agents: int, rounds: int, object_store_mb: int) -> RunConfig:
+    """Return a run of agents with the smallest encoder."""
+    return RunConfig.model_validate(
+        {
+            "data": {"anchors": 0, "minimum_words": 8, "tokenizer": {"vocabulary_size": 500}},
+            "agents": {"count": agents, "encoder": {"preset": "nano"}},
+            "topology": "master_slave",
+            "exchange": "weights",
+            "training": {"rounds": rounds, "local_steps": 1, "batch_size": 2},
+            "evaluation": {"tasks": ["geometry"], "documents": 20, "every": 1000, "agents": 1},
+            "health": {"every": 0},
+            "runtime": {"kind": "ray", "hosts": 2, "object_store_mb": object_store_mb},
+        }
+    )
+
+
+def main(
+    flower: Annotated[str | None, typer.Option(help="Interpreter that has Flower.")] = None,
+    agents: Annotated[int, typer.Option(help="Agents.")] = 1000,
+    floats: Annotated[str, typer.Option(help="Numbers of each agent.")] = "1000,250000",
+    rounds: Annotated[int, typer.Option(help="Timed rounds.")] = 3,
+    object_store_mb: Annotated[int, typer.Option(help="Shared memory for messages.")] = 2048,
+) -> None:
+    """Compare an empty round with Flower's; print a Markdown table."""
+    config = configuration(agents, rounds + 2, object_store_mb)
+    rows = [
+        f"| {agents:,} agents without local work | AgentOS (s) | Flower (s) | AgentOS is faster by |",
+        "| --- | --- | --- | --- |",
+    ]
+    with hosts_of(config) as session:
+        own = {
+            count: median(timed_rounds(config, Idle(session), NumberAveraging(floats=count)))
+            for count in map(int, floats.split(","))
+        }
+    for count, seconds in own.items():
+        told = "left out | "
+        if flower is not None:
+            asked = {"peer": "flower", "agents": agents, "rounds": 2, "floats": count}
+            peer = median(theirs(flower, **asked))
+            told = f"{peer:.2f} | {peer / seconds:.0f}"
+        rows.append(f"| {count:,} floats each | {seconds:.3f} | {told} |")
+        typer.echo(rows[-1], err=True)
+    typer.echo(publish("empty_round", rows))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,144 @@
+"""What AgentOS is measured against: a plain PyTorch loop, and Flower's simulation on Ray.
+
+A script that imports nothing of AgentOS, so that it runs in an environment of its own:
+
+    PYTHON experiments/benchmarks/peers.py '{"peer": "flower", "agents": 32, "rounds": 4, "floats": 0}'
+
+It prints the seconds of each round as JSON. With `floats` agents train nothing and send so many numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+PAIRS, TOKENS, VOCABULARY, STEPS, LEARNING_RATE, TEMPERATURE = 32, 32, 8192, 2, 0.01, 0.05
+
+
+@cache
+def model() -> Any:
+    """Build the encoder once per process: a BERT of 2 layers x 128."""
+    from transformers import BertConfig, BertModel
+
+    size = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = BertConfig(
+        vocab_size=VOCABULARY, intermediate_size=512, max_position_embeddings=512, **size
+    )
+    return BertModel(config, add_pooling_layer=False).train()
+
+
+def train(agent: int, round: int) -> None:
+    """Take the local steps of one agent: pairs of random texts, in-batch negatives, SGD."""
+    import torch
+    from torch.nn.functional import cross_entropy, normalize
+
+    encoder = model()
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=LEARNING_RATE)
+    rng = np.random.default_rng((agent, round))
+    for _ in range(STEPS):
+        ids = torch.from_numpy(rng.integers(5, VOCABULARY, size=(2 * PAIRS, TOKENS)))
+        states = encoder(ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        first, second = normalize(states.mean(dim=1), dim=-1).chunk(2)
+        logits = first @ second.T / TEMPERATURE
+        loss = cross_entropy(logits, torch.arange(PAIRS))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def serial(agents: int, rounds: int, threads: int) -> list[float]:
+    """Train one agent after another in this process, and average; return the seconds of each round."""
+    import torch
+
+    torch.set_num_threads(threads)
+    values = [parameter.data for parameter in model().parameters()]
+    common = [value.clone() for value in values]
+    seconds = []
+    for round in range(rounds):
+        began = time.perf_counter()
+        total = [torch.zeros_like(value) for value in values]
+        for agent in range(agents):
+            for value, initial in zip(values, common, strict=True):
+                value.copy_(initial)
+            train(agent, round)
+            for each, value in zip(total, values, strict=True):
+                each.add_(value, alpha=1 / agents)
+        common = total
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def flower(agents: int, rounds: int, floats: int) -> list[float]:
+    """Run Flower's simulation with FedAvg over all agents; return the seconds of each round."""
+    from flwr.client import ClientApp, NumPyClient
+    from flwr.common import ndarrays_to_parameters
+    from flwr.server import ServerApp, ServerAppComponents, ServerConfig
+    from flwr.server.strategy import FedAvg
+    from flwr.simulation import run_simulation
+
+    ends: list[float] = []
+
+    class Client(NumPyClient):  # type: ignore[misc,unused-ignore]
+        """Trains on its own pairs, or sends back what it was sent."""
+
+        def __init__(self, agent: int) -> None:
+            self.agent = agent
+
+        def fit(self, parameters: list[Any], config: dict[str, Any]) -> Any:
+            if floats:
+                return parameters, 1, {}
+            import torch
+
+            torch.set_num_threads(1)
+            values = [parameter.data for parameter in model().parameters()]
+            for value, initial in zip(values, parameters, strict=True):
+                value.copy_(torch.from_numpy(initial))
+            train(self.agent, int(config["round"]))
+            return [value.numpy().copy() for value in values], PAIRS * STEPS, {}
+
+    def server(context: Any) -> Any:
+        initial = (
+            [np.zeros(floats, np.float32)]
+            if floats
+            else [parameter.detach().numpy() for parameter in model().parameters()]
+        )
+        strategy = FedAvg(
+            fraction_fit=1.0,
+            fraction_evaluate=0.0,
+            min_fit_clients=agents,
+            min_available_clients=agents,
+            initial_parameters=ndarrays_to_parameters(initial),
+            on_fit_config_fn=lambda round: {"round": round},
+            evaluate_fn=lambda *_: ends.append(time.perf_counter()),
+        )
+        return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=rounds))
+
+    def client(context: Any) -> Any:
+        return Client(int(context.node_config["partition-id"])).to_client()
+
+    run_simulation(
+        server_app=ServerApp(server_fn=server),
+        client_app=ClientApp(client_fn=client),
+        num_supernodes=agents,
+        backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}},
+    )
+    seconds: list[float] = np.diff(ends).tolist()
+    return seconds
+
+
+def main() -> None:
+    """Run the peer that is asked for."""
+    asked = json.loads(sys.argv[1])
+    peers: dict[str, Callable[..., list[float]]] = {"serial": serial, "flower": flower}
+    peer = peers[asked.pop("peer")]
+    sys.stdout.write(json.dumps(peer(**asked)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

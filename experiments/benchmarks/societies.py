@@ -1,0 +1,82 @@
+"""Societies for benchmarks: rounds that are timed, with or without local work."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentos.config import RunConfig
+from agentos.coordinator import Coordinator
+from agentos.events import Listener
+from agentos.preparation import draw_up, prepare_corpus
+from agentos.rounds import RoundReport
+from agentos.runtime.base import Session
+
+if TYPE_CHECKING:
+    from agents.exchange import Exchange
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+@contextmanager
+def hosts_of(config: RunConfig) -> Iterator[Session]:
+    """Start the hosts of a run."""
+    blueprint = draw_up(config, prepare_corpus(config, Listener()), Listener())
+    with config.runtime.start(blueprint) as session:
+        yield session
+
+
+def timed_rounds(
+    config: RunConfig, session: Session, exchange: Exchange | None = None
+) -> list[float]:
+    """Take a society through its rounds; return the seconds of each, the first and the last left out.
+
+    The first one warms up, and the last one ends with an evaluation.
+    """
+    from agents.blueprint import Arm
+
+    reports: list[RoundReport] = []
+    exchange = exchange or config.exchange
+    arm = Arm(exchange, exchange.anchor_fraction)
+    Coordinator(config, config.network(), session, arm, "together", reports.append).run()
+    return [report.round_s for report in reports[2:-1]]
+
+
+class Idle(Session):
+    """Hosts whose agents neither train nor are evaluated: what is left is the exchange."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.placement = session.placement
+
+    def build(self, blueprint: Any) -> None:
+        """Build the agents."""
+        self._session.build(blueprint)
+
+    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
+        """Forward the call, unless it is one for local work."""
+        if method not in ("train", "evaluate"):
+            return self._session.call(method, arguments)
+        agents: dict[int, dict[int, dict[str, float]]] = {host: {} for host in arguments}
+        for agent, host in self.placement.items():
+            agents[host][agent] = {"loss": 0.0}
+        return dict(agents)
+
+    def close(self) -> None:
+        """End the hosts."""
+        self._session.close()
+
+
+def median(seconds: list[float]) -> float:
+    """Return the median."""
+    return statistics.median(seconds)
+
+
+def publish(name: str, rows: list[str]) -> str:
+    """Write a table to the committed results; return it."""
+    table = "\n".join(rows)
+    (RESULTS / f"{name}.md").write_text(table + "\n", encoding="utf-8")
+    return table
