@@ -21,6 +21,7 @@ from agentos.data.partition import Partition
 from agentos.data.shares import check_shards
 from agentos.data.source import Document, Source
 from agentos.evaluation.base import Task
+from agentos.faults.base import Fault
 from agentos.runtime.base import Runtime
 from agents.exchange.base import Exchange
 from agents.objectives.base import Objective
@@ -39,6 +40,7 @@ BASES: dict[str, type[Spec]] = {
     "Sqlite": Source,
     "Contiguous": Partition,
     "Anisotropy": Task,
+    "Echo": Fault,
     "TimedRuntime": Runtime,
 }
 TABLES = {
