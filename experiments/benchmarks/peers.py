@@ -26,9 +26,13 @@ def model() -> Any:
     """Build the encoder once per process: a BERT of 2 layers x 128."""
     from transformers import BertConfig, BertModel
 
-    size = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = BertConfig(
-        vocab_size=VOCABULARY, intermediate_size=512, max_position_embeddings=512, **size
+        vocab_size=VOCABULARY,
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=512,
+        max_position_embeddings=512,
     )
     return BertModel(config, add_pooling_layer=False).train()
 
@@ -48,7 +52,7 @@ def train(agent: int, round: int) -> None:
         logits = first @ second.T / TEMPERATURE
         loss = cross_entropy(logits, torch.arange(PAIRS))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 
