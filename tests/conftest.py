@@ -297,6 +297,12 @@ def small(small_values: dict[str, Any]) -> Callable[..., RunConfig]:
     return make
 
 
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing, where it is about the records."""
+    monkeypatch.setattr("agentos.report.write_report", lambda directory: None)
+
+
 class Warm(Runtime):
     """A runtime whose hosts stay up from one run to the next."""
 

@@ -19,6 +19,8 @@ from agentos.resuming import branch, resumption
 from agentos.rounds import RoundReport
 from protocols.errors import ConfigurationError, RecordError
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 ROUNDS = 4
 FILES = ("metrics.jsonl", "isolated/metrics.jsonl", "embeddings.safetensors", "similarity.json")
 
