@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -152,6 +153,9 @@ class Numbers(Kinds):
 
 
 def _spell_out(value: Any) -> Any:
+    if isinstance(value, str):  # YAML takes 1e6 for a word: it wants 1.0e+6
+        with suppress(ValueError):
+            value = float(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return {"kind": "fixed", "value": value}
     return value

@@ -16,7 +16,9 @@ AGENTS = [(agent,) for agent in range(400)]
 EDGES = [(0, 1), (1, 0), (1, 2), (2, 1)]
 
 
-@pytest.mark.parametrize("given", [3, 3.0, {"fixed": {"value": 3}}, {"kind": "fixed", "value": 3}])
+@pytest.mark.parametrize(
+    "given", [3, 3.0, "3e0", {"fixed": {"value": 3}}, {"kind": "fixed", "value": 3}]
+)
 def test_number_alone_is_short_for_fixed(given: Any) -> None:
     config = ClockConfig.model_validate({"speed": given})
     assert config.speed == Fixed(value=3.0)
