@@ -8,7 +8,6 @@ matrices between agents, and what evaluation tasks have for pictures.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.metrics_log import plain, replacing
+from agentos.rounds import by_agent
 from protocols.errors import RecordError
 from protocols.seeding import derive, generator
 
@@ -131,9 +131,9 @@ class BetweenRecorder:
         texts = self.sample.texts
         found = session.call("embed_texts", {host: (texts, ids) for host, ids in agents.items()})
         explained = session.call("explain", {host: (ids,) for host, ids in agents.items()})
-        self._embeddings[arm] = _by_agent(found)
+        self._embeddings[arm] = by_agent(found)
         self._told["matrices"][arm] = measure(self._embeddings[arm])
-        self._told["explained"][arm] = _by_agent(explained)
+        self._told["explained"][arm] = by_agent(explained)
         self._write()
 
     def _write(self) -> None:
@@ -199,9 +199,3 @@ def load_between(directory: Path) -> Between | None:
             actual=f"{type(error).__name__} {error}",
             mend="restore the files from a copy, remove both, or run again",
         ) from error
-
-
-def _by_agent(answers: Mapping[int, Mapping[int, Any]]) -> dict[int, Any]:
-    """Merge the hosts' answers, agents ascending."""
-    merged = {agent: value for answer in answers.values() for agent, value in answer.items()}
-    return dict(sorted(merged.items()))

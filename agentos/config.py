@@ -111,6 +111,10 @@ class EvaluationConfig(Spec):
         description="At the end, compare the agents' embeddings of public texts with each other.",
     )
 
+    def is_due(self, round: int, rounds: int) -> bool:
+        """Whether agents are evaluated after a round: before training, at the end, and as often as asked."""
+        return round in (0, rounds) or round % self.every == 0
+
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """What the tasks report, in their order."""

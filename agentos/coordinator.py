@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentos.faults.script import Mail, Script
 from agentos.legs import Leg, legs, turn_of
-from agentos.rounds import AgentMetrics, ArmResult, Begun, RoundReport
+from agentos.rounds import AgentMetrics, ArmResult, Begun, RoundReport, by_agent
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Coordinator:
         """Let the agents that are there train; those that are away say that they are."""
         self.script.strike("train", self.session)
         arguments = (round, absent) if absent else (round,)
-        metrics: AgentMetrics = _by_agent(self.session.call_all("train", *arguments))
+        metrics: AgentMetrics = by_agent(self.session.call_all("train", *arguments))
         metrics.update((agent, {"absent": 1.0}) for agent in absent)
         return dict(sorted(metrics.items()))
 
@@ -157,10 +157,9 @@ class Coordinator:
     def _finish_round(
         self, round: int, began: float, metrics: AgentMetrics, health: Health | None = None
     ) -> None:
-        rounds, every = self.config.training.rounds, self.config.evaluation.every
-        due = round in (0, rounds) or round % every == 0
+        rounds = self.config.training.rounds
         evaluation: AgentMetrics = {}
-        if due:
+        if self.config.evaluation.is_due(round, rounds):
             self.script.strike("evaluate", self.session)
             known = self.before if round == 0 else None
             evaluation = known or self._evaluate()
@@ -185,7 +184,7 @@ class Coordinator:
     def _evaluate(self) -> AgentMetrics:
         count = self.config.evaluation.agents
         chosen = () if count is None else (self.config.some_agents(count),)
-        return _by_agent(self.session.call_all("evaluate", *chosen))
+        return by_agent(self.session.call_all("evaluate", *chosen))
 
     def _hop(self, leg: Leg) -> dict[int, list[str]]:
         """Let the hop's senders compose, and its receivers merge; return what was rejected."""
@@ -217,7 +216,7 @@ class Coordinator:
         handles = [outbox.handle for outbox in boxes]
         calls = {host: (*_needed(handles, batch), leg.part) for host, batch in deliveries.items()}
         self.script.strike("merge", self.session)
-        rejected: dict[int, list[str]] = _by_agent(self.session.call("merge", calls))
+        rejected: dict[int, list[str]] = by_agent(self.session.call("merge", calls))
         self.script.settle(mail, rejected)
         return rejected
 
@@ -275,9 +274,3 @@ def _needed(handles: list[Any], batch: dict[int, Any]) -> tuple[list[Any], dict[
 
 def _sender(letter: tuple[int, tuple[Envelope, int, int]]) -> int:
     return letter[1][0].sender
-
-
-def _by_agent(answers: Mapping[int, Mapping[int, Any]]) -> dict[int, Any]:
-    """Merge the hosts' answers, agents ascending: packing must not show."""
-    merged = {agent: value for answer in answers.values() for agent, value in answer.items()}
-    return dict(sorted(merged.items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from protocols.ledger import Ledger
 
@@ -88,3 +88,9 @@ class ArmResult:
             m["simulated_s"] for r in self.rounds for m in r.metrics.values() if "simulated_s" in m
         )
         return max(ends, default=None)
+
+
+def by_agent(answers: Mapping[int, Mapping[int, Any]]) -> dict[int, Any]:
+    """Merge the hosts' answers, agents ascending: packing must not show."""
+    merged = {agent: value for answer in answers.values() for agent, value in answer.items()}
+    return dict(sorted(merged.items()))

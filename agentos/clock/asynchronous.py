@@ -34,11 +34,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentos.clock.mailbox import Letter, Mailbox, Opened
-from agentos.clock.open_rounds import OpenRounds, by_agent, by_host
+from agentos.clock.open_rounds import OpenRounds, by_host
 from agentos.clock.order import ready
 from agentos.clock.timeline import SIMULATED
 from agentos.legs import Leg, turn_of
-from agentos.rounds import ArmResult, Begun, RoundReport
+from agentos.rounds import ArmResult, Begun, RoundReport, by_agent
 from agents.exchange.staleness import Staleness
 from protocols.topologies import Network
 

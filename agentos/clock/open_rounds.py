@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentos.clock.timeline import SIMULATED
 from agentos.health import Health, collapse
-from agentos.rounds import AgentMetrics, ArmResult, Begun, RoundReport
+from agentos.rounds import AgentMetrics, ArmResult, Begun, RoundReport, by_agent
 
 if TYPE_CHECKING:
     from agentos.clock.mailbox import Opened
@@ -107,7 +107,8 @@ class OpenRounds:
 
     def close(self, rounds: Mapping[int, int], now: Mapping[int, float]) -> None:
         """End a round of each of some agents: evaluate them where it is due, report what all have ended."""
-        self._evaluate([agent for agent, round in rounds.items() if self._is_due(round)], rounds)
+        last, due = self.config.training.rounds, self.config.evaluation.is_due
+        self._evaluate([agent for agent, round in rounds.items() if due(round, last)], rounds)
         for agent, round in rounds.items():
             self._metrics[round][agent][SIMULATED] = now[agent]
             self._finished[round] += 1
@@ -119,11 +120,9 @@ class OpenRounds:
     def _upcoming(self) -> int:
         return self.result.finished + 1 if self.result.rounds else 0
 
-    def _is_due(self, round: int) -> bool:
-        rounds, every = self.config.training.rounds, self.config.evaluation.every
-        return round in (0, rounds) or round % every == 0
-
     def _evaluate(self, agents: Sequence[int], rounds: Mapping[int, int]) -> None:
+        chosen = self.config.some_agents(self.config.evaluation.agents)
+        agents = sorted({*agents} & {*chosen})
         if not agents:
             return
         calls = by_host(self.session.placement, dict.fromkeys(agents))
@@ -166,9 +165,3 @@ def by_host(placement: Mapping[int, int], values: Mapping[int, Any]) -> dict[int
     for agent in sorted(values):
         found.setdefault(placement[agent], {})[agent] = values[agent]
     return dict(sorted(found.items()))
-
-
-def by_agent(answers: Mapping[int, Mapping[int, Any]]) -> dict[int, Any]:
-    """Merge the hosts' answers, agents ascending: packing must not show."""
-    merged = {agent: value for answer in answers.values() for agent, value in answer.items()}
-    return dict(sorted(merged.items()))

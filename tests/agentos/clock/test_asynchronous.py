@@ -127,6 +127,7 @@ def play(small: Callable[..., RunConfig]) -> Callable[..., Played]:
         latency_s: float = 0.0,
         hosts: int = 2,
         every: int = 9,
+        evaluated: int | None = None,
         exchange: Any = "weights",
         ill: Mapping[int, set[int]] | None = None,
         **mode: Any,
@@ -136,7 +137,7 @@ def play(small: Callable[..., RunConfig]) -> Callable[..., Played]:
             topology=topology,
             exchange=exchange,
             training={"rounds": rounds, "batch_size": 12},
-            evaluation={"every": every, "tasks": ["retrieval"]},
+            evaluation={"every": every, "tasks": ["retrieval"], "agents": evaluated},
         )
         edges = config.network().edges
         timing = Timing(
@@ -267,6 +268,11 @@ def test_each_agent_is_evaluated_at_its_own_round(play) -> None:
         for round in range(5)
     }
     assert all(r.metrics[a]["loss"] == r.round for r in played.reports[1:] for a in range(3))
+
+
+def test_only_so_many_agents_are_evaluated_as_are_asked_for(play) -> None:
+    played = play([1.0, 3.0, 7.0], rounds=4, every=2, evaluated=2)
+    assert [sorted(r.evaluation) for r in played.reports] == [[0, 2], [], [0, 2], [], [0, 2]]
 
 
 def test_records_count_messages_by_their_fate(play) -> None:
