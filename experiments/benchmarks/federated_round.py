@@ -24,7 +24,7 @@ import typer
 from agentos.config import RunConfig
 from experiments.benchmarks.societies import hosts_of, median, publish, timed_rounds
 
-PEERS = Path(__file__).with_name("peers.py")
+PEERS = Path(__file__).parent
 BATCH, LENGTH = 32, 32
 
 
@@ -67,8 +67,8 @@ def ours(agents: int, rounds: int) -> list[float]:
 
 def theirs(python: str, **asked: Any) -> list[float]:
     """Return the seconds of a peer's rounds but the first."""
-    command = [python, str(PEERS), json.dumps(asked)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [python, "-c", "import peers; peers.main()", json.dumps(asked)]
+    done = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{asked['peer']} failed:\n{done.stderr[-2000:]}")
     seconds: list[float] = json.loads(done.stdout.strip().splitlines()[-1])

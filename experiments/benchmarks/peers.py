@@ -1,8 +1,10 @@
 """What AgentOS is measured against: a plain PyTorch loop, and Flower's simulation on Ray.
 
-A script that imports nothing of AgentOS, so that it runs in an environment of its own:
+It imports nothing of AgentOS, so that it runs in an environment of its own; as a module, since what Flower
+sends to its workers must be importable there:
 
-    PYTHON experiments/benchmarks/peers.py '{"peer": "flower", "agents": 32, "rounds": 4, "floats": 0}'
+    PYTHONPATH=experiments/benchmarks PYTHON -c "import peers; peers.main()" \
+        '{"peer": "flower", "agents": 32, "rounds": 4, "floats": 0}'
 
 It prints the seconds of each round as JSON. With `floats` agents train nothing and send so many numbers.
 """
@@ -88,6 +90,14 @@ def flower(agents: int, rounds: int, floats: int) -> list[float]:
 
     ends: list[float] = []
 
+    class Complete(FedAvg):  # type: ignore[misc,unused-ignore]
+        """Averages, and ends where a client has failed: Flower would go on without it."""
+
+        def aggregate_fit(self, server_round: int, results: list[Any], failures: list[Any]) -> Any:
+            if len(results) < agents:
+                raise RuntimeError(f"{agents - len(results)} clients failed: {failures[:1]}")
+            return super().aggregate_fit(server_round, results, failures)
+
     class Client(NumPyClient):  # type: ignore[misc,unused-ignore]
         """Trains on its own pairs, or sends back what it was sent."""
 
@@ -112,7 +122,7 @@ def flower(agents: int, rounds: int, floats: int) -> list[float]:
             if floats
             else [parameter.detach().numpy() for parameter in model().parameters()]
         )
-        strategy = FedAvg(
+        strategy = Complete(
             fraction_fit=1.0,
             fraction_evaluate=0.0,
             min_fit_clients=agents,
@@ -130,7 +140,11 @@ def flower(agents: int, rounds: int, floats: int) -> list[float]:
         server_app=ServerApp(server_fn=server),
         client_app=ClientApp(client_fn=client),
         num_supernodes=agents,
-        backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}},
+        backend_config={
+            # without an address it may wait for a Ray that was killed and left its address behind
+            "init_args": {"address": "local"},
+            "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+        },
     )
     seconds: list[float] = np.diff(ends).tolist()
     return seconds
@@ -143,6 +157,3 @@ def main() -> None:
     peer = peers[asked.pop("peer")]
     sys.stdout.write(json.dumps(peer(**asked)) + "\n")
 
-
-if __name__ == "__main__":
-    main()
