@@ -138,7 +138,8 @@ def _step(agent: Agent, arm: Arm, batches: Prefetcher[Ready], tally: Tally) -> N
     resident.binding.gradient.zero_()
     for _ in range(training.accumulate):
         loss = _loss(agent, arm, next(batches), tally)
-        (loss / training.accumulate).backward()  # type: ignore[no-untyped-call]
+        if loss.requires_grad:  # not where an encoder is frozen and its head has heard nobody yet
+            (loss / training.accumulate).backward()  # type: ignore[no-untyped-call]
     for strategy, learner in all_parts(arm.exchange, agent):
         strategy.correct(learner, resident.binding.gradient)
     clip(resident.binding.gradient, training.clip_norm)

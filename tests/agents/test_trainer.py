@@ -219,3 +219,18 @@ def test_agent_of_which_nothing_is_trained_takes_no_step_beside_those_that_do(ma
         assert "loss" not in report
     assert second[1]["steps"] == 2
     assert second[1]["tokens"] > 0
+
+
+def test_frozen_encoder_waits_until_its_exchange_head_has_something_to_learn(make_host):
+    frozen = EncoderConfig(preset="nano", frozen_layers=2, dropout=0.0)
+    host = make_host(1, encoders=(frozen,), heads=Heads(exchange_dimension=16))
+    exchange = AnchorContrast(dimension=16)
+    host.begin(Arm(exchange, exchange.anchor_fraction))
+    agent = host.agents[0]
+    weight = agent.encoder.exchange_head.weight
+    assert "exchange_loss" not in host.train(1)[0]
+    bank = agent.embed_anchors(crops=2, round=1).flip(1)
+    agent.memory.update(banks={1: bank}, exchanges=2)
+    before = weight.detach().clone()
+    assert host.train(2)[0]["exchange_loss"] > 0
+    assert not torch.equal(weight, before)
