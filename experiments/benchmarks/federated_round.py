@@ -28,7 +28,7 @@ PEERS = Path(__file__).parent
 BATCH, LENGTH = 32, 32
 
 
-def configuration(agents: int, rounds: int) -> RunConfig:
+def configuration(agents: int, rounds: int, steps: int = 2) -> RunConfig:
     """Return the same work as `peers.train` does."""
     view = {"kind": "crop", "shortest": 1.0, "longest": 1.0}  # as long as the peers' texts
     return RunConfig.model_validate(
@@ -42,7 +42,7 @@ def configuration(agents: int, rounds: int) -> RunConfig:
             ],
             "training": {
                 "rounds": rounds,
-                "local_steps": 2,
+                "local_steps": steps,
                 "batch_size": BATCH,
                 "max_length": LENGTH,
                 "optimizer": {"kind": "sgd", "momentum": 0.0},

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-PAIRS, TOKENS, VOCABULARY, STEPS, LEARNING_RATE, TEMPERATURE = 32, 32, 8192, 2, 0.01, 0.05
+PAIRS, TOKENS, VOCABULARY, LEARNING_RATE, TEMPERATURE = 32, 32, 8192, 0.01, 0.05
+STEPS = 2
 
 
 @cache
@@ -39,7 +40,7 @@ def model() -> Any:
     return BertModel(config, add_pooling_layer=False).train()
 
 
-def train(agent: int, round: int) -> None:
+def train(agent: int, round: int, steps: int = STEPS) -> None:
     """Take the local steps of one agent: pairs of random texts, in-batch negatives, SGD."""
     import torch
     from torch.nn.functional import cross_entropy, normalize
@@ -47,7 +48,7 @@ def train(agent: int, round: int) -> None:
     encoder = model()
     optimizer = torch.optim.SGD(encoder.parameters(), lr=LEARNING_RATE)
     rng = np.random.default_rng((agent, round))
-    for _ in range(STEPS):
+    for _ in range(steps):
         ids = torch.from_numpy(rng.integers(5, VOCABULARY, size=(2 * PAIRS, TOKENS)))
         states = encoder(ids, attention_mask=torch.ones_like(ids)).last_hidden_state
         first, second = normalize(states.mean(dim=1), dim=-1).chunk(2)
@@ -58,7 +59,7 @@ def train(agent: int, round: int) -> None:
         optimizer.step()
 
 
-def serial(agents: int, rounds: int, threads: int) -> list[float]:
+def serial(agents: int, rounds: int, threads: int, steps: int = STEPS) -> list[float]:
     """Train one agent after another in this process, and average; return the seconds of each round."""
     import torch
 
@@ -72,7 +73,7 @@ def serial(agents: int, rounds: int, threads: int) -> list[float]:
         for agent in range(agents):
             for value, initial in zip(values, common, strict=True):
                 value.copy_(initial)
-            train(agent, round)
+            train(agent, round, steps)
             for each, value in zip(total, values, strict=True):
                 each.add_(value, alpha=1 / agents)
         common = total
@@ -156,4 +157,3 @@ def main() -> None:
     peers: dict[str, Callable[..., list[float]]] = {"serial": serial, "flower": flower}
     peer = peers[asked.pop("peer")]
     sys.stdout.write(json.dumps(peer(**asked)) + "\n")
-

@@ -1,0 +1,70 @@
+"""What coordinating costs: long rounds of AgentOS, beside bare loops in as many processes.
+
+    python -m experiments.benchmarks.overhead
+
+Eight agents with the encoder tiny take fifty steps a round and average their weights, on two Ray hosts of one
+thread. Beside them two processes of one thread, each a plain PyTorch loop over the same steps of four agents
+(`experiments.benchmarks.peers`), that neither speak nor wait for each other. The sides take turns; a
+round of the loops takes as long as the slower of the two.
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+import typer
+
+from experiments.benchmarks.federated_round import configuration, theirs
+from experiments.benchmarks.societies import hosts_of, median, publish, timed_rounds
+
+HOSTS = 2
+
+
+def ours(agents: int, steps: int, rounds: int) -> list[float]:
+    """Return the seconds of AgentOS's rounds."""
+    config = configuration(agents, rounds + 2, steps)
+    with hosts_of(config) as session:
+        return timed_rounds(config, session)
+
+
+def loops(agents: int, steps: int, rounds: int) -> list[float]:
+    """Return the seconds of the rounds of two loops side by side."""
+
+    def loop(_: int) -> list[float]:
+        share = agents // HOSTS
+        return theirs(
+            sys.executable, peer="serial", agents=share, rounds=rounds + 1, threads=1, steps=steps
+        )
+
+    with ThreadPoolExecutor(HOSTS) as pool:
+        both = list(pool.map(loop, range(HOSTS)))
+    return [max(seconds) for seconds in zip(*both, strict=True)]
+
+
+def main(
+    agents: Annotated[int, typer.Option(help="Agents, an even number.")] = 8,
+    steps: Annotated[int, typer.Option(help="Local steps of a round.")] = 50,
+    rounds: Annotated[int, typer.Option(help="Timed rounds of each turn.")] = 1,
+    repeats: Annotated[int, typer.Option(help="Turns of each side.")] = 2,
+) -> None:
+    """Compare the steps per second with those of bare loops; print a Markdown table."""
+    sides = {"AgentOS, 2 hosts of 1 thread": ours, "bare loops, 2 processes of 1 thread": loops}
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, measure in sides.items():
+            seconds[name] += measure(agents, steps, rounds)
+            typer.echo(f"{name}: {seconds[name]}", err=True)
+    rates = {name: agents * steps / median(taken) for name, taken in seconds.items()}
+    bare = list(rates.values())[-1]
+    rows = [
+        f"| {agents} agents, {steps} steps a round | steps per second | share of the bare loops |",
+        "| --- | --- | --- |",
+    ]
+    rows += [f"| {name} | {rate:.2f} | {rate / bare:.2f} |" for name, rate in rates.items()]
+    typer.echo(publish("overhead", rows))
+
+
+if __name__ == "__main__":
+    typer.run(main)
