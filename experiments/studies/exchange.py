@@ -42,10 +42,10 @@ QUICK = {"training.rounds": 4, "evaluation.every": 2}
 
 @dataclass(frozen=True)
 class Text:
-    """A corpus: what it sets in every run, and the metric that arms are compared by."""
+    """A corpus: what it sets in every run, and the metrics that arms are compared by; the first one gates."""
 
     fields: Mapping[str, Any]
-    metric: str
+    metrics: tuple[str, ...]
     needs_file: bool = False
 
 
@@ -57,7 +57,7 @@ TEXTS = {
             "data.heldout_limit": 10_000,
             "evaluation.tasks": ["probe", "knn"],
         },
-        "probe_accuracy",
+        ("probe_accuracy",),
         needs_file=True,
     ),
     "docstrings": Text(
@@ -70,7 +70,7 @@ TEXTS = {
             "data.heldout_limit": 100_000,
             "evaluation.tasks": ["retrieval", "probe"],
         },
-        "mrr",
+        ("probe_accuracy", "mrr"),
     ),
 }
 
@@ -145,14 +145,14 @@ def told(found: Headroom) -> str:
     )
 
 
-def write_results(study: Study, corpus: str, found: Headroom, origin: str, results: Path) -> Path:
-    """Write the tables and the picture of a corpus; return the Markdown file."""
-    title = f"Exchanges on {corpus}"
-    picture = results / f"exchange_{corpus}.png"
+def write_results(study: Study, name: str, origin: str, results: Path) -> Path:
+    """Write the tables and the picture of a corpus, or of another metric on it; return the Markdown file."""
+    title = f"Exchanges on {name.replace('_', ', ')}"
+    picture = results / f"exchange_{name}.png"
     save(draw(study, title), picture)
     seeds = max(len(arm.runs) for arm in study.arms)
     text = (
-        f"# {title}\n\n`{origin}`\n\n{told(found)}\n\n{verdict(study)}\n\n"
+        f"# {title}\n\n`{origin}`\n\n{told(gate(study))}\n\n{verdict(study)}\n\n"
         f"Quality is {study.metric}, over {seeds} seeds: mean ± half-width of a 95 % Student interval. Gap "
         "closed: (arm - isolated) / (centralised - isolated) with a 95 % percentile bootstrap over paired "
         "seeds, and the same above isolated agents that read the anchors as text. Bytes are serialised, of "
@@ -161,7 +161,7 @@ def write_results(study: Study, corpus: str, found: Headroom, origin: str, resul
         "rest on normal differences.\n\n"
         f"![Quality against bytes]({picture.name})\n\n{tables(study)}\n"
     )
-    path = results / f"exchange_{corpus}.md"
+    path = results / f"exchange_{name}.md"
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -195,16 +195,21 @@ def main(
         folder = Folder(runs / name, planned)
         workers = jobs or jobs_for(planned)
         run(console, folder, [run for run in planned if run.arm in GATE], workers)
-        metric = TEXTS[name].metric
+        metric, *further = TEXTS[name].metrics
         found = gate(Study.of(read_table(folder.path / RESULTS), metric))
         console.print(told(found), highlight=False)
         if not found.enough:
             raise typer.Exit(1)
         run(console, folder, planned, workers)
-        study = Study.of(read_table(folder.path / RESULTS), metric)
+        rows = read_table(folder.path / RESULTS)
+        study = Study.of(rows, metric)
         write_page(study, f"Exchanges on {name}", folder.path / "pareto.html")
-        path = write_results(study, name, found, command("exchange"), results)
-        console.print(f"tables: {path}", soft_wrap=True, markup=False, highlight=False)
+        paths = [write_results(study, name, command("exchange"), results)]
+        for other in further:
+            told_by = Study.of(rows, other)
+            paths.append(write_results(told_by, f"{name}_{other}", command("exchange"), results))
+        for path in paths:
+            console.print(f"tables: {path}", soft_wrap=True, markup=False, highlight=False)
 
 
 if __name__ == "__main__":

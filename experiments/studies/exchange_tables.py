@@ -51,10 +51,11 @@ def verdict(study: Study) -> str:
     closed = study.closed(best)
     assert closed is not None
     ratio = diloco.mean("payload_bytes") / best.mean("payload_bytes")
+    part = f"{closed.value / whole.value:.0%} of what DiLoCo closes, " if whole.value > 0 else ""
     return (
         f"DiLoCo closes {_share(whole)} of the gap. Of the arms that send no weights and at most a hundredth "
-        f"of its bytes, {best.name} ({best.topology}) is best: it closes {_share(closed)}, which is "
-        f"{closed.value / whole.value:.0%} of what DiLoCo closes, at 1/{ratio:,.0f} of its bytes."
+        f"of its bytes, {best.name} ({best.topology}) is best: it closes {_share(closed)}, {part}at "
+        f"1/{ratio:,.0f} of its bytes."
     )
 
 

@@ -40,7 +40,9 @@ def test_any_bytes_are_refused(data: bytes) -> None:
         decode(data)
 
 
-@pytest.mark.parametrize("mutation", dict.fromkeys([*FRAMED, *BLIND]), ids=lambda mutation: mutation.__name__)
+@pytest.mark.parametrize(
+    "mutation", dict.fromkeys([*FRAMED, *BLIND]), ids=lambda mutation: mutation.__name__
+)
 def test_every_mutation_changes_and_survives_anything(mutation: Any) -> None:
     with TARGETS["messages"].open() as (samples, _):
         buffers = [buffer for _, buffer in samples]

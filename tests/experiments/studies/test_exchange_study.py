@@ -122,6 +122,13 @@ def test_verdict_names_the_best_arm_at_a_hundredth_of_the_bytes(study: Study) ->
     assert "78% of what DiLoCo closes, at 1/200" in said
 
 
+def test_verdict_gives_no_share_of_a_gap_that_diloco_widens(rows: list[dict[str, Any]]) -> None:
+    worse = [{**r, "acc.mean": 0.1} if r["arm"] == "diloco" else r for r in rows]
+    said = verdict(Study.of(worse, "acc"))
+    assert "DiLoCo closes -" in said
+    assert "of what DiLoCo closes" not in said
+
+
 def test_gate_lets_wide_gaps_pass_and_no_others(rows: list[dict[str, Any]]) -> None:
     assert exchange.gate(Study.of(rows, "acc")).enough
     narrow = [
@@ -141,9 +148,7 @@ def test_front_is_what_no_cheaper_arm_equals() -> None:
 
 
 def test_results_are_written_with_their_command(study: Study, tmp_path: Path) -> None:
-    path = exchange.write_results(
-        study, "made-up", exchange.gate(study), "python -m study", tmp_path
-    )
+    path = exchange.write_results(study, "made-up", "python -m study", tmp_path)
     text = path.read_text()
     assert "`python -m study`" in text
     assert "![Quality against bytes](exchange_made-up.png)" in text
