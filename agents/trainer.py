@@ -64,11 +64,11 @@ def train(
 
     Returns:
         ``loss``, unless nothing of the agent is trained, and, where there was one, ``exchange_loss`` (means
-        over the batches, weights included), ``steps``, ``embedded_tokens`` (of what was embedded for others
-        since the last round), ``tokens`` (all that went through the encoder with a gradient),
-        ``anchor_tokens`` (those of public anchors among them), ``decoder_tokens`` where a decoder was
-        trained, ``train_s``, ``wait_s`` (waiting for batches, part of ``train_s``) and what the objectives
-        report.
+        over the batches, weights included), ``steps``, ``embedded_tokens`` (of what was embedded without a
+        gradient: by the objectives, and for others since the last round), ``tokens`` (all that went through
+        the encoder with a gradient), ``anchor_tokens`` (those of public anchors among them),
+        ``decoder_tokens`` where a decoder was trained, ``train_s``, ``wait_s`` (waiting for batches, part of
+        ``train_s``) and what the objectives report.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -192,6 +192,7 @@ def _objectives(
         pooled = pooled or result.pooled
         tally.tell(objective.kind if len(objectives) > 1 else None, result)
         tally.count(result.token_counts, len(ready.reading.anchors))
+        agent.state.embedded_tokens += result.embedded_tokens
     return total, pooled
 
 
@@ -204,4 +205,6 @@ def _inputs(agent: Agent, ready: Ready, index: int) -> dict[str, Any]:
             seed = derive(agent.seed, "blanks", agent.id, ready.reading.batch, index, name)
             tokens = resident.blueprint.training.micro_batch_tokens
             inputs[name] = fill(agent.encoder, batch, resident.vocabulary.fillers, seed, tokens)
+            blank_B = batch.blank.any(dim=1).cpu().numpy()
+            agent.state.embedded_tokens += int(batch.lengths[blank_B].sum())
     return inputs

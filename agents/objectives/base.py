@@ -157,6 +157,7 @@ class Objected:
             exchange learns from the anchors among them at no extra cost. Empty if there is none.
         metrics: what else to report, by name.
         decoder_tokens: tokens that went through a decoder beside the encoder.
+        embedded_tokens: tokens that went through the encoder, or a copy of it, without a gradient.
     """
 
     loss: Tensor
@@ -164,6 +165,7 @@ class Objected:
     pooled: tuple[Tensor, ...] = ()
     metrics: Mapping[str, Ratio] = field(default_factory=dict)
     decoder_tokens: int = 0
+    embedded_tokens: int = 0
 
 
 class Objective(Spec, ABC):

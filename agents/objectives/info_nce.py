@@ -101,8 +101,14 @@ class InfoNCE(Augmented):
             self._contrast(step, pooled[index], sides[index], temperature)
             for index in range(seeking)
         ]
-        metrics = self.report(temperature)
-        return Objected(torch.stack(losses).mean(), lengths.sum(axis=0), pooled, metrics)
+        keyed = int(self._keyed(step).lengths.sum()) if self.queue else 0
+        return Objected(
+            torch.stack(losses).mean(),
+            lengths.sum(axis=0),
+            pooled,
+            self.report(temperature),
+            embedded_tokens=keyed,
+        )
 
     def _in_batch(self, views: Sequence[Tensor]) -> list[_Side]:
         """Let every query seek the other view, among those of the batch."""
@@ -115,9 +121,8 @@ class InfoNCE(Augmented):
 
     def _queued(self, step: Step, queries: Sequence[Tensor]) -> list[_Side]:
         """Let every query seek the momentum encoder's key of the other view, among those in the queue."""
-        batch, documents_B = step.inputs["views"], step.inputs["documents"]
-        views = 2 if len(queries) == 2 or self.guide == "momentum" else 1
-        keyed = batch if views == 2 else _half(batch, 1)
+        documents_B, keyed = step.inputs["documents"], self._keyed(step)
+        views = len(keyed.lengths) // len(documents_B)
         keys = torch.chunk(momentum.encode_keys(step, keyed, self.momentum), views)
         queue = momentum.queue_of(step, keys[0].shape[1])
         same_BQ = documents_B.unsqueeze(1) == queue.documents.unsqueeze(0)
@@ -130,6 +135,12 @@ class InfoNCE(Augmented):
             sides.append(_Side(query, others, guide, known_BN))
         momentum.enqueue(step, queue, keys[-len(queries) :], self.queue)
         return sides
+
+    def _keyed(self, step: Step) -> Batch:
+        """Return the views that the momentum encoder is given: both, unless nobody reads the first."""
+        both = self.direction == "both" or self.guide == "momentum"
+        batch: Batch = step.inputs["views"]
+        return batch if both else _half(batch, 1)
 
     def _contrast(
         self, step: Step, pooled: Tensor, side: _Side, temperature: float | Tensor

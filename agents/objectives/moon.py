@@ -27,8 +27,7 @@ class Moon(Objective):
     resulted in (the positive) and by the agent's own from just before (the negative). The latter two are
     constants, without dropout. Before the first exchange there is nothing to learn. See `model_contrast`.
 
-    It takes an exchange of parameters, and two copies of them for each agent. The two passes without a
-    gradient are not among the tokens that are counted.
+    It takes an exchange of parameters, and two copies of them for each agent.
 
     Source: Li et al., Model-Contrastive Federated Learning, 2021.
     """
@@ -58,7 +57,7 @@ class Moon(Objective):
         received_BD = _project_under(step, step.reference.received, batch)
         previous_BD = _project_under(step, step.reference.previous, batch)
         loss = model_contrast(own_BD, received_BD, previous_BD, self.temperature)
-        return Objected(loss, batch.lengths)
+        return Objected(loss, batch.lengths, embedded_tokens=2 * int(batch.lengths.sum()))
 
 
 def model_contrast(

@@ -54,6 +54,7 @@ def test_blanks_are_filled_before_an_objective_sees_them(
     objectives = (InfoNCE(views=views), MaskedLM())
     host = make_host(1, objectives=objectives, training={"micro_batch_tokens": 64})
     assert losses(host) == losses(host)
+    assert host.train(3)[0]["embedded_tokens"] > 0
     assert seen
     assert not any(seen)
 

@@ -148,6 +148,7 @@ def test_view_that_seeks_nothing_is_read_by_the_momentum_encoder_alone(make_agen
     result, step = look(objective, agent)
     lengths = step.inputs["views"].lengths
     np.testing.assert_array_equal(result.token_counts, lengths[:6])
+    assert result.embedded_tokens == lengths[6:].sum()
     assert len(result.pooled) == 1
 
 
