@@ -215,3 +215,17 @@ def test_refused_token_says_where_tokens_are_looked_for(monkeypatch: pytest.Monk
         RayRuntime().open(agents=2, address="auto")
     for told in ("RAY_AUTH_MODE=token", "~/.ray/auth_token", "RAY_AUTH_TOKEN_PATH"):
         assert told in str(caught.value.mend)
+
+
+def test_ray_that_does_not_start_is_an_agentos_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def time_out(**options: Any) -> None:
+        raise Exception("The current node timed out during startup.\nA long story.")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", time_out)
+    with pytest.raises(RuntimeFailure, match="Ray could not be started") as caught:
+        RayRuntime().open(agents=2)
+    assert caught.value.actual == "The current node timed out during startup."
+    assert "runtime.kind=local" in str(caught.value.mend)
