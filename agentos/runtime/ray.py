@@ -287,7 +287,9 @@ def _connect(runtime: RayRuntime, address: str | None) -> bool:
             "and see that ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN holds the token of the "
             "cluster's head node",
         ) from error
-    except Exception as error:  # Ray raises plain ones too, where its processes are too slow to start
+    except (
+        Exception
+    ) as error:  # Ray raises plain ones too, where its processes are too slow to start
         told = str(error).strip().split("\n")[0]
         if address is not None:
             raise _unreachable("Ray could not be reached", told) from error

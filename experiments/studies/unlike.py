@@ -143,7 +143,7 @@ def write_results(rows: Sequence[Row], origin: str, results: Path) -> Path:
         f"Linear probe on newsgroups, {seeds} seeds: mean ± half-width of a 95 % Student interval. Slaves "
         "are three encoders of 2 layers x 64, the same in all arms. Gain: paired by seed, over slaves that "
         "read the same anchors as text as often and hear nobody; p: paired t test, Holm-corrected within a "
-        "table."
+        "table. Tokens are those of all agents, the master and what is embedded without a gradient included."
     ]
     for society, title in SOCIETIES.items():
         arms = arms_of(rows, society)
