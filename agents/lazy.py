@@ -23,6 +23,10 @@ else:
         def __getattr__(self, attribute: str) -> Any:
             return getattr(importlib.import_module(self._name), attribute)
 
+        def __reduce__(self) -> tuple[Any, ...]:
+            # A strategy that a script defines goes to the hosts by value, with the names that it uses.
+            return _Lazy, (self._name,)
+
     torch = _Lazy("torch")
     F = _Lazy("torch.nn.functional")
 

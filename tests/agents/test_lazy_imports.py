@@ -29,3 +29,15 @@ def test_lazy_modules_are_the_real_ones_once_used():
     assert lazy.F.normalize is torch.nn.functional.normalize
     with pytest.raises(AttributeError):
         _ = lazy.torch.no_such_name
+
+
+def test_lazy_modules_travel_by_name():
+    import pickle
+
+    import torch
+
+    from agents import lazy
+
+    twin = pickle.loads(pickle.dumps(lazy.torch))
+    assert type(twin) is type(lazy.torch)
+    assert twin.float32 is torch.float32
