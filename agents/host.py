@@ -21,7 +21,7 @@ from agents.blueprint import Arm, Blueprint
 from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
 from agents.exchange.parts import taking_part
-from agents.inbox import Fetch, receive
+from agents.inbox import Fetch, Reader, receive
 from agents.mail import Delivery, Outbox, PayloadStore, checksum, fetches
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
@@ -162,10 +162,11 @@ class Host:
         with self._span("deliver"):
             outboxes = self.store.get(handles)
         rejected: dict[int, list[str]] = {}
+        reader = Reader()
         for id, agent in self.agents.each(self.agents.order(deliveries)):
             letters = fetches(deliveries[id], outboxes)
             with self._span("merge", id):
-                rejected[id] = self._merge(agent, deliveries[id], letters, part)
+                rejected[id] = self._merge(agent, deliveries[id], letters, part, reader)
         return rejected
 
     def evaluate(self, agents: Collection[int] | None = None) -> dict[int, dict[str, float]]:
@@ -294,7 +295,7 @@ class Host:
                 yield message, strategy.codec_of(type(payload))
 
     def _merge(
-        self, agent: Agent, delivery: Delivery, fetches: Sequence[Fetch], part: int
+        self, agent: Agent, delivery: Delivery, fetches: Sequence[Fetch], part: int, reader: Reader
     ) -> list[str]:
         turn, staleness = delivery.turn, delivery.staleness
         strategy, learner = taking_part(self.arm.exchange, part, agent)
@@ -310,7 +311,7 @@ class Host:
             codec=strategy.codec_of(accepted.payload),
             rounds=None if staleness is None else staleness.accepted(turn.round),
         )
-        inbox, rejected = receive(fetches, expectation)
+        inbox, rejected = receive(fetches, expectation, read=reader)
         for error in rejected:
             logger.warning("agent-%d, round %d: %s", agent.id, turn.round, error)
         reasons = [error.reason for error in rejected]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias, overload
 
@@ -9,11 +10,49 @@ import numpy as np
 
 from protocols.errors import RejectedMessage
 from protocols.messages import Message
-from protocols.wire import Expectation, admit, decode
+from protocols.wire import Expectation, admit, check_envelope, decode
 
 KEPT_BYTES = 256 * 2**20
 """Of messages of an inbox that stay in memory; what exceeds them is fetched again when it is read."""
+READ_BYTES = 64 * 2**20
+"""Of messages to several agents that a host remembers to have read, beside the latest one."""
 Fetch: TypeAlias = Callable[[], np.ndarray]
+
+
+class Reader:
+    """Admits messages for the agents of a host. What several of them receive is read and checked once.
+
+    A message to a thousand agents names them all: if each read it for itself, that would be a million
+    names. Messages are immutable, so agents may share one. What is rejected is not remembered.
+    """
+
+    def __init__(self) -> None:
+        # The buffer is kept, so that no other one gets its id.
+        self._read: OrderedDict[int, tuple[np.ndarray, Expectation, Message]] = OrderedDict()
+        self._bytes = 0
+
+    def __call__(self, buffer: np.ndarray, expectation: Expectation) -> Message:
+        """Return the message in a buffer; see `protocols.wire.admit`."""
+        known = self._read.get(id(buffer))
+        if known is not None and expectation.asks_as(known[1]):
+            check_envelope(known[2].envelope, expectation)
+            return known[2]
+        message = admit(buffer, expectation)
+        if known is None and len(message.envelope.recipients) > 1:
+            self._remember(buffer, expectation, message)
+        return message
+
+    def _remember(self, buffer: np.ndarray, expectation: Expectation, message: Message) -> None:
+        self._read[id(buffer)] = buffer, expectation, message
+        self._bytes += _bytes_of(message)
+        while self._bytes > READ_BYTES and len(self._read) > 1:
+            self._bytes -= _bytes_of(self._read.popitem(last=False)[1][2])
+
+
+def _bytes_of(message: Message) -> int:
+    """Return the bytes of a message's arrays, decoded."""
+    payload = message.payload
+    return sum(getattr(payload, name).nbytes for name in payload.array_fields)
 
 
 class Inbox(Sequence[Message]):
@@ -43,7 +82,10 @@ class Inbox(Sequence[Message]):
 
 
 def receive(
-    buffers: Iterable[Fetch], expectation: Expectation, kept_bytes: int = KEPT_BYTES
+    buffers: Iterable[Fetch],
+    expectation: Expectation,
+    kept_bytes: int = KEPT_BYTES,
+    read: Callable[[np.ndarray, Expectation], Message] = admit,
 ) -> tuple[Sequence[Message], list[RejectedMessage]]:
     """Check what came; return what is admitted, and why the rest is not.
 
@@ -51,13 +93,14 @@ def receive(
         buffers: how to fetch each; that may reject it already.
         expectation: of the receiver.
         kept_bytes: of messages to keep in memory.
+        read: admits one of them; a `Reader`, where several agents may receive it.
     """
     letters: dict[int, Message | Fetch] = {}
     rejected: list[RejectedMessage] = []
     for fetch in buffers:
         try:
             buffer = fetch()
-            message = admit(buffer, expectation)
+            message = read(buffer, expectation)
         except RejectedMessage as error:
             rejected.append(error)
             continue

@@ -10,7 +10,7 @@ text says how (see `protocols.coding`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -71,6 +71,12 @@ class Expectation:
                 actual=sorted(checked),
                 mend="drop them from the expectation",
             )
+
+    def asks_as(self, other: Expectation) -> bool:
+        """Whether this asks the same of a message as another does, but for who sends and who receives it."""
+        return other is self or other == replace(
+            self, recipient=other.recipient, senders=other.senders
+        )
 
 
 def encode(message: Message, codec: Codec = FP32) -> NDArray[np.uint8]:
@@ -152,7 +158,7 @@ def admit(buffer: Buffer, expectation: Expectation) -> Message:
         frame = unpack(buffer)
         envelope = _envelope(frame)
         sender = envelope.sender
-        _check_envelope(envelope, expectation)
+        check_envelope(envelope, expectation)
         coding = Coding.read(frame, expectation.payload, expectation.codec)
         _check_codec(coding, expectation, sender)
         sent = frame.arrays()
@@ -174,7 +180,12 @@ def admit(buffer: Buffer, expectation: Expectation) -> Message:
     return Message(envelope=envelope, payload=payload)
 
 
-def _check_envelope(envelope: Envelope, expectation: Expectation) -> None:
+def check_envelope(envelope: Envelope, expectation: Expectation) -> None:
+    """Check who says when what to whom.
+
+    Raises:
+        RejectedMessage: it is not the one that the receiver is waiting for; see `admit` for the reasons.
+    """
     sender, recipients = envelope.sender, envelope.recipients
     senders, kind = expectation.senders, expectation.payload.kind
     if expectation.recipient not in recipients:

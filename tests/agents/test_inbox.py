@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pytest
 
-from agents.inbox import receive
+from agents.inbox import Reader, receive
+from protocols.errors import RejectedMessage
 from protocols.messages import Message, Weights
 from protocols.wire import Expectation, encode
 
@@ -52,3 +55,37 @@ def test_second_message_of_a_sender_is_rejected():
     inbox, rejected = receive(Fetched(1, 1, 2).fetches, EXPECTATION)
     assert len(inbox) == 2
     assert [(error.reason, error.sender) for error in rejected] == [("duplicate", 1)]
+
+
+def shared(sender: int, *recipients: int, value: float = 1.0) -> np.ndarray:
+    payload = Weights(values=np.full(100, value, np.float32), weight=1.0, layout="a")
+    return encode(Message.compose(payload, sender=sender, recipients=recipients, round=1, hop=0))
+
+
+def test_message_to_several_agents_is_read_once_and_addressed_to_each():
+    read, buffer = Reader(), shared(1, 7, 8, 9)
+    first = read(buffer, EXPECTATION)
+    again = read(buffer, replace(EXPECTATION, recipient=7, senders=frozenset({1})))
+    assert again is first
+    for change, reason in (
+        ({"recipient": 6}, "recipient"),
+        ({"recipient": 8, "senders": frozenset({2})}, "neighbour"),
+        ({"recipient": 8, "layout": "b"}, "layout"),
+        ({"recipient": 8, "shapes": {"values": (99,)}}, "shape"),
+        ({"recipient": 8, "round": 2}, "round"),
+    ):
+        with pytest.raises(RejectedMessage) as caught:
+            read(buffer, replace(EXPECTATION, **change))
+        assert caught.value.reason == reason
+
+
+def test_reader_takes_no_buffer_for_another_and_remembers_within_bounds(monkeypatch):
+    read = Reader()
+    monkeypatch.setattr("agents.inbox.READ_BYTES", 3 * 400)
+    for value in range(20):
+        message = read(shared(1, 7, 9, value=value), EXPECTATION)
+        assert message.payload.values[0] == value
+    assert len(read._read) == 3
+    with pytest.raises(RejectedMessage, match="finite"):
+        read(shared(1, 7, 9, value=np.nan), EXPECTATION)
+    assert len(read._read) == 3
