@@ -211,7 +211,9 @@ needs_proc = pytest.mark.skipif(
 def test_ctrl_c_ends_every_process_and_keeps_the_records(
     begin: Begin, small: Callable[..., RunConfig]
 ) -> None:
-    command = begin(small(training={"rounds": 500}, evaluation={"every": 500}))
+    training = {"rounds": 500, "local_steps": 2, "batch_size": 12, "max_length": 16}
+    evaluation = {"every": 500, "tasks": ["retrieval", "probe"], "documents": 40}
+    command = begin(small(training=training, evaluation=evaluation))
     began = time.monotonic()
     os.killpg(command.process.pid, signal.SIGINT)
     assert command.end() == 130, command.said
