@@ -110,7 +110,7 @@ class Checkpoints:
         """
         folder = self.directory / f"{arm}-{round:05d}"
         with writing(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
             folder.mkdir(parents=True)
         answers: Mapping[int, Mapping[int, str]] = session.call_all("snapshot", folder)
         digests = {agent: sha for told in answers.values() for agent, sha in told.items()}
@@ -125,7 +125,7 @@ class Checkpoints:
         )
         _write_manifest(manifest, folder)
         for old in checkpoints_of(self.directory.parent)[: -self.config.keep]:
-            shutil.rmtree(old.directory, ignore_errors=True)
+            _remove(old.directory)
 
 
 def checkpoints_of(run: Path) -> list[Checkpoint]:
@@ -139,6 +139,22 @@ def checkpoints_of(run: Path) -> list[Checkpoint]:
         if manifest.arm in ARMS:
             found.append(Checkpoint(path.parent.absolute(), manifest))
     return sorted(found, key=lambda checkpoint: checkpoint.progress)
+
+
+def forget(run: Path, rounds: Mapping[str, int]) -> None:
+    """Remove the checkpoints after these rounds, before their records are: nobody may go on from them.
+
+    Args:
+        run: the run folder.
+        rounds: the last round to keep of ``together`` and ``isolated``; -1 for none.
+
+    Raises:
+        RecordError: the folder cannot be written to.
+    """
+    for checkpoint in checkpoints_of(run):
+        if checkpoint.manifest.round > rounds[checkpoint.manifest.arm]:
+            with writing(checkpoint.directory):
+                _remove(checkpoint.directory)
 
 
 def copy(checkpoint: Checkpoint, run: Path, afresh: bool) -> Checkpoint:
@@ -182,6 +198,12 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
 def _write_manifest(manifest: Manifest, folder: Path) -> None:
     with replacing(folder / MANIFEST) as path:
         path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _remove(folder: Path) -> None:
+    """Remove a checkpoint; one that is left half removed by a crash is none any more."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _digest(path: Path) -> str:

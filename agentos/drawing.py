@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from agentos import drawing_labels as labels
 from agentos import drawing_marks as marks
 from agentos.drawing_layout import Layout, Room, lay_out
+from agentos.metrics_log import writing
 from agentos.reporting.units import bytes_text
 from protocols.errors import ConfigurationError
 from protocols.topologies import Network
@@ -94,6 +95,7 @@ def save(figure: Figure, path: str | Path) -> None:
 
     Raises:
         ConfigurationError: the suffix is another one.
+        RecordError: the file cannot be written.
     """
     from matplotlib import rc_context
 
@@ -106,9 +108,9 @@ def save(figure: Figure, path: str | Path) -> None:
             actual=path.suffix or "no suffix",
             mend="change the file name",
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
     undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[suffix]
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "agentos"}):
+    with writing(path), rc_context({"svg.fonttype": "none", "svg.hashsalt": "agentos"}):
+        path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format=suffix[1:], dpi=200, metadata=undated)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from agentos.between_agents import BetweenRecorder, draw_sample
-from agentos.checkpoints import ARMS, Checkpoints
+from agentos.checkpoints import ARMS, Checkpoints, forget
 from agentos.clock.asynchronous import Asynchronously
 from agentos.clock.config import Asynchronous
 from agentos.clock.timeline import Timeline
@@ -101,7 +101,9 @@ class Simulation:
             if anew:
                 recorder.claim()
             elif resumption is not None:
-                recorder.go_on({arm: resumption.last_round(arm) for arm in ARMS})
+                kept = {arm: resumption.last_round(arm) for arm in ARMS}
+                forget(self.directory, kept)
+                recorder.go_on(kept)
             try:
                 corpus = prepare_corpus(self.config, self._listener, self.cache)
                 blueprint = draw_up(self.config, corpus, self._listener, self.cache)

@@ -61,6 +61,7 @@ def evaluate(
     from rich.console import Console
 
     from agentos.evaluation.assess import assess
+    from agentos.metrics_log import writing
 
     console = Console()
     with console.status("") as status:
@@ -76,8 +77,9 @@ def evaluate(
     show(console, found)
     if out is not None:
         text = json.dumps({"target": target, **found.as_json()}, indent=2, allow_nan=False)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n", encoding="utf-8")
+        with writing(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(text + "\n", encoding="utf-8")
         console.print(f"scores: {out}", soft_wrap=True, markup=False, highlight=False)
 
 

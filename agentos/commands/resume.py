@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentos.commands.running import watched
+from protocols.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agentos.config import RunConfig
@@ -20,6 +21,12 @@ Address = Annotated[
 
 def resume(
     directory: Directory,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[runtime.KEY=VALUE]...", help="Where and with what means to go on, this time."
+        ),
+    ] = None,
     round: Annotated[
         int | None, typer.Option(min=1, help="Round to go back to; default: the latest checkpoint.")
     ] = None,
@@ -30,12 +37,13 @@ def resume(
     It ends with the same metrics, byte for byte, as if it had never stopped. Without a checkpoint it
     begins again.
 
-    Example: agentos resume runs/quickstart-1
+    Example: agentos resume runs/quickstart-1 runtime.object_store_mb=2048
     """
     from agentos.resuming import resumption
 
-    found = resumption(directory, round)
-    watched(_config(directory, []), directory, address, found)
+    config = _config(directory, overrides or [])
+    _require_same_results(_config(directory, []), config)
+    watched(config, directory, address, resumption(directory, round))
 
 
 def fork(
@@ -62,6 +70,20 @@ def fork(
 
     config = _config(directory, overrides or [])
     watched(config, out, address, branch(directory, config, round))
+
+
+def _require_same_results(before: RunConfig, config: RunConfig) -> None:
+    """Refuse changes other than those of the runtime that no result depends on."""
+    arithmetic = {"threads": before.runtime.threads, "device": before.runtime.device}
+    if (
+        config.model_copy(update={"runtime": before.runtime}) != before
+        or config.runtime.model_copy(update=arithmetic) != config.runtime
+    ):
+        raise ConfigurationError(
+            "the run would end with other metrics than it began with",
+            expected="changes of runtime alone, with the same runtime.threads and runtime.device",
+            mend="branch off with 'agentos fork', or begin a new run",
+        )
 
 
 def _config(directory: Path, overrides: list[str]) -> RunConfig:

@@ -184,7 +184,7 @@ class Script:
                 expected=f"at least {self.policy.quorum:g} of those they expected (policy.quorum)",
                 actual=self.counts,
                 mend="lower policy.quorum, raise policy.retries or policy.deadline_s, or set "
-                "policy.below_quorum to carry_on; then 'agentos resume'",
+                "policy.below_quorum to carry_on, in a new run or with 'agentos fork'",
             )
 
     def _on(self) -> list[tuple[int, Fault]]:

@@ -122,7 +122,8 @@ class Runtime(Spec, ABC):
     )
     spill_folder: str | None = Field(
         None,
-        description="Folder for agents' states that do not fit in memory; unset: the system's temporary one.",
+        description="Folder for what does not fit in memory: agents' states and, where Ray is started here, "
+        "messages. Unset: the system's temporary one.",
     )
 
     @property

@@ -31,8 +31,9 @@ def of_ray(error: BaseException, host: int, method: str) -> AgentOSError | None:
             f"Ray's object store is full: host {host} could not {method}",
             expected="room for the messages of a hop",
             actual=first,
-            mend="raise runtime.object_store_mb, free disk space for what Ray spills, or send less with "
-            "exchange.codec; then go on with 'agentos resume'",
+            mend="make room where Ray spills to (runtime.spill_folder names another folder), or raise "
+            "runtime.object_store_mb: 'agentos resume DIR runtime.object_store_mb=...' goes on; or send "
+            "less, with exchange.codec",
         )
     if isinstance(error, (exceptions.RayActorError, exceptions.OutOfMemoryError)):
         return host_died(host, method, first)

@@ -8,6 +8,7 @@ import re
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -17,6 +18,7 @@ from agentos.runtime import direct
 from agentos.runtime.base import Runtime, Session, pack
 from agentos.runtime.failures import of_ray
 from agentos.runtime.ray_store import RayStore
+from agentos.runtime.scratch import Scratch
 from protocols.errors import AgentOSError, ConfigurationError, DeadlineExceeded, RuntimeFailure
 
 if TYPE_CHECKING:
@@ -86,9 +88,9 @@ class RayRuntime(Runtime):
 
 
 class _RaySession(Session):
-    def __init__(self, runtime: RayRuntime, owns_ray: bool) -> None:
+    def __init__(self, runtime: RayRuntime, connection: ExitStack) -> None:
         self._runtime = runtime
-        self._owns_ray = owns_ray
+        self._connection = connection
         self._actors: dict[int, Any] = {}
         self._options: dict[str, Any] = {}
         self._parts: dict[int, tuple[Blueprint]] = {}
@@ -206,13 +208,10 @@ class _RaySession(Session):
         import ray
 
         actors, self._actors = self._actors, {}
-        if not ray.is_initialized():
-            return
-        for actor in actors.values():
-            ray.kill(actor)
-        if self._owns_ray:
-            ray.shutdown()
-        self._owns_ray = False
+        if ray.is_initialized():
+            for actor in actors.values():
+                ray.kill(actor)
+        self._connection.close()
 
     def _answer(self, host: int, method: str, reference: Any) -> Any:
         import ray
@@ -251,8 +250,8 @@ def _landed(actor: Any, answer: Any) -> Any:
     return answer
 
 
-def _connect(runtime: RayRuntime, address: str | None) -> bool:
-    """Connect to Ray; return whether it was started here, and is to be ended here."""
+def _connect(runtime: RayRuntime, address: str | None) -> ExitStack:
+    """Connect to Ray; return what undoes it. Ray that was here before stays."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
@@ -264,21 +263,27 @@ def _connect(runtime: RayRuntime, address: str | None) -> bool:
                 actual=address,
                 mend="leave out the address, or call ray.shutdown() first",
             )
-        return False
-    if address is not None:
-        _require_listener(address)
-    local: dict[str, Any] = {
-        "num_cpus": _cores(),
-        "object_store_memory": runtime.object_store_mb * 2**20,
-    }
+        return ExitStack()
+    with ExitStack() as undo:
+        if address is not None:
+            _require_listener(address)
+            _init(address=address)
+        else:
+            own: dict[str, Any] = {"object_store_memory": runtime.object_store_mb * 2**20}
+            if os.name == "posix":
+                # Where Ray spills to of itself, the messages of a run that was killed would stay.
+                folder = undo.enter_context(Scratch(runtime.spill_folder))
+                own["object_spilling_directory"] = str(folder)
+            _init(address="local", num_cpus=_cores(), include_dashboard=False, **own)
+        undo.callback(ray.shutdown)
+        return undo.pop_all()
+
+
+def _init(address: str, **options: Any) -> None:
+    import ray
+
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **({} if address else local),
-        )
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except ray.exceptions.AuthenticationError as error:
         raise RuntimeFailure(
             "Ray refused this process: it has not the cluster's token",
@@ -287,19 +292,16 @@ def _connect(runtime: RayRuntime, address: str | None) -> bool:
             "and see that ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN holds the token of the "
             "cluster's head node",
         ) from error
-    except (
-        Exception
-    ) as error:  # Ray raises plain ones too, where its processes are too slow to start
+    except Exception as error:  # a node that is not up after half a minute is no more than that
         told = str(error).strip().split("\n")[0]
-        if address is not None:
+        if address != "local":
             raise _unreachable("Ray could not be reached", told) from error
         raise RuntimeFailure(
             "Ray could not be started",
             actual=told,
-            mend="see whether the machine has free memory and cores, and try again; runtime.kind=local needs "
-            "no Ray",
+            mend="see that this machine has free memory, free disk space and a core to spare, and try again; "
+            "or set runtime.kind=local",
         ) from error
-    return True
 
 
 def _require_listener(address: str) -> None:

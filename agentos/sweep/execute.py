@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentos.metrics_log import writing
 from agentos.sweep.plan import Planned
 from agentos.sweep.rows import FINISHED, RESULTS, Row, write_table
 from agentos.sweep.worker import INTERRUPTED, ROW, failure, write_row
@@ -207,7 +208,8 @@ def _alone_in(folder: Path) -> Iterator[None]:
     """Refuse to work in a folder in which another process is at it."""
     from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
             yield

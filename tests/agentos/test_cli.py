@@ -375,6 +375,21 @@ def test_run_refuses_a_file_for_a_folder(
     assert "choose another folder with --out" in said
 
 
+def test_pictures_that_cannot_be_written_are_refused(
+    agentos: Callable[..., Ended], config_file: Path
+) -> None:
+    said = agentos("topology", "ring", "--out", "small.yaml/ring.png").refused(1)
+    assert "cannot be written to small.yaml/ring.png" in said
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder here refuses even root")
+def test_run_refuses_a_folder_that_nobody_may_write_to(
+    agentos: Callable[..., Ended], config_file: Path
+) -> None:
+    said = agentos("run", config_file, "--out", "/proc/run").refused(1)
+    assert "The records cannot be written to /proc/run" in said
+
+
 def test_run_refuses_an_address_where_nobody_listens(
     agentos: Callable[..., Ended],
     config_file: Path,

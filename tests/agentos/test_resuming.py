@@ -131,6 +131,43 @@ def test_earlier_checkpoint_leads_to_the_same_end(
     assert_same_run(tmp_path / "run", tmp_path / "copy")
 
 
+def test_run_that_was_taken_back_and_cut_off_goes_on_from_where_its_records_end(
+    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    evaluation = {"every": 3, "tasks": ["geometry"], "documents": 40, "between_agents": False}
+    checkpoints = {"every": 1, "keep": 20}
+    config = longer(training={"rounds": 3}, evaluation=evaluation, checkpoints=checkpoints)
+    Simulation(config, tmp_path / "run", cache=cache).run()
+    files = FILES[:2]
+    before = [(tmp_path / "run" / name).read_bytes() for name in files]
+    back = resumption(tmp_path / "run", round=1)
+    with pytest.raises(PowerCut):
+        Simulation(config, tmp_path / "run", StopsAt("together", 2), cache=cache).run(back)
+    # The checkpoints of the rounds to come, and those of the baseline, are of a past that is undone.
+    assert [c.progress for c in checkpoints_of(tmp_path / "run")] == [(0, 1)]
+    go_on(config, tmp_path / "run", cache)
+    assert [(tmp_path / "run" / name).read_bytes() for name in files] == before
+
+
+def test_checkpoint_that_is_half_removed_is_none(
+    longer: Callable[..., RunConfig],
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = longer(baseline={"isolated": False}, checkpoints={"every": 1, "keep": 1})
+
+    def cut(folder: Path, ignore_errors: bool = False) -> None:
+        if folder.is_dir():
+            raise PowerCut
+
+    monkeypatch.setattr("agentos.checkpoints.shutil.rmtree", cut)
+    with pytest.raises(PowerCut):
+        Simulation(config, tmp_path / "run", cache=cache).run()
+    assert (tmp_path / "run" / CHECKPOINTS / "together-00001").is_dir()
+    assert [c.manifest.round for c in checkpoints_of(tmp_path / "run")] == [2]
+
+
 def test_only_so_many_checkpoints_are_kept(
     longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:

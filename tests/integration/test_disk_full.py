@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from agentos import RunConfig, Simulation
+from agentos.cli import app
 from agentos.events import Listener
 from agentos.records import load_run
 from agentos.resuming import resumption
@@ -63,6 +69,21 @@ def undisturbed() -> dict[str, Path]:
     return {}
 
 
+@pytest.fixture
+def through(
+    config: Callable[..., RunConfig],
+    undisturbed: dict[str, Path],
+    cache: Path,
+    no_report: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The folder of a run that had room enough."""
+    if not undisturbed:
+        undisturbed["run"] = tmp_path_factory.mktemp("undisturbed") / "run"
+        Simulation(config(), undisturbed["run"], cache=cache).run()
+    return undisturbed["run"]
+
+
 @pytest.mark.parametrize(
     ("size", "every"),
     [
@@ -74,16 +95,10 @@ def test_full_disk_ends_a_run_that_goes_on_when_there_is_room(
     size: int,
     every: int,
     config: Callable[..., RunConfig],
-    undisturbed: dict[str, Path],
+    through: Path,
     cache: Path,
     tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agentos.report.write_report", lambda directory: None)
-    if not undisturbed:
-        undisturbed["run"] = tmp_path_factory.mktemp("undisturbed") / "run"
-        Simulation(config(), undisturbed["run"], cache=cache).run()
     changed = config(checkpoints={"every": every})
     out = tmp_path / "run"
     with no_file_beyond(None) as limit, pytest.raises(RecordError) as caught:
@@ -94,4 +109,105 @@ def test_full_disk_ends_a_run_that_goes_on_when_there_is_room(
     assert {row["round"] for row in record.metrics} >= {0, 1}
     Simulation(changed, out, cache=cache).run(resumption(out))
     for name in ("metrics.jsonl", "health.jsonl"):
-        assert (out / name).read_bytes() == (undisturbed["run"] / name).read_bytes()
+        assert (out / name).read_bytes() == (through / name).read_bytes()
+
+
+class InTheWay(Listener):
+    """Puts a file where a folder is to be, at the end of a round: not even root can write there."""
+
+    def __init__(self, round: int, path: Path) -> None:
+        self.round, self.path = round, path
+
+    def on_round(self, report: RoundReport) -> None:
+        if report.round == self.round:
+            self.path.write_text("in the way")
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "encoders"])
+def test_folder_that_cannot_be_written_to_ends_a_run_that_goes_on_when_it_can(
+    name: str,
+    config: Callable[..., RunConfig],
+    through: Path,
+    cache: Path,
+    tmp_path: Path,
+    no_report: None,
+) -> None:
+    out = tmp_path / "run"
+    changed = config(checkpoints={"every": 3})
+    with pytest.raises(RecordError, match=f"cannot be written to {out}/{name}/") as caught:
+        Simulation(changed, out, InTheWay(1, out / name), cache=cache).run()
+    assert caught.value.actual == "Not a directory"
+    record = load_run(out)
+    assert record.summary is not None
+    assert record.summary["status"] == "failed"
+    assert {row["round"] for row in record.metrics} == {0, 1, 2, 3}
+    (out / name).unlink()
+    Simulation(changed, out, cache=cache).run(resumption(out))
+    assert (out / "metrics.jsonl").read_bytes() == (through / "metrics.jsonl").read_bytes()
+
+
+FULL_STORE = """
+import json, sys
+from pathlib import Path
+
+import numpy as np
+import ray
+
+from agentos import RunConfig, Simulation
+from agentos.events import Listener
+from protocols.errors import RuntimeFailure
+
+class FillsTheStore(Listener):
+    def on_round(self, report):
+        self.held = []
+        while report.round == 2:
+            try:
+                self.held.append(ray.put(np.zeros(2**18, np.uint8)))
+            except ray.exceptions.RayError:
+                return
+
+path, out, cache = map(Path, sys.argv[1:])
+config = RunConfig.model_validate(json.loads(path.read_text(encoding="utf-8")))
+try:
+    Simulation(config, out, FillsTheStore(), cache=cache).run()
+except RuntimeFailure as error:
+    print(json.dumps([error.message, error.mend]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_full_object_store_ends_a_run_that_goes_on_where_there_is_room(
+    config: Callable[..., RunConfig],
+    cache: Path,
+    tmp_path: Path,
+    no_report: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changed = config(exchange="weights", checkpoints={"every": 1})
+    Simulation(changed, tmp_path / "local", cache=cache).run()
+    out = tmp_path / "run"
+    runtime = {"kind": "ray", "hosts": 2, "object_store_mb": 80}
+    values = {**changed.resolved(), "runtime": runtime}
+    (tmp_path / "config.json").write_text(json.dumps(values), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_STORE, tmp_path / "config.json", out, cache],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+        # Ray takes a disk for full that is filled to a hundredth.
+        env={**os.environ, "RAY_local_fs_capacity_threshold": "0.01"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    message, mend = json.loads(done.stdout.splitlines()[-1])
+    assert "object store is full: host" in message
+    assert "compose" in message
+    assert "'agentos resume DIR runtime.object_store_mb=...'" in mend
+    record = load_run(out)
+    assert record.summary is not None
+    assert (record.summary["status"], record.summary["rounds"]) == ("failed", 2)
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
+    again = CliRunner().invoke(app, ["resume", str(out), "runtime.kind=local"])
+    assert again.exit_code == 0, again.output
+    assert (out / "metrics.jsonl").read_bytes() == (tmp_path / "local/metrics.jsonl").read_bytes()

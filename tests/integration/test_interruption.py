@@ -1,4 +1,4 @@
-"""Ctrl-C and failures in mid-run: everything ends, and what was recorded is kept."""
+"""Ctrl-C, failures and ``kill -9`` in mid-run: everything ends, and what was recorded is kept."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 import yaml
 from pydantic import PrivateAttr
+from typer.testing import CliRunner
 
 from agentos import RunConfig, Simulation
+from agentos.cli import app
 from agentos.data.corpus import Corpus
 from agentos.events import Listener
 from agentos.records import load_run
+from agentos.resuming import resumption
 from agentos.rounds import RoundReport
 from agentos.runtime import Session
 from agentos.runtime.local import LocalRuntime
@@ -143,6 +146,7 @@ class Command:
     log: Path
     mark: str
     out: Path
+    spill: Path
 
     @property
     def said(self) -> str:
@@ -156,34 +160,44 @@ class Command:
         return code
 
 
+Begin = Callable[..., Command]
+
+
 @pytest.fixture
-def command(small: Callable[..., RunConfig], cache: Path, tmp_path: Path) -> Iterator[Command]:
-    values: dict[str, Any] = small().resolved()
-    values["runtime"] = {"kind": "ray", "hosts": 2}
-    values["training"]["rounds"] = 500
-    values["evaluation"]["every"] = 500
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values), "utf-8")
-    log, mark = tmp_path / "log", f"{os.getpid()}-{time.time_ns()}"
-    with log.open("w") as stream:
-        # A group of its own: a terminal sends Ctrl-C to all of a command's processes at once.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "agentos.cli", "run", "run.yaml", "--out", "out"],
-            cwd=tmp_path,
-            env={**os.environ, MARK: mark, "AGENTOS_CACHE": str(cache), "COLUMNS": "200"},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        under_way = Command(process, log, mark, tmp_path / "out")
-        try:
-            wait_for(lambda: "round 1/500" in under_way.said or process.poll() is not None, 240)
-            assert process.poll() is None, under_way.said
-            assert sum("ray::Host" in name for name in marked(mark).values()) == 2
-            yield under_way
-        finally:
-            process.kill()
-            for pid in marked(mark):
-                os.kill(pid, signal.SIGKILL)
+def begin(small: Callable[..., RunConfig], cache: Path, tmp_path: Path) -> Iterator[Begin]:
+    """Begin a run of so many rounds, and wait until one is over."""
+    begun: list[Command] = []
+
+    def start(config: RunConfig) -> Command:
+        spill = tmp_path / "spill"
+        spill.mkdir()
+        runtime = {"kind": "ray", "hosts": 2, "spill_folder": str(spill)}
+        values = {**config.resolved(), "runtime": runtime}
+        (tmp_path / "run.yaml").write_text(yaml.safe_dump(values), "utf-8")
+        log, mark = tmp_path / "log", f"{os.getpid()}-{time.time_ns()}"
+        with log.open("w") as stream:
+            # A group of its own: a terminal sends Ctrl-C to all of a command's processes at once.
+            process = subprocess.Popen(
+                [sys.executable, "-m", "agentos.cli", "run", "run.yaml", "--out", "out"],
+                cwd=tmp_path,
+                env={**os.environ, MARK: mark, "AGENTOS_CACHE": str(cache), "COLUMNS": "200"},
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        under_way = Command(process, log, mark, tmp_path / "out", spill)
+        begun.append(under_way)
+        first = f"round 1/{config.training.rounds}"
+        wait_for(lambda: first in under_way.said or process.poll() is not None, 240)
+        assert process.poll() is None, under_way.said
+        assert sum("ray::Host" in name for name in marked(mark).values()) == 2
+        return under_way
+
+    yield start
+    for command in begun:
+        command.process.kill()
+        for pid in marked(command.mark):
+            os.kill(pid, signal.SIGKILL)
 
 
 needs_proc = pytest.mark.skipif(
@@ -194,17 +208,82 @@ needs_proc = pytest.mark.skipif(
 @pytest.mark.slow
 @pytest.mark.ray
 @needs_proc
-def test_ctrl_c_ends_every_process_and_keeps_the_records(command: Command) -> None:
+def test_ctrl_c_ends_every_process_and_keeps_the_records(
+    begin: Begin, small: Callable[..., RunConfig]
+) -> None:
+    training = {"rounds": 500, "local_steps": 2, "batch_size": 12, "max_length": 16}
+    evaluation = {"every": 500, "tasks": ["retrieval", "probe"], "documents": 40}
+    command = begin(small(training=training, evaluation=evaluation))
     began = time.monotonic()
     os.killpg(command.process.pid, signal.SIGINT)
     assert command.end() == 130, command.said
     assert time.monotonic() - began < 180
+    assert list(command.spill.iterdir()) == []
     assert "Traceback" not in command.said
     assert "interrupted; what was recorded is in out" in command.said
     lines = (command.out / "metrics.jsonl").read_text("utf-8").splitlines()
     assert {json.loads(line)["round"] for line in lines} >= {0, 1}
     assert json.loads((command.out / "summary.json").read_text("utf-8"))["status"] == "interrupted"
     assert (command.out / "report.html").is_file()
+
+
+WATCHERS = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
+"""Processes of Ray's own that look for its server for a minute (RAY_gcs_server_request_timeout_seconds)."""
+WITHIN_S = 30.0
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@needs_proc
+def test_kill_9_of_the_driver_leaves_nothing_running_and_a_run_that_goes_on(
+    begin: Begin,
+    small: Callable[..., RunConfig],
+    ray_cluster: None,
+    cache: Path,
+    tmp_path: Path,
+    no_report: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = small(
+        training={"rounds": 8, "local_steps": 6, "batch_size": 12, "max_length": 16},
+        evaluation={"every": 8, "tasks": ["geometry"], "documents": 40, "between_agents": False},
+        baseline={"isolated": False},
+        checkpoints={"every": 2},
+        saved_encoders=1,
+    )
+    command = begin(config)
+    (spilled,) = command.spill.iterdir()
+    (spilled / "object").write_bytes(b"a message that did not fit")
+    wait_for(lambda: last_round(command.out) >= 3, 60)
+    wait_for(lambda: "ray::Host.train" in names(command), 60, every_s=0.0)
+    command.process.kill()
+    command.process.wait()
+    killed_in = last_round(command.out) + 1
+    assert 4 <= killed_in < 8
+    wait_for(lambda: names(command) <= WATCHERS, WITHIN_S)
+    assert names(command) <= WATCHERS
+    assert list(command.spill.iterdir()) == []
+    assert list(Path("/dev/shm").glob("plasma*")) == []
+    assert resumption(command.out).last_round("together") in (killed_in - 1, killed_in - 2)
+
+    Simulation(config, tmp_path / "through", cache=cache).run()
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
+    done = CliRunner().invoke(app, ["resume", str(command.out)])
+    assert done.exit_code == 0, done.output
+    for name in ("metrics.jsonl", "health.jsonl", "encoders/agent-0/model.safetensors"):
+        assert (command.out / name).read_bytes() == (tmp_path / "through" / name).read_bytes()
+
+
+def last_round(directory: Path) -> int:
+    """Return the last round that a run has recorded; -1 before the first."""
+    path = directory / "metrics.jsonl"
+    text = path.read_text("utf-8") if path.exists() else ""
+    return max((json.loads(line)["round"] for line in text.split("\n")[:-1]), default=-1)
+
+
+def names(command: Command) -> set[str]:
+    """Return the names of a command's processes."""
+    return {name.strip("\0").split("\0")[0] for name in marked(command.mark).values()}
 
 
 @pytest.mark.slow
@@ -226,8 +305,8 @@ def test_killed_host_ends_a_run_that_may_not_restart_by_its_name(
     assert (tmp_path / "run" / "report.html").is_file()
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float, every_s: float = 0.2) -> None:
     """Wait until a condition holds, or the time is over."""
     end = time.monotonic() + timeout_s
     while not condition() and time.monotonic() < end:
-        time.sleep(0.2)
+        time.sleep(every_s)

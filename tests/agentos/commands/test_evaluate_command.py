@@ -10,6 +10,7 @@ from agentos.cli import app
 from agentos.commands.evaluate import show
 from agentos.evaluation import KNN, Probe
 from agentos.evaluation.assess import Assessment
+from protocols.errors import RecordError
 
 
 @pytest.fixture
@@ -44,6 +45,8 @@ def test_command_prints_a_table_and_writes_json(monkeypatch, tmp_path, found):
     written = json.loads(out.read_text())
     assert written["target"] == "runs/x"
     assert written["encoders"]["agent-3"]["knn"]["knn_accuracy"] == 0.3
+    refused = CliRunner().invoke(app, [*arguments, "--out", str(out / "scores.json")])
+    assert isinstance(refused.exception, RecordError)
 
 
 def test_help_teaches_by_examples():

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -206,7 +207,7 @@ def test_large_buffers_are_read_without_a_copy(ray_cluster: None) -> None:
 def test_refused_token_says_where_tokens_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
-    def refuse(**options: Any) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
         raise ray.exceptions.AuthenticationError("InvalidAuthToken")
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
@@ -217,15 +218,28 @@ def test_refused_token_says_where_tokens_are_looked_for(monkeypatch: pytest.Monk
         assert told in str(caught.value.mend)
 
 
-def test_ray_that_does_not_start_is_an_agentos_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_that_does_not_start_in_time_is_an_agentos_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import ray
 
-    def time_out(**options: Any) -> None:
-        raise Exception("The current node timed out during startup.\nA long story.")
+    def time_out(*arguments: Any, **options: Any) -> None:
+        raise Exception("The current node timed out during startup.")  # as Ray says it
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", time_out)
     with pytest.raises(RuntimeFailure, match="Ray could not be started") as caught:
-        RayRuntime().open(agents=2)
-    assert caught.value.actual == "The current node timed out during startup."
-    assert "runtime.kind=local" in str(caught.value.mend)
+        RayRuntime(spill_folder=str(tmp_path)).open(agents=2)
+    assert "timed out during startup" in str(caught.value.actual)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_for_messages_that_cannot_be_made_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    (tmp_path / "file").touch()
+    with pytest.raises(RuntimeFailure, match="messages cannot be spilled to") as caught:
+        RayRuntime(spill_folder=str(tmp_path / "file")).open(agents=2)
+    assert caught.value.actual == "Not a directory"
+    assert "runtime.spill_folder" in str(caught.value.mend)
