@@ -70,7 +70,7 @@ TEXTS = {
             "data.heldout_limit": 100_000,
             "evaluation.tasks": ["retrieval", "probe"],
         },
-        ("probe_accuracy", "mrr"),
+        ("mrr", "probe_accuracy"),
     ),
 }
 
