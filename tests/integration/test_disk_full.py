@@ -147,7 +147,7 @@ def test_folder_that_cannot_be_written_to_ends_a_run_that_goes_on_when_it_can(
 
 
 FULL_STORE = """
-import json, sys
+import gc, json, sys, time
 from pathlib import Path
 
 import numpy as np
@@ -158,13 +158,18 @@ from agentos.events import Listener
 from protocols.errors import RuntimeFailure
 
 class FillsTheStore(Listener):
+    # With what is in use, which Ray cannot spill; again, for messages are let go in the background.
+
     def on_round(self, report):
         self.held = []
-        while report.round == 2:
+        for _ in range(2 if report.round == 2 else 0):
+            gc.collect()
+            time.sleep(1.0)
             try:
-                self.held.append(ray.put(np.zeros(2**18, np.uint8)))
+                while True:
+                    self.held.append(ray.get(ray.put(np.zeros(2**18, np.uint8))))
             except ray.exceptions.RayError:
-                return
+                pass
 
 path, out, cache = map(Path, sys.argv[1:])
 config = RunConfig.model_validate(json.loads(path.read_text(encoding="utf-8")))
