@@ -146,8 +146,16 @@ def told(found: Headroom) -> str:
 
 
 def write_results(study: Study, name: str, origin: str, results: Path) -> Path:
-    """Write the tables and the picture of a corpus, or of another metric on it; return the Markdown file."""
-    title = f"Exchanges on {name.replace('_', ', ')}"
+    """Write the tables and the picture; return the Markdown file.
+
+    Args:
+        study: the arms, by one metric.
+        name: of the corpus; with an underscore and the metric, where that is not the corpus's first.
+        origin: the command that the figures come from.
+        results: folder to write to.
+    """
+    corpus, _, metric = name.partition("_")
+    title = f"Exchanges on {corpus}" + (f", {metric.replace('_', ' ')}" if metric else "")
     picture = results / f"exchange_{name}.png"
     save(draw(study, title), picture)
     seeds = max(len(arm.runs) for arm in study.arms)
