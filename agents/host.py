@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 
 from agents import trainer
 from agents.agent import Agent
+from agents.allocation import keep_freed_memory
 from agents.blueprint import Arm, Blueprint
 from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
@@ -93,6 +94,8 @@ class Host:
         torch.set_num_threads(blueprint.threads)
         self.blueprint = blueprint
         self.device = choose_device(blueprint.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         used = sorted({member.group for member in blueprint.members})
         self.residents = {
             group: Resident(blueprint, blueprint.groups[group], self.device) for group in used
