@@ -5,6 +5,7 @@
 Thirty-two agents with the encoder tiny (a BERT of 2 layers x 128, vocabulary 8,192, dropout 0.1) take
 two steps of SGD on 32 pairs of 32 tokens each, and average their weights. AgentOS runs them on two Ray hosts
 of one thread; the loop trains one after another in one process; Flower simulates them on Ray with two cores.
+What the round's matrix products alone would take tells what is possible on these cores.
 PYTHON is an interpreter of an environment with ``flwr[simulation]``, torch and transformers; without it
 Flower is left out. The sides take turns; medians of all rounds but each side's first are compared.
 """
@@ -87,6 +88,9 @@ def main(
         "AgentOS, 2 hosts of 1 thread": partial(ours, agents, rounds),
         "PyTorch loop, 2 threads": partial(loop, threads=2),
         "PyTorch loop, 1 thread": partial(loop, threads=1),
+        "matrix products alone, 2 processes": partial(
+            theirs, sys.executable, peer="products", agents=agents, rounds=rounds + 1
+        ),
     }
     if flower is not None:
         asked = {"peer": "flower", "agents": agents, "rounds": rounds + 1, "floats": 0}

@@ -1,4 +1,4 @@
-"""What AgentOS is measured against: a plain PyTorch loop, and Flower's simulation on Ray.
+"""What AgentOS is measured against: a plain PyTorch loop, Flower's simulation on Ray, and matrix products.
 
 It imports nothing of AgentOS, so that it runs in an environment of its own; as a module, since what Flower
 sends to its workers must be importable there:
@@ -81,6 +81,51 @@ def serial(agents: int, rounds: int, threads: int, steps: int = STEPS) -> list[f
     return seconds
 
 
+def products(agents: int, rounds: int, processes: int = 2) -> list[float]:
+    """Return the seconds of the matrix products of each round alone, shared between processes.
+
+    What linear layers multiply in a step, forward and backward, in float32 and one thread each: no program
+    that trains these agents on these cores can take less.
+    """
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    share = -(-agents // processes)
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        parts = [pool.submit(_multiply, share, rounds) for _ in range(processes)]
+        return [max(seconds) for seconds in zip(*(part.result() for part in parts), strict=True)]
+
+
+def _multiply(agents: int, rounds: int) -> list[float]:
+    import torch
+
+    torch.set_num_threads(1)
+    shapes = [each.weight.shape for each in model().modules() if type(each) is torch.nn.Linear]
+    tokens = 2 * PAIRS * TOKENS
+    # One set of matrices for each shape, so that as much as possible stays in the caches.
+    sets = {shape: _matrices(tokens, *shape) for shape in set(shapes)}
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        for _ in range(agents * STEPS):
+            for shape in shapes:
+                weight, x, gradient, y, d_weight, d_x = sets[shape]
+                torch.mm(x, weight.T, out=y)
+                torch.mm(gradient.T, x, out=d_weight)
+                torch.mm(gradient, weight, out=d_x)
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def _matrices(tokens: int, outputs: int, inputs: int) -> list[Any]:
+    import torch
+
+    shapes = [(outputs, inputs), (tokens, inputs), (tokens, outputs)]
+    return [torch.randn(shape) for shape in shapes] + [
+        torch.empty(shape) for shape in ((tokens, outputs), (outputs, inputs), (tokens, inputs))
+    ]
+
+
 def flower(agents: int, rounds: int, floats: int) -> list[float]:
     """Run Flower's simulation with FedAvg over all agents; return the seconds of each round."""
     from flwr.client import ClientApp, NumPyClient
@@ -154,6 +199,10 @@ def flower(agents: int, rounds: int, floats: int) -> list[float]:
 def main() -> None:
     """Run the peer that is asked for."""
     asked = json.loads(sys.argv[1])
-    peers: dict[str, Callable[..., list[float]]] = {"serial": serial, "flower": flower}
+    peers: dict[str, Callable[..., list[float]]] = {
+        "serial": serial,
+        "flower": flower,
+        "products": products,
+    }
     peer = peers[asked.pop("peer")]
     sys.stdout.write(json.dumps(peer(**asked)) + "\n")

@@ -29,6 +29,8 @@ from experiments.benchmarks.resources import Meter, usage
 
 RESULTS = Path(__file__).parents[1] / "results"
 LIMIT_GB = 12
+VOCABULARY = {"nano": 2048, "tiny": 8192}
+"""Of the tokenizer. Ten thousand agents that each had 8,192 words would fill 100 GB of disk."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,11 @@ class Row:
 def configuration(preset: str, agents: int, memory_mb: int, steps: int) -> dict[str, Any]:
     """Return a run of one round."""
     return {
-        "data": {"anchors": 0, "minimum_words": 8},
+        "data": {
+            "anchors": 0,
+            "minimum_words": 8,
+            "tokenizer": {"vocabulary_size": VOCABULARY[preset]},
+        },
         "agents": {"count": agents, "encoder": {"preset": preset}},
         "topology": "ring",
         "exchange": "weights",
@@ -117,8 +123,14 @@ def measure(preset: str, agents: int, memory_mb: int, steps: int) -> Row:
 
 
 def parameters(preset: str) -> int:
-    """Return the trained parameters of a preset with a vocabulary of 8,192."""
-    return {"nano": 637_184, "tiny": 1_527_296}[preset]
+    """Return the trained parameters of a preset with its vocabulary."""
+    from agents.building import blank_backbone
+    from agents.config import EncoderConfig
+
+    backbone = blank_backbone(EncoderConfig(preset=preset), VOCABULARY[preset])
+    unused = getattr(backbone, "pooler", None)
+    frozen = sum(each.numel() for each in unused.parameters()) if unused is not None else 0
+    return sum(each.numel() for each in backbone.parameters()) - frozen
 
 
 def kept(path: Path) -> dict[tuple[str, int], Row]:
