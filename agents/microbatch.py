@@ -1,10 +1,11 @@
 """Batches in parts: texts go through the encoder in parts, and the gradient is that of the whole.
 
-A batch larger than memory is computed twice. Each part is run without keeping its activations and run again, with the same dropout masks, when its
-gradient is due, so that the activations of one part are in memory at a time while the loss sees all
-embeddings. For a contrastive loss that is GradCache (Gao et al., Scaling Deep Contrastive Learning Batch Size
-under Memory Limited Setup, 2021), here by means of PyTorch's checkpointing (Chen et al., Training Deep Nets
-with Sublinear Memory Cost, 2016). A batch that fits is divided where that saves padding, and computed once.
+A batch that fits into memory is divided where that saves padding; see `agents.buckets`. Of a larger one each
+part is run without keeping its activations and run again, with the same dropout masks, when its gradient is
+due, so that the activations of one part are in memory at a time while the loss sees all embeddings. For a
+contrastive loss that is GradCache (Gao et al., Scaling Deep Contrastive Learning Batch Size under Memory
+Limited Setup, 2021), here by means of PyTorch's checkpointing (Chen et al., Training Deep Nets with Sublinear
+Memory Cost, 2016).
 
 Legend: B texts, T tokens.
 """

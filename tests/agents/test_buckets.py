@@ -136,9 +136,7 @@ def test_training_goes_on_to_the_same_bits_with_dropout(make_host, divided):
     ("length_buckets", "device", "expected"),
     [(None, "cpu", 256), (None, "cuda", None), (True, "cuda", 256), (False, "cpu", None)],
 )
-def test_batches_are_divided_on_a_cpu_or_as_configured(
-    make_host, length_buckets, device, expected
-):
+def test_batches_are_divided_on_a_cpu_or_as_configured(make_host, length_buckets, device, expected):
     resident = make_host(1, training={"length_buckets": length_buckets}).residents[0]
     resident.device = torch.device(device)
     assert resident.pass_tokens == expected
