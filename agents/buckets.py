@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 _PASS = 16384
-"""Tokens times width that cost as much as a pass. On one core, the gradient included, encoders of width 64, 128
-and 256 took as long for a pass, besides its tokens, as for 320, 108 and 60 tokens."""
+"""Tokens times width that cost as much as a pass. On one core, the gradient included, encoders of width 64,
+128 and 256 took as long for a pass, besides its tokens, as for 320, 108 and 60 tokens."""
 
 
 def pass_tokens(width: int) -> int:

@@ -4,8 +4,8 @@
 
 One agent of the preset tiny on one thread takes the same batches of 64 documents, in one pass each and in
 buckets. The texts are crops as in the quickstart, crops and whole documents of up to 64 tokens, and, with a
-Parquet file of columns text and label, crops and masked texts of longer documents. The two ways take turns, and
-the least of the repeats counts; start-up and preparation are left out.
+Parquet file of columns text and label, crops and masked texts of longer documents. The two ways take turns,
+and the least of the repeats counts; start-up and preparation are left out.
 """
 
 from __future__ import annotations
