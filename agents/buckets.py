@@ -43,7 +43,7 @@ def buckets(lengths: np.ndarray, pass_tokens: int) -> list[np.ndarray]:
 
     Example:
         >>> [rows.tolist() for rows in buckets(np.array([9, 2, 8, 2]), pass_tokens=3)]
-        [[1, 3], [0, 2]]
+        [[1, 3], [2, 0]]
         >>> [rows.tolist() for rows in buckets(np.array([9, 2, 8, 2]), pass_tokens=30)]
         [[1, 3, 2, 0]]
     """
