@@ -17,6 +17,7 @@ from agents.encoder import Encoder
 from agents.exchange.base import PrivateBatch
 from agents.exchange.parts import all_parts, blank_memory
 from agents.export import export
+from agents.microbatch import rowwise
 from agents.prefetch import Prefetcher
 from agents.reading import Reading, Ready
 from agents.resident import AgentState, Resident
@@ -145,7 +146,9 @@ class Agent:
         crop = Crop()
         crops = [crop.apply(text, self.setting, rng) for _ in range(2) for text in texts]
         padded = self.resident.collate(crops)
-        first, second = torch.chunk(self.encoder.pool_batch(self.resident.batch(padded)), 2)
+        batch = self.resident.batch(padded)
+        pooled = rowwise(self.encoder.pool_batch, batch, (), None, self.resident.pass_tokens)
+        first, second = torch.chunk(pooled, 2)
         return (first, second), padded.lengths.reshape(2, -1).sum(axis=0)
 
     def embed_anchors(self, crops: int, round: int) -> Tensor:

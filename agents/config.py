@@ -146,6 +146,12 @@ class TrainingConfig(Spec):
         description="Padded tokens that go through the encoder at once; a batch of more is computed in "
         "parts and once more for its gradient (GradCache). Unset: all at once.",
     )
+    length_buckets: bool | None = Field(
+        None,
+        description="Send the texts of a batch through the encoder in buckets of like length, each padded "
+        "to its own longest text, wherever that saves more tokens than a pass costs a CPU. The loss sees "
+        "the whole batch. Unset: on a CPU. What micro_batch_tokens divides goes by length anyway.",
+    )
     max_length: int = Field(
         32, ge=8, le=8192, description="Tokens of a view, special tokens included."
     )

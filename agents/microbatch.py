@@ -1,10 +1,11 @@
-"""Batches larger than memory: texts go through the encoder in parts, and the gradient is that of the whole.
+"""Batches in parts: texts go through the encoder in parts, and the gradient is that of the whole.
 
-Each part is run without keeping its activations and run again, with the same dropout masks, when its
-gradient is due, so that the activations of one part are in memory at a time while the loss sees all
-embeddings. For a contrastive loss that is GradCache (Gao et al., Scaling Deep Contrastive Learning Batch Size
-under Memory Limited Setup, 2021), here by means of PyTorch's checkpointing (Chen et al., Training Deep Nets
-with Sublinear Memory Cost, 2016).
+A batch that fits into memory is divided where that saves padding; see `agents.buckets`. Of a larger one each
+part is run without keeping its activations and run again, with the same dropout masks, when its gradient is
+due, so that the activations of one part are in memory at a time while the loss sees all embeddings. For a
+contrastive loss that is GradCache (Gao et al., Scaling Deep Contrastive Learning Batch Size under Memory
+Limited Setup, 2021), here by means of PyTorch's checkpointing (Chen et al., Training Deep Nets with Sublinear
+Memory Cost, 2016).
 
 Legend: B texts, T tokens.
 """
@@ -12,12 +13,15 @@ Legend: B texts, T tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+
+from agents.buckets import buckets
 
 if TYPE_CHECKING:
     from agents.batch import Batch
@@ -28,6 +32,7 @@ def rowwise(
     batch: Batch,
     arrays: Sequence[Tensor],
     micro_batch_tokens: int | None,
+    pass_tokens: int | None = None,
 ) -> Tensor:
     """Apply a function of some texts to all texts of a batch.
 
@@ -35,20 +40,26 @@ def rowwise(
         function: takes a `Batch` and rows of the arrays; returns one row per text, `[b, ...]`.
         batch: B texts.
         arrays: more inputs, `[B, ...]` each.
-        micro_batch_tokens: padded tokens of a part; None for a single part, whose activations are kept.
+        micro_batch_tokens: padded tokens of a part, which is then computed twice; None for parts whose
+            activations are kept.
+        pass_tokens: what a part costs besides its tokens, to divide the batch into those that cost least;
+            None for a single part. Without meaning where `micro_batch_tokens` divides the batch already.
 
     Returns:
         `[B, ...]`, in the order of the batch.
     """
-    if micro_batch_tokens is None:
-        return function(batch, *arrays)
+    run: Callable[..., Tensor] = function
+    if micro_batch_tokens is not None:
+        parts = split(batch.lengths, micro_batch_tokens)
+        run = partial(checkpoint, function, use_reentrant=False, preserve_rng_state=True)
+    else:
+        parts = [] if pass_tokens is None else buckets(batch.lengths, pass_tokens)
+        if len(parts) <= 1:
+            return function(batch, *arrays)
     outputs: list[Tensor] = []
-    parts = split(batch.lengths, micro_batch_tokens)
     for part in parts:
         rows = torch.from_numpy(part).to(batch.input_ids.device)
-        inputs = (narrow(batch, rows, part), *(array[rows] for array in arrays))
-        output = checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=True)
-        outputs.append(output)
+        outputs.append(run(narrow(batch, rows, part), *(array[rows] for array in arrays)))
     order = np.argsort(np.concatenate(parts), kind="stable")
     return torch.cat(outputs)[torch.from_numpy(order).to(batch.input_ids.device)]
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from agents.batch import Batch, tensor, to_device
 from agents.batching import Collator, Padded
 from agents.blueprint import Blueprint, Group, Member
+from agents.buckets import pass_tokens
 from agents.building import build_encoder
 from agents.dropout import dropout_of, use_byte_dropout
 from agents.encoder import Encoder
@@ -137,6 +138,14 @@ class Resident:
         # Autocast remembers its bfloat16 copy of every parameter, whatever the parameter then points at.
         torch.clear_autocast_cache()
         self.binding.point_at(parameters)
+
+    @property
+    def pass_tokens(self) -> int | None:
+        """What a pass through the encoder costs, in tokens; None where batches are not divided by length."""
+        chosen = self.blueprint.training.length_buckets
+        # A GPU is done with what a batch pads before a second pass has been launched.
+        wanted = self.device.type == "cpu" if chosen is None else chosen
+        return pass_tokens(self.encoder.width) if wanted else None
 
     def to_device(self, prepared: Prepared) -> dict[str, Any]:
         """Move what an objective has prepared to the encoder's device."""

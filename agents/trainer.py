@@ -181,6 +181,7 @@ def _objectives(
             steps=resident.blueprint.training.steps,
             memory=agent.state.objectives[index],
             micro_batch_tokens=resident.blueprint.training.micro_batch_tokens,
+            pass_tokens=resident.pass_tokens,
             anchors=ready.reading.anchors,
             neighbours=neighbours_of(agent, arm) if objective.wants_neighbours else None,
             reference=reference_of(agent, arm) if objective.wants_reference else None,

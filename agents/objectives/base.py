@@ -73,6 +73,8 @@ class Step:
         steps: optimizer steps of the whole run.
         memory: what the objective remembers about this agent; checkpointed with it.
         micro_batch_tokens: padded tokens that go through the encoder at once; None for all.
+        pass_tokens: what a pass through the encoder costs besides its tokens, to divide a batch by length;
+            None for one pass.
         anchors: documents of the batch, at its end, that are public anchors: their ids `[A]`.
         neighbours: what the neighbours sent of the anchors, for objectives that want it; None for nothing.
         reference: parameters to look back at, for objectives that want them; None before there are any.
@@ -87,6 +89,7 @@ class Step:
     steps: int = 1
     memory: dict[str, Any] = field(default_factory=dict)
     micro_batch_tokens: int | None = None
+    pass_tokens: int | None = None
     anchors: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     neighbours: Neighbours | None = None
     reference: Reference | None = None
@@ -94,17 +97,17 @@ class Step:
     under: Callable[[Tensor, Callable[[], Tensor]], Tensor] | None = None
 
     def encode(self, batch: Batch) -> Tensor:
-        """Pool a batch: `[B, W]`, attached to the graph; in micro-batches where that is configured."""
+        """Pool a batch: `[B, W]`, attached to the graph; in parts where that is configured."""
         return self.rowwise(self.encoder.pool_batch, batch)
 
     def rowwise(self, function: Callable[..., Tensor], batch: Batch, *arrays: Tensor) -> Tensor:
-        """Apply a function of some texts to all texts of a batch, in micro-batches where configured.
+        """Apply a function of some texts to all texts of a batch, in parts where that is configured.
 
         See `agents.microbatch.rowwise`.
         """
         from agents.microbatch import rowwise
 
-        return rowwise(function, batch, arrays, self.micro_batch_tokens)
+        return rowwise(function, batch, arrays, self.micro_batch_tokens, self.pass_tokens)
 
 
 class Neighbours(NamedTuple):

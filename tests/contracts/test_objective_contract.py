@@ -80,7 +80,7 @@ def texts(documents) -> list[Text]:
     return [Text(tokens, np.arange(0, len(tokens), 3)) for tokens in cut]
 
 
-def look(objective, agent, texts, rng=None):
+def look(objective, agent, texts, rng=None, pass_tokens=None):
     """Return what an objective makes of a step, the gradient, and the tokens that were encoded."""
     seen = []
     handle = agent.encoder.backbone.register_forward_pre_hook(
@@ -94,6 +94,7 @@ def look(objective, agent, texts, rng=None):
         agent.encoder,
         resident.to_device(prepared),
         rng,
+        pass_tokens=pass_tokens,
         reference=_reference(agent) if objective.wants_reference else None,
         snapshot=agent.parameters.clone,
         under=resident.under,
@@ -170,6 +171,16 @@ def test_permuting_the_batch_changes_neither_loss_nor_gradient(objective, agent,
     np.testing.assert_array_equal(after.token_counts, before.token_counts[order])
     for view, other in zip(before.pooled, after.pooled, strict=True):
         torch.testing.assert_close(other, view[torch.from_numpy(order)], rtol=1e-4, atol=1e-5)
+
+
+def test_buckets_of_like_length_change_neither_loss_nor_gradient(objective, agent, texts):
+    before, gradient, _ = look(objective, agent, texts)
+    after, divided, seen = look(objective, agent, texts, pass_tokens=1)
+    torch.testing.assert_close(after.loss, before.loss)
+    torch.testing.assert_close(divided, gradient, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(after.pooled, before.pooled, rtol=1e-4, atol=1e-5)
+    assert after.token_counts.tolist() == before.token_counts.tolist()
+    assert after.token_counts.sum() == seen
 
 
 def test_token_counts_are_those_that_went_through_the_encoder(objective, agent, texts):

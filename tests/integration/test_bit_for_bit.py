@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agentos import RunConfig, Simulation
 from agentos.runtime.base import Runtime
+from agents.buckets import buckets
 from agents.exchange import EXCHANGES
 
 FAMILIES = {
@@ -39,6 +41,17 @@ def metrics_of(directory: Path) -> list[dict[str, Any]]:
     lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     return [{k: v for k, v in row.items() if not k.endswith("_s")} for row in rows]
+
+
+def counting(counts: list[int]) -> Callable[[np.ndarray, int], list[np.ndarray]]:
+    """Divide batches as they are divided, and note into how many buckets."""
+
+    def counted(lengths: np.ndarray, pass_tokens: int) -> list[np.ndarray]:
+        found = buckets(lengths, pass_tokens)
+        counts.append(len(found))
+        return found
+
+    return counted
 
 
 def run(config: RunConfig, out: Path, cache: Path) -> list[dict[str, Any]]:
@@ -116,13 +129,23 @@ def test_unlike_encoders_equal_to_the_bit_on_two_hosts(
     warm: Callable[[str], Runtime],
     cache: Path,
     tmp_path: Path,
+    small_values: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     groups = [
         {"count": 1, "encoder": {"preset": "tiny"}},
         {"count": 3, "encoder": {"preset": "nano", "pooling": "cls", "projection": 16}},
     ]
-    config = small(agents={"groups": groups}, baseline={"isolated": False})
+    config = small(
+        agents={"groups": groups},
+        # So many texts that they go through the encoder in buckets of like length.
+        training={**small_values["training"], "batch_size": 32, "max_length": 32},
+        baseline={"isolated": False},
+    )
+    divided: list[int] = []
+    monkeypatch.setattr("agents.microbatch.buckets", counting(divided))
     reference = run(config, tmp_path / "local", cache)
+    assert max(divided) > 1
     two = config.model_copy(update={"runtime": warm("two")})
     assert run(two, tmp_path / "two", cache) == reference
 
