@@ -3,8 +3,8 @@
     python -m experiments.benchmarks.endurance
 
 Agents on a ring exchange weights every round, on two Ray hosts, with checkpoints, in a process of its own.
-Now and then the driver looks at itself and at all that it started: memory (what is shared counted once),
-open files, processes. When it has ended, those processes are looked for again, and so are files in
+Now and then the driver looks at itself and at all that it started: memory (what is shared counted once), open
+files, processes. When it has ended, those processes are looked for again, and so are files in
 shared memory that were not there before.
 """
 
@@ -84,22 +84,24 @@ def leftovers(pids: list[int], before: set[str], wait_s: float = 30.0) -> tuple[
 def table(looks: dict[int, dict[str, Any]], left: tuple[int, int]) -> list[str]:
     """Return the rows: each look, the growth of the second half, and what was left."""
     rows = [
-        "| round | memory (MB) | open files | processes |",
-        "| --- | --- | --- | --- |",
+        "| round | memory in all (MB) | of the driver and the hosts alone (MB) | open files | processes |",
+        "| --- | --- | --- | --- | --- |",
     ]
     rows += [
-        f"| {round} | {look['memory_bytes'] / 1e6:.0f} | {look['files']} | {look['processes']} |"
+        f"| {round} | {look['memory_bytes'] / 1e6:.0f} | {look['own_bytes'] / 1e6:.0f} | {look['files']} | "
+        f"{look['processes']} |"
         for round, look in looks.items()
     ]
     rounds = list(looks)
     first, last = rounds[len(rounds) // 2 - 1], rounds[-1]
     growth = {
         name: looks[last][name] - looks[first][name]
-        for name in ("memory_bytes", "files", "processes")
+        for name in ("memory_bytes", "own_bytes", "files", "processes")
     }
     rows += [
         "",
-        f"From round {first} to round {last}: {growth['memory_bytes'] / 1e6:+.1f} MB, "
+        f"From round {first} to round {last}: {growth['memory_bytes'] / 1e6:+.1f} MB in all, "
+        f"{growth['own_bytes'] / 1e6:+.1f} MB of the driver and the hosts, "
         f"{growth['files']:+d} open files, {growth['processes']:+d} processes. After the end: "
         f"{left[0]} processes and {left[1]} files in shared memory are left.",
     ]

@@ -15,12 +15,14 @@ class Usage:
 
     Attributes:
         memory_bytes: resident memory, what processes share counted once (PSS), shared memory included.
+        own_bytes: the part of it that is the process's own and its Ray hosts' (USS); the rest is Ray's.
         cpu_s: seconds of cores since each of the processes began.
         files: open file descriptors.
         processes: of the tree.
     """
 
     memory_bytes: int
+    own_bytes: int
     cpu_s: float
     files: int
     processes: int
@@ -30,15 +32,18 @@ def usage(pid: int) -> Usage:
     """Look at a process and everything below it. Linux alone tells PSS."""
     import psutil
 
-    memory, cpu, files, count = 0, 0.0, 0, 0
+    memory, own, cpu, files, count = 0, 0, 0.0, 0, 0
     for process in _tree(psutil.Process(pid)):
         with contextlib.suppress(psutil.Error):
             times = process.cpu_times()
-            memory += process.memory_full_info().pss
+            told = process.memory_full_info()
+            memory += told.pss
+            if process.pid == pid or process.name().startswith("ray::"):
+                own += told.uss
             cpu += times.user + times.system
             files += process.num_fds()
             count += 1
-    return Usage(memory, cpu, files, count)
+    return Usage(memory, own, cpu, files, count)
 
 
 def _tree(root: Any) -> Iterator[Any]:
