@@ -28,6 +28,7 @@ from agents.resident import Resident
 from agents.roster import Roster
 from agents.tracing import Traced, Tracer
 from protocols.codecs import Codec
+from protocols.coding import is_coded
 from protocols.errors import RecordError
 from protocols.messages import Envelope, Message, Payload
 from protocols.packet import Packet, checksum
@@ -148,7 +149,8 @@ class Host:
                 packet = packet_of(message, codec)
                 envelopes.append(message.envelope)
                 sizes.append(packet.nbytes)
-                fp32_bytes.append(uncoded_bytes(message))
+                coded = is_coded(codec, type(message.payload))
+                fp32_bytes.append(uncoded_bytes(message) if coded else packet.nbytes)
                 if self.arm.checksums:
                     checksums.append(checksum(packet))
                 yield packet
