@@ -25,6 +25,12 @@ from protocols.packet import Packet
 from protocols.wire import Expectation, admit, packet_of
 
 LAYOUT = "benchmark"
+BREATH_S = 0.05
+"""Before each call, so that Ray has given back what the ones before it held."""
+WARM_UP = 12
+"""Messages until every place in the store has been used; a page's first use costs much, on either side."""
+SETTLING_S = 15.0
+"""Ray goes on starting processes of its own for a while, on the same cores."""
 
 
 class Endpoint:
@@ -79,6 +85,7 @@ def timed(sender: Any, receiver: Any) -> dict[str, float]:
     seconds: dict[str, float] = {}
 
     def call(name: str, actor: Any, method: str, *arguments: Any) -> Any:
+        time.sleep(BREATH_S)
         began = time.perf_counter()
         answer = ray.get(getattr(actor, method).remote(*arguments))
         seconds[name] = time.perf_counter() - began
@@ -103,7 +110,9 @@ def main(
     runtime = RayRuntime(hosts=2, object_store_mb=max(512, 8 * megabytes))
     with runtime.open(agents=2):
         ends = [ray.remote(Endpoint).options(num_cpus=0).remote(floats) for _ in range(2)]
-        found = [timed(*ends) for _ in range(3 + repeats)][3:]
+        timed(*ends)
+        time.sleep(SETTLING_S)
+        found = [timed(*ends) for _ in range(WARM_UP + repeats)][WARM_UP:]
     medians = {name: 1000 * statistics.median(each[name] for each in found) for name in found[0]}
     ours = medians["encode and store"] + medians["fetch, check and decode"]
     raw = medians["put"] + medians["get"]
