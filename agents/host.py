@@ -23,16 +23,18 @@ from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
 from agents.exchange.parts import taking_part
 from agents.inbox import Fetch, Reader, receive
-from agents.mail import Delivery, Outbox, PayloadStore, checksum, fetches
+from agents.mail import Delivery, Outbox, PayloadStore, fetches
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
 from agents.roster import Roster
 from agents.tracing import Traced, Tracer
 from protocols.codecs import Codec
+from protocols.coding import is_coded
 from protocols.errors import RecordError
 from protocols.messages import Envelope, Message, Payload
+from protocols.packet import Packet, checksum
 from protocols.sizes import uncoded_bytes
-from protocols.wire import Expectation, encode
+from protocols.wire import Expectation, packet_of
 
 logger = logging.getLogger(__name__)
 
@@ -145,17 +147,18 @@ class Host:
         fp32_bytes: list[int] = []
         checksums: list[int] = []
 
-        def buffers() -> Iterator[np.ndarray]:
+        def packets() -> Iterator[Packet]:
             for message, codec in self._messages(turns, part, lies or {}):
-                buffer = encode(message, codec)
+                packet = packet_of(message, codec)
                 envelopes.append(message.envelope)
-                sizes.append(buffer.nbytes)
-                fp32_bytes.append(uncoded_bytes(message))
+                sizes.append(packet.nbytes)
+                coded = is_coded(codec, type(message.payload))
+                fp32_bytes.append(uncoded_bytes(message) if coded else packet.nbytes)
                 if self.arm.checksums:
-                    checksums.append(checksum(buffer))
-                yield buffer
+                    checksums.append(checksum(packet))
+                yield packet
 
-        handle = self.store.put(buffers())
+        handle = self.store.put(packets())
         return Outbox(handle, tuple(envelopes), tuple(sizes), tuple(fp32_bytes), tuple(checksums))
 
     def merge(

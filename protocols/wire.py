@@ -16,12 +16,14 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from protocols.codecs import Codec
 from protocols.coding import CODEC, FP32, Coding
 from protocols.errors import ConfigurationError, RejectedMessage, WireError
-from protocols.framing import Buffer, Described, Frame, from_json, pack, to_json, unpack
+from protocols.framing import Buffer, Described, Frame, lay_out, to_json, unpack
 from protocols.messages import PAYLOADS, PROTOCOL_VERSION, Envelope, Message, Payload
+from protocols.packet import Bytes, Packet
 
 FLOAT32 = np.dtype("<f4")
 _METADATA = {"version", "envelope", "payload"}
@@ -79,8 +81,8 @@ class Expectation:
         )
 
 
-def encode(message: Message, codec: Codec = FP32) -> NDArray[np.uint8]:
-    """Return the message as one read-only buffer ``[bytes]``; equal messages give equal bytes.
+def encode(message: Message, codec: Codec = FP32) -> Bytes:
+    """Return the message as one read-only buffer `[bytes]`; equal messages give equal bytes.
 
     Args:
         message: what is said.
@@ -97,25 +99,34 @@ def encode(message: Message, codec: Codec = FP32) -> NDArray[np.uint8]:
         >>> decode(encode(message)) == message
         True
     """
+    return packet_of(message, codec).joined()
+
+
+def packet_of(message: Message, codec: Codec = FP32) -> Packet:
+    """Return what `encode` would, with the arrays that are not coded where they lie: nothing is copied.
+
+    Raises:
+        WireError: see `encode`.
+    """
     payload = message.payload
     arrays = {name: getattr(payload, name) for name in payload.array_fields}
     shapes = {name: values.shape for name, values in arrays.items()}
     coding = Coding.of(codec, type(payload), shapes)
     scalars = {name: getattr(payload, name) for name in payload.scalar_fields}
-    return pack(metadata_of(message.envelope, scalars, coding), coding.encode(arrays))
+    return lay_out(metadata_of(message.envelope, scalars, coding), coding.encode(arrays))
 
 
 def metadata_of(envelope: Envelope, scalars: Mapping[str, Any], coding: Coding) -> dict[str, str]:
     """Return the texts in the header of a message."""
     return {
-        "version": to_json(envelope.version),
+        "version": str(envelope.version),
         "envelope": _envelope_text(envelope),
         "payload": to_json(scalars),
         **coding.metadata,
     }
 
 
-def decode(buffer: Buffer) -> Message:
+def decode(buffer: Buffer | Packet) -> Message:
     """Return the message in a buffer; arrays that are not coded are read-only views of that buffer.
 
     The buffer must not be written to afterwards. A coded array may take up to 4,096 times its bytes in the
@@ -135,7 +146,7 @@ def decode(buffer: Buffer) -> Message:
     return Message(envelope=envelope, payload=_payload(frame, coding, arrays, payload_type))
 
 
-def read_envelope(buffer: Buffer) -> Envelope:
+def read_envelope(buffer: Buffer | Packet) -> Envelope:
     """Return the envelope alone; the payload is not looked at.
 
     Raises:
@@ -145,7 +156,7 @@ def read_envelope(buffer: Buffer) -> Envelope:
     return _envelope(unpack(buffer))
 
 
-def admit(buffer: Buffer, expectation: Expectation) -> Message:
+def admit(buffer: Buffer | Packet, expectation: Expectation) -> Message:
     """Return the message in a buffer if it is the one that the receiver is waiting for.
 
     Raises:
@@ -257,9 +268,8 @@ def _envelope(frame: Frame) -> Envelope:
         actual = [key[:40] for key in sorted(frame.metadata)[:6]]
         raise _wire_error("missing or unknown metadata", sorted(_METADATA), actual)
     text = frame.metadata["envelope"]
-    fields = from_json(text, "the envelope")
     try:
-        envelope = Envelope.model_validate(fields)
+        envelope = Envelope.model_validate_json(text)
     except ValidationError as error:
         raise _invalid("envelope", error) from error
     _check_canonical("envelope", _envelope_text(envelope), text)
@@ -273,7 +283,7 @@ def _payload(
     payload_type: type[Payload],
 ) -> Payload:
     text = frame.metadata["payload"]
-    scalars = from_json(text, "the payload's scalar fields")
+    scalars = _scalars(text)
     if arrays.keys() != payload_type.array_fields.keys():
         actual = [name[:40] for name in sorted(arrays)[:6]]
         raise _wire_error("missing or unknown arrays", list(payload_type.array_fields), actual)
@@ -286,8 +296,21 @@ def _payload(
     return payload
 
 
+def _scalars(text: str) -> dict[str, Any]:
+    """Return the scalar fields; what is only nearly JSON is refused as not canonical, later on."""
+    try:
+        scalars = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise _wire_error("the payload is not JSON", "a JSON object", str(error)[:200]) from error
+    if not isinstance(scalars, dict):
+        raise _wire_error("the payload is malformed", "a JSON object", type(scalars).__name__)
+    return scalars
+
+
 def _envelope_text(envelope: Envelope) -> str:
-    return to_json(envelope.model_dump(exclude={"version"}))
+    fields = {**vars(envelope), "gradient": vars(envelope.gradient)}
+    del fields["version"]
+    return to_json(fields)
 
 
 def _scalars_text(payload: Payload) -> str:
