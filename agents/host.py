@@ -28,6 +28,7 @@ from agents.resident import Resident
 from agents.roster import Roster
 from agents.tracing import Traced, Tracer
 from protocols.codecs import Codec
+from protocols.codecs.fp32 import Fp32
 from protocols.errors import RecordError
 from protocols.messages import Envelope, Message, Payload
 from protocols.sizes import uncoded_bytes
@@ -147,7 +148,8 @@ class Host:
                 buffer = encode(message, codec)
                 envelopes.append(message.envelope)
                 sizes.append(buffer.nbytes)
-                fp32_bytes.append(uncoded_bytes(message))
+                is_coded = not isinstance(codec, Fp32)
+                fp32_bytes.append(uncoded_bytes(message) if is_coded else buffer.nbytes)
                 if self.arm.checksums:
                     checksums.append(checksum(buffer))
                 yield buffer

@@ -11,8 +11,13 @@ from pydantic import Field
 
 from agents.exchange.base import Exchange, Expected, Learner, Society, Turn
 from agents.exchange.error_feedback import compensated
-from agents.exchange.parameter_fusion import PARAMETER_FUSIONS, Mean, ParameterFusion, Vector
-from agents.lazy import torch
+from agents.exchange.parameter_fusion import (
+    PARAMETER_FUSIONS,
+    Mean,
+    ParameterFusion,
+    Vector,
+    tensor_of,
+)
 from protocols.codecs import Codec
 from protocols.codecs.fp32 import Fp32
 from protocols.messages import Message, Payload, WeightDeltas, Weights
@@ -144,9 +149,10 @@ class ParameterExchange(Exchange, ABC):
         if not inbox:
             return
         if turn.direction is Direction.DOWN:
-            # Copied: a payload is a view of a message buffer that is not ours to keep.
-            result = torch.from_numpy(np.array(_read(inbox[0]).values))
-            self._settle(learner, result.to(learner.parameters.device), turn)
+            values = tensor_of(_read(inbox[0]).values, learner.parameters)
+            # Copied where it is kept: a payload is a view of a message buffer that is not ours.
+            keeps = learner.looks_back or self.keeps_received
+            self._settle(learner, values.clone() if keeps else values, turn)
             return
         if 1 + len(inbox) < self.fusion.fewest:
             return
