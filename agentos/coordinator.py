@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from agentos.runtime import Session
     from agentos.watch import Watch
     from agents.blueprint import Arm
-    from agents.mail import Delivery, Outbox
-    from protocols.messages import Envelope
+    from agents.mail import Delivery, Heading, Outbox
 
 logger = logging.getLogger(__name__)
 
@@ -277,5 +276,5 @@ def _needed(
     return [handles[outbox] for outbox in used], needed
 
 
-def _sender(letter: tuple[int, tuple[Envelope, int, int]]) -> int:
+def _sender(letter: tuple[int, tuple[Heading, int, int]]) -> int:
     return letter[1][0].sender

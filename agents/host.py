@@ -22,7 +22,7 @@ from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
 from agents.exchange.parts import taking_part
 from agents.inbox import Fetch, Reader, receive
-from agents.mail import Delivery, Outbox, PayloadStore, checksum, fetches
+from agents.mail import Delivery, Heading, Outbox, PayloadStore, checksum, fetches
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
 from agents.roster import Roster
@@ -30,7 +30,7 @@ from agents.tracing import Traced, Tracer
 from protocols.codecs import Codec
 from protocols.codecs.fp32 import Fp32
 from protocols.errors import RecordError
-from protocols.messages import Envelope, Message, Payload
+from protocols.messages import Message, Payload
 from protocols.sizes import uncoded_bytes
 from protocols.wire import Expectation, encode
 
@@ -138,7 +138,7 @@ class Host:
 
         What is said to several is encoded once. Lies are what some agents make of their payloads.
         """
-        envelopes: list[Envelope] = []
+        envelopes: list[Heading] = []
         sizes: list[int] = []
         fp32_bytes: list[int] = []
         checksums: list[int] = []
@@ -146,7 +146,7 @@ class Host:
         def buffers() -> Iterator[np.ndarray]:
             for message, codec in self._messages(turns, part, lies or {}):
                 buffer = encode(message, codec)
-                envelopes.append(message.envelope)
+                envelopes.append(Heading.of(message.envelope))
                 sizes.append(buffer.nbytes)
                 is_coded = not isinstance(codec, Fp32)
                 fp32_bytes.append(uncoded_bytes(message) if is_coded else buffer.nbytes)

@@ -64,11 +64,13 @@ class Ledger:
     ) -> None:
         """Add the deliveries of one message, in the order of its receivers."""
         index = self._kinds.setdefault(kind, len(self._kinds))
+        rows = b"".join(
+            [_ROW.pack(hop, sender, to, index, payload_bytes, fp32_bytes) for to in receivers]
+        )
         cells = self._rounds.get(round)
         if cells is None:
             cells = self._rounds[int(round)] = array("q")
-        for receiver in receivers:
-            cells.frombytes(_ROW.pack(hop, sender, receiver, index, payload_bytes, fp32_bytes))
+        cells.frombytes(rows)
         self._total += int(payload_bytes) * len(receivers)
         self._fp32 += int(fp32_bytes) * len(receivers)
 

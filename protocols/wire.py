@@ -81,7 +81,7 @@ class Expectation:
             and self.payload is other.payload
             and self.layout == other.layout
             and self.shapes == other.shapes
-            and self.codec == other.codec
+            and (self.codec is other.codec or self.codec == other.codec)
         )
 
 

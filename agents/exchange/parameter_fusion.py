@@ -67,9 +67,10 @@ class Mean(ParameterFusion):
         """Return the mean, added in the given order; every vector is read once."""
         total = sum(weights)
         mean_P = torch.zeros_like(tensor_of(vectors[0], vectors[0]))
+        blocks = [(place, mean_P[place]) for place in _places(len(mean_P), BLOCK)]
         for vector, weight in zip(vectors, weights, strict=True):
-            for place in _places(len(mean_P), BLOCK):
-                mean_P[place].add_(tensor_of(vector[place], mean_P), alpha=weight / total)
+            for place, block_C in blocks:
+                block_C.add_(tensor_of(vector[place], mean_P), alpha=weight / total)
         return mean_P
 
 
@@ -191,6 +192,6 @@ def tensor_of(vector: Vector, like: Vector) -> Tensor:
 def _shared(values: NDArray[np.float32]) -> Tensor:
     """Return a tensor over memory that may not be written to; a copy where a release cannot do that."""
     try:
-        return torch.from_dlpack(values)
+        return torch.utils.dlpack.from_dlpack(values)
     except (BufferError, TypeError, RuntimeError):
         return torch.from_numpy(np.array(values))
