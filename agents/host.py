@@ -22,7 +22,7 @@ from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
 from agents.exchange.parts import taking_part
 from agents.inbox import Fetch, Reader, receive
-from agents.mail import Delivery, Heading, Outbox, PayloadStore, checksum, fetches
+from agents.mail import Delivery, Heading, Outbox, PayloadStore, fetches
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
 from agents.roster import Roster
@@ -31,8 +31,9 @@ from protocols.codecs import Codec
 from protocols.codecs.fp32 import Fp32
 from protocols.errors import RecordError
 from protocols.messages import Message, Payload
+from protocols.packet import Packet, checksum
 from protocols.sizes import uncoded_bytes
-from protocols.wire import Expectation, encode
+from protocols.wire import Expectation, packet_of
 
 logger = logging.getLogger(__name__)
 
@@ -143,18 +144,18 @@ class Host:
         fp32_bytes: list[int] = []
         checksums: list[int] = []
 
-        def buffers() -> Iterator[np.ndarray]:
+        def packets() -> Iterator[Packet]:
             for message, codec in self._messages(turns, part, lies or {}):
-                buffer = encode(message, codec)
+                packet = packet_of(message, codec)
                 envelopes.append(Heading.of(message.envelope))
-                sizes.append(buffer.nbytes)
+                sizes.append(packet.nbytes)
                 is_coded = not isinstance(codec, Fp32)
-                fp32_bytes.append(uncoded_bytes(message) if is_coded else buffer.nbytes)
+                fp32_bytes.append(uncoded_bytes(message) if is_coded else packet.nbytes)
                 if self.arm.checksums:
-                    checksums.append(checksum(buffer))
-                yield buffer
+                    checksums.append(checksum(packet))
+                yield packet
 
-        handle = self.store.put(buffers())
+        handle = self.store.put(packets())
         return Outbox(handle, tuple(envelopes), tuple(sizes), tuple(fp32_bytes), tuple(checksums))
 
     def merge(

@@ -6,17 +6,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias, overload
 
-import numpy as np
-
 from protocols.errors import RejectedMessage
 from protocols.messages import Message
+from protocols.packet import Bytes, Packet
 from protocols.wire import Expectation, admit, check_envelope, decode
 
 KEPT_BYTES = 256 * 2**20
 """Of messages of an inbox that stay in memory; what exceeds them is fetched again when it is read."""
 READ_BYTES = 64 * 2**20
 """Of messages to several agents that a host remembers to have read, beside the latest one."""
-Fetch: TypeAlias = Callable[[], np.ndarray]
+Fetch: TypeAlias = Callable[[], Bytes | Packet]
 
 
 class Reader:
@@ -28,10 +27,10 @@ class Reader:
 
     def __init__(self) -> None:
         # The buffer is kept, so that no other one gets its id.
-        self._read: OrderedDict[int, tuple[np.ndarray, Expectation, Message]] = OrderedDict()
+        self._read: OrderedDict[int, tuple[Bytes | Packet, Expectation, Message]] = OrderedDict()
         self._bytes = 0
 
-    def __call__(self, buffer: np.ndarray, expectation: Expectation) -> Message:
+    def __call__(self, buffer: Bytes | Packet, expectation: Expectation) -> Message:
         """Return the message in a buffer; see `protocols.wire.admit`."""
         known = self._read.get(id(buffer))
         if known is not None and expectation.asks_as(known[1]):
@@ -42,7 +41,7 @@ class Reader:
             self._remember(buffer, expectation, message)
         return message
 
-    def _remember(self, buffer: np.ndarray, expectation: Expectation, message: Message) -> None:
+    def _remember(self, buffer: Bytes | Packet, expectation: Expectation, message: Message) -> None:
         self._read[id(buffer)] = buffer, expectation, message
         self._bytes += _bytes_of(message)
         while self._bytes > READ_BYTES and len(self._read) > 1:
@@ -85,7 +84,7 @@ def receive(
     buffers: Iterable[Fetch],
     expectation: Expectation,
     kept_bytes: int = KEPT_BYTES,
-    read: Callable[[np.ndarray, Expectation], Message] = admit,
+    read: Callable[[Bytes | Packet, Expectation], Message] = admit,
 ) -> tuple[Sequence[Message], list[RejectedMessage]]:
     """Check what came; return what is admitted, and why the rest is not.
 

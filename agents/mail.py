@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
-
-import numpy as np
 
 from agents.exchange.base import Turn
 from agents.exchange.staleness import Staleness
 from agents.inbox import Fetch
 from protocols.errors import RejectedMessage
 from protocols.messages import Envelope
+from protocols.packet import Bytes, Packet, checksum, joined
 
 
 class PayloadStore(Protocol):
     """Carries encoded messages between hosts by reference."""
 
-    def put(self, buffers: Iterable[np.ndarray]) -> Any:
-        """Store the buffers of a host's messages as they come; return a handle that is cheap to pass on."""
+    def put(self, packets: Iterable[Packet]) -> Any:
+        """Store a host's messages as they come; return a handle that is cheap to pass on.
 
-    def get(self, handles: Sequence[Any]) -> list[Sequence[np.ndarray]]:
-        """Return the buffers behind handles, copying nothing where that is possible.
+        Each is copied before the next one is asked for: its arrays are the sender's own.
+        """
 
-        Where they are many, a buffer may be fetched when it is looked up; it stays valid while it is used.
+    def get(self, handles: Sequence[Any]) -> list[Sequence[Bytes | Packet]]:
+        """Return the messages behind handles, copying nothing where that is possible.
+
+        Where they are many, one may be fetched when it is looked up; it stays valid while it is used.
         """
 
 
@@ -77,26 +78,23 @@ class Delivery:
     senders: frozenset[int]
     messages: tuple[tuple[int, int], ...]
     staleness: Staleness | None = None
-    damage: Mapping[int, Sequence[Callable[[np.ndarray], np.ndarray]]] = field(default_factory=dict)
+    damage: Mapping[int, Sequence[Callable[[Bytes], Bytes]]] = field(default_factory=dict)
     checksums: tuple[int, ...] = ()
     fewest: int = 0
 
 
-def fetches(delivery: Delivery, outboxes: Sequence[Sequence[np.ndarray]]) -> list[Fetch]:
+def fetches(delivery: Delivery, outboxes: Sequence[Sequence[Bytes | Packet]]) -> list[Fetch]:
     """Return how to fetch each message of a delivery, as it arrives."""
     return [partial(_fetch, delivery, place, outboxes) for place in range(len(delivery.messages))]
 
 
-def _fetch(delivery: Delivery, place: int, outboxes: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+def _fetch(
+    delivery: Delivery, place: int, outboxes: Sequence[Sequence[Bytes | Packet]]
+) -> Bytes | Packet:
     outbox, index = delivery.messages[place]
-    buffer = outboxes[outbox][index]
+    message = outboxes[outbox][index]
     for damage in delivery.damage.get(place, ()):
-        buffer = damage(buffer)
-    if delivery.checksums and checksum(buffer) != delivery.checksums[place]:
+        message = damage(joined(message))
+    if delivery.checksums and checksum(message) != delivery.checksums[place]:
         raise RejectedMessage("a message was damaged on its way", reason="checksum")
-    return buffer
-
-
-def checksum(buffer: np.ndarray) -> int:
-    """Return the CRC-32 of a message."""
-    return zlib.crc32(buffer.data)
+    return message

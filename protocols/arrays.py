@@ -117,12 +117,27 @@ def first_not_finite(values: NDArray[Any]) -> tuple[int, ...] | None:
     if not np.issubdtype(values.dtype, np.inexact):
         return None
     flat = values.reshape(-1)
-    scratch = np.empty(min(flat.size, CHUNK_ELEMENTS), np.bool_)
+    scratch = np.empty(0, np.bool_)
     for start, chunk in _chunks(flat, CHUNK_ELEMENTS):
+        if _surely_finite(chunk):
+            continue
+        scratch = scratch if scratch.size else np.empty(min(flat.size, CHUNK_ELEMENTS), np.bool_)
         finite = np.isfinite(chunk, out=scratch[: chunk.size])
         if not finite.all():
             return _index(start + int(finite.argmin()), values.shape)
     return None
+
+
+def _surely_finite(numbers: NDArray[Any]) -> bool:
+    """Return whether the sum of the squares `[n]` is finite, in the time that memory takes to deliver them.
+
+    No term is negative, so an infinity or a NaN cannot vanish from the sum. That of finite numbers may
+    overflow, and then this is false. Only BLAS is fast enough, and it knows two types.
+    """
+    if numbers.dtype not in (np.float32, np.float64):
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):  # that is what is asked
+        return bool(np.isfinite(np.dot(numbers, numbers)))
 
 
 def first_improper_row(values: NDArray[Any], tolerance: float) -> int | None:

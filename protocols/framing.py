@@ -5,7 +5,8 @@
     data      the arrays, wide dtypes first, without gaps
 
 `pack` is canonical: the same content gives the same bytes. `unpack` trusts nothing that it reads,
-and allocates no more than the header, whose length is bounded before it is touched.
+and allocates no more than the header, whose length is bounded before it is touched. A frame that is not
+one buffer but a `Packet`, whose arrays lie anywhere in memory, is held to the very same layout.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.errors import WireError
+from protocols.packet import Bytes, Packet
 
-Buffer: TypeAlias = bytes | bytearray | memoryview | NDArray[np.uint8]
+Buffer: TypeAlias = bytes | bytearray | memoryview | Bytes
 Described: TypeAlias = tuple[np.dtype[Any], tuple[int, ...]]
 """Dtype and shape of an array."""
 
@@ -57,7 +59,8 @@ class Frame:
 
     metadata: Mapping[str, str]
     entries: Mapping[str, Any]
-    data: NDArray[np.uint8]
+    data: tuple[Bytes, ...]
+    """What follows the header: in one piece, or in several between which no array is divided."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return read-only views of the buffer, one per array.
@@ -66,20 +69,25 @@ class Frame:
             WireError: a description is malformed, or the arrays do not tile the data exactly.
         """
         described = {name: _describe(name, entry) for name, entry in self.entries.items()}
+        views: dict[str, NDArray[Any]] = {}
         position = 0
-        for name, (_, _, begin, end) in sorted(described.items(), key=lambda item: item[1][2:]):
+        rest, *pieces = self.data
+        for name, (dtype, shape, begin, end) in sorted(described.items(), key=lambda d: d[1][2:]):
             if begin != position:
                 _fail(f"array {_short(name)} overlaps another or leaves a gap", position, begin)
-            position = end
-        if position != self.data.size:
-            _fail("the arrays do not cover the data", self.data.size, f"{position} bytes")
-        return {
-            name: self.data[begin:end].view(dtype).reshape(shape)
-            for name, (dtype, shape, begin, end) in described.items()
-        }
+            if not rest.size and pieces:
+                rest = pieces.pop(0)
+            if rest.size < end - begin:
+                _fail(f"the data end within array {_short(name)}", end - begin, rest.size)
+            views[name] = rest[: end - begin].view(dtype).reshape(shape)
+            rest, position = rest[end - begin :], end
+        if rest.size or pieces:
+            found = [rest.size, *(piece.size for piece in pieces)]
+            _fail("the arrays do not cover the data", f"{position} bytes", f"{found[:6]} more")
+        return {name: views[name] for name in described}
 
 
-def pack(metadata: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+def pack(metadata: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> Bytes:
     """Return one read-only buffer; each array is copied once.
 
     Raises:
@@ -90,16 +98,22 @@ def pack(metadata: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> NDA
         >>> frame.metadata["about"], frame.arrays()["values"].tolist()
         ('anchors', [0, 1, 2])
     """
+    return lay_out(metadata, arrays).joined()
+
+
+def lay_out(metadata: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> Packet:
+    """Return what `pack` would write, each array where it lies (a copy where it is not C-contiguous).
+
+    Raises:
+        WireError: see `pack`.
+    """
     described = {name: (values.dtype, values.shape) for name, values in arrays.items()}
     prefix, spans = _layout(metadata, described)
-    buffer = np.empty(len(prefix) + max((end for _, end in spans.values()), default=0), np.uint8)
-    buffer[: len(prefix)] = np.frombuffer(prefix, np.uint8)
-    data = buffer[len(prefix) :]
-    for name, (begin, end) in spans.items():
-        values = arrays[name]
-        data[begin:end].view(values.dtype).reshape(values.shape)[...] = values
-    buffer.flags.writeable = False
-    return buffer
+    flat = (np.ascontiguousarray(arrays[name]).reshape(-1) for name in spans)
+    pieces = (np.frombuffer(prefix, np.uint8), *(values.view(np.uint8) for values in flat))
+    for piece in pieces:
+        piece.flags.writeable = False
+    return Packet(pieces)
 
 
 def packed_bytes(metadata: Mapping[str, str], described: Mapping[str, Described]) -> int:
@@ -118,7 +132,7 @@ def packed_bytes(metadata: Mapping[str, str], described: Mapping[str, Described]
 def _layout(
     metadata: Mapping[str, str], described: Mapping[str, Described]
 ) -> tuple[bytes, dict[str, tuple[int, int]]]:
-    """Return the header, and where each array lies in the data."""
+    """Return the header, and where each array lies in the data, in that order."""
     header: dict[str, Any] = {METADATA: dict(metadata)}
     spans: dict[str, tuple[int, int]] = {}
     position = 0
@@ -135,17 +149,14 @@ def _layout(
     return _prefix(to_json(header).encode()), spans
 
 
-def unpack(buffer: Buffer) -> Frame:
+def unpack(buffer: Buffer | Packet) -> Frame:
     """Read the header of a buffer, and leave the arrays where they are.
 
     Raises:
         WireError: the buffer is truncated, or its header is not what `pack` could have written.
     """
-    try:
-        flat = np.frombuffer(buffer, np.uint8)
-    except (TypeError, ValueError, BufferError) as error:
-        raise _error("not a buffer", "contiguous bytes", type(buffer).__name__) from error
-    flat.flags.writeable = False
+    pieces = buffer.pieces if isinstance(buffer, Packet) else (buffer,)
+    flat, *others = [_flat(piece) for piece in pieces] or [np.empty(0, np.uint8)]
     if flat.size < _LENGTH_BYTES:
         _fail("the buffer is truncated", f"at least {_LENGTH_BYTES} bytes", flat.size)
     length = int.from_bytes(flat[:_LENGTH_BYTES].tobytes(), "little")
@@ -161,7 +172,16 @@ def unpack(buffer: Buffer) -> Frame:
     metadata = header.pop(METADATA, None)
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         _fail("the metadata is malformed", f"{METADATA}: an object of strings", _short(metadata))
-    return Frame(metadata, header, flat[start:])
+    return Frame(metadata, header, (flat[start:], *others))
+
+
+def _flat(buffer: Buffer) -> Bytes:
+    try:
+        flat = np.frombuffer(buffer, np.uint8)
+    except (TypeError, ValueError, BufferError) as error:
+        raise _error("not a buffer", "contiguous bytes", type(buffer).__name__) from error
+    flat.flags.writeable = False
+    return flat
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)

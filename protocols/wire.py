@@ -21,8 +21,9 @@ from pydantic import ValidationError
 from protocols.codecs import Codec
 from protocols.coding import CODEC, FP32, Coding
 from protocols.errors import ConfigurationError, RejectedMessage, WireError
-from protocols.framing import Buffer, Described, Frame, from_json, pack, to_json, unpack
+from protocols.framing import Buffer, Described, Frame, from_json, lay_out, to_json, unpack
 from protocols.messages import PAYLOADS, PROTOCOL_VERSION, Envelope, Message, Payload
+from protocols.packet import Bytes, Packet
 
 FLOAT32 = np.dtype("<f4")
 _METADATA = {"version", "envelope", "payload"}
@@ -85,8 +86,8 @@ class Expectation:
         )
 
 
-def encode(message: Message, codec: Codec = FP32) -> NDArray[np.uint8]:
-    """Return the message as one read-only buffer ``[bytes]``; equal messages give equal bytes.
+def encode(message: Message, codec: Codec = FP32) -> Bytes:
+    """Return the message as one read-only buffer `[bytes]`; equal messages give equal bytes.
 
     Args:
         message: what is said.
@@ -103,12 +104,21 @@ def encode(message: Message, codec: Codec = FP32) -> NDArray[np.uint8]:
         >>> decode(encode(message)) == message
         True
     """
+    return packet_of(message, codec).joined()
+
+
+def packet_of(message: Message, codec: Codec = FP32) -> Packet:
+    """Return what `encode` would, with the arrays that are not coded where they lie: nothing is copied.
+
+    Raises:
+        WireError: see `encode`.
+    """
     payload = message.payload
     arrays = {name: getattr(payload, name) for name in payload.array_fields}
     shapes = {name: values.shape for name, values in arrays.items()}
     coding = Coding.of(codec, type(payload), shapes)
     scalars = {name: getattr(payload, name) for name in payload.scalar_fields}
-    return pack(metadata_of(message.envelope, scalars, coding), coding.encode(arrays))
+    return lay_out(metadata_of(message.envelope, scalars, coding), coding.encode(arrays))
 
 
 def metadata_of(envelope: Envelope, scalars: Mapping[str, Any], coding: Coding) -> dict[str, str]:
@@ -121,7 +131,7 @@ def metadata_of(envelope: Envelope, scalars: Mapping[str, Any], coding: Coding) 
     }
 
 
-def decode(buffer: Buffer) -> Message:
+def decode(buffer: Buffer | Packet) -> Message:
     """Return the message in a buffer; arrays that are not coded are read-only views of that buffer.
 
     The buffer must not be written to afterwards. A coded array may take up to 4,096 times its bytes in the
@@ -141,7 +151,7 @@ def decode(buffer: Buffer) -> Message:
     return Message(envelope=envelope, payload=_payload(frame, coding, arrays, payload_type))
 
 
-def read_envelope(buffer: Buffer) -> Envelope:
+def read_envelope(buffer: Buffer | Packet) -> Envelope:
     """Return the envelope alone; the payload is not looked at.
 
     Raises:
@@ -151,7 +161,7 @@ def read_envelope(buffer: Buffer) -> Envelope:
     return _envelope(unpack(buffer))
 
 
-def admit(buffer: Buffer, expectation: Expectation) -> Message:
+def admit(buffer: Buffer | Packet, expectation: Expectation) -> Message:
     """Return the message in a buffer if it is the one that the receiver is waiting for.
 
     Raises:

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from protocols.packet import Bytes, Packet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,12 +34,9 @@ class DirectStore:
         self._arrived: Sequence[list[Tensor]] = ()
         self._count = 0
 
-    def put(self, buffers: Iterable[NDArray[np.uint8]]) -> Any:
-        """Keep the buffers until they are taken; the handle is the number of the parcel."""
-        import torch
-
-        # Copied: torch takes no array that may not be written to.
-        tensors = [torch.from_numpy(np.array(buffer)).to(self._device) for buffer in buffers]
+    def put(self, packets: Iterable[Packet]) -> Any:
+        """Keep the messages until they are taken; the handle is the number of the parcel."""
+        tensors = [self._copied(packet) for packet in packets]
         if not tensors:
             return []
         self._count += 1
@@ -55,12 +51,19 @@ class DirectStore:
         """Note the parcels that come with a call; its handles are their numbers in this order."""
         self._arrived = parcels
 
-    def get(self, handles: Sequence[Any]) -> list[Sequence[NDArray[np.uint8]]]:
-        """Return the buffers of the parcels that came with the call under way."""
+    def get(self, handles: Sequence[Any]) -> list[Sequence[Bytes | Packet]]:
+        """Return the messages of the parcels that came with the call under way."""
         return [
             [tensor.cpu().numpy() for index in handle for tensor in self._arrived[index]]
             for handle in handles
         ]
+
+    def _copied(self, packet: Packet) -> Tensor:
+        import torch
+
+        tensor = torch.empty(packet.nbytes, dtype=torch.uint8)
+        packet.write_to(tensor.numpy())
+        return tensor.to(self._device)
 
 
 def host_class(backend: Backend) -> type:

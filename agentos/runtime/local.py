@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from agentos.runtime.base import Runtime, Session
 from agentos.runtime.failures import host_died
 from protocols.errors import ConfigurationError
+from protocols.packet import Bytes, Packet
 
 if TYPE_CHECKING:
     from agents.blueprint import Blueprint
@@ -81,12 +79,12 @@ class _LocalSession(Session):
 
 
 class LocalStore:
-    """Messages of agents in one process: the handle is the list of buffers itself."""
+    """Messages of agents in one process: the handle is the list of them."""
 
-    def put(self, buffers: Iterable[NDArray[np.uint8]]) -> Sequence[NDArray[np.uint8]]:
-        """Return the buffers."""
-        return list(buffers)
+    def put(self, packets: Iterable[Packet]) -> Sequence[Bytes]:
+        """Return copies: a message must not change when its sender goes on training."""
+        return [packet.joined() for packet in packets]
 
-    def get(self, handles: Sequence[Any]) -> list[Sequence[NDArray[np.uint8]]]:
-        """Return the buffers behind each handle."""
+    def get(self, handles: Sequence[Any]) -> list[Sequence[Bytes | Packet]]:
+        """Return the messages behind each handle."""
         return list(handles)

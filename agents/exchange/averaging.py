@@ -6,7 +6,6 @@ from abc import ABC
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, overload
 
-import numpy as np
 from pydantic import Field
 
 from agents.exchange.base import Exchange, Expected, Learner, Society, Turn
@@ -206,8 +205,7 @@ def _shares(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[floa
 
 
 def _pack(payload: type[Flat], values: Tensor, weight: float, learner: Learner) -> Payload:
-    # Copied: a message must not change when its sender goes on training.
-    return payload(values=np.array(values.cpu().numpy()), weight=weight, layout=learner.layout)
+    return payload(values=values.cpu().numpy(), weight=weight, layout=learner.layout)
 
 
 def _read(message: Message) -> Flat:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.benchmarks.mutations import BLIND, FRAMED, Mutation
+from experiments.benchmarks.mutations import BLIND, FRAMED, Mutation, cut
 from protocols.codecs import CODECS, Codec
 from protocols.codecs.top_k import TopK
 from protocols.errors import ProtocolError, RecordError
@@ -127,7 +128,18 @@ def _messages() -> Iterator[tuple[Samples, Read]]:
             except ProtocolError as error:
                 told.append(type(error).__name__)
         loose, strict = expected[kind]
-        admit(data, strict if len(data) % 2 else loose)
+        expectation = strict if len(data) % 2 else loose
+        packet, apart = cut(data, np.random.default_rng(zlib.crc32(data))), None
+        with suppress(ProtocolError):
+            apart = admit(packet, expectation)
+        try:
+            whole = admit(data, expectation)
+        except ProtocolError:
+            if apart is not None and packet.nbytes == len(data):
+                raise AssertionError("admitted in pieces what is refused as one buffer") from None
+            raise
+        if apart not in (None, whole):
+            raise AssertionError("a message in pieces is read otherwise than in one buffer")
         if told:
             raise AssertionError(f"admitted what reading refuses: {told}")
         return "taken"

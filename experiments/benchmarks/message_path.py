@@ -21,7 +21,8 @@ from agentos.runtime.ray import RayRuntime
 from agentos.runtime.ray_store import RayStore
 from experiments.benchmarks.societies import publish
 from protocols.messages import Message, Weights
-from protocols.wire import Expectation, admit, encode
+from protocols.packet import Packet
+from protocols.wire import Expectation, admit, packet_of
 
 LAYOUT = "benchmark"
 
@@ -37,11 +38,11 @@ class Endpoint:
         """Encode and store a message."""
         payload = Weights(values=self.values, weight=1.0, layout=LAYOUT)
         message = Message.compose(payload, sender=0, recipients=[recipient], round=1, hop=0)
-        return self.store.put([encode(message)])
+        return self.store.put([packet_of(message)])
 
     def receive(self, parcels: Any) -> float:
         """Fetch, check and decode a message; return one of its numbers."""
-        ((buffer,),) = self.store.get([parcels])
+        ((packet,),) = self.store.get([parcels])
         expectation = Expectation(
             round=1,
             hop=0,
@@ -51,9 +52,10 @@ class Endpoint:
             shapes={"values": self.values.shape},
             layout=LAYOUT,
         )
-        message = admit(buffer, expectation)
+        message = admit(packet, expectation)
         assert isinstance(message.payload, Weights)
-        if not np.shares_memory(message.payload.values, buffer):
+        assert isinstance(packet, Packet)  # so large a message comes in pieces
+        if not np.shares_memory(message.payload.values, packet.pieces[-1]):
             raise AssertionError("decoding has copied the numbers")
         return float(message.payload.values[-1])
 

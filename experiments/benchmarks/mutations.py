@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from protocols.packet import Packet
+
 Rng = np.random.Generator
 Mutation = Callable[[bytes, Rng, Sequence[bytes]], bytes]
 
@@ -167,6 +169,31 @@ def mutate(
     for _ in range(int(rng.choice([1, 1, 1, 2, 3]))):
         buffer = mutations[int(rng.integers(len(mutations)))](buffer, rng, others)
     return buffer
+
+
+def cut(buffer: bytes, rng: Rng) -> Packet:
+    """Return a buffer in pieces: mostly those that its header speaks of; also too many, too few, or others.
+
+    Example:
+        >>> cut(b"some bytes", np.random.default_rng(0)).nbytes
+        10
+    """
+    start = _start(buffer)
+    places = {start}
+    for entry in (_header(buffer) or {}).values():
+        offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
+        for offset in offsets if isinstance(offsets, list) else ():
+            if isinstance(offset, int) and 0 < offset < len(buffer) - start:
+                places.add(start + offset)
+    chance = rng.random()
+    if chance < 0.1:
+        places.add(int(rng.integers(len(buffer) + 1)))
+    elif chance < 0.2:
+        places.discard(int(rng.choice(sorted(places))))
+    pieces = np.split(np.frombuffer(buffer, np.uint8), sorted(places))
+    if chance > 0.9:
+        pieces[int(rng.integers(len(pieces)))] = pieces[int(rng.integers(len(pieces)))]
+    return Packet(tuple(pieces))
 
 
 def _start(buffer: bytes) -> int:

@@ -19,7 +19,7 @@ from protocols.messages import (
     SimilarityTargets,
     Weights,
 )
-from protocols.wire import Expectation, admit, encode
+from protocols.wire import Expectation, admit, encode, packet_of
 
 
 def sent(payload: Payload, **changes: Any) -> Any:
@@ -112,6 +112,9 @@ def test_expected_message_is_admitted_without_a_copy() -> None:
     message = admit(buffer, TO_EMBEDDINGS)
     assert message.payload == EMBEDDINGS
     assert np.shares_memory(message.payload.values, buffer)  # type: ignore[attr-defined]
+    in_pieces = admit(packet_of(message), TO_EMBEDDINGS)
+    assert in_pieces == message
+    assert np.shares_memory(in_pieces.payload.values, buffer)  # type: ignore[attr-defined]
     assert admit(sent(WEIGHTS), expecting(Weights, layout="tiny", shapes={"values": (5,)}))
     assert admit(sent(Metrics(values={})), expecting(Metrics))
 

@@ -86,7 +86,12 @@ def test_json_schema_describes_the_array() -> None:
 
 @given(
     shape=st.lists(st.integers(1, 5), min_size=1, max_size=3),
-    bad=st.lists(st.tuples(st.integers(0, 124), st.sampled_from([np.nan, np.inf, -np.inf]))),
+    bad=st.lists(
+        st.tuples(
+            st.integers(0, 124),
+            st.sampled_from([np.nan, np.inf, -np.inf, 6e4, -6e4, 3e38, -3e38, 1e308, 1e-45]),
+        )
+    ),
     dtype=st.sampled_from([np.float16, np.float32, np.float64]),
     chunk=st.sampled_from([1, 3, 1 << 18]),
 )
@@ -96,7 +101,8 @@ def test_first_not_finite_agrees_with_numpy(
 ) -> None:
     values = np.zeros(shape, dtype)
     for position, number in bad:
-        values.reshape(-1)[position % values.size] = number
+        with np.errstate(over="ignore"):  # of a large number becomes an infinity
+            values.reshape(-1)[position % values.size] = np.float64(number).astype(dtype)
     wrong = np.argwhere(~np.isfinite(values))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(arrays, "CHUNK_ELEMENTS", chunk)
@@ -104,8 +110,13 @@ def test_first_not_finite_agrees_with_numpy(
     assert found == (tuple(wrong[0]) if len(wrong) else None)
 
 
-def test_finite_numbers_whose_sum_overflows_are_finite() -> None:
-    assert first_not_finite(np.full(1000, np.finfo(np.float32).max)) is None
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_finite_numbers_whose_sum_overflows_are_finite(dtype: Any, sign: int) -> None:
+    values = np.full(1000, sign * np.finfo(dtype).max)
+    assert first_not_finite(values) is None
+    values[900:] = -sign * np.inf, *[np.nan] * 99
+    assert first_not_finite(values) == (900,)
 
 
 def test_improper_row_is_found_in_a_later_chunk(monkeypatch: pytest.MonkeyPatch) -> None:

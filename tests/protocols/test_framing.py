@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from protocols.errors import WireError
-from protocols.framing import ALIGNMENT, HEADER_LIMIT, from_json, pack, to_json, unpack
+from protocols.framing import ALIGNMENT, HEADER_LIMIT, from_json, lay_out, pack, to_json, unpack
+from protocols.packet import Packet
 
 DTYPES = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1"]
 ARRAYS = st.dictionaries(
@@ -182,6 +183,61 @@ def test_arrays_refuses_a_description(entries: dict[str, Any], size: int) -> Non
         frame.arrays()
     assert caught.value.mend
     assert len(str(caught.value)) < 500
+
+
+# In pieces
+
+
+def laid_out() -> tuple[dict[str, Any], Packet]:
+    arrays = {"a": np.ones((2, 3), np.float32), "b": np.arange(4, dtype=np.int8)}
+    return arrays, lay_out({"about": "it"}, arrays)
+
+
+def test_packet_holds_the_arrays_uncopied_and_reads_as_the_buffer_does() -> None:
+    arrays, packet = laid_out()
+    np.testing.assert_array_equal(packet.joined(), pack({"about": "it"}, arrays))
+    frame = unpack(packet)
+    assert frame.metadata == {"about": "it"}
+    for name, values in frame.arrays().items():
+        np.testing.assert_array_equal(values, arrays[name])
+        assert np.shares_memory(values, arrays[name])
+        assert not values.flags.writeable
+        assert arrays[name].flags.writeable
+
+
+def test_packet_copies_what_is_not_contiguous() -> None:
+    values = np.arange(12, dtype=np.float32).reshape(3, 4).T
+    np.testing.assert_array_equal(unpack(lay_out({}, {"a": values})).arrays()["a"], values)
+
+
+HEAD, FIRST, SECOND = laid_out()[1].pieces
+EMPTY = np.empty(0, np.uint8)
+PIECES_REFUSED: dict[str, tuple[Any, ...]] = {
+    "none": (),
+    "no header": (EMPTY, HEAD, FIRST, SECOND),
+    "no arrays": (HEAD,),
+    "one missing": (HEAD, FIRST),
+    "the other missing": (HEAD, SECOND),
+    "swapped": (HEAD, SECOND, FIRST),
+    "one more": (HEAD, FIRST, SECOND, SECOND[:1]),
+    "an empty one more": (HEAD, FIRST, SECOND, EMPTY),
+    "an empty one between": (HEAD, FIRST, EMPTY, SECOND),
+    "too short": (HEAD, FIRST[:-1], SECOND),
+    "too long": (HEAD, FIRST, np.append(SECOND, SECOND)),
+    "divided within an array": (HEAD, FIRST[:8], FIRST[8:], SECOND),
+    "border moved": (HEAD, np.append(FIRST, SECOND[:1]), SECOND[1:]),
+    "header divided": (HEAD[:20], HEAD[20:], FIRST, SECOND),
+    "header in half its length": (HEAD[:7], HEAD[7:], FIRST, SECOND),
+    "text": (HEAD, FIRST, "text"),
+    "not contiguous": (HEAD, FIRST, np.repeat(SECOND, 2)[::2]),
+}
+
+
+@pytest.mark.parametrize("pieces", PIECES_REFUSED.values(), ids=PIECES_REFUSED)
+def test_pieces_that_do_not_fit_the_header_are_refused(pieces: tuple[Any, ...]) -> None:
+    with pytest.raises(WireError) as caught:
+        unpack(Packet(pieces)).arrays()
+    assert caught.value.mend
 
 
 def test_json_of_a_mapping_is_sorted_and_plain() -> None:

@@ -30,8 +30,9 @@ from protocols.messages import (
     WeightDeltas,
     Weights,
 )
+from protocols.packet import Packet
 from protocols.seeding import generator
-from protocols.wire import Expectation, admit, decode, encode, read_envelope
+from protocols.wire import Expectation, admit, decode, encode, packet_of, read_envelope
 
 EXAMPLES: dict[str, Payload] = {
     "embeddings": Embeddings(values=np.ones((2, 3, 4), np.float32)),
@@ -71,6 +72,20 @@ def test_decode_copies_no_array_and_forbids_writing(kind: str) -> None:
         values = getattr(decode(buffer).payload, name)
         assert np.shares_memory(values, buffer)
         assert not values.flags.writeable
+
+
+@pytest.mark.parametrize("kind", PAYLOADS)
+def test_packet_is_the_buffer_and_copies_no_array_there_and_back(kind: str) -> None:
+    message = example(kind)
+    packet = packet_of(message)
+    assert packet.joined().tobytes() == encode(message).tobytes()
+    assert packet.nbytes == encode(message).nbytes
+    assert read_envelope(packet) == message.envelope
+    read = decode(packet)
+    assert read == message
+    for name in PAYLOADS[kind].array_fields:
+        sent = getattr(message.payload, name)
+        assert np.shares_memory(getattr(read.payload, name), sent)
 
 
 @pytest.mark.parametrize("kind", PAYLOADS)
@@ -115,12 +130,15 @@ def test_decode_allocates_no_more_than_the_header() -> None:
     peak_decode = tracemalloc.get_traced_memory()[1]
     admit(buffer, expectation)
     peak_admit = tracemalloc.get_traced_memory()[1]
+    packet_of(message)
+    peak_packet = tracemalloc.get_traced_memory()[1]
     encode(message)
     peak_encode = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert payload.values.nbytes == 1 << 20
     assert peak_decode < 100_000
-    assert peak_admit < 400_000  # one byte for each of the 2^18 numbers of a chunk
+    assert peak_admit < 100_000
+    assert peak_packet < 100_000
     assert peak_encode < (1 << 20) + 100_000
 
 
@@ -239,9 +257,12 @@ def test_damaged_buffer_raises_nothing_but_protocol_errors(kind: str) -> None:
             decode(damaged)
         except (WireError, RejectedMessage):
             refused += 1
-        try:
-            admit(damaged, expectation)
-        except RejectedMessage as error:
-            reasons.add(error.reason)
+        data = np.frombuffer(damaged, np.uint8)
+        cut = len(data) // 2
+        for message in (damaged, Packet((data[:cut], data[cut:]))):
+            try:
+                admit(message, expectation)
+            except RejectedMessage as error:
+                reasons.add(error.reason)
     assert refused > 300
     assert "malformed" in reasons

@@ -12,14 +12,14 @@ import pytest
 from agentos import RunConfig, Simulation
 from agentos.runtime.direct import DirectStore
 from agentos.runtime.ray import RayRuntime
+from protocols.packet import Packet
 
 
 def test_parcel_leaves_once_and_arrives_as_it_was() -> None:
     sender, receiver = DirectStore("cpu"), DirectStore("cpu")
     buffers = [np.arange(5, dtype=np.uint8), np.full(300, 7, np.uint8)]
-    for buffer in buffers:
-        buffer.flags.writeable = False
-    (first,), (second,) = sender.put(buffers), sender.put(buffers[:1])
+    packets = [Packet((buffer[:2], buffer[2:])) for buffer in buffers]
+    (first,), (second,) = sender.put(packets), sender.put(packets[:1])
     assert sender.put([]) == []
     receiver.arrive([sender.take(second), sender.take(first)])
     got = receiver.get([[1], [], [0]])

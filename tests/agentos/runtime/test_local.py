@@ -11,6 +11,7 @@ import torch
 
 from agentos.runtime.local import LocalRuntime, LocalStore
 from protocols.errors import ConfigurationError, ModelError
+from protocols.packet import Packet
 
 
 @pytest.fixture
@@ -65,8 +66,11 @@ def test_error_inside_the_session_closes_it(
     assert torch.get_num_threads() == threads
 
 
-def test_store_hands_over_the_very_buffers() -> None:
-    buffers = [np.arange(3, dtype=np.uint8)]
+def test_store_keeps_what_was_said_when_the_sender_goes_on_training() -> None:
+    numbers = np.arange(3, dtype=np.uint8)
     store = LocalStore()
-    assert store.get([store.put(buffers), store.put([])]) == [buffers, []]
-    assert store.get([store.put(buffers)])[0][0] is buffers[0]
+    handle = store.put([Packet((numbers, numbers[:1]))])
+    numbers[:] = 9
+    ((found,), nothing) = store.get([handle, store.put([])])
+    assert (found.tolist(), nothing) == ([0, 1, 2, 0], [])
+    assert store.get([handle])[0][0] is found

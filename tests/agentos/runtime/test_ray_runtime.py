@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from agentos.runtime import Session
-from agentos.runtime.ray import RayRuntime, RayStore
+from agentos.runtime.ray import RayRuntime
 from protocols.errors import (
     AgentOSError,
     ConfigurationError,
@@ -181,27 +180,6 @@ def test_session_that_fails_to_open_is_an_agentos_error(
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     with pytest.raises(AgentOSError, match="Ray could not be reached"):
         RayRuntime().open(agents=2, address="nonsense")
-
-
-def test_store_keeps_buffers_in_order_and_empty_ones_empty(ray_cluster: None) -> None:
-    store = RayStore()
-    first = [np.arange(5, dtype=np.uint8), np.arange(3, dtype=np.uint8)]
-    second = [np.full(100_000, 7, dtype=np.uint8)]
-    handles = [store.put(first), store.put([]), store.put(second)]
-    assert handles[1] == []
-    fetched = store.get([handles[2], handles[1], handles[0], handles[2]])
-    for buffers, expected in zip(fetched, [second, [], first, second], strict=True):
-        assert len(buffers) == len(expected)
-        for buffer, original in zip(buffers, expected, strict=True):
-            np.testing.assert_array_equal(buffer, original)
-
-
-def test_large_buffers_are_read_without_a_copy(ray_cluster: None) -> None:
-    store = RayStore()
-    handle = store.put([np.zeros(1_000_000, dtype=np.uint8)])
-    (once,), (again,) = store.get([handle])[0], store.get([handle])[0]
-    assert not once.flags.writeable
-    assert np.shares_memory(once, again) or once.ctypes.data == again.ctypes.data
 
 
 def test_refused_token_says_where_tokens_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:

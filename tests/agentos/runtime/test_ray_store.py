@@ -7,40 +7,70 @@ import pytest
 
 from agentos.runtime import ray_store
 from agentos.runtime.ray_store import RayStore
+from protocols.messages import Message, Weights
+from protocols.packet import Packet, checksum, joined
+from protocols.wire import decode, packet_of
 
 pytestmark = pytest.mark.ray
 
 
-def buffers(count, size=1000):
-    return [np.full(size, number, np.uint8) for number in range(count)]
+def packets(count, size=1000):
+    return [Packet((np.full(size, number, np.uint8),)) for number in range(count)]
 
 
 def test_messages_share_parcels_in_their_order(ray_cluster, monkeypatch):
-    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 2500)
+    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 3100)
     store = RayStore()
-    handle = store.put(iter(buffers(7)))
+    handle = store.put(iter(packets(7)))
     assert [parcel.first for parcel in handle] == [0, 3, 6]
     assert [parcel.payload_bytes for parcel in handle] == [3000, 3000, 1000]
     (found,) = store.get([handle])
     assert [int(buffer[0]) for buffer in found] == list(range(7))
 
 
-def test_each_parcel_is_put_before_the_next_message_is_made(ray_cluster, monkeypatch):
-    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 1000)
-    made, put = [], []
-    parcel_of = ray_store._parcel
-    monkeypatch.setattr(
-        ray_store, "_parcel", lambda *args: put.append(len(made)) or parcel_of(*args)
-    )
-    RayStore().put(made.append(1) or buffer for buffer in buffers(3))
-    assert put == [1, 2, 3]
+def test_messages_are_copied_before_the_next_one_is_made(ray_cluster, monkeypatch):
+    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 3000)
+    numbers = np.zeros(6000, np.uint8)
+
+    def said():
+        for size in (10, 10, 5000, 10, 3000, 10):
+            numbers[:] += 1
+            yield Packet((numbers[:1], numbers[:size]))
+
+    store = RayStore()
+    handle = store.put(said())
+    numbers[:] = 0
+    assert [parcel.first for parcel in handle] == [0, 2, 3, 4, 5]
+    (found,) = store.get([handle])
+    assert [each.nbytes for each in found] == [11, 11, 5001, 11, 3001, 11]
+    assert [np.unique(joined(each)).tolist() for each in found] == [[n] for n in range(1, 7)]
+
+
+def test_numbers_are_read_where_they_lie(ray_cluster, monkeypatch):
+    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 400_000)
+    payloads = [
+        Weights(values=np.full(size, size, np.float32), weight=1.0, layout="x")
+        for size in (50_000, 3, 50_001, 200_000)
+    ]
+    messages = [
+        Message.compose(payload, sender=0, recipients=[1], round=1, hop=0) for payload in payloads
+    ]
+    store = RayStore()
+    (found,) = store.get([store.put(map(packet_of, messages))])
+    assert [type(each) for each in found] == [np.ndarray] * 3 + [Packet]
+    for each, message in zip(found, messages, strict=True):
+        read = decode(each)
+        assert read == message
+        assert checksum(each) == checksum(packet_of(message)) == checksum(joined(each))
+        where = each.pieces[-1] if isinstance(each, Packet) else each
+        assert np.shares_memory(read.payload.values, where)
 
 
 def test_many_messages_are_fetched_when_they_are_looked_up(ray_cluster, monkeypatch):
-    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 2000)
+    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 2100)
     monkeypatch.setattr(ray_store, "FETCHED_BYTES", 3000)
     store = RayStore()
-    first, second = store.get([store.put(buffers(6)), store.put(buffers(3))])
+    first, second = store.get([store.put(packets(6)), store.put(packets(3))])
     assert (len(first), len(second)) == (6, 3)
     assert [int(first[index][0]) for index in (5, 0, 3, 1)] == [5, 0, 3, 1]
     assert int(second[-2 + 3][0]) == 1

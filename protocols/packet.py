@@ -1,0 +1,70 @@
+"""Bytes that travel together and need not lie side by side in memory."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes: TypeAlias = NDArray[np.uint8]
+"""`[bytes]`, side by side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Packet:
+    """A message as its sender has it: the header, and then each array where it lies, uncopied.
+
+    Whoever keeps a packet copies it (`joined`, `write_to`), as what its arrays belong to may change: an agent
+    goes on training. Its bytes, in order, are those of the one buffer that `joined` makes.
+
+    Attributes:
+        pieces: of the message, in their order, `[bytes]` each.
+
+    Example:
+        >>> packet = Packet((np.arange(3, dtype=np.uint8), np.ones(2, np.uint8)))
+        >>> packet.nbytes, packet.joined().tolist()
+        (5, [0, 1, 2, 1, 1])
+    """
+
+    pieces: tuple[Bytes, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Its size."""
+        return sum(piece.nbytes for piece in self.pieces)
+
+    def joined(self) -> Bytes:
+        """Return all bytes side by side in memory of their own, read-only."""
+        buffer = np.empty(self.nbytes, np.uint8)
+        self.write_to(buffer)
+        buffer.flags.writeable = False
+        return buffer
+
+    def write_to(self, buffer: Bytes) -> None:
+        """Write all bytes, one piece after another, into a buffer of this size."""
+        start = 0
+        for piece in self.pieces:
+            buffer[start : start + piece.nbytes] = piece
+            start += piece.nbytes
+
+
+def joined(message: Bytes | Packet) -> Bytes:
+    """Return a message side by side: a copy where it was not."""
+    return message.joined() if isinstance(message, Packet) else message
+
+
+def checksum(message: Bytes | Packet) -> int:
+    """Return the CRC-32 of a message, however it lies in memory.
+
+    Example:
+        >>> packet = Packet((np.arange(3, dtype=np.uint8), np.ones(2, np.uint8)))
+        >>> checksum(packet) == checksum(packet.joined())
+        True
+    """
+    crc = 0
+    for piece in message.pieces if isinstance(message, Packet) else (message,):
+        crc = zlib.crc32(piece.data, crc)
+    return crc
