@@ -17,6 +17,7 @@ from agents.exchange.parameter_fusion import (
     Vector,
     tensor_of,
 )
+from agents.inbox import abridged
 from protocols.codecs import Codec
 from protocols.codecs.fp32 import Fp32
 from protocols.messages import Message, Payload, WeightDeltas, Weights
@@ -195,12 +196,13 @@ class _Vectors(Sequence[Vector]):
 
 def _shares(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[float]:
     """Return the agent's own weight and those of all that it heard."""
-    senders = [message.envelope.sender for message in inbox]
+    read = abridged(inbox)
+    senders = [message.envelope.sender for message in read]
     if turn.direction is Direction.PEER:
         heard = [turn.mixing.get(each, 0.0) * turn.discount(each) for each in senders]
         # The share of a neighbour that was not heard, or is stale, falls to the agent itself.
         return [1.0 - sum(heard), *heard]
-    heard = [_read(message).weight * turn.discount(message.envelope.sender) for message in inbox]
+    heard = [_read(message).weight * turn.discount(message.envelope.sender) for message in read]
     return [float(learner.examples), *heard]
 
 
