@@ -28,7 +28,7 @@ from agents.resident import Resident
 from agents.roster import Roster
 from agents.tracing import Traced, Tracer
 from protocols.codecs import Codec
-from protocols.codecs.fp32 import Fp32
+from protocols.coding import is_coded
 from protocols.errors import RecordError
 from protocols.messages import Message, Payload
 from protocols.packet import Packet, checksum
@@ -149,8 +149,8 @@ class Host:
                 packet = packet_of(message, codec)
                 envelopes.append(Heading.of(message.envelope))
                 sizes.append(packet.nbytes)
-                is_coded = not isinstance(codec, Fp32)
-                fp32_bytes.append(uncoded_bytes(message) if is_coded else packet.nbytes)
+                coded = is_coded(codec, type(message.payload))
+                fp32_bytes.append(uncoded_bytes(message) if coded else packet.nbytes)
                 if self.arm.checksums:
                     checksums.append(checksum(packet))
                 yield packet

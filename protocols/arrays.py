@@ -5,6 +5,7 @@ Shape legend: names in brackets are symbolic dimensions, equal wherever the same
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -114,7 +115,7 @@ def first_not_finite(values: NDArray[Any]) -> tuple[int, ...] | None:
         >>> first_not_finite(np.arange(3)) is None
         True
     """
-    if not np.issubdtype(values.dtype, np.inexact):
+    if values.dtype.kind not in "fc":
         return None
     flat = values.reshape(-1)
     scratch = np.empty(0, np.bool_)
@@ -134,10 +135,10 @@ def _surely_finite(numbers: NDArray[Any]) -> bool:
     No term is negative, so an infinity or a NaN cannot vanish from the sum. That of finite numbers may
     overflow, and then this is false. Only BLAS is fast enough, and it knows two types.
     """
-    if numbers.dtype not in (np.float32, np.float64):
+    if numbers.dtype.char not in "fd":
         return False
     with np.errstate(over="ignore", invalid="ignore"):  # that is what is asked
-        return bool(np.isfinite(np.dot(numbers, numbers)))
+        return math.isfinite(np.dot(numbers, numbers))
 
 
 def first_improper_row(values: NDArray[Any], tolerance: float) -> int | None:

@@ -53,7 +53,7 @@ class Coding:
     @classmethod
     def of(cls, codec: Codec, payload: type[Payload], shapes: Mapping[str, Shape]) -> Coding:
         """Return how a payload with arrays of these shapes is coded."""
-        if isinstance(codec, Fp32):
+        if not is_coded(codec, payload):
             return cls(FP32, {})
         return cls(codec, {name: shapes[name] for name in payload.coded_fields})
 
@@ -141,6 +141,11 @@ class Coding:
             parts = {key[len(prefix) :]: sent[key] for key in expected if key.startswith(prefix)}
             arrays[name] = np.ascontiguousarray(self.codec.decode(parts, shape))
         return arrays
+
+
+def is_coded(codec: Codec, payload: type[Payload]) -> bool:
+    """Return whether a codec has anything to do in messages of a payload."""
+    return bool(payload.coded_fields) and not isinstance(codec, Fp32)
 
 
 def _error(message: str, expected: object, actual: object) -> WireError:

@@ -17,11 +17,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from protocols.codecs import Codec
 from protocols.coding import CODEC, FP32, Coding
 from protocols.errors import ConfigurationError, RejectedMessage, WireError
-from protocols.framing import Buffer, Described, Frame, from_json, lay_out, to_json, unpack
+from protocols.framing import Buffer, Described, Frame, lay_out, to_json, unpack
 from protocols.messages import PAYLOADS, PROTOCOL_VERSION, Envelope, Message, Payload
 from protocols.packet import Bytes, Packet
 
@@ -124,7 +125,7 @@ def packet_of(message: Message, codec: Codec = FP32) -> Packet:
 def metadata_of(envelope: Envelope, scalars: Mapping[str, Any], coding: Coding) -> dict[str, str]:
     """Return the texts in the header of a message."""
     return {
-        "version": to_json(envelope.version),
+        "version": str(envelope.version),
         "envelope": _envelope_text(envelope),
         "payload": to_json(scalars),
         **coding.metadata,
@@ -274,9 +275,8 @@ def _envelope(frame: Frame) -> Envelope:
         actual = [key[:40] for key in sorted(frame.metadata)[:6]]
         raise _wire_error("missing or unknown metadata", sorted(_METADATA), actual)
     text = frame.metadata["envelope"]
-    fields = from_json(text, "the envelope")
     try:
-        envelope = Envelope.model_validate(fields)
+        envelope = Envelope.model_validate_json(text)
     except ValidationError as error:
         raise _invalid("envelope", error) from error
     _check_canonical("envelope", _envelope_text(envelope), text)
@@ -290,7 +290,7 @@ def _payload(
     payload_type: type[Payload],
 ) -> Payload:
     text = frame.metadata["payload"]
-    scalars = from_json(text, "the payload's scalar fields")
+    scalars = _scalars(text)
     if arrays.keys() != payload_type.array_fields.keys():
         actual = [name[:40] for name in sorted(arrays)[:6]]
         raise _wire_error("missing or unknown arrays", list(payload_type.array_fields), actual)
@@ -303,8 +303,21 @@ def _payload(
     return payload
 
 
+def _scalars(text: str) -> dict[str, Any]:
+    """Return the scalar fields; what is only nearly JSON is refused as not canonical, later on."""
+    try:
+        scalars = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise _wire_error("the payload is not JSON", "a JSON object", str(error)[:200]) from error
+    if not isinstance(scalars, dict):
+        raise _wire_error("the payload is malformed", "a JSON object", type(scalars).__name__)
+    return scalars
+
+
 def _envelope_text(envelope: Envelope) -> str:
-    return to_json(envelope.model_dump(exclude={"version"}))
+    fields = {**vars(envelope), "gradient": vars(envelope.gradient)}
+    del fields["version"]
+    return to_json(fields)
 
 
 def _scalars_text(payload: Payload) -> str:

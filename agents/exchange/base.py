@@ -139,7 +139,8 @@ class Exchange(Spec, ABC):
     def compose(self, learner: Learner, turn: Turn) -> Payload | Mapping[int, Payload] | None:
         """Return what the agent says to all it is to address on this hop, or None for silence.
 
-        A mapping holds what it says to each of them alone.
+        A mapping holds what it says to each of them alone. Arrays may be the agent's own: they are copied
+        before another agent speaks or anybody trains.
         """
 
     def gradient(self, turn: Turn) -> Gradient:

@@ -118,13 +118,24 @@ def test_weights_laid_out_otherwise_are_rejected(make_society):
     np.testing.assert_array_equal(parameters(society), before)
 
 
-def test_message_does_not_change_when_its_sender_goes_on(make_learner):
+def test_parameters_are_sent_from_where_they_lie(make_learner):
     learner = make_learner(parameters=torch.arange(4.0))
     payload = WeightAveraging().compose(learner, Turn(1, 0, Direction.PEER))
-    learner.parameters.zero_()
     assert isinstance(payload, Weights)
-    np.testing.assert_array_equal(payload.values, [0, 1, 2, 3])
+    assert np.shares_memory(payload.values, learner.parameters.numpy())
+    assert not payload.values.flags.writeable
     assert payload.weight == 1.0
+
+
+def test_message_does_not_change_when_its_sender_goes_on(make_society):
+    society = make_society(WeightAveraging(), Ring())
+    before = society.host.agents[0].parameters.numpy().copy()
+    (leg,) = society.legs(1)
+    outbox = society.compose(leg)
+    society.host.agents[0].parameters.zero_()
+    sent = [decode(buffer) for buffer in outbox.handle]
+    (own,) = [each.payload for each in sent if each.envelope.sender == 0]
+    np.testing.assert_array_equal(own.values, before)
 
 
 def test_subtree_of_an_earlier_round_is_not_sent_again(make_learner, message):

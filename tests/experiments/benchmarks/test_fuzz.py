@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import experiments.benchmarks.fuzz as fuzzing
 from experiments.benchmarks.fuzz import Outcome, fuzz, table
 from experiments.benchmarks.fuzz_targets import TARGETS, Target
-from experiments.benchmarks.mutations import BLIND, FRAMED, mutate
+from experiments.benchmarks.mutations import BLIND, FRAMED, cut, mutate
 from protocols.errors import ProtocolError
 from protocols.wire import decode
 
@@ -51,6 +51,23 @@ def test_every_mutation_changes_and_survives_anything(mutation: Any) -> None:
     assert np.mean(changed) > 0.5
     for odd in (b"", b"\x01", b"\xff" * 8, b"\xff" * 40, b"[" * 500):
         mutation(odd, rng, buffers)
+
+
+def test_most_messages_are_cut_as_they_are_sent_and_some_are_not() -> None:
+    with TARGETS["messages"].open() as (samples, _):
+        buffers = [buffer for _, buffer in samples]
+    rng = np.random.default_rng(0)
+    packets = [(buffer, cut(buffer, rng)) for buffer in buffers]
+    assert np.mean([packet.joined().tobytes() == buffer for buffer, packet in packets]) > 0.8
+    refused = 0
+    for _, packet in packets:
+        try:
+            decode(packet)
+        except ProtocolError:
+            refused += 1
+    assert 0 < refused < len(packets) / 3
+    for odd in (b"", b"\x01", b"\xff" * 40):
+        assert cut(odd, rng).joined().tobytes() == odd
 
 
 def test_mutations_derive_from_the_seed() -> None:
