@@ -6,10 +6,11 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agentos.faults.script import Mail, Script
-from agentos.legs import Leg, legs, turn_of
+from agentos.legs import Leg, legs, turns_of
 from agentos.rounds import AgentMetrics, ArmResult, Begun, RoundReport, by_agent
 from protocols.topologies import Network
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from agentos.runtime import Session
     from agentos.watch import Watch
     from agents.blueprint import Arm
-    from agents.mail import Outbox
-    from protocols.messages import Envelope
+    from agents.mail import Delivery, Heading, Outbox
 
 logger = logging.getLogger(__name__)
 
@@ -196,17 +196,12 @@ class Coordinator:
             sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
             # By sender: in which order a host's agents spoke must not show.
             for index, (envelope, size, without) in sorted(enumerate(sizes), key=_sender):
-                for receiver in envelope.recipients:
+                sender, recipients, kind = envelope.sender, envelope.recipients, envelope.kind
+                for receiver in recipients:
                     incoming[receiver].append((number, index))
-                    self.result.ledger.record(
-                        leg.round,
-                        leg.number,
-                        envelope.sender,
-                        receiver,
-                        envelope.kind,
-                        size,
-                        without,
-                    )
+                self.result.ledger.record_message(
+                    leg.round, leg.number, sender, recipients, kind, size, without
+                )
         boxes = list(outboxes.values())
         lateness = self.timeline.lateness if self.timeline else None
         mail = self.script.carry(expected, leg, boxes, incoming, self.result.ledger, lateness)
@@ -223,10 +218,11 @@ class Coordinator:
     def _turns(self, leg: Leg) -> dict[int, tuple[Any, ...]]:
         turns: dict[int, dict[int, Any]] = {}
         senders = sorted({sender for sender, _ in leg.hop.edges})
-        for agent in senders:
-            host = self.session.placement[agent]
-            turn = (turn_of(self.network, leg, agent), leg.hop.recipients(agent))
-            turns.setdefault(host, {})[agent] = turn
+        shared: dict[Any, Any] = {}  # what is equal is sent to a host once
+        for agent, turn in turns_of(self.network, leg, senders).items():
+            host, recipients = self.session.placement[agent], leg.hop.recipients(agent)
+            addressed = shared.setdefault((id(turn), recipients), (turn, recipients))
+            turns.setdefault(host, {})[agent] = addressed
         lies = self.script.lies(leg, senders)
         if not lies:
             return {host: (own, leg.part) for host, own in turns.items()}
@@ -237,40 +233,48 @@ class Coordinator:
 
     def _deliveries(
         self, leg: Leg, outboxes: Sequence[Outbox], mail: Mail
-    ) -> dict[int, dict[int, Any]]:
+    ) -> dict[int, dict[int, Delivery]]:
         from agents.mail import Delivery
 
-        deliveries: dict[int, dict[int, Any]] = {}
+        deliveries: dict[int, dict[int, Delivery]] = {}
         checked = self.arm.checksums
-        for agent, letters in sorted(mail.inboxes.items()):
-            places = tuple(letter.place for letter in letters)
-            delivery = Delivery(
-                turn_of(self.network, leg, agent),
-                frozenset(leg.hop.senders(agent)),
-                places,
-                damage={i: letter.damage for i, letter in enumerate(letters) if letter.damage},
-                checksums=tuple(outboxes[box].checksums[i] for box, i in places if checked),
-                fewest=mail.fewest.get(agent, 0),
-            )
-            deliveries.setdefault(self.session.placement[agent], {})[agent] = delivery
+        shared: dict[Any, Delivery] = {}  # what is equal is sent to a host once
+        for agent, turn in turns_of(self.network, leg, sorted(mail.inboxes)).items():
+            letters = mail.inboxes[agent]
+            senders, places = leg.hop.senders(agent), tuple(letter.place for letter in letters)
+            damage = {i: letter.damage for i, letter in enumerate(letters) if letter.damage}
+            fewest = mail.fewest.get(agent, 0)
+            key = (agent if damage else None, id(turn), senders, places, fewest)
+            if key not in shared:
+                shared[key] = Delivery(
+                    turn,
+                    frozenset(senders),
+                    places,
+                    damage=damage,
+                    checksums=tuple(outboxes[box].checksums[i] for box, i in places if checked),
+                    fewest=fewest,
+                )
+            deliveries.setdefault(self.session.placement[agent], {})[agent] = shared[key]
         return deliveries
 
 
-def _needed(handles: list[Any], batch: dict[int, Any]) -> tuple[list[Any], dict[int, Any]]:
+def _needed(
+    handles: list[Any], batch: dict[int, Delivery]
+) -> tuple[list[Any], dict[int, Delivery]]:
     """Keep only the outboxes that a host's deliveries read, renumbered."""
-    from dataclasses import replace
-
-    used = sorted({outbox for delivery in batch.values() for outbox, _ in delivery.messages})
+    distinct = {id(delivery): delivery for delivery in batch.values()}
+    used = sorted({outbox for delivery in distinct.values() for outbox, _ in delivery.messages})
     number = {outbox: position for position, outbox in enumerate(used)}
     renumbered = {
-        agent: replace(
+        key: replace(
             delivery,
             messages=tuple((number[outbox], index) for outbox, index in delivery.messages),
         )
-        for agent, delivery in batch.items()
+        for key, delivery in distinct.items()
     }
-    return [handles[outbox] for outbox in used], renumbered
+    needed = {agent: renumbered[id(delivery)] for agent, delivery in batch.items()}
+    return [handles[outbox] for outbox in used], needed
 
 
-def _sender(letter: tuple[int, tuple[Envelope, int, int]]) -> int:
+def _sender(letter: tuple[int, tuple[Heading, int, int]]) -> int:
     return letter[1][0].sender

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,22 @@ def legs(
             for passage in range(part.passes):
                 for hop in open_hops(network.hops(round), paused):
                     yield Leg(round, next(number), index, passage, hop)
+
+
+def turns_of(network: Network, leg: Leg, agents: Iterable[int]) -> dict[int, Turn]:
+    """Return where each of some agents is; below the top of a tree, all are at one and the same turn."""
+    from protocols.topologies import Direction
+
+    if leg.hop.direction is Direction.PEER:
+        return {agent: turn_of(network, leg, agent) for agent in agents}
+    alike: dict[bool, Turn] = {}
+    turns: dict[int, Turn] = {}
+    for agent in agents:
+        is_top = network.parent(agent) is None
+        if is_top not in alike:
+            alike[is_top] = turn_of(network, leg, agent)
+        turns[agent] = alike[is_top]
+    return turns
 
 
 def turn_of(network: Network, leg: Leg, agent: int) -> Turn:

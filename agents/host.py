@@ -23,7 +23,7 @@ from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
 from agents.exchange.parts import taking_part
 from agents.inbox import Fetch, Reader, receive
-from agents.mail import Delivery, Outbox, PayloadStore, fetches
+from agents.mail import Delivery, Heading, Outbox, PayloadStore, fetches
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
 from agents.roster import Roster
@@ -31,7 +31,7 @@ from agents.tracing import Traced, Tracer
 from protocols.codecs import Codec
 from protocols.coding import is_coded
 from protocols.errors import RecordError
-from protocols.messages import Envelope, Message, Payload
+from protocols.messages import Message, Payload
 from protocols.packet import Packet, checksum
 from protocols.sizes import uncoded_bytes
 from protocols.wire import Expectation, packet_of
@@ -142,7 +142,7 @@ class Host:
 
         What is said to several is encoded once. Lies are what some agents make of their payloads.
         """
-        envelopes: list[Envelope] = []
+        envelopes: list[Heading] = []
         sizes: list[int] = []
         fp32_bytes: list[int] = []
         checksums: list[int] = []
@@ -150,7 +150,7 @@ class Host:
         def packets() -> Iterator[Packet]:
             for message, codec in self._messages(turns, part, lies or {}):
                 packet = packet_of(message, codec)
-                envelopes.append(message.envelope)
+                envelopes.append(Heading.of(message.envelope))
                 sizes.append(packet.nbytes)
                 coded = is_coded(codec, type(message.payload))
                 fp32_bytes.append(uncoded_bytes(message) if coded else packet.nbytes)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias, overload
+from typing import NamedTuple, TypeAlias, overload
+
+import numpy as np
 
 from protocols.errors import RejectedMessage
 from protocols.messages import Message
@@ -54,17 +56,33 @@ def _bytes_of(message: Message) -> int:
     return sum(getattr(payload, name).nbytes for name in payload.array_fields)
 
 
+class Left(NamedTuple):
+    """A message that is not kept.
+
+    Attributes:
+        fetch: brings its buffer again.
+        abridged: the message with zeros for its numbers, which take no memory.
+    """
+
+    fetch: Fetch
+    abridged: Message
+
+
 class Inbox(Sequence[Message]):
     """Messages by sender. Only the first ones are kept; others are fetched whenever they are read.
 
     A strategy that reads its inbox once, message by message, needs memory for one of them.
 
     Args:
-        letters: for each sender the message, or how to fetch its buffer.
+        letters: of each sender.
     """
 
-    def __init__(self, letters: dict[int, Message | Fetch]) -> None:
+    def __init__(self, letters: dict[int, Message | Left]) -> None:
         self._letters = [letters[sender] for sender in sorted(letters)]
+
+    def abridged(self) -> list[Message]:
+        """Return the messages for their envelopes and scalars alone: nothing is fetched again."""
+        return [each.abridged if isinstance(each, Left) else each for each in self._letters]
 
     def __len__(self) -> int:
         return len(self._letters)
@@ -77,7 +95,12 @@ class Inbox(Sequence[Message]):
         if isinstance(index, slice):
             return [self[each] for each in range(len(self))[index]]
         letter = self._letters[index]
-        return letter if isinstance(letter, Message) else decode(letter())
+        return decode(letter.fetch()) if isinstance(letter, Left) else letter
+
+
+def abridged(inbox: Sequence[Message]) -> Sequence[Message]:
+    """Return the messages of an inbox for their envelopes and scalars alone; see `Inbox.abridged`."""
+    return inbox.abridged() if isinstance(inbox, Inbox) else inbox
 
 
 def receive(
@@ -94,7 +117,7 @@ def receive(
         kept_bytes: of messages to keep in memory.
         read: admits one of them; a `Reader`, where several agents may receive it.
     """
-    letters: dict[int, Message | Fetch] = {}
+    letters: dict[int, Message | Left] = {}
     rejected: list[RejectedMessage] = []
     for fetch in buffers:
         try:
@@ -109,5 +132,12 @@ def receive(
             rejected.append(RejectedMessage(told, reason="duplicate", sender=sender))
             continue
         kept_bytes -= buffer.nbytes
-        letters[sender] = message if kept_bytes >= 0 else fetch
+        letters[sender] = message if kept_bytes >= 0 else Left(fetch, _without_numbers(message))
     return Inbox(letters), rejected
+
+
+def _without_numbers(message: Message) -> Message:
+    payload = message.payload
+    arrays = {name: getattr(payload, name) for name in payload.array_fields}
+    zeros = {name: np.broadcast_to(np.zeros((), a.dtype), a.shape) for name, a in arrays.items()}
+    return message.model_copy(update={"payload": payload.model_copy(update=zeros)})

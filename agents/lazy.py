@@ -19,9 +19,12 @@ else:
 
         def __init__(self, name: str) -> None:
             self._name = name
+            self._module: Any = None
 
         def __getattr__(self, attribute: str) -> Any:
-            return getattr(importlib.import_module(self._name), attribute)
+            if self._module is None:
+                self._module = importlib.import_module(self._name)
+            return getattr(self._module, attribute)
 
         def __reduce__(self) -> tuple[Any, ...]:
             # A strategy that a script defines goes to the hosts by value, with the names that it uses.

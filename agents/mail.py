@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from agents.exchange.base import Turn
 from agents.exchange.staleness import Staleness
@@ -31,12 +31,28 @@ class PayloadStore(Protocol):
         """
 
 
+class Heading(NamedTuple):
+    """What the coordinator sees of an envelope: a tuple, since there is one of every message of a run."""
+
+    sender: int
+    recipients: tuple[int, ...]
+    round: int
+    hop: int
+    kind: str
+
+    @classmethod
+    def of(cls, envelope: Envelope) -> Heading:
+        """Return an envelope's heading."""
+        sender, recipients = envelope.sender, envelope.recipients
+        return cls(sender, recipients, envelope.round, envelope.hop, envelope.kind)
+
+
 @dataclass(frozen=True)
 class Outbox:
-    """What the coordinator sees of a host's messages: envelopes and sizes, and where the bytes lie."""
+    """What the coordinator sees of a host's messages: headings and sizes, and where the bytes lie."""
 
     handle: Any
-    envelopes: tuple[Envelope, ...]
+    envelopes: tuple[Heading, ...]
     payload_bytes: tuple[int, ...]
     fp32_bytes: tuple[int, ...]
     """What the messages would have taken without a codec."""

@@ -42,14 +42,14 @@ class Roster(Mapping[int, Agent]):
         self._untouched = set(self._agents)
         self._awake: dict[int, int] = {}  # bytes of each, the least recently used first
         self._slots: dict[int, Slot] = {}  # those on disk, of agents awake too if nothing changed
-        self._last: int | None = None
+        self._changing: int | None = None  # may have grown since it was measured
         self._file: SpillFile | None = None
         self._bytes = 0
 
     @property
     def awake_bytes(self) -> int:
         """Bytes of the states in memory; shared initial weights aside."""
-        self._measure(self._last)
+        self._measure_changing()
         return self._bytes
 
     @property
@@ -60,6 +60,7 @@ class Roster(Mapping[int, Agent]):
     def __getitem__(self, id: int) -> Agent:
         """Return an agent, in memory, that may be changed."""
         agent = self._wake(id, begun=True)
+        self._changing = id
         slot = self._slots.pop(id, None)
         if slot is not None and self._file is not None:
             self._file.free(slot)
@@ -114,27 +115,30 @@ class Roster(Mapping[int, Agent]):
 
     def _wake(self, id: int, begun: bool) -> Agent:
         agent = self._agents[id]
-        self._measure(self._last)  # it has grown, if it has trained since
-        if id in self._untouched:
-            if not begun and not agent.draws_own_weights:
-                return agent
-            self._untouched.discard(id)
-            agent.begin()
-        elif id not in self._awake and self._file is not None:
-            agent.state = replace(agent.state, **self._file.read(self._slots[id]))
-        self._bytes -= self._awake.pop(id, 0)
-        self._awake[id] = 0  # behind all others: the most recently used
-        self._measure(id)
-        self._last = id
+        self._measure_changing()
+        size = self._awake.pop(id, None)
+        if size is None:
+            if id in self._untouched:
+                if not begun and not agent.draws_own_weights:
+                    return agent
+                self._untouched.discard(id)
+                agent.begin()
+            elif self._file is not None:
+                agent.state = replace(agent.state, **self._file.read(self._slots[id]))
+            size = _bytes_of(agent)
+            self._bytes += size
+        self._awake[id] = size  # behind all others: the most recently used
         while self._bytes > self._budget and len(self._awake) > 1:
             self._put_to_sleep(next(iter(self._awake)))
         return agent
 
-    def _measure(self, id: int | None) -> None:
+    def _measure_changing(self) -> None:
+        """Measure the agent that was looked up last to be changed: it has grown, if it has trained since."""
+        id, self._changing = self._changing, None
         if id is not None and id in self._awake:
-            self._bytes -= self._awake[id]
-            self._awake[id] = tree_bytes(_heavy(self._agents[id].state))
-            self._bytes += self._awake[id]
+            size = _bytes_of(self._agents[id])
+            self._bytes += size - self._awake[id]
+            self._awake[id] = size
 
     def _put_to_sleep(self, id: int) -> None:
         agent = self._agents[id]
@@ -146,6 +150,10 @@ class Roster(Mapping[int, Agent]):
         agent.state = replace(
             agent.state, parameters=nothing, optimizer=[], memory={}, objectives=[]
         )
+
+
+def _bytes_of(agent: Agent) -> int:
+    return tree_bytes([getattr(agent.state, name) for name in _SPILLED])
 
 
 def _heavy(state: AgentState) -> dict[str, Any]:

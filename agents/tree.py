@@ -56,13 +56,16 @@ def tree_bytes(value: Any) -> int:
         >>> tree_bytes({"step": 3, "moments": [torch.zeros(2), np.zeros(1)]})
         16
     """
-    if isinstance(value, (Tensor, np.ndarray)):
-        return value.nbytes
-    if isinstance(value, dict):
-        return sum(map(tree_bytes, value.values()))
-    if isinstance(value, (list, tuple)):
-        return sum(map(tree_bytes, value))
-    return 0
+    found, left = 0, [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, (Tensor, np.ndarray)):
+            found += each.nbytes
+        elif isinstance(each, dict):
+            left.extend(each.values())
+        elif isinstance(each, (list, tuple)):
+            left.extend(each)
+    return found
 
 
 def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:

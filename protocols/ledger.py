@@ -49,15 +49,30 @@ class Ledger:
         fp32_bytes: int | None = None,
     ) -> None:
         """Add one delivery of `payload_bytes` serialised bytes; as many without a codec, if not told."""
-        index = self._kinds.setdefault(kind, len(self._kinds))
         without = payload_bytes if fp32_bytes is None else fp32_bytes
-        row = _ROW.pack(hop, sender, receiver, index, payload_bytes, without)
+        self.record_message(round, hop, sender, (receiver,), kind, payload_bytes, without)
+
+    def record_message(
+        self,
+        round: int,
+        hop: int,
+        sender: int,
+        receivers: Sequence[int],
+        kind: str,
+        payload_bytes: int,
+        fp32_bytes: int,
+    ) -> None:
+        """Add the deliveries of one message, in the order of its receivers."""
+        index = self._kinds.setdefault(kind, len(self._kinds))
+        rows = b"".join(
+            [_ROW.pack(hop, sender, to, index, payload_bytes, fp32_bytes) for to in receivers]
+        )
         cells = self._rounds.get(round)
         if cells is None:
             cells = self._rounds[int(round)] = array("q")
-        cells.frombytes(row)
-        self._total += int(payload_bytes)
-        self._fp32 += int(without)
+        cells.frombytes(rows)
+        self._total += int(payload_bytes) * len(receivers)
+        self._fp32 += int(fp32_bytes) * len(receivers)
 
     def total(self) -> int:
         """Return the bytes of all deliveries."""

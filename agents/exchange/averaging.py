@@ -6,13 +6,18 @@ from abc import ABC
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, overload
 
-import numpy as np
 from pydantic import Field
 
 from agents.exchange.base import Exchange, Expected, Learner, Society, Turn
 from agents.exchange.error_feedback import compensated
-from agents.exchange.parameter_fusion import PARAMETER_FUSIONS, Mean, ParameterFusion, Vector
-from agents.lazy import torch
+from agents.exchange.parameter_fusion import (
+    PARAMETER_FUSIONS,
+    Mean,
+    ParameterFusion,
+    Vector,
+    tensor_of,
+)
+from agents.inbox import abridged
 from protocols.codecs import Codec
 from protocols.codecs.fp32 import Fp32
 from protocols.messages import Message, Payload, WeightDeltas, Weights
@@ -144,9 +149,10 @@ class ParameterExchange(Exchange, ABC):
         if not inbox:
             return
         if turn.direction is Direction.DOWN:
-            # Copied: a payload is a view of a message buffer that is not ours to keep.
-            result = torch.from_numpy(np.array(_read(inbox[0]).values))
-            self._settle(learner, result.to(learner.parameters.device), turn)
+            values = tensor_of(_read(inbox[0]).values, learner.parameters)
+            # Copied where it is kept: a payload is a view of a message buffer that is not ours.
+            keeps = learner.looks_back or self.keeps_received
+            self._settle(learner, values.clone() if keeps else values, turn)
             return
         if 1 + len(inbox) < self.fusion.fewest:
             return
@@ -190,12 +196,13 @@ class _Vectors(Sequence[Vector]):
 
 def _shares(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[float]:
     """Return the agent's own weight and those of all that it heard."""
-    senders = [message.envelope.sender for message in inbox]
+    read = abridged(inbox)
+    senders = [message.envelope.sender for message in read]
     if turn.direction is Direction.PEER:
         heard = [turn.mixing.get(each, 0.0) * turn.discount(each) for each in senders]
         # The share of a neighbour that was not heard, or is stale, falls to the agent itself.
         return [1.0 - sum(heard), *heard]
-    heard = [_read(message).weight * turn.discount(message.envelope.sender) for message in inbox]
+    heard = [_read(message).weight * turn.discount(message.envelope.sender) for message in read]
     return [float(learner.examples), *heard]
 
 

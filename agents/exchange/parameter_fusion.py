@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Vector = Union["Tensor", NDArray[np.float32]]
 BLOCK = 2**16
 """Numbers that are added at once: they fit in a core's cache."""
+SHARED = 2**14
+"""Numbers from which it takes longer to copy a message's than to have a tensor share them."""
 STACKED = 2**24
 """Numbers, of all vectors together, that are compared at once."""
 
@@ -64,10 +66,11 @@ class Mean(ParameterFusion):
     def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
         """Return the mean, added in the given order; every vector is read once."""
         total = sum(weights)
-        mean_P = torch.zeros_like(_tensor(vectors[0], vectors[0]))
+        mean_P = torch.zeros_like(tensor_of(vectors[0], vectors[0]))
+        blocks = [(place, mean_P[place]) for place in _places(len(mean_P), BLOCK)]
         for vector, weight in zip(vectors, weights, strict=True):
-            for place in _places(len(mean_P), BLOCK):
-                mean_P[place].add_(_tensor(vector[place], mean_P), alpha=weight / total)
+            for place, block_C in blocks:
+                block_C.add_(tensor_of(vector[place], mean_P), alpha=weight / total)
         return mean_P
 
 
@@ -144,7 +147,7 @@ class Krum(ParameterFusion):
         # The first of each sorted row is the vector itself, at no distance.
         scores_n = np.sort(squares_nn, axis=1)[:, 1 : 1 + nearest].sum(axis=1)
         chosen = vectors[int(np.argmin(scores_n))]
-        return _tensor(chosen, vectors[0]).clone()
+        return tensor_of(chosen, vectors[0]).clone()
 
 
 PARAMETER_FUSIONS: dict[str, type[ParameterFusion]] = {
@@ -157,7 +160,7 @@ PARAMETER_FUSIONS: dict[str, type[ParameterFusion]] = {
 
 def _by_coordinate(vectors: Sequence[Vector], rule: Callable[[Tensor], Tensor]) -> Tensor:
     """Apply a rule from `[n, C]` to `[C]` to every block."""
-    fused = torch.empty_like(_tensor(vectors[0], vectors[0]))
+    fused = torch.empty_like(tensor_of(vectors[0], vectors[0]))
     for place, block_nC in _blocks(vectors):
         fused[place] = rule(block_nC)
     return fused
@@ -166,7 +169,7 @@ def _by_coordinate(vectors: Sequence[Vector], rule: Callable[[Tensor], Tensor]) 
 def _blocks(vectors: Sequence[Vector]) -> Iterator[tuple[slice, Tensor]]:
     first = vectors[0]
     for place in _places(len(first), max(1, STACKED // len(vectors))):
-        yield place, torch.stack([_tensor(vector[place], first) for vector in vectors])
+        yield place, torch.stack([tensor_of(vector[place], first) for vector in vectors])
 
 
 def _places(length: int, step: int) -> Iterator[slice]:
@@ -177,9 +180,18 @@ def _ascending(block_nC: Tensor) -> Tensor:
     return block_nC.sort(dim=0).values
 
 
-def _tensor(vector: Vector, like: Vector) -> Tensor:
+def tensor_of(vector: Vector, like: Vector) -> Tensor:
+    """Return a vector as a tensor on another's device, to be read only: a message may be behind it."""
     if not isinstance(vector, np.ndarray):
         return vector
-    # Copied: what came in a message is read-only, and not ours to keep.
-    device = "cpu" if isinstance(like, np.ndarray) else like.device
-    return torch.from_numpy(np.array(vector)).to(device)
+    device = torch.device("cpu") if isinstance(like, np.ndarray) else like.device
+    values = _shared(vector) if len(vector) >= SHARED else torch.from_numpy(np.array(vector))
+    return values if device.type == "cpu" else values.to(device)
+
+
+def _shared(values: NDArray[np.float32]) -> Tensor:
+    """Return a tensor over memory that may not be written to; a copy where a release cannot do that."""
+    try:
+        return torch.utils.dlpack.from_dlpack(values)
+    except (BufferError, TypeError, RuntimeError):
+        return torch.from_numpy(np.array(values))

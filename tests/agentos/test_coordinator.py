@@ -13,8 +13,7 @@ from agentos.coordinator import Coordinator
 from agentos.rounds import ArmResult, RoundReport
 from agentos.runtime import Session
 from agents.blueprint import Arm, Blueprint
-from agents.mail import Delivery, Outbox
-from protocols.messages import Envelope
+from agents.mail import Delivery, Heading, Outbox
 from protocols.topologies import Direction
 
 SIZE = 1000
@@ -75,7 +74,7 @@ class Scribe(Session):
     def _compose(self, host: int, turns: dict[int, Any], part: int) -> Outbox:
         said = {agent: turn for agent, turn in turns.items() if agent not in self.silent}
         envelopes = tuple(
-            Envelope(
+            Heading(
                 sender=agent,
                 recipients=recipients,
                 round=turn.round,

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from agents.inbox import Reader, receive
+from agents.inbox import Reader, abridged, receive
 from protocols.errors import RejectedMessage
 from protocols.messages import Message, Weights
 from protocols.wire import Expectation, encode
@@ -49,6 +49,18 @@ def test_messages_beyond_what_is_kept_are_fetched_again_and_equal():
     inbox, _ = receive(fetched.fetches, EXPECTATION, kept_bytes=2 * fetched.buffers[0].nbytes)
     assert list(inbox) == list(expected)
     assert fetched.count == [1, 1, 2]
+
+
+def test_scalars_of_messages_that_are_not_kept_are_known_without_fetching_them():
+    fetched = Fetched(3, 1, 2)
+    inbox, _ = receive(fetched.fetches, EXPECTATION, kept_bytes=0)
+    for short, whole in zip(abridged(inbox), list(inbox), strict=True):
+        assert short.envelope == whole.envelope
+        assert (short.payload.weight, short.payload.layout) == (1.0, "a")
+        assert short.payload.values.shape == whole.payload.values.shape
+        assert short.payload.values.strides == (0,)
+    assert fetched.count == [2, 2, 2]
+    assert abridged([*inbox]) == [*inbox]
 
 
 def test_second_message_of_a_sender_is_rejected():

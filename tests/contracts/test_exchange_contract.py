@@ -11,6 +11,7 @@ import torch
 from agentos.legs import legs
 from agentos.walk import walk
 from agents.exchange import EXCHANGES, Exchange, Society
+from agents.mail import Heading
 from protocols.ledger import Ledger
 from protocols.messages import Message, Metrics
 from protocols.topologies.layered import Layered
@@ -186,7 +187,7 @@ def test_only_the_addressed_neighbours_are_named_on_the_envelope(begin):
             assert set(envelope.recipients) <= society.network.neighbours(envelope.sender)
             assert (envelope.round, envelope.hop) == (1, leg.number)
             assert size == buffer.nbytes
-            assert decode(buffer).envelope == envelope
+            assert Heading.of(decode(buffer).envelope) == envelope
         # All at once, or each by itself, but nobody else and nobody twice.
         for sender in {envelope.sender for envelope in outbox.envelopes}:
             own = [

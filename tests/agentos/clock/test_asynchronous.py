@@ -18,8 +18,7 @@ from agentos.rounds import RoundReport
 from agentos.runtime import Session
 from agentos.watch import Watch
 from agents.blueprint import Arm, Blueprint
-from agents.mail import Delivery, Outbox
-from protocols.messages import Envelope
+from agents.mail import Delivery, Heading, Outbox
 from protocols.topologies import Network
 
 SIZE = 100
@@ -67,7 +66,7 @@ class Scribe(Session):
 
     def _compose(self, host: int, turns: dict[int, Any], part: int) -> Outbox:
         envelopes = tuple(
-            Envelope(sender=a, recipients=to, round=turn.round, hop=turn.hop, kind="embeddings")
+            Heading(sender=a, recipients=to, round=turn.round, hop=turn.hop, kind="embeddings")
             for a, (turn, to) in turns.items()
         )
         sizes = (SIZE,) * len(envelopes)

@@ -20,6 +20,7 @@ from protocols.topologies.layered import Layered
 from protocols.topologies.master_slave import MasterSlave
 from protocols.topologies.peer import Ring
 from protocols.topologies.schedule import OnePeerExponential
+from protocols.wire import read_envelope
 
 STALE = CrossNegatives(shares_private_embeddings=True, staleness=2, temperature=0.2, ramp=1)
 EXACT = CrossNegatives(
@@ -165,7 +166,7 @@ def test_envelopes_say_what_the_gradient_means(make_society):
         found = []
         for leg in society.legs(1):
             outbox = society.compose(leg)
-            found.append({envelope.gradient for envelope in outbox.envelopes})
+            found.append({read_envelope(buffer).gradient for buffer in outbox.handle})
             for agent in range(7):
                 pairs = zip(outbox.envelopes, outbox.handle, strict=True)
                 mine = [buffer for envelope, buffer in pairs if agent in envelope.recipients]
