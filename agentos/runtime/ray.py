@@ -306,6 +306,8 @@ def _init(address: str, **options: Any) -> None:
 
 def _require_listener(address: str) -> None:
     """Refuse an address where nobody listens: Ray itself would go on trying for many minutes."""
+    if address == "auto":
+        address = _detected()
     found = re.fullmatch(r"(?:ray://)?([^/:]+):(\d{1,5})", address)
     if found is None:
         return
@@ -325,6 +327,19 @@ def _require_listener(address: str) -> None:
         else:
             return
     raise _unreachable("Ray could not be reached", f"{address}: {refusal}") from refusal
+
+
+def _detected() -> str:
+    """Return the address that Ray takes ``auto`` for: of the cluster started last, which may be gone."""
+    from ray._private.services import canonicalize_bootstrap_address
+
+    named = os.environ.get("RAY_ADDRESS", "auto")
+    if "://" in named:
+        return named
+    try:
+        return str(canonicalize_bootstrap_address("auto"))
+    except (ConnectionError, ValueError) as error:
+        raise _unreachable("Ray could not be reached", str(error)) from error
 
 
 def _unreachable(message: str, actual: str) -> RuntimeFailure:
