@@ -32,11 +32,26 @@ SPECIAL = {
 }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist hand out groups in the order of the tests, not the largest first."""
+    config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and all that use Ray in one, which starts it once."""
+    """Keep the tests of a file in one process, and those in one that share what is dear to start.
+
+    All that use the Ray of `ray_cluster` begin at once: they wait more than they work, so the rest runs beside
+    them. Tests with clusters of their own take turns.
+    """
     for item in items:
-        group = "ray" if item.get_closest_marker("ray") else item.path.name
+        if item.get_closest_marker("ray"):
+            group = "ray"
+        elif item.get_closest_marker("own_ray"):
+            group = "own_ray"
+        else:
+            group = item.path.name
         item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
 
 
 @pytest.fixture(scope="session")

@@ -206,7 +206,7 @@ needs_proc = pytest.mark.skipif(
 
 
 @pytest.mark.slow
-@pytest.mark.ray
+@pytest.mark.own_ray
 @needs_proc
 def test_ctrl_c_ends_every_process_and_keeps_the_records(
     begin: Begin, small: Callable[..., RunConfig]
@@ -233,12 +233,11 @@ WITHIN_S = 30.0
 
 
 @pytest.mark.slow
-@pytest.mark.ray
+@pytest.mark.own_ray
 @needs_proc
 def test_kill_9_of_the_driver_leaves_nothing_running_and_a_run_that_goes_on(
     begin: Begin,
     small: Callable[..., RunConfig],
-    ray_cluster: None,
     cache: Path,
     tmp_path: Path,
     no_report: None,
@@ -268,7 +267,7 @@ def test_kill_9_of_the_driver_leaves_nothing_running_and_a_run_that_goes_on(
 
     Simulation(config, tmp_path / "through", cache=cache).run()
     monkeypatch.setenv("AGENTOS_CACHE", str(cache))
-    done = CliRunner().invoke(app, ["resume", str(command.out)])
+    done = CliRunner().invoke(app, ["resume", str(command.out), "runtime.kind=local"])
     assert done.exit_code == 0, done.output
     for name in ("metrics.jsonl", "health.jsonl", "encoders/agent-0/model.safetensors"):
         assert (command.out / name).read_bytes() == (tmp_path / "through" / name).read_bytes()
