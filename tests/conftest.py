@@ -40,8 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, and those in one that share what is dear to start.
 
-    All that use the Ray of `ray_cluster` begin at once: they wait more than they work, so the rest runs beside
-    them. Tests with clusters of their own take turns.
+    All that use the Ray of `ray_cluster` begin at once: they wait more than they work, so the rest runs
+    beside them. Tests with clusters of their own take turns.
     """
     for item in items:
         if item.get_closest_marker("ray"):
