@@ -28,7 +28,7 @@ from agentos.rounds import RoundReport
 from agentos.runtime import Session
 from agentos.runtime.local import LocalRuntime
 from agents.blueprint import Blueprint
-from protocols.errors import HostLost, TrainingError
+from protocols.errors import TrainingError
 
 MARK = "AGENTOS_TEST_MARK"
 
@@ -283,25 +283,6 @@ def last_round(directory: Path) -> int:
 def names(command: Command) -> set[str]:
     """Return the names of a command's processes."""
     return {name.strip("\0").split("\0")[0] for name in marked(command.mark).values()}
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-def test_killed_host_ends_a_run_that_may_not_restart_by_its_name(
-    small: Callable[..., RunConfig], ray_cluster: None, cache: Path, tmp_path: Path
-) -> None:
-    config = small(
-        runtime={"kind": "ray", "hosts": 2},
-        faults=[{"kind": "kill", "agent": 3, "rounds": 2}],
-        policy={"restarts": 0},
-    )
-    with pytest.raises(HostLost, match="host 1 died while it was to train") as caught:
-        Simulation(config, tmp_path / "run", cache=cache).run()
-    assert "killed process" in str(caught.value.mend)
-    record = load_run(tmp_path / "run")
-    assert record.summary is not None
-    assert (record.summary["status"], record.summary["rounds"]) == ("failed", 1)
-    assert (tmp_path / "run" / "report.html").is_file()
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, every_s: float = 0.2) -> None:
