@@ -16,7 +16,7 @@ from agentos.commands.data import data
 from agentos.commands.evaluate import evaluate
 from agentos.commands.generate import generate
 from agentos.commands.resume import fork, resume
-from agentos.commands.running import watched
+from agentos.commands.running import Profiled, watched
 from agentos.commands.sweep import sweep
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster to join, such as auto.")
     ] = None,
-    profile: Annotated[
-        bool, typer.Option("--profile", help="Write what took how long, host by host: trace.json.")
-    ] = False,
+    profile: Profiled = False,
 ) -> None:
     """Run a society of agents, and the same agents alone; write records and a report.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,7 @@ class Simulation:
 
         config, network = self.config, self.config.network()
         timing = draw_timing(config, network)  # before anybody waits: a trace may be wrong
-        with Recorder(self.directory) as recorder:
+        with Recorder(self.directory) as recorder, ExitStack() as stack:
             # Claimed first: nobody should wait for a corpus to learn that the folder is taken.
             anew = resumption is None or resumption.branches
             if anew:
@@ -105,10 +106,11 @@ class Simulation:
                 forget(self.directory, kept)
                 recorder.go_on(kept)
             try:
+                wait = stack.enter_context(self.config.runtime.ahead(self.address))
                 corpus = prepare_corpus(self.config, self._listener, self.cache)
                 blueprint = draw_up(self.config, corpus, self._listener, self.cache)
                 began = time.perf_counter()
-                session, measured = self._started(blueprint)
+                session, measured = self._started(blueprint, wait)
             except BaseException:
                 _remove_if_empty(self.directory)
                 raise
@@ -126,10 +128,12 @@ class Simulation:
                     resumption = run.branch(resumption)
                 return run.run(resumption or Resumption())
 
-    def _started(self, blueprint: Blueprint) -> tuple[Session, dict[str, Any]]:
+    def _started(
+        self, blueprint: Blueprint, wait: Callable[[], str | None]
+    ) -> tuple[Session, dict[str, Any]]:
         """Return hosts that are ready, and what was measured to choose what the configuration left open."""
         self._listener.on_stage("Starting hosts")
-        session = self.config.runtime.start(blueprint, self.address)
+        session = self.config.runtime.start(blueprint, wait())
         if self.profile is not None:
             session = ProfiledSession(session, self.profile)
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.commands.running import watched
+from agentos.commands.running import Profiled, watched
 from protocols.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def resume(
         int | None, typer.Option(min=1, help="Round to go back to; default: the latest checkpoint.")
     ] = None,
     address: Address = None,
+    profile: Profiled = False,
 ) -> None:
     """Go on with a run that was killed, interrupted or failed, from its latest checkpoint.
 
@@ -43,7 +44,7 @@ def resume(
 
     config = _config(directory, overrides or [])
     _require_same_results(_config(directory, []), config)
-    watched(config, directory, address, resumption(directory, round))
+    watched(config, directory, address, resumption(directory, round), profile)
 
 
 def fork(
@@ -59,6 +60,7 @@ def fork(
         Path | None, typer.Option(help="Run folder; default: a new one under runs/.")
     ] = None,
     address: Address = None,
+    profile: Profiled = False,
 ) -> None:
     """Branch off from a run after one of its rounds, under another topology, exchange or schedule.
 
@@ -69,7 +71,7 @@ def fork(
     from agentos.resuming import branch
 
     config = _config(directory, overrides or [])
-    watched(config, out, address, branch(directory, config, round))
+    watched(config, out, address, branch(directory, config, round), profile)
 
 
 def _require_same_results(before: RunConfig, config: RunConfig) -> None:

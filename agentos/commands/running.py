@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from agentos.resuming import Resumption
 
 INTERRUPTED = 130
+Profiled = Annotated[
+    bool, typer.Option("--profile", help="Write what took how long, host by host: trace.json.")
+]
 
 
 def watched(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -130,6 +131,19 @@ class Runtime(Spec, ABC):
     def state_bytes(self) -> int:
         """Bytes of agents' states to keep in a machine's memory."""
         return machine_bytes() // 3 if self.memory_mb == "auto" else self.memory_mb * 2**20
+
+    def ahead(self, address: str | None = None) -> AbstractContextManager[Callable[[], str | None]]:
+        """Begin in the background what takes a while and needs no blueprint; leaving it undoes that.
+
+        By default nothing does.
+
+        Args:
+            address: of a cluster to join, for the runtimes that can.
+
+        Returns:
+            What waits until that is done, and returns the address to `start` with.
+        """
+        return nullcontext(lambda: address)
 
     @abstractmethod
     def start(self, blueprint: Blueprint, address: str | None = None) -> Session:

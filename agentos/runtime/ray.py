@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import socket
+import sys
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -55,6 +59,27 @@ class RayRuntime(Runtime):
         if self.hosts != "auto" and self.agents_per_host is not None:
             raise ValueError("give either hosts or agents_per_host, not both")
         return self
+
+    @contextmanager
+    def ahead(self, address: str | None = None) -> Iterator[Callable[[], str | None]]:
+        """Start or join Ray while its first user is busy elsewhere; see `Runtime.ahead`."""
+        import ray  # not in the thread: imports of two threads stand in each other's way
+
+        if ray.is_initialized():
+            yield lambda: address
+            return
+        _end_in_order()
+        with ThreadPoolExecutor(1) as pool:
+            connection = pool.submit(_connect, self, address)
+
+            def wait() -> None:
+                connection.result()
+
+            try:
+                yield wait
+            finally:
+                if connection.exception() is None:
+                    connection.result().close()
 
     def start(self, blueprint: Blueprint, address: str | None = None) -> Session:
         """Start or join Ray and create the hosts; see `Runtime.start`."""
@@ -279,6 +304,12 @@ def _connect(runtime: RayRuntime, address: str | None) -> ExitStack:
         return undo.pop_all()
 
 
+def _end_in_order() -> None:
+    """Let SIGTERM end this process as `sys.exit` does. Ray sees to it itself, in the main thread alone."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+
+
 def _init(address: str, **options: Any) -> None:
     import ray
 
@@ -306,6 +337,8 @@ def _init(address: str, **options: Any) -> None:
 
 def _require_listener(address: str) -> None:
     """Refuse an address where nobody listens: Ray itself would go on trying for many minutes."""
+    if address == "auto":
+        address = _detected()
     found = re.fullmatch(r"(?:ray://)?([^/:]+):(\d{1,5})", address)
     if found is None:
         return
@@ -325,6 +358,19 @@ def _require_listener(address: str) -> None:
         else:
             return
     raise _unreachable("Ray could not be reached", f"{address}: {refusal}") from refusal
+
+
+def _detected() -> str:
+    """Return the address that Ray takes ``auto`` for: of the cluster started last, which may be gone."""
+    from ray._private.services import canonicalize_bootstrap_address
+
+    named = os.environ.get("RAY_ADDRESS", "auto")
+    if "://" in named:
+        return named
+    try:
+        return str(canonicalize_bootstrap_address("auto"))
+    except (ConnectionError, ValueError) as error:
+        raise _unreachable("Ray could not be reached", str(error)) from error
 
 
 def _unreachable(message: str, actual: str) -> RuntimeFailure:

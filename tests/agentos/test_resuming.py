@@ -43,11 +43,14 @@ class StopsAt(Listener):
 @pytest.fixture
 def longer(small: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
     """A run of four rounds with a checkpoint after every second."""
+    parts: dict[str, Any] = {
+        "checkpoints": {"every": 2, "keep": 3},
+        "evaluation": {"every": 2, "tasks": ["geometry"], "documents": 40},
+    }
 
     def make(**overrides: Any) -> RunConfig:
         training = {"rounds": ROUNDS, "local_steps": 1, **overrides.pop("training", {})}
-        checkpoints = {"every": 2, "keep": 3}
-        return small(**{"training": training, "checkpoints": checkpoints, **overrides})
+        return small(**{**parts, "training": training, **overrides})
 
     return make
 
@@ -171,10 +174,10 @@ def test_checkpoint_that_is_half_removed_is_none(
 def test_only_so_many_checkpoints_are_kept(
     longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:
-    config = longer(checkpoints={"every": 1, "keep": 2})
+    config = longer(checkpoints={"every": 1, "keep": 2}, training={"rounds": 3})
     Simulation(config, tmp_path / "run", cache=cache).run()
     kept = sorted(path.name for path in (tmp_path / "run" / CHECKPOINTS).iterdir())
-    assert kept == ["isolated-00003", "isolated-00004"]
+    assert kept == ["isolated-00002", "isolated-00003"]
 
 
 def test_half_written_checkpoint_is_passed_over(
@@ -206,7 +209,7 @@ def test_damaged_checkpoint_is_named_and_nothing_is_lost(
 def test_run_that_finished_is_not_resumed(
     longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:
-    Simulation(longer(), tmp_path / "run", cache=cache).run()
+    Simulation(longer(baseline={"isolated": False}), tmp_path / "run", cache=cache).run()
     with pytest.raises(RecordError, match="has finished"):
         resumption(tmp_path / "run")
     with pytest.raises(ConfigurationError, match="no checkpoint after round 1") as caught:

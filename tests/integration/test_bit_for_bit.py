@@ -33,6 +33,12 @@ EXCHANGE_OPTIONS: dict[str, dict[str, Any]] = {
 ONE_HOST_EACH = [("anchor_contrast", "layered"), ("hybrid", "layered"), ("weights", "peer")]
 """Beside two hosts, one for each agent: what differs is who is where, so a few exchanges are enough."""
 
+SHORT: dict[str, Any] = {
+    "baseline": {"isolated": False},
+    "evaluation": {"every": 2, "tasks": ["geometry"], "documents": 40, "between_agents": False},
+}
+"""What is measured is no matter of the exchange."""
+
 pytestmark = pytest.mark.usefixtures("no_report")
 
 
@@ -74,8 +80,7 @@ def test_metrics_equal_to_the_bit_on_every_runtime(
     parts: dict[str, Any] = {
         "topology": FAMILIES[family],
         "exchange": {"kind": exchange, **EXCHANGE_OPTIONS.get(exchange, {})},
-        "baseline": {"isolated": False},
-        "evaluation": {"every": 2, "tasks": ["geometry"], "documents": 40, "between_agents": False},
+        **SHORT,
     }
     reference = run(small(**parts), tmp_path / "local", cache)
     assert len(reference) == 3 * 4
@@ -95,7 +100,7 @@ def test_coded_messages_equal_to_the_bit_on_two_hosts(
     tmp_path: Path,
 ) -> None:
     exchange = {"kind": "anchor_contrast", "codec": codec}
-    config = small(exchange=exchange, baseline={"isolated": False})
+    config = small(exchange=exchange, **SHORT)
     reference = run(config, tmp_path / "local", cache)
     two = config.model_copy(update={"runtime": warm("two")})
     assert run(two, tmp_path / "two", cache) == reference
@@ -105,9 +110,8 @@ def test_coded_messages_equal_to_the_bit_on_two_hosts(
 def test_metrics_differ_when_seed_differs(
     small: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:
-    first = run(small(), tmp_path / "first", cache)
-    again = run(small(), tmp_path / "again", cache)
-    other = run(small(seed=1), tmp_path / "other", cache)
+    first, again = (run(small(**SHORT), tmp_path / name, cache) for name in ("first", "again"))
+    other = run(small(seed=1, **SHORT), tmp_path / "other", cache)
     assert first == again
     assert first != other
 
@@ -162,7 +166,7 @@ def test_robust_fusion_and_looking_back_equal_to_the_bit_on_two_hosts(
         topology="complete",
         objectives=["info_nce", "moon"],
         exchange={"kind": "fedema", "fusion": "median"},
-        baseline={"isolated": False},
+        **SHORT,
     )
     reference = run(config, tmp_path / "local", cache)
     assert any(row.get("moon_loss", 0.0) > 0.0 for row in reference)
@@ -187,7 +191,7 @@ def test_exact_gradients_equal_to_the_bit_on_two_hosts(
             "mode": "differentiable",
         },
         training={**small_values["training"], "rounds": 3, "local_steps": 1},
-        baseline={"isolated": False},
+        **SHORT,
     )
     reference = run(config, tmp_path / "local", cache)
     assert any("exchange_loss" in row for row in reference)

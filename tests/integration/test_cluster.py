@@ -75,6 +75,7 @@ def short_folder() -> Iterator[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.own_ray
 def test_run_over_nodes_that_are_lost_gives_the_metrics_of_one_machine(
     small: Callable[..., RunConfig],
     cache: Path,

@@ -181,7 +181,7 @@ except RuntimeFailure as error:
 
 
 @pytest.mark.slow
-@pytest.mark.ray
+@pytest.mark.own_ray
 def test_full_object_store_ends_a_run_that_goes_on_where_there_is_room(
     config: Callable[..., RunConfig],
     cache: Path,

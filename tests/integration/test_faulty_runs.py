@@ -16,6 +16,7 @@ from agentos.records import load_run
 from agentos.resuming import branch, resumption
 from agentos.rounds import RoundReport
 from agentos.runtime.base import Runtime
+from protocols.errors import HostLost
 
 FAULTS: list[dict[str, Any]] = [
     {"kind": "drop", "share": 0.3},
@@ -178,6 +179,25 @@ def test_faults_and_deaths_are_the_same_to_the_bit_on_two_hosts(
     assert struck(tmp_path / "two") == {**struck(through), "kill": 1}
     (restart,) = load_run(tmp_path / "two").restarts
     assert "died while it was to merge" in restart["why"]
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_killed_host_ends_a_run_that_may_not_restart_by_its_name(
+    small: Callable[..., RunConfig], ray_cluster: None, cache: Path, tmp_path: Path
+) -> None:
+    config = small(
+        runtime={"kind": "ray", "hosts": 2},
+        faults=[{"kind": "kill", "agent": 3, "rounds": 2}],
+        policy={"restarts": 0},
+    )
+    with pytest.raises(HostLost, match="host 1 died while it was to train") as caught:
+        Simulation(config, tmp_path / "run", cache=cache).run()
+    assert "killed process" in str(caught.value.mend)
+    record = load_run(tmp_path / "run")
+    assert record.summary is not None
+    assert (record.summary["status"], record.summary["rounds"]) == ("failed", 1)
+    assert (tmp_path / "run" / "report.html").is_file()
 
 
 def _timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

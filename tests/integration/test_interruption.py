@@ -28,7 +28,7 @@ from agentos.rounds import RoundReport
 from agentos.runtime import Session
 from agentos.runtime.local import LocalRuntime
 from agents.blueprint import Blueprint
-from protocols.errors import HostLost, TrainingError
+from protocols.errors import TrainingError
 
 MARK = "AGENTOS_TEST_MARK"
 
@@ -206,7 +206,7 @@ needs_proc = pytest.mark.skipif(
 
 
 @pytest.mark.slow
-@pytest.mark.ray
+@pytest.mark.own_ray
 @needs_proc
 def test_ctrl_c_ends_every_process_and_keeps_the_records(
     begin: Begin, small: Callable[..., RunConfig]
@@ -233,12 +233,11 @@ WITHIN_S = 30.0
 
 
 @pytest.mark.slow
-@pytest.mark.ray
+@pytest.mark.own_ray
 @needs_proc
 def test_kill_9_of_the_driver_leaves_nothing_running_and_a_run_that_goes_on(
     begin: Begin,
     small: Callable[..., RunConfig],
-    ray_cluster: None,
     cache: Path,
     tmp_path: Path,
     no_report: None,
@@ -268,7 +267,7 @@ def test_kill_9_of_the_driver_leaves_nothing_running_and_a_run_that_goes_on(
 
     Simulation(config, tmp_path / "through", cache=cache).run()
     monkeypatch.setenv("AGENTOS_CACHE", str(cache))
-    done = CliRunner().invoke(app, ["resume", str(command.out)])
+    done = CliRunner().invoke(app, ["resume", str(command.out), "runtime.kind=local"])
     assert done.exit_code == 0, done.output
     for name in ("metrics.jsonl", "health.jsonl", "encoders/agent-0/model.safetensors"):
         assert (command.out / name).read_bytes() == (tmp_path / "through" / name).read_bytes()
@@ -284,25 +283,6 @@ def last_round(directory: Path) -> int:
 def names(command: Command) -> set[str]:
     """Return the names of a command's processes."""
     return {name.strip("\0").split("\0")[0] for name in marked(command.mark).values()}
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-def test_killed_host_ends_a_run_that_may_not_restart_by_its_name(
-    small: Callable[..., RunConfig], ray_cluster: None, cache: Path, tmp_path: Path
-) -> None:
-    config = small(
-        runtime={"kind": "ray", "hosts": 2},
-        faults=[{"kind": "kill", "agent": 3, "rounds": 2}],
-        policy={"restarts": 0},
-    )
-    with pytest.raises(HostLost, match="host 1 died while it was to train") as caught:
-        Simulation(config, tmp_path / "run", cache=cache).run()
-    assert "killed process" in str(caught.value.mend)
-    record = load_run(tmp_path / "run")
-    assert record.summary is not None
-    assert (record.summary["status"], record.summary["rounds"]) == ("failed", 1)
-    assert (tmp_path / "run" / "report.html").is_file()
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, every_s: float = 0.2) -> None:

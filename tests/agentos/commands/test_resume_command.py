@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from agentos import RunConfig
 from agentos.cli import app
 from agentos.records import Recorder
+from agentos.trace_file import load_timeline
 from protocols.errors import ConfigurationError
 
 
@@ -41,6 +42,18 @@ def test_resume_goes_on_with_other_means(stopped: Path, monkeypatch: pytest.Monk
     means = ["runtime.kind=ray", "runtime.threads=2", "runtime.object_store_mb=900"]
     done = CliRunner().invoke(app, ["resume", str(stopped), *means, "--address", "auto"])
     assert done.exit_code == 0, done.output
-    config, directory, address, _ = asked
+    config, directory, address, _, profile = asked
     assert (config.runtime.kind, config.runtime.object_store_mb) == ("ray", 900)
-    assert (directory, address) == (stopped, "auto")
+    assert (directory, address, profile) == (stopped, "auto", False)
+
+
+def test_resumed_run_is_profiled_where_it_is_asked_for(
+    stopped: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
+    done = CliRunner().invoke(app, ["resume", str(stopped), "--profile"])
+    assert done.exit_code == 0, done.output
+    timeline = load_timeline(stopped / "trace.json")
+    assert timeline is not None
+    assert len(timeline.lanes) == 2
+    assert "Where the time went" in (stopped / "report.html").read_text("utf-8")

@@ -174,6 +174,37 @@ def test_address_where_nobody_listens_is_refused_at_once(
     assert "ray start --head" in str(caught.value.mend)
 
 
+@pytest.fixture
+def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No cluster runs; return the file that holds the address of the one that was started last."""
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", lambda: frozenset())
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    (tmp_path / "ray").mkdir()
+    return tmp_path / "ray" / "ray_current_cluster"
+
+
+def test_auto_is_refused_at_once_where_the_last_cluster_is_gone(no_cluster: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    no_cluster.write_text(address, encoding="utf-8")
+    began = time.monotonic()
+    with pytest.raises(RuntimeFailure, match="Ray could not be reached") as caught:
+        RayRuntime().open(agents=2, address="auto")
+    assert time.monotonic() - began < 30
+    assert address.split(":")[1] in str(caught.value.actual)
+    assert "ray start --head" in str(caught.value.mend)
+
+
+def test_auto_is_refused_where_there_was_no_cluster(no_cluster: Path) -> None:
+    assert not no_cluster.exists()
+    with pytest.raises(RuntimeFailure, match="Ray could not be reached") as caught:
+        RayRuntime().open(agents=2, address="auto")
+    assert "Could not find any running Ray" in str(caught.value.actual)
+
+
 def test_session_that_fails_to_open_is_an_agentos_error(
     ray_cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +221,7 @@ def test_refused_token_says_where_tokens_are_looked_for(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr("agentos.runtime.ray._require_listener", lambda address: None)
     with pytest.raises(RuntimeFailure, match="has not the cluster's token") as caught:
         RayRuntime().open(agents=2, address="auto")
     for told in ("RAY_AUTH_MODE=token", "~/.ray/auth_token", "RAY_AUTH_TOKEN_PATH"):

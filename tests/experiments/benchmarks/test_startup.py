@@ -11,7 +11,7 @@ from experiments.benchmarks import startup
 def test_table_holds_every_command_and_its_bound(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seconds = {"Ray started": 4.0, "hosts built": 5.0, "all": 9.0}
+    seconds = {"Ray started": 4.0, "hosts built": 5.0, "all": 9.0, "whole": 14.0}
     monkeypatch.setattr(startup, "timed", lambda arguments, environment: 0.25)
     monkeypatch.setattr(startup, "ready_in", lambda environment, folder: seconds)
     startup.main(repeats=3, out=tmp_path / "startup.md", ready=None)
@@ -20,6 +20,7 @@ def test_table_holds_every_command_and_its_bound(
     assert "| `agentos --help` | 0.25 s | 0.25 s | 0.3 s |" in text
     assert f"| {startup.READY} | 9.00 s | 9.00 s | 10 s |" in text
     assert "| of it: Ray started | 4.00 s | 4.00 s |  |" in text
+    assert f"| {startup.TOGETHER} | 14.00 s | 14.00 s |  |" in text
 
 
 def test_commands_run_in_processes_of_their_own() -> None:
