@@ -57,3 +57,15 @@ def words(text: str) -> list[str]:
         (['three', 'short', 'words'], ['\u4f60', '\u597d'])
     """
     return text.split() if text.isascii() else _WORD.findall(text)
+
+
+def cut(text: str, words_before: int) -> tuple[str, str]:
+    """Cut a text before one of its words, as `words` counts them; white space becomes one space.
+
+    Example:
+        >>> cut("three short\nwords", 1), cut("\u4f60\u597d", 1)
+        (('three', 'short words'), ('\u4f60', '\u597d'))
+    """
+    starts = [word.start() for word in _WORD.finditer(text)]
+    place = starts[words_before] if words_before < len(starts) else len(text)
+    return " ".join(text[:place].split()), " ".join(text[place:].split())

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from agentos.data.cleaning import cut, words
 from agentos.evaluation.base import HeldOut, Metric, Task, too_few, unit_rows
 from agents.subject import Subject
 from protocols.seeding import generator
@@ -102,18 +103,18 @@ class Geometry(Task):
 
 
 def halves(texts: Sequence[str]) -> list[tuple[str, str]]:
-    """Cut each text of eight words or more at its middle word.
+    """Cut each text of eight words or more at its middle word; see `agentos.data.cleaning.words`.
 
     Example:
         >>> halves(["a b c d e f g h i", "too short"])
         [('a b c d', 'e f g h i')]
     """
-    pairs = []
-    for words in map(str.split, texts):
-        middle = len(words) // 2
-        if middle >= HALF_WORDS:
-            pairs.append((" ".join(words[:middle]), " ".join(words[middle:])))
-    return pairs
+    middles = [len(words(text)) // 2 for text in texts]
+    return [
+        cut(text, middle)
+        for text, middle in zip(texts, middles, strict=True)
+        if middle >= HALF_WORDS
+    ]
 
 
 def alignment(first_ND: NDArray[np.float32], second_ND: NDArray[np.float32]) -> float:

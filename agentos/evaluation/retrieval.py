@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from agentos.data.cleaning import words
 from agentos.evaluation.base import TIE_DECIMALS, HeldOut, Metric, Task, too_few, unit_rows
 from agentos.evaluation.beir import Judged, read_folder
 from agents.subject import Subject
@@ -125,7 +126,7 @@ def summaries_and_bodies(texts: Sequence[str]) -> list[tuple[str, str]]:
     for text in texts:
         summary, _, body = text.strip().partition("\n")
         summary, body = summary.strip(), body.strip()
-        whole = len(summary.split()) >= SUMMARY_WORDS and len(body.split()) >= BODY_WORDS
+        whole = len(words(summary)) >= SUMMARY_WORDS and len(words(body)) >= BODY_WORDS
         if whole and summary not in pairs and body not in bodies_seen:
             pairs[summary] = body
             bodies_seen.add(body)

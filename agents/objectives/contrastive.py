@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -98,11 +98,32 @@ class Augmented(Contrastive):
     views: Views = Field(
         (Crop(),), min_length=1, description="Augmentations, applied one after another."
     )
+    guide: Literal["none", "self", "momentum"] = Field(
+        "none",
+        description="Who finds false negatives, which are left out: the encoder itself, or its momentum "
+        "encoder.",
+    )
+    margin: float = Field(
+        0.0, ge=-2.0, le=2.0, description="The guide also leaves out what is less alike by this."
+    )
+
+    @model_validator(mode="after")
+    def _margin_has_guide(self) -> Self:
+        if self.margin and self.guide == "none":
+            raise ValueError("margin belongs to a guide; set guide, or margin to 0")
+        return self
 
     @property
     def relies_on_dropout(self) -> bool:
         """Whether nothing but dropout tells the two views apart."""
         return rely_on_dropout(self.views)
+
+    def false_negatives(self, guide_BD: Tensor, keys_ND: Tensor, positives_B: Tensor) -> Tensor:
+        """Return what the guide leaves out: `[B, N]` bool; see `functional.false_negatives`."""
+        from agents.objectives import functional
+
+        cosines_BN = functional.cosines(guide_BD.detach(), keys_ND.detach())
+        return functional.false_negatives(cosines_BN, positives_B, self.margin)
 
 
 def rely_on_dropout(views: Sequence[View]) -> bool:

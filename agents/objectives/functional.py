@@ -113,7 +113,7 @@ def nt_xent(
     second_BD: Tensor,
     temperature: float | Tensor,
     *,
-    margin: float | None = None,
+    excluded_VV: Tensor | None = None,
     hardness: float = 0.0,
 ) -> Tensor:
     """NT-Xent over 2B views: the negatives of a view are all views of other documents.
@@ -122,7 +122,7 @@ def nt_xent(
         first_BD: `[B, D]`, not necessarily normalised.
         second_BD: `[B, D]`, the other view of the same rows.
         temperature: > 0, divides the cosines.
-        margin: leave out negatives that these very embeddings take for false; see `false_negatives`.
+        excluded_VV: `[2B, 2B]` bool, views that are no negatives of a view; see `contrast`.
         hardness: see `contrast`.
 
     Source: Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020.
@@ -130,9 +130,8 @@ def nt_xent(
     views_VD = torch.cat([first_BD, second_BD])
     scores_VV = cosines(views_VD, views_VD)
     positives_V = torch.arange(len(views_VD), device=scores_VV.device).roll(len(first_BD))
-    excluded_VV = torch.eye(len(views_VD), dtype=torch.bool, device=scores_VV.device)
-    if margin is not None:
-        excluded_VV = excluded_VV | false_negatives(scores_VV, positives_V, margin)
+    itself_VV = torch.eye(len(views_VD), dtype=torch.bool, device=scores_VV.device)
+    excluded_VV = itself_VV if excluded_VV is None else itself_VV | excluded_VV
     return contrast(scores_VV / temperature, positives_V, excluded_VV, hardness)
 
 

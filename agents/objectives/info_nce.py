@@ -15,7 +15,7 @@ from typing_extensions import Self
 from agents.batch import Batch
 from agents.lazy import torch
 from agents.objectives import momentum
-from agents.objectives.base import Draft, Objected, Prepared, Step
+from agents.objectives.base import Draft, Objected, Prepared, Ratio, Step
 from agents.objectives.contrastive import Augmented
 
 if TYPE_CHECKING:
@@ -54,14 +54,6 @@ class InfoNCE(Augmented):
     neighbours: bool = Field(
         False, description="Whether neighbours' embeddings of anchors are negatives too."
     )
-    guide: Literal["none", "self", "momentum"] = Field(
-        "none",
-        description="Who finds false negatives, which are left out: the encoder itself, or its momentum "
-        "encoder.",
-    )
-    margin: float = Field(
-        0.0, ge=-2.0, le=2.0, description="The guide also leaves out what is less alike by this."
-    )
 
     @model_validator(mode="after")
     def _nothing_ignored(self) -> Self:
@@ -69,8 +61,6 @@ class InfoNCE(Augmented):
             raise ValueError("guide momentum needs the momentum encoder of a queue; set queue")
         if not self.queue and self.momentum != _MOMENTUM:
             raise ValueError("momentum belongs to a queue; set queue, or leave momentum out")
-        if self.margin and self.guide == "none":
-            raise ValueError("margin belongs to a guide; set guide, or margin to 0")
         return self
 
     @property
@@ -97,8 +87,9 @@ class InfoNCE(Augmented):
         queries = [step.encoder.projection(view) for view in pooled]
         sides = self._queued(step, queries) if self.queue else self._in_batch(queries)
         seeking = 1 if self.direction == "first" else 2
+        false = [self._false_negatives(side) for side in sides[:seeking]]
         losses = [
-            self._contrast(step, pooled[index], sides[index], temperature)
+            self._contrast(step, pooled[index], sides[index], false[index], temperature)
             for index in range(seeking)
         ]
         keyed = int(self._keyed(step).lengths.sum()) if self.queue else 0
@@ -106,7 +97,7 @@ class InfoNCE(Augmented):
             torch.stack(losses).mean(),
             lengths.sum(axis=0),
             pooled,
-            self.report(temperature),
+            {**self.report(temperature), **_left_out(false)},
             embedded_tokens=keyed,
         )
 
@@ -142,18 +133,25 @@ class InfoNCE(Augmented):
         batch: Batch = step.inputs["views"]
         return batch if both else _half(batch, 1)
 
+    def _false_negatives(self, side: _Side) -> Tensor | None:
+        """Return the keys that the guide leaves out, `[B, N]` bool; None without one."""
+        if side.guide is None:
+            return None
+        positives_B = torch.arange(len(side.guide), device=side.guide.device)
+        return self.false_negatives(side.guide, side.keys, positives_B)
+
     def _contrast(
-        self, step: Step, pooled: Tensor, side: _Side, temperature: float | Tensor
+        self,
+        step: Step,
+        pooled: Tensor,
+        side: _Side,
+        false_BN: Tensor | None,
+        temperature: float | Tensor,
     ) -> Tensor:
         """Return the loss of one direction."""
         from agents.objectives import functional
 
-        excluded_BN = side.excluded
-        if side.guide is not None:
-            positives_B = torch.arange(len(side.guide), device=side.guide.device)
-            cosines_BN = functional.cosines(side.guide.detach(), side.keys.detach())
-            false_BN = functional.false_negatives(cosines_BN, positives_B, self.margin)
-            excluded_BN = excluded_BN | false_BN
+        excluded_BN = side.excluded if false_BN is None else side.excluded | false_BN
         others_BM = None
         if self.neighbours and step.neighbours is not None:
             others_BM, same_BM = _neighbours(step, step.neighbours, pooled)
@@ -194,6 +192,15 @@ def _neighbours(step: Step, sent: Neighbours, pooled_BW: Tensor) -> tuple[Tensor
     private = len(pooled_BW) - len(anchors_A)
     same_BM[private:] = anchors_A.unsqueeze(1) == sent.anchors.unsqueeze(0)
     return cosines_BM, same_BM
+
+
+def _left_out(false: Sequence[Tensor | None]) -> dict[str, Ratio]:
+    """Return, as a metric, the share of negatives that the guide left out; at 1 there is nothing to learn."""
+    found = [false_BN for false_BN in false if false_BN is not None]
+    if not found:
+        return {}
+    negatives = sum(len(false_BN) * (false_BN.shape[1] - 1) for false_BN in found)
+    return {"false_negatives": Ratio(sum(false_BN.sum() for false_BN in found), negatives)}
 
 
 def _half(batch: Batch, index: int) -> Batch:

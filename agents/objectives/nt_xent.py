@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
-from typing_extensions import Self
+from pydantic import Field
 
 from agents.lazy import torch
-from agents.objectives.base import Draft, Objected, Prepared, Step
+from agents.objectives.base import Draft, Objected, Prepared, Ratio, Step
 from agents.objectives.contrastive import Augmented
 
 
@@ -22,15 +21,6 @@ class NTXent(Augmented):
     guide: Literal["none", "self"] = Field(
         "none", description="Who finds false negatives, which are left out: the encoder itself."
     )
-    margin: float = Field(
-        0.0, ge=-2.0, le=2.0, description="The guide also leaves out what is less alike by this."
-    )
-
-    @model_validator(mode="after")
-    def _margin_has_guide(self) -> Self:
-        if self.margin and self.guide == "none":
-            raise ValueError("margin belongs to a guide; set guide to self, or margin to 0")
-        return self
 
     def prepare(self, draft: Draft) -> Prepared:
         """Make two views of every document, in one batch."""
@@ -43,13 +33,13 @@ class NTXent(Augmented):
         batch, temperature = step.inputs["views"], self.temperature_in(step)
         self.refuse_identical_views(step, batch)
         first, second = torch.chunk(step.encode(batch), 2)
-        project = step.encoder.projection
-        loss = functional.nt_xent(
-            project(first),
-            project(second),
-            temperature,
-            margin=None if self.guide == "none" else self.margin,
-            hardness=self.hardness,
-        )
+        sides = [step.encoder.projection(view) for view in (first, second)]
+        positives_V = torch.arange(2 * len(first), device=first.device).roll(len(first))
+        metrics, false_VV = self.report(temperature), None
+        if self.guide != "none":
+            views_VD = torch.cat(sides)
+            false_VV = self.false_negatives(views_VD, views_VD, positives_V).fill_diagonal_(False)
+            metrics["false_negatives"] = Ratio(false_VV.sum(), len(views_VD) * (len(views_VD) - 2))
+        loss = functional.nt_xent(*sides, temperature, excluded_VV=false_VV, hardness=self.hardness)
         token_counts = batch.lengths.reshape(2, -1).sum(axis=0)
-        return Objected(loss, token_counts, (first, second), self.report(temperature))
+        return Objected(loss, token_counts, (first, second), metrics)

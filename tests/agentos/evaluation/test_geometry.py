@@ -82,6 +82,12 @@ def test_halves_cut_at_the_middle_word_and_drop_short_texts():
     ]
 
 
+def test_halves_of_a_script_without_spaces_are_of_characters():
+    assert halves(
+        ["\u4eca\u65e5\u306f\u516c\u5712\u3092\n\u6b69\u304f\u3002", "\u4eca\u65e5\u306f"]
+    ) == [("\u4eca\u65e5\u306f\u516c", "\u5712\u3092 \u6b69\u304f\u3002")]
+
+
 def test_documents_caps_the_texts_that_are_embedded():
     texts = tuple(f"a b c d {i} e f g" for i in range(50))
     seen = []

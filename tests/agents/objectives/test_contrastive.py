@@ -29,11 +29,15 @@ def test_nt_xent_contrasts_projected_views(make_agent, look, options):
     objective = NTXent(temperature=0.3, **options)
     agent = make_agent(objective, projection=8)
     result, step = look(objective, agent)
+    sides = projected(agent, step)
+    views, positives, false = torch.cat(sides), torch.arange(12).roll(6), None
+    if options:
+        cosines = functional.cosines(views, views)
+        false = functional.false_negatives(cosines, positives, 0.02).fill_diagonal_(False)
+        told = result.metrics["false_negatives"]
+        assert (int(told.total), told.count) == (int(false.sum()), 12 * 10)
     expected = functional.nt_xent(
-        *projected(agent, step),
-        0.3,
-        margin=options.get("margin"),
-        hardness=options.get("hardness", 0.0),
+        *sides, 0.3, excluded_VV=false, hardness=options.get("hardness", 0.0)
     )
     torch.testing.assert_close(result.loss, expected)
     assert [view.shape for view in result.pooled] == [(6, 64), (6, 64)]

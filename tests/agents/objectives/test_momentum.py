@@ -174,6 +174,8 @@ def test_momentum_guide_leaves_out_what_its_own_keys_find_too_alike(make_agent, 
         scores = torch.stack([query @ candidates[j] for j in kept]) / 0.5
         losses.append(-torch.log_softmax(scores, dim=0)[kept.index(i)])
     assert left_out > 0
+    told = result.metrics["false_negatives"]
+    assert (int(told.total), told.count) == (left_out, 6 * 11)
     assert result.loss.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-4)
 
 
