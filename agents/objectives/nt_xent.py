@@ -40,6 +40,8 @@ class NTXent(Augmented):
             views_VD = torch.cat(sides)
             false_VV = self.false_negatives(views_VD, views_VD, positives_V).fill_diagonal_(False)
             metrics["false_negatives"] = Ratio(false_VV.sum(), len(views_VD) * (len(views_VD) - 2))
-        loss = functional.nt_xent(*sides, temperature, excluded_VV=false_VV, hardness=self.hardness)
+        loss = functional.nt_xent(
+            sides[0], sides[1], temperature, excluded_VV=false_VV, hardness=self.hardness
+        )
         token_counts = batch.lengths.reshape(2, -1).sum(axis=0)
         return Objected(loss, token_counts, (first, second), metrics)
