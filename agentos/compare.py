@@ -13,7 +13,15 @@ from agentos.evaluation import Metric
 from agentos.report import kind_of
 from agentos.reporting.outcome import Outcome, outcome
 from agentos.reporting.page import write_page
-from agentos.reporting.plotting import Chart, bytes_axis, colour, label, line, rounds_axis
+from agentos.reporting.plotting import (
+    Chart,
+    bytes_axis,
+    colour,
+    label,
+    line,
+    rounds_axis,
+    share_axis,
+)
 from agentos.reporting.series import bytes_until, rounds_of
 from agentos.reporting.times import runs_over_time
 from agentos.reporting.units import ABSENT, bytes_text, count_text, metric_text, seconds_text
@@ -205,7 +213,7 @@ def _against_bytes(comparison: Comparison) -> Chart:
         traces=traces,
         layout={
             "xaxis": axis,
-            "yaxis": {"tickformat": ".0%"} if percent else {},
+            "yaxis": share_axis(percent),
             "showlegend": True,
         },
         height_px=420,
@@ -245,7 +253,7 @@ def _curve(comparison: Comparison, metric: Metric) -> Chart:
         traces=traces,
         layout={
             "xaxis": rounds_axis(every),
-            "yaxis": {"tickformat": ".0%"} if metric.percent else {},
+            "yaxis": share_axis(metric.percent),
             "showlegend": False,
         },
         agents=True,

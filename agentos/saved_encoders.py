@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agentos.records import ENCODERS
 from agentos.run_record import CONFIG
+from agents.adapters import ADAPTER_CONFIG
 from protocols.errors import ConfigurationError
 
 
@@ -20,7 +21,7 @@ def find_encoder(path: Path, agent: int | None = None) -> Path:
         ConfigurationError: there is no such folder or agent.
     """
     if not (path / CONFIG).is_file():
-        if not (path / "config.json").is_file():
+        if not any((path / name).is_file() for name in ("config.json", ADAPTER_CONFIG)):
             raise ConfigurationError(
                 f"{path} is neither a run folder nor an encoder",
                 expected=f"a folder with {CONFIG} or config.json",

@@ -104,7 +104,10 @@ def adapter_state(backbone: PreTrainedModel) -> dict[str, Any] | None:
 
 
 def save_adapters(backbone: PreTrainedModel, directory: Path) -> None:
-    """Save the adapters alone, as peft does; the backbone stays where it came from."""
+    """Save the adapters alone, as peft does; the backbone stays where it came from.
+
+    Nor is its config.json written: where one lies, transformers takes the folder for a whole model.
+    """
     from safetensors.torch import save_file
 
     state = adapter_state(backbone)
@@ -116,7 +119,6 @@ def save_adapters(backbone: PreTrainedModel, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     save_file(tensors, directory / ADAPTERS, metadata={"format": "pt"})
     backbone.peft_config["default"].save_pretrained(str(directory))
-    backbone.config.save_pretrained(directory)
 
 
 def base_of(config: EncoderConfig) -> str | None:
@@ -138,6 +140,11 @@ def base_of(config: EncoderConfig) -> str | None:
             mend="save the adapters again",
         ) from error
     return str(origin)
+
+
+def whole_model(config: EncoderConfig) -> str:
+    """Return where the whole model lies: at the origin, or where its adapters say."""
+    return base_of(config) or config.origin
 
 
 def load_adapters(backbone: PreTrainedModel, directory: Path) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import AutoModel, BertConfig, GPT2Config
 
-from agents.adapters import add_lora, base_of, freeze_below, load_adapters
+from agents.adapters import add_lora, base_of, freeze_below, load_adapters, whole_model
 from agents.config import PRESETS, EncoderConfig
 from agents.encoder import Encoder
 from agents.export import pooling_of
-from agents.heads import restore_heads
-from agents.language_head import LanguageHead, saved_kind
+from agents.heads import holds_language_head, restore_heads
+from agents.language_head import LanguageHead, kind_of, saved_kind
 from agents.loading import load_backbone, load_config, quietly
 from agents.vocabulary import Vocabulary
 from protocols.errors import ModelError
@@ -115,7 +115,7 @@ def build_encoder(
     if kind is not None:
         with _drawn_from(seed, "language head"), quietly():
             encoder.language_head = LanguageHead.of(
-                backbone, kind, None if config.from_scratch else config.origin
+                backbone, kind, None if config.from_scratch else whole_model(config)
             )
     for objective in objectives:
         with _drawn_from(seed, "heads of", objective.kind):
@@ -140,10 +140,15 @@ def load_encoder(
     """
     backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed=0)
     encoder = Encoder(backbone, pooling)
+    adapted = base_of(config) is not None
     kind = saved_kind(backbone.config)
+    if kind is None and adapted and holds_language_head(Path(config.origin)):
+        kind = kind_of(backbone.config)
     if kind is not None:
         with quietly():
-            encoder.language_head = LanguageHead.of(backbone, kind, config.origin)
+            encoder.language_head = LanguageHead.of(backbone, kind, whole_model(config))
+    if adapted:
+        restore_heads(encoder, Path(config.origin))
     return encoder
 
 

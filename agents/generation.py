@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from agents.adapters import base_of, whole_model
 from agents.batching import Collator
+from agents.building import load_encoder
 from agents.config import EncoderConfig
+from agents.export import pooling_of
 from agents.language_head import kind_of
 from agents.loading import load_tokenizer, quietly
 from protocols.errors import ConfigurationError, ModelError
@@ -110,12 +113,10 @@ def generate(folder: Path, prompt: str, decoding: Decoding) -> list[str]:
         ModelError: the folder holds no causal language model.
         ConfigurationError: the prompt cannot be begun with, or is too long.
     """
-    _require_causal(folder)
-    tokenizer = load_tokenizer(EncoderConfig(path=str(folder)))
-    with quietly():
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True
-        ).eval()
+    config = EncoderConfig(path=str(folder))
+    _require_causal(folder, config)
+    tokenizer = load_tokenizer(config)
+    model = _load(config, tokenizer)
     ids = _beginning(prompt, tokenizer, model, decoding.max_new_tokens)
     with torch.random.fork_rng(devices=[]), torch.inference_mode(), quietly():
         torch.manual_seed(derive(decoding.seed or 0, "generate"))
@@ -126,9 +127,26 @@ def generate(folder: Path, prompt: str, decoding: Decoding) -> list[str]:
     return decoded
 
 
-def _require_causal(folder: Path) -> None:
+def _load(config: EncoderConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """Load a causal language model; adapters are merged with the model that they belong to."""
+    model: PreTrainedModel
+    if base_of(config) is None:
+        with quietly():
+            model = AutoModelForCausalLM.from_pretrained(
+                config.origin, dtype=torch.float32, local_files_only=True
+            )
+    else:
+        encoder = load_encoder(config, tokenizer, pooling_of(config))
+        assert encoder.language_head is not None
+        model = encoder.language_head.attached(encoder.backbone)
+    model.eval()
+    return model
+
+
+def _require_causal(folder: Path, encoder: EncoderConfig) -> None:
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        origin = whole_model(encoder)
+        config = AutoConfig.from_pretrained(origin, local_files_only=Path(origin).is_dir())
     except Exception as error:  # safetensors and tokenizers raise bare ones
         raise ModelError(
             f"no model can be loaded from {folder}",

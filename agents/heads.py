@@ -55,8 +55,28 @@ def restore_heads(encoder: Encoder, directory: Path) -> None:
     path = directory / FILE
     if not path.is_file():
         return
+    saved = _load(path)
+    own = head_tensors(encoder)
+    names = ["projection", *(f"heads.{name}" for name in encoder.heads)]
+    if any(name.startswith("language_head.") for name in saved):
+        names.append("language_head")
+    for head in names:
+        _restore(head, {k: v for k, v in own.items() if k.startswith(f"{head}.")}, saved, path)
+
+
+def holds_language_head(directory: Path) -> bool:
+    """Whether the head of a language model lies among the heads beside a backbone.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    path = directory / FILE
+    return path.is_file() and any(name.startswith("language_head.") for name in _load(path))
+
+
+def _load(path: Path) -> dict[str, Tensor]:
     try:
-        saved = load_file(path)
+        return load_file(path)
     except SafetensorError as error:
         raise ModelError(
             f"the heads beside an encoder cannot be read: {error}",
@@ -64,12 +84,6 @@ def restore_heads(encoder: Encoder, directory: Path) -> None:
             actual=str(path),
             mend="delete it to begin with new heads, or save the encoder again",
         ) from error
-    own = head_tensors(encoder)
-    names = ["projection", *(f"heads.{name}" for name in encoder.heads)]
-    if any(name.startswith("language_head.") for name in saved):
-        names.append("language_head")
-    for head in names:
-        _restore(head, {k: v for k, v in own.items() if k.startswith(f"{head}.")}, saved, path)
 
 
 def _restore(head: str, own: dict[str, Tensor], saved: dict[str, Tensor], path: Path) -> None:

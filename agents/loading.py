@@ -12,7 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from agents.adapters import base_of, merge_adapters
+from agents.adapters import base_of, merge_adapters, whole_model
 from agents.config import PRESETS, EncoderConfig
 from protocols.errors import ModelError
 
@@ -134,8 +134,9 @@ def load_config(config: EncoderConfig) -> PretrainedConfig:
     """
     _require_folder(config)
     try:
+        origin = whole_model(config)
         loaded: PretrainedConfig = AutoConfig.from_pretrained(
-            config.origin, local_files_only=config.path is not None
+            origin, local_files_only=Path(origin).is_dir()
         )
         if not hasattr(loaded, "hidden_size"):
             raise ValueError(f"a {loaded.model_type} is not a model of text alone")

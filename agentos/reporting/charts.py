@@ -22,6 +22,7 @@ from agentos.reporting.plotting import (
     label,
     line,
     rounds_axis,
+    share_axis,
 )
 from agentos.reporting.series import Points, agent_number, bytes_until, rounds_of, series, unique
 from agentos.run_record import RunRecord
@@ -48,7 +49,7 @@ def learning_curve(record: RunRecord, key: str, title: str, help: str, percent: 
         traces=traces,
         layout={
             "xaxis": rounds_axis(record.metrics),
-            "yaxis": {"tickformat": ".0%"} if percent else {},
+            "yaxis": share_axis(percent),
             "showlegend": crowd,
         },
         agents=not crowd,
@@ -86,7 +87,7 @@ def per_agent(record: RunRecord, result: Outcome, metric: Metric) -> Chart:
         caption=" · ".join(title for title, _, _, _ in arms),
         traces=traces,
         layout={
-            "xaxis": {"tickformat": ".0%"} if metric.percent else {},
+            "xaxis": share_axis(metric.percent),
             "yaxis": {"autorange": "reversed", "type": "category", "automargin": True},
             "hovermode": "closest",
         },
@@ -129,7 +130,7 @@ def against_bytes(record: RunRecord, result: Outcome) -> Chart:
         traces=traces,
         layout={
             "xaxis": bytes_axis(1, 1),
-            "yaxis": {"tickformat": ".0%"} if result.main and result.main.percent else {},
+            "yaxis": share_axis(bool(result.main and result.main.percent)),
             "hovermode": "closest",
         },
         height_px=340,

@@ -18,6 +18,8 @@ PALE, DEEP = "#eef3fb", "#1d4f9c"
 """Ends of the scale of heat maps; they read on a light and on a dark page."""
 WRITTEN = 10
 """Up to so many agents or labels, cells of a heat map carry their numbers."""
+SPAN = 0.05
+"""What the colours of a heat map between agents span at least; each measure goes from 0 to 1."""
 _ARMS = {"together": "together", "isolated": "alone"}
 
 
@@ -31,7 +33,10 @@ def heat_maps(between: Between, names: Sequence[str]) -> list[Chart]:
         arms = {arm: np.array(found[name]) for arm, found in between.matrices.items()}
         others = ~np.eye(len(shown), dtype=bool)
         values = np.concatenate([matrix[others] for matrix in arms.values()])
-        scale: dict[str, Any] = {"zmin": float(values.min()), "zmax": float(values.max())}
+        low, high = float(values.min()), float(values.max())
+        # Or agents that are alike to the third digit would differ in colour.
+        high = max(high, min(1.0, low + SPAN))
+        scale: dict[str, Any] = {"zmin": min(low, high - SPAN), "zmax": high}
         scale["reversescale"] = measure.alike == 0
         for arm, matrix in arms.items():
             # An agent is like itself: that cell would only spend the range of colours.

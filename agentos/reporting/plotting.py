@@ -107,6 +107,15 @@ def rounds_axis(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def share_axis(percent: bool) -> dict[str, Any]:
+    """Return an axis of a metric; one in percent never reaches far beyond 0 and 100 %.
+
+    Left to itself, plotly draws a single value of 0.12 on an axis from -1 to 1.
+    """
+    bounds = {"minallowed": -0.02, "maxallowed": 1.02}
+    return {"tickformat": ".0%", "autorangeoptions": bounds} if percent else {}
+
+
 def bytes_axis(least: int, most: int) -> dict[str, Any]:
     """Return an axis of bytes from 0; a logarithmic one where the ends are more than 20-fold apart.
 

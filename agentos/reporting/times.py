@@ -9,7 +9,16 @@ import numpy as np
 
 from agentos.evaluation import Metric
 from agentos.reporting.outcome import SIMULATED_S, Outcome, Row, total
-from agentos.reporting.plotting import ALONE, TOGETHER, Chart, Trace, colour, label, line
+from agentos.reporting.plotting import (
+    ALONE,
+    TOGETHER,
+    Chart,
+    Trace,
+    colour,
+    label,
+    line,
+    share_axis,
+)
 from agentos.reporting.units import count_text
 from agentos.run_record import RunRecord
 
@@ -120,7 +129,7 @@ def _layout(metric: Metric | None) -> dict[str, Any]:
     """Return the layout of a chart over simulated seconds."""
     return {
         "xaxis": {"title": {"text": "simulated seconds"}, "rangemode": "tozero"},
-        "yaxis": {"tickformat": ".0%"} if metric and metric.percent else {},
+        "yaxis": share_axis(bool(metric and metric.percent)),
         "hovermode": "closest",
         "showlegend": True,
     }

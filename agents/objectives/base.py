@@ -158,7 +158,7 @@ class Objected:
         token_counts: `[B]`, tokens that went through the encoder for each document.
         pooled: one `[B, W]` tensor per view of the documents, in their order, attached to the graph; an
             exchange learns from the anchors among them at no extra cost. Empty if there is none.
-        metrics: what else to report, by name.
+        metrics: what else to report, by a name that no evaluation has: theirs are of held-out text.
         decoder_tokens: tokens that went through a decoder beside the encoder.
         embedded_tokens: tokens that went through the encoder, or a copy of it, without a gradient.
     """

@@ -55,7 +55,7 @@ class CausalLM(Objective):
         guessed = guess(step, batch, step.inputs["labels"], pooled=True)
         metrics = {
             "next_token_accuracy": Ratio(guessed.correct, guessed.count),
-            "perplexity": Ratio(guessed.nll, guessed.count, exponential=True),
+            "next_token_perplexity": Ratio(guessed.nll, guessed.count, exponential=True),
         }
         return Objected(guessed.loss, batch.lengths, guessed.pooled, metrics)
 

@@ -200,7 +200,11 @@ def _left_out(false: Sequence[Tensor | None]) -> dict[str, Ratio]:
     if not found:
         return {}
     negatives = sum(len(false_BN) * (false_BN.shape[1] - 1) for false_BN in found)
-    return {"false_negatives": Ratio(torch.stack([each.sum() for each in found]).sum(), negatives)}
+    return {
+        "false_negatives": Ratio(
+            torch.stack([false_BN.sum() for false_BN in found]).sum(), negatives
+        )
+    }
 
 
 def _half(batch: Batch, index: int) -> Batch:

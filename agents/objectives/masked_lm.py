@@ -58,7 +58,7 @@ class MaskedLM(Objective):
         batch = step.inputs["masked"]
         guessed = guess(step, batch, step.inputs["labels"])
         metrics = {
-            "masked_accuracy": Ratio(guessed.correct, guessed.count),
+            "masked_token_accuracy": Ratio(guessed.correct, guessed.count),
             "masked_perplexity": Ratio(guessed.nll, guessed.count, exponential=True),
         }
         return Objected(guessed.loss, batch.lengths, metrics=metrics)

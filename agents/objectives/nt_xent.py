@@ -33,15 +33,15 @@ class NTXent(Augmented):
         batch, temperature = step.inputs["views"], self.temperature_in(step)
         self.refuse_identical_views(step, batch)
         first, second = torch.chunk(step.encode(batch), 2)
-        sides = [step.encoder.projection(view) for view in (first, second)]
+        own, other = (step.encoder.projection(view) for view in (first, second))
         positives_V = torch.arange(2 * len(first), device=first.device).roll(len(first))
         metrics, false_VV = self.report(temperature), None
         if self.guide != "none":
-            views_VD = torch.cat(sides)
+            views_VD = torch.cat([own, other])
             false_VV = self.false_negatives(views_VD, views_VD, positives_V).fill_diagonal_(False)
             metrics["false_negatives"] = Ratio(false_VV.sum(), len(views_VD) * (len(views_VD) - 2))
         loss = functional.nt_xent(
-            sides[0], sides[1], temperature, excluded_VV=false_VV, hardness=self.hardness
+            own, other, temperature, excluded_VV=false_VV, hardness=self.hardness
         )
         token_counts = batch.lengths.reshape(2, -1).sum(axis=0)
         return Objected(loss, token_counts, (first, second), metrics)

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModel, BertConfig, BertModel, GPT2Config, GPT2Model
+from transformers import AutoModel, BertConfig, BertModel, GPT2Config, GPT2LMHeadModel, GPT2Model
 
+from agentos.evaluation.model import LoadedEncoder
 from agents.building import build_backbone
 from agents.config import EncoderConfig
+from agents.generation import Decoding, generate
+from agents.heads import head_tensors
+from agents.objectives import CausalLM, MaskedLM
 from protocols.errors import ModelError
 
 TEXTS = ["wave tide ship", "field", "moon wind comet orbit planet dawn light"]
@@ -101,6 +105,48 @@ def test_saved_folder_holds_adapters_alone_and_loads_in_peft_and_here(
         expected = peft(input_ids=ids).last_hidden_state
         own = agent.encoder.backbone.eval()(input_ids=ids).last_hidden_state
     torch.testing.assert_close(own, expected)
+
+
+@PEFT_ITSELF
+def test_transformers_and_sentence_transformers_load_a_saved_folder_of_adapters(adapted, tmp_path):
+    library = pytest.importorskip("sentence_transformers")
+    adapted.train(1)
+    agent = adapted.agents[0]
+    agent.save(tmp_path)
+    model = library.SentenceTransformer(str(tmp_path), device="cpu", local_files_only=True)
+    np.testing.assert_allclose(model.encode(TEXTS), agent.embed(TEXTS), rtol=1e-4, atol=1e-5)
+    ids = torch.tensor([[2, 60, 61, 3]])
+    with torch.no_grad():
+        own = agent.encoder.backbone.eval()(input_ids=ids).last_hidden_state
+        loaded = AutoModel.from_pretrained(tmp_path).eval()(input_ids=ids).last_hidden_state
+    torch.testing.assert_close(loaded, own)
+
+
+def test_language_model_head_trained_beside_adapters_is_loaded_with_them(host_of, bert, tmp_path):
+    host = host_of(bert, encoder={"lora": LORA}, objectives=(MaskedLM(),))
+    host.train(1)
+    host.agents[0].save(tmp_path)
+    loaded = LoadedEncoder(str(tmp_path))
+    assert loaded.head == "masked"
+    trained = head_tensors(host.agents[0].encoder)
+    for name, value in head_tensors(loaded.encoder).items():
+        assert torch.equal(value, trained[name]), name
+
+
+def test_adapters_of_a_causal_model_go_on_with_a_text(host_of, tmp_path, tokenizer):
+    sizes = {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 64}
+    config = GPT2Config(vocab_size=len(tokenizer), bos_token_id=None, eos_token_id=None, **sizes)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "whole")
+    tokenizer.save_pretrained(tmp_path / "whole")
+    fields = {"encoder": {"lora": LORA}, "objectives": (CausalLM(),)}
+    host = host_of(tmp_path / "whole", **fields)
+    host.agents[0].save(tmp_path / "adapters")
+    # Untrained adapters change nothing.
+    texts = [
+        generate(tmp_path / kind, "wave tide", Decoding(max_new_tokens=8))
+        for kind in ("whole", "adapters")
+    ]
+    assert texts[0] == texts[1]
 
 
 def test_adapters_of_another_rank_are_refused(adapted, host_of, tmp_path):

@@ -180,9 +180,9 @@ def test_metrics_are_perplexity_and_accuracy_of_what_was_guessed(family, folder,
     right = int((guesses == labels).sum())
     accuracy, perplexity = result.metrics.values()
     assert list(result.metrics) == (
-        ["next_token_accuracy", "perplexity"]
+        ["next_token_accuracy", "next_token_perplexity"]
         if family in CAUSAL
-        else ["masked_accuracy", "masked_perplexity"]
+        else ["masked_token_accuracy", "masked_perplexity"]
     )
     assert perplexity.exponential
     assert (int(accuracy.total), int(accuracy.count)) == (right, int((labels != IGNORED).sum()))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from agentos.evaluation import TASKS
 from agents.objectives import OBJECTIVES, Draft, Objective, Step
 from agents.objectives.base import Reference
 from agents.text import Text
@@ -139,6 +140,11 @@ def test_loss_is_a_finite_scalar_with_finite_gradients_that_reach_the_encoder(
     assert torch.isfinite(result.loss)
     assert torch.isfinite(gradient).all()
     assert gradient.abs().max() > 0
+
+
+def test_metrics_of_training_have_names_that_no_evaluation_has(objective, agent, texts):
+    evaluated = {metric.name for task in TASKS.values() for metric in task.metrics}
+    assert not evaluated & set(look(objective, agent, texts)[0].metrics)
 
 
 def test_loss_is_deterministic_under_its_generator_and_varies_with_it(objective, agent, texts):

@@ -55,6 +55,15 @@ def test_heat_maps_share_a_scale_between_arms_and_leave_the_diagonal_out():
     assert charts["procrustes-together"].traces[0]["reversescale"]
 
 
+def test_heat_map_of_agents_that_are_nearly_equal_shows_no_difference():
+    told = between()
+    told.matrices["together"]["linear_cka"] = [[1.0, 0.9997, 0.9998]] * 3
+    told.matrices["isolated"]["linear_cka"] = [[1.0, 0.9998, 0.9997]] * 3
+    charts = {chart.id: chart for chart in draw_maps(told, NAMES).heat}
+    trace = charts["linear_cka-together"].traces[0]
+    assert (trace["zmin"], trace["zmax"]) == (pytest.approx(0.95), 1.0)
+
+
 def test_maps_show_every_text_of_every_agent_in_the_colour_of_its_group():
     maps = draw_maps(between(), NAMES)
     assert [chart.id for chart in maps.maps] == ["map-0", "map-1", "map-2"]

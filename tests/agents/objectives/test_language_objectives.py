@@ -140,4 +140,4 @@ def test_batch_with_nothing_to_guess_has_no_loss_and_a_gradient_of_zero(
     result.loss.backward()
     assert result.loss == 0
     assert (agent.resident.binding.gradient == 0).all()
-    assert int(result.metrics["masked_accuracy"].count) == 0
+    assert int(result.metrics["masked_token_accuracy"].count) == 0
