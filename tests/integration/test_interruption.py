@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -184,6 +185,8 @@ def begin(small: Callable[..., RunConfig], cache: Path, tmp_path: Path) -> Itera
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # A shell that runs tests in the background lets them, and all they start, ignore Ctrl-C.
+                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
             )
         under_way = Command(process, log, mark, tmp_path / "out", spill)
         begun.append(under_way)
