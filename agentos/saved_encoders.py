@@ -24,7 +24,7 @@ def find_encoder(path: Path, agent: int | None = None) -> Path:
         if not any((path / name).is_file() for name in ("config.json", ADAPTER_CONFIG)):
             raise ConfigurationError(
                 f"{path} is neither a run folder nor an encoder",
-                expected=f"a folder with {CONFIG} or config.json",
+                expected=f"a folder with {CONFIG}, config.json or {ADAPTER_CONFIG}",
                 actual="a folder without" if path.is_dir() else "no such folder",
                 mend="name a folder that 'agentos run' wrote, or one of its encoders",
             )

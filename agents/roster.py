@@ -153,7 +153,7 @@ class Roster(Mapping[int, Agent]):
 
 
 def _bytes_of(agent: Agent) -> int:
-    return tree_bytes([getattr(agent.state, name) for name in _SPILLED])
+    return tree_bytes(_heavy(agent.state))
 
 
 def _heavy(state: AgentState) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class RayRuntime(Runtime):
         if ray.is_initialized():
             yield lambda: address
             return
+        if address is not None:
+            _require_listener(address)  # here too: nobody should wait for a corpus to learn of it
         _end_in_order()
         with ThreadPoolExecutor(1) as pool:
             connection = pool.submit(_connect, self, address)

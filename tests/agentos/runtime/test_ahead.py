@@ -29,7 +29,15 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setattr("agentos.runtime.ray._connect", connect)
     monkeypatch.setattr("agentos.runtime.ray._end_in_order", lambda: None)
+    monkeypatch.setattr("agentos.runtime.ray._require_listener", lambda address: None)
     return seen
+
+
+def test_address_where_nobody_listens_is_refused_before_anything_is_prepared() -> None:
+    prepared = False
+    with pytest.raises(RuntimeFailure, match="reached"), RayRuntime().ahead("127.0.0.1:1"):
+        prepared = True
+    assert not prepared
 
 
 def test_ray_is_up_when_it_was_waited_for_and_ends_with_the_run(seen: list[str]) -> None:
