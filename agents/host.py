@@ -28,13 +28,14 @@ from agents.prefetch import Prefetcher
 from agents.resident import Resident
 from agents.roster import Roster
 from agents.tracing import Traced, Tracer
+from protocols.admission import Expectation
 from protocols.codecs import Codec
 from protocols.coding import is_coded
 from protocols.errors import RecordError
 from protocols.messages import Message, Payload
 from protocols.packet import Packet, checksum
 from protocols.sizes import uncoded_bytes
-from protocols.wire import Expectation, packet_of
+from protocols.wire import packet_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,12 @@ from typing import NamedTuple, TypeAlias, overload
 
 import numpy as np
 
+from protocols.admission import Expectation, admit, check_envelope
 from protocols.errors import RejectedMessage
+from protocols.forms import Admission
 from protocols.messages import Message
 from protocols.packet import Bytes, Packet
-from protocols.wire import Expectation, admit, check_envelope, decode
+from protocols.wire import decode
 
 KEPT_BYTES = 256 * 2**20
 """Of messages of an inbox that stay in memory; what exceeds them is fetched again when it is read."""
@@ -31,14 +33,15 @@ class Reader:
         # The buffer is kept, so that no other one gets its id.
         self._read: OrderedDict[int, tuple[Bytes | Packet, Expectation, Message]] = OrderedDict()
         self._bytes = 0
+        self._admit = Admission()
 
     def __call__(self, buffer: Bytes | Packet, expectation: Expectation) -> Message:
-        """Return the message in a buffer; see `protocols.wire.admit`."""
+        """Return the message in a buffer; see `protocols.admission.admit`."""
         known = self._read.get(id(buffer))
         if known is not None and expectation.asks_as(known[1]):
             check_envelope(known[2].envelope, expectation)
             return known[2]
-        message = admit(buffer, expectation)
+        message = self._admit(buffer, expectation)
         if known is None and len(message.envelope.recipients) > 1:
             self._remember(buffer, expectation, message)
         return message

@@ -14,9 +14,9 @@ from __future__ import annotations
 import json
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from protocols.errors import WireError
 from protocols.packet import Bytes, Packet
 
 Buffer: TypeAlias = bytes | bytearray | memoryview | Bytes
+Pieces: TypeAlias = tuple[Bytes, ...]
 Described: TypeAlias = tuple[np.dtype[Any], tuple[int, ...]]
 """Dtype and shape of an array."""
 
@@ -53,14 +54,33 @@ _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _MEND = "send the bytes that protocols.wire.encode returned, whole and unchanged"
 
 
+class Span(NamedTuple):
+    """One array of a frame, and the bytes of the data that it takes."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
 @dataclass(frozen=True)
 class Frame:
-    """A buffer whose header was read; its arrays are not checked before `arrays` is called."""
+    """A buffer whose header was read; its arrays are not checked before they are asked for."""
 
     metadata: Mapping[str, str]
     entries: Mapping[str, Any]
-    data: tuple[Bytes, ...]
+    data: Pieces
     """What follows the header: in one piece, or in several between which no array is divided."""
+
+    def spans(self) -> list[Span]:
+        """Return what the header says of the arrays, in the order of the data.
+
+        Raises:
+            WireError: a description is malformed.
+        """
+        spans = [_describe(name, entry) for name, entry in self.entries.items()]
+        return sorted(spans, key=lambda span: (span.begin, span.end))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return read-only views of the buffer, one per array.
@@ -68,23 +88,31 @@ class Frame:
         Raises:
             WireError: a description is malformed, or the arrays do not tile the data exactly.
         """
-        described = {name: _describe(name, entry) for name, entry in self.entries.items()}
-        views: dict[str, NDArray[Any]] = {}
-        position = 0
-        rest, *pieces = self.data
-        for name, (dtype, shape, begin, end) in sorted(described.items(), key=lambda d: d[1][2:]):
-            if begin != position:
-                _fail(f"array {_short(name)} overlaps another or leaves a gap", position, begin)
-            if not rest.size and pieces:
-                rest = pieces.pop(0)
-            if rest.size < end - begin:
-                _fail(f"the data end within array {_short(name)}", end - begin, rest.size)
-            views[name] = rest[: end - begin].view(dtype).reshape(shape)
-            rest, position = rest[end - begin :], end
-        if rest.size or pieces:
-            found = [rest.size, *(piece.size for piece in pieces)]
-            _fail("the arrays do not cover the data", f"{position} bytes", f"{found[:6]} more")
-        return {name: views[name] for name in described}
+        return tile(self.spans(), self.data)
+
+
+def tile(spans: Iterable[Span], data: Pieces) -> dict[str, NDArray[Any]]:
+    """Return read-only views of a frame's data, one per array.
+
+    Raises:
+        WireError: the arrays do not tile the data exactly.
+    """
+    views: dict[str, NDArray[Any]] = {}
+    position = 0
+    rest, *pieces = data
+    for name, dtype, shape, begin, end in spans:
+        if begin != position:
+            _fail(f"array {_short(name)} overlaps another or leaves a gap", position, begin)
+        if not rest.size and pieces:
+            rest = pieces.pop(0)
+        if rest.size < end - begin:
+            _fail(f"the data end within array {_short(name)}", end - begin, rest.size)
+        views[name] = rest[: end - begin].view(dtype).reshape(shape)
+        rest, position = rest[end - begin :], end
+    if rest.size or pieces:
+        found = [rest.size, *(piece.size for piece in pieces)]
+        _fail("the arrays do not cover the data", f"{position} bytes", f"{found[:6]} more")
+    return views
 
 
 def pack(metadata: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> Bytes:
@@ -155,6 +183,16 @@ def unpack(buffer: Buffer | Packet) -> Frame:
     Raises:
         WireError: the buffer is truncated, or its header is not what `pack` could have written.
     """
+    header, data = split(buffer)
+    return Frame(*read_header(header), data)
+
+
+def split(buffer: Buffer | Packet) -> tuple[bytes, Pieces]:
+    """Return the header of a buffer, unread, and what follows it.
+
+    Raises:
+        WireError: the buffer is truncated.
+    """
     pieces = buffer.pieces if isinstance(buffer, Packet) else (buffer,)
     flat, *others = [_flat(piece) for piece in pieces] or [np.empty(0, np.uint8)]
     if flat.size < _LENGTH_BYTES:
@@ -164,15 +202,20 @@ def unpack(buffer: Buffer | Packet) -> Frame:
     if length > limit:
         _fail("the header is too long, or truncated", f"at most {limit} bytes", length)
     start = _LENGTH_BYTES + length
-    try:
-        text = flat[_LENGTH_BYTES:start].tobytes().decode()
-    except UnicodeDecodeError as error:
-        raise _error("the header is not UTF-8", "UTF-8", error) from error
-    header = from_json(text, "the header")
-    metadata = header.pop(METADATA, None)
+    return flat[_LENGTH_BYTES:start].tobytes(), (flat[start:], *others)
+
+
+def read_header(header: bytes) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the metadata in a header, and the descriptions of the arrays, unchecked.
+
+    Raises:
+        WireError: it is not what `pack` could have written.
+    """
+    entries = from_json(header, "the header")
+    metadata = entries.pop(METADATA, None)
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         _fail("the metadata is malformed", f"{METADATA}: an object of strings", _short(metadata))
-    return Frame(metadata, header, (flat[start:], *others))
+    return metadata, entries
 
 
 def _flat(buffer: Buffer) -> Bytes:
@@ -192,13 +235,17 @@ def to_json(value: object) -> str:
     return _ENCODER.encode(value)
 
 
-def from_json(text: str, what: str) -> dict[str, Any]:
+def from_json(text: str | bytes, what: str) -> dict[str, Any]:
     """Return the object that an untrusted JSON text holds.
 
     Raises:
-        WireError: it is no JSON object, repeats a key, holds NaN, infinity or a huge integer, or is
-            nested too deeply.
+        WireError: it is no JSON object, repeats a key, holds NaN, infinity or a huge integer, is nested too
+            deeply, or is not UTF-8.
     """
+    try:
+        text = text if isinstance(text, str) else text.decode()
+    except UnicodeDecodeError as error:
+        raise _error(f"{what} is not UTF-8", "UTF-8", error) from error
     try:
         value = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
@@ -238,8 +285,8 @@ def _prefix(header: bytes) -> bytes:
     return length.to_bytes(_LENGTH_BYTES, "little") + header.ljust(length)
 
 
-def _describe(name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
-    """Return dtype, shape, begin and end of one array, checked against each other."""
+def _describe(name: str, entry: Any) -> Span:
+    """Return what an entry says of an array, checked against itself."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         _fail(f"array {_short(name)} is not described", "dtype, shape, data_offsets", _short(entry))
     code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -253,7 +300,7 @@ def _describe(name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int, ...], in
     span = math.prod(shape) * _DTYPES[code].itemsize
     if end - begin != span:
         _fail(f"offsets of {_short(name)} do not fit its shape", f"{span} bytes", end - begin)
-    return _DTYPES[code], tuple(shape), begin, end
+    return Span(name, _DTYPES[code], tuple(shape), begin, end)
 
 
 def _are_ints(values: Any, least: int) -> bool:

@@ -1,4 +1,4 @@
-"""Message <-> one buffer, and the checks that a received buffer passes before anyone acts on it.
+"""Message <-> one buffer.
 
 The arrays of the payload are the arrays of a safetensors file (see `protocols.framing`). Its
 metadata hold three JSON texts: ``version``, ``envelope`` and ``payload`` (the payload's scalar
@@ -9,82 +9,22 @@ text says how (see `protocols.coding`).
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from collections.abc import Collection, Mapping
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from pydantic_core import from_json
 
 from protocols.codecs import Codec
 from protocols.coding import CODEC, FP32, Coding
-from protocols.errors import ConfigurationError, RejectedMessage, WireError
-from protocols.framing import Buffer, Described, Frame, lay_out, to_json, unpack
+from protocols.errors import RejectedMessage, WireError
+from protocols.framing import Buffer, Frame, lay_out, to_json, unpack
 from protocols.messages import PAYLOADS, PROTOCOL_VERSION, Envelope, Message, Payload
 from protocols.packet import Bytes, Packet
 
-FLOAT32 = np.dtype("<f4")
 _METADATA = {"version", "envelope", "payload"}
 _MEND_SENDER = "let the sender build its message with Message.compose and wire.encode"
-_MEND_EXPECTATION = "let sender and receiver follow one topology and one hop plan"
-_MEND_FORM = "give sender and receiver the same exchange settings and the same anchors"
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """What a receiver is waiting for.
-
-    Args:
-        round: the round under way.
-        hop: the step of the topology's plan within the round.
-        recipient: the receiver's own id.
-        senders: the neighbours that it listens to in this hop.
-        payload: the class of payload.
-        shapes: per array field, the sizes it must have; None where any size will do.
-        layout: the parameter layout that weights must have; None where any will do.
-        codec: what arrays that may be coded must be coded with; None where any of the table will do.
-        rounds: the earliest and the latest round that is accepted, where agents do not wait for each other;
-            None for `round` alone.
-
-    Raises:
-        ConfigurationError: `shapes` or `layout` names a field that the payload lacks.
-    """
-
-    round: int
-    hop: int
-    recipient: int
-    senders: frozenset[int]
-    payload: type[Payload]
-    shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
-    layout: str | None = None
-    codec: Codec | None = None
-    rounds: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        checked = set(self.shapes) - set(self.payload.array_fields)
-        if self.layout is not None and "layout" not in self.payload.scalar_fields:
-            checked.add("layout")
-        if checked:
-            raise ConfigurationError(
-                f"the expectation names fields that {self.payload.kind} payloads lack",
-                expected=[*self.payload.array_fields, *self.payload.scalar_fields],
-                actual=sorted(checked),
-                mend="drop them from the expectation",
-            )
-
-    def asks_as(self, other: Expectation) -> bool:
-        """Whether this asks the same of a message as another does, but for who sends and who receives it."""
-        return other is self or (
-            self.hop == other.hop
-            and (self.rounds or self.round) == (other.rounds or other.round)
-            and self.payload is other.payload
-            and self.layout == other.layout
-            and self.shapes == other.shapes
-            and (self.codec is other.codec or self.codec == other.codec)
-        )
 
 
 def encode(message: Message, codec: Codec = FP32) -> Bytes:
@@ -143,13 +83,14 @@ def decode(buffer: Buffer | Packet) -> Message:
         RejectedMessage: it is of another protocol version (reason ``"version"``).
     """
     frame = unpack(buffer)
-    envelope = _envelope(frame)
+    envelope = envelope_of(frame)
     payload_type = PAYLOADS.get(envelope.kind)
     if payload_type is None:
         raise _wire_error("unknown kind of payload", sorted(PAYLOADS), repr(envelope.kind[:40]))
     coding = Coding.read(frame, payload_type, expected=None)
     arrays = coding.decode(frame.arrays())
-    return Message(envelope=envelope, payload=_payload(frame, coding, arrays, payload_type))
+    payload = payload_of(frame.metadata["payload"], arrays, payload_type, coding.shapes)
+    return Message(envelope=envelope, payload=payload)
 
 
 def read_envelope(buffer: Buffer | Packet) -> Envelope:
@@ -159,118 +100,28 @@ def read_envelope(buffer: Buffer | Packet) -> Envelope:
         WireError: the buffer has no well-formed header.
         RejectedMessage: it is of another protocol version (reason ``"version"``).
     """
-    return _envelope(unpack(buffer))
+    return envelope_of(unpack(buffer))
 
 
-def admit(buffer: Buffer | Packet, expectation: Expectation) -> Message:
-    """Return the message in a buffer if it is the one that the receiver is waiting for.
-
-    Raises:
-        RejectedMessage: it is not. The reason is one of ``malformed``, ``version``, ``recipient``,
-            ``neighbour``, ``round``, ``hop``, ``kind``, ``codec``, ``dtype``, ``shape``, ``layout``,
-            ``not_finite``, ``not_probabilities``, ``not_rankings``, ``not_counts``, ``not_moments``.
-    """
-    sender: int | None = None
-    try:
-        frame = unpack(buffer)
-        envelope = _envelope(frame)
-        sender = envelope.sender
-        check_envelope(envelope, expectation)
-        coding = Coding.read(frame, expectation.payload, expectation.codec)
-        _check_codec(coding, expectation, sender)
-        sent = frame.arrays()
-        _check_shapes(_described(sent, coding), expectation, sender)
-        payload = _payload(frame, coding, coding.decode(sent), expectation.payload)
-    except WireError as error:
-        raise RejectedMessage(
-            f"malformed message: {error.message}",
-            reason="malformed",
-            sender=sender,
-            expected=error.expected,
-            actual=error.actual,
-            mend=error.mend,
-        ) from error
-    layout = getattr(payload, "layout", None)
-    if expectation.layout not in (None, layout):
-        _reject("layout", sender, expectation.layout, layout, "average only encoders of one kind")
-    payload.check_values(sender)
-    return Message(envelope=envelope, payload=payload)
-
-
-def check_envelope(envelope: Envelope, expectation: Expectation) -> None:
-    """Check who says when what to whom.
+def envelope_of(frame: Frame) -> Envelope:
+    """Return the envelope of a frame; the version is read first, as another may differ in all that follows.
 
     Raises:
-        RejectedMessage: it is not the one that the receiver is waiting for; see `admit` for the reasons.
+        WireError: it is malformed.
+        RejectedMessage: it is of another protocol version (reason ``"version"``).
     """
-    sender, recipients = envelope.sender, envelope.recipients
-    senders, kind = expectation.senders, expectation.payload.kind
-    place = bisect_left(recipients, expectation.recipient)  # they are sorted
-    if recipients[place : place + 1] != (expectation.recipient,):
-        _reject("recipient", sender, expectation.recipient, recipients, _MEND_EXPECTATION)
-    if sender not in senders:
-        _reject("neighbour", sender, sorted(senders), sender, _MEND_EXPECTATION)
-    earliest, latest = expectation.rounds or (expectation.round, expectation.round)
-    if not earliest <= envelope.round <= latest:
-        expected = f"{earliest} to {latest}" if expectation.rounds else expectation.round
-        _reject("round", sender, expected, envelope.round, _MEND_EXPECTATION)
-    if envelope.hop != expectation.hop:
-        _reject("hop", sender, expectation.hop, envelope.hop, _MEND_EXPECTATION)
-    if envelope.kind != kind:
-        _reject("kind", sender, kind, envelope.kind[:40], _MEND_FORM)
-
-
-def _check_codec(coding: Coding, expectation: Expectation, sender: int) -> None:
-    codec = expectation.codec
-    if codec is not None and expectation.payload.coded_fields and coding.codec != codec:
-        _reject("codec", sender, repr(codec), repr(coding.codec), _MEND_FORM)
-
-
-def _described(arrays: Mapping[str, NDArray[Any]], coding: Coding) -> dict[str, Described]:
-    """Return dtypes and shapes of the payload's arrays, as sent or as claimed, before any is decoded."""
-    sent = {name: (values.dtype, values.shape) for name, values in arrays.items()}
-    return {**sent, **{name: (FLOAT32, shape) for name, shape in coding.shapes.items()}}
-
-
-def _check_shapes(
-    described: Mapping[str, Described], expectation: Expectation, sender: int
-) -> None:
-    sizes: dict[str, int] = {}
-    for name, array in expectation.payload.array_fields.items():
-        if name not in described:
-            continue  # building the payload says so
-        dtype, shape = described[name]
-        if not array.accepts(dtype):
-            _reject("dtype", sender, f"{name} {array}", dtype, _MEND_FORM)
-        wanted = expectation.shapes.get(name, (None,) * len(array.dims))
-        fits = len(wanted) == len(shape) and all(
-            size in (None, given) for size, given in zip(wanted, shape, strict=True)
-        )
-        if not fits or not array.bind(shape, sizes):
-            _reject("shape", sender, f"{name} {array} {wanted}", shape, _MEND_FORM)
-
-
-def _reject(
-    reason: str, sender: int | None, expected: object, actual: object, mend: str
-) -> NoReturn:
-    raise RejectedMessage(
-        f"rejected a message for its {reason}",
-        reason=reason,
-        sender=sender,
-        expected=expected,
-        actual=actual,
-        mend=mend,
-    )
-
-
-def _envelope(frame: Frame) -> Envelope:
-    """Build the envelope, the version first: another version may differ in all that follows."""
     version = frame.metadata.get("version", "")
     if not (version.isascii() and version.isdecimal() and len(version) < 10):
         raise _wire_error("no protocol version", "a number", repr(version[:40]))
     if version != str(PROTOCOL_VERSION):
         mend = "run the same release of AgentOS on every host"
-        _reject("version", None, PROTOCOL_VERSION, version, mend)
+        raise RejectedMessage(
+            "rejected a message for its version",
+            reason="version",
+            expected=PROTOCOL_VERSION,
+            actual=version,
+            mend=mend,
+        )
     if frame.metadata.keys() - {CODEC} != _METADATA:
         actual = [key[:40] for key in sorted(frame.metadata)[:6]]
         raise _wire_error("missing or unknown metadata", sorted(_METADATA), actual)
@@ -283,18 +134,28 @@ def _envelope(frame: Frame) -> Envelope:
     return envelope
 
 
-def _payload(
-    frame: Frame,
-    coding: Coding,
+def payload_of(
+    text: str,
     arrays: Mapping[str, NDArray[Any]],
     payload_type: type[Payload],
+    coded: Collection[str] = (),
 ) -> Payload:
-    text = frame.metadata["payload"]
+    """Return the payload of a frame.
+
+    Args:
+        text: of its scalar fields, as in the metadata.
+        arrays: by name; decoded where they were coded.
+        payload_type: its class.
+        coded: names of the arrays that were coded.
+
+    Raises:
+        WireError: they do not make such a payload.
+    """
     scalars = _scalars(text)
     if arrays.keys() != payload_type.array_fields.keys():
         actual = [name[:40] for name in sorted(arrays)[:6]]
         raise _wire_error("missing or unknown arrays", list(payload_type.array_fields), actual)
-    mended = {name: payload_type.after_decoding(name, arrays[name]) for name in coding.shapes}
+    mended = {name: payload_type.after_decoding(name, arrays[name]) for name in coded}
     try:
         payload = payload_type.model_validate({**scalars, **arrays, **mended})
     except ValidationError as error:

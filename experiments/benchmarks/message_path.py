@@ -20,9 +20,10 @@ import typer
 from agentos.runtime.ray import RayRuntime
 from agentos.runtime.ray_store import RayStore
 from experiments.benchmarks.societies import publish
+from protocols.admission import Expectation, admit
 from protocols.messages import Message, Weights
 from protocols.packet import Packet
-from protocols.wire import Expectation, admit, packet_of
+from protocols.wire import packet_of
 
 LAYOUT = "benchmark"
 BREATH_S = 0.05

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from agents.inbox import Reader, abridged, receive
+from protocols.admission import Expectation
 from protocols.errors import RejectedMessage
 from protocols.messages import Message, Weights
-from protocols.wire import Expectation, encode
+from protocols.wire import encode
 
 EXPECTATION = Expectation(1, 0, 9, frozenset({1, 2, 3}), Weights)
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from protocols.admission import Expectation, admit
 from protocols.errors import ConfigurationError, RejectedMessage, WireError
 from protocols.framing import pack, unpack
 from protocols.messages import (
@@ -19,7 +20,7 @@ from protocols.messages import (
     SimilarityTargets,
     Weights,
 )
-from protocols.wire import Expectation, admit, encode, packet_of
+from protocols.wire import encode, packet_of
 
 
 def sent(payload: Payload, **changes: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytest
 
+from protocols.admission import Expectation, admit
 from protocols.arrays import Array
 from protocols.codecs import CODECS, Codec
 from protocols.codecs.fp32 import Fp32
@@ -30,7 +31,7 @@ from protocols.messages import (
 )
 from protocols.seeding import generator
 from protocols.sizes import message_bytes, uncoded_bytes
-from protocols.wire import Expectation, admit, decode, encode
+from protocols.wire import decode, encode
 
 
 def normal(*shape: int) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from protocols.admission import Expectation, admit
 from protocols.errors import RejectedMessage, WireError
 from protocols.framing import pack, to_json, unpack
 from protocols.messages import (
@@ -32,7 +33,7 @@ from protocols.messages import (
 )
 from protocols.packet import Packet
 from protocols.seeding import generator
-from protocols.wire import Expectation, admit, decode, encode, packet_of, read_envelope
+from protocols.wire import decode, encode, packet_of, read_envelope
 
 EXAMPLES: dict[str, Payload] = {
     "embeddings": Embeddings(values=np.ones((2, 3, 4), np.float32)),

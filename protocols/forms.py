@@ -1,0 +1,178 @@
+"""Admission of many messages of one form: what is the same in their headers is read and checked once.
+
+The headers of a thousand messages to one master are the same bytes, but for who speaks to whom and for the
+payload's scalars. A *form* is the rest of a header, cut out around these three.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from protocols.admission import Expectation, admit, check_envelope
+from protocols.errors import ProtocolError, WireError
+from protocols.framing import Buffer, Frame, Pieces, Span, from_json, read_header, split, tile
+from protocols.messages import Envelope, Message, Payload
+from protocols.packet import Packet
+from protocols.wire import envelope_of, payload_of
+
+FORMS = 64
+"""Forms that are remembered; a hop has one or two."""
+SCALARS = 1024
+"""Texts of scalars that are remembered of a form."""
+
+_RECIPIENTS = b'\\"recipients\\":['
+_SENDER = b'\\"sender\\":'
+_PAYLOAD = b'}","payload":"'
+_VERSION = b'","version":"'
+
+
+class _Cut(NamedTuple):
+    """A header in pieces: what may differ within a form, and what is around that."""
+
+    recipients: bytes
+    sender: bytes
+    scalars: bytes
+    around: tuple[bytes, bytes, bytes]
+
+    @property
+    def header(self) -> bytes:
+        """The header, without the spaces behind it."""
+        before, between, after = self.around
+        to, by = before + _RECIPIENTS + self.recipients, b"]" + between + _SENDER + self.sender
+        return to + by + _PAYLOAD + self.scalars + _VERSION + after
+
+
+@dataclass
+class _Form:
+    """What one message of a form has shown.
+
+    Attributes:
+        envelope: of that message.
+        expectation: under which messages were admitted.
+        spans: of the arrays.
+        scalars: by their text.
+    """
+
+    envelope: Envelope
+    expectation: Expectation
+    spans: list[Span]
+    scalars: dict[bytes, dict[str, Any]] = field(default_factory=dict)
+
+    def remember(self, text: bytes, payload: Payload) -> None:
+        """Keep what a text says of scalars."""
+        if len(self.scalars) < SCALARS:
+            self.scalars[text] = {name: getattr(payload, name) for name in payload.scalar_fields}
+
+
+class Admission:
+    """Admits messages just as `protocols.admission.admit` does, sooner where it knows their form.
+
+    Whatever does not fit a known form in every respect is left to `admit`.
+    """
+
+    def __init__(self) -> None:
+        self._forms: dict[tuple[bytes, bytes, bytes], _Form | None] = {}
+
+    def __call__(self, buffer: Buffer | Packet, expectation: Expectation) -> Message:
+        """Return the message in a buffer; see `protocols.admission.admit`."""
+        try:
+            header, data = split(buffer)
+            cut = _cut(header)
+            message = self._message(cut, data, expectation) if cut else None
+        except WireError:
+            message = cut = None
+        if message is None:
+            message = admit(buffer, expectation)
+            if cut is not None:
+                self._learn(cut, message, expectation, data)
+            return message
+        check_envelope(message.envelope, expectation)
+        message.payload.check_values(message.envelope.sender)
+        return message
+
+    def _message(self, cut: _Cut, data: Pieces, expectation: Expectation) -> Message | None:
+        """Return a message of a known form, of which envelope and numbers are still to be checked."""
+        form = self._forms.get(cut.around)
+        if form is None or not expectation.asks_as(form.expectation):
+            return None
+        addresses = _addresses(cut)
+        payload = _payload(form, cut.scalars, tile(form.spans, data))
+        if addresses is None or payload is None:
+            return None
+        try:
+            envelope = Envelope(**{**vars(form.envelope), **addresses})
+        except ValidationError:
+            return None
+        return Message(envelope=envelope, payload=payload)
+
+    def _learn(self, cut: _Cut, message: Message, expectation: Expectation, data: Pieces) -> None:
+        """Remember the form of a message that `admit` has let in."""
+        if cut.around not in self._forms and len(self._forms) < FORMS:
+            self._forms[cut.around] = _form_of(cut, message, expectation, data)
+        form = self._forms.get(cut.around)
+        if form is not None:
+            if not expectation.asks_as(form.expectation):
+                form.expectation, form.scalars = expectation, {}
+            form.remember(cut.scalars, message.payload)
+
+
+def _form_of(cut: _Cut, message: Message, expectation: Expectation, data: Pieces) -> _Form | None:
+    """Return the form of an admitted message; None if it is not certain that its header is cut rightly."""
+    other = cut._replace(recipients=b"1,2", sender=b"0", scalars=b"?")
+    update = {"recipients": (1, 2), "sender": 0}
+    try:
+        frame, probe = (Frame(*read_header(each.header), data) for each in (cut, other))
+        envelope = envelope_of(probe)
+    except ProtocolError:
+        return None
+    told = {**frame.metadata, "envelope": probe.metadata["envelope"], "payload": "?"}
+    if (
+        # Other pieces between the same cuts tell of other addresses and scalars, and of nothing else.
+        (probe.entries, probe.metadata) == (frame.entries, told)
+        and envelope == message.envelope.model_copy(update=update)
+        and frame.entries.keys() == message.payload.array_fields.keys()  # so nothing is coded
+    ):
+        return _Form(message.envelope, expectation, frame.spans())
+    return None
+
+
+def _cut(header: bytes) -> _Cut | None:
+    before, _, rest = header.partition(_RECIPIENTS)
+    recipients, _, rest = rest.partition(b"]")
+    between, _, rest = rest.partition(_SENDER)
+    sender, _, rest = rest.partition(_PAYLOAD)
+    scalars, found, after = rest.partition(_VERSION)
+    return (
+        _Cut(recipients, sender, scalars, (before, between, after.rstrip(b" "))) if found else None
+    )
+
+
+def _addresses(cut: _Cut) -> dict[str, Any] | None:
+    """Return who speaks to whom; None where that is not written as JSON does."""
+    texts = [cut.sender, *cut.recipients.split(b",")]
+    if any(not text.isdigit() or len(text) > 10 for text in texts):
+        return None
+    sender, *recipients = map(int, texts)
+    if [b"%d" % number for number in (sender, *recipients)] != texts:
+        return None
+    return {"sender": sender, "recipients": tuple(recipients)}
+
+
+def _payload(form: _Form, text: bytes, views: dict[str, NDArray[Any]]) -> Payload | None:
+    """Return a payload of checked shapes; None where its scalars are not what is asked for."""
+    expectation = form.expectation
+    known = form.scalars.get(text)
+    if known is not None:
+        return expectation.payload(**known, **views)
+    told = from_json(b'{"":"%b"}' % text, "the payload")
+    if told.keys() != {""}:
+        return None
+    payload = payload_of(told[""], views, expectation.payload)
+    if expectation.layout not in (None, getattr(payload, "layout", None)):
+        return None
+    form.remember(text, payload)
+    return payload
