@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from agents.agent import Agent
+from agents.allocation import return_freed_memory
 from agents.blueprint import Arm, Blueprint
 from agents.resident import AgentState, Resident
 from agents.spilling import Slot, SpillFile
@@ -17,6 +18,8 @@ from agents.tree import tree_bytes
 
 _SPILLED = ("parameters", "optimizer", "memory", "objectives")
 """The parts of a state that take room; the counters beside them stay in memory."""
+_KEPT_BYTES = 256 * 2**20
+"""Of states that went to disk, before their memory is given back."""
 
 
 class Roster(Mapping[int, Agent]):
@@ -45,6 +48,7 @@ class Roster(Mapping[int, Agent]):
         self._changing: int | None = None  # may have grown since it was measured
         self._file: SpillFile | None = None
         self._bytes = 0
+        self._freed = 0  # by states that went to disk, since memory was last given back
 
     @property
     def awake_bytes(self) -> int:
@@ -145,11 +149,18 @@ class Roster(Mapping[int, Agent]):
         self._file = self._file or SpillFile(self._folder)
         if id not in self._slots:
             self._slots[id] = self._file.write(_heavy(agent.state))
-        self._bytes -= self._awake.pop(id)
+        size = self._awake.pop(id)
+        self._bytes -= size
         nothing = torch.empty(0)
         agent.state = replace(
             agent.state, parameters=nothing, optimizer=[], memory={}, objectives=[]
         )
+        self._freed += size
+        if self._freed > _KEPT_BYTES:
+            # The holes that states leave in the heap are taken by what is smaller; the next state is put
+            # elsewhere, and in the end the process would hold the budget twice.
+            return_freed_memory()
+            self._freed = 0
 
 
 def _bytes_of(agent: Agent) -> int:

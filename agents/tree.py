@@ -59,12 +59,14 @@ def tree_bytes(value: Any) -> int:
     found, left = 0, [value]
     while left:
         each = left.pop()
-        if isinstance(each, (Tensor, np.ndarray)):
-            found += each.nbytes
-        elif isinstance(each, dict):
+        if type(each) in _PLAIN:  # most are, and asking whether something is a tensor takes a while
+            continue
+        if isinstance(each, dict):
             left.extend(each.values())
         elif isinstance(each, (list, tuple)):
             left.extend(each)
+        elif isinstance(each, (Tensor, np.ndarray)):
+            found += each.nbytes
     return found
 
 
