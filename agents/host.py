@@ -276,11 +276,14 @@ class Host:
         lies: Mapping[int, Sequence[Callable[[Payload], Payload]]],
     ) -> Iterator[tuple[Message, Codec]]:
         """Yield what agents say, and in what it is sent."""
-        for id, agent in self.agents.each(self.agents.order(turns)):
-            turn, recipients = turns[id]
+        addressed: dict[int, Turn] = {}  # by identity: turns that are equal came as one
+        for sender, agent in self.agents.each(self.agents.order(turns)):
+            turn, recipients = turns[sender]
+            if id(turns[sender]) not in addressed:
+                addressed[id(turns[sender])] = replace(turn, recipients=recipients)
             strategy, learner = taking_part(self.arm.exchange, part, agent)
-            with self._span("compose", id):
-                said = strategy.speak(learner, replace(turn, recipients=recipients))
+            with self._span("compose", sender):
+                said = strategy.speak(learner, addressed[id(turns[sender])])
             if said is None:
                 continue
             letters: list[tuple[tuple[int, ...], Payload]]
@@ -289,11 +292,11 @@ class Host:
             else:
                 letters = [(recipients, said)]
             for to, payload in letters:
-                for lie in lies.get(id, ()):
+                for lie in lies.get(sender, ()):
                     payload = lie(payload)
                 message = Message.compose(
                     payload,
-                    sender=id,
+                    sender=sender,
                     recipients=to,
                     round=turn.round,
                     hop=turn.hop,
@@ -318,7 +321,7 @@ class Host:
             codec=strategy.codec_of(accepted.payload),
             rounds=None if staleness is None else staleness.accepted(turn.round),
         )
-        inbox, rejected = receive(fetches, expectation, read=reader)
+        inbox, rejected = receive(fetches, expectation, reader=reader)
         for error in rejected:
             logger.warning("agent-%d, round %d: %s", agent.id, turn.round, error)
         reasons = [error.reason for error in rejected]

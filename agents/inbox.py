@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeAlias, overload
 
 import numpy as np
 
-from protocols.admission import Expectation, admit, check_envelope
+from protocols.admission import Expectation, check_envelope
 from protocols.errors import RejectedMessage
 from protocols.forms import Admission
 from protocols.messages import Message
 from protocols.packet import Bytes, Packet
-from protocols.wire import decode
 
 KEPT_BYTES = 256 * 2**20
 """Of messages of an inbox that stay in memory; what exceeds them is fetched again when it is read."""
@@ -46,6 +46,10 @@ class Reader:
             self._remember(buffer, expectation, message)
         return message
 
+    def again(self, buffer: Bytes | Packet) -> Message:
+        """Return a message that was admitted before, and has been fetched again."""
+        return self._admit.again(buffer)
+
     def _remember(self, buffer: Bytes | Packet, expectation: Expectation, message: Message) -> None:
         self._read[id(buffer)] = buffer, expectation, message
         self._bytes += _bytes_of(message)
@@ -63,11 +67,11 @@ class Left(NamedTuple):
     """A message that is not kept.
 
     Attributes:
-        fetch: brings its buffer again.
+        again: fetches and reads it again.
         abridged: the message with zeros for its numbers, which take no memory.
     """
 
-    fetch: Fetch
+    again: Callable[[], Message]
     abridged: Message
 
 
@@ -98,7 +102,7 @@ class Inbox(Sequence[Message]):
         if isinstance(index, slice):
             return [self[each] for each in range(len(self))[index]]
         letter = self._letters[index]
-        return decode(letter.fetch()) if isinstance(letter, Left) else letter
+        return letter.again() if isinstance(letter, Left) else letter
 
 
 def abridged(inbox: Sequence[Message]) -> Sequence[Message]:
@@ -110,7 +114,7 @@ def receive(
     buffers: Iterable[Fetch],
     expectation: Expectation,
     kept_bytes: int = KEPT_BYTES,
-    read: Callable[[Bytes | Packet, Expectation], Message] = admit,
+    reader: Reader | None = None,
 ) -> tuple[Sequence[Message], list[RejectedMessage]]:
     """Check what came; return what is admitted, and why the rest is not.
 
@@ -118,14 +122,15 @@ def receive(
         buffers: how to fetch each; that may reject it already.
         expectation: of the receiver.
         kept_bytes: of messages to keep in memory.
-        read: admits one of them; a `Reader`, where several agents may receive it.
+        reader: of the host, where several agents may receive the same.
     """
+    reader = reader or Reader()
     letters: dict[int, Message | Left] = {}
     rejected: list[RejectedMessage] = []
     for fetch in buffers:
         try:
             buffer = fetch()
-            message = read(buffer, expectation)
+            message = reader(buffer, expectation)
         except RejectedMessage as error:
             rejected.append(error)
             continue
@@ -135,8 +140,15 @@ def receive(
             rejected.append(RejectedMessage(told, reason="duplicate", sender=sender))
             continue
         kept_bytes -= buffer.nbytes
-        letters[sender] = message if kept_bytes >= 0 else Left(fetch, _without_numbers(message))
+        if kept_bytes >= 0:
+            letters[sender] = message
+        else:
+            letters[sender] = Left(partial(_again, reader, fetch), _without_numbers(message))
     return Inbox(letters), rejected
+
+
+def _again(reader: Reader, fetch: Fetch) -> Message:
+    return reader.again(fetch())
 
 
 def _without_numbers(message: Message) -> Message:

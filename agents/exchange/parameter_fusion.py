@@ -69,8 +69,9 @@ class Mean(ParameterFusion):
         mean_P = torch.zeros_like(tensor_of(vectors[0], vectors[0]))
         blocks = [(place, mean_P[place]) for place in _places(len(mean_P), BLOCK)]
         for vector, weight in zip(vectors, weights, strict=True):
+            values_P = tensor_of(vector, mean_P)
             for place, block_C in blocks:
-                block_C.add_(tensor_of(vector[place], mean_P), alpha=weight / total)
+                block_C.add_(values_P[place], alpha=weight / total)
         return mean_P
 
 

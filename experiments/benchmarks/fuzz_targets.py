@@ -157,7 +157,7 @@ def _messages() -> Iterator[tuple[Samples, Read]]:
 
 def _check_forms(known: Admission, data: bytes, expectation: Expectation) -> None:
     """Check that a message is admitted alike, or refused alike, by who knows messages of its form."""
-    found = []
+    found: list[tuple[Message | None, str | None]] = []
     for way in (admit, known):
         try:
             found.append((way(data, expectation), None))

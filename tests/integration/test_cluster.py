@@ -24,7 +24,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from agentos import RunConfig, Simulation
-from agentos.runtime.ray import _RaySession
+from agentos.runtime.ray_session import RaySession
 from protocols.errors import HostLost
 
 path, out, cache = map(Path, sys.argv[1:])
@@ -34,7 +34,7 @@ node = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": F
 health = {"health_check_period_ms": 1000, "health_check_initial_delay_ms": 1000}
 cluster = Cluster(initialize_head=True, head_node_args={**node, "_system_config": health})
 others = [cluster.add_node(**node) for _ in range(2)]
-build, call = _RaySession.build, _RaySession.call
+build, call = RaySession.build, RaySession.call
 merges = 0
 
 def build_and_tell(self, blueprint):
@@ -52,7 +52,7 @@ def call_and_strike(self, method, arguments):
             time.sleep(0.1)
     return call(self, method, arguments)
 
-_RaySession.build, _RaySession.call = build_and_tell, call_and_strike
+RaySession.build, RaySession.call = build_and_tell, call_and_strike
 try:
     Simulation(config, out, address=cluster.address, cache=cache).run()
 except HostLost as error:

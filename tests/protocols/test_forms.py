@@ -18,7 +18,7 @@ from protocols.errors import RejectedMessage
 from protocols.forms import Admission
 from protocols.framing import pack, split, unpack
 from protocols.messages import Message, Payload, Weights
-from protocols.wire import encode, packet_of
+from protocols.wire import decode, encode, packet_of
 
 SENDERS = frozenset(range(1, 200))
 
@@ -78,6 +78,15 @@ def test_messages_may_differ_in_scalars(no_slow_way: Any) -> None:
     for weight in (12.0, 0.5, 1e9, 12.0):
         sent = message(weights(weight, weight=weight))
         assert admission(encode(sent), expecting(layout="tiny")) == sent
+
+
+def test_message_that_is_fetched_again_is_read_as_before() -> None:
+    admission = primed(expecting())
+    for payload in (weights(3.0), weights(4.0, weight=5.0), weights(4.0, layout="vast")):
+        sent = message(payload)
+        for buffer in (encode(sent), packet_of(sent), encode(sent, Fp16())):
+            assert admission.again(buffer) == decode(buffer)
+            assert Admission().again(buffer) == decode(buffer)
 
 
 def test_arrays_are_views_that_nobody_may_write_to() -> None:

@@ -27,9 +27,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return connection
 
     monkeypatch.setattr("ray.is_initialized", lambda: False)
-    monkeypatch.setattr("agentos.runtime.ray._connect", connect)
-    monkeypatch.setattr("agentos.runtime.ray._end_in_order", lambda: None)
-    monkeypatch.setattr("agentos.runtime.ray._require_listener", lambda address: None)
+    monkeypatch.setattr("agentos.runtime.ray.connect", connect)
+    monkeypatch.setattr("agentos.runtime.ray.end_in_order", lambda: None)
+    monkeypatch.setattr("agentos.runtime.ray.require_listener", lambda address: None)
     return seen
 
 
