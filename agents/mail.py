@@ -21,7 +21,8 @@ class PayloadStore(Protocol):
     def put(self, packets: Iterable[Packet]) -> Any:
         """Store a host's messages as they come; return a handle that is cheap to pass on.
 
-        Each is copied before the next one is asked for: its arrays are the sender's own.
+        All are copied before this returns: their arrays are the senders' own. While others speak, what an
+        agent has said stays as it is.
         """
 
     def get(self, handles: Sequence[Any]) -> list[Sequence[Bytes | Packet]]:

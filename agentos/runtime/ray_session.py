@@ -81,7 +81,7 @@ class RaySession(Session):
         self._parts = {
             host: (blueprint.only(frozenset(ids), share),) for host, ids in packed.items()
         }
-        self.call("build", self._parts)
+        self._build(self._parts)
         logger.info("%d agents on %d Ray hosts", len(self.placement), len(packed))
 
     def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
@@ -127,8 +127,12 @@ class RaySession(Session):
         # Ray places the host wherever there is room.
         self._start(renewed, {**self._options, "num_cpus": 0})
         self._hung.clear()
-        self.call("build", {host: self._parts[host] for host in renewed if host in self._parts})
+        self._build({host: self._parts[host] for host in renewed if host in self._parts})
         return lost
+
+    def _build(self, parts: Mapping[int, tuple[Blueprint]]) -> None:
+        self.call("build", parts)
+        self.call("settle", dict.fromkeys(parts, ()))
 
     def _lost(self) -> tuple[int, ...]:
         """Return the hosts that died, and those that do not answer in time."""

@@ -1,13 +1,14 @@
 """Messages in Ray's object store: put there as they are composed, read without a copy.
 
-A large message goes as its pieces, each of which Ray copies from where it lies straight into the store. Small
-ones are gathered in one buffer first: what an object and a piece of it cost Ray is more than a short copy.
+Large messages go as their pieces, each of which Ray copies from where it lies straight into the store. Small
+ones are gathered in one buffer first: what a piece costs Ray is more than a short copy.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -17,12 +18,33 @@ from protocols.packet import Bytes, Packet
 
 PARCEL_BYTES = 16 * 2**20
 """Messages share an object of the store up to so many bytes; Ray's cost is per object."""
+GATHERED_BYTES = 2**18
+"""Messages up to this size are gathered."""
 FETCHED_BYTES = 128 * 2**20
 """What one host holds on to at a time while it merges; the store spills what nobody holds."""
 
 Messages = Sequence[Bytes | Packet]
-Stored = tuple[list[Bytes], list[tuple[int, int]] | None]
-"""An object: the pieces of one message or, where there are spans, the buffer in which several lie."""
+
+
+class _Gathered(NamedTuple):
+    """Messages side by side in one buffer, and where each begins and ends."""
+
+    buffer: Bytes
+    spans: list[tuple[int, int]]
+
+    def messages(self) -> Messages:
+        return [self.buffer[begin:end] for begin, end in self.spans]
+
+
+class _Apart(NamedTuple):
+    """Messages in pieces, and how many pieces each has."""
+
+    pieces: list[Bytes]
+    counts: list[int]
+
+    def messages(self) -> Messages:
+        pieces = iter(self.pieces)
+        return [Packet(tuple(islice(pieces, count))) for count in self.counts]
 
 
 class Parcel(NamedTuple):
@@ -43,34 +65,43 @@ class RayStore:
     """Messages of a host in Ray's object store: few objects, read without a copy."""
 
     def __init__(self) -> None:
-        self._gathered: Bytes = np.empty(0, np.uint8)
+        self._buffer: Bytes = np.empty(0, np.uint8)
 
     def put(self, packets: Iterable[Packet]) -> list[Parcel]:
-        """Store the messages: a large one by itself, small ones as soon as there is no room for the next."""
-        if self._gathered.size < PARCEL_BYTES:
-            self._gathered = np.empty(PARCEL_BYTES, np.uint8)
+        """Store the messages; a parcel as soon as there is no room in it for the next one."""
+        if self._buffer.size < PARCEL_BYTES:
+            self._buffer = np.empty(PARCEL_BYTES, np.uint8)
         parcels: list[Parcel] = []
         spans: list[tuple[int, int]] = []
+        apart: list[Packet] = []
         count = 0
 
         def close() -> None:
             if spans:
-                stored = [self._gathered[: spans[-1][1]]], spans.copy()
-                parcels.append(_parcel(stored, count - len(spans), sum(e - b for b, e in spans)))
-                spans.clear()
+                gathered = _Gathered(self._buffer[: spans[-1][1]], spans.copy())
+                size = sum(end - begin for begin, end in spans)
+                parcels.append(_parcel(gathered, count - len(spans), size))
+            elif apart:
+                pieces = [piece for packet in apart for piece in packet.pieces]
+                size = sum(packet.nbytes for packet in apart)
+                stored = _Apart(pieces, [len(packet.pieces) for packet in apart])
+                parcels.append(_parcel(stored, count - len(apart), size))
+            spans.clear()
+            apart.clear()
 
         for packet in packets:
             # Aligned, so that numbers can be read where they lie.
             begin = -(-spans[-1][1] // ALIGNMENT) * ALIGNMENT if spans else 0
-            if begin + packet.nbytes > PARCEL_BYTES:
-                close()
-                begin = 0
-            end = begin + packet.nbytes
-            if end > PARCEL_BYTES:
-                parcels.append(_parcel((list(packet.pieces), None), count, packet.nbytes))
+            if packet.nbytes <= GATHERED_BYTES:
+                if apart or begin + packet.nbytes > PARCEL_BYTES:
+                    close()
+                    begin = 0
+                spans.append((begin, begin + packet.nbytes))
+                packet.write_to(self._buffer[slice(*spans[-1])])
             else:
-                packet.write_to(self._gathered[begin:end])
-                spans.append((begin, end))
+                if spans or packet.nbytes + sum(each.nbytes for each in apart) > PARCEL_BYTES:
+                    close()
+                apart.append(packet)
             count += 1
         close()
         return parcels
@@ -84,7 +115,7 @@ class RayStore:
             fetched = _Fetched()
             return [_Lazy(handle, fetched) for handle in handles]
         contents = iter(ray.get([parcel.reference[0] for parcel in parcels]))
-        return [[each for _ in handle for each in _messages(next(contents))] for handle in handles]
+        return [[each for _ in handle for each in next(contents).messages()] for handle in handles]
 
 
 class _Fetched:
@@ -99,7 +130,7 @@ class _Fetched:
 
         reference = parcel.reference[0]
         if reference not in self._contents:
-            self._contents[reference] = _messages(ray.get(reference)), parcel.payload_bytes
+            self._contents[reference] = ray.get(reference).messages(), parcel.payload_bytes
             self._bytes += parcel.payload_bytes
             while self._bytes > FETCHED_BYTES and len(self._contents) > 1:
                 self._bytes -= self._contents.popitem(last=False)[1][1]
@@ -131,15 +162,7 @@ class _Lazy(Sequence[Bytes | Packet]):
         return self._fetched(parcel)[index - parcel.first]
 
 
-def _parcel(stored: Stored, first: int, payload_bytes: int) -> Parcel:
+def _parcel(stored: _Gathered | _Apart, first: int, payload_bytes: int) -> Parcel:
     import ray
 
     return Parcel([ray.put(stored)], first, payload_bytes)
-
-
-def _messages(stored: Stored) -> Messages:
-    """Return the messages of an object."""
-    pieces, spans = stored
-    if spans is None:
-        return [Packet(tuple(pieces))]
-    return [pieces[0][begin:end] for begin, end in spans]

@@ -251,6 +251,24 @@ def test_messages_stay_as_they_were_sent_through_merging_and_training(begin):
     assert all(buffer.tobytes() == before for buffer, before in kept)
 
 
+class LateStore:
+    """Copies messages once everybody has spoken, as the contract of a store allows."""
+
+    def put(self, packets: Any) -> Any:
+        came = [(packet, packet.joined().tobytes()) for packet in packets]
+        assert all(packet.joined().tobytes() == before for packet, before in came)
+        return [packet.joined() for packet, _ in came]
+
+    def get(self, handles: Any) -> Any:
+        return handles
+
+
+def test_what_an_agent_says_stays_as_it_is_while_others_speak(begin, monkeypatch):
+    society = begin()
+    monkeypatch.setattr(society.host, "store", LateStore())
+    society.run(2)
+
+
 def test_agents_keep_nothing_that_lies_in_a_message(begin):
     society = begin()
     leg, receiver, buffers = letters(society, 0)

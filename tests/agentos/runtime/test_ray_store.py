@@ -28,36 +28,34 @@ def test_messages_share_parcels_in_their_order(ray_cluster, monkeypatch):
     assert [int(buffer[0]) for buffer in found] == list(range(7))
 
 
-def test_messages_are_copied_before_the_next_one_is_made(ray_cluster, monkeypatch):
+def test_small_messages_are_gathered_and_large_ones_go_in_pieces(ray_cluster, monkeypatch):
     monkeypatch.setattr(ray_store, "PARCEL_BYTES", 3000)
-    numbers = np.zeros(6000, np.uint8)
-
-    def said():
-        for size in (10, 10, 5000, 10, 3000, 10):
-            numbers[:] += 1
-            yield Packet((numbers[:1], numbers[:size]))
-
+    monkeypatch.setattr(ray_store, "GATHERED_BYTES", 500)
+    sizes = (10, 10, 5000, 10, 900, 900, 900, 900, 499, 500, 3000)
+    arrays = [np.full(size, number, np.uint8) for number, size in enumerate(sizes)]
     store = RayStore()
-    handle = store.put(said())
-    numbers[:] = 0
-    assert [parcel.first for parcel in handle] == [0, 2, 3, 4, 5]
+    handle = store.put(Packet((array[:1], array)) for array in arrays)
+    for array in arrays:
+        array[:] = 0  # their owners go on
+    assert [parcel.first for parcel in handle] == [0, 2, 3, 4, 7, 8, 9, 10]
+    assert [parcel.payload_bytes for parcel in handle] == [22, 5001, 11, 2703, 901, 500, 501, 3001]
     (found,) = store.get([handle])
-    assert [each.nbytes for each in found] == [11, 11, 5001, 11, 3001, 11]
-    assert [np.unique(joined(each)).tolist() for each in found] == [[n] for n in range(1, 7)]
+    assert [each.nbytes for each in found] == [size + 1 for size in sizes]
+    assert [np.unique(joined(each)).tolist() for each in found] == [[n] for n in range(11)]
 
 
 def test_numbers_are_read_where_they_lie(ray_cluster, monkeypatch):
-    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 400_000)
+    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 700_000)
     payloads = [
         Weights(values=np.full(size, size, np.float32), weight=1.0, layout="x")
-        for size in (50_000, 3, 50_001, 200_000)
+        for size in (50_000, 3, 50_001, 100_000, 50_002, 200_000)
     ]
     messages = [
         Message.compose(payload, sender=0, recipients=[1], round=1, hop=0) for payload in payloads
     ]
     store = RayStore()
     (found,) = store.get([store.put(map(packet_of, messages))])
-    assert [type(each) for each in found] == [np.ndarray] * 3 + [Packet]
+    assert [type(each) for each in found] == [np.ndarray] * 3 + [Packet, np.ndarray, Packet]
     for each, message in zip(found, messages, strict=True):
         read = decode(each)
         assert read == message
