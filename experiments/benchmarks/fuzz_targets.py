@@ -125,7 +125,8 @@ def _messages() -> Iterator[tuple[Samples, Read]]:
     known = Admission()  # it has met liars too, by and by
     for kind, data in samples:
         for expectation in expected[kind]:
-            known(data, expectation)
+            with suppress(ProtocolError):  # some codecs leave too little of some payloads
+                known(data, expectation)
 
     def read(kind: str, data: bytes) -> str:
         told = []
