@@ -177,17 +177,21 @@ def draw(rows: list[Row], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, (memory, seconds) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for preset in dict.fromkeys(row.preset for row in rows):
-        mine = [row for row in rows if row.preset == preset]
+    for number, preset in enumerate(dict.fromkeys(row.preset for row in rows)):
+        mine, colour = [row for row in rows if row.preset == preset], f"C{number}"
         agents = [row.agents for row in mine]
-        memory.plot(agents, [row.peak_gb for row in mine], "o-", label=f"{preset}, resident")
-        memory.plot(agents, [row.states_gb for row in mine], "--", label=f"{preset}, all states")
-        seconds.plot(agents, [row.cpu_ms_per_agent for row in mine], "o-", label=preset)
+        peaks, states = [row.peak_gb for row in mine], [row.states_gb for row in mine]
+        memory.plot(agents, peaks, "o-", color=colour, label=f"{preset}, resident in all")
+        memory.plot(agents, states, "--", color=colour, label=f"{preset}, all agents' states")
+        seconds.plot(
+            agents, [row.cpu_ms_per_agent for row in mine], "o-", color=colour, label=preset
+        )
     memory.axhline(LIMIT_GB, color="grey", linewidth=0.8)
-    memory.set(xscale="log", xlabel="agents", ylabel="GB", title="Memory in all", ylim=(0, 20))
+    memory.set(xscale="log", xlabel="agents", yscale="log", ylabel="GB", title="Memory")
     seconds.set(
-        xscale="log", xlabel="agents", ylabel="core ms", title="Time of an agent", yscale="log"
+        xscale="log", xlabel="agents", ylabel="core ms", title="Time of an agent in a round"
     )
+    seconds.set_ylim(bottom=0)
     for axes in (memory, seconds):
         axes.legend()
     figure.savefig(path)
