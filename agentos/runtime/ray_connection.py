@@ -45,6 +45,8 @@ def connect(runtime: RayRuntime, address: str | None) -> ExitStack:
                 # Where Ray spills to of itself, the messages of a run that was killed would stay.
                 folder = undo.enter_context(Scratch(runtime.spill_folder))
                 own["object_spilling_directory"] = str(folder)
+            # Events of calls are for a dashboard, which is not started, and Ray keeps very many of them.
+            own["_system_config"] = {"task_events_report_interval_ms": 0}
             _init(address="local", num_cpus=_cores(), include_dashboard=False, **own)
         undo.callback(ray.shutdown)
         return undo.pop_all()
