@@ -177,7 +177,7 @@ def _payload(form: _Form, text: bytes, views: dict[str, NDArray[Any]]) -> Payloa
     if known is not None:
         return expectation.payload(**known, **views)
     told = from_json(b'{"":"%b"}' % text, "the payload")
-    if told.keys() != {""}:
+    if told.keys() != {""} or not told[""].isascii():
         return None
     payload = payload_of(told[""], views, expectation.payload)
     if expectation.layout not in (None, getattr(payload, "layout", None)):

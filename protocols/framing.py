@@ -215,6 +215,8 @@ def read_header(header: bytes) -> tuple[dict[str, str], dict[str, Any]]:
     metadata = entries.pop(METADATA, None)
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         _fail("the metadata is malformed", f"{METADATA}: an object of strings", _short(metadata))
+    if not all(map(_is_text, metadata.values())):
+        _fail("the metadata hold half a character", "Unicode without surrogates", _short(metadata))
     return metadata, entries
 
 
@@ -301,6 +303,11 @@ def _describe(name: str, entry: Any) -> Span:
     if end - begin != span:
         _fail(f"offsets of {_short(name)} do not fit its shape", f"{span} bytes", end - begin)
     return Span(name, _DTYPES[code], tuple(shape), begin, end)
+
+
+def _is_text(value: str) -> bool:
+    """Return whether a string can be encoded: JSON can name half of a surrogate pair, and it can not."""
+    return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
 
 
 def _are_ints(values: Any, least: int) -> bool:

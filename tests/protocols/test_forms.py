@@ -175,6 +175,8 @@ LIES: dict[str, tuple[tuple[bytes, bytes], ...]] = {
     "no JSON": ((b"12.0", b"12.0}"),),
     "a control character": ((b"tiny", b"ti\x01y"),),
     "a byte that is no UTF-8": ((b"tiny", b"ti\xffy"),),
+    "half a character": ((b"tiny", b"ti\\ud800y"),),
+    "half a character for scalars": ((b'{\\"layout\\":\\"tiny\\",\\"weight\\":12.0}', b"\\ud800"),),
     "metadata more": ((ENDS, b'","quite":"new' + ENDS),),
     "metadata twice": ((ENDS, b'","payload":"{}' + ENDS),),
     "another version": ((b'version":"1"', b'version":"2"'),),

@@ -134,6 +134,8 @@ HEADERS: dict[str, bytes] = {
     "no metadata": framed({}),
     "metadata a list": framed({"__metadata__": []}),
     "metadata of numbers": framed({"__metadata__": {"a": 1}}),
+    "half a character": framed(rb'{"__metadata__": {"a": "\ud800"}}'),
+    "other half of a character": framed(rb'{"__metadata__": {"a": "tiny\udfff"}}'),
 }
 
 
