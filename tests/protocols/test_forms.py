@@ -214,7 +214,7 @@ MARKS = ['\\"sender\\":', '"recipients":[', '}","payload":"', '","version":"', "
 NAMES = st.lists(st.sampled_from([*MARKS, "é", "a", "\n"]), min_size=1, max_size=6).map("".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(layouts=st.lists(NAMES, min_size=2, max_size=4), senders=st.permutations([7, 8, 9, 10]))
 def test_texts_that_look_like_marks_do_not_mislead(layouts: list[str], senders: list[int]) -> None:
     admission, expectation = Admission(), expecting()
@@ -223,7 +223,7 @@ def test_texts_that_look_like_marks_do_not_mislead(layouts: list[str], senders: 
         assert admission(encode(sent), expectation) == sent
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_damaged_message_of_a_known_form_is_read_as_ever(data: st.DataObject) -> None:
     expectation = expecting(layout="tiny")
