@@ -266,7 +266,7 @@ class LateStore:
 def test_what_an_agent_says_stays_as_it_is_while_others_speak(begin, monkeypatch):
     society = begin()
     monkeypatch.setattr(society.host, "store", LateStore())
-    society.run(2)
+    society.run(1)
 
 
 def test_agents_keep_nothing_that_lies_in_a_message(begin):
