@@ -164,8 +164,7 @@ def _layout(
     header: dict[str, Any] = {METADATA: dict(metadata)}
     spans: dict[str, tuple[int, int]] = {}
     position = 0
-    # Wide dtypes first keeps every array aligned to its own item size without gaps.
-    for name in sorted(described, key=lambda name: (-described[name][0].itemsize, name)):
+    for name in order_of(described):
         dtype, shape = described[name]
         if dtype not in _CODES:
             _fail(f"array {_short(name)} cannot be sent", ", ".join(_DTYPES), dtype)
@@ -174,7 +173,15 @@ def _layout(
         header[name] = {"dtype": _CODES[dtype], "shape": list(shape), "data_offsets": offsets}
         spans[name] = (position, end)
         position = end
-    return _prefix(to_json(header).encode()), spans
+    return prefix_of(to_json(header).encode()), spans
+
+
+def order_of(described: Mapping[str, Described]) -> list[str]:
+    """Return the names of arrays in the order of the data.
+
+    Wide dtypes first keeps every array aligned to its own item size without gaps.
+    """
+    return sorted(described, key=lambda name: (-described[name][0].itemsize, name))
 
 
 def unpack(buffer: Buffer | Packet) -> Frame:
@@ -197,7 +204,7 @@ def split(buffer: Buffer | Packet) -> tuple[bytes, Pieces]:
     flat, *others = [_flat(piece) for piece in pieces] or [np.empty(0, np.uint8)]
     if flat.size < _LENGTH_BYTES:
         _fail("the buffer is truncated", f"at least {_LENGTH_BYTES} bytes", flat.size)
-    length = int.from_bytes(flat[:_LENGTH_BYTES].tobytes(), "little")
+    length = int.from_bytes(flat[:_LENGTH_BYTES].data, "little")
     limit = min(HEADER_LIMIT, flat.size - _LENGTH_BYTES)
     if length > limit:
         _fail("the header is too long, or truncated", f"at most {limit} bytes", length)
@@ -279,7 +286,12 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _prefix(header: bytes) -> bytes:
+def prefix_of(header: bytes) -> bytes:
+    """Return what stands before the data: the length of a header, and the header.
+
+    Raises:
+        WireError: it is too long.
+    """
     start = -(-(_LENGTH_BYTES + len(header)) // ALIGNMENT) * ALIGNMENT
     length = start - _LENGTH_BYTES
     if length > HEADER_LIMIT:

@@ -1,4 +1,4 @@
-"""Messages of one form: admitted sooner, and just as `admit` would."""
+"""Messages of one form: packed and admitted sooner, and just as `packet_of` and `admit` would."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import protocols.forms
 from experiments.benchmarks.fuzz_targets import payloads
 from protocols.admission import Expectation, admit
 from protocols.codecs.fp16 import Fp16
-from protocols.errors import RejectedMessage
-from protocols.forms import Admission
+from protocols.errors import RejectedMessage, WireError
+from protocols.forms import Admission, Packing
 from protocols.framing import pack, split, unpack
-from protocols.messages import Message, Payload, Weights
+from protocols.messages import Gradient, Message, Metrics, Payload, Weights
 from protocols.wire import decode, encode, packet_of
 
 SENDERS = frozenset(range(1, 200))
@@ -234,3 +234,77 @@ def test_damaged_message_of_a_known_form_is_read_as_ever(data: st.DataObject) ->
             st.one_of(st.sampled_from(b'0123456789"\\{}[],: '), st.integers(0, 255))
         )
     assert outcome(primed(expectation), buffer, expectation) == outcome(admit, buffer, expectation)
+
+
+@pytest.fixture
+def no_slow_packing(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def close() -> None:
+        def packet_of(*_: Any) -> Any:
+            raise AssertionError("this message was packed from its beginning")
+
+        monkeypatch.setattr(protocols.forms, "packet_of", packet_of)
+
+    return close
+
+
+@pytest.mark.parametrize("payload", payloads(), ids=lambda payload: payload.kind)
+def test_second_packet_of_a_form_is_the_same(payload: Payload, no_slow_packing: Any) -> None:
+    packing = Packing()
+    assert packing(message(payload, 1)).joined().tobytes() == encode(message(payload, 1)).tobytes()
+    no_slow_packing()
+    for sender, recipients in ((7, (0,)), (123, (0, 3, 8)), (2**31 - 1, (0, 2))):
+        sent = message(payload, sender, *recipients)
+        assert packing(sent).joined().tobytes() == encode(sent).tobytes()
+
+
+def test_packet_holds_the_arrays_where_they_lie_and_nobody_may_write_to_them() -> None:
+    packing, payload = Packing(), weights()
+    for _ in range(2):
+        header, values = packing(message(payload)).pieces
+        assert np.shares_memory(values, payload.values)
+        assert not header.flags.writeable
+        assert not values.flags.writeable
+
+
+def test_messages_of_other_forms_are_packed_as_they_are() -> None:
+    packing = Packing()
+    stale = Gradient(kind="stale", staleness=2)
+    for payload in (
+        weights(),
+        weights(weight=12),
+        Metrics(values={"loss": 0.0}),
+        Metrics(values={"loss": -0.0}),
+        Metrics(values={"loss": 0.0}),
+        Weights(values=np.ones(7, np.float32), weight=12.0, layout="tiny"),
+    ):
+        for fields in ({"round": 3}, {"round": 4}, {"round": 3, "gradient": stale}):
+            for hop in (0, 1):
+                sent = Message.compose(payload, sender=1, recipients=(0,), hop=hop, **fields)
+                for _ in range(2):
+                    assert packing(sent).joined().tobytes() == encode(sent).tobytes()
+
+
+def test_coded_messages_are_packed_as_ever() -> None:
+    packing = Packing()
+    for value in (1.0, 2.0):
+        sent = message(weights(value))
+        assert packing(sent, Fp16()).joined().tobytes() == encode(sent, Fp16()).tobytes()
+        assert packing(sent).joined().tobytes() == encode(sent).tobytes()
+
+
+def test_scalars_too_large_for_a_header_are_refused_as_ever() -> None:
+    packing = Packing()
+    packing(message(weights()))
+    with pytest.raises(WireError, match="header is too long"):
+        packing(message(weights(layout="x" * 2**20)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(layouts=st.lists(NAMES, min_size=2, max_size=4), senders=st.permutations([7, 8, 9, 10]))
+def test_texts_that_look_like_marks_are_packed_as_ever(
+    layouts: list[str], senders: list[int]
+) -> None:
+    packing = Packing()
+    for layout, sender in zip(layouts, senders, strict=False):
+        sent = message(weights(layout=layout), sender, 0, 3)
+        assert packing(sent).joined().tobytes() == encode(sent).tobytes()
