@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from agents.first_token import at_first_token, can_be_cut, without_last_layer
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -97,6 +99,10 @@ class Encoder(nn.Module):
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
         """Encode a batch into pooled states `[B, W]`, float32, not normalised; see `states`."""
+        if self.pooling == "cls" and can_be_cut(self.backbone):
+            with without_last_layer(self.backbone) as layer:
+                states_BTW = self.states(input_ids, attention_mask, token_type_ids)
+            return at_first_token(layer, states_BTW, attention_mask)[:, 0].float()
         states_BTW = self.states(input_ids, attention_mask, token_type_ids)
         return pool(states_BTW, attention_mask, self.pooling)
 

@@ -4,10 +4,12 @@
 
 Thirty-two agents with the encoder tiny (a BERT of 2 layers x 128, vocabulary 8,192, dropout 0.1) take
 two steps of SGD on 32 pairs of 32 tokens each, and average their weights. AgentOS runs them on two Ray hosts
-of one thread; the loop trains one after another in one process; Flower simulates them on Ray with two cores.
-What the round's matrix products alone would take tells what is possible on these cores.
-PYTHON is an interpreter of an environment with ``flwr[simulation]``, torch and transformers; without it
-Flower is left out. The sides take turns; medians of all rounds but each side's first are compared.
+of one thread; the loop trains one after another in one process; Flower simulates them on Ray, two cores for
+each client as it does by default, and one, so that two run at a time. What the round's matrix products alone
+would take tells what is possible on these cores. All of it once with texts pooled by the mean of their
+tokens, and once by the first, as SimCSE does (Gao et al., 2021): there AgentOS runs the last layer at that
+token alone. PYTHON is an interpreter of an environment with ``flwr[simulation]``, torch and transformers;
+without it Flower is left out. The sides take turns; medians of all rounds but each side's first are compared.
 """
 
 from __future__ import annotations
@@ -27,15 +29,16 @@ from experiments.benchmarks.societies import hosts_of, median, publish, timed_ro
 
 PEERS = Path(__file__).parent
 BATCH, LENGTH = 32, 32
+POOLINGS = {"mean": "mean of the tokens", "cls": "first token"}
 
 
-def configuration(agents: int, rounds: int, steps: int = 2) -> RunConfig:
+def configuration(agents: int, rounds: int, steps: int = 2, pooling: str = "mean") -> RunConfig:
     """Return the same work as `peers.train` does."""
     view = {"kind": "crop", "shortest": 1.0, "longest": 1.0}  # as long as the peers' texts
     return RunConfig.model_validate(
         {
             "data": {"anchors": 0, "minimum_words": LENGTH},
-            "agents": {"count": agents, "encoder": {"preset": "tiny"}},
+            "agents": {"count": agents, "encoder": {"preset": "tiny", "pooling": pooling}},
             "topology": "master_slave",
             "exchange": "weights",
             "objectives": [
@@ -59,9 +62,9 @@ def configuration(agents: int, rounds: int, steps: int = 2) -> RunConfig:
     )
 
 
-def ours(agents: int, rounds: int) -> list[float]:
+def ours(agents: int, rounds: int, pooling: str) -> list[float]:
     """Return the seconds of AgentOS's rounds."""
-    config = configuration(agents, rounds + 2)
+    config = configuration(agents, rounds + 2, pooling=pooling)
     with hosts_of(config) as session:
         return timed_rounds(config, session)
 
@@ -76,46 +79,53 @@ def theirs(python: str, **asked: Any) -> list[float]:
     return seconds[1:]
 
 
+def sides_of(
+    agents: int, rounds: int, pooling: str, flower: str | None
+) -> dict[str, Callable[[], list[float]]]:
+    """Return what takes the seconds of each side's rounds, by its name."""
+    work: dict[str, Any] = {"agents": agents, "rounds": rounds + 1, "pooling": pooling}
+    own = partial(theirs, sys.executable, **work)
+    sides: dict[str, Callable[[], list[float]]] = {
+        "AgentOS, 2 hosts of 1 thread": partial(ours, agents, rounds, pooling),
+        "PyTorch loop, 2 threads": partial(own, peer="serial", threads=2),
+        "PyTorch loop, 1 thread": partial(own, peer="serial", threads=1),
+        "matrix products alone, 2 processes": partial(own, peer="products"),
+    }
+    if flower is not None:
+        simulated = partial(theirs, flower, peer="flower", floats=0, **work)
+        sides["Flower, 2 cores a client (its default)"] = partial(simulated, cores=2)
+        sides["Flower, 1 core a client"] = partial(simulated, cores=1)
+    return sides
+
+
 def main(
     flower: Annotated[str | None, typer.Option(help="Interpreter that has Flower.")] = None,
     agents: Annotated[int, typer.Option(help="Agents.")] = 32,
     rounds: Annotated[int, typer.Option(help="Timed rounds of each turn.")] = 2,
     repeats: Annotated[int, typer.Option(help="Turns of each side.")] = 1,
 ) -> None:
-    """Compare a round of federated averaging with peers; print a Markdown table."""
-    loop = partial(theirs, sys.executable, peer="serial", agents=agents, rounds=rounds + 1)
-    sides: dict[str, Callable[[], list[float]]] = {
-        "AgentOS, 2 hosts of 1 thread": partial(ours, agents, rounds),
-        "PyTorch loop, 2 threads": partial(loop, threads=2),
-        "PyTorch loop, 1 thread": partial(loop, threads=1),
-        "matrix products alone, 2 processes": partial(
-            theirs, sys.executable, peer="products", agents=agents, rounds=rounds + 1
-        ),
-    }
-    if flower is not None:
-        asked = {"peer": "flower", "agents": agents, "rounds": rounds + 1, "floats": 0}
-        sides["Flower, 2 cores"] = partial(theirs, flower, **asked)
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(repeats):
-        for name, measure in sides.items():
-            seconds[name] += measure()
-            typer.echo(f"{name}: {seconds[name]}", err=True)
-    typer.echo(publish("federated_round", table(seconds, agents, flower is None)))
+    """Compare a round of federated averaging with peers; print Markdown tables."""
+    rows: list[str] = []
+    for pooling, told in POOLINGS.items():
+        sides = sides_of(agents, rounds, pooling, flower)
+        seconds: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(repeats):
+            for name, measure in sides.items():
+                seconds[name] += measure()
+                typer.echo(f"{pooling}, {name}: {seconds[name]}", err=True)
+        rows += ["", *table(seconds, f"{agents} agents, a round of FedAvg, {told}")]
+    if flower is None:
+        rows += ["", "Flower was left out: no interpreter was given with --flower."]
+    typer.echo(publish("federated_round", rows[1:]))
 
 
-def table(seconds: dict[str, list[float]], agents: int, left_out: bool) -> list[str]:
-    """Return the rows of the table: seconds, and how many times as fast AgentOS is."""
+def table(seconds: dict[str, list[float]], title: str) -> list[str]:
+    """Return the rows of a table: seconds, and how many times as fast AgentOS is."""
     first = median(next(iter(seconds.values())))
-    rows = [
-        f"| {agents} agents, a round of FedAvg | seconds | AgentOS is faster by |",
-        "| --- | --- | --- |",
-    ]
-    rows += [
+    rows = [f"| {title} | seconds | AgentOS is faster by |", "| --- | --- | --- |"]
+    return rows + [
         f"| {name} | {median(s):.2f} | {median(s) / first:.2f} |" for name, s in seconds.items()
     ]
-    if left_out:
-        rows += ["", "Flower was left out: no interpreter was given with --flower."]
-    return rows
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def model() -> Any:
     return BertModel(config, add_pooling_layer=False).train()
 
 
-def train(agent: int, round: int, steps: int = STEPS) -> None:
+def train(agent: int, round: int, steps: int = STEPS, pooling: str = "mean") -> None:
     """Take the local steps of one agent: pairs of random texts, in-batch negatives, SGD."""
     import torch
     from torch.nn.functional import cross_entropy, normalize
@@ -51,7 +51,8 @@ def train(agent: int, round: int, steps: int = STEPS) -> None:
     for _ in range(steps):
         ids = torch.from_numpy(rng.integers(5, VOCABULARY, size=(2 * PAIRS, TOKENS)))
         states = encoder(ids, attention_mask=torch.ones_like(ids)).last_hidden_state
-        first, second = normalize(states.mean(dim=1), dim=-1).chunk(2)
+        pooled = states[:, 0] if pooling == "cls" else states.mean(dim=1)
+        first, second = normalize(pooled, dim=-1).chunk(2)
         logits = first @ second.T / TEMPERATURE
         loss = cross_entropy(logits, torch.arange(PAIRS))
         optimizer.zero_grad()
@@ -59,7 +60,9 @@ def train(agent: int, round: int, steps: int = STEPS) -> None:
         optimizer.step()
 
 
-def serial(agents: int, rounds: int, threads: int, steps: int = STEPS) -> list[float]:
+def serial(
+    agents: int, rounds: int, threads: int, steps: int = STEPS, pooling: str = "mean"
+) -> list[float]:
     """Train one agent after another in this process, and average; return the seconds of each round."""
     import torch
 
@@ -73,7 +76,7 @@ def serial(agents: int, rounds: int, threads: int, steps: int = STEPS) -> list[f
         for agent in range(agents):
             for value, initial in zip(values, common, strict=True):
                 value.copy_(initial)
-            train(agent, round, steps)
+            train(agent, round, steps, pooling)
             for each, value in zip(total, values, strict=True):
                 each.add_(value, alpha=1 / agents)
         common = total
@@ -81,29 +84,33 @@ def serial(agents: int, rounds: int, threads: int, steps: int = STEPS) -> list[f
     return seconds
 
 
-def products(agents: int, rounds: int, processes: int = 2) -> list[float]:
+def products(agents: int, rounds: int, processes: int = 2, pooling: str = "mean") -> list[float]:
     """Return the seconds of the matrix products of each round alone, shared between processes.
 
     What linear layers multiply in a step, forward and backward, in float32 and one thread each: no program
-    that trains these agents on these cores can take less.
+    that trains these agents on these cores can take less. Of texts that are pooled by their first token the
+    last layer needs keys and values at every token, and all else at the first.
     """
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     share = -(-agents // processes)
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        parts = [pool.submit(_multiply, share, rounds) for _ in range(processes)]
+        parts = [pool.submit(_multiply, share, rounds, pooling) for _ in range(processes)]
         return [max(seconds) for seconds in zip(*(part.result() for part in parts), strict=True)]
 
 
-def _multiply(agents: int, rounds: int) -> list[float]:
+def _multiply(agents: int, rounds: int, pooling: str) -> list[float]:
     import torch
 
     torch.set_num_threads(1)
-    shapes = [each.weight.shape for each in model().modules() if type(each) is torch.nn.Linear]
-    tokens = 2 * PAIRS * TOKENS
+    shapes = []
+    for name, module in model().named_modules():
+        if type(module) is torch.nn.Linear:
+            at_all = pooling == "mean" or "layer.1." not in name or "key" in name or "value" in name
+            shapes.append((2 * PAIRS * (TOKENS if at_all else 1), *module.weight.shape))
     # One set of matrices for each shape, so that as much as possible stays in the caches.
-    sets = {shape: _matrices(tokens, *shape) for shape in set(shapes)}
+    sets = {shape: _matrices(*shape) for shape in set(shapes)}
     seconds = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -126,15 +133,43 @@ def _matrices(tokens: int, outputs: int, inputs: int) -> list[Any]:
     ]
 
 
-def flower(agents: int, rounds: int, floats: int) -> list[float]:
-    """Run Flower's simulation with FedAvg over all agents; return the seconds of each round."""
-    from flwr.client import ClientApp, NumPyClient
-    from flwr.common import ndarrays_to_parameters
-    from flwr.server import ServerApp, ServerAppComponents, ServerConfig
-    from flwr.server.strategy import FedAvg
+def flower(
+    agents: int, rounds: int, floats: int, pooling: str = "mean", cores: int = 1
+) -> list[float]:
+    """Run Flower's simulation with FedAvg over all agents; return the seconds of each round.
+
+    Args:
+        agents: Flower's clients.
+        rounds: to run.
+        floats: numbers that each sends instead of training; 0 to train.
+        pooling: of the texts.
+        cores: of each client, of which as many run at a time as there are cores for; Flower's default is 2.
+    """
+    from flwr.client import ClientApp
+    from flwr.server import ServerApp
     from flwr.simulation import run_simulation
 
     ends: list[float] = []
+    client = _client(floats, pooling, cores)
+    run_simulation(
+        server_app=ServerApp(server_fn=lambda _: _server(agents, rounds, floats, ends)),
+        client_app=ClientApp(client_fn=client),
+        num_supernodes=agents,
+        backend_config={
+            # without an address it may wait for a Ray that was killed and left its address behind
+            "init_args": {"address": "local"},
+            "client_resources": {"num_cpus": cores, "num_gpus": 0.0},
+        },
+    )
+    seconds: list[float] = np.diff(ends).tolist()
+    return seconds
+
+
+def _server(agents: int, rounds: int, floats: int, ends: list[float]) -> Any:
+    """Return a server that averages what all send, and notes when each round ended."""
+    from flwr.common import ndarrays_to_parameters
+    from flwr.server import ServerAppComponents, ServerConfig
+    from flwr.server.strategy import FedAvg
 
     class Complete(FedAvg):  # type: ignore[misc,unused-ignore]
         """Averages, and ends where a client has failed: Flower would go on without it."""
@@ -144,9 +179,28 @@ def flower(agents: int, rounds: int, floats: int) -> list[float]:
                 raise RuntimeError(f"{agents - len(results)} clients failed: {failures[:1]}")
             return super().aggregate_fit(server_round, results, failures)
 
-    class Client(NumPyClient):  # type: ignore[misc,unused-ignore]
-        """Trains on its own pairs, or sends back what it was sent."""
+    initial = (
+        [np.zeros(floats, np.float32)]
+        if floats
+        else [parameter.detach().numpy() for parameter in model().parameters()]
+    )
+    strategy = Complete(
+        fraction_fit=1.0,
+        fraction_evaluate=0.0,
+        min_fit_clients=agents,
+        min_available_clients=agents,
+        initial_parameters=ndarrays_to_parameters(initial),
+        on_fit_config_fn=lambda round: {"round": round},
+        evaluate_fn=lambda *_: ends.append(time.perf_counter()),
+    )
+    return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=rounds))
 
+
+def _client(floats: int, pooling: str, cores: int) -> Callable[[Any], Any]:
+    """Return what makes a client that trains on its own pairs, or sends back what it was sent."""
+    from flwr.client import NumPyClient
+
+    class Client(NumPyClient):  # type: ignore[misc,unused-ignore]
         def __init__(self, agent: int) -> None:
             self.agent = agent
 
@@ -155,45 +209,14 @@ def flower(agents: int, rounds: int, floats: int) -> list[float]:
                 return parameters, 1, {}
             import torch
 
-            torch.set_num_threads(1)
+            torch.set_num_threads(cores)
             values = [parameter.data for parameter in model().parameters()]
             for value, initial in zip(values, parameters, strict=True):
                 value.copy_(torch.from_numpy(initial))
-            train(self.agent, int(config["round"]))
+            train(self.agent, int(config["round"]), pooling=pooling)
             return [value.numpy().copy() for value in values], PAIRS * STEPS, {}
 
-    def server(context: Any) -> Any:
-        initial = (
-            [np.zeros(floats, np.float32)]
-            if floats
-            else [parameter.detach().numpy() for parameter in model().parameters()]
-        )
-        strategy = Complete(
-            fraction_fit=1.0,
-            fraction_evaluate=0.0,
-            min_fit_clients=agents,
-            min_available_clients=agents,
-            initial_parameters=ndarrays_to_parameters(initial),
-            on_fit_config_fn=lambda round: {"round": round},
-            evaluate_fn=lambda *_: ends.append(time.perf_counter()),
-        )
-        return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=rounds))
-
-    def client(context: Any) -> Any:
-        return Client(int(context.node_config["partition-id"])).to_client()
-
-    run_simulation(
-        server_app=ServerApp(server_fn=server),
-        client_app=ClientApp(client_fn=client),
-        num_supernodes=agents,
-        backend_config={
-            # without an address it may wait for a Ray that was killed and left its address behind
-            "init_args": {"address": "local"},
-            "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
-        },
-    )
-    seconds: list[float] = np.diff(ends).tolist()
-    return seconds
+    return lambda context: Client(int(context.node_config["partition-id"])).to_client()
 
 
 def main() -> None:
