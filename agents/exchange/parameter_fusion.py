@@ -1,7 +1,7 @@
 """Rules that make one vector of several: the mean, and rules that withstand poisoned senders.
 
-The robust rules weigh every vector alike: a number of documents that somebody claims is no evidence. Vectors
-are taken block by block, so that what came in messages is never stacked as a whole.
+The robust rules weigh every vector alike: a number of documents that somebody claims is no evidence. They
+take vectors block by block, so that what came in messages is never stacked as a whole.
 
 Legend: n vectors, P numbers in each, C numbers in a block.
 """
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Vector = Union["Tensor", NDArray[np.float32]]
-BLOCK = 2**16
-"""Numbers that are added at once: they fit in a core's cache."""
 SHARED = 2**14
 """Numbers from which it takes longer to copy a message's than to have a tensor share them."""
 STACKED = 2**24
@@ -67,11 +65,8 @@ class Mean(ParameterFusion):
         """Return the mean, added in the given order; every vector is read once."""
         total = sum(weights)
         mean_P = torch.zeros_like(tensor_of(vectors[0], vectors[0]))
-        blocks = [(place, mean_P[place]) for place in _places(len(mean_P), BLOCK)]
         for vector, weight in zip(vectors, weights, strict=True):
-            values_P = tensor_of(vector, mean_P)
-            for place, block_C in blocks:
-                block_C.add_(values_P[place], alpha=weight / total)
+            mean_P.add_(tensor_of(vector, mean_P), alpha=weight / total)
         return mean_P
 
 

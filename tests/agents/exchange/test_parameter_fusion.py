@@ -17,7 +17,6 @@ by_kind = pytest.mark.parametrize("fusion", ROBUST, ids=lambda fusion: fusion.ki
 
 @pytest.fixture(params=[16, 2**20], ids=["four blocks", "one block"], autouse=True)
 def block(request, monkeypatch):
-    monkeypatch.setattr(parameter_fusion, "BLOCK", request.param)
     monkeypatch.setattr(parameter_fusion, "STACKED", 5 * request.param)
 
 
