@@ -23,7 +23,7 @@ from agents.blueprint import Arm, Blueprint
 from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
 from agents.exchange.parts import taking_part
-from agents.inbox import Fetch, Reader, receive
+from agents.inbox import KEPT_BYTES, Fetch, Reader, receive
 from agents.mail import Delivery, Heading, Outbox, PayloadStore, fetches
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
@@ -33,10 +33,10 @@ from protocols.admission import Expectation
 from protocols.codecs import Codec
 from protocols.coding import is_coded
 from protocols.errors import RecordError
+from protocols.forms import Packing
 from protocols.messages import Message, Payload
 from protocols.packet import Packet, checksum
 from protocols.sizes import uncoded_bytes
-from protocols.wire import packet_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +46,12 @@ class Host:
 
     Args:
         store: carries messages to and from other hosts.
+        kept_bytes: of the messages to an agent that stay in memory while it merges; see `agents.inbox`.
     """
 
-    def __init__(self, store: PayloadStore) -> None:
+    def __init__(self, store: PayloadStore, kept_bytes: int = KEPT_BYTES) -> None:
         self.store = store
+        self._kept_bytes = kept_bytes
         self.residents: dict[int, Resident] = {}
         self._roster: Roster | None = None
         self.explained: dict[int, dict[str, Any]] = {}
@@ -157,10 +159,11 @@ class Host:
         sizes: list[int] = []
         fp32_bytes: list[int] = []
         checksums: list[int] = []
+        pack = Packing()
 
         def packets() -> Iterator[Packet]:
             for message, codec in self._messages(turns, part, lies or {}):
-                packet = packet_of(message, codec)
+                packet = pack(message, codec)
                 envelopes.append(Heading.of(message.envelope))
                 sizes.append(packet.nbytes)
                 coded = is_coded(codec, type(message.payload))
@@ -331,7 +334,7 @@ class Host:
             codec=strategy.codec_of(accepted.payload),
             rounds=None if staleness is None else staleness.accepted(turn.round),
         )
-        inbox, rejected = receive(fetches, expectation, reader=reader)
+        inbox, rejected = receive(fetches, expectation, self._kept_bytes, reader)
         for error in rejected:
             logger.warning("agent-%d, round %d: %s", agent.id, turn.round, error)
         reasons = [error.reason for error in rejected]

@@ -16,7 +16,7 @@ from protocols.messages import Message
 from protocols.packet import Bytes, Packet
 
 KEPT_BYTES = 256 * 2**20
-"""Of messages of an inbox that stay in memory; what exceeds them is fetched again when it is read."""
+"""Of messages of an inbox that stay in memory, at least; what exceeds them is fetched again to be read."""
 READ_BYTES = 64 * 2**20
 """Of messages to several agents that a host remembers to have read, beside the latest one."""
 Fetch: TypeAlias = Callable[[], Bytes | Packet]

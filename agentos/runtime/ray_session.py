@@ -12,6 +12,7 @@ from agentos.runtime import direct
 from agentos.runtime.base import Session, pack
 from agentos.runtime.failures import of_ray
 from agentos.runtime.ray_store import RayStore
+from agents.inbox import KEPT_BYTES
 from protocols.errors import AgentOSError, DeadlineExceeded
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ class RaySession(Session):
             self._options["scheduling_strategy"] = "SPREAD"
         machines = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
         self._hosts_per_machine = -(-count // machines)
+        # While they merge, the hosts of a machine hold no more than half of its store among them.
+        self._kept_bytes = max(
+            KEPT_BYTES,
+            int(resources.get("object_store_memory", 0) / machines / self._hosts_per_machine / 2),
+        )
         self._start(range(count), self._options)
 
     def _start(self, hosts: Iterable[int], options: Mapping[str, Any]) -> None:
@@ -69,7 +75,9 @@ class RaySession(Session):
             self._actors.update(direct.create_hosts(hosts, options))
         else:
             actor_class = ray.remote(Host).options(**options)
-            self._actors.update((host, actor_class.remote(RayStore())) for host in hosts)
+            self._actors.update(
+                (host, actor_class.remote(RayStore(), self._kept_bytes)) for host in hosts
+            )
         if options.get("num_gpus", 1.0) < 1.0:
             self.call("share_gpu", dict.fromkeys(hosts, (options["num_gpus"],)))
 
@@ -193,8 +201,22 @@ class RaySession(Session):
         )
 
 
+class _Whole:
+    """An argument that Ray hands to pickle, once: it would look into a dictionary, value by value."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _itself, (self._value,)
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
 def _submit(actor: Any, method: str, arguments: Sequence[Any]) -> Any:
-    return getattr(actor, method).remote(*arguments)
+    return getattr(actor, method).remote(*map(_Whole, arguments))
 
 
 def _landed(actor: Any, answer: Any) -> Any:

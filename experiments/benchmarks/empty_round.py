@@ -54,11 +54,8 @@ class _Numbers:
 
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
-
-    @property
-    def parameters(self) -> Tensor:
-        numbers: Tensor = self._learner.memory["numbers"]
-        return numbers
+        self.memory = learner.memory
+        self.parameters: Tensor = learner.memory["numbers"]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._learner, name)
@@ -85,7 +82,7 @@ def main(
     agents: Annotated[int, typer.Option(help="Agents.")] = 1000,
     floats: Annotated[str, typer.Option(help="Numbers of each agent.")] = "1000,250000",
     rounds: Annotated[int, typer.Option(help="Timed rounds.")] = 3,
-    object_store_mb: Annotated[int, typer.Option(help="Shared memory for messages.")] = 2048,
+    object_store_mb: Annotated[int, typer.Option(help="Shared memory for messages.")] = 4096,
 ) -> None:
     """Compare an empty round with Flower's; print a Markdown table."""
     config = configuration(agents, rounds + 2, object_store_mb)

@@ -11,7 +11,8 @@ from agents.config import EncoderConfig
 from agents.exchange.anchor_contrast import AnchorContrast
 from agents.exchange.base import Turn
 from agents.exchange.none import Isolated
-from agents.host import choose_device
+from agents.host import Host, choose_device
+from agents.mail import Delivery
 from protocols.topologies.hops import Direction
 from protocols.wire import read_envelope
 
@@ -87,6 +88,30 @@ def test_messages_are_found_across_outboxes(make_host):
     delivery = Delivery(TURN, frozenset({1, 2}), ((1, 0), (0, 0)))
     assert host.merge([outbox.handle for outbox in outboxes], {0: delivery}) == {0: []}
     assert set(host.agents[0].memory["banks"]) == {1, 2}
+
+
+def test_host_keeps_as_much_of_the_messages_as_it_is_told(make_host, make_blueprint):
+    class Counted(list):
+        def __getitem__(self, index):
+            looked_up.append(index)
+            return super().__getitem__(index)
+
+    class CountingStore:
+        def put(self, packets):
+            return Counted(packet.joined() for packet in packets)
+
+        def get(self, handles):
+            return handles
+
+    delivery = Delivery(TURN, frozenset({1, 2}), ((0, 0), (0, 1)))
+    for kept_bytes, expected in ((2**20, [0, 1]), (0, [0, 1, 0, 1])):
+        looked_up: list[int] = []
+        host = Host(CountingStore(), kept_bytes)
+        host.build(make_blueprint(3))
+        host.begin(CONTRAST)
+        outbox = host.compose({1: (TURN, (0,)), 2: (TURN, (0,))})
+        assert host.merge([outbox.handle], {0: delivery}) == {0: []}
+        assert looked_up == expected
 
 
 def test_evaluation_gives_every_agent_its_metrics(make_host):

@@ -31,7 +31,7 @@ def stand_in() -> type:
     """A host that does as it is told. It is defined in here so that it travels by value."""
 
     class StandIn:
-        def __init__(self, store: Any) -> None:
+        def __init__(self, store: Any, kept_bytes: int) -> None:
             self.store = store
 
         def pid(self) -> int:
