@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,28 +16,24 @@ import torch
 from safetensors import SafetensorError
 
 from agents import trainer
-from agents.agent import Agent
 from agents.allocation import keep_freed_memory
 from agents.blueprint import Arm, Blueprint
 from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
-from agents.exchange.parts import taking_part
-from agents.inbox import KEPT_BYTES, Fetch, Reader, receive
+from agents.hop import Lies, hear, say
+from agents.inbox import KEPT_BYTES, Reader
 from agents.mail import Delivery, Heading, Outbox, PayloadStore, fetches
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
 from agents.roster import Roster
 from agents.tracing import Traced, Tracer
-from protocols.admission import Expectation
 from protocols.codecs import Codec
 from protocols.coding import is_coded
 from protocols.errors import RecordError
 from protocols.forms import Packing
-from protocols.messages import Message, Payload
+from protocols.messages import Message
 from protocols.packet import Packet, checksum
 from protocols.sizes import uncoded_bytes
-
-logger = logging.getLogger(__name__)
 
 
 class Host:
@@ -149,7 +144,7 @@ class Host:
         self,
         turns: dict[int, tuple[Turn, tuple[int, ...]]],
         part: int = 0,
-        lies: Mapping[int, Sequence[Callable[[Payload], Payload]]] | None = None,
+        lies: Mapping[int, Lies] | None = None,
     ) -> Outbox:
         """Let agents speak under a part of the exchange: each to its recipients of the hop.
 
@@ -162,7 +157,7 @@ class Host:
         pack = Packing()
 
         def packets() -> Iterator[Packet]:
-            for message, codec in self._messages(turns, part, lies or {}):
+            for message, codec in self._said(turns, part, lies or {}):
                 packet = pack(message, codec)
                 envelopes.append(Heading.of(message.envelope))
                 sizes.append(packet.nbytes)
@@ -175,6 +170,22 @@ class Host:
         handle = self.store.put(packets())
         return Outbox(handle, tuple(envelopes), tuple(sizes), tuple(fp32_bytes), tuple(checksums))
 
+    def _said(
+        self,
+        turns: dict[int, tuple[Turn, tuple[int, ...]]],
+        part: int,
+        lies: Mapping[int, Lies],
+    ) -> Iterator[tuple[Message, Codec]]:
+        """Yield what agents say, one after another."""
+        addressed: dict[int, Turn] = {}  # by identity: turns that are equal came as one
+        for sender, agent in self.agents.each(self.agents.order(turns)):
+            turn, recipients = shared = turns[sender]
+            if id(shared) not in addressed:
+                addressed[id(shared)] = replace(turn, recipients=recipients)
+            with self._span("compose", sender):
+                said = say(agent, self.arm, part, addressed[id(shared)], lies.get(sender, ()))
+            yield from said
+
     def merge(
         self, handles: list[Any], deliveries: dict[int, Delivery], part: int = 0
     ) -> dict[int, list[str]]:
@@ -186,7 +197,10 @@ class Host:
         for id, agent in self.agents.each(self.agents.order(deliveries)):
             letters = fetches(deliveries[id], outboxes)
             with self._span("merge", id):
-                rejected[id] = self._merge(agent, deliveries[id], letters, part, reader)
+                delivery = deliveries[id]
+                rejected[id] = hear(
+                    agent, self.arm, part, delivery, letters, reader, self._kept_bytes
+                )
         return rejected
 
     def evaluate(self, agents: Collection[int] | None = None) -> dict[int, dict[str, float]]:
@@ -281,70 +295,6 @@ class Host:
         if self._roster is not None:
             self._roster.close()
             self._roster = None
-
-    def _messages(
-        self,
-        turns: dict[int, tuple[Turn, tuple[int, ...]]],
-        part: int,
-        lies: Mapping[int, Sequence[Callable[[Payload], Payload]]],
-    ) -> Iterator[tuple[Message, Codec]]:
-        """Yield what agents say, and in what it is sent."""
-        addressed: dict[int, Turn] = {}  # by identity: turns that are equal came as one
-        for sender, agent in self.agents.each(self.agents.order(turns)):
-            turn, recipients = shared = turns[sender]
-            if id(shared) not in addressed:
-                addressed[id(shared)] = replace(turn, recipients=recipients)
-            strategy, learner = taking_part(self.arm.exchange, part, agent)
-            with self._span("compose", sender):
-                said = strategy.speak(learner, addressed[id(shared)])
-            if said is None:
-                continue
-            letters: list[tuple[tuple[int, ...], Payload]]
-            if isinstance(said, Mapping):
-                letters = [((each,), payload) for each, payload in sorted(said.items())]
-            else:
-                letters = [(recipients, said)]
-            for to, payload in letters:
-                for lie in lies.get(sender, ()):
-                    payload = lie(payload)
-                message = Message.compose(
-                    payload,
-                    sender=sender,
-                    recipients=to,
-                    round=turn.round,
-                    hop=turn.hop,
-                    gradient=strategy.gradient(turn),
-                )
-                yield message, strategy.codec_of(type(payload))
-
-    def _merge(
-        self, agent: Agent, delivery: Delivery, fetches: Sequence[Fetch], part: int, reader: Reader
-    ) -> list[str]:
-        turn, staleness = delivery.turn, delivery.staleness
-        strategy, learner = taking_part(self.arm.exchange, part, agent)
-        accepted = strategy.expects(learner, turn)
-        expectation = Expectation(
-            round=turn.round,
-            hop=turn.hop,
-            recipient=agent.id,
-            senders=delivery.senders,
-            payload=accepted.payload,
-            shapes=accepted.shapes,
-            layout=accepted.layout,
-            codec=strategy.codec_of(accepted.payload),
-            rounds=None if staleness is None else staleness.accepted(turn.round),
-        )
-        inbox, rejected = receive(fetches, expectation, self._kept_bytes, reader)
-        for error in rejected:
-            logger.warning("agent-%d, round %d: %s", agent.id, turn.round, error)
-        reasons = [error.reason for error in rejected]
-        if len(inbox) < delivery.fewest:
-            reasons += ["quorum"] * len(inbox)
-            inbox = ()
-        if staleness is not None:
-            turn = replace(turn, discounts=staleness.discounts(turn.round, inbox))
-        strategy.listen(learner, inbox, turn)
-        return reasons
 
 
 @contextmanager
