@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +43,7 @@ class Manifest(Spec):
         paused: agents whose exchange is paused.
         afresh: whether agents are to forget what they remember of the exchange, which was another.
         late: messages under way that will come too late: the round in which, and to whom.
+        files: the SHA-256 of what else there is, by its name.
     """
 
     format: int = Field(1, ge=1, le=1)
@@ -53,6 +54,7 @@ class Manifest(Spec):
     paused: tuple[int, ...] = ()
     afresh: bool = False
     late: tuple[tuple[int, int], ...] = ()
+    files: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,17 @@ class Checkpoints:
         ledger: Ledger,
         paused: Collection[int] = (),
         late: tuple[tuple[int, int], ...] = (),
+        more: Callable[[Path], dict[str, str]] = lambda folder: {},
     ) -> None:
         """Write a checkpoint, and remove the oldest ones.
+
+        Args:
+            session: whose agents' states to write.
+            arm, round: how far the run is.
+            ledger: up to now.
+            paused: agents whose exchange is paused.
+            late: messages that will come too late.
+            more: writes other files into the folder; returns the SHA-256 of each by its name.
 
         Raises:
             RecordError: the folder cannot be written to.
@@ -122,6 +133,7 @@ class Checkpoints:
             ledger=_digest(folder / LEDGER),
             paused=tuple(sorted(paused)),
             late=late,
+            files=more(folder),
         )
         _write_manifest(manifest, folder)
         for old in checkpoints_of(self.directory.parent)[: -self.config.keep]:

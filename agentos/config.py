@@ -265,9 +265,7 @@ class RunConfig(Spec):
     @model_validator(mode="after")
     def _nobody_waits(self) -> Self:
         if self.clock is not None and isinstance(self.clock.mode, Asynchronous):
-            check_asynchronous(
-                self.exchange, self.network(), self.checkpoints, self.faults, self.policy
-            )
+            check_asynchronous(self.exchange, self.network(), self.faults, self.policy)
         return self
 
     def some_agents(self, count: int | None) -> tuple[int, ...]:

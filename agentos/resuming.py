@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentos.checkpoints import ARMS, Checkpoint, checkpoints_of, copy
+from agentos.clock.moment import MOMENT
 from agentos.rounds import AgentMetrics, ArmResult, Begun, RoundReport
 from agentos.run_record import CONFIG, SUMMARY, RunRecord, load_run
 from protocols.errors import ConfigurationError, RecordError
@@ -100,6 +101,13 @@ def branch(directory: Path, config: RunConfig, round: int) -> Resumption:
         )
     record = load_run(directory)
     chosen = _of_round(checkpoints_of(directory), round, directory)
+    if MOMENT in chosen.manifest.files:
+        raise ConfigurationError(
+            f"nobody branches off from {directory}: its agents do not wait for each other, and stand in "
+            f"different rounds when the last one has ended round {round}",
+            expected="a run with clock.mode=synchronous, or without a clock",
+            mend="go on with it by 'agentos resume', or begin a new run",
+        )
     before = load(str(directory / CONFIG), [])
     begun = Begun(chosen, _reports(record, TOGETHER, round))
     return Resumption(

@@ -216,6 +216,7 @@ class _Run:
         on_round = Listeners(_Recording(log), self.simulation._listener).on_round
         arm = self._exchange_of(name)
         clock = self.config.clock
+        checkpoints = Checkpoints(self.simulation.directory, self.config.checkpoints)
         coordinator: Coordinator | Asynchronously
         # Agents that train alone wait for nobody anyway.
         if self.timing and clock and isinstance(clock.mode, Asynchronous) and name == TOGETHER:
@@ -229,6 +230,7 @@ class _Run:
                 self.timing,
                 clock.mode,
                 self.watch,
+                checkpoints,
             )
         else:
             coordinator = Coordinator(
@@ -240,7 +242,7 @@ class _Run:
                 on_round,
                 # Both arms begin with the same weights.
                 before=self.results[TOGETHER].before if name == ISOLATED else None,
-                checkpoints=Checkpoints(self.simulation.directory, self.config.checkpoints),
+                checkpoints=checkpoints,
                 watch=self.watch if name == TOGETHER else None,
                 timeline=Timeline(self.timing) if self.timing else None,
                 script=self.script,

@@ -1,16 +1,18 @@
-"""An agent's whole state in one file that cannot run code: tensors by safetensors, the rest as JSON.
+"""A tree of values in one file that cannot run code, such as an agent's whole state.
 
-The state is a tree of dictionaries, lists, tuples, plain values, tensors and arrays. Its skeleton stands in
-the file's header, with a name in the place of every tensor and array; so reading it back gives the same
-types, the same keys and the same bits.
+A tree consists of dictionaries, lists, tuples, plain values, tensors and arrays. Tensors and arrays are
+written by safetensors. The skeleton stands in the file's header as JSON, with a name in the place of each of
+them; so reading it back gives the same types, the same keys and the same bits.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,6 +21,8 @@ from safetensors.torch import save
 from agents.resident import AgentState
 from agents.tree import put_together, take_apart
 from protocols.errors import RecordError
+
+T = TypeVar("T")
 
 FORMAT = "agentos-state-1"
 _UNREADABLE = (
@@ -39,13 +43,18 @@ def state_file(agent: int) -> str:
 
 
 def save_state(state: AgentState, path: Path) -> str:
-    """Write a state to a file, whole or not at all; return the file's SHA-256.
+    """Write a state to a file, whole or not at all; see `save_tree`."""
+    return save_tree({each.name: getattr(state, each.name) for each in fields(state)}, path)
+
+
+def save_tree(tree: Any, path: Path) -> str:
+    """Write a tree to a file, whole or not at all; return the file's SHA-256.
 
     Raises:
-        TypeError: the state holds something else than a tree of plain values, tensors and arrays.
+        TypeError: it holds something else than containers, plain values, tensors and arrays.
         OSError: the file cannot be written.
     """
-    skeleton, tensors = take_apart({each.name: getattr(state, each.name) for each in fields(state)})
+    skeleton, tensors = take_apart(tree)
     # Cloned: parts of one buffer may not be written twice.
     whole = {
         name: tensor.clone(memory_format=torch.contiguous_format)
@@ -72,15 +81,34 @@ def load_state(path: Path, device: torch.device, sha256: str | None = None) -> A
     Raises:
         RecordError: the file is missing, is not the one that was written, or is damaged.
     """
+    return load_tree(path, lambda values: _checked(AgentState(**values)), sha256, device)
+
+
+def load_tree(
+    path: Path,
+    build: Callable[[Any], T],
+    sha256: str | None = None,
+    device: torch.device | None = None,
+) -> T:
+    """Read what `save_tree` wrote.
+
+    Args:
+        path: of the file.
+        build: makes of the tree what is asked for; its errors mean that the file is damaged.
+        sha256: that the file must have.
+        device: for the tensors; None for the CPU.
+
+    Raises:
+        RecordError: the file is missing, is not the one that was written, or is damaged.
+    """
     try:
         if sha256 is not None and _digest(path) != sha256:
             raise ValueError("its SHA-256 is not the one that was noted when it was written")
-        with safe_open(path, framework="pt", device=str(device)) as file:
+        with safe_open(path, framework="pt", device=str(device or "cpu")) as file:
             header = file.metadata() or {}
             if FORMAT not in header:
                 raise ValueError("it is of another format")
-            values = put_together(json.loads(header[FORMAT]), file.get_tensor)
-        return _checked(AgentState(**values))
+            return build(put_together(json.loads(header[FORMAT]), file.get_tensor))
     except _UNREADABLE as error:
         raise RecordError(
             f"the checkpoint {path} cannot be read",

@@ -20,8 +20,8 @@ What is due at one and the same time happens together, hop by hop: all send, the
 nothing takes time but training, and all train alike, a run equals the synchronous one to the bit.
 
 A round is over when every agent has finished its own round of that number; records are written then, in
-the order of rounds. Each agent is evaluated, and its health looked after, at the end of that round of its
-own. A paused agent neither sends nor merges.
+the order of rounds, and a checkpoint where one is due: see `agentos.clock.moment`. Each agent is evaluated,
+and its health looked after, at the end of that round of its own. A paused agent neither sends nor merges.
 
 Sources: Xie et al., Asynchronous Federated Optimization, 2019; Nguyen et al., Federated Learning with
 Buffered Asynchronous Aggregation, 2022; Lian et al., Asynchronous Decentralized Parallel Stochastic
@@ -34,6 +34,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentos.clock.mailbox import Letter, Mailbox, Opened
+from agentos.clock.moment import MOMENT, outboxes_of, read_moment, write_moment
 from agentos.clock.open_rounds import OpenRounds, by_host
 from agentos.clock.order import ready
 from agentos.clock.timeline import SIMULATED
@@ -43,6 +44,7 @@ from agents.exchange.staleness import Staleness
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
+    from agentos.checkpoints import Checkpoints
     from agentos.clock.config import Asynchronous
     from agentos.clock.timing import Timing
     from agentos.config import RunConfig
@@ -65,6 +67,7 @@ class Asynchronously:
         timing: how long things take.
         mode: how old messages may be.
         watch: looks for agents that collapse; None for no watch.
+        checkpoints: where to write them; None to write none.
     """
 
     def __init__(
@@ -78,12 +81,16 @@ class Asynchronously:
         timing: Timing,
         mode: Asynchronous,
         watch: Watch | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.config = config
         self.network = network
         self.session = session
         self.arm = arm
+        self.name = name
         self.timing = timing
+        self.watch = watch
+        self.checkpoints = checkpoints
         self.result = ArmResult()
         self.open_rounds = OpenRounds(config, session, name, on_round, self.result, watch)
         self.mailbox = Mailbox(
@@ -93,21 +100,26 @@ class Asynchronously:
         self._now = dict.fromkeys(self._round, 0.0)
         self._due: dict[int, float] = {}
         self._ended: set[int] = set()
+        self._written = 0  # the round of the last checkpoint
 
     def run(self, begun: Begun | None = None) -> ArmResult:
         """Run every round of every agent; on an interruption, `result` holds the rounds that all finished.
 
         Args:
-            begun: rounds that were run before, by agents that waited for each other.
+            begun: rounds that were run before, and the checkpoint after the last of them: by such a society,
+                or by agents that waited for each other.
         """
         self.session.call_all("begin", self.arm)
+        if self.watch is not None:
+            self.watch.paused = frozenset()
         if begun is None:
             self.open_rounds.begin(self._now)
         else:
             self._go_on(begun)
         senders = {agent: self.network.senders(agent, 1) for agent in self._round}
-        training = set(self._unfinished(self._round))
+        training = set(self._unfinished(self._round)) - self._due.keys()
         while training:
+            self._keep()
             self._due.update(self._train(sorted(training)))
             training.clear()
             while agents := ready(self._due, training, senders):
@@ -118,7 +130,38 @@ class Asynchronously:
                 self.open_rounds.close(self._rounds_of(agents), self._now)
                 training.update(self._unfinished(agents))
                 self._end({*agents} - training)
+        self._keep()
         return self.result
+
+    def _keep(self) -> None:
+        """Write a checkpoint if one was due after a round that is over: agents are about to train."""
+        reached, rounds = self.result.finished, self.config.training.rounds
+        over, self._written = range(self._written + 1, reached + 1), reached
+        if self.checkpoints is None or not any(
+            self.checkpoints.config.is_due(round, rounds) for round in over
+        ):
+            return
+        self.checkpoints.write(
+            self.session,
+            self.name,
+            reached,
+            self.result.ledger,
+            self.open_rounds.paused,
+            more=lambda folder: write_moment(
+                folder, self.session, self._memory(), self.mailbox.letters
+            ),
+        )
+
+    def _memory(self) -> dict[str, Any]:
+        return {
+            "round": self._round,
+            "now": self._now,
+            "due": self._due,
+            "ended": sorted(self._ended),
+            "mailbox": self.mailbox.memory,
+            "open_rounds": self.open_rounds.memory,
+            "paused": sorted(self.watch.paused if self.watch else ()),
+        }
 
     def _end(self, agents: Iterable[int]) -> None:
         """Keep nothing for agents that have ended their last round."""
@@ -131,9 +174,24 @@ class Asynchronously:
 
         restore(self.session, begun.checkpoint)
         self.open_rounds.go_on(begun)
-        last = begun.rounds[-1]
-        self._round = dict.fromkeys(self._round, last.round)
-        self._now = {agent: last.metrics.get(agent, {}).get(SIMULATED, 0.0) for agent in self._now}
+        self._written = self.result.finished
+        paused = begun.checkpoint.manifest.paused
+        if MOMENT in begun.checkpoint.manifest.files:
+            memory, letters = read_moment(begun.checkpoint, self.session)
+            self._round, self._now, self._due = memory["round"], memory["now"], memory["due"]
+            self._ended = set(memory["ended"])
+            self.mailbox.recall(letters, memory["mailbox"])
+            self.open_rounds.recall(memory["open_rounds"])
+            paused = memory["paused"]
+        else:
+            last = begun.rounds[-1]
+            ends = {agent: values.get(SIMULATED, 0.0) for agent, values in last.metrics.items()}
+            self._round = dict.fromkeys(self._round, last.round)
+            self._now = {agent: ends.get(agent, 0.0) for agent in self._now}
+        if self.watch is not None:
+            self.watch.paused = frozenset(paused)
+        if self.result.finished == self.config.training.rounds:
+            self.open_rounds.evaluate(list(self._round))  # for the pictures of what it says
 
     def _unfinished(self, agents: Iterable[int]) -> list[int]:
         return [each for each in agents if self._round[each] < self.config.training.rounds]
@@ -212,17 +270,14 @@ class Asynchronously:
         """Return the outboxes that a host's agents read, and what each merges of them."""
         from agents.mail import Delivery
 
-        handles: list[Any] = []
-        position: dict[int, int] = {}
-        for letter in (letter for found in opened.values() for letter in found.letters):
-            if id(letter.handle) not in position:
-                position[id(letter.handle)] = len(handles)
-                handles.append(letter.handle)
+        letters = [letter for found in opened.values() for letter in found.letters]
+        handles, places = outboxes_of(letters)
+        place = {id(letter): at for letter, at in zip(letters, places, strict=True)}
         return handles, {
             agent: Delivery(
                 turns[agent],
                 frozenset(legs[agent].hop.senders(agent)),
-                tuple((position[id(each.handle)], each.index) for each in found.letters),
+                tuple(place[id(each)] for each in found.letters),
                 self.mailbox.staleness,
             )
             for agent, found in opened.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,24 @@ class Mailbox:
         """Throw away what is held for an agent that will look no more."""
         for key in [key for key in self._held if key[0] == receiver]:
             del self._held[key]
+
+    @property
+    def letters(self) -> list[Letter]:
+        """All that are under way, or wait for their receivers; those of a sender as they were posted."""
+        held = (by_sender[sender] for by_sender in self._held.values() for sender in by_sender)
+        return [letter for letters in held for letter in letters]
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What it remembers of letters that it holds no more; see `recall`."""
+        return {"merged": dict(self._merged), "dropped": dict(self._dropped)}
+
+    def recall(self, letters: Iterable[Letter], memory: Mapping[str, Any]) -> None:
+        """Take over the letters and the memory of another."""
+        for letter in letters:
+            self.post(letter)
+        self._merged.update(memory["merged"])
+        self._dropped.update(memory["dropped"])
 
     def open(self, receiver: int, hop: int, round: int, now_s: float) -> Opened:
         """Take what has arrived for an agent on a hop.

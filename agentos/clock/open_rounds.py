@@ -6,10 +6,11 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from agentos.clock.timeline import SIMULATED
-from agentos.health import Health, collapse
+from agentos.health import Health, Reading, collapse
 from agentos.rounds import AgentMetrics, ArmResult, Begun, RoundReport, by_agent
 
 if TYPE_CHECKING:
@@ -69,6 +70,29 @@ class OpenRounds:
         self.result.ledger = begun.checkpoint.ledger()
         self.paused = set(begun.checkpoint.manifest.paused)
 
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What is known of rounds that are not over; see `recall`."""
+        return {
+            "metrics": dict(self._metrics),
+            "evaluation": dict(self._evaluation),
+            "looks": {
+                round: {agent: (astuple(reading), rows) for agent, (reading, rows) in looks.items()}
+                for round, looks in self._looks.items()
+            },
+            "finished": {r: count for r, count in self._finished.items() if r >= self._upcoming},
+            "paused": sorted(self.paused),
+        }
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Go on with what another knew of rounds that are not over."""
+        self._metrics.update(memory["metrics"])
+        self._evaluation.update(memory["evaluation"])
+        for round, looks in memory["looks"].items():
+            self._looks[round] = {a: (Reading(*read), rows) for a, (read, rows) in looks.items()}
+        self._finished.update(memory["finished"])
+        self.paused = set(memory["paused"])
+
     def trained(self, rounds: Mapping[int, int], metrics: AgentMetrics) -> None:
         """Note what training reported, and look after the agents' health where it is due."""
         for agent, round in rounds.items():
@@ -108,7 +132,9 @@ class OpenRounds:
     def close(self, rounds: Mapping[int, int], now: Mapping[int, float]) -> None:
         """End a round of each of some agents: evaluate them where it is due, report what all have ended."""
         last, due = self.config.training.rounds, self.config.evaluation.is_due
-        self._evaluate([agent for agent, round in rounds.items() if due(round, last)], rounds)
+        found = self.evaluate([agent for agent, round in rounds.items() if due(round, last)])
+        for agent, values in found.items():
+            self._evaluation[rounds[agent]][agent] = values
         for agent, round in rounds.items():
             self._metrics[round][agent][SIMULATED] = now[agent]
             self._finished[round] += 1
@@ -120,15 +146,15 @@ class OpenRounds:
     def _upcoming(self) -> int:
         return self.result.finished + 1 if self.result.rounds else 0
 
-    def _evaluate(self, agents: Sequence[int], rounds: Mapping[int, int]) -> None:
+    def evaluate(self, agents: Sequence[int]) -> AgentMetrics:
+        """Measure those of some agents that the run evaluates."""
         chosen = self.config.some_agents(self.config.evaluation.agents)
-        agents = sorted({*agents} & {*chosen})
-        if not agents:
-            return
-        calls = by_host(self.session.placement, dict.fromkeys(agents))
-        answers = self.session.call("evaluate", {host: (list(a),) for host, a in calls.items()})
-        for agent, values in by_agent(answers).items():
-            self._evaluation[rounds[agent]][agent] = values
+        calls = by_host(self.session.placement, dict.fromkeys({*agents} & {*chosen}))
+        if not calls:
+            return {}
+        return by_agent(
+            self.session.call("evaluate", {host: (list(a),) for host, a in calls.items()})
+        )
 
     def _report(self, round: int) -> None:
         metrics = dict(sorted(self._metrics.pop(round).items()))

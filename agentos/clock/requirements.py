@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentos.checkpoint_config import CheckpointConfig
 from agentos.faults.base import Fault
 from agentos.policies import PolicyConfig
 from agents.exchange import Exchange
@@ -14,7 +13,6 @@ from protocols.topologies import Network
 def check_asynchronous(
     exchange: Exchange,
     network: Network,
-    checkpoints: CheckpointConfig,
     faults: Sequence[Fault] = (),
     policy: PolicyConfig | None = None,
 ) -> None:
@@ -47,9 +45,4 @@ def check_asynchronous(
         raise ValueError(
             "clock.mode=asynchronous has no hops at which all meet, and faults and policies about messages "
             "strike there; drop faults and policy, or set clock.mode to synchronous"
-        )
-    if checkpoints.every:
-        raise ValueError(
-            "clock.mode=asynchronous writes no checkpoints, since messages are under way at any time; set "
-            "checkpoints.every to 0"
         )

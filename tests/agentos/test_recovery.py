@@ -182,6 +182,23 @@ def test_run_ends_as_if_no_host_had_ever_been_killed(
     assert [json.loads(line)["number"] for line in lines] == list(range(1, len(PHASES) + 1))
 
 
+def test_run_in_which_nobody_waits_ends_as_if_no_host_had_ever_been_killed(
+    config: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    speeds = {"uniform": {"low": 100, "high": 1000}}
+    clock = {"mode": "asynchronous", "work": "tokens", "speed": speeds, "latency_s": 0.1}
+    changes = {"clock": clock, "exchange": "weights", "health": {"every": 1}}
+    Simulation(config(**changes), tmp_path / "undisturbed", cache=cache).run()
+    plan: Plan = {("train_each", 1): 0, ("stow", 1): 0, ("merge", 17): 0, ("unstow", 1): 0}
+    told = Told()
+    changed = config(dangerous(plan), policy={"restarts": len(plan)}, **changes)
+    Simulation(changed, tmp_path / "run", told, cache=cache).run()
+    assert_same_records(tmp_path / "run", tmp_path / "undisturbed")
+    died = [restart.why.rpartition(" ")[2] for restart in told.restarts]
+    assert sorted(died) == ["merge", "stow", "train_each", "unstow"]
+    assert [restart.back_to for restart in told.restarts][-2:] == [2, 2]
+
+
 def test_run_without_checkpoints_begins_anew(
     config: Callable[..., RunConfig], light: Path, cache: Path, tmp_path: Path
 ) -> None:
