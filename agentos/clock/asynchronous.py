@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentos.clock.mailbox import Letter, Mailbox, Opened
-from agentos.clock.moment import MOMENT, outboxes_of, read_moment, write_moment
+from agentos.clock.moment import MOMENT, outboxes_of, read_moment, reading, write_moment
 from agentos.clock.open_rounds import OpenRounds, by_host
 from agentos.clock.order import ready
 from agentos.clock.timeline import SIMULATED
@@ -163,6 +163,14 @@ class Asynchronously:
             "paused": sorted(self.watch.paused if self.watch else ()),
         }
 
+    def _recall(self, memory: Mapping[str, Any], letters: Sequence[Letter]) -> None:
+        self._round, self._now, self._due = memory["round"], memory["now"], memory["due"]
+        self._ended = set(memory["ended"])
+        self.mailbox.recall(letters, memory["mailbox"])
+        self.open_rounds.recall(memory["open_rounds"])
+        if self.watch is not None:
+            self.watch.paused = frozenset(memory["paused"])
+
     def _end(self, agents: Iterable[int]) -> None:
         """Keep nothing for agents that have ended their last round."""
         for agent in agents:
@@ -175,21 +183,16 @@ class Asynchronously:
         restore(self.session, begun.checkpoint)
         self.open_rounds.go_on(begun)
         self._written = self.result.finished
-        paused = begun.checkpoint.manifest.paused
+        if self.watch is not None:
+            self.watch.paused = frozenset(begun.checkpoint.manifest.paused)
         if MOMENT in begun.checkpoint.manifest.files:
-            memory, letters = read_moment(begun.checkpoint, self.session)
-            self._round, self._now, self._due = memory["round"], memory["now"], memory["due"]
-            self._ended = set(memory["ended"])
-            self.mailbox.recall(letters, memory["mailbox"])
-            self.open_rounds.recall(memory["open_rounds"])
-            paused = memory["paused"]
+            with reading(begun.checkpoint):
+                self._recall(*read_moment(begun.checkpoint, self.session))
         else:
             last = begun.rounds[-1]
             ends = {agent: values.get(SIMULATED, 0.0) for agent, values in last.metrics.items()}
             self._round = dict.fromkeys(self._round, last.round)
             self._now = {agent: ends.get(agent, 0.0) for agent in self._now}
-        if self.watch is not None:
-            self.watch.paused = frozenset(paused)
         if self.result.finished == self.config.training.rounds:
             self.open_rounds.evaluate(list(self._round))  # for the pictures of what it says
 

@@ -6,13 +6,15 @@ with where every agent stands and what is known of rounds that are not over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agentos.clock.mailbox import Letter
+from protocols.errors import RecordError
 
 if TYPE_CHECKING:
     from agentos.checkpoints import Checkpoint
@@ -69,6 +71,20 @@ def read_moment(checkpoint: Checkpoint, session: Session) -> tuple[dict[str, Any
         Letter(sender, receiver, hop, round, arrival_s, outbox.handle, index)
         for sender, receiver, hop, round, arrival_s, index in rows
     ]
+
+
+@contextmanager
+def reading(checkpoint: Checkpoint) -> Iterator[None]:
+    """Turn what is missing or wrong in a moment into an error that names the file."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise RecordError(
+            f"the checkpoint {checkpoint.directory / MOMENT} is damaged",
+            expected="what a run with clock.mode=asynchronous wrote",
+            actual=f"{type(error).__name__} {error}",
+            mend="resume from an earlier round with --round, or run again",
+        ) from error
 
 
 def outboxes_of(letters: Sequence[Letter]) -> tuple[list[Any], list[tuple[int, int]]]:

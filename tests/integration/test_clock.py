@@ -13,13 +13,13 @@ import pytest
 from agentos import RunConfig, Simulation
 from agentos.checkpoint_config import CheckpointConfig
 from agentos.checkpoints import checkpoints_of
-from agentos.clock.moment import MOMENT
+from agentos.clock.moment import MESSAGES, MOMENT
 from agentos.compare import compare
 from agentos.report import write_report
 from agentos.resuming import branch, resumption
 from agentos.run_record import load_run
 from agentos.runtime.base import Runtime
-from protocols.errors import ConfigurationError
+from protocols.errors import ConfigurationError, RecordError
 
 PARTS: dict[str, Any] = {
     "baseline": {"isolated": False},
@@ -154,6 +154,27 @@ def test_nobody_branches_off_where_agents_do_not_wait(
     run(config, tmp_path / "run", cache)
     with pytest.raises(ConfigurationError, match="agents do not wait for each other"):
         branch(tmp_path / "run", config, round=1)
+
+
+@pytest.mark.slow
+def test_damaged_moment_is_refused_by_name(
+    small: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    from agents.checkpoint import save_tree
+
+    config = small(**{**PARTS, "checkpoints": {"every": 1}}, clock=UNEQUAL)
+    run(config, tmp_path / "run", cache)
+    (tmp_path / "run" / "summary.json").unlink()
+    folder = checkpoints_of(tmp_path / "run")[-1].directory
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    for moment in ({"letters": []}, {"letters": [(1, 2)]}, {}):
+        manifest["files"][MOMENT] = save_tree(moment, folder / MOMENT)
+        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        with pytest.raises(RecordError, match=MOMENT):
+            Simulation(config, out=tmp_path / "run", cache=cache).run(resumption(tmp_path / "run"))
+    (folder / MESSAGES).write_bytes(b"no messages")
+    with pytest.raises(RecordError, match=MESSAGES):
+        Simulation(config, out=tmp_path / "run", cache=cache).run(resumption(tmp_path / "run"))
 
 
 def test_summary_tells_when_the_last_agent_would_have_ended(
