@@ -59,7 +59,7 @@ class RaySession(Session):
             self._options["scheduling_strategy"] = "SPREAD"
         machines = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
         self._hosts_per_machine = -(-count // machines)
-        # While they merge, the hosts of a machine hold no more than half of its store among them.
+        # While they merge, the hosts of a machine may hold half of its store among them.
         self._kept_bytes = max(
             KEPT_BYTES,
             int(resources.get("object_store_memory", 0) / machines / self._hosts_per_machine / 2),
