@@ -119,10 +119,10 @@ def test_asynchronous_run_that_is_resumed_ends_with_the_same_bytes(
     tmp_path: Path,
     small_values: dict[str, Any],
 ) -> None:
-    """After each of its checkpoints; agents stand in different rounds then, and messages are under way."""
+    """From its checkpoints: agents stand in different rounds then, and messages are under way."""
     from agents.checkpoint import load_tree
 
-    training = {**small_values["training"], "rounds": 5}
+    training = {**small_values["training"], "rounds": 4}
     checkpoints = {"every": 1, "keep": 9}
     parts = {**PARTS, "topology": topology, "training": training, "checkpoints": checkpoints}
     config = small(**parts, exchange={exchange: {}}, health={"every": 1}, clock=UNEQUAL)
@@ -131,12 +131,12 @@ def test_asynchronous_run_that_is_resumed_ends_with_the_same_bytes(
     plain = config.model_copy(update={"checkpoints": CheckpointConfig(every=0)})
     assert run(plain, tmp_path / "plain", cache) == rows_of(whole)
     found = checkpoints_of(whole)
-    assert found[-1].manifest.round == 5
+    assert found[-1].manifest.round == 4
     moments = [load_tree(each.directory / MOMENT, dict) for each in found]
     assert any(len(set(moment["round"].values())) > 1 for moment in moments)
     assert any(moment["due"] for moment in moments) or topology == "master_slave"
     assert any(moment["letters"] for moment in moments)
-    for checkpoint in found:
+    for checkpoint in found[::2] if exchange == "weights" else found:
         again = tmp_path / f"from-{checkpoint.manifest.round}"
         shutil.copytree(whole, again)
         (again / "summary.json").unlink()
