@@ -102,7 +102,7 @@ def load_tree(
         RecordError: the file is missing, is not the one that was written, or is damaged.
     """
     try:
-        if sha256 is not None and _digest(path) != sha256:
+        if sha256 is not None and digest(path) != sha256:
             raise ValueError("its SHA-256 is not the one that was noted when it was written")
         with safe_open(path, framework="pt", device=str(device or "cpu")) as file:
             header = file.metadata() or {}
@@ -134,7 +134,8 @@ def _checked(state: AgentState) -> AgentState:
     return state
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

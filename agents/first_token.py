@@ -27,7 +27,9 @@ FAMILIES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra"})
 def can_be_cut(backbone: PreTrainedModel) -> bool:
     """Return whether a backbone's last layer can be run at the first token alone."""
     config = backbone.config
-    return config.model_type in FAMILIES and not config.is_decoder
+    # In some releases attention may see distances, which is not done here.
+    positions = getattr(config, "position_embedding_type", None) or "absolute"
+    return config.model_type in FAMILIES and not config.is_decoder and positions == "absolute"
 
 
 @contextmanager

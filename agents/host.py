@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from agents import trainer
 from agents.allocation import keep_freed_memory
 from agents.blueprint import Arm, Blueprint
-from agents.checkpoint import load_state, load_tree, save_state, save_tree, state_file
+from agents.checkpoint import load_state, save_state, state_file
 from agents.exchange.base import Turn
 from agents.hop import Lies, hear, say
 from agents.inbox import KEPT_BYTES, Reader
@@ -26,13 +26,14 @@ from agents.mail import Delivery, Heading, Outbox, PayloadStore, fetches
 from agents.prefetch import Prefetcher
 from agents.resident import Resident
 from agents.roster import Roster
+from agents.stowage import read_messages, write_messages
 from agents.tracing import Traced, Tracer
 from protocols.codecs import Codec
 from protocols.coding import is_coded
 from protocols.errors import RecordError
 from protocols.forms import Packing
 from protocols.messages import Message
-from protocols.packet import Packet, checksum, joined
+from protocols.packet import Packet, checksum
 from protocols.sizes import uncoded_bytes
 
 
@@ -290,8 +291,10 @@ class Host:
             if afresh:
                 agent.begin_exchange()
 
-    def stow(self, handles: list[Any], places: Sequence[tuple[int, int]], path: Path) -> str:
-        """Write messages that are under way into a file; return its SHA-256.
+    def stow(
+        self, handles: list[Any], places: Sequence[tuple[int, int]], path: Path
+    ) -> tuple[str, list[int]]:
+        """Write messages that are under way into a file, end to end; return its SHA-256, and their sizes.
 
         Args:
             handles: of the outboxes that they lie in.
@@ -303,30 +306,21 @@ class Host:
         """
         outboxes = self.store.get(handles)
         with _writing(path.parent):
-            return save_tree([joined(outboxes[box][index]) for box, index in places], path)
+            return write_messages((outboxes[box][index] for box, index in places), path)
 
-    def unstow(self, path: Path, sha256: str) -> Outbox:
+    def unstow(self, path: Path, sha256: str, sizes: Sequence[int]) -> Outbox:
         """Put the messages in a file on their way again, in their order.
 
         Raises:
             RecordError: the file is missing or damaged.
         """
-        messages = load_tree(path, _messages, sha256)
-        handle = self.store.put(Packet((message,)) for message in messages)
-        return Outbox(handle, (), (), ())
+        return Outbox(self.store.put(read_messages(path, sha256, sizes)), (), (), ())
 
     def close(self) -> None:
         """Give up the agents, and what they keep on disk."""
         if self._roster is not None:
             self._roster.close()
             self._roster = None
-
-
-def _messages(tree: Any) -> list[np.ndarray]:
-    """Return the messages in a file, checked for what they are; whoever reads one admits it."""
-    if type(tree) is not list or any(getattr(each, "dtype", None) != np.uint8 for each in tree):
-        raise TypeError("it holds no messages")
-    return tree
 
 
 @contextmanager

@@ -139,7 +139,9 @@ def receive(
             told = f"agent-{sender} has sent more than one message"
             rejected.append(RejectedMessage(told, reason="duplicate", sender=sender))
             continue
-        kept_bytes -= buffer.nbytes
+        kept_bytes -= max(
+            buffer.nbytes, _bytes_of(message)
+        )  # what was coded takes more when it is read
         if kept_bytes >= 0:
             letters[sender] = message
         else:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from agentos.watch import Watch
     from agents.blueprint import Arm
     from agents.exchange import Turn
-    from agents.mail import Delivery, Outbox
+    from agents.mail import Delivery, Heading, Outbox
 
 
 class Asynchronously:
@@ -186,15 +186,16 @@ class Asynchronously:
         if self.watch is not None:
             self.watch.paused = frozenset(begun.checkpoint.manifest.paused)
         if MOMENT in begun.checkpoint.manifest.files:
+            memory, letters = read_moment(begun.checkpoint, self.session)
             with reading(begun.checkpoint):
-                self._recall(*read_moment(begun.checkpoint, self.session))
+                self._recall(memory, letters)
         else:
             last = begun.rounds[-1]
             ends = {agent: values.get(SIMULATED, 0.0) for agent, values in last.metrics.items()}
             self._round = dict.fromkeys(self._round, last.round)
             self._now = {agent: ends.get(agent, 0.0) for agent in self._now}
-        if self.result.finished == self.config.training.rounds:
-            self.open_rounds.evaluate(list(self._round))  # for the pictures of what it says
+        # For the pictures of what it says: nobody asks again those who have ended.
+        self.open_rounds.evaluate(sorted(self._ended))
 
     def _unfinished(self, agents: Iterable[int]) -> list[int]:
         return [each for each in agents if self._round[each] < self.config.training.rounds]
@@ -237,18 +238,24 @@ class Asynchronously:
         }
         calls = {host: (mine, part) for host, mine in self._by_host(turns).items()}
         outboxes: dict[int, Outbox] = self.session.call("compose", calls) if calls else {}
-        for outbox in sorted(outboxes.values(), key=_first_sender):
-            sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
-            for index, (envelope, size, without) in enumerate(sizes):
-                sender, round, hop = envelope.sender, envelope.round, envelope.hop
-                for receiver in envelope.recipients:
-                    arrival = self._now[sender] + self.timing.transit_s(sender, receiver, size)
-                    letter = Letter(sender, receiver, hop, round, arrival, outbox.handle, index)
-                    if receiver not in self._ended:
-                        self.mailbox.post(letter, opens_s=self._due.get(receiver))
-                    self.result.ledger.record(
-                        round, hop, sender, receiver, envelope.kind, size, without
-                    )
+        said = [
+            (envelope, size, without, outbox.handle, index)
+            for outbox in outboxes.values()
+            for index, (envelope, size, without) in enumerate(
+                zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
+            )
+        ]
+        # By sender: in which order a host's agents spoke must not show.
+        for envelope, size, without, handle, index in sorted(said, key=_sender):
+            sender, round, hop = envelope.sender, envelope.round, envelope.hop
+            for receiver in envelope.recipients:
+                arrival = self._now[sender] + self.timing.transit_s(sender, receiver, size)
+                letter = Letter(sender, receiver, hop, round, arrival, handle, index)
+                if receiver not in self._ended:
+                    self.mailbox.post(letter, opens_s=self._due.get(receiver))
+                self.result.ledger.record(
+                    round, hop, sender, receiver, envelope.kind, size, without
+                )
 
     def _receive(self, legs: Mapping[int, Leg], part: int) -> None:
         opened = {
@@ -290,5 +297,5 @@ class Asynchronously:
         return by_host(self.session.placement, values)
 
 
-def _first_sender(outbox: Outbox) -> int:
-    return min((envelope.sender for envelope in outbox.envelopes), default=0)
+def _sender(said: tuple[Heading, int, int, Any, int]) -> int:
+    return said[0].sender

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agentos.checkpoints import Checkpoint
     from agentos.runtime import Session
 
-MOMENT, MESSAGES = "moment.safetensors", "messages.safetensors"
+MOMENT, MESSAGES = "moment.safetensors", "messages.bin"
 
 
 def write_moment(
@@ -43,14 +43,15 @@ def write_moment(
     handles, places = outboxes_of(letters)
     said = list(dict.fromkeys(places))  # what was said to several is written once
     host = session.hosts[0]
-    messages = session.call("stow", {host: (handles, said, folder / MESSAGES)})[host]
+    messages, sizes = session.call("stow", {host: (handles, said, folder / MESSAGES)})[host]
     number = {place: index for index, place in enumerate(said)}
     rows = [
         (each.sender, each.receiver, each.hop, each.round, each.arrival_s, number[place])
         for each, place in zip(letters, places, strict=True)
     ]
     with writing(folder):
-        moment = save_tree(_plain({**values, "letters": rows}), folder / MOMENT)
+        written = {**values, "letters": rows, "sizes": sizes}
+        moment = save_tree(_plain(written), folder / MOMENT)
     return {MOMENT: moment, MESSAGES: messages}
 
 
@@ -63,14 +64,16 @@ def read_moment(checkpoint: Checkpoint, session: Session) -> tuple[dict[str, Any
     from agents.checkpoint import load_tree
 
     folder, files = checkpoint.directory, checkpoint.manifest.files
-    values = load_tree(folder / MOMENT, dict, files[MOMENT])
+    with reading(checkpoint):
+        values = load_tree(folder / MOMENT, dict, files[MOMENT])
+        rows, sizes, messages = values.pop("letters"), values.pop("sizes"), files[MESSAGES]
     host = session.hosts[0]
-    outbox = session.call("unstow", {host: (folder / MESSAGES, files[MESSAGES])})[host]
-    rows = values.pop("letters")
-    return values, [
-        Letter(sender, receiver, hop, round, arrival_s, outbox.handle, index)
-        for sender, receiver, hop, round, arrival_s, index in rows
-    ]
+    outbox = session.call("unstow", {host: (folder / MESSAGES, messages, sizes)})[host]
+    with reading(checkpoint):
+        return values, [
+            Letter(sender, receiver, hop, round, arrival_s, outbox.handle, index)
+            for sender, receiver, hop, round, arrival_s, index in rows
+        ]
 
 
 @contextmanager

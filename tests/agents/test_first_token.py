@@ -90,8 +90,11 @@ def test_other_families_run_whole(family):
     assert torch.equal(other(ids, mask), other.states(ids, mask)[:, 0])
 
 
-def test_a_decoder_runs_whole():
+def test_a_decoder_and_attention_to_distances_run_whole():
     assert not can_be_cut(encoder(is_decoder=True).backbone)
+    distances = encoder().backbone
+    distances.config.position_embedding_type = "relative_key"
+    assert not can_be_cut(distances)
 
 
 @pytest.mark.parametrize("place", ["hidden_dropout_prob", "attention_probs_dropout_prob"])

@@ -10,6 +10,7 @@ import pytest
 
 from agents.inbox import Reader, abridged, receive
 from protocols.admission import Expectation
+from protocols.codecs.int8 import Int8
 from protocols.errors import RejectedMessage
 from protocols.messages import Message, Weights
 from protocols.wire import encode
@@ -50,6 +51,19 @@ def test_messages_beyond_what_is_kept_are_fetched_again_and_equal():
     inbox, _ = receive(fetched.fetches, EXPECTATION, kept_bytes=2 * fetched.buffers[0].nbytes)
     assert list(inbox) == list(expected)
     assert fetched.count == [1, 1, 2]
+
+
+def test_coded_messages_count_by_what_they_take_in_memory():
+    payload = Weights(values=np.ones(10_000, np.float32), weight=1.0, layout="a")
+    fetched = Fetched(1, 2)
+    fetched.buffers = [
+        encode(Message.compose(payload, sender=each, recipients=[9], round=1, hop=0), Int8())
+        for each in (1, 2)
+    ]
+    assert 2 * fetched.buffers[0].nbytes < 40_000
+    inbox, rejected = receive(fetched.fetches, EXPECTATION, kept_bytes=40_000)
+    assert [len(inbox), len(list(inbox)), rejected] == [2, 2, []]
+    assert fetched.count == [1, 2]
 
 
 def test_scalars_of_messages_that_are_not_kept_are_known_without_fetching_them():
