@@ -33,9 +33,9 @@ def can_be_cut(backbone: PreTrainedModel) -> bool:
 
 
 @contextmanager
-def without_last_layer(backbone: PreTrainedModel) -> Iterator[Any]:
+def without_last_layer(backbone: Any) -> Iterator[Any]:
     """Take the last layer out of a backbone for as long as the context lasts; yield that layer."""
-    encoder, layers = _stack(backbone), _stack(backbone).layer
+    encoder, layers = backbone.encoder, backbone.encoder.layer
     encoder.layer = layers[:-1]
     try:
         yield layers[-1]
@@ -65,11 +65,6 @@ def at_first_token(layer: Any, states_BTW: Tensor, mask_BT: Tensor) -> Tensor:
     attended_B1W = layer.attention.output(mixed_B1W, first_B1W)
     states_B1W: Tensor = layer.output(layer.intermediate(attended_B1W), attended_B1W)
     return states_B1W
-
-
-def _stack(backbone: Any) -> Any:
-    """Return the module that runs a backbone's layers."""
-    return backbone.encoder
 
 
 def _split(values: Tensor, heads: int, width: int) -> Tensor:

@@ -100,7 +100,7 @@ class Asynchronously:
         self._now = dict.fromkeys(self._round, 0.0)
         self._due: dict[int, float] = {}
         self._ended: set[int] = set()
-        self._written = 0  # the round of the last checkpoint
+        self._written = 0  # the last round after which a checkpoint was written, or none was due
 
     def run(self, begun: Begun | None = None) -> ArmResult:
         """Run every round of every agent; on an interruption, `result` holds the rounds that all finished.

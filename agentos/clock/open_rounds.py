@@ -81,7 +81,6 @@ class OpenRounds:
                 for round, looks in self._looks.items()
             },
             "finished": {r: count for r, count in self._finished.items() if r >= self._upcoming},
-            "paused": sorted(self.paused),
         }
 
     def recall(self, memory: Mapping[str, Any]) -> None:
@@ -91,7 +90,6 @@ class OpenRounds:
         for round, looks in memory["looks"].items():
             self._looks[round] = {a: (Reading(*read), rows) for a, (read, rows) in looks.items()}
         self._finished.update(memory["finished"])
-        self.paused = set(memory["paused"])
 
     def trained(self, rounds: Mapping[int, int], metrics: AgentMetrics) -> None:
         """Note what training reported, and look after the agents' health where it is due."""
