@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -31,7 +32,7 @@ class Packet:
 
     pieces: tuple[Bytes, ...]
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Its size."""
         return sum(piece.nbytes for piece in self.pieces)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agentos.runtime import direct
 from agentos.runtime.base import Session, pack
 from agentos.runtime.failures import of_ray
-from agentos.runtime.ray_store import RayStore
+from agentos.runtime.ray_store import RayStore, parcel_bytes
 from agents.inbox import KEPT_BYTES
 from protocols.errors import AgentOSError, DeadlineExceeded
 
@@ -59,11 +59,10 @@ class RaySession(Session):
             self._options["scheduling_strategy"] = "SPREAD"
         machines = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
         self._hosts_per_machine = -(-count // machines)
+        store_bytes = int(resources.get("object_store_memory", 0) / machines)
+        self._parcel_bytes = parcel_bytes(store_bytes)
         # While they merge, the hosts of a machine may hold half of its store among them.
-        self._kept_bytes = max(
-            KEPT_BYTES,
-            int(resources.get("object_store_memory", 0) / machines / self._hosts_per_machine / 2),
-        )
+        self._kept_bytes = max(KEPT_BYTES, store_bytes // self._hosts_per_machine // 2)
         self._start(range(count), self._options)
 
     def _start(self, hosts: Iterable[int], options: Mapping[str, Any]) -> None:
@@ -76,7 +75,8 @@ class RaySession(Session):
         else:
             actor_class = ray.remote(Host).options(**options)
             self._actors.update(
-                (host, actor_class.remote(RayStore(), self._kept_bytes)) for host in hosts
+                (host, actor_class.remote(RayStore(self._parcel_bytes), self._kept_bytes))
+                for host in hosts
             )
         if options.get("num_gpus", 1.0) < 1.0:
             self.call("share_gpu", dict.fromkeys(hosts, (options["num_gpus"],)))

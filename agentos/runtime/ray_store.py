@@ -6,9 +6,11 @@ ones are gathered in one buffer first: what a piece costs Ray is more than a sho
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from pickle import PickleBuffer
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -16,8 +18,10 @@ import numpy as np
 from protocols.framing import ALIGNMENT
 from protocols.packet import Bytes, Packet
 
-PARCEL_BYTES = 16 * 2**20
-"""Messages share an object of the store up to so many bytes; Ray's cost is per object."""
+PARCEL_BYTES = 16 * 2**20, 64 * 2**20
+"""The least and the most that messages share an object of the store for; Ray's cost is per object."""
+PARCELS = 64
+"""A store is to have room for so many: the larger parcels are, the more room is lost between them."""
 GATHERED_BYTES = 2**18
 """Messages up to this size are gathered."""
 FETCHED_BYTES = 128 * 2**20
@@ -37,13 +41,13 @@ class _Gathered(NamedTuple):
 
 
 class _Apart(NamedTuple):
-    """Messages in pieces, and how many pieces each has."""
+    """Messages in pieces, as buffers (which cost less to pickle than arrays), and how many each has."""
 
-    pieces: list[Bytes]
+    pieces: list[Any]
     counts: list[int]
 
     def messages(self) -> Messages:
-        pieces = iter(self.pieces)
+        pieces = (np.frombuffer(piece, np.uint8) for piece in self.pieces)
         return [Packet(tuple(islice(pieces, count))) for count in self.counts]
 
 
@@ -61,50 +65,40 @@ class Parcel(NamedTuple):
     payload_bytes: int
 
 
-class RayStore:
-    """Messages of a host in Ray's object store: few objects, read without a copy."""
+def parcel_bytes(store_bytes: int) -> int:
+    """Return the size of parcels for a machine's store of a size.
 
-    def __init__(self) -> None:
+    Example:
+        >>> [parcel_bytes(size * 2**20) // 2**20 for size in (80, 2048, 4096, 65536)]
+        [16, 32, 64, 64]
+    """
+    smallest, largest = PARCEL_BYTES
+    return min(max(store_bytes // PARCELS, smallest), largest)
+
+
+class RayStore:
+    """Messages of a host in Ray's object store: few objects, read without a copy.
+
+    Args:
+        parcel_bytes: of messages that share an object; a larger message has one of its own.
+    """
+
+    def __init__(self, parcel_bytes: int = PARCEL_BYTES[0]) -> None:
+        self._parcel_bytes = parcel_bytes
         self._buffer: Bytes = np.empty(0, np.uint8)
 
     def put(self, packets: Iterable[Packet]) -> list[Parcel]:
         """Store the messages; a parcel as soon as there is no room in it for the next one."""
-        if self._buffer.size < PARCEL_BYTES:
-            self._buffer = np.empty(PARCEL_BYTES, np.uint8)
+        if self._buffer.size < self._parcel_bytes:
+            self._buffer = np.empty(self._parcel_bytes, np.uint8)
         parcels: list[Parcel] = []
-        spans: list[tuple[int, int]] = []
-        apart: list[Packet] = []
-        count = 0
-
-        def close() -> None:
-            if spans:
-                gathered = _Gathered(self._buffer[: spans[-1][1]], spans.copy())
-                size = sum(end - begin for begin, end in spans)
-                parcels.append(_parcel(gathered, count - len(spans), size))
-            elif apart:
-                pieces = [piece for packet in apart for piece in packet.pieces]
-                size = sum(packet.nbytes for packet in apart)
-                stored = _Apart(pieces, [len(packet.pieces) for packet in apart])
-                parcels.append(_parcel(stored, count - len(apart), size))
-            spans.clear()
-            apart.clear()
-
+        load, first = _Load(self._buffer), 0
         for packet in packets:
-            # Aligned, so that numbers can be read where they lie.
-            begin = -(-spans[-1][1] // ALIGNMENT) * ALIGNMENT if spans else 0
-            if packet.nbytes <= GATHERED_BYTES:
-                if apart or begin + packet.nbytes > PARCEL_BYTES:
-                    close()
-                    begin = 0
-                spans.append((begin, begin + packet.nbytes))
-                packet.write_to(self._buffer[slice(*spans[-1])])
-            else:
-                if spans or packet.nbytes + sum(each.nbytes for each in apart) > PARCEL_BYTES:
-                    close()
-                apart.append(packet)
-            count += 1
-        close()
-        return parcels
+            if not load.has_room(packet):
+                parcels.append(load.sent(first))
+                load, first = _Load(self._buffer), first + len(load)
+            load.add(packet)
+        return [*parcels, load.sent(first)] if load else parcels
 
     def get(self, handles: Sequence[Sequence[Parcel]]) -> list[Messages]:
         """Fetch all in one call or, where they are many, each parcel when something in it is looked up."""
@@ -116,6 +110,57 @@ class RayStore:
             return [_Lazy(handle, fetched) for handle in handles]
         contents = iter(ray.get([parcel.reference[0] for parcel in parcels]))
         return [[each for _ in handle for each in next(contents).messages()] for handle in handles]
+
+
+class _Load:
+    """Messages on their way into one parcel: small ones, which are gathered, or large ones in pieces.
+
+    Args:
+        buffer: of the size of a parcel, to gather messages in.
+    """
+
+    def __init__(self, buffer: Bytes) -> None:
+        self._buffer = buffer
+        self._spans: list[tuple[int, int]] = []
+        self._apart: list[Packet] = []
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._spans) + len(self._apart)
+
+    def has_room(self, packet: Packet) -> bool:
+        """Return whether a message may be added: there always is room for the first one."""
+        small = packet.nbytes <= GATHERED_BYTES
+        if self._apart if small else self._spans:
+            return False
+        begin = self._next if small else self._bytes
+        return not self or begin + packet.nbytes <= self._buffer.size
+
+    def add(self, packet: Packet) -> None:
+        """Add a message, large or small as those before it."""
+        if packet.nbytes <= GATHERED_BYTES:
+            self._spans.append((self._next, self._next + packet.nbytes))
+            packet.write_to(self._buffer[slice(*self._spans[-1])])
+        else:
+            self._apart.append(packet)
+        self._bytes += packet.nbytes
+
+    def sent(self, first: int) -> Parcel:
+        """Put the messages into the store, the first of them being that one of the host."""
+        import ray
+
+        stored: _Gathered | _Apart
+        if self._spans:
+            stored = _Gathered(self._buffer[: self._spans[-1][1]], self._spans)
+        else:
+            pieces = [PickleBuffer(piece.data) for each in self._apart for piece in each.pieces]
+            stored = _Apart(pieces, [len(each.pieces) for each in self._apart])
+        return Parcel([ray.put(stored)], first, self._bytes)
+
+    @property
+    def _next(self) -> int:
+        """Where the next small message begins: aligned, so that numbers can be read where they lie."""
+        return -(-self._spans[-1][1] // ALIGNMENT) * ALIGNMENT if self._spans else 0
 
 
 class _Fetched:
@@ -143,7 +188,7 @@ class _Lazy(Sequence[Bytes | Packet]):
 
     def __init__(self, parcels: Sequence[Parcel], fetched: _Fetched) -> None:
         self._parcels = parcels
-        self._firsts = np.array([parcel.first for parcel in parcels])
+        self._firsts = [parcel.first for parcel in parcels]
         self._fetched = fetched
 
     def __len__(self) -> int:
@@ -158,11 +203,5 @@ class _Lazy(Sequence[Bytes | Packet]):
     def __getitem__(self, index: int | slice) -> Bytes | Packet | Messages:
         if isinstance(index, slice):
             return [self[each] for each in range(len(self))[index]]
-        parcel = self._parcels[int(np.searchsorted(self._firsts, index, side="right")) - 1]
+        parcel = self._parcels[bisect_right(self._firsts, index) - 1]
         return self._fetched(parcel)[index - parcel.first]
-
-
-def _parcel(stored: _Gathered | _Apart, first: int, payload_bytes: int) -> Parcel:
-    import ray
-
-    return Parcel([ray.put(stored)], first, payload_bytes)

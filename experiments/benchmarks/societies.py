@@ -30,11 +30,11 @@ def hosts_of(config: RunConfig) -> Iterator[Session]:
 
 
 def timed_rounds(
-    config: RunConfig, session: Session, exchange: Exchange | None = None
+    config: RunConfig, session: Session, exchange: Exchange | None = None, warm_up: int = 1
 ) -> list[float]:
     """Take a society through its rounds; return the seconds of each, the first and the last left out.
 
-    The first one warms up, and the last one ends with an evaluation.
+    The first ones, of which one may say how many, warm up; the last one ends with an evaluation.
     """
     from agents.blueprint import Arm
 
@@ -42,7 +42,7 @@ def timed_rounds(
     exchange = exchange or config.exchange
     arm = Arm(exchange, exchange.anchor_fraction)
     Coordinator(config, config.network(), session, arm, "together", reports.append).run()
-    return [report.round_s for report in reports[2:-1]]
+    return [report.round_s for report in reports[1 + warm_up : -1]]
 
 
 class Idle(Session):

@@ -19,8 +19,7 @@ def packets(count, size=1000):
 
 
 def test_messages_share_parcels_in_their_order(ray_cluster, monkeypatch):
-    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 3100)
-    store = RayStore()
+    store = RayStore(parcel_bytes=3100)
     handle = store.put(iter(packets(7)))
     assert [parcel.first for parcel in handle] == [0, 3, 6]
     assert [parcel.payload_bytes for parcel in handle] == [3000, 3000, 1000]
@@ -29,11 +28,10 @@ def test_messages_share_parcels_in_their_order(ray_cluster, monkeypatch):
 
 
 def test_small_messages_are_gathered_and_large_ones_go_in_pieces(ray_cluster, monkeypatch):
-    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 3000)
     monkeypatch.setattr(ray_store, "GATHERED_BYTES", 500)
     sizes = (10, 10, 5000, 10, 900, 900, 900, 900, 499, 500, 3000)
     arrays = [np.full(size, number, np.uint8) for number, size in enumerate(sizes)]
-    store = RayStore()
+    store = RayStore(parcel_bytes=3000)
     handle = store.put(Packet((array[:1], array)) for array in arrays)
     for array in arrays:
         array[:] = 0  # their owners go on
@@ -45,7 +43,6 @@ def test_small_messages_are_gathered_and_large_ones_go_in_pieces(ray_cluster, mo
 
 
 def test_numbers_are_read_where_they_lie(ray_cluster, monkeypatch):
-    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 700_000)
     payloads = [
         Weights(values=np.full(size, size, np.float32), weight=1.0, layout="x")
         for size in (50_000, 3, 50_001, 100_000, 50_002, 200_000)
@@ -53,7 +50,7 @@ def test_numbers_are_read_where_they_lie(ray_cluster, monkeypatch):
     messages = [
         Message.compose(payload, sender=0, recipients=[1], round=1, hop=0) for payload in payloads
     ]
-    store = RayStore()
+    store = RayStore(parcel_bytes=700_000)
     (found,) = store.get([store.put(map(packet_of, messages))])
     assert [type(each) for each in found] == [np.ndarray] * 3 + [Packet, np.ndarray, Packet]
     for each, message in zip(found, messages, strict=True):
@@ -65,9 +62,8 @@ def test_numbers_are_read_where_they_lie(ray_cluster, monkeypatch):
 
 
 def test_many_messages_are_fetched_when_they_are_looked_up(ray_cluster, monkeypatch):
-    monkeypatch.setattr(ray_store, "PARCEL_BYTES", 2100)
     monkeypatch.setattr(ray_store, "FETCHED_BYTES", 3000)
-    store = RayStore()
+    store = RayStore(parcel_bytes=2100)
     first, second = store.get([store.put(packets(6)), store.put(packets(3))])
     assert (len(first), len(second)) == (6, 3)
     assert [int(first[index][0]) for index in (5, 0, 3, 1)] == [5, 0, 3, 1]
