@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class Agent:
         """What the exchange strategy remembers."""
         return self.state.memory
 
-    @property
+    @cached_property
     def looks_back(self) -> bool:
         """Whether an objective wants parameters to look back at."""
         return any(each.wants_reference for each in self.resident.blueprint.objectives)

@@ -119,6 +119,8 @@ def first_not_finite(values: NDArray[Any]) -> tuple[int, ...] | None:
     """
     if values.dtype.kind not in "fc":
         return None
+    if values.size <= _FEW and np.isfinite(values).all():
+        return None
     flat = values.reshape(-1)
     scratch = np.empty(0, np.bool_)
     for start, chunk in _chunks(flat, CHUNK_ELEMENTS):
@@ -140,8 +142,6 @@ def _surely_finite(numbers: NDArray[Any]) -> bool:
     """
     if numbers.dtype.char not in "fd":
         return False
-    if numbers.size <= _FEW:
-        return bool(np.isfinite(numbers).all())
     half = numbers.size // 2
     with np.errstate(over="ignore", invalid="ignore"):  # that is what is asked
         product = np.dot(numbers[:half], numbers[half : 2 * half])

@@ -11,61 +11,34 @@ left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
+import torch
 import typer
 from pydantic import Field
 
 from agentos.config import RunConfig
-from agents.exchange.base import Expected, Learner, Turn
+from agents.agent import Agent
+from agents.exchange.base import Learner
 from agents.exchange.weights import WeightAveraging
-from agents.lazy import torch
 from experiments.benchmarks.federated_round import theirs
 from experiments.benchmarks.societies import Idle, hosts_of, median, publish, timed_rounds
-from protocols.messages import Message, Payload
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 WARM_UP = 12
 """Rounds until every place in the store has been used."""
 
 
 class NumberAveraging(WeightAveraging):
-    """Averages numbers of each agent that are not its parameters."""
+    """Averages parameters of any number, of agents that never train."""
 
     kind: Literal["numbers"] = "numbers"  # type: ignore[assignment]
     floats: int = Field(1000, description="Numbers of each agent.")
 
     def begin(self, learner: Learner) -> None:
-        """Begin with zeros."""
-        learner.memory["numbers"] = torch.zeros(self.floats)
-
-    def compose(self, learner: Learner, turn: Turn) -> Payload | None:
-        """Send the numbers; see `WeightAveraging`."""
-        return super().compose(_Numbers(learner), turn)
-
-    def expects(self, learner: Learner, turn: Turn) -> Expected:
-        """Expect as many numbers."""
-        return super().expects(_Numbers(learner), turn)
-
-    def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Average the numbers; see `WeightAveraging`."""
-        super().merge(_Numbers(learner), inbox, turn)
-
-
-class _Numbers:
-    """An agent whose parameters are its numbers."""
-
-    def __init__(self, learner: Learner) -> None:
-        self._learner = learner
-        self.memory = learner.memory
-        self.parameters: Tensor = learner.memory["numbers"]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._learner, name)
+        """Put zeros in the place of the encoder's parameters."""
+        assert isinstance(learner, Agent)
+        learner.state.parameters = torch.zeros(self.floats)
+        super().begin(learner)
 
 
 def configuration(agents: int, rounds: int, object_store_mb: int) -> RunConfig:
