@@ -19,7 +19,8 @@ from protocols.codecs import CODECS, Codec
 from protocols.codecs.base import Part, Shape
 from protocols.codecs.fp32 import Fp32
 from protocols.errors import WireError
-from protocols.framing import MAX_RANK, Frame, from_json, to_json
+from protocols.framing import MAX_RANK, Frame
+from protocols.json_text import from_json, to_json
 from protocols.messages import Payload
 from protocols.spec import Kinds, Spec
 

@@ -22,14 +22,13 @@ from protocols.framing import (
     Frame,
     Pieces,
     Span,
-    from_json,
     order_of,
     prefix_of,
     read_header,
     split,
     tile,
-    to_json,
 )
+from protocols.json_text import from_json, to_json
 from protocols.messages import Envelope, Message, Payload
 from protocols.packet import Packet
 from protocols.wire import decode, envelope_of, packet_of, payload_of

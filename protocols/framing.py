@@ -11,9 +11,7 @@ one buffer but a `Packet`, whose arrays lie anywhere in memory, is held to the v
 
 from __future__ import annotations
 
-import json
 import math
-import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn, TypeAlias
@@ -21,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.errors import WireError
+from protocols.json_text import bounded, from_json, malformed, to_json
 from protocols.packet import Bytes, Packet
 
 Buffer: TypeAlias = bytes | bytearray | memoryview | Bytes
@@ -36,7 +34,6 @@ MAX_RANK = 8
 METADATA = "__metadata__"
 
 _LENGTH_BYTES = 8
-_MAX_DIGITS = 19  # an integer of more cannot be a size, and parsing one takes quadratic time
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
@@ -51,7 +48,6 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
 }
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
-_MEND = "send the bytes that protocols.wire.encode returned, whole and unchanged"
 
 
 class Span(NamedTuple):
@@ -102,11 +98,11 @@ def tile(spans: Iterable[Span], data: Pieces) -> dict[str, NDArray[Any]]:
     rest, *pieces = data
     for name, dtype, shape, begin, end in spans:
         if begin != position:
-            _fail(f"array {_short(name)} overlaps another or leaves a gap", position, begin)
+            _fail(f"array {bounded(name)} overlaps another or leaves a gap", position, begin)
         if not rest.size and pieces:
             rest = pieces.pop(0)
         if rest.size < end - begin:
-            _fail(f"the data end within array {_short(name)}", end - begin, rest.size)
+            _fail(f"the data end within array {bounded(name)}", end - begin, rest.size)
         views[name] = rest[: end - begin].view(dtype).reshape(shape)
         rest, position = rest[end - begin :], end
     if rest.size or pieces:
@@ -167,7 +163,7 @@ def _layout(
     for name in order_of(described):
         dtype, shape = described[name]
         if dtype not in _CODES:
-            _fail(f"array {_short(name)} cannot be sent", ", ".join(_DTYPES), dtype)
+            _fail(f"array {bounded(name)} cannot be sent", ", ".join(_DTYPES), dtype)
         end = position + math.prod(shape) * dtype.itemsize
         offsets = [position, end]
         header[name] = {"dtype": _CODES[dtype], "shape": list(shape), "data_offsets": offsets}
@@ -221,9 +217,9 @@ def read_header(header: bytes) -> tuple[dict[str, str], dict[str, Any]]:
     entries = from_json(header, "the header")
     metadata = entries.pop(METADATA, None)
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        _fail("the metadata is malformed", f"{METADATA}: an object of strings", _short(metadata))
+        _fail("the metadata is malformed", f"{METADATA}: an object of strings", bounded(metadata))
     if not all(map(_is_text, metadata.values())):
-        _fail("the metadata hold half a character", "Unicode without surrogates", _short(metadata))
+        _fail("the metadata hold half a character", "Unicode without surrogates", bounded(metadata))
     return metadata, entries
 
 
@@ -231,59 +227,9 @@ def _flat(buffer: Buffer) -> Bytes:
     try:
         flat = np.frombuffer(buffer, np.uint8)
     except (TypeError, ValueError, BufferError) as error:
-        raise _error("not a buffer", "contiguous bytes", type(buffer).__name__) from error
+        raise malformed("not a buffer", "contiguous bytes", type(buffer).__name__) from error
     flat.flags.writeable = False
     return flat
-
-
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def to_json(value: object) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, ASCII only."""
-    return _ENCODER.encode(value)
-
-
-def from_json(text: str | bytes, what: str) -> dict[str, Any]:
-    """Return the object that an untrusted JSON text holds.
-
-    Raises:
-        WireError: it is no JSON object, repeats a key, holds NaN, infinity or a huge integer, is nested too
-            deeply, or is not UTF-8.
-    """
-    try:
-        text = text if isinstance(text, str) else text.decode()
-    except UnicodeDecodeError as error:
-        raise _error(f"{what} is not UTF-8", "UTF-8", error) from error
-    try:
-        value = _DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
-        raise _error(f"{what} is not JSON", "a JSON object", _short(error)) from error
-    if not isinstance(value, dict):
-        _fail(f"{what} is not a JSON object", "a JSON object", type(value).__name__)
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) != len(pairs):
-        raise ValueError("an object repeats a key")
-    return mapping
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not a number of JSON")
-
-
-def _bounded_int(text: str) -> int:
-    if len(text) > _MAX_DIGITS + text.startswith("-"):
-        raise ValueError(f"an integer of {len(text)} digits")
-    return int(text)
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_bounded_int
-)
 
 
 def prefix_of(header: bytes) -> bytes:
@@ -302,18 +248,20 @@ def prefix_of(header: bytes) -> bytes:
 def _describe(name: str, entry: Any) -> Span:
     """Return what an entry says of an array, checked against itself."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        _fail(f"array {_short(name)} is not described", "dtype, shape, data_offsets", _short(entry))
+        _fail(
+            f"array {bounded(name)} is not described", "dtype, shape, data_offsets", bounded(entry)
+        )
     code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(code, str) or code not in _DTYPES:
-        _fail(f"unknown dtype of {_short(name)}", ", ".join(_DTYPES), _short(code))
+        _fail(f"unknown dtype of {bounded(name)}", ", ".join(_DTYPES), bounded(code))
     if not _are_ints(shape, least=1) or len(shape) > MAX_RANK:
-        _fail(f"bad shape of {_short(name)}", f"at most {MAX_RANK} sizes >= 1", _short(shape))
+        _fail(f"bad shape of {bounded(name)}", f"at most {MAX_RANK} sizes >= 1", bounded(shape))
     if not _are_ints(offsets, least=0) or len(offsets) != 2:
-        _fail(f"bad offsets of {_short(name)}", "[begin, end]", _short(offsets))
+        _fail(f"bad offsets of {bounded(name)}", "[begin, end]", bounded(offsets))
     begin, end = offsets
     span = math.prod(shape) * _DTYPES[code].itemsize
     if end - begin != span:
-        _fail(f"offsets of {_short(name)} do not fit its shape", f"{span} bytes", end - begin)
+        _fail(f"offsets of {bounded(name)} do not fit its shape", f"{span} bytes", end - begin)
     return Span(name, _DTYPES[code], tuple(shape), begin, end)
 
 
@@ -327,14 +275,5 @@ def _are_ints(values: Any, least: int) -> bool:
     return isinstance(values, list) and all(type(v) is int and v >= least for v in values)
 
 
-def _short(value: object) -> str:
-    """Return a bounded description of untrusted content."""
-    return reprlib.repr(value)
-
-
-def _error(message: str, expected: object, actual: object) -> WireError:
-    return WireError(message, expected=expected, actual=actual, mend=_MEND)
-
-
 def _fail(message: str, expected: object, actual: object) -> NoReturn:
-    raise _error(message, expected, actual)
+    raise malformed(message, expected, actual)

@@ -19,7 +19,8 @@ from pydantic_core import from_json
 from protocols.codecs import Codec
 from protocols.coding import CODEC, FP32, Coding
 from protocols.errors import RejectedMessage, WireError
-from protocols.framing import Buffer, Frame, lay_out, to_json, unpack
+from protocols.framing import Buffer, Frame, lay_out, unpack
+from protocols.json_text import to_json
 from protocols.messages import PAYLOADS, PROTOCOL_VERSION, Envelope, Message, Payload
 from protocols.packet import Bytes, Packet
 

@@ -17,7 +17,8 @@ from protocols.codecs.int8 import Int8
 from protocols.codecs.pca import Pca
 from protocols.codecs.top_k import TopK
 from protocols.errors import RejectedMessage, WireError
-from protocols.framing import pack, to_json, unpack
+from protocols.framing import pack, unpack
+from protocols.json_text import to_json
 from protocols.messages import (
     Embeddings,
     Message,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from protocols.errors import WireError
-from protocols.framing import ALIGNMENT, HEADER_LIMIT, from_json, lay_out, pack, to_json, unpack
+from protocols.framing import ALIGNMENT, HEADER_LIMIT, lay_out, pack, unpack
+from protocols.json_text import from_json, to_json
 from protocols.packet import Packet
 
 DTYPES = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1"]

@@ -11,7 +11,8 @@ import safetensors.numpy
 
 from protocols.admission import Expectation, admit
 from protocols.errors import RejectedMessage, WireError
-from protocols.framing import pack, to_json, unpack
+from protocols.framing import pack, unpack
+from protocols.json_text import to_json
 from protocols.messages import (
     PAYLOADS,
     Control,
