@@ -68,19 +68,18 @@ class _Form:
         envelope: of that message.
         expectation: under which messages were admitted.
         spans: of the arrays.
-        payloads: without their arrays, by the text of their scalars.
+        scalars: by their text.
     """
 
     envelope: Envelope
     expectation: Expectation
     spans: list[Span]
-    payloads: dict[bytes, Payload] = field(default_factory=dict)
+    scalars: dict[bytes, dict[str, Any]] = field(default_factory=dict)
 
     def remember(self, text: bytes, payload: Payload) -> None:
         """Keep what a text says of scalars."""
-        if len(self.payloads) < SCALARS:
-            nothing = dict.fromkeys(payload.array_fields)
-            self.payloads[text] = payload.model_copy(update=nothing)
+        if len(self.scalars) < SCALARS:
+            self.scalars[text] = {name: getattr(payload, name) for name in payload.scalar_fields}
 
 
 class Packing:
@@ -183,7 +182,7 @@ class Admission:
         form = self._forms.get(cut.around)
         if form is not None:
             if not expectation.asks_as(form.expectation):
-                form.expectation, form.payloads = expectation, {}
+                form.expectation, form.scalars = expectation, {}
             form.remember(cut.scalars, message.payload)
 
 
@@ -243,9 +242,9 @@ def _addresses(cut: _Cut) -> dict[str, Any] | None:
 def _payload(form: _Form, text: bytes, views: dict[str, NDArray[Any]]) -> Payload | None:
     """Return a payload of checked shapes; None where its scalars are not what is asked for."""
     expectation = form.expectation
-    known = form.payloads.get(text)
-    if known is not None and all(view.flags.aligned for view in views.values()):
-        return known.model_copy(update=views)  # of types and shapes that were checked with the form
+    known = form.scalars.get(text)
+    if known is not None:
+        return expectation.payload(**known, **views)
     told = from_json(b'{"":"%b"}' % text, "the payload")
     if told.keys() != {""} or not told[""].isascii():
         return None

@@ -59,10 +59,11 @@ class RaySession(Session):
             self._options["scheduling_strategy"] = "SPREAD"
         machines = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
         self._hosts_per_machine = -(-count // machines)
-        store_bytes = int(resources.get("object_store_memory", 0) / machines)
-        self._parcel_bytes = parcel_bytes(store_bytes)
+        store_bytes = resources.get("object_store_memory", 0)
+        share_bytes = int(store_bytes / machines / self._hosts_per_machine)
+        self._parcel_bytes = parcel_bytes(share_bytes)
         # While they merge, the hosts of a machine may hold half of its store among them.
-        self._kept_bytes = max(KEPT_BYTES, store_bytes // self._hosts_per_machine // 2)
+        self._kept_bytes = max(KEPT_BYTES, share_bytes // 2)
         self._start(range(count), self._options)
 
     def _start(self, hosts: Iterable[int], options: Mapping[str, Any]) -> None:

@@ -19,14 +19,13 @@ from protocols.framing import ALIGNMENT
 from protocols.packet import Bytes, Packet
 
 PARCEL_BYTES = 16 * 2**20, 64 * 2**20
-"""The least and the most that messages share an object of the store for; Ray's cost is per object."""
-PARCELS = 64
-"""A store is to have room for so many: the larger parcels are, the more room is lost between them."""
+"""The least and the most of messages that share an object of the store: Ray's cost is per object."""
+PARCELS = 32
+"""What a host has of the store should hold so many: large ones leave much room unused between them."""
+FETCHED = 8
+"""Parcels that one host holds on to at a time while it merges; the store spills what nobody holds."""
 GATHERED_BYTES = 2**18
 """Messages up to this size are gathered."""
-FETCHED_BYTES = 128 * 2**20
-"""What one host holds on to at a time while it merges; the store spills what nobody holds."""
-
 Messages = Sequence[Bytes | Packet]
 
 
@@ -65,22 +64,22 @@ class Parcel(NamedTuple):
     payload_bytes: int
 
 
-def parcel_bytes(store_bytes: int) -> int:
-    """Return the size of parcels for a machine's store of a size.
+def parcel_bytes(share_bytes: int) -> int:
+    """Return the size of parcels for a host's share of a store.
 
     Example:
-        >>> [parcel_bytes(size * 2**20) // 2**20 for size in (80, 2048, 4096, 65536)]
+        >>> [parcel_bytes(size * 2**20) // 2**20 for size in (40, 1024, 2048, 32768)]
         [16, 32, 64, 64]
     """
     smallest, largest = PARCEL_BYTES
-    return min(max(store_bytes // PARCELS, smallest), largest)
+    return min(max(share_bytes // PARCELS, smallest), largest)
 
 
 class RayStore:
     """Messages of a host in Ray's object store: few objects, read without a copy.
 
     Args:
-        parcel_bytes: of messages that share an object; a larger message has one of its own.
+        parcel_bytes: that messages are gathered to; a larger message has an object of its own.
     """
 
     def __init__(self, parcel_bytes: int = PARCEL_BYTES[0]) -> None:
@@ -105,8 +104,9 @@ class RayStore:
         import ray
 
         parcels = [parcel for handle in handles for parcel in handle]
-        if sum(parcel.payload_bytes for parcel in parcels) > FETCHED_BYTES:
-            fetched = _Fetched()
+        held_bytes = FETCHED * self._parcel_bytes
+        if sum(parcel.payload_bytes for parcel in parcels) > held_bytes:
+            fetched = _Fetched(held_bytes)
             return [_Lazy(handle, fetched) for handle in handles]
         contents = iter(ray.get([parcel.reference[0] for parcel in parcels]))
         return [[each for _ in handle for each in next(contents).messages()] for handle in handles]
@@ -130,7 +130,7 @@ class _Load:
 
     def has_room(self, packet: Packet) -> bool:
         """Return whether a message may be added: there always is room for the first one."""
-        small = packet.nbytes <= GATHERED_BYTES
+        small = self._is_small(packet)
         if self._apart if small else self._spans:
             return False
         begin = self._next if small else self._bytes
@@ -138,7 +138,7 @@ class _Load:
 
     def add(self, packet: Packet) -> None:
         """Add a message, large or small as those before it."""
-        if packet.nbytes <= GATHERED_BYTES:
+        if self._is_small(packet):
             self._spans.append((self._next, self._next + packet.nbytes))
             packet.write_to(self._buffer[slice(*self._spans[-1])])
         else:
@@ -157,6 +157,9 @@ class _Load:
             stored = _Apart(pieces, [len(each.pieces) for each in self._apart])
         return Parcel([ray.put(stored)], first, self._bytes)
 
+    def _is_small(self, packet: Packet) -> bool:
+        return packet.nbytes <= min(GATHERED_BYTES, self._buffer.size)
+
     @property
     def _next(self) -> int:
         """Where the next small message begins: aligned, so that numbers can be read where they lie."""
@@ -164,9 +167,10 @@ class _Load:
 
 
 class _Fetched:
-    """The parcels that were read last."""
+    """The parcels that were read last, up to so many bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, held_bytes: int) -> None:
+        self._held_bytes = held_bytes
         self._contents: OrderedDict[Any, tuple[Messages, int]] = OrderedDict()
         self._bytes = 0
 
@@ -177,7 +181,7 @@ class _Fetched:
         if reference not in self._contents:
             self._contents[reference] = ray.get(reference).messages(), parcel.payload_bytes
             self._bytes += parcel.payload_bytes
-            while self._bytes > FETCHED_BYTES and len(self._contents) > 1:
+            while self._bytes > self._held_bytes and len(self._contents) > 1:
                 self._bytes -= self._contents.popitem(last=False)[1][1]
         self._contents.move_to_end(reference)
         return self._contents[reference][0]
@@ -203,5 +207,7 @@ class _Lazy(Sequence[Bytes | Packet]):
     def __getitem__(self, index: int | slice) -> Bytes | Packet | Messages:
         if isinstance(index, slice):
             return [self[each] for each in range(len(self))[index]]
+        if index < 0:
+            index += len(self)
         parcel = self._parcels[bisect_right(self._firsts, index) - 1]
         return self._fetched(parcel)[index - parcel.first]

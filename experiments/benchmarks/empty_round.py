@@ -4,9 +4,9 @@
 
 A thousand agents send so many numbers to a master, which averages them and sends the average back to all. For
 what PYTHON is, see `experiments.benchmarks.federated_round`; in Flower clients return what they were sent.
-AgentOS is timed once its store has been written to from end to end, which takes some rounds: a virtual
-machine may take long to get a page that was never used. Flower hardly uses the store, and its first round is
-left out.
+AgentOS is timed after some rounds, in which large messages come to lie everywhere in the store: a virtual
+machine may take long to get a page that was never used. Of Flower, whose messages take up little of its store
+at a time, the first round is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from experiments.benchmarks.federated_round import theirs
 from experiments.benchmarks.societies import Idle, hosts_of, median, publish, timed_rounds
 
 WARM_UP = 12
-"""Rounds until every place in the store has been used."""
+"""Rounds before those that are timed: of 250,000 numbers each, about three times what the store holds."""
 
 
 class NumberAveraging(WeightAveraging):

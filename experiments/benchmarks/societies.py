@@ -32,9 +32,9 @@ def hosts_of(config: RunConfig) -> Iterator[Session]:
 def timed_rounds(
     config: RunConfig, session: Session, exchange: Exchange | None = None, warm_up: int = 1
 ) -> list[float]:
-    """Take a society through its rounds; return the seconds of each, the first and the last left out.
+    """Take a society through its rounds; return the seconds of each after those that warm up.
 
-    The first ones, of which one may say how many, warm up; the last one ends with an evaluation.
+    The last is left out too: it ends with an evaluation.
     """
     from agents.blueprint import Arm
 

@@ -62,14 +62,22 @@ def test_numbers_are_read_where_they_lie(ray_cluster, monkeypatch):
 
 
 def test_many_messages_are_fetched_when_they_are_looked_up(ray_cluster, monkeypatch):
-    monkeypatch.setattr(ray_store, "FETCHED_BYTES", 3000)
+    monkeypatch.setattr(ray_store, "FETCHED", 1.5)
     store = RayStore(parcel_bytes=2100)
     first, second = store.get([store.put(packets(6)), store.put(packets(3))])
     assert (len(first), len(second)) == (6, 3)
     assert [int(first[index][0]) for index in (5, 0, 3, 1)] == [5, 0, 3, 1]
-    assert int(second[-2 + 3][0]) == 1
-    assert first._fetched._bytes <= 3000
+    assert [int(second[index][0]) for index in (1, -1, -3)] == [1, 2, 0]
+    assert first._fetched._bytes <= 3150
     assert [int(buffer[0]) for buffer in first[1:3]] == [1, 2]
+
+
+def test_message_larger_than_a_parcel_has_an_object_of_its_own(ray_cluster):
+    store = RayStore(parcel_bytes=1500)
+    handle = store.put([*packets(2, 700), *packets(1, 5000), *packets(1, 100)])
+    assert [parcel.payload_bytes for parcel in handle] == [1400, 5000, 100]
+    (found,) = store.get([handle])
+    assert [each.nbytes for each in found] == [700, 700, 5000, 100]
 
 
 def test_nothing_is_put_where_nobody_speaks(ray_cluster):
