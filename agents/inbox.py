@@ -139,9 +139,8 @@ def receive(
             told = f"agent-{sender} has sent more than one message"
             rejected.append(RejectedMessage(told, reason="duplicate", sender=sender))
             continue
-        kept_bytes -= max(
-            buffer.nbytes, _bytes_of(message)
-        )  # what was coded takes more when it is read
+        # What was coded takes more when it is read.
+        kept_bytes -= max(buffer.nbytes, _bytes_of(message))
         if kept_bytes >= 0:
             letters[sender] = message
         else:

@@ -26,6 +26,7 @@ FETCHED = 8
 """Parcels that one host holds on to at a time while it merges; the store spills what nobody holds."""
 GATHERED_BYTES = 2**18
 """Messages up to this size are gathered."""
+
 Messages = Sequence[Bytes | Packet]
 
 
