@@ -164,7 +164,9 @@ class Roster(Mapping[int, Agent]):
 
 
 def _bytes_of(agent: Agent) -> int:
-    return tree_bytes(_heavy(agent.state))
+    state = agent.state  # field by field: this is asked of every agent in every phase
+    others = (state.optimizer, state.memory, state.objectives)
+    return int(state.parameters.nbytes) + sum(tree_bytes(each) for each in others if each)
 
 
 def _heavy(state: AgentState) -> dict[str, Any]:

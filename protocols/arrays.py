@@ -90,7 +90,8 @@ class Array:
             raise ValueError(f"expected an array {self}, got {type(values).__name__}")
         if not self.accepts(values.dtype) or not self.bind(values.shape, {}):
             raise ValueError(f"expected {self}, got {values.dtype.str} {list(values.shape)}")
-        regular = values.flags.c_contiguous and values.flags.aligned
+        flags = values.flags
+        regular = flags.c_contiguous and flags.aligned
         view = values.view(np.ndarray) if regular else np.array(values, order="C")
         view.flags.writeable = False
         return view
@@ -119,7 +120,7 @@ def first_not_finite(values: NDArray[Any]) -> tuple[int, ...] | None:
     """
     if values.dtype.kind not in "fc":
         return None
-    if values.size <= _FEW and np.isfinite(values).all():
+    if values.size <= _FEW and np.logical_and.reduce(np.isfinite(values), axis=None):
         return None
     flat = values.reshape(-1)
     scratch = np.empty(0, np.bool_)

@@ -7,7 +7,8 @@ payload's scalars. A *form* is the rest of a header, cut out around these three.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -224,19 +225,34 @@ def _unaddressed(envelope: Envelope) -> tuple[object, ...]:
 
 
 def _written(envelope: Envelope) -> tuple[bytes, bytes]:
-    """Return recipients and sender as a header has them; `_addresses` reads them."""
-    return ",".join(map(str, envelope.recipients)).encode(), b"%d" % envelope.sender
+    """Return recipients and sender as a header has them; `_numbers` reads them."""
+    return _text_of(envelope.recipients), b"%d" % envelope.sender
+
+
+@lru_cache(FORMS)
+def _text_of(recipients: tuple[int, ...]) -> bytes:
+    return ",".join(map(str, recipients)).encode()
 
 
 def _addresses(cut: _Cut) -> dict[str, Any] | None:
     """Return who speaks to whom; None where that is not written as JSON does."""
-    texts = [cut.sender, *cut.recipients.split(b",")]
-    if any(not text.isdigit() or len(text) > 10 for text in texts):
+    sender, recipients = _number(cut.sender), _numbers(cut.recipients)
+    if sender is None or recipients is None:
         return None
-    sender, *recipients = map(int, texts)
-    if [b"%d" % number for number in (sender, *recipients)] != texts:
+    return {"sender": sender, "recipients": recipients}
+
+
+@lru_cache(FORMS)
+def _numbers(text: bytes) -> tuple[int, ...] | None:
+    numbers = tuple(_number(each) for each in text.split(b","))
+    return None if None in numbers else cast("tuple[int, ...]", numbers)
+
+
+def _number(text: bytes) -> int | None:
+    if not text.isdigit() or len(text) > 10:
         return None
-    return {"sender": sender, "recipients": tuple(recipients)}
+    number = int(text)
+    return number if b"%d" % number == text else None
 
 
 def _payload(form: _Form, text: bytes, views: dict[str, NDArray[Any]]) -> Payload | None:

@@ -90,7 +90,7 @@ class Envelope(Spec):
     @field_validator("recipients")
     @classmethod
     def _sorted_once(cls, recipients: tuple[int, ...]) -> tuple[int, ...]:
-        if list(recipients) != sorted(set(recipients)):
+        if len(recipients) > 1 and list(recipients) != sorted(set(recipients)):
             raise ValueError(f"recipients must be sorted, each named once, got {recipients}")
         return recipients
 

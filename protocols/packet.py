@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -32,10 +31,10 @@ class Packet:
 
     pieces: tuple[Bytes, ...]
 
-    @cached_property
+    @property
     def nbytes(self) -> int:
         """Its size."""
-        return sum(piece.nbytes for piece in self.pieces)
+        return sum([piece.nbytes for piece in self.pieces])
 
     def joined(self) -> Bytes:
         """Return all bytes side by side in memory of their own, read-only."""

@@ -34,6 +34,7 @@ class Payload(Spec):
     array_fields: ClassVar[Mapping[str, Array]] = {}
     coded_fields: ClassVar[tuple[str, ...]] = ()
     scalar_fields: ClassVar[tuple[str, ...]] = ()
+    _shares_dimensions: ClassVar[bool] = False
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -46,11 +47,15 @@ class Payload(Spec):
         }
         cls.coded_fields = tuple(name for name, array in cls.array_fields.items() if array.coded)
         cls.scalar_fields = tuple(name for name in cls.model_fields if name not in cls.array_fields)
+        named = [dim for array in cls.array_fields.values() for dim in array.dims]
+        cls._shares_dimensions = len(set(named)) < len(named)
 
     @model_validator(mode="after")
     def _dimensions_agree(self) -> Payload:
         if type(self) is Payload:
             raise TypeError("Payload is abstract; build one of its subclasses")
+        if not self._shares_dimensions:
+            return self
         sizes: dict[str, int] = {}
         for name, array in self.array_fields.items():
             if not array.bind(getattr(self, name).shape, sizes):
