@@ -6,6 +6,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
+from agents.adapters import add_lora
+from agents.config import LoRAConfig
 from agents.encoder import Encoder, pool
 from agents.first_token import FAMILIES, can_be_cut
 from agents.resident import _checkpoint_activations
@@ -67,6 +69,17 @@ def assert_as_the_whole(cut: Encoder) -> None:
 def test_vectors_and_gradients_are_those_of_the_whole_layer(family, layers):
     cut = encoder(family, num_hidden_layers=layers)
     assert can_be_cut(cut.backbone)
+    assert_as_the_whole(cut)
+
+
+@pytest.mark.parametrize("place", ["query", "key", "value"])
+def test_adapters_of_the_last_layer_count(place):
+    cut = encoder()
+    add_lora(cut.backbone, LoRAConfig(rank=2, targets=(place,)), "bert")
+    for name, parameter in cut.named_parameters():
+        if "lora" in name:
+            torch.nn.init.normal_(parameter, std=0.5)
+    assert len(trained(cut)) == 4
     assert_as_the_whole(cut)
 
 
