@@ -39,6 +39,9 @@ FORMS = 64
 SCALARS = 1024
 """Payloads' scalars that are remembered, of which many are the same."""
 
+RECIPIENTS = 4
+"""Lists of recipients that are remembered: all messages to one master share one. They may be long."""
+
 _RECIPIENTS = b'\\"recipients\\":['
 _SENDER = b'\\"sender\\":'
 _PAYLOAD = b'}","payload":"'
@@ -229,7 +232,7 @@ def _written(envelope: Envelope) -> tuple[bytes, bytes]:
     return _text_of(envelope.recipients), b"%d" % envelope.sender
 
 
-@lru_cache(FORMS)
+@lru_cache(RECIPIENTS)
 def _text_of(recipients: tuple[int, ...]) -> bytes:
     return ",".join(map(str, recipients)).encode()
 
@@ -242,7 +245,7 @@ def _addresses(cut: _Cut) -> dict[str, Any] | None:
     return {"sender": sender, "recipients": recipients}
 
 
-@lru_cache(FORMS)
+@lru_cache(RECIPIENTS)
 def _numbers(text: bytes) -> tuple[int, ...] | None:
     numbers = tuple(_number(each) for each in text.split(b","))
     return None if None in numbers else cast("tuple[int, ...]", numbers)

@@ -91,9 +91,10 @@ def serial(
 def products(agents: int, rounds: int, processes: int = 2, pooling: str = "mean") -> list[float]:
     """Return the seconds of the matrix products of each round alone, shared between processes.
 
-    What linear layers multiply in a step, forward and backward, in float32 and one thread each: no program
-    that trains these agents on these cores can take less. Of texts that are pooled by their first token the
-    last layer needs keys and values at every token, and all else at the first.
+    What linear layers multiply in a step, forward and backward, in float32 and one thread each: with texts
+    pooled by their mean, no program that trains these agents on these cores can take less. For texts that are
+    pooled by their first token, keys and values of the last layer are made of every token, and all else of
+    the first; AgentOS does without these keys and values too (`agents.first_token`).
     """
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
