@@ -56,7 +56,7 @@ def at_first_token(layer: Any, states_BTW: Tensor, mask_BT: Tensor) -> Tensor:
     """
     attention = layer.attention.self
     first_B1W = states_BTW[:, :1]
-    # An adapter is more than its weight.
+    # A layer with an adapter, or one that rounds, is more than its weight.
     is_plain = type(attention.key) is type(attention.value) is nn.Linear
     attend = _attend if is_plain else _attend_to_keys
     mixed_B1W = attend(attention, states_BTW, mask_BT.bool()).unsqueeze(1)

@@ -164,9 +164,7 @@ class Roster(Mapping[int, Agent]):
 
 
 def _bytes_of(agent: Agent) -> int:
-    state = agent.state  # field by field: this is asked of every agent in every phase
-    others = (state.optimizer, state.memory, state.objectives)
-    return int(state.parameters.nbytes) + sum(tree_bytes(each) for each in others if each)
+    return tree_bytes(_heavy(agent.state))
 
 
 def _heavy(state: AgentState) -> dict[str, Any]:
