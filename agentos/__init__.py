@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agentos.config import RunConfig as RunConfig
-    from agentos.results import Result as Result
+    from agentos.config.run import RunConfig as RunConfig
+    from agentos.records.result import Result as Result
     from agentos.simulation import Simulation as Simulation
 
 _EXPORTS = {
-    "RunConfig": "agentos.config",
-    "Result": "agentos.results",
+    "RunConfig": "agentos.config.run",
+    "Result": "agentos.records.result",
     "Simulation": "agentos.simulation",
 }
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agentos.config import RunConfig
+    from agentos.config.run import RunConfig
     from agentos.data.corpus import Corpus
-    from agentos.recovery import Restart
-    from agentos.rounds import RoundReport
+    from agentos.rounds.recovery import Restart
+    from agentos.records.reports import RoundReport
 
 
 class Listener:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.config import RunConfig
+from agentos.config.run import RunConfig
 from agentos.data.corpus import CHECKED_DOCUMENTS, Corpus, corpus_tokens, prepare, tokenizer_for
 from agentos.data.features import cluster
-from agentos.data.tokenizer import check
+from agentos.data.tokenization.tokenizer import check
 from agentos.evaluation import Evaluator, HeldOut
 from agentos.events import Listener
-from agents.blueprint import Anchors, Blueprint, Group, Member
+from agents.training.blueprint import Anchors, Blueprint, Group, Member
 from agents.config import EncoderConfig
 from protocols.errors import ConfigurationError, DataError
 from protocols.seeding import derive, generator
@@ -53,7 +53,7 @@ def draw_up(
         ConfigurationError: an evaluation cannot be computed on this text, or its labels are not those that
             the exchange speaks of.
     """
-    from agents.loading import width_of  # torch: a mistake in the data should not wait for it
+    from agents.models.pretrained import width_of  # torch: a mistake in the data should not wait for it
 
     tasks, heldout = config.evaluation.tasks, heldout_of(config, corpus)
     evaluator = Evaluator(tasks, heldout, config.seed).with_files()
@@ -83,7 +83,7 @@ def draw_up(
 def _groups(
     config: RunConfig, encoders: list[EncoderConfig], corpus: Corpus, cache: Path | None
 ) -> tuple[Group, ...]:
-    from agents.loading import load_tokenizer
+    from agents.models.pretrained import load_tokenizer
 
     shared: PreTrainedTokenizerBase | None = None
     groups = []

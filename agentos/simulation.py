@@ -12,32 +12,32 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from agentos.between_agents import BetweenRecorder, draw_sample
-from agentos.checkpoints import ARMS, Checkpoints, forget
-from agentos.clock.asynchronous import Asynchronously
-from agentos.clock.config import Asynchronous
-from agentos.clock.timeline import Timeline
-from agentos.clock.timing import Timing, draw_timing
-from agentos.config import RunConfig
-from agentos.coordinator import Coordinator
+from agentos.records.agent_similarity import BetweenRecorder, draw_sample
+from agentos.records.checkpoints import ARMS, Checkpoints, forget
+from agentos.rounds.asynchronous import Asynchronously
+from agentos.rounds.clock.config import Asynchronous
+from agentos.rounds.clock.timeline import Timeline
+from agentos.rounds.clock.timing import Timing, draw_timing
+from agentos.config.run import RunConfig
+from agentos.rounds.synchronous import Coordinator
 from agentos.events import Listener, Listeners
-from agentos.faults.script import Script
-from agentos.precision import settle
-from agentos.profiling import Profile, ProfiledSession
-from agentos.records import Recorder
-from agentos.recovery import Recovery
-from agentos.results import Result, summarise
-from agentos.resuming import ISOLATED, TOGETHER, Resumption
-from agentos.rounds import ArmResult, Begun, RoundReport
-from agentos.run_record import TRACE
-from agentos.trace_file import write_trace
-from agentos.watch import Watch, draw_watch
+from agentos.rounds.faults.injector import Script
+from agentos.preflight.auto_precision import settle
+from agentos.runtime.profiling.profile import Profile, ProfiledSession
+from agentos.records.recorder import Recorder
+from agentos.rounds.recovery import Recovery
+from agentos.records.result import Result, summarise
+from agentos.rounds.resumption import ISOLATED, TOGETHER, Resumption
+from agentos.records.reports import ArmResult, Begun, RoundReport
+from agentos.records.reader import TRACE
+from agentos.runtime.profiling.trace_file import write_trace
+from agentos.rounds.health.monitor import Watch, draw_watch
 from protocols.errors import RuntimeFailure
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
     from agentos.runtime import Session
-    from agents.blueprint import Arm, Blueprint
+    from agents.training.blueprint import Arm, Blueprint
 
 logger = logging.getLogger(__name__)
 
@@ -257,8 +257,8 @@ class _Run:
             self._save_encoders(session)
 
     def _exchange_of(self, name: str) -> Arm:
-        from agents.blueprint import Arm
-        from agents.exchange.none import Isolated
+        from agents.training.blueprint import Arm
+        from agents.exchange.isolated import Isolated
 
         exchange = self.config.exchange
         if name == ISOLATED:
@@ -276,7 +276,7 @@ class _Run:
         session.call("save", calls)
 
     def _close_records(self, status: str) -> Result:
-        from agentos.report import write_report
+        from agentos.reporting.report import write_report
 
         together = self.results.get(TOGETHER, ArmResult())
         self.recorder.ledger(together.ledger)

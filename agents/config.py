@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.optimizers import OPTIMIZERS, AdamW, OptimizerSpec, Schedule
+from agents.training.optimizers import OPTIMIZERS, AdamW, OptimizerSpec, Schedule
 from protocols.spec import Kinds, Spec
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from agentos.runtime.base import Runtime, Session
-from agentos.runtime.ray import RayRuntime
+from agentos.runtime.ray.runtime import RayRuntime
 
 if TYPE_CHECKING:
     from agentos import RunConfig
-    from agents.blueprint import Blueprint
+    from agents.training.blueprint import Blueprint
 
 TOPICS = (
     "wave tide ship harbour salt fish net storm sail deck coast gull",
@@ -115,7 +115,7 @@ def make_blueprint(tokenizer: Any, documents: list[np.ndarray]) -> Callable[...,
 
     The agents take the given encoders in turn. What is not named here goes to the `Blueprint`.
     """
-    from agents.blueprint import Anchors, Blueprint, Group, Member
+    from agents.training.blueprint import Anchors, Blueprint, Group, Member
     from agents.config import EncoderConfig, TrainingConfig
     from agents.exchange.base import Heads
     from agents.objectives import InfoNCE
@@ -166,7 +166,7 @@ class KeptStore:
 @pytest.fixture(scope="session")
 def make_host(make_blueprint: Callable[..., Any]) -> Callable[..., Any]:
     """Make a host of the agents of a blueprint; see `make_blueprint`."""
-    from agents.host import Host
+    from agents.hosting.host import Host
 
     def make(agents: int = 2, **fields: Any) -> Any:
         host = Host(KeptStore())
@@ -188,7 +188,7 @@ class Society:
     def __init__(self, host: Any, network: Any, exchange: Any) -> None:
         import torch
 
-        from agents.blueprint import Arm
+        from agents.training.blueprint import Arm
 
         self.host, self.network, self.exchange = host, network, exchange
         host.begin(Arm(exchange, exchange.anchor_fraction))
@@ -199,7 +199,7 @@ class Society:
 
     def legs(self, round: int) -> list[Any]:
         """Return the hops of a round, of every part and pass of the exchange, due or not."""
-        from agentos.legs import Leg
+        from agentos.rounds.hop_schedule import Leg
 
         hops = [
             (index, passage, hop)
@@ -210,7 +210,7 @@ class Society:
         return [Leg(round, number, *hop) for number, hop in enumerate(hops)]
 
     def turn(self, leg: Any, agent: int) -> Any:
-        from agentos.legs import turn_of
+        from agentos.rounds.hop_schedule import turn_of
 
         return turn_of(self.network, leg, agent)
 
@@ -222,7 +222,7 @@ class Society:
 
     def deliver(self, leg: Any, agent: int, buffers: Sequence[Any]) -> list[str]:
         """Hand buffers to one agent; return the reasons of those it rejected."""
-        from agents.mail import Delivery
+        from agents.hosting.delivery import Delivery
 
         messages = tuple((0, index) for index in range(len(buffers)))
         delivery = Delivery(self.turn(leg, agent), frozenset(leg.hop.senders(agent)), messages)
@@ -328,7 +328,7 @@ def small(small_values: dict[str, Any]) -> Callable[..., RunConfig]:
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing, where it is about the records."""
-    monkeypatch.setattr("agentos.report.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.reporting.report.write_report", lambda directory: None)
 
 
 class Warm(Runtime):

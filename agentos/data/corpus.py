@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from agentos.data import documents as storage
-from agentos.data import tokenizer as tokenizers
-from agentos.data.arrow_file import TextReader
-from agentos.data.cache import cached, default_cache
+from agentos.data.store import documents as storage
+from agentos.data.tokenization import tokenizer as tokenizers
+from agentos.data.store.arrow_file import TextReader
+from agentos.data.store.cache import cached, default_cache
 from agentos.data.config import DataConfig, TokenizerConfig
-from agentos.data.counts import left_out, repeats_across
-from agentos.data.files import digest
+from agentos.data.cleaning.counts import left_out, repeats_across
+from agentos.data.sources.files import digest
 from agentos.data.shares import check_shards
-from agentos.data.tokens import FORMAT, TokenStore, write_tokens
+from agentos.data.tokenization.token_store import FORMAT, TokenStore, write_tokens
 from protocols.errors import ConfigurationError
 from protocols.seeding import generator
 
@@ -45,8 +45,8 @@ class Corpus:
         heldout: rows for evaluation, sorted; no row is in two of the three.
         shards: for each agent, the rows of `train` that are its own, sorted.
         names: for each agent a name to display: the label that it alone reads, else ``agent-i``.
-        counts: documents read, kept and left out, by reason (`agentos.data.counts.OUTCOMES`); train,
-            anchors and heldout; and across, see `agentos.data.counts.repeats_across`.
+        counts: documents read, kept and left out, by reason (`agentos.data.cleaning.counts.OUTCOMES`); train,
+            anchors and heldout; and across, see `agentos.data.cleaning.counts.repeats_across`.
     """
 
     directory: Path
@@ -194,7 +194,7 @@ def tokenizer_for(
     It is kept in the cache, and checked on a sample of the held-out documents.
 
     Raises:
-        DataError: it does not know the text; see `agentos.data.tokenizer.check`.
+        DataError: it does not know the text; see `agentos.data.tokenization.tokenizer.check`.
     """
     import tokenizers as library
 

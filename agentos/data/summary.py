@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from agentos.data import documents as storage
+from agentos.data.store import documents as storage
 from agentos.data.corpus import CHECKED_DOCUMENTS, Corpus
-from agentos.data.tokenizer import unknown_rate
+from agentos.data.tokenization.tokenizer import unknown_rate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from agentos.data.tokens import TokenStore
+    from agentos.data.tokenization.token_store import TokenStore
 
 IntArray = npt.NDArray[np.int64]
 

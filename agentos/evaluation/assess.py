@@ -16,7 +16,7 @@ from protocols.errors import ConfigurationError, DataError, RecordError
 from protocols.spec import Kinds, Spec
 
 if TYPE_CHECKING:
-    from agentos.config import RunConfig
+    from agentos.config.run import RunConfig
 
 CONFIG = "config.yaml"
 _SOURCES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
@@ -124,7 +124,7 @@ def parse_task(text: str) -> Task:
         >>> parse_task("sts:pairs.csv,score=similarity").path
         'pairs.csv'
     """
-    from agentos.problems import InvalidConfiguration, explain
+    from agentos.config.field_errors import InvalidConfiguration, explain
 
     kind, _, rest = text.partition(":")
     values: dict[str, Any] = {"kind": kind}
@@ -144,7 +144,7 @@ class _OneTask(Spec):
 def _assess_one(
     folder: str, evaluators: dict[str, Evaluator], max_length: int | None
 ) -> dict[str, dict[str, float]]:
-    from agentos.evaluation.model import LoadedEncoder
+    from agentos.evaluation.loaded_encoder import LoadedEncoder
 
     memo = Memo(LoadedEncoder(folder, max_length=max_length))
     return {text: evaluator(memo) for text, evaluator in evaluators.items()}
@@ -154,7 +154,7 @@ def _run_config(target: str) -> RunConfig | None:
     """Return the configuration of a run folder; None for anything else."""
     if not (Path(target) / CONFIG).is_file():
         return None
-    from agentos.loading import load
+    from agentos.config.load import load
 
     return load(str(Path(target) / CONFIG))
 
@@ -187,7 +187,7 @@ def _heldout(data: str | None, run: RunConfig | None) -> HeldOut:
     if data is not None and Path(data).suffix in _SOURCES:
         return _documents(Path(data))
     if data is not None:
-        from agentos.loading import load
+        from agentos.config.load import load
 
         run = _run_config(data) or load(data)
     from agentos.events import Listener
@@ -199,7 +199,7 @@ def _heldout(data: str | None, run: RunConfig | None) -> HeldOut:
 
 def _documents(path: Path) -> HeldOut:
     """Read a file of documents: a column ``text``, and ``label`` where there is one."""
-    from agentos.evaluation.files import records, text_of
+    from agentos.evaluation.task_files import records, text_of
 
     texts, labels = [], []
     for where, record in records(path, ("text",)):

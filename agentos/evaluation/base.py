@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import PrivateAttr
 from typing_extensions import Self
 
-from agents.subject import Subject
+from agents.models.text_encoder import Subject
 from protocols.errors import ConfigurationError, DataError
 from protocols.spec import Spec
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentos.data.files import did_you_mean
-from agentos.evaluation.files import records, text_of
+from agentos.data.sources.files import did_you_mean
+from agentos.evaluation.task_files import records, text_of
 from protocols.errors import DataError
 
 

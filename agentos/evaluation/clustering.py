@@ -13,7 +13,7 @@ from pydantic import Field
 
 from agentos.evaluation.base import HeldOut, Metric, Task
 from agentos.evaluation.labelled import check_labels
-from agents.subject import Subject
+from agents.models.text_encoder import Subject
 from protocols.seeding import derive, generator
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.evaluation.base import HeldOut, Metric, Task
-from agents.subject import Subject, TokenScores
+from agents.models.text_encoder import Subject, TokenScores
 from protocols.errors import ConfigurationError, TrainingError
 
 

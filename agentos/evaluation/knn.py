@@ -12,7 +12,7 @@ from pydantic import Field
 
 from agentos.evaluation.base import TIE_DECIMALS, HeldOut, Metric, Task, unit_rows
 from agentos.evaluation.labelled import check_labels, split_by_label
-from agents.subject import Subject
+from agents.models.text_encoder import Subject
 
 
 class KNN(Task):

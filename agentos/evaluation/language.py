@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from agentos.evaluation.base import HeldOut, Metric, Task, too_few
-from agents.subject import Subject, TokenScores
+from agents.models.text_encoder import Subject, TokenScores
 from protocols.errors import ConfigurationError
 from protocols.seeding import derive, generator
 

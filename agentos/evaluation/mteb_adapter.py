@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.evaluation.base import unit_rows
-from agents.subject import Subject
+from agents.models.text_encoder import Subject
 
 if TYPE_CHECKING:
     from mteb.models.model_meta import ModelMeta
@@ -23,7 +23,7 @@ class MtebEncoder:
     Prompts are not used. Similarity is the cosine.
 
     Args:
-        subject: the encoder, such as `agentos.evaluation.model.LoadedEncoder`.
+        subject: the encoder, such as `agentos.evaluation.loaded_encoder.LoadedEncoder`.
         name: what mteb calls it in its results, as ``organisation/name``.
 
     Example:

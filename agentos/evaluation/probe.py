@@ -15,7 +15,7 @@ from pydantic import Field
 
 from agentos.evaluation.base import HeldOut, Metric, Task
 from agentos.evaluation.labelled import check_labels, split_by_label
-from agents.subject import Subject
+from agents.models.text_encoder import Subject
 from protocols.seeding import derive
 
 # A feature that varies less than this share of the typical feature holds only rounding noise.

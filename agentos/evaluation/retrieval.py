@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.data.cleaning import words
+from agentos.data.cleaning.clean import words
 from agentos.evaluation.base import TIE_DECIMALS, HeldOut, Metric, Task, too_few, unit_rows
 from agentos.evaluation.beir import Judged, read_folder
-from agents.subject import Subject
+from agents.models.text_encoder import Subject
 from protocols.seeding import generator
 
 SUMMARY_WORDS = 3

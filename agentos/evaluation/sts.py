@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from agentos.evaluation.base import TIE_DECIMALS, HeldOut, Metric, Task, unit_rows
-from agentos.evaluation.files import Pairs, read_pairs
-from agents.subject import Subject
+from agentos.evaluation.task_files import Pairs, read_pairs
+from agents.models.text_encoder import Subject
 from protocols.errors import ConfigurationError
 
 PairFile = Field(min_length=1, description="file of pairs: .jsonl, .csv, .tsv or .parquet")

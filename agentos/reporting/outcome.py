@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from agentos.evaluation import Metric
-from agentos.records import RunRecord, summarise_metrics
+from agentos.records.recorder import RunRecord, summarise_metrics
 
 Row = Mapping[str, Any]
 SIMULATED_S = "simulated_s"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agentos.metrics_log import replacing
-from agentos.reporting.plotting import Chart
+from agentos.records.metrics_log import replacing
+from agentos.reporting.charts.plotting import Chart
 
 
 def write_page(path: Path, template: str, charts: Sequence[Chart], **context: Any) -> Path:

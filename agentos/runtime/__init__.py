@@ -2,7 +2,7 @@
 
 from agentos.runtime.base import Runtime, Session
 from agentos.runtime.local import LocalRuntime
-from agentos.runtime.ray import RayRuntime
+from agentos.runtime.ray.runtime import RayRuntime
 
 RUNTIMES: dict[str, type[Runtime]] = {"local": LocalRuntime, "ray": RayRuntime}
 

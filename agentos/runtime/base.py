@@ -17,7 +17,7 @@ from protocols.errors import ConfigurationError
 from protocols.spec import Spec
 
 if TYPE_CHECKING:
-    from agents.blueprint import Blueprint
+    from agents.training.blueprint import Blueprint
 
 
 class Session(ABC):
@@ -37,7 +37,7 @@ class Session(ABC):
 
     @abstractmethod
     def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        """Call a method of `agents.host.Host` on several hosts, and wait for all of them.
+        """Call a method of `agents.hosting.host.Host` on several hosts, and wait for all of them.
 
         Args:
             method: its name.

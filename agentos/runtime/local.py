@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentos.runtime.base import Runtime, Session
-from agentos.runtime.failures import host_died
+from agentos.runtime.ray.failures import host_died
 from protocols.errors import ConfigurationError
-from protocols.packet import Bytes, Packet
+from protocols.wire.buffers import Bytes, Packet
 
 if TYPE_CHECKING:
-    from agents.blueprint import Blueprint
+    from agents.training.blueprint import Blueprint
 
 
 class LocalRuntime(Runtime):
@@ -40,7 +40,7 @@ class _LocalSession(Session):
     def __init__(self) -> None:
         import torch
 
-        from agents.host import Host
+        from agents.hosting.host import Host
 
         self._threads = torch.get_num_threads()
         self._host: Host | None = Host(LocalStore())
@@ -60,7 +60,7 @@ class _LocalSession(Session):
         self._host = None
 
     def revive(self) -> tuple[int, ...]:
-        from agents.host import Host
+        from agents.hosting.host import Host
 
         if self._host is not None or self._blueprint is None:
             return ()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentos.checking import check_protocol
-from agentos.config import RunConfig
+from agentos.preflight.checking import check_protocol
+from agentos.config.run import RunConfig
 from agents.objectives.contrastive import Contrastive
 
 
@@ -15,7 +15,7 @@ class Estimate:
 
     Attributes:
         tokens: through encoders, those of anchors without a gradient included.
-        payload_bytes: of all deliveries; see `agentos.walk`.
+        payload_bytes: of all deliveries; see `agentos.preflight.dry_run`.
     """
 
     tokens: int

@@ -14,8 +14,8 @@ import threading
 import traceback
 from pathlib import Path
 
-from agentos.config import RunConfig
-from agentos.metrics_log import plain, replacing
+from agentos.config.run import RunConfig
+from agentos.records.metrics_log import plain, replacing
 from agentos.sweep.rows import FAILED, Row, measured
 from protocols.errors import AgentOSError
 

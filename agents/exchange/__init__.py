@@ -2,7 +2,7 @@
 
 from agents.exchange.base import Exchange, Learner, Society, Turn
 from agents.exchange.hybrid import Hybrid
-from agents.exchange.strategies import STRATEGIES
+from agents.exchange.registry import STRATEGIES
 
 EXCHANGES: dict[str, type[Exchange]] = {**STRATEGIES, "hybrid": Hybrid}
 

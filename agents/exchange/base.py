@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 import numpy as np
 from pydantic import Field
 
-from agents.exchange.face import (
+from agents.exchange.types import (
     AnchorBatch,
     Announced,
     Expected,
@@ -276,7 +276,7 @@ class AnchorExchange(Exchange):
 
     def listen(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
         """Hand `merge` what came, or what the control of a study puts in its place."""
-        from agents.exchange import controls
+        from agents.exchange.anchors import controls
 
         if self.teacher == "own":
             inbox = controls.own(learner, self.compose(learner, turn), turn)

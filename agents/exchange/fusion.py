@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agents.exchange.base import AnchorExchange, Learner, Turn, begin_round
-from agents.lazy import torch
+from agents.lazy_torch import torch
 from protocols.messages import Message, Payload
 from protocols.topologies.base import Direction
 

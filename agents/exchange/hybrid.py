@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from agents.exchange.base import Exchange, Expected, Heads, Learner, Society, Turn
-from agents.exchange.strategies import STRATEGIES
+from agents.exchange.registry import STRATEGIES
 from protocols.messages import Message, Payload
 from protocols.spec import Kinds
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from agents.exchange.base import Exchange, Learner
 
 if TYPE_CHECKING:
-    from agents.agent import Agent
+    from agents.training.agent import Agent
 
 
 def blank_memory(exchange: Exchange) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from agents.exchange.base import AnchorBatch, Learner
-from agents.lazy import torch
+from agents.lazy_torch import torch
 from protocols.seeding import generator
 from protocols.spec import Spec
 

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from agents.batch import Batch
-from agents.batching import Collator, Padded
-from agents.text import Text
+from agents.text.batch import Batch
+from agents.text.collate import Collator, Padded
+from agents.text.tokens import Text
 from agents.views import Setting, View, compose
 from protocols.spec import Spec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from agents.encoder import Encoder
+    from agents.models.encoder import Encoder
 
 Prepared = Mapping[str, "Padded | np.ndarray"]
 Inputs = Mapping[str, Any]
@@ -103,9 +103,9 @@ class Step:
     def rowwise(self, function: Callable[..., Tensor], batch: Batch, *arrays: Tensor) -> Tensor:
         """Apply a function of some texts to all texts of a batch, in parts where that is configured.
 
-        See `agents.microbatch.rowwise`.
+        See `agents.models.microbatch.rowwise`.
         """
-        from agents.microbatch import rowwise
+        from agents.models.microbatch import rowwise
 
         return rowwise(function, batch, arrays, self.micro_batch_tokens, self.pass_tokens)
 

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.batching import Collator, Padded
+from agents.text.collate import Collator, Padded
 from agents.objectives.base import Draft, LanguageModel, Objected, Objective, Prepared, Ratio, Step
 from agents.objectives.masking import IGNORED
-from agents.text import Text
+from agents.text.tokens import Text
 from agents.views import VIEWS, Crop, View, compose
 from protocols.spec import Kinds
 
@@ -49,7 +49,7 @@ class CausalLM(Objective):
 
     def loss(self, step: Step) -> Objected:
         """Return the mean over all guessed tokens of the batch."""
-        from agents.scoring import guess
+        from agents.models.token_scores import guess
 
         batch = step.inputs["texts"]
         guessed = guess(step, batch, step.inputs["labels"], pooled=True)

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.batch import Batch
-from agents.lazy import torch
+from agents.text.batch import Batch
+from agents.lazy_torch import torch
 from agents.objectives.base import Objective, Ratio, Step
 from agents.views import VIEWS, Crop, View
 from protocols.errors import TrainingError
@@ -19,7 +19,7 @@ from protocols.spec import Kinds
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from agents.encoder import Encoder
+    from agents.models.encoder import Encoder
 
 Views = tuple[Annotated[View, Kinds(VIEWS)], ...]
 _SMALLEST_LEARNT = 0.01
@@ -80,7 +80,7 @@ class Contrastive(Objective):
         if not _identical(batch):
             return
         step.memory["identical"] = seen
-        from agents.dropout import dropout_of
+        from agents.models.cpu.byte_dropout import dropout_of
 
         if seen >= _PATIENCE and dropout_of(step.encoder.backbone) == 0.0:
             raise TrainingError(

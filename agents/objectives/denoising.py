@@ -15,7 +15,7 @@ from protocols.spec import Kinds
 if TYPE_CHECKING:
     from torch import nn
 
-    from agents.encoder import Encoder
+    from agents.models.encoder import Encoder
 
 _DECODER = "denoising_decoder"
 
@@ -40,7 +40,7 @@ class Denoising(Objective):
 
     def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
         """Build the decoder; its word embeddings are the encoder's."""
-        from agents.decoder import TextDecoder
+        from agents.models.decoder import TextDecoder
 
         return {_DECODER: TextDecoder(encoder.backbone, self.layers)}
 

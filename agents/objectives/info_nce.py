@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.batch import Batch
-from agents.lazy import torch
+from agents.text.batch import Batch
+from agents.lazy_torch import torch
 from agents.objectives import momentum
 from agents.objectives.base import Draft, Objected, Prepared, Ratio, Step
 from agents.objectives.contrastive import Augmented
@@ -209,7 +209,7 @@ def _left_out(false: Sequence[Tensor | None]) -> dict[str, Ratio]:
 
 def _half(batch: Batch, index: int) -> Batch:
     """Return the first or the second views of a batch of both."""
-    from agents.microbatch import narrow
+    from agents.models.microbatch import narrow
 
     rows = np.split(np.arange(len(batch.lengths)), 2)[index]
     return narrow(batch, torch.from_numpy(rows).to(batch.input_ids.device), rows)

@@ -53,7 +53,7 @@ class MaskedLM(Objective):
 
     def loss(self, step: Step) -> Objected:
         """Return the mean over all masked tokens of the batch."""
-        from agents.scoring import guess
+        from agents.models.token_scores import guess
 
         batch = step.inputs["masked"]
         guessed = guess(step, batch, step.inputs["labels"])

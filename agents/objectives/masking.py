@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.text import Text
+from agents.text.tokens import Text
 
 if TYPE_CHECKING:
-    from agents.vocabulary import Vocabulary
+    from agents.text.vocabulary import Vocabulary
 
 IGNORED = -100
 """Label of a token that nothing is to be guessed for."""

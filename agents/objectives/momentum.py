@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.batch import Batch
-from agents.lazy import F, torch
+from agents.text.batch import Batch
+from agents.lazy_torch import F, torch
 from agents.objectives.base import Step
-from agents.text import Text
+from agents.text.tokens import Text
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from agents.objectives.pairs import ASIDE, classify, piece, segments
 if TYPE_CHECKING:
     from torch import nn
 
-    from agents.encoder import Encoder
+    from agents.models.encoder import Encoder
 
 _HEAD = "next_sentence"
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agents.lazy import torch
+from agents.lazy_torch import torch
 from agents.objectives.base import Draft, Objected, Prepared, Ratio, Step
 from agents.objectives.contrastive import Augmented
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.batching import share
-from agents.lazy import F
+from agents.text.collate import share
+from agents.lazy_torch import F
 from agents.objectives.base import Objected, Ratio, Step
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from agents.text import Text
-    from agents.vocabulary import Vocabulary
+    from agents.text.tokens import Text
+    from agents.text.vocabulary import Vocabulary
 
 ASIDE = -100
 """Label of a pair that is encoded but not asked about, as `torch.nn.functional.cross_entropy` has it."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from agents.batching import Padded
+from agents.text.collate import Padded
 from agents.objectives.base import Draft, Ratio, Step
-from agents.text import Text
+from agents.text.tokens import Text
 from agents.views import Crop
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def reconstruct(step: Step, decoder: str, conditions_BW: Tensor) -> Reconstructi
 
     Args:
         step: of the objective.
-        decoder: name of the head; a `agents.decoder.TextDecoder`.
+        decoder: name of the head; a `agents.models.decoder.TextDecoder`.
         conditions_BW: `[B, W]`.
     """
     head: Any = step.encoder.heads[decoder]

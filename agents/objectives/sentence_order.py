@@ -13,7 +13,7 @@ from agents.objectives.pairs import ASIDE, classify, segments
 if TYPE_CHECKING:
     from torch import nn
 
-    from agents.encoder import Encoder
+    from agents.models.encoder import Encoder
 
 _HEAD = "sentence_order"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from agents.lazy import torch
+from agents.lazy_torch import torch
 from agents.objectives.base import Draft, Objected, Prepared, Step
 from agents.objectives.contrastive import Contrastive
 from agents.views import Dropout

@@ -14,7 +14,7 @@ from agents.objectives.reconstruction import reconstruct, target, windows
 if TYPE_CHECKING:
     from torch import nn
 
-    from agents.encoder import Encoder
+    from agents.models.encoder import Encoder
 
 _POSTERIOR, _LATENT, _DECODER = "vae_posterior", "vae_latent", "vae_decoder"
 
@@ -49,7 +49,7 @@ class VAE(Objective):
         """Build the posterior, the way back from a code to the width of a state, and the decoder."""
         from torch import nn
 
-        from agents.decoder import TextDecoder
+        from agents.models.decoder import TextDecoder
 
         return {
             _POSTERIOR: nn.Linear(encoder.width, 2 * self.latent),

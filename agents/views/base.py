@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from agents.text import Text
+from agents.text.tokens import Text
 from protocols.spec import Spec
 
 if TYPE_CHECKING:
-    from agents.thesaurus import Thesaurus
-    from agents.vocabulary import Vocabulary
+    from agents.text.thesaurus import Thesaurus
+    from agents.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from agents.text import Text, lengths_of
+from agents.text.tokens import Text, lengths_of
 from agents.views.base import Setting, View, word_starts
 
 

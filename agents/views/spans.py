@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.text import Text
+from agents.text.tokens import Text
 from agents.views.base import Setting, View
 
 

@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from agents.spelling import key_of
-from agents.text import Text, lengths_of
+from agents.text.words import key_of
+from agents.text.tokens import Text, lengths_of
 from agents.views.base import Setting, View, word_starts
-from agents.wordnet import installed
+from agents.text.wordnet import installed
 
 Substitute = Callable[[bytes, float], "np.ndarray | None"]
 """From the key of a word and a draw in [0, 1) to the tokens that take its place; None keeps the word."""
@@ -20,7 +20,7 @@ Substitute = Callable[[bytes, float], "np.ndarray | None"]
 class WordReplacement(View):
     """Words replaced by synonyms, of a thesaurus learnt from the agent's text by default.
 
-    ``thesaurus`` is `agents.thesaurus.Thesaurus`; ``wordnet`` the lexicon that the package `wn` has
+    ``thesaurus`` is `agents.text.thesaurus.Thesaurus`; ``wordnet`` the lexicon that the package `wn` has
     installed; ``masked_lm`` lets the agent's own masked language model fill in, which a run must train.
 
     Source: Wei and Zou, EDA: Easy Data Augmentation Techniques for Boosting Performance on Text

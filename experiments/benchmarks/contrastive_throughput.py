@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentos.config import RunConfig
+from agentos.config.run import RunConfig
 from agentos.events import Listener
 from agentos.preparation import draw_up, prepare_corpus
 
@@ -78,8 +78,8 @@ def configuration(encoder: dict[str, Any], setting: Setting, agents: int = 1) ->
 
 def ours(encoder: Path, setting: Setting, agents: int) -> float:
     """Return this program's pairs per second, of all agents together."""
-    from agents.blueprint import Arm
-    from agents.exchange.none import Isolated
+    from agents.training.blueprint import Arm
+    from agents.exchange.isolated import Isolated
 
     config = configuration({"path": str(encoder)}, setting, agents)
     blueprint = draw_up(config, prepare_corpus(config, Listener()), Listener())
@@ -171,8 +171,8 @@ def _pairs(corpus: Corpus, count: int) -> tuple[list[str], list[str]]:
 def prepared(folder: Path, setting: Setting) -> Corpus:
     """Save the encoder that both load; return the corpus that both read."""
     from agentos.runtime.local import LocalRuntime
-    from agents.blueprint import Arm
-    from agents.exchange.none import Isolated
+    from agents.training.blueprint import Arm
+    from agents.exchange.isolated import Isolated
 
     config = configuration({"preset": "tiny"}, setting)
     corpus = prepare_corpus(config, Listener())

@@ -17,10 +17,10 @@ import torch
 import typer
 from pydantic import Field
 
-from agentos.config import RunConfig
-from agents.agent import Agent
+from agentos.config.run import RunConfig
+from agents.training.agent import Agent
 from agents.exchange.base import Learner
-from agents.exchange.weights import WeightAveraging
+from agents.exchange.parameters.fedavg import WeightAveraging
 from experiments.benchmarks.federated_round import theirs
 from experiments.benchmarks.societies import Idle, hosts_of, median, publish, timed_rounds
 

@@ -50,7 +50,7 @@ def run_one(agents: int, rounds: int, every: int) -> None:
 
     from agentos import RunConfig, Simulation
     from agentos.events import Listener
-    from agentos.rounds import RoundReport
+    from agentos.records.reports import RoundReport
 
     class Watch(Listener):
         def on_round(self, report: RoundReport) -> None:

@@ -24,7 +24,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agentos.config import RunConfig
+from agentos.config.run import RunConfig
 from experiments.benchmarks.societies import hosts_of, median, publish, timed_rounds
 
 PEERS = Path(__file__).parent

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.benchmarks.mutations import BLIND, FRAMED, Mutation, cut
-from protocols.admission import Expectation, admit
+from protocols.wire.validate import Expectation, admit
 from protocols.codecs import CODECS, Codec
 from protocols.codecs.top_k import TopK
 from protocols.errors import ProtocolError, RecordError, RejectedMessage
-from protocols.forms import Admission
+from protocols.wire.forms import Admission
 from protocols.messages import (
     PAYLOADS,
     Control,
@@ -40,7 +40,7 @@ from protocols.messages import (
     WeightDeltas,
     Weights,
 )
-from protocols.wire import decode, encode, read_envelope
+from protocols.wire.serialize import decode, encode, read_envelope
 
 Samples = Sequence[tuple[str, bytes]]
 Read = Callable[[str, bytes], str]
@@ -172,8 +172,8 @@ def _check_forms(known: Admission, data: bytes, expectation: Expectation) -> Non
 def _checkpoints() -> Iterator[tuple[Samples, Read]]:
     import torch
 
-    from agents.checkpoint import load_state, save_state
-    from agents.resident import AgentState
+    from agents.hosting.state_file import load_state, save_state
+    from agents.training.shared_model import AgentState
 
     buffer = torch.arange(24.0)
     state = AgentState(
@@ -198,9 +198,9 @@ def _checkpoints() -> Iterator[tuple[Samples, Read]]:
 
 @contextmanager
 def _records() -> Iterator[tuple[Samples, Read]]:
-    from agentos.checkpoints import checkpoints_of
-    from agentos.run_record import load_run
-    from agentos.trace_file import load_timeline
+    from agentos.records.checkpoints import checkpoints_of
+    from agentos.records.reader import load_run
+    from agentos.runtime.profiling.trace_file import load_timeline
 
     with TemporaryDirectory() as folder:
         run = Path(folder)
@@ -224,11 +224,11 @@ def _records() -> Iterator[tuple[Samples, Read]]:
 
 def _run_folder(directory: Path) -> Path:
     """Write a small run folder."""
-    from agentos.checkpoints import Manifest
+    from agentos.records.checkpoints import Manifest
     from agentos.evaluation import Retrieval
-    from agentos.profiling import Profile
-    from agentos.records import RecordedNetwork, Recorder
-    from agentos.trace_file import write_trace
+    from agentos.runtime.profiling.profile import Profile
+    from agentos.records.recorder import RecordedNetwork, Recorder
+    from agentos.runtime.profiling.trace_file import write_trace
     from protocols.ledger import Ledger
 
     pair = RecordedNetwork(

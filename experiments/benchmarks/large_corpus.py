@@ -65,9 +65,9 @@ def write_corpus(path: Path, size_bytes: int, seed: int = 0) -> None:
 
 
 def _sentences() -> list[str]:
-    from agentos.data.cleaning import clean
-    from agentos.data.docstrings import Docstrings
-    from agentos.data.sentences import split_sentences
+    from agentos.data.cleaning.clean import clean
+    from agentos.data.sources.docstrings import Docstrings
+    from agentos.data.tokenization.sentences import split_sentences
 
     pool: list[str] = []
     for document in Docstrings().documents():
@@ -106,7 +106,7 @@ def measure(path: Path, cache: Path, agents: int) -> dict[str, Any]:
     from agentos.data.config import DataConfig
     from agentos.data.corpus import corpus_tokens, prepare, tokenizer_for
     from agentos.data.partition import Dirichlet
-    from agentos.data.tables import Jsonl
+    from agentos.data.sources.delimited import Jsonl
 
     source = Jsonl(path=str(path), label="label")
     config = DataConfig(source=source, partition=Dirichlet(), on_bad_record="skip")

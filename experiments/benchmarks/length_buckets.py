@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from agentos.config import RunConfig
+from agentos.config.run import RunConfig
 from agentos.events import Listener
 from agentos.preparation import draw_up, prepare_corpus
 from experiments.benchmarks.societies import publish
 
 if TYPE_CHECKING:
-    from agents.agent import Agent
-    from agents.blueprint import Blueprint
+    from agents.training.agent import Agent
+    from agents.training.blueprint import Blueprint
 
 PACKAGES = ["torch", "scipy", "sklearn", "sympy", "pandas", "ray"]
 CROPS = {"kind": "info_nce", "views": ["crop"], "temperature": 0.05}
@@ -75,9 +75,9 @@ def blueprint_of(setting: Setting, steps: int, cache: Path | None) -> Blueprint:
 def agent_of(blueprint: Blueprint, length_buckets: bool) -> Agent:
     """Return the agent, which divides its batches or does not."""
     from agentos.runtime.local import LocalStore
-    from agents.blueprint import Arm
-    from agents.exchange.none import Isolated
-    from agents.host import Host
+    from agents.training.blueprint import Arm
+    from agents.exchange.isolated import Isolated
+    from agents.hosting.host import Host
 
     training = blueprint.training.model_copy(update={"length_buckets": length_buckets})
     host = Host(LocalStore())
@@ -88,9 +88,9 @@ def agent_of(blueprint: Blueprint, length_buckets: bool) -> Agent:
 
 def shares(agent: Agent) -> tuple[float, float, float]:
     """Return the shares of padding in one pass and in buckets, and the mean passes of a batch."""
-    from agents.batching import Padded
-    from agents.buckets import buckets, pass_tokens
-    from agents.trainer import jobs
+    from agents.text.collate import Padded
+    from agents.text.length_buckets import buckets, pass_tokens
+    from agents.training.trainer import jobs
 
     tokens, padded, divided, passes = 0, 0, 0, []
     for job in jobs(agent, agent.arm):

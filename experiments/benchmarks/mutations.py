@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from protocols.packet import Packet
+from protocols.wire.buffers import Packet
 
 Rng = np.random.Generator
 Mutation = Callable[[bytes, Rng, Sequence[bytes]], bytes]

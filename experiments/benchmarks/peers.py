@@ -94,7 +94,7 @@ def products(agents: int, rounds: int, processes: int = 2, pooling: str = "mean"
     What linear layers multiply in a step, forward and backward, in float32 and one thread each: with texts
     pooled by their mean, no program that trains these agents on these cores can take less. For texts that are
     pooled by their first token, keys and values of the last layer are made of every token, and all else of
-    the first; AgentOS does without these keys and values too (`agents.first_token`).
+    the first; AgentOS does without these keys and values too (`agents.models.cpu.first_token`).
     """
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context

@@ -83,7 +83,7 @@ def run_one(values: dict[str, Any]) -> None:
 
     from agentos import RunConfig, Simulation
     from agentos.events import Listener
-    from agentos.rounds import RoundReport
+    from agentos.records.reports import RoundReport
 
     class Clock(Listener):
         """Notes the seconds of the cores up to the beginning and up to the end of the round."""
@@ -124,7 +124,7 @@ def measure(preset: str, agents: int, memory_mb: int, steps: int) -> Row:
 
 def parameters(preset: str) -> int:
     """Return the trained parameters of a preset with its vocabulary."""
-    from agents.building import blank_backbone
+    from agents.models.build import blank_backbone
     from agents.config import EncoderConfig
 
     backbone = blank_backbone(EncoderConfig(preset=preset), VOCABULARY[preset])

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentos.config import RunConfig
-from agentos.coordinator import Coordinator
+from agentos.config.run import RunConfig
+from agentos.rounds.synchronous import Coordinator
 from agentos.events import Listener
 from agentos.preparation import draw_up, prepare_corpus
-from agentos.rounds import RoundReport
+from agentos.records.reports import RoundReport
 from agentos.runtime.base import Session
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def timed_rounds(
 
     The last is left out too: it ends with an evaluation.
     """
-    from agents.blueprint import Arm
+    from agents.training.blueprint import Arm
 
     reports: list[RoundReport] = []
     exchange = exchange or config.exchange

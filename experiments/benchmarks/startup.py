@@ -25,8 +25,8 @@ import typer
 
 RESULTS = Path(__file__).parents[1] / "results" / "startup.md"
 COMMANDS: dict[str, tuple[Sequence[str], float]] = {
-    "agentos --help": (("-m", "agentos.cli", "--help"), 0.3),
-    "agentos validate quickstart": (("-m", "agentos.cli", "validate", "quickstart"), 1.0),
+    "agentos --help": (("-m", "agentos.cli.main", "--help"), 0.3),
+    "agentos validate quickstart": (("-m", "agentos.cli.main", "validate", "quickstart"), 1.0),
 }
 READY, READY_S = "two Ray hosts ready to train", 10.0
 TOGETHER = "a small corpus prepared and two Ray hosts ready to train"
@@ -55,7 +55,7 @@ def measure_ready(out: Path) -> None:
     from agentos import RunConfig
     from agentos.events import Listener
     from agentos.preparation import draw_up, prepare_corpus
-    from agentos.runtime.ray import RayRuntime
+    from agentos.runtime.ray.runtime import RayRuntime
 
     with tempfile.TemporaryDirectory() as folder:
         texts = (" ".join(f"{word}{n % 7}" for n in range(20)) for word in range(1000, 1120))

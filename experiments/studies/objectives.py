@@ -22,7 +22,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agentos.config import RunConfig
+from agentos.config.run import RunConfig
 from experiments.studies.intervals import Interval, interval
 
 BATCH = 128

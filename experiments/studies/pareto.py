@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentos.reporting.plotting import colour
+from agentos.reporting.charts.plotting import colour
 from experiments.studies.exchange_results import ALONE, Arm, Study
 
 if TYPE_CHECKING:

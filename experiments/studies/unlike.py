@@ -21,7 +21,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from agentos.loading import set_fields
+from agentos.config.load import set_fields
 from agentos.reporting.units import ABSENT, bytes_text, count_text
 from agentos.sweep.config import SweepConfig, load_sweep, validated
 from agentos.sweep.execute import Folder, jobs_for

@@ -12,7 +12,7 @@ from agentos import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.events import Listener
 from agentos.preparation import draw_up, prepare_corpus
-from agents.blueprint import Anchors
+from agents.training.blueprint import Anchors
 from protocols.errors import ConfigurationError
 
 Draw = Callable[..., tuple[Corpus, Anchors]]

@@ -15,10 +15,10 @@ import yaml
 from agentos import Result, RunConfig, Simulation
 from agentos.events import Listener
 from agentos.preparation import draw_up, prepare_corpus
-from agents.subject import EmbeddingOnly
+from agents.models.text_encoder import EmbeddingOnly
 from protocols.errors import ConfigurationError, ModelError, RecordError
 from protocols.messages import Embeddings, Message
-from protocols.wire import encode
+from protocols.wire.serialize import encode
 
 AGENTS, ROUNDS, ANCHORS, WIDTH, CROPS = 4, 2, 32, 64, 2
 LEFT_BEHIND = (

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.blueprint import Arm, Group
+from agents.training.blueprint import Arm, Group
 from agents.config import EncoderConfig
-from agents.exchange.none import Isolated
-from agents.loading import load_tokenizer
+from agents.exchange.isolated import Isolated
+from agents.models.pretrained import load_tokenizer
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,7 +23,7 @@ def test_configuration_imports_neither_torch_nor_transformers(modules):
 def test_lazy_modules_are_the_real_ones_once_used():
     import torch
 
-    from agents import lazy
+    from agents import lazy_torch as lazy
 
     assert lazy.torch.float32 is torch.float32
     assert lazy.F.normalize is torch.nn.functional.normalize
@@ -36,7 +36,7 @@ def test_lazy_modules_travel_by_name():
 
     import torch
 
-    from agents import lazy
+    from agents import lazy_torch as lazy
 
     twin = pickle.loads(pickle.dumps(lazy.torch))
     assert type(twin) is type(lazy.torch)

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from agentos.evaluation import TASKS, Evaluator, HeldOut, Metric, Task
-from agents.subject import EmbeddingOnly, TokenScores
+from agents.models.text_encoder import EmbeddingOnly, TokenScores
 from protocols.errors import ConfigurationError
 
 KINDS = sorted(TASKS)

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from agentos.legs import legs
-from agentos.walk import walk
+from agentos.rounds.hop_schedule import legs
+from agentos.preflight.dry_run import walk
 from agents.exchange import EXCHANGES, Exchange, Society
-from agents.mail import Heading
+from agents.hosting.delivery import Heading
 from protocols.ledger import Ledger
 from protocols.messages import Message, Metrics
 from protocols.topologies.layered import Layered
 from protocols.topologies.master_slave import MasterSlave
 from protocols.topologies.peer import Ring
-from protocols.wire import decode, encode
+from protocols.wire.serialize import decode, encode
 
 TOPOLOGIES = {"ring": Ring(), "master_slave": MasterSlave(master=3), "layered": Layered()}
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ import torch
 from agentos.evaluation import TASKS
 from agents.objectives import OBJECTIVES, Draft, Objective, Step
 from agents.objectives.base import Reference
-from agents.text import Text
+from agents.text.tokens import Text
 
 SETTINGS: dict[str, dict[str, Any]] = {
     **{kind: {"temperature": 0.5} for kind in ("info_nce", "nt_xent", "simcse")},
@@ -48,9 +48,9 @@ def objective(request) -> Objective:
 @pytest.fixture(scope="module")
 def agents(make_host):
     """An agent for each objective, with the heads that it asks for."""
-    from agents.blueprint import Arm
+    from agents.training.blueprint import Arm
     from agents.config import EncoderConfig
-    from agents.exchange.none import Isolated
+    from agents.exchange.isolated import Isolated
 
     made: dict[Any, Any] = {}
 

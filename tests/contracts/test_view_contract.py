@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agents.text import Text
-from agents.thesaurus import Thesaurus
+from agents.text.tokens import Text
+from agents.text.thesaurus import Thesaurus
 from agents.views import (
     VIEWS,
     CharacterNoise,
@@ -25,7 +25,7 @@ from agents.views import (
     WordSwap,
     compose,
 )
-from agents.vocabulary import Vocabulary
+from agents.text.vocabulary import Vocabulary
 
 TOKENS = st.integers(1, 200)
 BUDGETS = st.integers(1, 64)
@@ -103,7 +103,7 @@ def written(request):
     script, kind = request.param
     if request.param not in TRAINED:
         from agentos.data.config import TokenizerConfig
-        from agentos.data.tokenizer import train
+        from agentos.data.tokenization.tokenizer import train
 
         config = TokenizerConfig(kind=kind, vocabulary_size=400, lowercase=False)
         TRAINED[request.param] = train([SCRIPTS[script]] * 12, config)

@@ -12,7 +12,7 @@ import pytest
 
 from agentos import RunConfig, Simulation
 from agentos.runtime.base import Runtime
-from agents.buckets import buckets
+from agents.text.length_buckets import buckets
 from agents.exchange import EXCHANGES
 
 FAMILIES = {
@@ -147,7 +147,7 @@ def test_unlike_encoders_equal_to_the_bit_on_two_hosts(
         baseline={"isolated": False},
     )
     divided: list[int] = []
-    monkeypatch.setattr("agents.microbatch.buckets", counting(divided))
+    monkeypatch.setattr("agents.models.microbatch.buckets", counting(divided))
     reference = run(config, tmp_path / "local", cache)
     assert max(divided) > 1
     two = config.model_copy(update={"runtime": warm("two")})

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from agentos import RunConfig, Simulation
-from agentos.checkpoint_config import CheckpointConfig
-from agentos.checkpoints import checkpoints_of
-from agentos.clock.moment import MESSAGES, MOMENT
-from agentos.compare import compare
-from agentos.report import write_report
-from agentos.resuming import branch, resumption
-from agentos.run_record import load_run
+from agentos.records.checkpoint_config import CheckpointConfig
+from agentos.records.checkpoints import checkpoints_of
+from agentos.rounds.async_snapshot import MESSAGES, MOMENT
+from agentos.reporting.comparison import compare
+from agentos.reporting.report import write_report
+from agentos.rounds.resumption import branch, resumption
+from agentos.records.reader import load_run
 from agentos.runtime.base import Runtime
 from agentos.runtime.local import LocalRuntime
 from protocols.errors import ConfigurationError, RecordError
@@ -40,7 +40,7 @@ ALIKE = {"work": "steps", "speed": 2.0, "latency_s": 0.0, "bytes_per_s": None}
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing: here it is about the records."""
-    monkeypatch.setattr("agentos.report.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.reporting.report.write_report", lambda directory: None)
 
 
 def rows_of(directory: Path) -> list[dict[str, Any]]:
@@ -123,7 +123,7 @@ def test_asynchronous_run_that_is_resumed_ends_with_the_same_bytes(
     small_values: dict[str, Any],
 ) -> None:
     """From its checkpoints: agents stand in different rounds then, and messages are under way."""
-    from agents.checkpoint import load_tree
+    from agents.hosting.state_file import load_tree
 
     evaluation = {**PARTS["evaluation"], "tasks": ["geometry", "probe"], "between_agents": True}
     parts = {
@@ -174,7 +174,7 @@ def test_nobody_branches_off_where_agents_do_not_wait(
 def test_damaged_moment_is_refused_by_name(
     small: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:
-    from agents.checkpoint import load_tree, save_tree
+    from agents.hosting.state_file import load_tree, save_tree
 
     config = small(**{**PARTS, "checkpoints": {"every": 1}}, clock=UNEQUAL)
     run(config, tmp_path / "run", cache)

@@ -19,13 +19,13 @@ import pytest
 from agentos import RunConfig, Simulation
 from agentos.data.partition import Partition
 from agentos.data.shares import check_shards
-from agentos.data.source import Document, Source
+from agentos.data.sources.base import Document, Source
 from agentos.evaluation.base import Task
-from agentos.faults.base import Fault
+from agentos.rounds.faults.base import Fault
 from agentos.runtime.base import Runtime
 from agents.exchange.base import Exchange
 from agents.objectives.base import Objective
-from agents.subject import EmbeddingOnly
+from agents.models.text_encoder import EmbeddingOnly
 from agents.views import View
 from protocols.errors import DataError
 from protocols.spec import Spec

@@ -15,11 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from agentos import RunConfig, Simulation
-from agentos.cli import app
+from agentos.cli.main import app
 from agentos.events import Listener
-from agentos.records import load_run
-from agentos.resuming import resumption
-from agentos.rounds import RoundReport
+from agentos.records.recorder import load_run
+from agentos.rounds.resumption import resumption
+from agentos.records.reports import RoundReport
 from protocols.errors import RecordError
 
 resource = pytest.importorskip("resource", reason="there is no limit to the size of files here")

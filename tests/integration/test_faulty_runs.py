@@ -11,10 +11,10 @@ import pytest
 
 from agentos import RunConfig, Simulation
 from agentos.events import Listener
-from agentos.loading import load
-from agentos.records import load_run
-from agentos.resuming import branch, resumption
-from agentos.rounds import RoundReport
+from agentos.config.load import load
+from agentos.records.recorder import load_run
+from agentos.rounds.resumption import branch, resumption
+from agentos.records.reports import RoundReport
 from agentos.runtime.base import Runtime
 from protocols.errors import HostLost
 
@@ -94,7 +94,7 @@ def through(
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing."""
-    monkeypatch.setattr("agentos.report.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.reporting.report.write_report", lambda directory: None)
 
 
 def struck(directory: Path) -> dict[str, int]:

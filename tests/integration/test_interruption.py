@@ -20,15 +20,15 @@ from pydantic import PrivateAttr
 from typer.testing import CliRunner
 
 from agentos import RunConfig, Simulation
-from agentos.cli import app
+from agentos.cli.main import app
 from agentos.data.corpus import Corpus
 from agentos.events import Listener
-from agentos.records import load_run
-from agentos.resuming import resumption
-from agentos.rounds import RoundReport
+from agentos.records.recorder import load_run
+from agentos.rounds.resumption import resumption
+from agentos.records.reports import RoundReport
 from agentos.runtime import Session
 from agentos.runtime.local import LocalRuntime
-from agents.blueprint import Blueprint
+from agents.training.blueprint import Blueprint
 from protocols.errors import TrainingError
 
 MARK = "AGENTOS_TEST_MARK"
@@ -179,7 +179,7 @@ def begin(small: Callable[..., RunConfig], cache: Path, tmp_path: Path) -> Itera
         with log.open("w") as stream:
             # A group of its own: a terminal sends Ctrl-C to all of a command's processes at once.
             process = subprocess.Popen(
-                [sys.executable, "-m", "agentos.cli", "run", "run.yaml", "--out", "out"],
+                [sys.executable, "-m", "agentos.cli.main", "run", "run.yaml", "--out", "out"],
                 cwd=tmp_path,
                 env={**os.environ, MARK: mark, "AGENTOS_CACHE": str(cache), "COLUMNS": "200"},
                 stdout=stream,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agentos import RunConfig, Simulation
-from agentos.evaluation.model import LoadedEncoder
+from agentos.evaluation.loaded_encoder import LoadedEncoder
 
 TEXTS = ["A man is playing the guitar.", "The stock market fell sharply today."]
 

@@ -90,7 +90,7 @@ def test_configuration_is_valid(code: str) -> None:
 def test_commands_exist() -> None:
     from typer.main import get_command
 
-    from agentos.cli import app
+    from agentos.cli.main import app
 
     shown = set(re.findall(r"^\$ agentos (\w+)", README.read_text("utf-8"), re.MULTILINE))
     assert shown == set(get_command(app).commands)  # type: ignore[attr-defined]
@@ -98,7 +98,7 @@ def test_commands_exist() -> None:
 
 def test_kinds_are_those_of_the_tables() -> None:
     from agentos.data.partition import PARTITIONS
-    from agentos.data.sources import SOURCES
+    from agentos.data.sources.registry import SOURCES
     from agentos.evaluation import TASKS
     from agentos.runtime import RUNTIMES
     from agents.exchange import EXCHANGES

@@ -11,9 +11,9 @@ import pytest
 
 from agentos.data.config import DataConfig, TokenizerConfig
 from agentos.data.corpus import Corpus, corpus_tokens, prepare, tokenizer_for
-from agentos.data.counts import OUTCOMES
+from agentos.data.cleaning.counts import OUTCOMES
 from agentos.data.partition import Dirichlet, Partition
-from agentos.data.sources import Document, Jsonl, Parquet, Source
+from agentos.data.sources.registry import Document, Jsonl, Parquet, Source
 from protocols.errors import ConfigurationError, DataError
 
 NEWSGROUPS = Path(__file__).parents[4] / "shared" / "data" / "newsgroups" / "train.parquet"
@@ -313,7 +313,7 @@ def test_documents_are_never_all_in_memory(tmp_path: Path) -> None:
 def test_tokenizer_is_trained_once_and_on_anchors_and_train_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import agentos.data.tokenizer as module
+    import agentos.data.tokenization.tokenizer as module
 
     corpus = made(tmp_path)
     settings = TokenizerConfig(vocabulary_size=300, sample_documents=10, max_unknown_rate=1.0)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from agentos.evaluation.assess import assess, parse_task
-from agentos.problems import InvalidConfiguration
+from agentos.config.field_errors import InvalidConfiguration
 from protocols.errors import ConfigurationError, DataError, ModelError, RecordError
 
 

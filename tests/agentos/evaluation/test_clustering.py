@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agentos.evaluation import Clustering, HeldOut
-from agents.subject import EmbeddingOnly
+from agents.models.text_encoder import EmbeddingOnly
 from protocols.seeding import derive, generator
 
 LABELS = tuple("abcd"[i % 4] for i in range(120))

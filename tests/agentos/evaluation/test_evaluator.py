@@ -8,7 +8,7 @@ import pytest
 
 from agentos.evaluation import TASKS, Evaluator, Geometry, HeldOut, Metric, Retrieval, Task
 from agentos.evaluation.base import unit_rows
-from agents.subject import EmbeddingOnly
+from agents.models.text_encoder import EmbeddingOnly
 from protocols.errors import ConfigurationError, DataError, TrainingError
 
 TEXTS = tuple(f"summary of document {i}\nits body has the words {i} and {i * i}" for i in range(20))

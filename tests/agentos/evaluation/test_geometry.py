@@ -9,7 +9,7 @@ from scipy.stats import entropy
 
 from agentos.evaluation import Geometry, HeldOut
 from agentos.evaluation.geometry import alignment, deviations, halves, rankme, uniformity
-from agents.subject import EmbeddingOnly
+from agents.models.text_encoder import EmbeddingOnly
 from protocols.errors import ConfigurationError
 
 ROWS = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agentos.evaluation import HeldOut, MaskedAccuracy, Perplexity
-from agents.subject import TokenScores
+from agents.models.text_encoder import TokenScores
 from protocols.errors import ConfigurationError
 
 TEXTS = HeldOut(tuple(f"text number {i}" for i in range(40)))

@@ -10,7 +10,7 @@ import pytest
 from agentos.evaluation import STS, FewShot, HeldOut
 from agentos.evaluation.labelled import split_by_label
 from agentos.evaluation.mteb_adapter import MtebEncoder
-from agents.subject import EmbeddingOnly
+from agents.models.text_encoder import EmbeddingOnly
 from protocols.seeding import derive
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

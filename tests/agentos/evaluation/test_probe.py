@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agentos.evaluation import KNN, FewShot, HeldOut, Probe
 from agentos.evaluation.labelled import split_by_label
 from agentos.evaluation.probe import few_of_each, few_shot_scores
-from agents.subject import EmbeddingOnly
+from agents.models.text_encoder import EmbeddingOnly
 from protocols.errors import ConfigurationError
 
 LABELS = ("ant", "bee", "cat")

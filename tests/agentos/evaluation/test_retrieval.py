@@ -9,7 +9,7 @@ import pytest
 
 from agentos.evaluation import HeldOut, Retrieval
 from agentos.evaluation.retrieval import measures, ranks_of_relevant, summaries_and_bodies
-from agents.subject import EmbeddingOnly
+from agents.models.text_encoder import EmbeddingOnly
 from protocols.errors import ConfigurationError, DataError
 
 N = 40

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agentos.evaluation import STS, HeldOut, PairClassification
-from agents.subject import EmbeddingOnly
+from agents.models.text_encoder import EmbeddingOnly
 from protocols.errors import ConfigurationError, DataError
 
 NONE = HeldOut(())

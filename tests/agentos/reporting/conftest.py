@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from agentos.evaluation import Geometry, Retrieval
-from agentos.records import MetricsLog, Recorder, summarise_metrics
+from agentos.records.recorder import MetricsLog, Recorder, summarise_metrics
 from protocols.ledger import Ledger
 from protocols.topologies import TOPOLOGIES
 

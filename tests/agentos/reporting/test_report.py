@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from agentos.records import load_run
-from agentos.report import write_report
+from agentos.records.recorder import load_run
+from agentos.reporting.report import write_report
 from protocols.errors import RecordError
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"

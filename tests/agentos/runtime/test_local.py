@@ -11,7 +11,7 @@ import torch
 
 from agentos.runtime.local import LocalRuntime, LocalStore
 from protocols.errors import ConfigurationError, ModelError
-from protocols.packet import Packet
+from protocols.wire.buffers import Packet
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agentos.runtime.base import pack
-from agentos.runtime.ray import RayRuntime
+from agentos.runtime.ray.runtime import RayRuntime
 
 
 def blueprint(groups: list[int]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentos.problems import InvalidConfiguration
+from agentos.config.field_errors import InvalidConfiguration
 from agentos.sweep.config import SweepConfig, load_sweep, validated
 from agentos.sweep.plan import identity, plan
 from protocols.errors import ConfigurationError

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentos.flops import size_of
+from agentos.preflight.flops import size_of
 from agentos.sweep.rows import measured, read_table, write_table
 from protocols.errors import RecordError
 

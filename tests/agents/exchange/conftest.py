@@ -118,7 +118,7 @@ def train_plainly(make_host):
     """Make a host whose agents take plain SGD steps, each on all its documents: no noise, no clipping."""
 
     def make(exchange, objective, agents=3, training=None, **fields):
-        from agents.blueprint import Arm
+        from agents.training.blueprint import Arm
 
         host = make_host(
             agents, objectives=(objective,), training={**PLAIN_SGD, **(training or {})}, **fields
@@ -142,9 +142,9 @@ def towards():
 @pytest.fixture
 def exchange_gradient():
     """Return the gradient `[P]` of what an agent's next step learns from the exchange alone."""
-    from agents import trainer
-    from agents.exchange_loss import exchange_loss
-    from agents.tally import Tally
+    from agents.training import trainer
+    from agents.training.exchange_loss import exchange_loss
+    from agents.training.metrics import Tally
 
     def gradient(agent: Any, arm: Any) -> torch.Tensor:
         ready, tally = next(trainer.jobs(agent, arm))(), Tally(agent.resident.device)
@@ -160,7 +160,7 @@ def exchange_gradient():
 @pytest.fixture
 def private_views():
     """Embed an agent's next private batch with an encoder of our own: two normalised views `[B, D]`."""
-    from agents import trainer
+    from agents.training import trainer
 
     def views(agent: Any, arm: Any, encoder: Any) -> list[torch.Tensor]:
         ready = next(trainer.jobs(agent, arm))()

@@ -4,12 +4,12 @@ import pytest
 
 from agents.config import EncoderConfig
 from agents.exchange import EXCHANGES, Society, Turn
-from agents.exchange.anchor_contrast import AnchorContrast
-from agents.exchange.anchor_similarity import AnchorSimilarity
+from agents.exchange.anchors.anchor_contrast import AnchorContrast
+from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.base import Heads
-from agents.exchange.none import Isolated
-from agents.exchange.pseudo_labels import PseudoLabelling
-from agents.exchange.weights import WeightAveraging
+from agents.exchange.isolated import Isolated
+from agents.exchange.anchors.pseudo_labels import PseudoLabelling
+from agents.exchange.parameters.fedavg import WeightAveraging
 from protocols.topologies.hops import Direction
 
 NANO, TINY = EncoderConfig(preset="nano"), EncoderConfig(preset="tiny")

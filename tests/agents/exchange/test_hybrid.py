@@ -7,18 +7,18 @@ from typing import ClassVar
 import pytest
 import torch
 
-from agents.blueprint import Arm
-from agents.exchange.anchor_contrast import AnchorContrast
-from agents.exchange.anchor_similarity import AnchorSimilarity
+from agents.training.blueprint import Arm
+from agents.exchange.anchors.anchor_contrast import AnchorContrast
+from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.hybrid import Hybrid
-from agents.exchange.weights import WeightAveraging
+from agents.exchange.parameters.fedavg import WeightAveraging
 from protocols.topologies.peer import Ring
 
 BOTH = Hybrid(strategies=(WeightAveraging(every=3), AnchorSimilarity()))
 
 
 def test_each_strategy_speaks_at_its_own_period():
-    from agentos.legs import legs
+    from agentos.rounds.hop_schedule import legs
 
     network = Ring().build(7, seed=0)
     spoken = {
@@ -29,7 +29,7 @@ def test_each_strategy_speaks_at_its_own_period():
 
 
 def test_hops_are_numbered_through_the_round_over_all_strategies():
-    from agentos.legs import legs
+    from agentos.rounds.hop_schedule import legs
     from protocols.topologies.master_slave import MasterSlave
 
     network = MasterSlave().build(7, seed=0)

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from agents.exchange import EXCHANGES, Turn
-from agents.exchange.anchor_contrast import AnchorContrast
-from agents.exchange.anchor_similarity import AnchorSimilarity
-from agents.exchange.class_prototypes import ClassPrototypes
+from agents.exchange.anchors.anchor_contrast import AnchorContrast
+from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
+from agents.exchange.anchors.fedproto import ClassPrototypes
 from agents.exchange.hybrid import Hybrid
-from agents.exchange.pseudo_labels import PseudoLabelling
+from agents.exchange.anchors.pseudo_labels import PseudoLabelling
 from agents.exchange.staleness import Staleness
-from agents.exchange.weights import WeightAveraging
-from agents.mail import Delivery
+from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.hosting.delivery import Delivery
 from protocols.messages import Message, Prototypes, SimilarityTargets, Weights
 from protocols.topologies.hops import Direction
 from protocols.topologies.peer import Ring

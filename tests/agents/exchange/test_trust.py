@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from agents.exchange import Turn
-from agents.exchange.anchor_contrast import AnchorContrast
-from agents.exchange.anchor_similarity import AnchorSimilarity
+from agents.exchange.anchors.anchor_contrast import AnchorContrast
+from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.base import AnchorBatch
 from agents.exchange.trust import Agreement, audit_anchors, overlap, without_audit
 from agents.objectives import functional

@@ -50,7 +50,7 @@ def look(documents):
     The agent's objective memory, anchors and neighbours take part as in training; nothing is learnt.
     """
     from agents.objectives import Draft, Step
-    from agents.text import Text
+    from agents.text.tokens import Text
 
     def make(objective, agent, index=0, rows=range(6), **fields):
         texts = [Text.row(documents, row) for row in rows]
@@ -74,9 +74,9 @@ def look(documents):
 @pytest.fixture
 def make_agent(make_host):
     """Make an agent that trains on one objective, with its heads."""
-    from agents.blueprint import Arm
+    from agents.training.blueprint import Arm
     from agents.config import EncoderConfig
-    from agents.exchange.none import Isolated
+    from agents.exchange.isolated import Isolated
 
     def make(objective, projection=0, dropout=0.0, **training):
         encoder = EncoderConfig(preset="nano", dropout=dropout, projection=projection)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from agents.batching import Padded
+from agents.text.collate import Padded
 from agents.objectives import InfoNCE, Step, functional
 
 losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")

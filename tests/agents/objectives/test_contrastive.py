@@ -9,8 +9,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from agents.blueprint import Arm
-from agents.exchange.none import Isolated
+from agents.training.blueprint import Arm
+from agents.exchange.isolated import Isolated
 from agents.objectives import InfoNCE, functional
 from agents.objectives.nt_xent import NTXent
 from agents.objectives.simcse import SimCSE

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.exchange.classes import class_cosines
+from agents.exchange.anchors.classes import class_cosines
 from agents.objectives import functional
 
 SIZES = [(1, 4), (2, 3), (5, 7)]

@@ -5,8 +5,8 @@ import pytest
 from transformers import DataCollatorForLanguageModeling
 
 from agents.objectives.masking import IGNORED, choose, corrupt, labels_of
-from agents.text import Text
-from agents.vocabulary import Vocabulary
+from agents.text.tokens import Text
+from agents.text.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")

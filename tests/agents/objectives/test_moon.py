@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.blueprint import Arm
-from agents.exchange.weights import WeightAveraging
+from agents.training.blueprint import Arm
+from agents.exchange.parameters.fedavg import WeightAveraging
 from agents.objectives import InfoNCE, Moon
 from agents.objectives.base import Reference
 from agents.objectives.moon import model_contrast

@@ -10,15 +10,15 @@ import pytest
 import torch
 from transformers import AlbertConfig, AlbertModel, BertConfig, BertModel
 
-from agents.batch import Batch
-from agents.blueprint import Arm
-from agents.building import build_encoder
+from agents.text.batch import Batch
+from agents.training.blueprint import Arm
+from agents.models.build import build_encoder
 from agents.config import EncoderConfig
-from agents.decoder import TextDecoder
-from agents.exchange.none import Isolated
+from agents.models.decoder import TextDecoder
+from agents.exchange.isolated import Isolated
 from agents.objectives import VAE, Denoising, Draft, InfoNCE, NextSentence, SentenceOrder, Step
 from agents.objectives.reconstruction import target
-from agents.text import Text
+from agents.text.tokens import Text
 
 PLAIN = Denoising(noise=("dropout",))
 """Corrupts nothing: documents that are short enough stay whole."""

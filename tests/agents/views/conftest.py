@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.text import Text
+from agents.text.tokens import Text
 from agents.views import Setting
-from agents.vocabulary import Vocabulary
+from agents.text.vocabulary import Vocabulary
 
 
 class Thirds(SimpleNamespace):

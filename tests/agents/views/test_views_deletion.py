@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.text import Text
+from agents.text.tokens import Text
 from agents.views import Setting, TokenCutoff, WordDeletion
 
 WORDS = 400

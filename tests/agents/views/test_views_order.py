@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from agents.text import Text
+from agents.text.tokens import Text
 from agents.views import SentenceReordering, Setting, WordSwap
 
 

@@ -19,7 +19,7 @@ from experiments.benchmarks.fuzz import Outcome, fuzz, table
 from experiments.benchmarks.fuzz_targets import TARGETS, Target
 from experiments.benchmarks.mutations import BLIND, FRAMED, cut, mutate
 from protocols.errors import ProtocolError
-from protocols.wire import decode
+from protocols.wire.serialize import decode
 
 
 @pytest.mark.parametrize(
@@ -119,16 +119,16 @@ def test_claims_of_terabytes_are_refused_before_anything_is_allocated() -> None:
 # Run folders from strangers cannot run code
 
 READERS = (
-    *("agents.checkpoint", "agentos.checkpoints", "agentos.resuming", "agentos.run_record"),
+    *("agents.hosting.state_file", "agentos.records.checkpoints", "agentos.rounds.resumption", "agentos.records.reader"),
     *(
-        "agentos.trace_file",
-        "agentos.results",
-        "agentos.report",
-        "agentos.compare",
-        "agentos.records",
+        "agentos.runtime.profiling.trace_file",
+        "agentos.records.result",
+        "agentos.reporting.report",
+        "agentos.reporting.comparison",
+        "agentos.records.recorder",
     ),
-    *("agentos.metrics_log", "agentos.between_agents", "agentos.loading", "protocols.framing"),
-    *("protocols.wire", "protocols.coding"),
+    *("agentos.records.metrics_log", "agentos.records.agent_similarity", "agentos.config.load", "protocols.wire.frame"),
+    *("protocols.wire.serialize", "protocols.wire.coding"),
 )
 FORBIDDEN = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 CALLS = {"eval", "exec", "compile", "unsafe_load", "full_load"}
@@ -157,6 +157,6 @@ def test_readers_of_run_folders_have_nothing_that_runs_code(name: str) -> None:
 def test_configurations_are_read_by_a_safe_loader() -> None:
     import yaml
 
-    from agentos.loading import _Loader
+    from agentos.config.load import _Loader
 
     assert issubclass(_Loader, yaml.SafeLoader)

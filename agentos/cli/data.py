@@ -1,0 +1,151 @@
+"""``agentos data``: what a run, or a file, gives to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from transformers import PreTrainedTokenizerBase
+
+    from agentos.config.run import RunConfig
+    from agentos.data.corpus import Corpus
+    from agentos.data.summary import Summary
+
+KINDS = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet", ".txt": "text"}
+"""The source that reads a bare file, by the suffix of its name; ``.gz`` may follow it."""
+
+BAR_CHARACTERS = 40
+
+
+def data(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE_OR_NAME",
+            help="A YAML file, the name of a ready-made run, or a file of text: .jsonl, .csv, "
+            ".parquet or .txt (a paragraph is a document), also .gz.",
+        ),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY.PATH=VALUE]...",
+            help="Fields to change, such as data.source.label=topic agents.count=12.",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Picture: .png, .svg or .pdf.")] = Path("data.png"),
+) -> None:
+    """Read and divide text as a run would; print what became of it, and draw who reads what.
+
+    Example: agentos data news.jsonl data.source.label=topic data.partition.kind=dirichlet
+    """
+    from agentos.data.corpus import corpus_tokens, prepare
+    from agentos.data.summary import summarise
+    from agentos.reporting.network.draw import save
+    from agentos.reporting.charts.corpus_figure import draw_corpus
+
+    config = configuration(source, overrides or [])
+    console = _console()
+    with console.status("Reading text") as status:
+        corpus = prepare(
+            config.data,
+            agents=config.agents.total,
+            seed=config.seed,
+            progress=lambda stage, count: status.update(f"{stage}: {count:,}"),
+        )
+        status.update("Tokenising")
+        tokenizer = _tokenizer(config, corpus)
+        tokens = corpus_tokens(corpus, tokenizer, None, config.data.max_document_tokens)
+        summary = summarise(corpus, tokens, tokenizer)
+        save(draw_corpus(summary, title=f"{config.name}: {len(corpus):,} documents"), out)
+    show(console, summary, config.data.tokenizer.max_unknown_rate)
+    console.print(f"picture: {out}", soft_wrap=True, markup=False, highlight=False)
+
+
+def configuration(source: str, overrides: Sequence[str]) -> RunConfig:
+    """Return the run that a name, a YAML file or a bare file of text means.
+
+    A bare file is read with its defaults and without anchors, divided among six agents.
+
+    Raises:
+        ConfigurationError: there is no such file or run, or a field is wrong.
+    """
+    from pydantic import ValidationError
+
+    from agentos.config.run import RunConfig
+    from agentos.config.load import apply_overrides, load
+    from agentos.config.field_errors import InvalidConfiguration, explain
+
+    path = Path(source)
+    kind = KINDS.get(Path(path.stem if path.suffix == ".gz" else path.name).suffix)
+    if kind is None:
+        return load(source, overrides)
+    read = {"kind": kind, "path": source, **({"unit": "paragraph"} if kind == "text" else {})}
+    raw: dict[str, Any] = {"name": path.name, "data": {"source": read, "anchors": 0}}
+    # Without anchors nothing can be exchanged; nothing is trained here either.
+    raw["exchange"] = "none"
+    try:
+        return RunConfig.model_validate(apply_overrides(raw, overrides))
+    except ValidationError as error:
+        raise InvalidConfiguration(source, explain(error, RunConfig)) from error
+
+
+def show(console: Console, summary: Summary, max_unknown_rate: float) -> None:
+    """Print the figures of a corpus."""
+    from rich.table import Table
+
+    from agentos.data.cleaning.counts import left_out
+    from agentos.data.summary import histogram
+
+    counts = summary.counts
+    facts = {
+        "read": f"{counts['read']:,} documents",
+        "left out": left_out(counts),
+        "across parts": f"about {counts['across']:,} duplicates would have lain in two of the below",
+        "kept": f"{counts['kept']:,}: {counts['train']:,} private, {counts['anchors']:,} anchors, "
+        f"{counts['heldout']:,} held out",
+        "tokens": f"{summary.lengths.sum():,} of {summary.vocabulary:,} kinds, "
+        f"{summary.lengths.mean():.0f} a document",
+        "sentences": f"{summary.sentences:,}, {summary.sentences / counts['kept']:.1f} a document",
+        "unknown": f"{summary.unknown:.2%} of tokens"
+        + (
+            f"; a run is refused above {max_unknown_rate:.2%}"
+            * (summary.unknown > max_unknown_rate)
+        ),
+        "agents": f"{len(summary.documents)}, with {summary.documents.min():,} to "
+        f"{summary.documents.max():,} documents and {len(summary.labels) or 'no'} labels",
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, told in facts.items():
+        table.add_row(name, told)
+    console.print(table, highlight=False, markup=False)
+    lengths = Table.grid(padding=(0, 2))
+    bounds, numbers = histogram(summary.lengths)
+    for low, number in zip(bounds, numbers, strict=True):
+        bar = "█" * round(BAR_CHARACTERS * number / numbers.max())
+        lengths.add_row(f"{low:,} tokens and more", f"{number:,}", bar)
+    console.print(lengths, highlight=False)
+
+
+def _tokenizer(config: RunConfig, corpus: Corpus) -> PreTrainedTokenizerBase:
+    encoder = config.agents.resolved[0].encoder
+    if not encoder.from_scratch:
+        from agents.models.pretrained import load_tokenizer
+
+        return load_tokenizer(encoder)
+    from agentos.data.corpus import tokenizer_for
+
+    # Too many unknown tokens are shown here, where a run refuses them.
+    lenient = config.data.tokenizer.model_copy(update={"max_unknown_rate": 1.0})
+    return tokenizer_for(corpus, lenient, config.seed)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()

@@ -1,0 +1,114 @@
+"""``agentos eval``: evaluate encoders that a run exported, or any model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agentos.evaluation.assess import Assessment
+
+_COLUMNS = 6
+"""Encoders that a table shows side by side."""
+
+
+def evaluate(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN_OR_MODEL",
+            help="A run folder, a Hugging Face model folder, or a model's name in the local cache.",
+        ),
+    ],
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND[:FILE][,NAME=VALUE]",
+            help="A task and its parameters; may be repeated. See agentos list.",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE_OR_RUN",
+            help="Documents: .jsonl, .csv or .parquet with the columns text and perhaps label; or a "
+            "run folder, YAML file or ready-made run, for its held-out text. Default: the run's own.",
+        ),
+    ] = None,
+    agent: Annotated[
+        list[int] | None, typer.Option(help="Agent of the run; may be repeated. Default: all.")
+    ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(min=8, help="Tokens of a text; default: as the folder says, else 64."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of what tasks draw; default: the run's, else 0.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file for the results.")] = None,
+) -> None:
+    """Evaluate the exported encoders of a run, or a model, on held-out text or on files of your own.
+
+    Example: agentos eval runs/quickstart-1 --task retrieval --task sts:pairs.jsonl --out scores.json
+
+    Example: agentos eval ./minilm --data documents.csv --task probe --task knn:k=5
+    """
+    from rich.console import Console
+
+    from agentos.evaluation.assess import assess
+    from agentos.records.metrics_log import writing
+
+    console = Console()
+    with console.status("") as status:
+        found = assess(
+            target,
+            task or [],
+            data=data,
+            agents=agent or [],
+            max_length=max_length,
+            seed=seed,
+            progress=status.update,
+        )
+    show(console, found)
+    if out is not None:
+        text = json.dumps({"target": target, **found.as_json()}, indent=2, allow_nan=False)
+        with writing(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(text + "\n", encoding="utf-8")
+        console.print(f"scores: {out}", soft_wrap=True, markup=False, highlight=False)
+
+
+def show(console: Console, found: Assessment) -> None:
+    """Print a row for each metric and a column for each encoder, a few at a time."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from agentos.reporting.units import metric_text
+
+    labels = "labelled" if found.labelled else "without labels"
+    told = f"{found.documents:,} documents, {labels}, from {found.data}"
+    console.print(escape(told), highlight=False, soft_wrap=True)
+    names = list(found.encoders)
+    for start in range(0, len(names), _COLUMNS):
+        table = Table()
+        table.add_column("task")
+        table.add_column("metric")
+        for name in names[start : start + _COLUMNS]:
+            table.add_column(escape(name), justify="right", overflow="fold")
+        if len(names) > 1:
+            table.add_column("mean of all", justify="right")
+        for task, metrics in found.metrics.items():
+            for i, metric in enumerate(metrics):
+                values = [found.encoders[name][task][metric.name] for name in names]
+                cells = [metric_text(v, metric) for v in values[start : start + _COLUMNS]]
+                if len(names) > 1:
+                    cells.append(metric_text(sum(values) / len(values), metric))
+                arrow = "↑" if metric.higher_is_better else "↓"
+                table.add_row("" if i else escape(task), f"{metric.title} {arrow}", *cells)
+            table.add_section()
+        console.print(table)

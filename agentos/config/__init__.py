@@ -1,0 +1,1 @@
+"""The run configuration: its fields, its files, its short forms and its errors."""

@@ -1,0 +1,318 @@
+"""The run: one frozen value that holds every default and every constraint."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import Self
+
+from agentos.records.checkpoint_config import CheckpointConfig
+from agentos.rounds.clock.config import Asynchronous, ClockConfig
+from agentos.rounds.clock.requirements import check_asynchronous
+from agentos.data.config import DataConfig
+from agentos.evaluation import TASKS
+from agentos.evaluation.base import Metric, Task
+from agentos.evaluation.geometry import Geometry
+from agentos.evaluation.retrieval import Retrieval
+from agentos.rounds.faults import FAULTS, Fault
+from agentos.rounds.health.collapse import HealthConfig
+from agentos.rounds.faults.policies import PolicyConfig
+from agentos.runtime import RUNTIMES
+from agentos.runtime.base import Runtime
+from agentos.runtime.ray.runtime import RayRuntime
+from agents.config import EncoderConfig, TrainingConfig
+from agents.exchange import EXCHANGES, Exchange, Society
+from agents.exchange.anchors.anchor_contrast import AnchorContrast
+from agents.objectives import OBJECTIVES, Objective
+from agents.objectives.info_nce import InfoNCE
+from agents.views import views_of
+from protocols.errors import TopologyError
+from protocols.spec import Kinds, Spec
+from protocols.topologies import TOPOLOGIES, Network, Topology
+from protocols.topologies.peer import Ring
+
+
+class GroupConfig(Spec):
+    """Agents that share an encoder."""
+
+    count: int = Field(..., ge=1, description="Agents in the group.")
+    encoder: EncoderConfig = Field(EncoderConfig(), description="Their encoder.")
+
+
+class AgentsConfig(Spec):
+    """The agents: one kind of encoder for all, or groups of unlike ones."""
+
+    count: int | None = Field(None, ge=1, le=100_000, description="Agents in all; default 6.")
+    encoder: EncoderConfig | None = Field(
+        None, description="The encoder of every agent; default: the preset tiny."
+    )
+    groups: tuple[GroupConfig, ...] | None = Field(
+        None, min_length=1, description="Groups of agents, instead of count and encoder."
+    )
+    individual_initialisation: bool = Field(
+        False, description="Every agent draws its own initial weights; default: one draw for all."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("groups") is None:
+            defaults = {"count": 6, "encoder": {}}
+            return defaults | {key: value for key, value in values.items() if value is not None}
+        return values
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if self.groups is None:
+            return self
+        if self.encoder is not None:
+            raise ValueError("give either encoder or groups, not both: groups name their encoders")
+        total = sum(group.count for group in self.groups)
+        if self.count is not None and self.count != total:
+            raise ValueError(
+                f"count is {self.count}, but the groups hold {total} agents; drop count"
+            )
+        return self
+
+    @property
+    def resolved(self) -> tuple[GroupConfig, ...]:
+        """The groups, whichever form was given."""
+        if self.groups is not None:
+            return self.groups
+        return (GroupConfig(count=self.count or 6, encoder=self.encoder or EncoderConfig()),)
+
+    @property
+    def total(self) -> int:
+        """Number of agents."""
+        return sum(group.count for group in self.resolved)
+
+
+class EvaluationConfig(Spec):
+    """What is measured on held-out text, and when."""
+
+    every: int = Field(
+        4, ge=1, description="Rounds between evaluations; the last round is always evaluated."
+    )
+    tasks: tuple[Annotated[Task, Kinds(TASKS)], ...] = Field(
+        (Retrieval(), Geometry()), description="Evaluations, by kind."
+    )
+    documents: int = Field(
+        1000, ge=20, description="Held-out documents used at most, the same for every agent."
+    )
+    agents: int | None = Field(
+        None,
+        ge=1,
+        description="Agents that are evaluated, evenly spread over all; unset: every one.",
+    )
+    max_length: int = Field(64, ge=8, le=8192, description="Tokens of a text when it is embedded.")
+    between_agents: bool = Field(
+        True,
+        description="At the end, compare the agents' embeddings of public texts with each other.",
+    )
+
+    def is_due(self, round: int, rounds: int) -> bool:
+        """Whether agents are evaluated after a round: before training, at the end, and as often as asked."""
+        return round in (0, rounds) or round % self.every == 0
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What the tasks report, in their order."""
+        return tuple(metric for task in self.tasks for metric in task.metrics)
+
+    @field_validator("tasks")
+    @classmethod
+    def _once_each(cls, tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+        kinds = [task.kind for task in tasks]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(f"each task at most once, got {', '.join(kinds)}")
+        return tasks
+
+
+class BaselineConfig(Spec):
+    """The comparison that a run carries with it."""
+
+    isolated: bool = Field(
+        True, description="Also train every agent alone, for the same number of optimizer steps."
+    )
+    anchors_as_text: bool = Field(
+        True, description="The lone agents read the public anchors as text, as often as in the run."
+    )
+
+
+class RunConfig(Spec):
+    """A run of a society of agents.
+
+    Example:
+        >>> config = RunConfig.model_validate({"name": "demo", "topology": {"kind": "ring", "hops": 2}})
+        >>> config.topology.kind, config.agents.total
+        ('ring', 6)
+    """
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    seed: int = Field(0, ge=0, description="Every random number of the run derives from it.")
+    data: DataConfig = Field(default_factory=DataConfig)
+    agents: AgentsConfig = Field(default_factory=AgentsConfig)
+    topology: Annotated[Topology, Kinds(TOPOLOGIES)] = Field(
+        default_factory=Ring, description="Who may talk to whom."
+    )
+    objectives: tuple[Annotated[Objective, Kinds(OBJECTIVES)], ...] = Field(
+        default_factory=lambda: (InfoNCE(),),
+        min_length=1,
+        description="What agents learn from their own text; their weighted losses are added.",
+    )
+    exchange: Annotated[Exchange, Kinds(EXCHANGES)] = Field(
+        default_factory=AnchorContrast,
+        description="What agents say to each other, and how they learn from it.",
+    )
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    saved_encoders: int | None = Field(
+        None, ge=0, description="Agents whose encoders are saved at the end; unset: every one."
+    )
+    health: HealthConfig = Field(default_factory=HealthConfig)
+    baseline: BaselineConfig = Field(default_factory=BaselineConfig)
+    checkpoints: CheckpointConfig = Field(default_factory=CheckpointConfig)
+    clock: ClockConfig | None = Field(
+        None,
+        description="How long the run would take elsewhere, in simulated seconds; null for no clock.",
+    )
+    policy: PolicyConfig = Field(default_factory=PolicyConfig)
+    faults: tuple[Annotated[Fault, Kinds(FAULTS)], ...] = Field(
+        (),
+        description="What is to go wrong, by kind; it does so again in every run of the same seed.",
+    )
+    runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(
+        default_factory=RayRuntime, description="Where agents live."
+    )
+
+    @model_validator(mode="after")
+    def _topology_fits(self) -> Self:
+        try:
+            self.network()
+        except TopologyError as error:
+            raise ValueError(f"topology: {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        society = self.society()
+        self.exchange.check(society)
+        for objective in self.objectives:
+            for encoder in society.encoders:
+                if objective.relies_on_dropout and encoder.dropout == 0.0:
+                    raise ValueError(
+                        f"objective {objective.kind} tells its views apart by dropout alone, and "
+                        "encoder.dropout is 0; set it to 0.1, or use info_nce with the view 'crop'"
+                    )
+                _check_language_model(objective, encoder)
+        return self
+
+    @model_validator(mode="after")
+    def _faults_name_agents(self) -> Self:
+        for index, fault in enumerate(self.faults):
+            strangers = [agent for agent in fault.named() if agent >= self.agents.total]
+            if strangers:
+                raise ValueError(
+                    f"faults.{index} ({fault.kind}) names agent {strangers[0]}, and the agents are numbered "
+                    f"from 0 to {self.agents.total - 1}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _neighbours_speak(self) -> Self:
+        offering = [kind for kind, cls in EXCHANGES.items() if cls.offers_neighbours]
+        for objective in self.objectives:
+            offered = any(part.offers_neighbours for part in self.exchange.parts)
+            if objective.wants_neighbours and not offered:
+                raise ValueError(
+                    f"objective {objective.kind} wants neighbours' embeddings of anchors for negatives, and "
+                    f"exchange.kind={self.exchange.kind} brings none; set exchange.kind to "
+                    f"{' or '.join(offering)}, or neighbours of the objective to false"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _parameters_come_back(self) -> Self:
+        wanting = [each.kind for each in self.objectives if each.wants_reference]
+        offered = any(part.offers_reference for part in self.exchange.parts)
+        if wanting and not offered:
+            offering = [kind for kind, cls in EXCHANGES.items() if cls.offers_reference]
+            raise ValueError(
+                f"objective {wanting[0]} looks back at parameters that came from others, and "
+                f"exchange.kind={self.exchange.kind} brings none; set exchange.kind to "
+                f"{' or '.join(offering)}, or drop the objective"
+            )
+        if len(wanting) == len(self.objectives):
+            raise ValueError(
+                f"objective {wanting[0]} learns nothing before the first exchange; add an objective "
+                "beside it, such as info_nce"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _blanks_are_filled(self) -> Self:
+        masked = any(objective.language_model == "masked" for objective in self.objectives)
+        for objective in self.objectives:
+            if not masked and any(view.leaves_blanks for view in views_of(objective)):
+                raise ValueError(
+                    f"objective {objective.kind} has words replaced by the agent's own masked language "
+                    "model, and no objective trains one; add {kind: masked_lm} to objectives, or use the "
+                    "source thesaurus"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_waits(self) -> Self:
+        if self.clock is not None and isinstance(self.clock.mode, Asynchronous):
+            check_asynchronous(self.exchange, self.network(), self.faults, self.policy)
+        return self
+
+    def some_agents(self, count: int | None) -> tuple[int, ...]:
+        """Return so many agents, evenly spread over all, the first and the last among them; None for all.
+
+        Example:
+            >>> RunConfig.model_validate({"agents": {"count": 7}}).some_agents(3)
+            (0, 3, 6)
+        """
+        total = self.agents.total
+        if count is None or count >= total:
+            return tuple(range(total))
+        return tuple(i * (total - 1) // max(1, count - 1) for i in range(count))
+
+    def society(self) -> Society:
+        """Return what an exchange strategy may ask about the run."""
+        encoders = [group.encoder for group in self.agents.resolved for _ in range(group.count)]
+        return Society(
+            encoders=tuple(encoders),
+            anchors=self.data.anchors,
+            batch_size=self.training.batch_size,
+            local_steps=self.training.local_steps,
+            accumulate=self.training.accumulate,
+            network=self.network(),
+        )
+
+    def network(self) -> Network:
+        """Build the network of this run; the same every time."""
+        return self.topology.build(self.agents.total, self.seed)
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the run as plain values, every default filled in; it validates to an equal run."""
+        return self.model_dump(mode="json", serialize_as_any=True)
+
+
+def _check_language_model(objective: Objective, encoder: EncoderConfig) -> None:
+    """Refuse a masked language model that is a decoder, and a causal one that sees both sides."""
+    wanted, found = objective.language_model, encoder.language_model
+    if wanted is None or found is None or wanted == found:
+        return
+    preset = str(encoder.preset).removesuffix("-decoder")
+    mend = (
+        f"preset {preset}, or the objective causal_lm"
+        if found == "causal"
+        else f"preset {preset}-decoder, or the objective masked_lm"
+    )
+    raise ValueError(
+        f"objective {objective.kind} needs a {wanted} language model, and the preset "
+        f"{encoder.preset} is a {found} one; use {mend}"
+    )

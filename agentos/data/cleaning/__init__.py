@@ -1,0 +1,1 @@
+"""Cleaning: normalised text, filters, duplicates."""

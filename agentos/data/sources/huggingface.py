@@ -1,0 +1,111 @@
+"""Anything that Hugging Face `datasets` can load, streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from agentos.data.sources import files
+from agentos.data.sources.files import LabelColumn, TextColumn, from_record
+from agentos.data.sources.base import Document, Source, refuse_bad
+from protocols.errors import DataError
+
+
+class HuggingFace(Source):
+    """Any path of Hugging Face datasets: a hub name, a local folder, or a builder such as json."""
+
+    kind: Literal["hf"] = "hf"
+    path: str = Field(min_length=1, description="What `datasets.load_dataset` takes as its path.")
+    name: str | None = Field(default=None, description="The configuration of the dataset.")
+    split: str = Field(default="train", min_length=1, description="The split to read.")
+    text: TextColumn = "text"
+    label: LabelColumn = None
+    data_files: str | tuple[str, ...] | None = Field(
+        default=None, description="Files to read, as `datasets.load_dataset` takes them."
+    )
+    revision: str | None = Field(
+        default=None,
+        description="Commit or tag on the hub; name one, or a changed dataset is not noticed.",
+    )
+
+    def documents(self) -> Iterator[Document]:
+        """Stream the documents.
+
+        Raises:
+            DataError: the dataset cannot be loaded or read, or a record lacks a column.
+        """
+        return refuse_bad(self.records())
+
+    def fingerprint(self) -> str:
+        """Return a digest of the parameters, and of the local files that are read.
+
+        What lies on the hub is known by its `revision` alone: looking at it would need the network.
+        """
+        folder = Path(self.path).expanduser()
+        named = (self.data_files,) if isinstance(self.data_files, str) else self.data_files or ()
+        base = folder if folder.is_dir() else Path()
+        local = [str(base / name) for name in named if "://" not in name]
+        if folder.is_dir() and not local:
+            local = [str(folder)]
+        stats = [files.fingerprint(place, _find(place)) for place in local]
+        return files.digest(self.model_dump_json(), version("datasets"), *stats)
+
+    def records(self) -> Iterator[Document | DataError]:
+        """Stream the documents, with an error for each record that cannot be used.
+
+        Raises:
+            DataError: the dataset cannot be loaded or read.
+        """
+        rows = self._rows()
+        number = 0
+        while True:
+            number += 1
+            try:
+                row = next(rows, None)
+            except Exception as error:
+                raise self._unreadable(error) from error
+            if row is None:
+                return
+            where, identity = f"{self.path}, record {number}", f"{self.path}:{self.split}:{number}"
+            yield from_record(row, where, identity, self.text, self.label)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        import datasets
+
+        data_files = (
+            list(self.data_files) if isinstance(self.data_files, tuple) else self.data_files
+        )
+        stream = datasets.load_dataset(
+            self.path,
+            self.name,
+            data_files=data_files,
+            split=self.split,
+            revision=self.revision,
+            streaming=True,
+        )
+        feature: Any = (stream.features or {}).get(self.label)
+        named = isinstance(feature, datasets.ClassLabel)
+        for row in stream:
+            if named and row.get(self.label) is not None:
+                row[self.label] = feature.int2str(row[self.label])
+            yield row
+
+    def _unreadable(self, error: Exception) -> DataError:
+        return DataError(
+            f"the dataset {self.path!r} cannot be read",
+            actual=f"{type(error).__name__}: {error}",
+            mend="check path, name, split and data_files of data.source, and, if the dataset is on "
+            "the hub, the network; files on this machine can be read with the kinds text, jsonl, "
+            "csv and parquet",
+        )
+
+
+def _find(place: str) -> files.Files:
+    try:
+        return files.find(place, "**/*")
+    except DataError:  # a file on the hub, or a mistake that loading will report
+        return files.Files(Path(), ())

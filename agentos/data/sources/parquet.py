@@ -1,0 +1,80 @@
+"""Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from agentos.data.sources import files
+from agentos.data.sources.file_source import FileSource
+from agentos.data.sources.files import Files, LabelColumn, TextColumn
+from agentos.data.sources.base import Document
+from protocols.errors import DataError
+
+BATCH_ROWS = 1024
+
+
+class Parquet(FileSource):
+    """Parquet: a file, a folder of *.parquet, or a glob."""
+
+    kind: Literal["parquet"] = "parquet"
+    text: TextColumn = "text"
+    label: LabelColumn = None
+
+    def found(self) -> Files:
+        """Return the files to read; in a folder, those that end in .parquet."""
+        return files.find(self.path, "**/*.parquet")
+
+    def read(self, path: Path, name: str) -> Iterator[Document | DataError]:
+        """Stream the documents of one file, batch by batch.
+
+        Raises:
+            DataError: the file is not Parquet, or lacks a column, or the column is not text.
+        """
+        import pyarrow as pa
+
+        row = 0
+        try:
+            for text, label in self._rows(path):
+                row += 1
+                where, identity = f"{path}, row {row}", f"{name}:{row}"
+                yield files.document(identity, where, text, label, self.label is not None)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{path}, after row {row}: not a readable Parquet file",
+                actual=str(error),
+                mend="write the file again, or leave it out of data.source.path",
+            ) from error
+
+    def _rows(self, path: Path) -> Iterator[tuple[Any, Any]]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = [self.text] if self.label is None else [self.text, self.label]
+        with path.open("rb") as stream:
+            file = pq.ParquetFile(stream)
+            schema = file.schema_arrow
+            for column in columns:
+                if column not in schema.names:
+                    raise files.unknown_column(str(path), column, schema.names)
+            kind = schema.field(self.text).type
+            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+            if not _is_text(kind):
+                raise DataError(
+                    f"{path}: column {self.text!r} is not text", expected="string", actual=kind
+                )
+            for batch in file.iter_batches(BATCH_ROWS, columns=columns):
+                texts = batch.column(self.text).to_pylist()
+                labels = [None] * len(texts)
+                if self.label is not None:
+                    labels = batch.column(self.label).to_pylist()
+                yield from zip(texts, labels, strict=True)
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )

@@ -1,0 +1,82 @@
+"""Plain text files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from agentos.data.sources import files
+from agentos.data.sources import lines
+from agentos.data.sources.file_source import FileSource
+from agentos.data.sources.files import Files
+from agentos.data.sources.lines import Encoding
+from agentos.data.sources.base import Document
+from protocols.errors import DataError
+
+
+class Text(FileSource):
+    """A text file, a folder of them, or a glob; whole, by paragraph, or by line; also .gz."""
+
+    kind: Literal["text"] = "text"
+    glob: str = Field(default="**/*.txt", min_length=1, description="What to read in a folder.")
+    unit: Literal["document", "paragraph", "line"] = Field(
+        default="document", description="What one document is; an empty line ends a paragraph."
+    )
+    label_from_folder: bool = Field(
+        default=False, description="Label each document by the name of the folder its file lies in."
+    )
+    encoding: Encoding = "utf-8"
+
+    def found(self) -> Files:
+        """Return the files to read; in a folder, those that fit `glob`."""
+        return files.find(self.path, self.glob)
+
+    def read(self, path: Path, name: str) -> Iterator[Document | DataError]:
+        """Stream the documents of one file; a file that is one document is in memory as a whole."""
+        label = path.parent.name if self.label_from_folder else None
+        units = {"document": _whole, "paragraph": _paragraphs, "line": _lines}[self.unit]
+        for number, text in units(path, self.encoding):
+            if isinstance(text, DataError):
+                yield text
+            else:
+                yield Document(f"{name}:{number}" if number else name, text, label)
+
+
+def _whole(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
+    try:
+        with lines.open_bytes(path) as stream:
+            raw = stream.read()
+        text = lines.decode(raw, encoding, first=True)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        yield 0, lines.undecoded(f"{path}, line {line}", encoding, error)
+    except lines.DAMAGED as error:
+        yield 0, lines.broken_off(str(path), error)
+    else:
+        if text.strip():
+            yield 0, text
+
+
+def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
+    for number, line in lines.lines(path, encoding):
+        if isinstance(line, DataError) or line.strip():
+            yield number, line
+
+
+def _paragraphs(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
+    """Group lines between empty ones; the number is that of the paragraph's first line."""
+    first, held = 0, list[str]()
+    for number, line in lines.lines(path, encoding):
+        if isinstance(line, DataError):
+            yield number, line
+        elif line.strip():
+            first = first or number
+            held.append(line)
+        elif held:
+            yield first, "\n".join(held)
+            first, held = 0, []
+    if held:
+        yield first, "\n".join(held)

@@ -1,0 +1,1 @@
+"""Documents on disk: whole or absent, memory-mapped, shared by every process."""

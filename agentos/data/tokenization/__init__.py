@@ -1,0 +1,1 @@
+"""Tokenizers, and the token ids of a whole corpus."""

@@ -1,0 +1,1 @@
+"""Checks, costs and choices that precede a run."""

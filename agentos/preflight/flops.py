@@ -1,0 +1,75 @@
+r"""How many floating-point operations a run costs, from what it counts: tokens.
+
+A multiplication and an addition are two operations. For an encoder of \(N\) parameters without its
+embedding tables, \(L\) layers and width \(W\), a token of a text of \(T\) tokens costs
+
+\[ 2N + 4LWT \]
+
+without a gradient (each parameter is used once; attention compares it with \(T\) tokens and mixes them),
+and three times that with one: the backward pass is twice the forward pass. Left out: embedding tables, which
+are looked up; heads, which work on texts and not on tokens, except those of language models; optimizers; the
+losses. For encoders that are trained in part it is an upper bound.
+
+Source: Kaplan et al., Scaling Laws for Neural Language Models, 2020, section 2.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from agents.config import EncoderConfig
+
+
+class Size(NamedTuple):
+    """What the cost of an encoder depends on.
+
+    Attributes:
+        parameters: without embedding tables and without BERT's pooler, which is bypassed.
+        layers: blocks with attention.
+        width: of a token's state.
+    """
+
+    parameters: int
+    layers: int
+    width: int
+
+    def flops(self, length: int, trained: int, embedded: int = 0) -> int:
+        """Return the operations for so many tokens.
+
+        Args:
+            length: tokens of a text; where texts differ, of the longest, for an upper bound.
+            trained: tokens that went through the encoder with a gradient.
+            embedded: tokens that went through it without.
+
+        Example:
+            >>> Size(parameters=1000, layers=1, width=10).flops(length=5, trained=2, embedded=1)
+            15400
+        """
+        forward = 2 * self.parameters + 4 * self.layers * self.width * length
+        return forward * (3 * trained + embedded)
+
+
+def size_of(encoder: EncoderConfig) -> Size:
+    """Return the size of an encoder, without building it in memory.
+
+    Raises:
+        ModelError: the folder or name of a pretrained encoder cannot be read.
+    """
+    from torch import nn
+
+    from agents.models.build import blank_backbone
+
+    backbone = blank_backbone(encoder, vocabulary_size=1)  # it shows in the embedding tables alone
+    tables = {
+        id(parameter)
+        for module in backbone.modules()
+        if isinstance(module, nn.Embedding)
+        for parameter in module.parameters()
+    }
+    parameters = sum(
+        parameter.numel()
+        for name, parameter in backbone.named_parameters()
+        if id(parameter) not in tables and not name.startswith("pooler.")
+    )
+    return Size(parameters, backbone.config.num_hidden_layers, backbone.config.hidden_size)

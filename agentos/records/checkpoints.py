@@ -1,0 +1,222 @@
+"""Checkpoints of a run: every agent's state after a round, and the ledger up to it.
+
+A checkpoint is a folder ``checkpoints/ARM-ROUND/`` of the run. Its ``manifest.json`` is written last, so a
+folder without one is none; it holds the SHA-256 of every other file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from agentos.records.checkpoint_config import CheckpointConfig
+from agentos.records.metrics_log import replacing, writing
+from agentos.records.recorder import write_ledger
+from agentos.records.reader import read_ledger
+from protocols.errors import RecordError
+from protocols.ledger import Ledger
+from protocols.spec import Spec
+
+if TYPE_CHECKING:
+    from agentos.runtime import Session
+
+CHECKPOINTS = "checkpoints"
+MANIFEST = "manifest.json"
+LEDGER = "ledger.parquet"
+ARMS = ("together", "isolated")
+"""In the order in which they run."""
+
+
+class Manifest(Spec):
+    """What a checkpoint holds.
+
+    Attributes:
+        arm, round: how far the run was.
+        agents: the SHA-256 of each agent's file.
+        ledger: that of the ledger.
+        paused: agents whose exchange is paused.
+        afresh: whether agents are to forget what they remember of the exchange, which was another.
+        late: messages under way that will come too late: the round in which, and to whom.
+        files: the SHA-256 of what else there is, by its name.
+    """
+
+    format: int = Field(1, ge=1, le=1)
+    arm: str
+    round: int = Field(ge=0)
+    agents: dict[int, str]
+    ledger: str
+    paused: tuple[int, ...] = ()
+    afresh: bool = False
+    late: tuple[tuple[int, int], ...] = ()
+    files: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint on disk."""
+
+    directory: Path
+    manifest: Manifest
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How far the run was: arm, then round."""
+        return ARMS.index(self.manifest.arm), self.manifest.round
+
+    def ledger(self) -> Ledger:
+        """Return the bytes up to the checkpoint.
+
+        Raises:
+            RecordError: the file is missing or damaged.
+        """
+        path = self.directory / LEDGER
+        if not path.is_file() or _digest(path) != self.manifest.ledger:
+            raise RecordError(
+                f"the ledger of the checkpoint {self.directory} is damaged",
+                mend="resume from an earlier round, or run again",
+            )
+        return read_ledger(path)
+
+
+class Checkpoints:
+    """The checkpoints of a run folder.
+
+    Args:
+        run: the run folder.
+        config: how many to keep, and when they are due.
+    """
+
+    def __init__(self, run: Path, config: CheckpointConfig) -> None:
+        self.directory = run.absolute() / CHECKPOINTS
+        self.config = config
+
+    def write(
+        self,
+        session: Session,
+        arm: str,
+        round: int,
+        ledger: Ledger,
+        paused: Collection[int] = (),
+        late: tuple[tuple[int, int], ...] = (),
+        more: Callable[[Path], dict[str, str]] = lambda folder: {},
+    ) -> None:
+        """Write a checkpoint, and remove the oldest ones.
+
+        Args:
+            session: whose agents' states to write.
+            arm, round: how far the run is.
+            ledger: up to now.
+            paused: agents whose exchange is paused.
+            late: messages that will come too late.
+            more: writes other files into the folder; returns the SHA-256 of each by its name.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        folder = self.directory / f"{arm}-{round:05d}"
+        with writing(folder):
+            _remove(folder)
+            folder.mkdir(parents=True)
+        answers: Mapping[int, Mapping[int, str]] = session.call_all("snapshot", folder)
+        digests = {agent: sha for told in answers.values() for agent, sha in told.items()}
+        write_ledger(ledger, folder / LEDGER)
+        manifest = Manifest(
+            arm=arm,
+            round=round,
+            agents=dict(sorted(digests.items())),
+            ledger=_digest(folder / LEDGER),
+            paused=tuple(sorted(paused)),
+            late=late,
+            files=more(folder),
+        )
+        _write_manifest(manifest, folder)
+        for old in checkpoints_of(self.directory.parent)[: -self.config.keep]:
+            _remove(old.directory)
+
+
+def checkpoints_of(run: Path) -> list[Checkpoint]:
+    """Return the whole checkpoints of a run folder, the latest last."""
+    found = []
+    for path in run.glob(f"{CHECKPOINTS}/*/{MANIFEST}"):
+        try:
+            manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # not ours, not JSON, or not text
+            continue
+        if manifest.arm in ARMS:
+            found.append(Checkpoint(path.parent.absolute(), manifest))
+    return sorted(found, key=lambda checkpoint: checkpoint.progress)
+
+
+def forget(run: Path, rounds: Mapping[str, int]) -> None:
+    """Remove the checkpoints after these rounds, before their records are: nobody may go on from them.
+
+    Args:
+        run: the run folder.
+        rounds: the last round to keep of ``together`` and ``isolated``; -1 for none.
+
+    Raises:
+        RecordError: the folder cannot be written to.
+    """
+    for checkpoint in checkpoints_of(run):
+        if checkpoint.manifest.round > rounds[checkpoint.manifest.arm]:
+            with writing(checkpoint.directory):
+                _remove(checkpoint.directory)
+
+
+def copy(checkpoint: Checkpoint, run: Path, afresh: bool) -> Checkpoint:
+    """Copy a checkpoint into another run folder.
+
+    Args:
+        checkpoint: to copy.
+        run: the folder of the other run.
+        afresh: whether its exchange is another, so that what agents remember of theirs means nothing.
+
+    Raises:
+        RecordError: the folder cannot be written to.
+    """
+    folder = run.absolute() / CHECKPOINTS / checkpoint.directory.name
+    manifest = checkpoint.manifest.model_copy(
+        update={"afresh": afresh or checkpoint.manifest.afresh}
+    )
+    with writing(folder):
+        shutil.copytree(checkpoint.directory, folder, ignore=shutil.ignore_patterns(MANIFEST))
+    _write_manifest(manifest, folder)
+    return Checkpoint(folder, manifest)
+
+
+def restore(session: Session, checkpoint: Checkpoint) -> None:
+    """Take the agents of a session back to a checkpoint; see `agents.hosting.host.Host.restore`.
+
+    Raises:
+        RecordError: the checkpoint is damaged, or was written by other agents.
+    """
+    if checkpoint.manifest.agents.keys() != session.placement.keys():
+        raise RecordError(
+            f"the checkpoint {checkpoint.directory} is of other agents",
+            expected=f"{len(session.placement)} agents",
+            actual=f"{len(checkpoint.manifest.agents)}",
+            mend="keep the number of agents as it was",
+        )
+    manifest = checkpoint.manifest
+    session.call_all("restore", checkpoint.directory, manifest.agents, manifest.afresh)
+
+
+def _write_manifest(manifest: Manifest, folder: Path) -> None:
+    with replacing(folder / MANIFEST) as path:
+        path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _remove(folder: Path) -> None:
+    """Remove a checkpoint; one that is left half removed by a crash is none any more."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

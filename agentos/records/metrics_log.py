@@ -1,0 +1,195 @@
+"""Writing records that survive a crash: whole files or none, whole lines, and never a NaN."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agentos.records.reader import TIMINGS
+from protocols.errors import RecordError
+
+SIMULATED = "simulated_"
+"""Seconds that begin so are worked out, not measured: the same in every run of a configuration."""
+
+CURVES = 50
+"""TensorBoard shows a curve per agent up to so many agents; beyond, the mean alone."""
+
+
+class MetricsLog:
+    """Appends one line per agent and round to ``metrics.jsonl``, and mirrors them to TensorBoard.
+
+    What took how long goes to ``timings.jsonl`` beside it, so that runs of one configuration leave the same
+    metrics, byte for byte.
+
+    Args:
+        path: the file to append to.
+        board: the folder for TensorBoard's events.
+    """
+
+    def __init__(self, path: Path, board: Path) -> None:
+        self.path = path
+        self.timings = path.with_name(TIMINGS)
+        self._board = board
+        self._writer: Any = None
+        self._purge: int | None = None
+
+    def round(self, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Append the rows of one round; they are on the disk's side when this returns.
+
+        Args:
+            round: 0 before training, then from 1.
+            rows: each with the key ``agent`` (a number, or its name) and numbers; a number that is
+                not finite is written as null, so that every line is valid JSON.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        clean = [_row(round, row) for row in rows]
+        with writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _append(self.timings, [_only(row, timed=True) for row in clean])
+            _append(self.path, [_only(row, timed=False) for row in clean])
+            self._mirror(round, clean)
+
+    def rewind(self, round: int) -> None:
+        """Forget every line after a round; a run that is resumed writes them again.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        for path in (self.path, self.timings):
+            rewind(path, round)
+        self.close()
+        # TensorBoard then hides what it was told of later rounds.
+        self._purge = round + 1
+
+    def close(self) -> None:
+        """Flush TensorBoard's events; the lines are written already.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with writing(self._board):
+                writer.close()
+
+    def __enter__(self) -> MetricsLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _mirror(self, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        values: dict[str, dict[str, float]] = {}
+        for row in rows:
+            for key, value in row.items():
+                if key not in ("round", "agent") and isinstance(value, (int, float)):
+                    values.setdefault(key, {})[row["agent"]] = value
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TensorBoard's own, about its dependencies
+            if self._writer is None:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._writer = SummaryWriter(str(self._board), purge_step=self._purge)
+            for key, by_agent in values.items():
+                self._writer.add_scalar(f"{key}/mean", float(np.mean([*by_agent.values()])), round)
+                for agent, value in by_agent.items() if len(by_agent) <= CURVES else ():
+                    self._writer.add_scalar(f"{key}/{agent}", value, round)
+            self._writer.flush()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into a `RecordError` that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordError(
+            f"The records cannot be written to {path}",
+            expected="a folder with room, that this user may write to",
+            actual=error.strerror or str(error),
+            mend="choose another folder with --out; or make room, and go on with 'agentos resume'",
+        ) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; it takes the place of ``path`` at the end, whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with writing(path):
+            yield draft
+            draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def plain(value: Any) -> Any:
+    """Return a value that JSON can hold: NumPy scalars as Python's, and not finite as None.
+
+    Example:
+        >>> plain({"loss": np.float32(0.5), "gap": float("nan"), 3: (1, 2)})
+        {'loss': 0.5, 'gap': None, '3': [1, 2]}
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def rewind(path: Path, round: int) -> None:
+    """Remove every line after a round from a file of JSON lines that each have one.
+
+    Raises:
+        RecordError: the folder cannot be written to.
+    """
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if _round_of(line) <= round]
+        with replacing(path) as draft:
+            draft.write_text("".join(kept), encoding="utf-8", newline="\n")
+
+
+def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+
+def _only(row: Mapping[str, Any], timed: bool) -> dict[str, Any]:
+    """Return the part of a row that is seconds of wall time, or the part that is not."""
+    kept = ("round", "agent")
+    return {key: row[key] for key in row if key in kept or _is_wall_time(key) == timed}
+
+
+def _is_wall_time(key: str) -> bool:
+    return key.endswith("_s") and not key.startswith(SIMULATED)
+
+
+def _round_of(line: str) -> float:
+    """Return the round of a line; a line that was cut off belongs to no round that is kept."""
+    try:
+        return int(json.loads(line)["round"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+def _row(round: int, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one line of metrics: round, agent, and the rest in the order of their names."""
+    agent = row["agent"]
+    name = agent if isinstance(agent, str) else f"agent-{agent}"
+    rest = {key: plain(row[key]) for key in sorted(row.keys() - {"round", "agent"})}
+    return {"round": int(round), "agent": name, **rest}

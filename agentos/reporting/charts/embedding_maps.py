@@ -1,0 +1,178 @@
+"""Pictures of embeddings: heat maps between agents, 2-D maps of public texts, the probe's confusions.
+
+Shapes: A agents, N texts, D embedding width.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentos.records.agent_similarity import Between, Embeddings
+from agentos.evaluation.base import unit_rows
+from agentos.evaluation.similarity import rotation_onto
+from agentos.reporting.charts.heatmaps import confusions, heat_maps
+from agentos.reporting.charts.plotting import Chart, colour, label
+
+LEGEND = 30
+_NEAR = 0.98
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What the report shows of embeddings.
+
+    Attributes:
+        heat: between agents, measure by measure.
+        heat_note: what was compared, and what was left out.
+        maps: of the public texts, agent by agent.
+        maps_note: how to read them.
+        legend: name and colour of each group of texts.
+        confusions: of the probe, arm by arm.
+    """
+
+    heat: list[Chart]
+    heat_note: str
+    maps: list[Chart]
+    maps_note: str
+    legend: list[dict[str, str]]
+    confusions: list[Chart]
+
+    @property
+    def charts(self) -> list[Chart]:
+        """All of them."""
+        return [*self.heat, *self.maps, *self.confusions]
+
+
+def draw_maps(between: Between | None, names: Sequence[str]) -> Maps:
+    """Return the pictures of a run; none where it recorded nothing for them.
+
+    Args:
+        between: what the run folder holds.
+        names: of all agents, each once.
+    """
+    if between is None:
+        return Maps([], "", [], "", [], [])
+    return Maps(
+        heat=heat_maps(between, names),
+        heat_note=_heat_note(between, len(names)),
+        maps=text_maps(between, names),
+        maps_note=_maps_note(between),
+        legend=_legend(between),
+        confusions=confusions(between),
+    )
+
+
+def text_maps(between: Between, names: Sequence[str]) -> list[Chart]:
+    """Return a map of the public texts for each agent, all turned alike, as they were in the end."""
+    agents = between.embeddings.get("together", {})
+    if len(between.sample.texts) < 3:
+        return []
+    planes, shares = planes_of(agents)
+    far = [float(np.quantile(np.abs(plane), _NEAR)) for plane in planes.values()]
+    reach = max([*far, 1.0])
+    # A text or two far from all others would leave the rest one dot.
+    planes = {agent: np.clip(plane, -reach, reach) for agent, plane in planes.items()}
+    span = {"range": [-1.08 * reach, 1.08 * reach], "showticklabels": False, "zeroline": False}
+    groups = between.sample.groups
+    hues = [colour(group, len(between.sample.names)) for group in groups]
+    texts = [
+        "<br>".join(escape(line, quote=False) for line in textwrap.wrap(text, 44)) or "(no words)"
+        for text in between.sample.texts
+    ]
+    owners = [label(between.sample.names[group]) for group in groups]
+    return [
+        Chart(
+            id=f"map-{agent}",
+            title=names[agent],
+            caption=f"{shares[agent]:.0%} of the variance",
+            traces=[
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "x": plane[:, 0].round(4).tolist(),
+                    "y": plane[:, 1].round(4).tolist(),
+                    "text": texts,
+                    "customdata": owners,
+                    "hovertemplate": "%{text}<extra>%{customdata}</extra>",
+                    "marker": {"color": hues, "size": 6, "opacity": 0.85},
+                    "showlegend": False,
+                }
+            ],
+            layout={
+                "xaxis": span,
+                "yaxis": span | {"scaleanchor": "x"},
+                "margin": {"l": 6, "r": 6, "t": 6, "b": 6},
+            },
+            height_px=280,
+        )
+        for agent, plane in planes.items()
+    ]
+
+
+def planes_of(
+    embeddings: Embeddings,
+) -> tuple[dict[int, NDArray[np.float64]], dict[int, float]]:
+    """Project unit rows on their two leading principal directions, and turn all planes alike.
+
+    Every plane is scaled to a mean square of 1 and turned (or mirrored) onto the first agent's, so
+    that the same text may be looked for in the same place.
+
+    Args:
+        embeddings: agent -> `[N, D]` of the same texts, at least three.
+
+    Returns:
+        Agent -> `[N, 2]`, and agent -> the share of the variance that the plane keeps.
+    """
+    from sklearn.decomposition import PCA
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    planes: dict[int, NDArray[np.float64]] = {}
+    shares: dict[int, float] = {}
+    with threadpool_limits(limits=1):
+        for agent, rows in embeddings.items():
+            unit = unit_rows(rows)
+            spread = float(unit.var(axis=0).sum())
+            plane = PCA(2, svd_solver="full").fit_transform(unit) if spread > 1e-12 else None
+            if plane is None:  # collapsed: everything lies on one point
+                plane = np.zeros((len(unit), 2))
+            shares[agent] = float(plane.var(axis=0).sum()) / spread if plane.any() else 0.0
+            scaled = plane / (np.sqrt(np.mean(plane**2)) or 1.0)
+            first = next(iter(planes.values()), scaled)
+            planes[agent] = scaled @ rotation_onto(scaled, first)
+    return planes, shares
+
+
+def _legend(between: Between) -> list[dict[str, str]]:
+    names = between.sample.names
+    return [
+        {"name": name, "colour": colour(i, len(names))} for i, name in enumerate(names[:LEGEND])
+    ]
+
+
+def _heat_note(between: Between, agents: int) -> str:
+    sample = between.sample
+    texts = f"the {len(sample.texts)} public {sample.source}"
+    if sample.available > len(sample.texts):
+        texts = f"{len(sample.texts)} of the {sample.available:,} {sample.source}"
+    note = f"How alike the agents' embeddings of {texts} are at the end; darker is more alike."
+    if len(sample.agents) < agents:
+        note += f" Shown are {len(sample.agents)} of {agents:,} agents, evenly spread."
+    if len(between.matrices) > 1:
+        note += " After each, the same agents trained alone, on the same scale."
+    return note
+
+
+def _maps_note(between: Between) -> str:
+    by = "label" if between.sample.labelled else "cluster of words, since texts have no label"
+    return (
+        f"The same texts, by each agent of the run: the two leading principal directions of its "
+        f"embeddings on the unit sphere, turned onto those of the first agent. Coloured by {by}. "
+        "Two directions do not show all: what lies together here may lie apart in others. Far texts sit on "
+        "the edge."
+    )

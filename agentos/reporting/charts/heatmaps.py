@@ -1,0 +1,124 @@
+"""Heat maps: measures between agents, and what the probe confuses.
+
+Shapes: A agents, C labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from agentos.records.agent_similarity import Between
+from agentos.evaluation.similarity import MEASURES
+from agentos.reporting.charts.plotting import Chart, label
+
+PALE, DEEP = "#eef3fb", "#1d4f9c"
+"""Ends of the scale of heat maps; they read on a light and on a dark page."""
+WRITTEN = 10
+"""Up to so many agents or labels, cells of a heat map carry their numbers."""
+SPAN = 0.05
+"""What the colours of a heat map between agents span at least; each measure goes from 0 to 1."""
+_ARMS = {"together": "together", "isolated": "alone"}
+
+
+def heat_maps(between: Between, names: Sequence[str]) -> list[Chart]:
+    """Return a heat map of each measure and arm; both arms of a measure share one scale."""
+    shown = [label(names[agent], 18) for agent in between.sample.agents]
+    if len(shown) < 2:
+        return []
+    charts = []
+    for name, measure in MEASURES.items():
+        arms = {arm: np.array(found[name]) for arm, found in between.matrices.items()}
+        others = ~np.eye(len(shown), dtype=bool)
+        values = np.concatenate([matrix[others] for matrix in arms.values()])
+        low, high = float(values.min()), float(values.max())
+        # Or agents that are alike to the third digit would differ in colour.
+        high = max(high, min(1.0, low + SPAN))
+        scale: dict[str, Any] = {"zmin": min(low, high - SPAN), "zmax": high}
+        scale["reversescale"] = measure.alike == 0
+        for arm, matrix in arms.items():
+            # An agent is like itself: that cell would only spend the range of colours.
+            cells = [
+                [None if i == j else round(float(value), 4) for j, value in enumerate(row)]
+                for i, row in enumerate(matrix)
+            ]
+            mean = float(matrix[others].mean())
+            charts.append(
+                _heat_chart(
+                    f"{name}-{arm}",
+                    f"{measure.title}, {_ARMS.get(arm, arm)}",
+                    f"Mean {mean:.3f}. {measure.help}",
+                    cells,
+                    shown,
+                    "%{y} and %{x}: %{z:.3f}<extra></extra>",
+                    **scale,
+                )
+            )
+    return charts
+
+
+def confusions(between: Between) -> list[Chart]:
+    """Return the probe's confusion matrix for each arm, summed over agents, as shares of a row."""
+    charts = []
+    for arm, agents in between.explained.items():
+        told = [kinds["probe"] for kinds in agents.values() if "probe" in kinds]
+        if not told:
+            continue
+        counts = np.sum([each["confusion"] for each in told], axis=0)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        charts.append(
+            _heat_chart(
+                f"confusion-{arm}",
+                f"Probe, {_ARMS.get(arm, arm)}",
+                f"{np.trace(counts) / max(1, counts.sum()):.0%} lie on the diagonal.",
+                shares.round(4).tolist(),
+                [label(name, 24) for name in told[0]["labels"]],
+                "of %{y}, %{z:.0%} are read as %{x}<extra></extra>",
+                zmin=0.0,
+                zmax=float(shares.max()),
+                written="%{z:.0%}",
+            )
+        )
+    return charts
+
+
+def _heat_chart(
+    id: str,
+    title: str,
+    caption: str,
+    cells: list[list[float | None]],
+    names: Sequence[str],
+    hover: str,
+    *,
+    written: str = "%{z:.2f}",
+    **scale: Any,
+) -> Chart:
+    trace: dict[str, Any] = {
+        "type": "heatmap",
+        "z": cells,
+        "x": list(names),
+        "y": list(names),
+        "colorscale": [[0, PALE], [1, DEEP]],
+        "hovertemplate": hover,
+        "xgap": 1,
+        "ygap": 1,
+        "colorbar": {"thickness": 10, "outlinewidth": 0},
+        **scale,
+    }
+    if len(names) <= WRITTEN:
+        trace["texttemplate"] = written
+    every = {"type": "category", "automargin": True, "showgrid": False, "dtick": 1}
+    return Chart(
+        id=id,
+        title=title,
+        caption=caption,
+        traces=[trace],
+        layout={
+            "xaxis": every | {"tickangle": -40},
+            "yaxis": every | {"autorange": "reversed"},
+            "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+        },
+        height_px=min(620, 200 + 26 * len(names)),
+    )

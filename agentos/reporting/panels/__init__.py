@@ -1,0 +1,1 @@
+"""The tables and panels of a report."""

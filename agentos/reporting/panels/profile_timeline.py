@@ -1,0 +1,189 @@
+"""The timeline of a profiled run: what every host and the coordinator did when, and how long in all."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from agentos.reporting.charts.plotting import Chart, label
+from agentos.runtime.profiling.trace_file import COORDINATOR, Stretch, Timeline
+
+COLOURS = {
+    "train": "#3b7dd8",
+    "compose": "#c08a00",
+    "deliver": "#d6457f",
+    "merge": "#a35cc9",
+    "evaluate": "#2f9e6e",
+    "save": "#93705c",
+    "start": "#1a9bb0",
+    "coordinate": "#e0662f",
+    "other": "#7d8a2e",
+    "wait": "#b9bfca",
+}
+"""Of each phase, in the order of the legend."""
+
+LANES = 24
+"""Hosts that are drawn; of more, the first."""
+BINS = 600
+"""A lane of more stretches is drawn in so many parts of time, each the colour of what filled most of it."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """The timeline and the table beneath it."""
+
+    chart: Chart | None = None
+    note: str = ""
+    rows: list[dict[str, str]] = field(default_factory=list)
+
+
+def timeline_of(timeline: Timeline | None) -> Times:
+    """Return what the report shows of a profile; nothing where there is none."""
+    if timeline is None or not timeline.lanes:
+        return Times()
+    lanes = {name: flat(stretches) for name, stretches in timeline.lanes.items()}
+    return Times(_chart(lanes), _note(timeline), _rows(lanes))
+
+
+def flat(stretches: Sequence[Stretch]) -> list[Stretch]:
+    """Cut stretches that hold others around these, so that each moment belongs to one.
+
+    One that outlasts the stretch before it is not held by it: it follows.
+
+    Args:
+        stretches: in the order in which they began, the longest first.
+
+    Example:
+        >>> pieces = flat([Stretch("merge", 0, 9), Stretch("deliver", 1, 4)])
+        >>> [(piece.phase, piece.began_s, piece.ended_s) for piece in pieces]
+        [('merge', 0, 1), ('deliver', 1, 4), ('merge', 4, 9)]
+    """
+    pieces: list[Stretch] = []
+    around: list[Stretch] = []  # each holds the next; what is left of it
+
+    def close(until: float) -> None:
+        while around and around[-1].ended_s <= until:
+            done = around.pop()
+            pieces.append(done)
+            if around:
+                around[-1] = around[-1]._replace(began_s=done.ended_s)
+
+    for stretch in stretches:
+        close(stretch.began_s)
+        if around:
+            pieces.append(around[-1]._replace(ended_s=stretch.began_s))
+        while around and around[-1].ended_s < stretch.ended_s:
+            around.pop()  # it only seemed to hold this one: times are rounded
+        around.append(stretch)
+    close(math.inf)
+    return [piece for piece in pieces if piece.ended_s > piece.began_s]
+
+
+def coarse(pieces: Sequence[Stretch], end_s: float, bins: int = BINS) -> list[Stretch]:
+    """Return pieces as parts of time of one length, each of the phase that fills most of it.
+
+    Neighbouring parts of one phase are one. Few pieces stay as they are.
+    """
+    if len(pieces) <= bins:
+        return list(pieces)
+    width = end_s / bins
+    filled: list[dict[str, float]] = [defaultdict(float) for _ in range(bins)]
+    for phase, began, ended in pieces:
+        for index in range(int(began / width), min(bins, int(ended / width) + 1)):
+            overlap = min(ended, (index + 1) * width) - max(began, index * width)
+            filled[index][phase] += max(0.0, overlap)
+    parts: list[Stretch] = []
+    for index, shares in enumerate(filled):
+        if not any(shares.values()):
+            continue
+        phase, start = max(shares, key=lambda each: shares[each]), index * width
+        if parts and parts[-1].phase == phase and math.isclose(parts[-1].ended_s, start):
+            start = parts.pop().began_s
+        parts.append(Stretch(phase, start, (index + 1) * width))
+    return parts
+
+
+def _chart(lanes: dict[str, list[Stretch]]) -> Chart:
+    shown = dict(list(lanes.items())[: 1 + LANES])
+    end = max((pieces[-1].ended_s for pieces in shown.values() if pieces), default=0.0)
+    bars: dict[str, list[tuple[str, Stretch]]] = defaultdict(list)
+    for name, pieces in shown.items():
+        for piece in coarse(pieces, end):
+            bars[piece.phase if piece.phase in COLOURS else "other"].append((name, piece))
+    traces = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "name": phase,
+            "y": [label(name) for name, _ in bars[phase]],
+            "base": [round(piece.began_s, 4) for _, piece in bars[phase]],
+            "x": [round(piece.ended_s - piece.began_s, 4) for _, piece in bars[phase]],
+            "marker": {"color": hue, "line": {"width": 0}},
+            "width": 0.72,
+            "hovertemplate": "%{x:.4~g} s from %{base:.2f} s",
+        }
+        for phase, hue in COLOURS.items()
+        if bars[phase]
+    ]
+    more = len(lanes) - len(shown)
+    order = [label(name) for name in reversed(shown)]
+    return Chart(
+        id="timeline",
+        title="Timeline",
+        caption="What every host and the coordinator did when; zoom in by dragging."
+        + (f" {more:,} more hosts are not drawn." if more > 0 else ""),
+        traces=traces,
+        layout={
+            "barmode": "overlay",
+            "xaxis": {"title": {"text": "seconds since the beginning"}, "rangemode": "tozero"},
+            "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": order},
+            "showlegend": False,
+        },
+        height_px=80 + 34 * len(shown),
+    )
+
+
+def _rows(lanes: dict[str, list[Stretch]]) -> list[dict[str, str]]:
+    hosts = _sums(piece for name in lanes if name != COORDINATOR for piece in lanes[name])
+    own = _sums(lanes.get(COORDINATOR, []))
+    phases = [phase for phase in COLOURS if hosts.get(phase) or own.get(phase)]
+    return [
+        {
+            "phase": phase,
+            "colour": COLOURS[phase],
+            **_cells("hosts", hosts, phase),
+            **_cells("coordinator", own, phase),
+        }
+        for phase in phases
+    ]
+
+
+def _sums(pieces: Iterable[Stretch]) -> dict[str, float]:
+    sums: dict[str, float] = defaultdict(float)
+    for phase, began, ended in pieces:
+        sums[phase if phase in COLOURS else "other"] += ended - began
+    return sums
+
+
+def _cells(who: str, sums: dict[str, float], phase: str) -> dict[str, str]:
+    seconds, total = sums.get(phase, 0.0), sum(sums.values())
+    if not seconds:
+        return {f"{who}_s": "–", f"{who}_share": "–"}
+    return {f"{who}_s": f"{seconds:,.3f}", f"{who}_share": f"{seconds / total:.1%}"}
+
+
+def _note(timeline: Timeline) -> str:
+    hosts = len(timeline.lanes) - (COORDINATOR in timeline.lanes)
+    told = f"{hosts:,} host" + ("" if hosts == 1 else "s")
+    note = (
+        f"Seconds of {told} together, and of the coordinator, which waits while hosts work. The file "
+        "trace.json, opened in Perfetto (ui.perfetto.dev) or chrome://tracing, shows single agents as well."
+    )
+    if timeline.clock_error_s is None:
+        return note
+    return (
+        f"{note} The clocks of other machines are estimated, to within "
+        f"{1000 * timeline.clock_error_s:,.1f} ms."
+    )

@@ -1,0 +1,1 @@
+"""Rounds: who trains, who exchanges with whom, and what happens when something fails."""

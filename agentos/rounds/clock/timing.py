@@ -1,0 +1,109 @@
+r"""How long training and messages take.
+
+Local steps of agent \(i\) take \(W_i / v_i\): its work over its speed. Work is counted, not measured: tokens
+that went through the encoder (with and without a gradient, those included that it embedded for others since
+its last round), or operations estimated from them (see `agentos.preflight.flops`; texts are taken at their longest), or
+steps. A message of \(b\) serialised bytes takes \(\lambda_{ij} + b / \beta_{ij}\) over the edge from i to j:
+its latency and its bandwidth.
+
+Every direction of every edge is a link of its own. Nothing is shared: several messages of one sender leave at
+once, and several to one receiver do not slow each other. Sending, merging, evaluation and the watch over
+health take no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from agentos.config.run import RunConfig
+    from agentos.preflight.flops import Size
+    from protocols.topologies import Network
+
+Edge = tuple[int, int]
+Work = Literal["flops", "tokens", "steps"]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What was drawn or read for a run.
+
+    Attributes:
+        speeds: of each agent, in work per second.
+        latency_s, bytes_per_s: of each direction of every edge; bytes take no time where it has no bandwidth.
+        work: what is counted.
+        sizes: of each agent's encoder; only where operations are counted.
+        length: tokens of the longest text.
+    """
+
+    speeds: Mapping[int, float]
+    latency_s: Mapping[Edge, float] = field(default_factory=dict)
+    bytes_per_s: Mapping[Edge, float] = field(default_factory=dict)
+    work: Work = "steps"
+    sizes: Mapping[int, Size] = field(default_factory=dict)
+    length: int = 0
+
+    def training_s(self, agent: int, metrics: Mapping[str, float]) -> float:
+        """Return the seconds of an agent's local steps, from what its training reported.
+
+        Example:
+            >>> Timing(speeds={0: 4.0}).training_s(0, {"steps": 10})
+            2.5
+        """
+        trained = metrics.get("tokens", 0) + metrics.get("decoder_tokens", 0)
+        embedded = metrics.get("embedded_tokens", 0)
+        if self.work == "steps":
+            done = metrics["steps"]
+        elif self.work == "tokens":
+            done = trained + embedded
+        else:
+            done = self.sizes[agent].flops(self.length, int(trained), int(embedded))
+        return done / self.speeds[agent]
+
+    def transit_s(self, sender: int, receiver: int, payload_bytes: int) -> float:
+        """Return the seconds of a message over an edge.
+
+        Example:
+            >>> Timing({}, {(0, 1): 0.5}, {(0, 1): 1000.0}).transit_s(0, 1, payload_bytes=250)
+            0.75
+        """
+        edge = sender, receiver
+        bandwidth = self.bytes_per_s.get(edge)
+        return self.latency_s[edge] + (payload_bytes / bandwidth if bandwidth else 0.0)
+
+
+def draw_timing(config: RunConfig, network: Network) -> Timing | None:
+    """Return how long things take in a run; None where it has no clock.
+
+    Raises:
+        DataError: a trace cannot be used.
+    """
+    clock = config.clock
+    if clock is None:
+        return None
+    agents = [(agent,) for agent in range(network.agents)]
+    edges = sorted({*network.edges, *((b, a) for a, b in network.edges)})
+
+    def of_edges(name: Literal["latency_s", "bytes_per_s"]) -> dict[Edge, float]:
+        quantity = getattr(clock, name)
+        found = {} if quantity is None else quantity.values(edges, config.seed, name)
+        return {edge: found[edge] for edge in edges if edge in found}
+
+    speeds = clock.speed.values(agents, config.seed, "speed")
+    return Timing(
+        speeds={agent: speeds[agent,] for agent in range(network.agents)},
+        latency_s=of_edges("latency_s"),
+        bytes_per_s=of_edges("bytes_per_s"),
+        work=clock.work,
+        sizes=_sizes(config) if clock.work == "flops" else {},
+        length=config.training.max_length,
+    )
+
+
+def _sizes(config: RunConfig) -> dict[int, Size]:
+    from agentos.preflight.flops import size_of
+
+    groups = [(size_of(group.encoder), group.count) for group in config.agents.resolved]
+    return dict(enumerate(size for size, count in groups for _ in range(count)))

@@ -1,0 +1,63 @@
+"""Agents that send something else than what they have learnt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from agentos.rounds.faults.base import AgentFault, Lie, Moment
+from protocols.messages import Payload
+
+Mode = Literal["noise", "sign_flip", "scale"]
+
+
+class Byzantine(AgentFault):
+    """Agents send noise, or their weights or representations times a factor, with or without a minus."""
+
+    kind: Literal["byzantine"] = "byzantine"
+    mode: Mode = Field(
+        "noise",
+        description="noise: normal numbers, as spread as what they replace; sign_flip: times minus the "
+        "factor; scale: times the factor.",
+    )
+    factor: float = Field(1.0, gt=0.0, description="Factor of the noise, or of the numbers.")
+
+    def lie(self, agent: int, moment: Moment) -> Lie | None:
+        """Return a function that puts other numbers in the place of those learnt."""
+        return Distorted(self.mode, self.factor, moment, agent) if agent in self.agents else None
+
+    def concerns(self, payload: type[Payload]) -> bool:
+        """Whether a kind of payload holds numbers that were learnt: those that a codec may code."""
+        return bool(payload.coded_fields)
+
+
+@dataclass(frozen=True)
+class Distorted:
+    """Distorts every array of learnt numbers; the sender's host calls it."""
+
+    mode: Mode
+    factor: float
+    moment: Moment
+    agent: int
+
+    def __call__(self, payload: Payload) -> Payload:
+        """Return a payload of other numbers; the receivers' checks are not spared."""
+        values: dict[str, Any] = {
+            name: getattr(payload, name) for name in type(payload).model_fields
+        }
+        changed = {name: self._distort(name, values[name]) for name in payload.coded_fields}
+        return type(payload)(**{**values, **changed})
+
+    def _distort(self, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.mode == "noise":
+            drawn = self.moment.generator("noise", self.agent, name)
+            noise = drawn.standard_normal(values.shape, dtype=np.float32)
+            spread = np.float32(self.factor * float(values.std(dtype=np.float64)))
+            distorted: NDArray[np.float32] = noise * spread
+            return distorted
+        sign = -1.0 if self.mode == "sign_flip" else 1.0
+        return values * np.float32(sign * self.factor)

@@ -1,0 +1,41 @@
+"""Agents that leave and join again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from agentos.rounds.faults.base import Agents, Fault, Moment
+
+
+class Churn(Fault):
+    """Agents are away: they neither train nor speak nor hear, and later go on from where they were.
+
+    Nobody expects anything of an agent that is away, so it does not count for a quorum.
+    """
+
+    kind: Literal["churn"] = "churn"
+    agents: Agents | None = Field(None, min_length=1, description="Who is away in these rounds.")
+    share: float | None = Field(
+        None, gt=0.0, lt=1.0, description="Instead: probability that an agent is away in a round."
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.agents is None) == (self.share is None):
+            raise ValueError("give either agents, who are away, or share, by which they are drawn")
+        return self
+
+    def named(self) -> Agents:
+        """Return the agents that are away, where they are named."""
+        return self.agents or ()
+
+    def absent(self, moment: Moment, agents: int) -> frozenset[int]:
+        """Return who is away."""
+        if self.share is None:
+            return frozenset(self.named())
+        drawn = moment.generator("absent").random(agents)
+        return frozenset(np.flatnonzero(drawn < self.share).tolist())

@@ -1,0 +1,22 @@
+"""Messages that arrive in a later round."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from agentos.rounds.faults.base import Letter, MessageFault, Moment
+
+
+class Delay(MessageFault):
+    """Messages arrive some rounds later, when nobody expects them: they are rejected, and counted then."""
+
+    kind: Literal["delay"] = "delay"
+    by: int = Field(1, ge=1, description="Rounds after their own in which they arrive.")
+
+    def carry(self, letter: Letter, moment: Moment) -> tuple[Letter, ...]:
+        """Hold a message up."""
+        if not self.strikes(letter, moment):
+            return (letter,)
+        return (letter._replace(rounds_late=letter.rounds_late + self.by),)

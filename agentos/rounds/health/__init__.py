@@ -1,0 +1,1 @@
+"""Health: detecting agents whose embeddings collapse."""

@@ -1,0 +1,125 @@
+"""Hosts that die in mid-run: new ones take their place, and the run goes back to its last checkpoint.
+
+What agents draw depends on names alone, and a checkpoint holds all that changes about them. So the rounds
+that are run again give the same numbers, and the records of the run are those of one never disturbed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentos.records.checkpoints import checkpoints_of
+from agentos.rounds.faults.policies import PolicyConfig, restarts_after
+from agentos.records.reports import Begun, RoundReport
+from protocols.errors import DeadlineExceeded, HostLost, RuntimeFailure
+
+if TYPE_CHECKING:
+    from agentos.records.recorder import Recorder
+    from agentos.runtime import Session
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A run that went back to its last checkpoint.
+
+    Attributes:
+        number: of the restart, from 1.
+        arm, round: the round that was under way.
+        back_to: the round that it went back to; 0 for the beginning.
+        hosts: the hosts that were replaced.
+        why: what was seen.
+    """
+
+    number: int
+    arm: str
+    round: int
+    back_to: int
+    hosts: tuple[int, ...]
+    why: str
+
+
+class Recovery:
+    """Decides about failures of hosts, and sets a run back.
+
+    Args:
+        policy: how often, and after what.
+        session: whose hosts to replace.
+        recorder: of the run folder; rounds that will be run again are taken out of its files.
+        tell: is told of every restart.
+    """
+
+    def __init__(
+        self,
+        policy: PolicyConfig,
+        session: Session,
+        recorder: Recorder,
+        tell: Callable[[Restart], None],
+    ) -> None:
+        self.policy = policy
+        self.session = session
+        self.recorder = recorder
+        self.tell = tell
+        self.restarts = 0
+
+    def recover(
+        self, error: RuntimeFailure, arm: str, rounds: Sequence[RoundReport], begun: Begun | None
+    ) -> Begun | None:
+        """Replace lost hosts; return from where the arm goes on, None for its beginning.
+
+        Args:
+            error: what happened.
+            arm: that was under way.
+            rounds: of it that were finished.
+            begun: from where it went on when it was begun.
+
+        Raises:
+            RuntimeFailure: the policy has the run abort.
+        """
+        hosts = self._revived(error)
+        back = self._last(arm, rounds, begun)
+        round = back.checkpoint.manifest.round if back else -1
+        finished = max((report.round for report in rounds), default=0)
+        restart = Restart(self.restarts, arm, finished + 1, max(round, 0), hosts, error.message)
+        logger.warning("%s; round %d goes back to round %d", error.message, finished + 1, round)
+        self.recorder.go_back(arm, round)
+        self.recorder.restart(restart)
+        self.tell(restart)
+        return back
+
+    def _revived(self, error: RuntimeFailure) -> tuple[int, ...]:
+        """Replace lost hosts; those that die meanwhile count as another restart."""
+        while True:
+            if not restarts_after(error, self.restarts, self.policy):
+                raise self._given_up(error)
+            self.restarts += 1
+            try:
+                return self.session.revive()
+            except (HostLost, DeadlineExceeded) as another:
+                error = another
+
+    def _given_up(self, error: RuntimeFailure) -> RuntimeFailure:
+        if not self.restarts or not isinstance(error, (HostLost, DeadlineExceeded)):
+            return error
+        given_up = type(error)(
+            f"{error.message}; the run has restarted {self.restarts} times already",
+            expected=f"at most {self.policy.restarts} restarts (policy.restarts)",
+            actual=error.actual,
+            mend=f"find out why hosts are lost, then 'agentos resume {self.recorder.directory}'",
+        )
+        given_up.__cause__ = error
+        return given_up
+
+    def _last(self, arm: str, rounds: Sequence[RoundReport], begun: Begun | None) -> Begun | None:
+        """Find the last checkpoint of an arm among those that its finished rounds lead up to."""
+        reached = max((report.round for report in rounds), default=-1)
+        for checkpoint in reversed(checkpoints_of(self.recorder.directory)):
+            manifest = checkpoint.manifest
+            if manifest.arm == arm and manifest.round <= reached:
+                kept = tuple(report for report in rounds if report.round <= manifest.round)
+                return Begun(checkpoint, kept)
+        return begun

@@ -1,0 +1,1 @@
+"""Profiles: what every host did when."""

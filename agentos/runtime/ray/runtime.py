@@ -1,0 +1,99 @@
+"""Hosts as Ray actors, on this machine or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from agentos.runtime.base import Runtime, Session
+from agentos.runtime.ray.connection import connect, end_in_order, require_listener
+from agentos.runtime.ray.session import RaySession
+
+if TYPE_CHECKING:
+    from agents.training.blueprint import Blueprint
+
+
+class RayRuntime(Runtime):
+    """Agents in Ray actors: one host per core or GPU, or as many as are asked for."""
+
+    kind: Literal["ray"] = "ray"
+    hosts: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto", description="Number of hosts; auto starts one per core (threads each) or per GPU."
+    )
+    agents_per_host: int | None = Field(
+        None,
+        ge=1,
+        description="Agents of each host, instead of hosts; 1 gives every agent an actor.",
+    )
+    object_store_mb: int = Field(
+        512, ge=80, description="Shared memory for messages, when Ray is started here."
+    )
+    transport: Literal["object_store", "direct"] = Field(
+        "object_store",
+        description="How messages pass between hosts; direct: from memory to memory by gloo, or by NCCL "
+        "between GPUs (Ray Direct Transport, alpha).",
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_count(self) -> Self:
+        if self.hosts != "auto" and self.agents_per_host is not None:
+            raise ValueError("give either hosts or agents_per_host, not both")
+        return self
+
+    @contextmanager
+    def ahead(self, address: str | None = None) -> Iterator[Callable[[], str | None]]:
+        """Start or join Ray while its first user is busy elsewhere; see `Runtime.ahead`."""
+        import ray  # not in the thread: imports of two threads stand in each other's way
+
+        if ray.is_initialized():
+            yield lambda: address
+            return
+        if address is not None:
+            require_listener(address)  # here too: nobody should wait for a corpus to learn of it
+        end_in_order()
+        with ThreadPoolExecutor(1) as pool:
+            connection = pool.submit(connect, self, address)
+
+            def wait() -> None:
+                connection.result()
+
+            try:
+                yield wait
+            finally:
+                if connection.exception() is None:
+                    connection.result().close()
+
+    def start(self, blueprint: Blueprint, address: str | None = None) -> Session:
+        """Start or join Ray and create the hosts; see `Runtime.start`."""
+        session = self.open(len(blueprint.members), address)
+        try:
+            session.build(blueprint)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def open(self, agents: int, address: str | None = None) -> Session:
+        """Start or join Ray and create the hosts for so many agents, without building any."""
+        session = RaySession(self, connect(self, address))
+        try:
+            session.create_hosts(agents)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def host_count(self, agents: int, cpus: float, gpus: float) -> int:
+        """Return how many hosts to start on a machine or cluster with these resources."""
+        if self.agents_per_host is not None:
+            return -(-agents // self.agents_per_host)
+        if self.hosts != "auto":
+            return min(agents, self.hosts)
+        use_gpus = gpus >= 1 and self.device in ("auto", "cuda")
+        places = int(gpus) if use_gpus else int(cpus) // self.threads
+        return max(1, min(agents, places))

@@ -1,0 +1,1 @@
+"""Exchange strategies that speak about the public anchors."""

@@ -1,0 +1,113 @@
+"""Mean embeddings of the anchors' classes, averaged over agents.
+
+Legend: N anchors, A anchors in a batch, K classes, D width of the exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from agents.exchange.anchors.anchor_contrast import exchange_width
+from agents.exchange.base import (
+    AnchorBatch,
+    AnchorExchange,
+    Expected,
+    Heads,
+    Learner,
+    Society,
+    Turn,
+)
+from agents.exchange.private.gathering import Centroids, said, take_in
+from agents.exchange.private.base import meeting
+from agents.lazy_torch import F, torch
+from protocols.messages import Message, Payload, Prototypes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ClassPrototypes(AnchorExchange):
+    """Class prototypes: draw my embeddings of each class of anchors towards everybody's mean.
+
+    The classes are clusters of the anchors, found once from cheap features of their public text, so they
+    mean the same to everybody. I send the mean of my normalised embeddings of each class, and how many
+    anchors it is the mean of. They are averaged by those numbers, mine included: among peers over the
+    neighbourhood, in a tree over everybody. I learn the squared distance of an anchor's normalised embedding
+    to its class's prototype. Unlike encoders meet in the exchange head, which this loss draws together.
+
+    Source: Tan et al., FedProto: Federated Prototype Learning across Heterogeneous Clients, 2022.
+    """
+
+    kind: Literal["class_prototypes"] = "class_prototypes"
+    classes: int = Field(16, ge=2, description="Clusters of the anchors.")
+
+    def check(self, society: Society) -> None:
+        """Refuse more classes than the anchors can fill."""
+        super().check(society)
+        if society.anchors < 2 * self.classes:
+            raise ValueError(
+                f"exchange.classes {self.classes} needs at least {2 * self.classes} anchors, and "
+                f"data.anchors is {society.anchors}; raise data.anchors or lower exchange.classes"
+            )
+
+    def heads(self, widths: frozenset[int]) -> Heads:
+        """Ask for the classes, and for a projection where widths differ."""
+        return Heads(super().heads(widths).exchange_dimension, self.classes)
+
+    @property
+    def asynchronous(self) -> bool:
+        """Yes: stale centroids stand for fewer texts."""
+        return True
+
+    def compose(self, learner: Learner, turn: Turn) -> Payload | None:
+        """Send my own prototypes to peers, my subtree's upwards, and everybody's downwards."""
+        return said(learner, turn, lambda: self._own(learner, turn))
+
+    def expects(self, learner: Learner, turn: Turn) -> Expected:
+        """Accept a prototype for every class, in my own width."""
+        shape = (self.classes, exchange_width(learner))
+        return Expected(Prototypes, {"values": shape, "counts": shape[:1]})
+
+    def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
+        """Average my own prototypes and those that came; from above, take what came."""
+        take_in(learner, inbox, turn, lambda: self._own(learner, turn), counted_mean)
+
+    def loss(
+        self, learner: Learner, anchors: AnchorBatch, rng: np.random.Generator
+    ) -> Tensor | None:
+        """Return the squared distance to the prototype of the class, a mean over anchors and views."""
+        fused: Centroids | None = learner.memory.get("fused")
+        if fused is None:
+            return None
+        values_KD, counts_K = fused
+        clusters_N = torch.from_numpy(learner.anchor_clusters).to(anchors.ids.device)
+        classes_A = clusters_N[anchors.ids]
+        known_A = counts_K[classes_A] > 0
+        if not bool(known_A.any()):
+            return None
+        targets_AD = values_KD[classes_A[known_A]]
+        distances = [
+            (meeting(learner, pooled)[known_A] - targets_AD).pow(2).sum(dim=1).mean()
+            for pooled in anchors.pooled
+        ]
+        return self.ramped_weight(learner) * torch.stack(distances).mean()
+
+    def _own(self, learner: Learner, turn: Turn) -> Centroids:
+        mean_ND = learner.embed_anchors(self.crops, turn.round).mean(dim=0)
+        clusters_N = torch.from_numpy(learner.anchor_clusters).to(mean_ND.device)
+        membership_NK = F.one_hot(clusters_N, self.classes).to(mean_ND.dtype)
+        counts_K = membership_NK.sum(dim=0)
+        return membership_NK.T @ mean_ND / counts_K[:, None].clamp(min=1.0), counts_K
+
+
+def counted_mean(parts: Sequence[Centroids]) -> Centroids:
+    """Average centroids row by row, weighted by their counts, which are added in the given order."""
+    counts_K = torch.stack([counts for _, counts in parts]).sum(dim=0)
+    mean_KD = torch.zeros_like(parts[0][0])
+    for values_KD, each_K in parts:
+        mean_KD = mean_KD + values_KD * (each_K / counts_K.clamp(min=1e-12))[:, None]
+    return mean_KD, counts_K

@@ -1,0 +1,195 @@
+"""How soft labels of several agents become one.
+
+Legend: S votes, N anchors, K classes, A audit anchors.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from agents.lazy_torch import F, torch
+from protocols.spec import Spec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What several agents say of the anchors' classes.
+
+    Attributes:
+        probabilities: `[S, N, K]`, rows sum to one.
+        weights: `[S]`, how many agents each stands for.
+        classes: `[N]` int64, the public class of every anchor: a cluster of its text, or its label.
+        audit: `[A]` int64, the anchors held aside to measure on; empty where a fusion measures nothing.
+    """
+
+    probabilities: Tensor
+    weights: Tensor
+    classes: Tensor
+    audit: Tensor
+
+    def mean(self, weights_SN: Tensor | None = None) -> Tensor:
+        """Return the mean `[N, K]`, weighted by agents and by further weights `[S, N]` or `[S, 1]`."""
+        shares_SN = self.weights[:, None]
+        if weights_SN is not None:
+            shares_SN = shares_SN * weights_SN
+        shares_SN = shares_SN / shares_SN.sum(dim=0)
+        return (shares_SN.unsqueeze(-1) * self.probabilities).sum(dim=0)
+
+
+class LabelFusion(Spec, ABC):
+    """A way to fuse soft labels."""
+
+    kind: str
+    adds_up: ClassVar[bool] = False
+    """Whether a mean of all votes is all it needs, so that a tree may average on the way up."""
+
+    @property
+    def audit_share(self) -> float:
+        """Share of the anchors that is only measured on, and that no exchange learns from."""
+        return 0.0
+
+    @abstractmethod
+    def fuse(self, votes: Votes) -> Tensor:
+        """Return fused labels `[N, K]`, rows sum to one."""
+
+
+class Mean(LabelFusion):
+    """The mean of the probabilities."""
+
+    kind: Literal["mean"] = "mean"
+    adds_up: ClassVar[bool] = True
+
+    def fuse(self, votes: Votes) -> Tensor:
+        """Return the mean over agents."""
+        return votes.mean()
+
+
+class EntropyReduction(LabelFusion):
+    """The mean, sharpened: ``softmax(mean / temperature)``.
+
+    Source: Itahashi et al., Distillation-Based Semi-Supervised Federated Learning for
+    Communication-Efficient Collaborative Training with Non-IID Private Data, 2020.
+    """
+
+    kind: Literal["era"] = "era"
+    adds_up: ClassVar[bool] = True
+    temperature: float = Field(
+        0.1, gt=0.0, le=10.0, description="Divides the mean probabilities; low sharpens."
+    )
+
+    def fuse(self, votes: Votes) -> Tensor:
+        """Return the sharpened mean over agents."""
+        return torch.softmax(votes.mean() / self.temperature, dim=-1)
+
+
+class EntropyWeighted(LabelFusion):
+    """A mean that, anchor by anchor, leans to the agents that are sure: weights ``exp(-H / temperature)``.
+
+    Source: entropy as a measure of a sender's worth on public data as in Park et al., Sageflow, 2021, here
+    for each anchor by itself.
+    """
+
+    kind: Literal["entropy_weighted"] = "entropy_weighted"
+    temperature: float = Field(
+        0.5,
+        ge=0.01,
+        le=100.0,
+        description="Divides the entropies (nats); low trusts the surest alone.",
+    )
+
+    def fuse(self, votes: Votes) -> Tensor:
+        """Return the weighted mean over agents."""
+        entropy_SN = torch.special.entr(votes.probabilities).sum(dim=-1)
+        # The surest has weight 1, so that no row is lost to rounding.
+        least_N = entropy_SN.amin(dim=0)
+        return votes.mean(torch.exp((least_N - entropy_SN) / self.temperature))
+
+
+class ValidationWeighted(LabelFusion):
+    """A mean that leans to the agents that are right on audit anchors.
+
+    Their weights are ``exp(accuracy / temperature)``.
+
+    The accuracy of an agent is the share of the audit anchors whose most probable class, by its labels, is
+    the public class. With ``labels: true`` that is an accuracy. With clusters it is none: it says how far
+    an agent groups public texts as their words do, and favours those that follow the words. The audit
+    anchors are drawn once from the run's seed, the same for everybody, and the loss leaves them out.
+    """
+
+    kind: Literal["validation_weighted"] = "validation_weighted"
+    audit: float = Field(
+        0.25, gt=0.0, le=0.5, description="Share of the anchors held aside to measure accuracy on."
+    )
+    temperature: float = Field(
+        0.1, ge=0.01, le=10.0, description="Divides the accuracies; low trusts the best alone."
+    )
+
+    @property
+    def audit_share(self) -> float:
+        """Share of the anchors that is only measured on."""
+        return self.audit
+
+    def fuse(self, votes: Votes) -> Tensor:
+        """Return the weighted mean over agents."""
+        chosen_SA = votes.probabilities[:, votes.audit].argmax(dim=-1)
+        right_SA = chosen_SA == votes.classes[votes.audit]
+        accuracy_S = right_SA.to(votes.probabilities.dtype).mean(dim=1)
+        return votes.mean(torch.softmax(accuracy_S / self.temperature, dim=0).unsqueeze(1))
+
+
+class Majority(LabelFusion):
+    """The shares of the votes: every agent has one for each anchor, for its most probable class."""
+
+    kind: Literal["majority"] = "majority"
+
+    def fuse(self, votes: Votes) -> Tensor:
+        """Return the shares of the votes that each class won."""
+        _, _, classes = votes.probabilities.shape
+        ballots = F.one_hot(votes.probabilities.argmax(dim=-1), classes)
+        chosen = Votes(
+            ballots.to(votes.probabilities.dtype), votes.weights, votes.classes, votes.audit
+        )
+        return chosen.mean()
+
+
+class DawidSkene(LabelFusion):
+    """The posterior of a model in which every agent confuses classes in its own way; see `dawid_skene`.
+
+    Source: Dawid and Skene, Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm,
+    1979.
+    """
+
+    kind: Literal["dawid_skene"] = "dawid_skene"
+    iterations: int = Field(20, ge=1, description="Steps of expectation-maximisation, at most.")
+    smoothing: float = Field(
+        0.1,
+        gt=0.0,
+        description="Labels added to every count of a confusion; keeps few anchors from certainty.",
+    )
+
+    def fuse(self, votes: Votes) -> Tensor:
+        """Return the probabilities of the classes, given the most probable class of every vote."""
+        from agents.exchange.anchors.dawid_skene import dawid_skene
+
+        _, _, classes = votes.probabilities.shape
+        chosen_SN = votes.probabilities.argmax(dim=-1).cpu().numpy()
+        fused_NK = dawid_skene(chosen_SN, classes, self.iterations, self.smoothing)
+        return torch.from_numpy(fused_NK.astype(np.float32)).to(votes.probabilities.device)
+
+
+FUSIONS: dict[str, type[LabelFusion]] = {
+    "mean": Mean,
+    "era": EntropyReduction,
+    "entropy_weighted": EntropyWeighted,
+    "validation_weighted": ValidationWeighted,
+    "majority": Majority,
+    "dawid_skene": DawidSkene,
+}

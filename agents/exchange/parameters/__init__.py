@@ -1,0 +1,1 @@
+"""Exchange strategies that send model parameters."""

@@ -1,0 +1,193 @@
+"""Rules that make one vector of several: the mean, and rules that withstand poisoned senders.
+
+The robust rules weigh every vector alike: a number of documents that somebody claims is no evidence. They
+take vectors block by block, so that what came in messages is never stacked as a whole.
+
+Legend: n vectors, P numbers in each, C numbers in a block.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Literal, Union
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from agents.lazy_torch import torch
+from protocols.spec import Spec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Vector = Union["Tensor", NDArray[np.float32]]
+SHARED = 2**14
+"""Numbers from which it takes longer to copy a message's than to have a tensor share them."""
+STACKED = 2**24
+"""Numbers, of all vectors together, that are compared at once."""
+
+
+class ParameterFusion(Spec, ABC):
+    """A rule that makes one vector of several."""
+
+    kind: str
+
+    @property
+    @abstractmethod
+    def fewest(self) -> int:
+        """Vectors that the rule needs at least, the agent's own included, to keep its promise."""
+
+    @abstractmethod
+    def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
+        """Return a new vector `[P]` on the device of the first.
+
+        Args:
+            vectors: `[P]` each, at least `fewest`: the agent's own, a tensor, then others' by sender.
+            weights: of the vectors, above 0 in all; the robust rules disregard them.
+        """
+
+
+class Mean(ParameterFusion):
+    """The weighted mean; a single poisoned vector can take it anywhere."""
+
+    kind: Literal["mean"] = "mean"
+
+    @property
+    def fewest(self) -> int:
+        """One: its own."""
+        return 1
+
+    def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
+        """Return the mean, added in the given order; every vector is read once."""
+        total = sum(weights)
+        mean_P = torch.zeros_like(tensor_of(vectors[0], vectors[0]))
+        for vector, weight in zip(vectors, weights, strict=True):
+            mean_P.add_(tensor_of(vector, mean_P), alpha=weight / total)
+        return mean_P
+
+
+class Median(ParameterFusion):
+    """The median of each coordinate: right while fewer than half of the vectors are poisoned.
+
+    Of an even number of vectors, the mean of the two in the middle.
+
+    Source: Yin et al., Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates, 2018.
+    """
+
+    kind: Literal["median"] = "median"
+
+    @property
+    def fewest(self) -> int:
+        """Three: the median of two is their mean."""
+        return 3
+
+    def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
+        """Return what lies in the middle of every coordinate."""
+        middle = slice((len(vectors) - 1) // 2, len(vectors) // 2 + 1)
+        return _by_coordinate(vectors, lambda block_nC: _ascending(block_nC)[middle].mean(dim=0))
+
+
+class TrimmedMean(ParameterFusion):
+    """The mean of each coordinate without its largest and its smallest values.
+
+    Of n vectors ``floor(share * n)`` are left out at each end, and so many may be poisoned.
+
+    Source: Yin et al., Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates, 2018.
+    """
+
+    kind: Literal["trimmed_mean"] = "trimmed_mean"
+    share: float = Field(
+        0.2, gt=0.0, lt=0.5, description="Share of the vectors left out at each end."
+    )
+
+    @property
+    def fewest(self) -> int:
+        """As many as it takes to leave out one at each end."""
+        return next(n for n in range(3, 2 + math.ceil(2 / self.share)) if self._cut(n))
+
+    def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
+        """Return the mean of what is left."""
+        kept = slice(self._cut(len(vectors)), len(vectors) - self._cut(len(vectors)))
+        return _by_coordinate(vectors, lambda block_nC: _ascending(block_nC)[kept].mean(dim=0))
+
+    def _cut(self, count: int) -> int:
+        return int(self.share * count + 1e-9)  # 0.29 * 100 is 28.999999999999996
+
+
+class Krum(ParameterFusion):
+    """The one vector that lies closest to its ``n - f - 2`` nearest others, f of n being poisoned.
+
+    Source: Blanchard et al., Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent, 2017.
+    """
+
+    kind: Literal["krum"] = "krum"
+    byzantine: int = Field(1, ge=1, description="Poisoned vectors that are withstood, f.")
+
+    @property
+    def fewest(self) -> int:
+        """``2 f + 3``, as the proof requires."""
+        return 2 * self.byzantine + 3
+
+    def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
+        """Return a copy of the chosen vector; the first of those that are equally close."""
+        squares_nn = np.zeros((len(vectors), len(vectors)))
+        for _, block_nC in _blocks(vectors):
+            for i, j in combinations(range(len(vectors)), 2):
+                squares_nn[i, j] += float((block_nC[i] - block_nC[j]).square().sum())
+        squares_nn += squares_nn.T
+        nearest = len(vectors) - self.byzantine - 2
+        # The first of each sorted row is the vector itself, at no distance.
+        scores_n = np.sort(squares_nn, axis=1)[:, 1 : 1 + nearest].sum(axis=1)
+        chosen = vectors[int(np.argmin(scores_n))]
+        return tensor_of(chosen, vectors[0]).clone()
+
+
+PARAMETER_FUSIONS: dict[str, type[ParameterFusion]] = {
+    "mean": Mean,
+    "median": Median,
+    "trimmed_mean": TrimmedMean,
+    "krum": Krum,
+}
+
+
+def _by_coordinate(vectors: Sequence[Vector], rule: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply a rule from `[n, C]` to `[C]` to every block."""
+    fused = torch.empty_like(tensor_of(vectors[0], vectors[0]))
+    for place, block_nC in _blocks(vectors):
+        fused[place] = rule(block_nC)
+    return fused
+
+
+def _blocks(vectors: Sequence[Vector]) -> Iterator[tuple[slice, Tensor]]:
+    first = vectors[0]
+    for place in _places(len(first), max(1, STACKED // len(vectors))):
+        yield place, torch.stack([tensor_of(vector[place], first) for vector in vectors])
+
+
+def _places(length: int, step: int) -> Iterator[slice]:
+    return (slice(start, start + step) for start in range(0, length, step))
+
+
+def _ascending(block_nC: Tensor) -> Tensor:
+    return block_nC.sort(dim=0).values
+
+
+def tensor_of(vector: Vector, like: Vector) -> Tensor:
+    """Return a vector as a tensor on another's device, to be read only: a message may be behind it."""
+    if not isinstance(vector, np.ndarray):
+        return vector
+    device = torch.device("cpu") if isinstance(like, np.ndarray) else like.device
+    values = _shared(vector) if len(vector) >= SHARED else torch.from_numpy(np.array(vector))
+    return values if device.type == "cpu" else values.to(device)
+
+
+def _shared(values: NDArray[np.float32]) -> Tensor:
+    """Return a tensor over memory that may not be written to; a copy where a release cannot do that."""
+    try:
+        return torch.utils.dlpack.from_dlpack(values)
+    except (BufferError, TypeError, RuntimeError):
+        return torch.from_numpy(np.array(values))

@@ -1,0 +1,1 @@
+"""Exchange strategies that learn from summaries of private texts."""

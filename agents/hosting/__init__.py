@@ -1,0 +1,1 @@
+"""Hosts: many agents in one process, their memory, and the messages between them."""

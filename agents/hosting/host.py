@@ -1,0 +1,348 @@
+"""A host of one or many agents. It only forwards: agents learn, strategies speak, the store carries."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+
+from agents.training import trainer
+from agents.models.cpu.malloc import keep_freed_memory
+from agents.training.blueprint import Arm, Blueprint
+from agents.hosting.state_file import load_state, save_state, state_file
+from agents.exchange.base import Turn
+from agents.hosting.messaging import Lies, hear, say
+from agents.exchange.inbox import KEPT_BYTES, Reader
+from agents.hosting.delivery import Delivery, Heading, Outbox, PayloadStore, fetches
+from agents.training.prefetch import Prefetcher
+from agents.training.shared_model import Resident
+from agents.hosting.agent_pool import Roster
+from agents.hosting.stowage import read_messages, write_messages
+from agents.hosting.tracing import Traced, Tracer
+from protocols.codecs import Codec
+from protocols.wire.coding import is_coded
+from protocols.errors import RecordError
+from protocols.wire.forms import Packing
+from protocols.messages import Message
+from protocols.wire.buffers import Packet, checksum
+from protocols.wire.sizes import uncoded_bytes
+
+
+class Host:
+    """Builds agents from a blueprint and takes them through the phases of a round.
+
+    Args:
+        store: carries messages to and from other hosts.
+        kept_bytes: of the messages to an agent that stay in memory while it merges; see `agents.exchange.inbox`.
+    """
+
+    def __init__(self, store: PayloadStore, kept_bytes: int = KEPT_BYTES) -> None:
+        self.store = store
+        self._kept_bytes = kept_bytes
+        self.residents: dict[int, Resident] = {}
+        self._roster: Roster | None = None
+        self.explained: dict[int, dict[str, Any]] = {}
+        self._tracer: Tracer | None = None
+
+    def traced(self, method: str, *arguments: Any) -> Traced:
+        """Call one of the other methods, and note what is done when."""
+        self._tracer, began = Tracer(), time.monotonic()
+        try:
+            answer = getattr(self, method)(*arguments)
+            return Traced(answer, began, time.monotonic(), self._tracer.spans)
+        finally:
+            self._tracer = None
+
+    def step_seconds(self, arm: Arm) -> dict[str, float]:
+        """Return the seconds of a training step in each precision; see `agents.training.precision`."""
+        from agents.training.precision import step_seconds
+
+        return step_seconds(self.blueprint, arm, self.device)
+
+    def share_gpu(self, share: float) -> float:
+        """Take no more than a share of the GPU's memory, nor more than is free now; return what is taken.
+
+        Hosts that share a GPU would otherwise each take what they can, and the last one fail.
+        """
+        free_bytes, total_bytes = torch.cuda.mem_get_info()
+        taken = min(share, free_bytes / total_bytes)
+        torch.cuda.set_per_process_memory_fraction(taken)
+        return taken
+
+    def machine(self) -> str:
+        """Return the name of the machine that the host is on."""
+        return socket.gethostname()
+
+    def _span(self, phase: str, agent: int | None = None) -> AbstractContextManager[None]:
+        return self._tracer.span(phase, agent) if self._tracer else nullcontext()
+
+    @property
+    def agents(self) -> Roster:
+        """The agents, once they have begun."""
+        assert self._roster is not None, "begin comes first"
+        return self._roster
+
+    def build(self, blueprint: Blueprint) -> None:
+        """Build the encoders of a blueprint's agents, in place of any that were here before."""
+        torch.set_num_threads(blueprint.threads)
+        self.blueprint = blueprint
+        self.device = choose_device(blueprint.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        used = sorted({member.group for member in blueprint.members})
+        self.residents = {
+            group: Resident(blueprint, blueprint.groups[group], self.device) for group in used
+        }
+        self.close()
+
+    def settle(self) -> None:
+        """Spare the garbage collector of this process what it holds now; for a host that has one of its own.
+
+        Looking through imported modules and models took 0.4 s in the middle of a round.
+        """
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+
+    def begin(self, arm: Arm) -> None:
+        """Start afresh: every agent untrained, under this arm's exchange."""
+        self.arm = arm
+        self.explained = {}
+        self.close()
+        self._roster = Roster(self.blueprint, self.residents, arm)
+
+    def train(
+        self, round: int, absent: Collection[int] = frozenset()
+    ) -> dict[int, dict[str, float]]:
+        """Take every agent that is there through its local steps."""
+        return self.train_each({id: round for id in self.agents if id not in absent})
+
+    def train_each(self, rounds: dict[int, int]) -> dict[int, dict[str, float]]:
+        """Take some agents through the local steps of a round, each of a round of its own.
+
+        Batches are prepared ahead, across agents too.
+        """
+        workers = self.blueprint.training.view_workers
+        agents, order = self.agents, self.agents.order(rounds)
+        jobs = (job for id in order for job in trainer.jobs(agents.resting(id), self.arm))
+        metrics: dict[int, dict[str, float]] = {}
+        with Prefetcher(jobs, workers) as batches:
+            for id, agent in agents.each(order):
+                with self._span("train", id):
+                    metrics[id] = agent.train(self.arm, rounds[id], batches)
+        return metrics
+
+    def compose(
+        self,
+        turns: dict[int, tuple[Turn, tuple[int, ...]]],
+        part: int = 0,
+        lies: Mapping[int, Lies] | None = None,
+    ) -> Outbox:
+        """Let agents speak under a part of the exchange: each to its recipients of the hop.
+
+        What is said to several is encoded once. Lies are what some agents make of their payloads.
+        """
+        envelopes: list[Heading] = []
+        sizes: list[int] = []
+        fp32_bytes: list[int] = []
+        checksums: list[int] = []
+        pack = Packing()
+
+        def packets() -> Iterator[Packet]:
+            for message, codec in self._said(turns, part, lies or {}):
+                packet = pack(message, codec)
+                envelopes.append(Heading.of(message.envelope))
+                sizes.append(packet.nbytes)
+                coded = is_coded(codec, type(message.payload))
+                fp32_bytes.append(uncoded_bytes(message) if coded else packet.nbytes)
+                if self.arm.checksums:
+                    checksums.append(checksum(packet))
+                yield packet
+
+        handle = self.store.put(packets())
+        return Outbox(handle, tuple(envelopes), tuple(sizes), tuple(fp32_bytes), tuple(checksums))
+
+    def _said(
+        self,
+        turns: dict[int, tuple[Turn, tuple[int, ...]]],
+        part: int,
+        lies: Mapping[int, Lies],
+    ) -> Iterator[tuple[Message, Codec]]:
+        """Yield what agents say, one after another."""
+        addressed: dict[int, Turn] = {}  # by identity: turns that are equal came as one
+        for sender, agent in self.agents.each(self.agents.order(turns)):
+            turn, recipients = shared = turns[sender]
+            if id(shared) not in addressed:
+                addressed[id(shared)] = replace(turn, recipients=recipients)
+            with self._span("compose", sender):
+                said = say(agent, self.arm, part, addressed[id(shared)], lies.get(sender, ()))
+            yield from said
+
+    def merge(
+        self, handles: list[Any], deliveries: dict[int, Delivery], part: int = 0
+    ) -> dict[int, list[str]]:
+        """Let agents take in what they received; return the reasons of what was rejected."""
+        with self._span("deliver"):
+            outboxes = self.store.get(handles)
+        rejected: dict[int, list[str]] = {}
+        reader = Reader()
+        for id, agent in self.agents.each(self.agents.order(deliveries)):
+            letters = fetches(deliveries[id], outboxes)
+            with self._span("merge", id):
+                delivery = deliveries[id]
+                rejected[id] = hear(
+                    agent, self.arm, part, delivery, letters, reader, self._kept_bytes
+                )
+        return rejected
+
+    def evaluate(self, agents: Collection[int] | None = None) -> dict[int, dict[str, float]]:
+        """Measure the encoders of some of the agents, by default of all, on held-out text."""
+        chosen = self.agents.keys() if agents is None else self.agents.keys() & set(agents)
+        examined: dict[int, tuple[dict[str, float], dict[str, Any]]] = {}
+        alike: dict[Resident, int] = {}  # agents with the same initial weights are measured once
+        order = self.agents.order(sorted(chosen))
+        for id, agent in self.agents.each(order, self.agents.unchanged):
+            resident = self.agents.resident_of_untouched(id)
+            twin = alike.setdefault(resident, id) if resident else id
+            with self._span("evaluate", id):
+                examined[id] = examined[twin] if twin != id else self.blueprint.evaluate(agent)
+        self.explained.update({id: explained for id, (_, explained) in examined.items()})
+        return {id: dict(metrics) for id, (metrics, _) in examined.items()}
+
+    def embed_texts(self, texts: Sequence[str], agents: Sequence[int]) -> dict[int, np.ndarray]:
+        """Let agents embed the same texts, `[N, W]` each."""
+        return {id: self.agents.unchanged(id).embed(texts) for id in agents}
+
+    def watch(
+        self,
+        texts: Sequence[str],
+        read: Callable[[np.ndarray, int], Any],
+        shown: Collection[int],
+        agents: Collection[int] | None = None,
+    ) -> dict[int, tuple[Any, np.ndarray | None]]:
+        """Let agents embed the same texts; return what `read` makes of that.
+
+        Args:
+            texts: to embed.
+            read: from embeddings `[N, W]`, and the tokens that they took, to a small value.
+            shown: agents whose embeddings are returned too.
+            agents: who embeds; None for all.
+        """
+        answers: dict[int, tuple[Any, np.ndarray | None]] = {}
+        order = self.agents.order(agents)
+        for id, agent in self.agents.each(order, self.agents.unchanged):
+            rows, tokens = agent.watch(texts)
+            answers[id] = read(rows, tokens), rows if id in shown else None
+        return answers
+
+    def explain(self, agents: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Return what the last evaluation has for pictures of these agents."""
+        return {id: self.explained.get(id, {}) for id in agents}
+
+    def save(self, directories: dict[int, Path]) -> None:
+        """Save encoders as Hugging Face folders.
+
+        Raises:
+            RecordError: a folder cannot be written to.
+        """
+        for id, directory in directories.items():
+            with _writing(directory):
+                self.agents.unchanged(id).save(directory)
+
+    def snapshot(self, directory: Path) -> dict[int, str]:
+        """Write every agent's state into a folder; return the SHA-256 of each file.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        with _writing(directory):
+            return {
+                id: save_state(agent.state, directory / state_file(id))
+                for id, agent in self.agents.each(self.agents.order(), self.agents.begun)
+            }
+
+    def restore(self, directory: Path, digests: dict[int, str], afresh: bool = False) -> None:
+        """Take every agent back to a state in a folder; afresh, what it remembers of an exchange is lost.
+
+        Raises:
+            RecordError: a file is missing or damaged, or belongs to another encoder.
+        """
+        for id in self.agents:
+            path = directory / state_file(id)
+            state = load_state(path, self.device, digests.get(id))
+            agent = self.agents[id]
+            if len(state.parameters) != len(agent.parameters):
+                raise RecordError(
+                    f"the checkpoint {path} is of another encoder",
+                    expected=f"{len(agent.parameters):,} trained parameters",
+                    actual=f"{len(state.parameters):,}",
+                    mend="keep agents and exchange heads as they were, or begin a new run",
+                )
+            agent.state = state
+            if afresh:
+                agent.begin_exchange()
+
+    def stow(
+        self, handles: list[Any], places: Sequence[tuple[int, int]], path: Path
+    ) -> tuple[str, list[int]]:
+        """Write messages that are under way into a file, end to end; return its SHA-256, and their sizes.
+
+        Args:
+            handles: of the outboxes that they lie in.
+            places: (outbox, index within it) of each.
+            path: of the file.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        outboxes = self.store.get(handles)
+        with _writing(path.parent):
+            return write_messages((outboxes[box][index] for box, index in places), path)
+
+    def unstow(self, path: Path, sha256: str, sizes: Sequence[int]) -> Outbox:
+        """Put the messages in a file on their way again, in their order.
+
+        Raises:
+            RecordError: the file is missing or damaged.
+        """
+        return Outbox(self.store.put(read_messages(path, sha256, sizes)), (), (), ())
+
+    def close(self) -> None:
+        """Give up the agents, and what they keep on disk."""
+        if self._roster is not None:
+            self._roster.close()
+            self._roster = None
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Turn refusals of the operating system into an error that names the folder."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise RecordError(
+            f"agents cannot be written to {directory}",
+            expected="a folder with room, that this user may write to, on every host",
+            actual=getattr(error, "strerror", None) or str(error),
+            mend="make room; then go on with 'agentos resume'",
+        ) from error
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a host: the one asked for, or the best there is."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

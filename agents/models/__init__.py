@@ -1,0 +1,1 @@
+"""Encoders and decoders: building, loading, adapting, exporting, generating."""

@@ -1,0 +1,203 @@
+"""Building encoders: a backbone, new or loaded, and the heads that objectives and exchanges ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import AutoModel, BertConfig, GPT2Config
+
+from agents.models.adapters import add_lora, base_of, freeze_below, load_adapters, whole_model
+from agents.config import PRESETS, EncoderConfig
+from agents.models.encoder import Encoder
+from agents.models.export import pooling_of
+from agents.models.heads import holds_language_head, restore_heads
+from agents.models.language_head import LanguageHead, kind_of, saved_kind
+from agents.models.pretrained import load_backbone, load_config, quietly
+from agents.text.vocabulary import Vocabulary
+from protocols.errors import ModelError
+from protocols.seeding import derive
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from agents.objectives.base import LanguageModel, Objective
+
+_POSITIONS = 512
+
+
+def build_backbone(
+    config: EncoderConfig, vocabulary_size: int, padding_id: int, seed: int
+) -> PreTrainedModel:
+    """Build or load the backbone of an encoder.
+
+    Args:
+        config: where it comes from.
+        vocabulary_size: of the tokenizer; used by presets, checked for loaded models.
+        padding_id: token that pads a batch; used by presets.
+        seed: draws a preset's weights.
+
+    Raises:
+        ModelError: the folder or name cannot be loaded, or its vocabulary is smaller than the
+            tokenizer's.
+    """
+    with _drawn_from(seed, "initialisation"):
+        if config.from_scratch:
+            model: PreTrainedModel = AutoModel.from_config(
+                preset_config(config, vocabulary_size, padding_id)
+            )
+            return model
+        return load_backbone(config, vocabulary_size)
+
+
+def blank_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
+    """Return a backbone with shapes and no values: for counting, at no cost in memory.
+
+    Args:
+        config: where the backbone comes from.
+        vocabulary_size: of a preset; a pretrained backbone has its own.
+
+    Raises:
+        ModelError: the folder or name cannot be read.
+    """
+    scratch = config.from_scratch
+    architecture = preset_config(config, vocabulary_size, 0) if scratch else load_config(config)
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModel.from_config(architecture)
+        return model
+
+
+def build_encoder(
+    config: EncoderConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int,
+    *,
+    exchange_dimension: int = 0,
+    classes: int = 0,
+    objectives: Sequence[Objective] = (),
+) -> Encoder:
+    """Build or load an encoder with all its heads; see `agents.models.heads` for those saved beside a backbone.
+
+    The backbone's initial weights depend on the seed and the configuration alone, whatever the heads.
+
+    Args:
+        config: where the backbone comes from.
+        tokenizer: its size is that of a preset's vocabulary, and is checked for loaded models.
+        seed: draws what is not loaded.
+        exchange_dimension: see `Encoder`.
+        classes: see `Encoder`.
+        objectives: what the encoder will be trained on; each may ask for heads.
+
+    Raises:
+        ModelError: the folder or name cannot be loaded, its vocabulary is smaller than the tokenizer's, two
+            objectives ask for heads that exclude each other, or the encoder or its tokenizer is not made
+            for an objective.
+    """
+    kind = _language_model(objectives)
+    if kind == "masked":
+        Vocabulary(tokenizer).mask()
+    backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed)
+    if config.lora is not None:
+        base = base_of(config)
+        with _drawn_from(seed, "adapters"):
+            add_lora(backbone, config.lora, base or config.origin)
+        if base is not None:
+            load_adapters(backbone, Path(config.origin))
+    if config.frozen_layers is not None:
+        freeze_below(backbone, config.frozen_layers, config.origin)
+    with _drawn_from(seed, "heads"):
+        encoder = Encoder(
+            backbone, pooling_of(config), config.projection, exchange_dimension, classes
+        )
+    if kind is not None:
+        with _drawn_from(seed, "language head"), quietly():
+            encoder.language_head = LanguageHead.of(
+                backbone, kind, None if config.from_scratch else whole_model(config)
+            )
+    for objective in objectives:
+        with _drawn_from(seed, "heads of", objective.kind):
+            try:
+                encoder.add_heads(objective.heads(encoder))
+            except ValueError as error:
+                raise ModelError(
+                    str(error), mend=f"name objective {objective.kind} once in objectives"
+                ) from error
+    if config.path is not None:
+        restore_heads(encoder, Path(config.path))
+    return encoder
+
+
+def load_encoder(
+    config: EncoderConfig, tokenizer: PreTrainedTokenizerBase, pooling: str
+) -> Encoder:
+    """Load an encoder to be evaluated: with the language-model head that its folder has, if any.
+
+    Raises:
+        ModelError: as `build_backbone`.
+    """
+    backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed=0)
+    encoder = Encoder(backbone, pooling)
+    adapted = base_of(config) is not None
+    kind = saved_kind(backbone.config)
+    if kind is None and adapted and holds_language_head(Path(config.origin)):
+        kind = kind_of(backbone.config)
+    if kind is not None:
+        with quietly():
+            encoder.language_head = LanguageHead.of(backbone, kind, whole_model(config))
+    if adapted:
+        restore_heads(encoder, Path(config.origin))
+    return encoder
+
+
+def _language_model(objectives: Sequence[Objective]) -> LanguageModel | None:
+    kinds = {objective.language_model for objective in objectives} - {None}
+    if len(kinds) > 1:
+        raise ModelError(
+            "one encoder cannot have a masked and a causal language-model head",
+            expected="objectives of one of the two",
+            actual=", ".join(objective.kind for objective in objectives),
+            mend="drop one of the objectives",
+        )
+    return kinds.pop() if kinds else None
+
+
+@contextmanager
+def _drawn_from(seed: int, *names: str) -> Iterator[None]:
+    """Draw PyTorch's numbers from a seed of this name, and leave its global generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, *names))
+        yield
+
+
+def preset_config(config: EncoderConfig, vocabulary_size: int, padding_id: int) -> PretrainedConfig:
+    """Return the architecture of a preset: a BERT, or a GPT-2 for decoders."""
+    size = PRESETS[config.preset or "tiny"]
+    dropout = 0.1 if config.dropout is None else config.dropout
+    if size.decoder:
+        return GPT2Config(
+            vocab_size=vocabulary_size,
+            n_layer=size.layers,
+            n_embd=size.width,
+            n_head=size.heads,
+            n_positions=_POSITIONS,
+            resid_pdrop=dropout,
+            embd_pdrop=dropout,
+            attn_pdrop=0.0,
+            pad_token_id=padding_id,
+            bos_token_id=None,
+            eos_token_id=None,
+        )
+    return BertConfig(
+        vocab_size=vocabulary_size,
+        num_hidden_layers=size.layers,
+        hidden_size=size.width,
+        num_attention_heads=size.heads,
+        intermediate_size=4 * size.width,
+        max_position_embeddings=_POSITIONS,
+        pad_token_id=padding_id,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=0.0,
+    )

@@ -1,0 +1,1 @@
+"""Every optimisation that exists for one kind of processor, and nothing else."""

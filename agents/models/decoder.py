@@ -1,0 +1,91 @@
+"""A transformer decoder that writes a text from a single vector.
+
+Legend: B texts, T tokens, M tokens to be predicted in all texts, W width, V size of the vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import BertConfig, BertLMHeadModel
+
+from agents.models.cpu.byte_dropout import dropout_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from agents.text.batch import Batch
+
+_POSITIONS = 8192  # the longest training.max_length; for backbones that name no limit
+
+
+class TextDecoder(nn.Module):
+    """BERT as a decoder: causal attention among the tokens, cross-attention to one vector per text.
+
+    Its word embeddings, in and out, are those of the encoder, where they are as wide as its states;
+    narrower ones, such as ALBERT's, cannot be shared.
+
+    Args:
+        backbone: of the encoder; gives width, heads, dropout and word embeddings.
+        layers: of the decoder.
+
+    Source: Wang et al., TSDAE: Using Transformer-based Sequential Denoising Auto-Encoder for Unsupervised
+    Sentence Embedding Learning, 2021.
+    """
+
+    def __init__(self, backbone: PreTrainedModel, layers: int) -> None:
+        super().__init__()
+        words: Any = backbone.get_input_embeddings()
+        width = int(backbone.config.hidden_size)
+        self.model = BertLMHeadModel(
+            BertConfig(
+                vocab_size=words.weight.shape[0],
+                hidden_size=width,
+                num_hidden_layers=layers,
+                num_attention_heads=int(getattr(backbone.config, "num_attention_heads", 1)),
+                intermediate_size=4 * width,
+                max_position_embeddings=_positions(backbone.config),
+                hidden_dropout_prob=dropout_of(backbone),
+                attention_probs_dropout_prob=0.0,
+                pad_token_id=backbone.config.pad_token_id,
+                is_decoder=True,
+                add_cross_attention=True,
+            )
+        )
+        if words.weight.shape[1] == width:
+            self.model.bert.embeddings.word_embeddings.weight = words.weight
+        self.model.cls.predictions.decoder.weight = (
+            self.model.bert.embeddings.word_embeddings.weight
+        )
+
+    def score(self, batch: Batch, conditions_BW: Tensor) -> Tensor:
+        """Predict every token of a text from those before it and the text's vector (teacher forcing).
+
+        Args:
+            batch: the texts; the first token of each is given, padding is not predicted.
+            conditions_BW: `[B, W]`, takes a gradient.
+
+        Returns:
+            `[B, 3]` sums over the tokens of each text: ``-log p`` in nats, most likely tokens that are
+            right, tokens.
+        """
+        due_BT = batch.attention_mask[:, 1:].bool()
+        targets_M = batch.input_ids[:, 1:][due_BT]
+        states_BTW = self.model.bert(
+            input_ids=batch.input_ids[:, :-1],
+            encoder_hidden_states=conditions_BW[:, None],
+            use_cache=False,
+        ).last_hidden_state
+        logits_MV = self.model.cls(states_BTW[due_BT]).float()
+        nats_M = F.cross_entropy(logits_MV, targets_M, reduction="none")
+        right_M = (logits_MV.argmax(dim=1) == targets_M).to(nats_M.dtype)
+        zeros_BT = torch.zeros_like(due_BT, dtype=nats_M.dtype)
+        sums = [zeros_BT.masked_scatter(due_BT, values).sum(dim=1) for values in (nats_M, right_M)]
+        return torch.stack([*sums, due_BT.sum(dim=1).to(nats_M.dtype)], dim=1)
+
+
+def _positions(config: Any) -> int:
+    return int(getattr(config, "max_position_embeddings", None) or _POSITIONS)

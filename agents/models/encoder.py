@@ -1,0 +1,135 @@
+"""A language encoder: a Hugging Face backbone, a pooling, and heads.
+
+Legend: B texts in a batch, T tokens, W width of the backbone, D width of a head.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from agents.models.cpu.first_token import at_first_token, can_be_cut, without_last_layer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from agents.text.batch import Batch
+    from agents.models.language_head import LanguageHead
+
+
+class Encoder(nn.Module):
+    """Texts to vectors, with the heads that objectives and exchanges train beside the backbone.
+
+    Args:
+        backbone: any `transformers` encoder or decoder.
+        pooling: ``mean`` over the tokens of a text, its first token (``cls``), or its ``last``.
+        projection: width of the two-layer MLP head that contrastive objectives train; 0 for none
+            (Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020).
+        exchange_dimension: width in which agents of unlike widths meet; 0 when all widths agree.
+        classes: size of the classifier that pseudo-labels train; 0 for none.
+        language_head: states to tokens, for masked or causal language modelling; None for none.
+
+    Attributes:
+        heads: what else objectives train, by name; see `Objective.heads`.
+    """
+
+    def __init__(
+        self,
+        backbone: PreTrainedModel,
+        pooling: str = "mean",
+        projection: int = 0,
+        exchange_dimension: int = 0,
+        classes: int = 0,
+        language_head: LanguageHead | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pooling = pooling
+        self.width = int(backbone.config.hidden_size)
+        self.projection: nn.Module = _mlp(self.width, projection) if projection else nn.Identity()
+        self.exchange_head: nn.Module = (
+            nn.Linear(self.width, exchange_dimension) if exchange_dimension else nn.Identity()
+        )
+        self.classifier: nn.Module = nn.Linear(self.width, classes) if classes else nn.Identity()
+        self.language_head = language_head
+        self.heads = nn.ModuleDict()
+        self._accepts = frozenset(inspect.signature(type(backbone).forward).parameters)
+        # RoBERTa has a single type; GPT-2 would look types up among its tokens.
+        types = getattr(backbone.config, "type_vocab_size", None) or 0
+        self._knows_types = "token_type_ids" in self._accepts and types > 1
+        _freeze_unused(backbone)
+
+    def add_heads(self, heads: Mapping[str, nn.Module]) -> None:
+        """Add heads by name.
+
+        Raises:
+            ValueError: there is one of that name already.
+        """
+        for name, head in heads.items():
+            if name in self.heads:
+                raise ValueError(f"two objectives ask for a head called {name!r}")
+            self.heads[name] = head
+
+    def states(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """Encode a batch into token states.
+
+        Args:
+            input_ids: `[B, T]` int64.
+            attention_mask: `[B, T]`, 1 at tokens that are attended to; padding is on the right.
+            token_type_ids: `[B, T]`, 1 in the second text of a pair; ignored by backbones without them.
+
+        Returns:
+            `[B, T, W]`, float32.
+        """
+        inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None and self._knows_types:
+            inputs["token_type_ids"] = token_type_ids
+        if "use_cache" in self._accepts:
+            inputs["use_cache"] = False
+        states: Tensor = self.backbone(**inputs).last_hidden_state
+        return states.float()
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """Encode a batch into pooled states `[B, W]`, float32, not normalised; see `states`."""
+        if self.pooling == "cls" and can_be_cut(self.backbone):
+            with without_last_layer(self.backbone) as layer:
+                states_BTW = self.states(input_ids, attention_mask, token_type_ids)
+            return at_first_token(layer, states_BTW, attention_mask)[:, 0].float()
+        states_BTW = self.states(input_ids, attention_mask, token_type_ids)
+        return pool(states_BTW, attention_mask, self.pooling)
+
+    def pool_batch(self, batch: Batch) -> Tensor:
+        """Encode a batch into pooled states `[B, W]`."""
+        pooled: Tensor = self(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        return pooled
+
+
+def pool(states_BTW: Tensor, mask_BT: Tensor, pooling: str) -> Tensor:
+    """Pool token states `[B, T, W]` into `[B, W]` over the tokens where a mask `[B, T]` is 1."""
+    if pooling == "cls":
+        return states_BTW[:, 0]
+    if pooling == "last":
+        places_T = torch.arange(1, mask_BT.shape[1] + 1, device=mask_BT.device)
+        last_B = (mask_BT * places_T).argmax(dim=1)
+        return states_BTW[torch.arange(len(states_BTW), device=states_BTW.device), last_B]
+    weights_BT1 = mask_BT.unsqueeze(-1).to(states_BTW.dtype)
+    return (states_BTW * weights_BT1).sum(dim=1) / weights_BT1.sum(dim=1).clamp(min=1.0)
+
+
+def _freeze_unused(backbone: nn.Module) -> None:
+    """Freeze BERT's pooler: pooling bypasses it, so it would only decay, and cost bytes to exchange."""
+    pooler = getattr(backbone, "pooler", None)
+    if isinstance(pooler, nn.Module):
+        pooler.requires_grad_(False)
+
+
+def _mlp(width: int, projection: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, projection))

@@ -1,0 +1,196 @@
+"""Going on with a text: greedily, by beam search or by sampling, through transformers' `generate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from agents.models.adapters import base_of, whole_model
+from agents.text.collate import Collator
+from agents.models.build import load_encoder
+from agents.config import EncoderConfig
+from agents.models.export import pooling_of
+from agents.models.language_head import kind_of
+from agents.models.pretrained import load_tokenizer, quietly
+from protocols.errors import ConfigurationError, ModelError
+from protocols.seeding import derive
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the next token is chosen: the most probable one, unless `beams` or `sample` says otherwise.
+
+    Attributes:
+        max_new_tokens: at most; a text ends before if the model says so.
+        beams: beginnings that a beam search keeps; 1 for none.
+        sample: draw tokens by their probability.
+        temperature: divides the logits of a sample; default 1.
+        top_k: draw among so many most probable tokens; default: among all.
+        top_p: draw among the fewest tokens that hold this much probability; default: among all.
+        seed: of a sample; default 0.
+        count: texts to return.
+
+    Raises:
+        ConfigurationError: the parts do not fit together.
+    """
+
+    max_new_tokens: int = 40
+    beams: int = 1
+    sample: bool = False
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("max_new_tokens", 1, None),
+            ("beams", 1, None),
+            ("count", 1, None),
+            ("top_k", 1, None),
+            ("temperature", 1e-3, None),
+            ("top_p", 1e-6, 1.0),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= (high or value):
+                raise ConfigurationError(
+                    f"{name} is out of range",
+                    expected=f"at least {low}" + (f", at most {high}" if high else ""),
+                    actual=value,
+                )
+        of_samples = ("temperature", "top_k", "top_p", "seed")
+        given = [name for name in of_samples if getattr(self, name) is not None]
+        if given and not self.sample:
+            raise ConfigurationError(
+                f"{' and '.join(given)} would change nothing: nothing is drawn at random",
+                mend="ask for a sample (--sample)",
+            )
+        if self.count > self.beams and not self.sample:
+            raise ConfigurationError(
+                "without sampling there are as many texts as beams",
+                expected=f"a count of at most {self.beams}",
+                actual=self.count,
+                mend="raise the number of beams (--beams), or ask for a sample (--sample)",
+            )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `generate` takes; every choice is named, so that no model's own default plays a part."""
+        drawn = {
+            "temperature": 1.0 if self.temperature is None else self.temperature,
+            "top_k": self.top_k or 0,
+            "top_p": 1.0 if self.top_p is None else self.top_p,
+        }
+        return {
+            "max_new_tokens": self.max_new_tokens,
+            "num_beams": self.beams,
+            "num_return_sequences": self.count,
+            "do_sample": self.sample,
+            **(drawn if self.sample else {}),
+        }
+
+
+def generate(folder: Path, prompt: str, decoding: Decoding) -> list[str]:
+    """Go on with a prompt.
+
+    Args:
+        folder: of a causal language model, such as an agent with the objective ``causal_lm`` saves.
+        prompt: how the texts begin; may be empty where a text begins with a special token.
+        decoding: how to go on.
+
+    Returns:
+        `decoding.count` texts, the prompt included, special tokens left out. The same every time.
+
+    Raises:
+        ModelError: the folder holds no causal language model.
+        ConfigurationError: the prompt cannot be begun with, or is too long.
+    """
+    config = EncoderConfig(path=str(folder))
+    _require_causal(folder, config)
+    tokenizer = load_tokenizer(config)
+    model = _load(config, tokenizer)
+    ids = _beginning(prompt, tokenizer, model, decoding.max_new_tokens)
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(), quietly():
+        torch.manual_seed(derive(decoding.seed or 0, "generate"))
+        texts = model.generate(  # type: ignore[operator]
+            input_ids=ids, attention_mask=torch.ones_like(ids), **decoding.options
+        )
+    decoded: list[str] = tokenizer.batch_decode(texts, skip_special_tokens=True)
+    return decoded
+
+
+def _load(config: EncoderConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """Load a causal language model; adapters are merged with the model that they belong to."""
+    model: PreTrainedModel
+    if base_of(config) is None:
+        with quietly():
+            model = AutoModelForCausalLM.from_pretrained(
+                config.origin, dtype=torch.float32, local_files_only=True
+            )
+    else:
+        encoder = load_encoder(config, tokenizer, pooling_of(config))
+        assert encoder.language_head is not None
+        model = encoder.language_head.attached(encoder.backbone)
+    model.eval()
+    return model
+
+
+def _require_causal(folder: Path, encoder: EncoderConfig) -> None:
+    try:
+        origin = whole_model(encoder)
+        config = AutoConfig.from_pretrained(origin, local_files_only=Path(origin).is_dir())
+    except Exception as error:  # safetensors and tokenizers raise bare ones
+        raise ModelError(
+            f"no model can be loaded from {folder}",
+            expected="a folder with config.json and model.safetensors",
+            actual=str(error).strip().split("\n")[0],
+            mend="give a run folder, or one that an agent was saved to",
+        ) from error
+    if kind_of(config) != "causal":
+        raise ModelError(
+            f"a {config.model_type} sees both sides of a token, and cannot go on with a text",
+            expected="a causal language model",
+            actual=config.model_type,
+            mend="train with a decoder preset, such as tiny-decoder, and the objective causal_lm",
+        )
+    if not any("LM" in name for name in config.architectures or ()):
+        raise ModelError(
+            f"the model in {folder} has no language-model head",
+            expected="a causal language model",
+            actual=", ".join(config.architectures or ()) or "an encoder alone",
+            mend="train with the objective causal_lm",
+        )
+
+
+def _beginning(
+    prompt: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, new_tokens: int
+) -> torch.Tensor:
+    """Return the prompt's ids `[1, T]`, as a text begins in training."""
+    collate = Collator(tokenizer, max_length=1_000_000)
+    ids = [*collate.prefix, *tokenizer(prompt, add_special_tokens=False)["input_ids"]]
+    if not ids and tokenizer.bos_token_id is not None:
+        ids = [tokenizer.bos_token_id]
+    if not ids:
+        raise ConfigurationError(
+            "there is nothing to go on with",
+            expected="a prompt of at least one token",
+            actual=repr(prompt),
+            mend="give a longer --prompt",
+        )
+    limit = getattr(model.config, "max_position_embeddings", None)
+    if limit is not None and len(ids) + new_tokens > limit:
+        raise ConfigurationError(
+            f"the model has {limit} positions",
+            expected=f"at most {limit} tokens, those of the prompt included",
+            actual=f"{len(ids)} of the prompt, and {new_tokens} new ones",
+            mend="shorten the prompt, or lower --max-new-tokens",
+        )
+    return torch.tensor([ids])

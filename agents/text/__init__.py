@@ -1,0 +1,1 @@
+"""Text as an agent reads it: tokens, words, batches."""

@@ -1,0 +1,50 @@
+"""Padded texts where the encoder is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from agents.lazy_torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agents.text.collate import Padded
+
+
+class Batch(NamedTuple):
+    """Padded texts on the encoder's device.
+
+    Attributes:
+        input_ids: `[B, T]` int64.
+        attention_mask: `[B, T]` int64.
+        token_type_ids: `[B, T]` int64, or None.
+        lengths: `[B]`, on the CPU.
+        blank: `[B, T]` bool, masks that are to be filled in; None where there are none, and always when an
+            objective sees the batch.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    token_type_ids: Tensor | None
+    lengths: np.ndarray
+    blank: Tensor | None = None
+
+
+def to_device(padded: Padded, device: torch.device) -> Batch:
+    """Move a padded batch to a device."""
+    types, blank = padded.token_type_ids, padded.blank
+    return Batch(
+        tensor(padded.input_ids, device),
+        tensor(padded.attention_mask, device),
+        None if types is None else tensor(types, device),
+        padded.lengths,
+        None if blank is None else tensor(blank, device),
+    )
+
+
+def tensor(array: np.ndarray, device: torch.device) -> Tensor:
+    """Move an array to a device."""
+    return torch.from_numpy(array).to(device, non_blocking=True)

@@ -1,0 +1,237 @@
+"""From stored documents to padded batches, in an order that depends on names and positions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from agents.text.tokens import Text
+from protocols.errors import ModelError
+from protocols.seeding import generator
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def take(rows: np.ndarray, position: int, count: int, seed: int, *names: str | int) -> np.ndarray:
+    """Read `count` rows from an endless stream of reshuffled epochs.
+
+    Args:
+        rows: `[R]`, what one epoch holds; not empty.
+        position: where to start, counted in rows since the beginning of training.
+        count: how many to read; at most R, so that no row comes twice where an epoch holds it once.
+        seed, names: what the order depends on; see `protocols.seeding.derive`.
+
+    Returns:
+        `[count]`. Reading on from ``position + count`` continues the stream, whoever reads it.
+    """
+    parts: list[np.ndarray] = []
+    while count > 0:
+        epoch, offset = divmod(position, len(rows))
+        order = generator(seed, *names, epoch).permutation(len(rows))
+        part = rows[order[offset : offset + count]]
+        parts.append(part)
+        position += len(part)
+        count -= len(part)
+    return np.concatenate(parts) if parts else rows[:0]
+
+
+class EpochReader:
+    """`take`, remembering the permutation of the epoch it is in."""
+
+    def __init__(self, rows: np.ndarray, seed: int, *names: str | int) -> None:
+        self.rows = rows
+        self._key = (seed, names)
+        self._epoch = -1
+        self._order = rows[:0]
+
+    def read(self, position: int, count: int) -> np.ndarray:
+        """Return the same rows as `take` would."""
+        seed, names = self._key
+        epoch, offset = divmod(position, max(1, len(self.rows)))
+        if offset + count > len(self.rows):
+            return take(self.rows, position, count, seed, *names)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = self.rows[generator(seed, *names, epoch).permutation(len(self.rows))]
+        return self._order[offset : offset + count]
+
+
+def whole(position: int, count: int, epoch: int) -> int:
+    """Return where `count` rows can next be read without passing from one epoch of rows to another.
+
+    Across that border a row could come twice; what is left of an epoch is skipped instead.
+
+    Example:
+        >>> whole(6, 3, epoch=10), whole(9, 3, epoch=10)
+        (6, 10)
+    """
+    left = epoch - position % epoch if epoch else 0
+    return position if count <= left else position + left
+
+
+@dataclass(frozen=True)
+class Padded:
+    """A padded batch, still in the memory of the CPU.
+
+    Attributes:
+        input_ids: `[B, T]` int64.
+        attention_mask: `[B, T]` int64, 1 at tokens that are attended to.
+        lengths: `[B]` tokens of each text, special tokens included.
+        token_type_ids: `[B, T]` int64, 1 in the second text of a pair; None where there are no pairs.
+        blank: `[B, T]` bool, masks that the agent's language model is to fill in; None where there are none.
+    """
+
+    input_ids: np.ndarray
+    attention_mask: np.ndarray
+    lengths: np.ndarray
+    token_type_ids: np.ndarray | None = None
+    blank: np.ndarray | None = None
+
+
+class Collator:
+    """Adds a tokenizer's special tokens and pads to the longest text, or pair, of the batch.
+
+    Args:
+        tokenizer: its special tokens and padding token are read once.
+        max_length: tokens of a text, special tokens included.
+
+    Attributes:
+        prefix, suffix: special tokens before and after a text.
+        end: the token that says that a text is over, which decoders learn to say; None where the tokenizer
+            has none.
+
+    Raises:
+        ModelError: `max_length` leaves no room for text.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+        self.prefix, self.suffix = _special_tokens(tokenizer)
+        self._frame = _pair_frame(tokenizer, self.prefix, self.suffix)
+        self.padding_id = int(tokenizer.pad_token_id or 0)
+        self.end: int | None = self.suffix[0] if self.suffix else tokenizer.eos_token_id
+        self.max_length = max_length
+        self.budget = max_length - len(self.prefix) - len(self.suffix)
+        if self.budget < 1:
+            raise ModelError(
+                "training.max_length leaves no room for text",
+                expected=f"more than {len(self.prefix) + len(self.suffix)} tokens",
+                actual=max_length,
+                mend="raise training.max_length",
+            )
+
+    @property
+    def around(self) -> int:
+        """Special tokens that each text is given."""
+        return len(self.prefix) + len(self.suffix)
+
+    def __call__(self, texts: Sequence[Text | np.ndarray]) -> Padded:
+        """Pad texts or token arrays; each is cut at the budget."""
+        lengths = np.array([min(len(text), self.budget) + self.around for text in texts])
+        ids = np.full((len(texts), int(lengths.max())), self.padding_id, dtype=np.int64)
+        mask = (np.arange(ids.shape[1])[None, :] < lengths[:, None]).astype(np.int64)
+        blank = np.zeros(ids.shape, dtype=bool)
+        first = len(self.prefix)
+        ids[:, :first] = self.prefix
+        for row, text, length in zip(range(len(texts)), texts, lengths.tolist(), strict=True):
+            end = length - len(self.suffix)
+            ids[row, end:length] = self.suffix
+            if not isinstance(text, Text):
+                ids[row, first:end] = text[: end - first]
+                continue
+            ids[row, first:end] = text.tokens[: end - first]
+            if text.hidden is not None:
+                mask[row, first:end][text.hidden[: end - first]] = 0
+            if text.blank is not None:
+                blank[row, first:end] = text.blank[: end - first]
+        return Padded(ids, mask, lengths, blank=blank if blank.any() else None)
+
+    @property
+    def pair_budget(self) -> int:
+        """Tokens that the two texts of a pair may have together.
+
+        Raises:
+            ModelError: fewer than two.
+        """
+        around = sum(map(len, self._frame.special))
+        if self.max_length < around + 2:
+            raise ModelError(
+                "training.max_length leaves no room for pairs of texts",
+                expected=f"at least {around + 2} tokens",
+                actual=self.max_length,
+                mend="raise training.max_length",
+            )
+        return self.max_length - around
+
+    def pair(self, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Padded:
+        """Frame and pad pairs of texts as the tokenizer frames pairs; the longer text is cut at its end.
+
+        A tokenizer that frames single texts alone (``[CLS] a [SEP]``) is taken to frame pairs likewise,
+        ``[CLS] a [SEP] b [SEP]``; one that frames nothing has its end-of-text token put between the two.
+
+        Args:
+            first, second: token ids `[T]` of the texts of each pair, without special tokens.
+        """
+        before, between, after = self._frame.special
+        budget, rows, types = self.pair_budget, [], []
+        for a, b in zip(first, second, strict=True):
+            m, n = share(len(a), len(b), budget)
+            parts = (before, a[:m], between, b[:n], after)
+            rows.append(np.concatenate([np.asarray(part, dtype=np.int64) for part in parts]))
+            types.append(np.repeat(self._frame.types, [len(part) for part in parts]))
+        lengths = np.array([len(row) for row in rows])
+        mask = (np.arange(int(lengths.max()))[None, :] < lengths[:, None]).astype(np.int64)
+        ids = np.full(mask.shape, self.padding_id, dtype=np.int64)
+        token_types = np.zeros(mask.shape, dtype=np.int64)
+        ids[mask == 1], token_types[mask == 1] = np.concatenate(rows), np.concatenate(types)
+        return Padded(ids, mask, lengths, token_types)
+
+
+def share(first: int, second: int, budget: int) -> tuple[int, int]:
+    """Return how many tokens two texts may keep within a budget; the longer one gives way.
+
+    Example:
+        >>> share(3, 9, 8), share(9, 9, 8), share(2, 3, 8)
+        ((3, 5), (4, 4), (2, 3))
+    """
+    kept = min(second, max(budget // 2, budget - first))
+    return min(first, budget - kept), kept
+
+
+class _PairFrame(NamedTuple):
+    """The special tokens before, between and after two texts, and the types of the five parts."""
+
+    special: tuple[Sequence[int], Sequence[int], Sequence[int]]
+    types: tuple[int, ...] = (0, 0, 0, 1, 1)
+
+
+def _pair_frame(
+    tokenizer: PreTrainedTokenizerBase, prefix: list[int], suffix: list[int]
+) -> _PairFrame:
+    """Read how a tokenizer frames two texts; see `Collator.pair` for one that does not."""
+    encoded = tokenizer("a", "a", return_special_tokens_mask=True, return_token_type_ids=True)
+    ids, types = encoded["input_ids"], encoded["token_type_ids"]
+    inner = [index for index, flag in enumerate(encoded["special_tokens_mask"]) if not flag]
+    if len(inner) in (0, len(ids)):
+        end = tokenizer.eos_token_id
+        between = suffix or ([] if end is None else [end])
+        return _PairFrame((prefix, between, suffix))
+    half = len(inner) // 2
+    a, b, c, d = inner[0], inner[half - 1] + 1, inner[half], inner[-1] + 1
+    # A part without tokens has no type; that of a neighbour will do.
+    own = tuple(types[min(place, len(ids) - 1)] for place in (0, a, b, c, d))
+    return _PairFrame((ids[:a], ids[b:c], ids[d:]), own)
+
+
+def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """Read which tokens a tokenizer puts before and after a text."""
+    encoded = tokenizer("a", return_special_tokens_mask=True)
+    ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    inner = [index for index, flag in enumerate(special) if not flag]
+    if not inner:  # even "a" is unknown to it; such a tokenizer is refused elsewhere
+        middle = len(ids) // 2
+        return list(ids[:middle]), list(ids[middle + 1 :])
+    return list(ids[: inner[0]]), list(ids[inner[-1] + 1 :])

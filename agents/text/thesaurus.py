@@ -1,0 +1,190 @@
+"""A distributional thesaurus: words that occur among like words, learnt from a text that has no labels.
+
+Legend: N words, D dimensions of their vectors.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.text.words import key_of
+from protocols.seeding import generator
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from agents.text.tokens import Tokens
+    from agents.text.vocabulary import Vocabulary
+
+NEAREST = 10
+"""Synonyms of a word."""
+_DOCUMENTS, _TOKENS, _WORDS = 20_000, 2_000_000, 5_000
+_RAREST = 10
+_WINDOW = 4
+_DIMENSIONS = 64
+_DENSE = 400
+_BLOCK = 500
+
+
+class Thesaurus:
+    """Synonyms by co-occurrence, learnt when the first is asked for.
+
+    Counts of words within four words of each other become positive pointwise mutual information, and its
+    truncated singular vectors the words' vectors; their nearest neighbours by cosine are the synonyms. The
+    most frequent one in a hundred words, articles and the like, have none. At most 20,000 documents, two
+    million tokens and 5,000 words are used.
+
+    Source: Levy, Goldberg and Dagan, Improving Distributional Similarity with Lessons Learned from Word
+    Embeddings, 2015 (context distribution smoothed by 0.75, vectors weighted by the roots of singular
+    values).
+
+    Args:
+        vocabulary: of the tokens.
+        tokens: documents.
+        rows: those to learn from; none leaves every word without synonyms.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, tokens: Tokens, rows: np.ndarray) -> None:
+        self._vocabulary = vocabulary
+        self._tokens = tokens
+        self._rows = rows
+        self._lock = threading.Lock()
+        self._synonyms: dict[bytes, Sequence[np.ndarray]] | None = None
+
+    def synonyms(self, word: bytes) -> Sequence[np.ndarray]:
+        """Return the tokens of a word's synonyms, the nearest first.
+
+        Args:
+            word: key of its tokens; see `agents.text.words.key_of`.
+        """
+        if self._synonyms is None:
+            with self._lock:
+                if self._synonyms is None:
+                    self._synonyms = self._learn()
+        return self._synonyms.get(word, ())
+
+    def _learn(self) -> dict[bytes, Sequence[np.ndarray]]:
+        from scipy.sparse import csr_array
+
+        documents = self._sample()
+        if not documents:
+            return {}
+        tokens = np.concatenate(documents)
+        lengths = [len(document) for document in documents]
+        first = np.cumsum(lengths) - lengths
+        starts = np.flatnonzero(self._vocabulary.begins(tokens, first))
+        words, sequence = self._frequent(tokens, starts)
+        if len(words) < 3:
+            return {}
+        document = np.searchsorted(first, starts, side="right")
+        counts = csr_array((len(words), len(words)))
+        for distance in range(1, _WINDOW + 1):
+            one, other = sequence[:-distance], sequence[distance:]
+            near = (document[:-distance] == document[distance:]) & (one >= 0) & (other >= 0)
+            pairs = one[near], other[near]
+            counts = counts + csr_array((np.ones(near.sum()), pairs), shape=counts.shape)
+        vectors_ND = _vectors(counts + counts.T)
+        skipped = len(words) // 100
+        nearest = _nearest(vectors_ND[skipped:])
+        spelt = [np.frombuffer(word, dtype=np.int32) for word in words[skipped:]]
+        return {
+            word: tuple(spelt[index] for index in row)
+            for word, row in zip(words[skipped:], nearest, strict=True)
+        }
+
+    def _sample(self) -> list[np.ndarray]:
+        """Return documents from all over the rows, up to the bounds."""
+        rows = self._rows
+        if len(rows) > _DOCUMENTS:
+            rows = rows[np.linspace(0, len(rows) - 1, _DOCUMENTS).astype(np.int64)]
+        documents: list[np.ndarray] = []
+        left = _TOKENS
+        for row in rows:
+            document = self._tokens[int(row)][:left]
+            left -= len(document)
+            if len(document):
+                documents.append(document)
+        return documents
+
+    def _frequent(self, tokens: np.ndarray, starts: np.ndarray) -> tuple[list[bytes], np.ndarray]:
+        """Return the most frequent words, and the text as their numbers, -1 for others."""
+        hashes = _hashes(tokens, starts)
+        _, first, inverse, counts = np.unique(
+            hashes, return_index=True, return_inverse=True, return_counts=True
+        )
+        key, ends = key_of(tokens), np.append(starts[1:], len(tokens))
+        words: list[bytes] = []
+        numbers: NDArray[np.int64] = np.full(len(counts), -1, dtype=np.int64)
+        for kind in np.lexsort((first, -counts)):
+            if counts[kind] < _RAREST or len(words) == _WORDS:
+                break
+            word = key[4 * starts[first[kind]] : 4 * ends[first[kind]]]
+            text = self._vocabulary.spelling.read(word)
+            if text is not None and text.isalpha():
+                numbers[kind] = len(words)
+                words.append(word)
+        return words, numbers[inverse.reshape(-1)]
+
+
+def _hashes(tokens: np.ndarray, starts: np.ndarray) -> NDArray[np.uint64]:
+    """Return 64 bits for every word, equal for equal words and, all but certainly, for no others."""
+    place = np.arange(len(tokens)) - np.repeat(starts, np.diff(starts, append=len(tokens)))
+    rng = generator(0, "thesaurus", "hash")
+    draws = rng.integers(2**63, size=int(tokens.max()) + 1, dtype=np.uint64)
+    odd = rng.integers(2**63, size=int(place.max()) + 1, dtype=np.uint64) * np.uint64(
+        2
+    ) + np.uint64(1)
+    hashes: NDArray[np.uint64] = np.add.reduceat(draws[tokens] * odd[place], starts)
+    return hashes
+
+
+def _vectors(counts: csr_array) -> NDArray[np.float64]:
+    """Return vectors `[N, D]` of words, of length 1, or 0 for a word without company.
+
+    Args:
+        counts: `[N, N]`, symmetric.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.linalg import svds
+
+    frequency = np.asarray(counts.sum(axis=1)).reshape(-1)
+    smoothed = frequency**0.75 / (frequency**0.75).sum()
+    pairs = coo_array(counts)
+    row, column = pairs.coords
+    information = np.log(pairs.data / (frequency[row] * smoothed[column]))
+    kept = information > 0
+    table = coo_array((information[kept], (row[kept], column[kept])), shape=counts.shape).tocsr()
+    size = counts.shape[0]
+    if size <= _DENSE:
+        left, values, _ = np.linalg.svd(table.toarray())
+        left, values = left[:, :_DIMENSIONS], values[:_DIMENSIONS]
+    else:
+        start = generator(0, "thesaurus", "svd").standard_normal(size)
+        left, values, _ = svds(table, k=_DIMENSIONS, v0=start)
+    vectors: NDArray[np.float64] = left * np.sqrt(values)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.where(lengths > 1e-9, lengths, np.inf)
+    return vectors
+
+
+def _nearest(vectors_ND: NDArray[np.float64]) -> list[np.ndarray]:
+    """Return the nearest others of each word by cosine, the nearest first; only positive cosines."""
+    nearest: list[np.ndarray] = []
+    count = min(NEAREST, len(vectors_ND) - 1)
+    for start in range(0, len(vectors_ND), _BLOCK):
+        block = vectors_ND[start : start + _BLOCK]
+        # Rounded, so that which of two equals comes first does not depend on the number of threads.
+        distances = -np.round(block @ vectors_ND.T, 6)
+        distances[np.arange(len(block)), np.arange(start, start + len(block))] = 1.0
+        near = np.sort(np.argpartition(distances, count, axis=1)[:, :count], axis=1)
+        found = np.take_along_axis(distances, near, axis=1)
+        order = np.argsort(found, axis=1, kind="stable")
+        close = np.take_along_axis(found, order, axis=1) < 0
+        ranked = np.take_along_axis(near, order, axis=1)
+        nearest += [row[kept] for row, kept in zip(ranked, close, strict=True)]
+    return nearest

@@ -1,0 +1,105 @@
+"""Misspelt tokens: one letter left out, put in, exchanged, or swapped with the next."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+
+import numpy as np
+
+from agents.text.words import Spelling
+from protocols.seeding import generator
+
+Alphabet = Mapping[tuple[str, str], str]
+VARIANTS = 4
+"""Ways in which a token can be misspelt."""
+
+
+class Typos:
+    """What every token of a vocabulary becomes with a typo in it, in a few ways each.
+
+    Tokenising a word takes far longer than all else that a view does, so it is done once for all tokens.
+    The typos depend on the vocabulary alone.
+
+    Args:
+        spelling: of the vocabulary.
+    """
+
+    def __init__(self, spelling: Spelling) -> None:
+        keys = [token.tobytes() for token in np.arange(spelling.size, dtype=np.int32)]
+        texts = [text if text and text.isalnum() else None for text in map(spelling.read, keys)]
+        alphabet = alphabet_of(text for text in texts if text)
+        draws = generator(0, "typos").random((len(keys), VARIANTS, 3)).tolist()
+        typos = [
+            None if text is None else misspell(text, alphabet, draw)
+            for text, row in zip(texts, draws, strict=True)
+            for draw in row
+        ]
+        self._variants = spelling.write(typos, [key for key in keys for _ in range(VARIANTS)])
+        self._possible = np.array([found is not None for found in self._variants])
+
+    def draw(self, tokens: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Misspell tokens.
+
+        Args:
+            tokens: `[N]`.
+            draws: `[N]` in [0, 1), which way.
+
+        Returns:
+            `[M]` ascending, which of them have such a typo, and the tokens of each of those. Others are no
+            letters or digits, or the tokenizer cannot write the result.
+        """
+        numbers = tokens.astype(np.int64) * VARIANTS + (draws * VARIANTS).astype(np.int64)
+        places = np.flatnonzero(self._possible[numbers])
+        found = [self._variants[number] for number in numbers[places].tolist()]
+        return places, [variant for variant in found if variant is not None]
+
+
+def alphabet_of(texts: Iterable[str]) -> Alphabet:
+    """Return the letters and digits of texts, ascending, by script and case.
+
+    Example:
+        >>> list(alphabet_of(["abba", "Ж1"]).values())
+        ['1', 'ab', 'Ж']
+    """
+    letters: dict[tuple[str, str], str] = {}
+    for letter in sorted({letter for text in texts for letter in text}):
+        letters[_class(letter)] = letters.get(_class(letter), "") + letter
+    return letters
+
+
+def misspell(word: str, alphabet: Alphabet, draws: Sequence[float]) -> str:
+    """Return a word with one typo: not the word, unless no typo is possible.
+
+    Which typo and where are uniform, among those that are possible. New letters are of the script and
+    case of the letter that they replace or stand beside.
+
+    Args:
+        word: at least one character.
+        alphabet: where new letters come from.
+        draws: three numbers in [0, 1): for the place, the letter and the typo.
+
+    Example:
+        >>> letters = alphabet_of(["word", "a"])
+        >>> [misspell("word", letters, (0.3, 0.0, typo)) for typo in (0.0, 0.25, 0.5, 0.75)]
+        ['ward', 'waord', 'wrd', 'wrod']
+    """
+    place = int(draws[0] * len(word))
+    before, letter, after = word[:place], word[place], word[place + 1 :]
+    letters = alphabet.get(_class(letter), "").replace(letter, "")
+    typos = [before + after] if len(word) > 1 else []
+    if letters:
+        other = letters[int(draws[1] * len(letters))]
+        typos = [before + other + after, before + other + letter + after, *typos]
+    if len(set(word)) > 1:
+        pairs = [index for index in range(len(word) - 1) if word[index] != word[index + 1]]
+        first = min(pairs, key=lambda index: abs(index - place))
+        typos.append(word[:first] + word[first + 1] + word[first] + word[first + 2 :])
+    return typos[int(draws[2] * len(typos))] if typos else word
+
+
+@cache
+def _class(letter: str) -> tuple[str, str]:
+    """Return what letters that may stand for each other share, such as lower case and Greek."""
+    return unicodedata.category(letter), unicodedata.name(letter, "").split(" ")[0]

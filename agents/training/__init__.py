@@ -1,0 +1,1 @@
+"""Local training: one agent, its optimizer, and the losses of its own text and of the exchange."""

@@ -1,0 +1,54 @@
+"""Which precision pays on a machine, by taking a few training steps in both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import torch
+
+from agents.training.agent import Agent
+from agents.training.blueprint import Arm, Blueprint
+from agents.training.shared_model import Resident
+
+CHOICES: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
+STEPS, REPEATS = 3, 3
+WORTH = 1.1
+"""bf16 must take so many times fewer seconds a step: it is less exact."""
+
+
+def step_seconds(blueprint: Blueprint, arm: Arm, device: torch.device) -> dict[str, float]:
+    """Return the seconds of a training step in each precision, the least of a few measurements.
+
+    One agent of each group of the blueprint takes the steps; it is built for that, and forgotten.
+    """
+    first = {member.group: member for member in reversed(blueprint.members)}
+    agents: dict[str, list[Agent]] = {}
+    for precision in CHOICES:
+        changed = {"precision": precision, "local_steps": STEPS, "accumulate": 1}
+        training = blueprint.training.model_copy(update=changed)
+        short = replace(blueprint, training=training)
+        agents[precision] = [
+            Agent(member, Resident(short, short.groups[group], device), arm)
+            for group, member in sorted(first.items())
+        ]
+    seconds: dict[str, list[float]] = {precision: [] for precision in CHOICES}
+    for _ in range(1 + REPEATS):  # the first ones pay for what is set up once
+        for precision in CHOICES:
+            began = time.perf_counter()
+            for agent in agents[precision]:
+                agent.train(arm, 1)
+            seconds[precision].append((time.perf_counter() - began) / STEPS / len(first))
+    return {precision: min(taken[1:]) for precision, taken in seconds.items()}
+
+
+def worthwhile(seconds: Mapping[str, float]) -> Literal["fp32", "bf16"]:
+    """Return bf16 where it pays, else fp32.
+
+    Example:
+        >>> worthwhile({"fp32": 0.30, "bf16": 0.20}), worthwhile({"fp32": 0.30, "bf16": 0.29})
+        ('bf16', 'fp32')
+    """
+    return "bf16" if seconds["fp32"] >= WORTH * seconds["bf16"] else "fp32"

@@ -1,0 +1,270 @@
+"""The one module of an architecture on a host, and how it becomes one agent after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.text.batch import Batch, tensor, to_device
+from agents.text.collate import Collator, Padded
+from agents.training.blueprint import Blueprint, Group, Member
+from agents.text.length_buckets import pass_tokens
+from agents.models.build import build_encoder
+from agents.models.cpu.byte_dropout import dropout_of, use_byte_dropout
+from agents.models.encoder import Encoder
+from agents.objectives.base import Prepared
+from agents.models.flat_parameters import Binding, flatten, layout_of
+from agents.models.cpu.bfloat16 import has_bfloat16_units, use_rounding
+from agents.text.thesaurus import Thesaurus
+from agents.views import Setting, views_of
+from agents.text.vocabulary import Vocabulary
+from protocols.errors import ModelError
+from protocols.seeding import derive
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass
+class AgentState:
+    """All that changes about an agent; saving it and loading it back changes nothing.
+
+    Attributes:
+        parameters: `[P]`, flat; see `agents.models.flat_parameters`.
+        optimizer: what the optimizer keeps for each parameter it was given, in their order.
+        step: optimizer steps taken.
+        batches: batches read; as many as steps, unless gradients are accumulated.
+        read, anchors_read: documents and anchors read (or skipped) since the beginning.
+        embedded_tokens: tokens embedded without a gradient since the last round was told.
+        memory: what its exchange strategy remembers.
+        objectives: what each of its objectives remembers.
+    """
+
+    parameters: Tensor
+    optimizer: list[dict[str, Any]]
+    step: int = 0
+    batches: int = 0
+    read: int = 0
+    anchors_read: int = 0
+    embedded_tokens: int = 0
+    memory: dict[str, Any] = field(default_factory=dict)
+    objectives: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Resident:
+    """An encoder, its optimizer and its collators, shared by all agents of a group on a host.
+
+    Args:
+        blueprint: of the host.
+        group: whose encoder to build.
+        device: where the encoder lives.
+    """
+
+    def __init__(self, blueprint: Blueprint, group: Group, device: torch.device) -> None:
+        training = blueprint.training
+        self.blueprint = blueprint
+        self.group = group
+        self.device = device
+        self.precision = training.precision
+        self.encoder = self._build(blueprint.seed)
+        self._refuse_identical_views()
+        self._refuse_longer_texts()
+        self._initial = flatten(self.encoder, layout_of(self.encoder))
+        self.binding = Binding(self.encoder)
+        self._slices: list[tuple[nn.Parameter, Callable[[Tensor], Tensor]]] = []
+        self.optimizer = self._optimizer()
+        self.vocabulary = Vocabulary(group.tokenizer)
+        self.collate = Collator(group.tokenizer, training.max_length)
+        self.collate_evaluation = Collator(group.tokenizer, blueprint.evaluation_length)
+        self._tokenised: dict[str, np.ndarray] = {}
+        self._thesauri: dict[int, Thesaurus] = {}
+        self._check_views()
+        self._current: AgentState | None = None
+
+    def new_state(self, agent: int) -> AgentState:
+        """Return the state of an agent that has not been trained.
+
+        All agents of a group begin with the same weights, unless the blueprint asks each to draw its own.
+        """
+        if not self.blueprint.individual_initialisation:
+            shared = self.shared_state()
+            return replace(shared, parameters=shared.parameters.clone())
+        own = self._build(derive(self.blueprint.seed, "agent", agent))
+        return replace(self.shared_state(), parameters=flatten(own, self.binding.layout))
+
+    def shared_state(self) -> AgentState:
+        """Return a state whose parameters are the initial ones themselves: not to be changed."""
+        return AgentState(
+            self._initial,
+            optimizer=[{} for _ in self._slices],
+            objectives=[{} for _ in self.blueprint.objectives],
+        )
+
+    def setting(self, member: Member) -> Setting:
+        """Return what an agent's views may ask; its thesaurus outlives the agent, as its text does."""
+        if member.id not in self._thesauri:
+            tokens = self.group.tokens
+            self._thesauri[member.id] = Thesaurus(self.vocabulary, tokens, member.rows)
+        return Setting(self.collate.budget, self.vocabulary, self._thesauri[member.id])
+
+    def become(self, state: AgentState) -> None:
+        """Point the encoder and the optimizer at an agent's state; nothing is copied."""
+        if state is self._current:
+            return
+        self._current = state
+        self.binding.point_at(state.parameters)
+        for (parameter, part), kept in zip(self._slices, state.optimizer, strict=True):
+            parameter.data = part(state.parameters)
+            self.optimizer.state[parameter] = kept
+
+    def under(self, parameters: Tensor, function: Callable[[], Tensor]) -> Tensor:
+        """Run a function while the encoder has other parameters `[P]`, without gradients."""
+        assert self._current is not None
+        self._point_at(parameters)
+        try:
+            with torch.no_grad():
+                return function()
+        finally:
+            self._point_at(self._current.parameters)
+
+    def _point_at(self, parameters: Tensor) -> None:
+        # Autocast remembers its bfloat16 copy of every parameter, whatever the parameter then points at.
+        torch.clear_autocast_cache()
+        self.binding.point_at(parameters)
+
+    @property
+    def pass_tokens(self) -> int | None:
+        """What a pass through the encoder costs, in tokens; None where batches are not divided by length."""
+        chosen = self.blueprint.training.length_buckets
+        # A GPU is done with what a batch pads before a second pass has been launched.
+        wanted = self.device.type == "cpu" if chosen is None else chosen
+        return pass_tokens(self.encoder.width) if wanted else None
+
+    def to_device(self, prepared: Prepared) -> dict[str, Any]:
+        """Move what an objective has prepared to the encoder's device."""
+        return {
+            name: self.batch(value) if isinstance(value, Padded) else tensor(value, self.device)
+            for name, value in prepared.items()
+        }
+
+    def batch(self, padded: Padded) -> Batch:
+        """Move a padded batch to the encoder's device."""
+        return to_device(padded, self.device)
+
+    def tokenise_evaluation(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Tokenise texts for evaluation, each once: all agents see the same ones, every time."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._tokenised]
+        if new:
+            encoded = self.group.tokenizer(
+                new,
+                add_special_tokens=False,
+                truncation=True,
+                max_length=self.collate_evaluation.budget,
+            )["input_ids"]
+            arrays = (np.asarray(ids, dtype=np.int64) for ids in encoded)
+            self._tokenised.update(zip(new, arrays, strict=True))
+        return [self._tokenised[text] for text in texts]
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return the context of a forward pass."""
+        enabled = self.precision == "bf16" and has_bfloat16_units(self.device)
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+    def _check_views(self) -> None:
+        setting = Setting(self.collate.budget, self.vocabulary)
+        for objective in self.blueprint.objectives:
+            for view in views_of(objective):
+                view.check(setting)
+
+    def _refuse_identical_views(self) -> None:
+        for objective in self.blueprint.objectives:
+            if objective.relies_on_dropout and dropout_of(self.encoder.backbone) == 0.0:
+                raise ModelError(
+                    f"{objective.kind} with these views tells them apart by dropout alone, and the "
+                    f"encoder {self.group.encoder.origin!r} has none",
+                    expected="an encoder with dropout above 0",
+                    actual=0.0,
+                    mend="set encoder.dropout to 0.1, or use info_nce with the view 'crop'",
+                )
+
+    def _refuse_longer_texts(self) -> None:
+        limit = _positions(self.encoder.backbone)
+        lengths = (
+            ("training.max_length", self.blueprint.training.max_length),
+            ("evaluation.max_length", self.blueprint.evaluation_length),
+        )
+        for name, length in lengths:
+            if limit is not None and length > limit:
+                raise ModelError(
+                    f"{name} is longer than the encoder {self.group.encoder.origin!r} can read",
+                    expected=f"at most {limit} tokens",
+                    actual=length,
+                    mend=f"lower {name}",
+                )
+
+    def _build(self, seed: int) -> Encoder:
+        config, heads = self.group.encoder, self.blueprint.heads
+        encoder = build_encoder(
+            config,
+            self.group.tokenizer,
+            derive(seed, "encoder", config.origin),
+            exchange_dimension=heads.exchange_dimension,
+            classes=heads.classes,
+            objectives=self.blueprint.objectives,
+        )
+        if self.blueprint.training.activation_checkpointing:
+            _checkpoint_activations(encoder.backbone)
+        if self.device.type == "cpu":
+            use_byte_dropout(encoder)
+        if self.precision == "bf16" and not has_bfloat16_units(self.device):
+            use_rounding(encoder)
+        return encoder.to(self.device)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        """Build the optimizer over two slices of the flat buffer, or over every parameter in its shape."""
+        training, layout = self.blueprint.training, self.binding.layout
+        borders = (0, layout.decayed, layout.size)
+        groups = []
+        for start, end, decay in zip(
+            borders, borders[1:], (training.weight_decay, 0.0), strict=False
+        ):
+            parts: list[Callable[[Tensor], Tensor]] = [partial(_slice, start, end)]
+            if training.optimizer.needs_shapes:
+                parts = [slot.view for slot in layout.slots if start <= slot.start < end]
+            parameters = [nn.Parameter(part(self._initial)) for part in parts]
+            for parameter, part in zip(parameters, parts, strict=True):
+                parameter.grad = part(self.binding.gradient)
+                self._slices.append((parameter, part))
+            groups.append({"params": parameters, "weight_decay": decay})
+        return training.optimizer.build(groups, training.learning_rate)
+
+
+def _checkpoint_activations(backbone: PreTrainedModel) -> None:
+    # Under its old name in releases before 5.23, which is deprecated since.
+    enable = getattr(backbone, "activation_checkpointing_enable", None)
+    try:
+        (enable or backbone.gradient_checkpointing_enable)({"use_reentrant": False})
+    except ValueError as error:
+        raise ModelError(
+            str(error), mend="set training.activation_checkpointing to false"
+        ) from error
+
+
+def _slice(start: int, end: int, flat: Tensor) -> Tensor:
+    return flat[start:end]
+
+
+def _positions(backbone: nn.Module) -> int | None:
+    """Return how many tokens a backbone has positions for; None where it says nothing."""
+    table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
+    if isinstance(table, nn.Embedding) and table.padding_idx is not None:
+        return table.num_embeddings - table.padding_idx - 1  # RoBERTa counts from its padding on
+    limit: int | None = getattr(backbone.config, "max_position_embeddings", None)
+    return limit

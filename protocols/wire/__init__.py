@@ -1,0 +1,1 @@
+"""Messages as bytes: framing, serialisation, and the checks that every receiver runs."""

@@ -1,0 +1,63 @@
+"""The bytes of a message, counted before there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from protocols.codecs import Codec
+from protocols.codecs.base import Shape
+from protocols.wire.coding import FP32, Coding
+from protocols.wire.frame import packed_bytes
+from protocols.messages import Envelope, Message, Payload
+from protocols.wire.serialize import metadata_of
+
+
+def message_bytes(
+    envelope: Envelope,
+    payload: type[Payload],
+    shapes: Mapping[str, Shape],
+    scalars: Mapping[str, Any],
+    codec: Codec = FP32,
+) -> int:
+    """Return the size of the buffer that `wire.encode` makes of such a message, to the byte.
+
+    Args:
+        envelope: of the message.
+        payload: its class.
+        shapes: of each of its arrays.
+        scalars: its other fields; they are part of the header, so their length counts.
+        codec: what the coded fields are sent in.
+
+    Raises:
+        WireError: an array is too large for its coded form, or the scalars for a header.
+    """
+    coding = Coding.of(codec, payload, shapes)
+    described = {
+        name: (payload.array_fields[name].dtypes[0], shape)
+        for name, shape in shapes.items()
+        if name not in coding.shapes
+    }
+    described |= {name: (part.dtype, part.shape) for name, part in coding.parts().items()}
+    return packed_bytes(metadata_of(envelope, scalars, coding), described)
+
+
+def uncoded_bytes(message: Message) -> int:
+    """Return the size that a message has without a codec.
+
+    Example:
+        >>> import numpy as np
+        >>> from protocols.messages import Embeddings
+        >>> from protocols.wire import encode
+        >>> embeddings = Embeddings(values=np.zeros((1, 8, 4), np.float32))
+        >>> message = Message.compose(embeddings, sender=0, recipients=[1], round=1, hop=0)
+        >>> uncoded_bytes(message) == encode(message).nbytes
+        True
+    """
+    payload = message.payload
+    described = {
+        name: (getattr(payload, name).dtype, getattr(payload, name).shape)
+        for name in payload.array_fields
+    }
+    scalars = {name: getattr(payload, name) for name in payload.scalar_fields}
+    return packed_bytes(metadata_of(message.envelope, scalars, Coding(FP32, {})), described)

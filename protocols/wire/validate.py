@@ -1,0 +1,179 @@
+"""What a receiver is waiting for, and the checks that a message passes before anyone acts on it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.codecs import Codec
+from protocols.wire.coding import Coding
+from protocols.errors import ConfigurationError, RejectedMessage, WireError
+from protocols.wire.frame import Buffer, Described, unpack
+from protocols.messages import Envelope, Message, Payload
+from protocols.wire.buffers import Packet
+from protocols.wire.serialize import envelope_of, payload_of
+
+_FLOAT32 = np.dtype("<f4")
+_MEND_EXPECTATION = "let sender and receiver follow one topology and one hop plan"
+_MEND_FORM = "give sender and receiver the same exchange settings and the same anchors"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a receiver is waiting for.
+
+    Args:
+        round: the round under way.
+        hop: the step of the topology's plan within the round.
+        recipient: the receiver's own id.
+        senders: the neighbours that it listens to in this hop.
+        payload: the class of payload.
+        shapes: per array field, the sizes it must have; None where any size will do.
+        layout: the parameter layout that weights must have; None where any will do.
+        codec: what arrays that may be coded must be coded with; None where any of the table will do.
+        rounds: the earliest and the latest round that is accepted, where agents do not wait for each other;
+            None for `round` alone.
+
+    Raises:
+        ConfigurationError: `shapes` or `layout` names a field that the payload lacks.
+    """
+
+    round: int
+    hop: int
+    recipient: int
+    senders: frozenset[int]
+    payload: type[Payload]
+    shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    layout: str | None = None
+    codec: Codec | None = None
+    rounds: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        checked = set(self.shapes) - set(self.payload.array_fields)
+        if self.layout is not None and "layout" not in self.payload.scalar_fields:
+            checked.add("layout")
+        if checked:
+            raise ConfigurationError(
+                f"the expectation names fields that {self.payload.kind} payloads lack",
+                expected=[*self.payload.array_fields, *self.payload.scalar_fields],
+                actual=sorted(checked),
+                mend="drop them from the expectation",
+            )
+
+    def asks_as(self, other: Expectation) -> bool:
+        """Whether this asks the same of a message as another does, but for who sends and who receives it."""
+        return other is self or (
+            self.hop == other.hop
+            and (self.rounds or self.round) == (other.rounds or other.round)
+            and self.payload is other.payload
+            and self.layout == other.layout
+            and self.shapes == other.shapes
+            and (self.codec is other.codec or self.codec == other.codec)
+        )
+
+
+def admit(buffer: Buffer | Packet, expectation: Expectation) -> Message:
+    """Return the message in a buffer if it is the one that the receiver is waiting for.
+
+    Raises:
+        RejectedMessage: it is not. The reason is one of ``malformed``, ``version``, ``recipient``,
+            ``neighbour``, ``round``, ``hop``, ``kind``, ``codec``, ``dtype``, ``shape``, ``layout``,
+            ``not_finite``, ``not_probabilities``, ``not_rankings``, ``not_counts``, ``not_moments``.
+    """
+    sender: int | None = None
+    try:
+        frame = unpack(buffer)
+        envelope = envelope_of(frame)
+        sender = envelope.sender
+        check_envelope(envelope, expectation)
+        coding = Coding.read(frame, expectation.payload, expectation.codec)
+        _check_codec(coding, expectation, sender)
+        sent = frame.arrays()
+        _check_shapes(_described(sent, coding), expectation, sender)
+        text, arrays = frame.metadata["payload"], coding.decode(sent)
+        payload = payload_of(text, arrays, expectation.payload, coding.shapes)
+    except WireError as error:
+        raise RejectedMessage(
+            f"malformed message: {error.message}",
+            reason="malformed",
+            sender=sender,
+            expected=error.expected,
+            actual=error.actual,
+            mend=error.mend,
+        ) from error
+    layout = getattr(payload, "layout", None)
+    if expectation.layout not in (None, layout):
+        _reject("layout", sender, expectation.layout, layout, "average only encoders of one kind")
+    payload.check_values(sender)
+    return Message(envelope=envelope, payload=payload)
+
+
+def check_envelope(envelope: Envelope, expectation: Expectation) -> None:
+    """Check who says when what to whom.
+
+    Raises:
+        RejectedMessage: it is not the one that the receiver is waiting for; see `admit` for the reasons.
+    """
+    sender, recipients = envelope.sender, envelope.recipients
+    senders, kind = expectation.senders, expectation.payload.kind
+    place = bisect_left(recipients, expectation.recipient)  # they are sorted
+    if recipients[place : place + 1] != (expectation.recipient,):
+        _reject("recipient", sender, expectation.recipient, recipients, _MEND_EXPECTATION)
+    if sender not in senders:
+        _reject("neighbour", sender, sorted(senders), sender, _MEND_EXPECTATION)
+    earliest, latest = expectation.rounds or (expectation.round, expectation.round)
+    if not earliest <= envelope.round <= latest:
+        expected = f"{earliest} to {latest}" if expectation.rounds else expectation.round
+        _reject("round", sender, expected, envelope.round, _MEND_EXPECTATION)
+    if envelope.hop != expectation.hop:
+        _reject("hop", sender, expectation.hop, envelope.hop, _MEND_EXPECTATION)
+    if envelope.kind != kind:
+        _reject("kind", sender, kind, envelope.kind[:40], _MEND_FORM)
+
+
+def _check_codec(coding: Coding, expectation: Expectation, sender: int) -> None:
+    codec = expectation.codec
+    if codec is not None and expectation.payload.coded_fields and coding.codec != codec:
+        _reject("codec", sender, repr(codec), repr(coding.codec), _MEND_FORM)
+
+
+def _described(arrays: Mapping[str, NDArray[Any]], coding: Coding) -> dict[str, Described]:
+    """Return dtypes and shapes of the payload's arrays, as sent or as claimed, before any is decoded."""
+    sent = {name: (values.dtype, values.shape) for name, values in arrays.items()}
+    return {**sent, **{name: (_FLOAT32, shape) for name, shape in coding.shapes.items()}}
+
+
+def _check_shapes(
+    described: Mapping[str, Described], expectation: Expectation, sender: int
+) -> None:
+    sizes: dict[str, int] = {}
+    for name, array in expectation.payload.array_fields.items():
+        if name not in described:
+            continue  # building the payload says so
+        dtype, shape = described[name]
+        if not array.accepts(dtype):
+            _reject("dtype", sender, f"{name} {array}", dtype, _MEND_FORM)
+        wanted = expectation.shapes.get(name, (None,) * len(array.dims))
+        fits = len(wanted) == len(shape) and all(
+            size in (None, given) for size, given in zip(wanted, shape, strict=True)
+        )
+        if not fits or not array.bind(shape, sizes):
+            _reject("shape", sender, f"{name} {array} {wanted}", shape, _MEND_FORM)
+
+
+def _reject(
+    reason: str, sender: int | None, expected: object, actual: object, mend: str
+) -> NoReturn:
+    raise RejectedMessage(
+        f"rejected a message for its {reason}",
+        reason=reason,
+        sender=sender,
+        expected=expected,
+        actual=actual,
+        mend=mend,
+    )

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from agentos.cli.main import app
+from agentos.cli.evaluate import show
+from agentos.evaluation import KNN, Probe
+from agentos.evaluation.assess import Assessment
+from protocols.errors import RecordError
+
+
+@pytest.fixture
+def found():
+    scores = {f"agent-{i}": {"knn": {"knn_accuracy": i / 10}} for i in range(8)}
+    return Assessment("[held-out]", 40, True, 0, {"knn": KNN.metrics}, scores)
+
+
+def test_table_shows_every_encoder_and_the_mean(found):
+    console = Console(width=120, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
+    show(console, found)
+    text = console.export_text()
+    assert "40 documents, labelled, from [held-out]" in text
+    assert all(f"agent-{i}" in text for i in range(8))
+    assert "35.0%" in text
+    console.file.close()
+
+
+def test_command_prints_a_table_and_writes_json(monkeypatch, tmp_path, found):
+    asked = {}
+
+    def assess(target, tasks, **options):
+        asked.update(target=target, tasks=tasks, **options)
+        return found
+
+    monkeypatch.setattr("agentos.evaluation.assess.assess", assess)
+    out = tmp_path / "new" / "scores.json"
+    arguments = ["eval", "runs/x", "--task", "knn", "--task", "probe", "--agent", "2"]
+    done = CliRunner().invoke(app, [*arguments, "--seed", "3", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert (asked["target"], asked["tasks"], asked["agents"]) == ("runs/x", ["knn", "probe"], [2])
+    written = json.loads(out.read_text())
+    assert written["target"] == "runs/x"
+    assert written["encoders"]["agent-3"]["knn"]["knn_accuracy"] == 0.3
+    refused = CliRunner().invoke(app, [*arguments, "--out", str(out / "scores.json")])
+    assert isinstance(refused.exception, RecordError)
+
+
+def test_help_teaches_by_examples():
+    done = CliRunner().invoke(app, ["eval", "--help"])
+    assert "Example: agentos eval" in done.output
+    assert Probe().kind in done.output

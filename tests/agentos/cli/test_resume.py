@@ -1,0 +1,59 @@
+"""``agentos resume`` goes on by other means, and to no other end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from agentos import RunConfig
+from agentos.cli.main import app
+from agentos.records.recorder import Recorder
+from agentos.runtime.profiling.trace_file import load_timeline
+from protocols.errors import ConfigurationError
+
+
+@pytest.fixture
+def stopped(small: Callable[..., RunConfig], tmp_path: Path) -> Path:
+    """The folder of a run with threads of its own that stopped before its first round."""
+    config = small(runtime={"kind": "local", "threads": 2})
+    with Recorder(tmp_path / "run") as recorder:
+        recorder.start(yaml.safe_dump(config.resolved()), config.network(), ["a", "b", "c", "d"])
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    "override", ["training.rounds=9", "seed=1", "runtime.threads=1", "runtime=ray"]
+)
+def test_resume_refuses_what_would_change_the_metrics(stopped: Path, override: str) -> None:
+    done = CliRunner().invoke(app, ["resume", str(stopped), override])
+    assert isinstance(done.exception, ConfigurationError)
+    assert "other metrics" in done.exception.message
+    assert "agentos fork" in str(done.exception.mend)
+
+
+def test_resume_goes_on_with_other_means(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("agentos.cli.resume.watched", lambda *given: asked.extend(given))
+    means = ["runtime.kind=ray", "runtime.threads=2", "runtime.object_store_mb=900"]
+    done = CliRunner().invoke(app, ["resume", str(stopped), *means, "--address", "auto"])
+    assert done.exit_code == 0, done.output
+    config, directory, address, _, profile = asked
+    assert (config.runtime.kind, config.runtime.object_store_mb) == ("ray", 900)
+    assert (directory, address, profile) == (stopped, "auto", False)
+
+
+def test_resumed_run_is_profiled_where_it_is_asked_for(
+    stopped: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
+    done = CliRunner().invoke(app, ["resume", str(stopped), "--profile"])
+    assert done.exit_code == 0, done.output
+    timeline = load_timeline(stopped / "trace.json")
+    assert timeline is not None
+    assert len(timeline.lanes) == 2
+    assert "Where the time went" in (stopped / "report.html").read_text("utf-8")

@@ -1,0 +1,94 @@
+"""``agentos sweep``: what it prints, how it ends, and real runs in processes of their own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agentos import RunConfig, Simulation
+from agentos.cli.main import main
+from agentos.sweep.rows import RESULTS, read_table
+
+Call = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def agentos(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, cache: Path
+) -> Call:
+    """Call the command line in this process, in an empty folder; return its exit code and words."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+    def call(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["agentos", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        said = capsys.readouterr()
+        return int(caught.value.code or 0), " ".join((said.out + said.err).split())
+
+    return call
+
+
+@pytest.fixture
+def sweep_file(small_values: dict[str, Any], tmp_path: Path) -> Path:
+    """Two arms, of which the second needs more anchors than there are, and one seed."""
+    values = {
+        "base": small_values,
+        "seeds": 1,
+        "arms": {
+            "alone": {"exchange.kind": "none", "exchange.anchor_share": 0.25},
+            "crowded": {"exchange.kind": "none", "data.anchors": 10_000},
+        },
+    }
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+def test_dry_run_lists_runs_and_costs_and_leaves_nothing(agentos: Call, sweep_file: Path) -> None:
+    code, said = agentos("sweep", sweep_file, "--dry-run", "--seeds", 2, "training.rounds=3")
+    assert code == 0
+    # 4 agents x 3 rounds x 2 steps x 12 documents x 2 views x 16 tokens
+    assert said.count("9,216") == 4
+    assert "4 of 4 runs to do: at most 36,864 tokens, about 0 B" in said
+    assert not (sweep_file.parent / "runs").exists()
+
+
+def test_mistake_in_an_arm_ends_with_code_2(agentos: Call, sweep_file: Path) -> None:
+    values = yaml.safe_load(sweep_file.read_text())
+    values["arms"]["alone"]["exchange.anchor_shares"] = 0.5
+    sweep_file.write_text(yaml.safe_dump(values))
+    code, said = agentos("sweep", sweep_file)
+    assert code == 2
+    assert "exchange.anchor_shares: unknown key" in said
+    assert "did you mean: anchor_share" in said
+
+
+@pytest.mark.slow
+def test_sweep_runs_records_and_goes_on(
+    agentos: Call, sweep_file: Path, cache: Path, small_values: dict[str, Any], tmp_path: Path
+) -> None:
+    code, said = agentos("sweep", sweep_file, "--jobs", 2, "--out", "out")
+    assert code == 1
+    assert "failed crowded seed 0: there are too few documents" in said
+    alone, crowded = read_table(tmp_path / "out" / RESULTS)
+    assert (alone["status"], crowded["status"]) == ("finished", "failed")
+    assert "too few documents" in crowded["error"]
+    assert not (tmp_path / "out" / alone["folder"] / "encoders").exists()
+    # The same numbers as a run of that configuration by itself.
+    exchange = {"kind": "none", "anchor_share": 0.25}
+    config = RunConfig.model_validate({**small_values, "exchange": exchange})
+    result = Simulation(config, tmp_path / "by-itself", cache=cache).run()
+    assert {name: alone[f"{name}.mean"] for name in result.mean} == result.mean
+    code, said = agentos("sweep", sweep_file, "--out", "out")
+    assert code == 1
+    assert "[1/2]" not in said
+    assert "[2/2] crowded seed 0: failed" in said

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from agentos.data.store.cache import cached, default_cache, discard, whole_or_nothing
+from protocols.errors import DataError
+
+
+def write(folder: Path, content: str = "content") -> None:
+    (folder / "file").write_text(content)
+
+
+def read(folder: Path) -> str:
+    content = (folder / "file").read_text()
+    if content == "damaged":
+        raise DataError("damaged")
+    return content
+
+
+def test_folder_is_built_once(tmp_path: Path) -> None:
+    built: list[Path] = []
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        write(folder)
+
+    place = tmp_path / "deep" / "place"
+    assert [cached(place, build, read) for _ in range(3)] == ["content"] * 3
+    assert len(built) == 1
+
+
+def test_of_several_that_want_a_folder_one_builds_it(tmp_path: Path) -> None:
+    built: list[Path] = []
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        time.sleep(0.05)
+        write(folder)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: cached(tmp_path / "place", build, read), range(4)))
+    assert (found, len(built)) == (["content"] * 4, 1)
+
+
+@pytest.mark.parametrize("damage", ["damaged", None])
+def test_damaged_folder_is_built_again(
+    tmp_path: Path, damage: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    if damage:
+        write(place, damage)
+    assert cached(place, write, read) == "content"
+    assert "rebuilding the damaged cache folder" in caplog.text
+    assert list(tmp_path.glob("[!.]*")) == [place]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, DataError("bad"), RuntimeError])
+def test_broken_off_build_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+    def build(folder: Path) -> None:
+        write(folder)
+        raise error
+
+    with pytest.raises(BaseException):
+        cached(tmp_path / "place", build, read)
+    assert list(tmp_path.glob("[!.]*")) == []
+
+
+def test_lock_lies_beside_the_folder_and_nothing_in_the_temporary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(temporary))
+    cached(tmp_path / "cache" / "place", write, read)
+    assert list(temporary.iterdir()) == []
+    assert {path.name for path in (tmp_path / "cache").iterdir()} <= {"place", ".place.lock"}
+
+
+def test_folder_that_another_process_made_meanwhile_stays(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    with whole_or_nothing(place) as mine:
+        write(mine, "mine")
+        with whole_or_nothing(place) as theirs:
+            write(theirs, "theirs")
+    assert read(place) == "theirs"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_discarding_what_is_not_there_does_nothing(tmp_path: Path) -> None:
+    discard(tmp_path / "place")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_place_that_cannot_be_written_is_refused_with_a_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(DataError, match="cannot be written") as caught:
+        cached(tmp_path / "file" / "place", write, read)
+    assert "AGENTOS_CACHE" in str(caught.value.mend)
+
+
+def test_cache_lies_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTOS_CACHE", str(tmp_path))
+    assert default_cache() == tmp_path
+    monkeypatch.delenv("AGENTOS_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_cache() == tmp_path / ".cache" / "agentos"

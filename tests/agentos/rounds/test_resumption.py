@@ -1,0 +1,276 @@
+"""A run that stopped goes on as if it never had; another branches off from it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentos import RunConfig, Simulation
+from agentos.records.checkpoint_config import CheckpointConfig
+from agentos.records.checkpoints import CHECKPOINTS, checkpoints_of
+from agentos.events import Listener
+from agentos.records.recorder import load_run
+from agentos.rounds.resumption import branch, resumption
+from agentos.records.reports import RoundReport
+from protocols.errors import ConfigurationError, RecordError
+
+pytestmark = pytest.mark.usefixtures("no_report")
+
+ROUNDS = 4
+FILES = ("metrics.jsonl", "isolated/metrics.jsonl", "embeddings.safetensors", "similarity.json")
+
+
+class PowerCut(BaseException):
+    """Nothing that anybody catches."""
+
+
+class StopsAt(Listener):
+    """Cuts the power after a round of an arm was recorded."""
+
+    def __init__(self, arm: str, round: int) -> None:
+        self.at = (arm, round)
+
+    def on_round(self, report: RoundReport) -> None:
+        if (report.arm, report.round) == self.at:
+            raise PowerCut
+
+
+@pytest.fixture
+def longer(small: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
+    """A run of four rounds with a checkpoint after every second."""
+    parts: dict[str, Any] = {
+        "checkpoints": {"every": 2, "keep": 3},
+        "evaluation": {"every": 2, "tasks": ["geometry"], "documents": 40},
+    }
+
+    def make(**overrides: Any) -> RunConfig:
+        training = {"rounds": ROUNDS, "local_steps": 1, **overrides.pop("training", {})}
+        return small(**{**parts, "training": training, **overrides})
+
+    return make
+
+
+def stop(config: RunConfig, directory: Path, cache: Path, arm: str, round: int) -> None:
+    with pytest.raises(PowerCut):
+        Simulation(config, directory, StopsAt(arm, round), cache=cache).run()
+
+
+def go_on(config: RunConfig, directory: Path, cache: Path, round: int | None = None) -> Any:
+    return Simulation(config, directory, cache=cache).run(resumption(directory, round))
+
+
+def without_times(summary: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in summary.items() if key not in ("wall_s", "round_s")}
+    kept["isolated"] = {k: v for k, v in summary["isolated"].items() if k != "wall_s"}
+    return kept
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    for name in FILES:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    left, right = load_run(one), load_run(other)
+    assert left.ledger is not None
+    assert right.ledger is not None
+    assert left.ledger.rows() == right.ledger.rows()
+    assert left.summary is not None
+    assert right.summary is not None
+    assert without_times(left.summary) == without_times(right.summary)
+    for path in sorted((one / "encoders").rglob("*.safetensors")):
+        twin = other / path.relative_to(one)
+        assert path.read_bytes() == twin.read_bytes(), path.name
+
+
+@pytest.fixture(scope="module")
+def never_stopped() -> dict[str, Path]:
+    """Runs that went through, by the kind of their exchange."""
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("exchange", "arm", "round"),
+    [
+        ("anchor_contrast", "together", 1),  # before the first checkpoint
+        ("anchor_contrast", "together", 3),
+        ("anchor_contrast", "isolated", 0),  # the run itself was complete
+        ("anchor_contrast", "isolated", 3),
+        ("weights", "together", 2),
+    ],
+)
+def test_run_that_was_cut_off_ends_as_if_it_never_had_been(
+    longer: Callable[..., RunConfig],
+    never_stopped: dict[str, Path],
+    cache: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    exchange: str,
+    arm: str,
+    round: int,
+) -> None:
+    config = longer(exchange={"kind": exchange})
+    if exchange not in never_stopped:
+        never_stopped[exchange] = tmp_path_factory.mktemp("through") / "run"
+        Simulation(config, never_stopped[exchange], cache=cache).run()
+    stop(config, tmp_path / "run", cache, arm, round)
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"round": 4, "agent": "agen')  # the last words of a process that was killed
+    result = go_on(config, tmp_path / "run", cache)
+    assert result.status == "finished"
+    assert_same_run(tmp_path / "run", never_stopped[exchange])
+
+
+def test_earlier_checkpoint_leads_to_the_same_end(
+    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    config = longer()
+    Simulation(config, tmp_path / "run", cache=cache).run()
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    (latest,) = (c for c in checkpoints_of(tmp_path / "run") if c.manifest.arm == "together")
+    go_on(config, tmp_path / "run", cache, round=latest.manifest.round)
+    assert_same_run(tmp_path / "run", tmp_path / "copy")
+
+
+def test_run_that_was_taken_back_and_cut_off_goes_on_from_where_its_records_end(
+    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    evaluation = {"every": 3, "tasks": ["geometry"], "documents": 40, "between_agents": False}
+    checkpoints = {"every": 1, "keep": 20}
+    config = longer(training={"rounds": 3}, evaluation=evaluation, checkpoints=checkpoints)
+    Simulation(config, tmp_path / "run", cache=cache).run()
+    files = FILES[:2]
+    before = [(tmp_path / "run" / name).read_bytes() for name in files]
+    back = resumption(tmp_path / "run", round=1)
+    with pytest.raises(PowerCut):
+        Simulation(config, tmp_path / "run", StopsAt("together", 2), cache=cache).run(back)
+    # The checkpoints of the rounds to come, and those of the baseline, are of a past that is undone.
+    assert [c.progress for c in checkpoints_of(tmp_path / "run")] == [(0, 1)]
+    go_on(config, tmp_path / "run", cache)
+    assert [(tmp_path / "run" / name).read_bytes() for name in files] == before
+
+
+def test_checkpoint_that_is_half_removed_is_none(
+    longer: Callable[..., RunConfig],
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = longer(baseline={"isolated": False}, checkpoints={"every": 1, "keep": 1})
+
+    def cut(folder: Path, ignore_errors: bool = False) -> None:
+        if folder.is_dir():
+            raise PowerCut
+
+    monkeypatch.setattr("agentos.records.checkpoints.shutil.rmtree", cut)
+    with pytest.raises(PowerCut):
+        Simulation(config, tmp_path / "run", cache=cache).run()
+    assert (tmp_path / "run" / CHECKPOINTS / "together-00001").is_dir()
+    assert [c.manifest.round for c in checkpoints_of(tmp_path / "run")] == [2]
+
+
+def test_only_so_many_checkpoints_are_kept(
+    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    config = longer(checkpoints={"every": 1, "keep": 2}, training={"rounds": 3})
+    Simulation(config, tmp_path / "run", cache=cache).run()
+    kept = sorted(path.name for path in (tmp_path / "run" / CHECKPOINTS).iterdir())
+    assert kept == ["isolated-00002", "isolated-00003"]
+
+
+def test_half_written_checkpoint_is_passed_over(
+    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    config = longer(baseline={"isolated": False})
+    stop(config, tmp_path / "run", cache, "together", 4)
+    torn = tmp_path / "run" / CHECKPOINTS / "together-00003"
+    shutil.copytree(tmp_path / "run" / CHECKPOINTS / "together-00002", torn)
+    (torn / "manifest.json").write_text("{")
+    assert [c.manifest.round for c in checkpoints_of(tmp_path / "run")] == [2]
+    assert go_on(config, tmp_path / "run", cache).rounds == ROUNDS
+
+
+def test_damaged_checkpoint_is_named_and_nothing_is_lost(
+    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    config = longer()
+    stop(config, tmp_path / "run", cache, "together", 3)
+    before = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    bad = tmp_path / "run" / CHECKPOINTS / "together-00002" / "agent-1.safetensors"
+    bad.write_bytes(bad.read_bytes()[:-1] + b"?")
+    with pytest.raises(RecordError, match=r"agent-1\.safetensors cannot be read"):
+        go_on(config, tmp_path / "run", cache)
+    after = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert after == [line for line in before if json.loads(line)["round"] <= 2]
+
+
+def test_run_that_finished_is_not_resumed(
+    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    Simulation(longer(baseline={"isolated": False}), tmp_path / "run", cache=cache).run()
+    with pytest.raises(RecordError, match="has finished"):
+        resumption(tmp_path / "run")
+    with pytest.raises(ConfigurationError, match="no checkpoint after round 1") as caught:
+        resumption(tmp_path / "run", round=1)
+    assert "4" in str(caught.value.expected)
+    with pytest.raises(RecordError, match="not a run folder"):
+        resumption(tmp_path / "nowhere")
+
+
+def test_branch_shares_the_rounds_before_and_goes_its_own_way(
+    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    config = longer(baseline={"isolated": False})
+    Simulation(config, tmp_path / "run", cache=cache).run()
+    other = longer(baseline={"isolated": False}, exchange={"kind": "weights"})
+    found = branch(tmp_path / "run", other, round=2)
+    Simulation(other, tmp_path / "fork", cache=cache).run(found)
+    before, after = load_run(tmp_path / "run"), load_run(tmp_path / "fork")
+    assert after.config["exchange"]["kind"] == "weights"
+    for round in range(ROUNDS + 1):
+        left = [row["loss"] for row in before.metrics if row["round"] == round and "loss" in row]
+        right = [row["loss"] for row in after.metrics if row["round"] == round and "loss" in row]
+        # The steps of round 3 come before the first exchange of another kind; what agents remember of the
+        # old one is gone.
+        assert (left == right) == (round <= 2), round
+    assert before.ledger is not None
+    assert after.ledger is not None
+    assert after.ledger.cumulative()[:2] == before.ledger.cumulative()[:2]
+    assert set(after.ledger.by_kind()) == {"embeddings", "weights"}
+
+
+def test_branch_that_is_cut_off_goes_on_as_a_branch(
+    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    config = longer(baseline={"isolated": False})
+    Simulation(config, tmp_path / "run", cache=cache).run()
+    other = longer(baseline={"isolated": False}, topology={"kind": "complete"})
+    through, cut = tmp_path / "through", tmp_path / "cut"
+    Simulation(other, through, cache=cache).run(branch(tmp_path / "run", other, round=2))
+    with pytest.raises(PowerCut):
+        Simulation(other, cut, StopsAt("together", 3), cache=cache).run(
+            branch(tmp_path / "run", other, round=2)
+        )
+    go_on(other, cut, cache)
+    assert (cut / "metrics.jsonl").read_bytes() == (through / "metrics.jsonl").read_bytes()
+
+
+def test_branch_of_a_run_that_is_no_longer_is_refused(
+    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    config = longer()
+    stop(config, tmp_path / "run", cache, "together", 3)
+    with pytest.raises(ConfigurationError, match="nothing left to do"):
+        branch(tmp_path / "run", longer(training={"rounds": 2}), round=2)
+    with pytest.raises(ConfigurationError, match="no checkpoint after round 3"):
+        branch(tmp_path / "run", config, round=3)
+
+
+@pytest.mark.parametrize(
+    ("every", "due"), [(0, []), (1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (9, [5])]
+)
+def test_checkpoints_are_due_every_so_often_and_at_the_end(every: int, due: list[int]) -> None:
+    config = CheckpointConfig(every=every)
+    assert [round for round in range(6) if config.is_due(round, 5)] == due

@@ -1,0 +1,255 @@
+"""Ray hosts: deadlines, deaths, errors and turns. Stand-ins without torch take the place of hosts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentos.runtime import Session
+from agentos.runtime.ray.runtime import RayRuntime
+from protocols.errors import (
+    AgentOSError,
+    ConfigurationError,
+    DeadlineExceeded,
+    RuntimeFailure,
+    TrainingError,
+)
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+Open = Callable[..., Session]
+
+
+def stand_in() -> type:
+    """A host that does as it is told. It is defined in here so that it travels by value."""
+
+    class StandIn:
+        def __init__(self, store: Any, kept_bytes: int) -> None:
+            self.store = store
+
+        def pid(self) -> int:
+            return os.getpid()
+
+        def nap(self, seconds: float) -> tuple[float, float]:
+            began = time.time()
+            time.sleep(seconds)
+            return began, time.time()
+
+        def fail(self, error: Exception) -> None:
+            raise error
+
+        def die(self) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return StandIn
+
+
+@pytest.fixture
+def open_hosts(ray_cluster: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Open a session of stand-ins on a machine that seems to have so many cores."""
+    import ray
+
+    monkeypatch.setattr("agents.hosting.host.Host", stand_in())
+    sessions = []
+
+    def start(hosts: int, cores: int = 2, **runtime: Any) -> Session:
+        monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": float(cores)})
+        session = RayRuntime(hosts=hosts, **runtime).open(agents=hosts)
+        sessions.append(session)
+        return session
+
+    yield start
+    for session in sessions:
+        session.close()
+
+
+def gone(pid: int, within_s: float = 20.0) -> bool:
+    """Whether a process ends within so many seconds."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def most_at_once(spans: list[tuple[float, float]]) -> int:
+    return max(sum(began <= other < ended for began, ended in spans) for other, _ in spans)
+
+
+@pytest.mark.parametrize(("threads", "at_once"), [(1, 2), (2, 1)])
+def test_more_hosts_than_cores_take_turns(open_hosts: Open, threads: int, at_once: int) -> None:
+    session = open_hosts(4, cores=2, threads=threads)
+    session.call("pid", dict.fromkeys(range(4), ()))  # all are up
+    spans = session.call("nap", dict.fromkeys((2, 0, 3, 1), (0.3,)))
+    assert list(spans) == [2, 0, 3, 1]
+    assert most_at_once(list(spans.values())) == at_once
+
+
+def test_late_host_exceeds_the_deadline(open_hosts: Open) -> None:
+    session = open_hosts(2, timeout_s=15.0)
+    session.call("pid", {0: (), 1: ()})
+    late = open_hosts(1, timeout_s=0.5)
+    began = time.monotonic()
+    with pytest.raises(
+        DeadlineExceeded, match=r"hosts \[0\] did not finish 'nap' in time"
+    ) as caught:
+        late.call("nap", {0: (120.0,)})
+    assert time.monotonic() - began < 10
+    assert caught.value.expected == "an answer within 0.5 s"
+    assert "runtime.timeout_s" in str(caught.value.mend)
+    # The clock of each call starts with it: naps one after another are no reason to give up.
+    assert session.call("nap", {0: (0.1,), 1: (0.1,)}).keys() == {0, 1}
+
+
+def test_errors_on_a_host_arrive_as_themselves(open_hosts: Open) -> None:
+    session = open_hosts(1)
+    sent = TrainingError("not finite", expected="a number", actual="nan", mend="lower the rate")
+    with pytest.raises(TrainingError) as caught:
+        session.call("fail", {0: (sent,)})
+    assert type(caught.value) is TrainingError
+    assert caught.value.__dict__ == sent.__dict__
+    with pytest.raises(ZeroDivisionError, match="by hand"):
+        session.call("fail", {0: (ZeroDivisionError("by hand"),)})
+    assert session.call("nap", {0: (0.0,)})  # it goes on living
+
+
+def test_death_of_a_host_is_named(open_hosts: Open) -> None:
+    session = open_hosts(2)
+    with pytest.raises(RuntimeFailure, match="host 1 died while it was to die") as caught:
+        session.call("die", {1: ()})
+    assert "killed process" in str(caught.value.mend)
+    with pytest.raises(RuntimeFailure, match="host 1 died while it was to pid"):
+        session.call("pid", {0: (), 1: ()})
+
+
+def test_closing_ends_every_host_and_leaves_ray_as_it_was(open_hosts: Open) -> None:
+    import ray
+
+    session = open_hosts(2)
+    pids = session.call("pid", {0: (), 1: ()}).values()
+    session.close()
+    session.close()
+    assert all(gone(pid) for pid in pids)
+    assert ray.is_initialized()
+
+
+def test_closing_ends_a_host_that_is_busy(open_hosts: Open) -> None:
+    session = open_hosts(1, timeout_s=20.0)
+    (pid,) = session.call("pid", {0: ()}).values()
+    session._runtime = session._runtime.model_copy(update={"timeout_s": 0.2})  # type: ignore[attr-defined]
+    with pytest.raises(DeadlineExceeded), session:
+        session.call("nap", {0: (120.0,)})
+    assert gone(pid)
+
+
+def test_second_connection_is_refused(ray_cluster: None) -> None:
+    with pytest.raises(ConfigurationError, match="connected to Ray already") as caught:
+        RayRuntime().open(agents=2, address="127.0.0.1:6379")
+    assert caught.value.actual == "127.0.0.1:6379"
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_address_where_nobody_listens_is_refused_at_once(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{free.getsockname()[1]}"
+    began = time.monotonic()
+    with pytest.raises(RuntimeFailure, match="Ray could not be reached") as caught:
+        RayRuntime().open(agents=2, address=address)
+    assert time.monotonic() - began < 30
+    assert address in str(caught.value.actual)
+    assert "ray start --head" in str(caught.value.mend)
+
+
+@pytest.fixture
+def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No cluster runs; return the file that holds the address of the one that was started last."""
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", lambda: frozenset())
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    (tmp_path / "ray").mkdir()
+    return tmp_path / "ray" / "ray_current_cluster"
+
+
+def test_auto_is_refused_at_once_where_the_last_cluster_is_gone(no_cluster: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    no_cluster.write_text(address, encoding="utf-8")
+    began = time.monotonic()
+    with pytest.raises(RuntimeFailure, match="Ray could not be reached") as caught:
+        RayRuntime().open(agents=2, address="auto")
+    assert time.monotonic() - began < 30
+    assert address.split(":")[1] in str(caught.value.actual)
+    assert "ray start --head" in str(caught.value.mend)
+
+
+def test_auto_is_refused_where_there_was_no_cluster(no_cluster: Path) -> None:
+    assert not no_cluster.exists()
+    with pytest.raises(RuntimeFailure, match="Ray could not be reached") as caught:
+        RayRuntime().open(agents=2, address="auto")
+    assert "Could not find any running Ray" in str(caught.value.actual)
+
+
+def test_session_that_fails_to_open_is_an_agentos_error(
+    ray_cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(AgentOSError, match="Ray could not be reached"):
+        RayRuntime().open(agents=2, address="nonsense")
+
+
+def test_refused_token_says_where_tokens_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise ray.exceptions.AuthenticationError("InvalidAuthToken")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr("agentos.runtime.ray.connection.require_listener", lambda address: None)
+    with pytest.raises(RuntimeFailure, match="has not the cluster's token") as caught:
+        RayRuntime().open(agents=2, address="auto")
+    for told in ("RAY_AUTH_MODE=token", "~/.ray/auth_token", "RAY_AUTH_TOKEN_PATH"):
+        assert told in str(caught.value.mend)
+
+
+def test_ray_that_does_not_start_in_time_is_an_agentos_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import ray
+
+    def time_out(*arguments: Any, **options: Any) -> None:
+        raise Exception("The current node timed out during startup.")  # as Ray says it
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", time_out)
+    with pytest.raises(RuntimeFailure, match="Ray could not be started") as caught:
+        RayRuntime(spill_folder=str(tmp_path)).open(agents=2)
+    assert "timed out during startup" in str(caught.value.actual)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_for_messages_that_cannot_be_made_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    (tmp_path / "file").touch()
+    with pytest.raises(RuntimeFailure, match="messages cannot be spilled to") as caught:
+        RayRuntime(spill_folder=str(tmp_path / "file")).open(agents=2)
+    assert caught.value.actual == "Not a directory"
+    assert "runtime.spill_folder" in str(caught.value.mend)

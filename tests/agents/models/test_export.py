@@ -1,0 +1,156 @@
+"""Exported encoders: read by sentence-transformers, and taken up again by a later run."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from agents.training.blueprint import Arm, Group
+from agents.config import EncoderConfig
+from agents.exchange.base import Heads
+from agents.exchange.isolated import Isolated
+from agents.models.export import pooling_of, saved_length
+from agents.models.pretrained import load_tokenizer
+from protocols.errors import ModelError
+
+TEXTS = ["wave tide ship", "field", "moon wind comet orbit planet dawn light " * 4, "the tide"]
+
+
+@pytest.fixture
+def export(make_host, tmp_path):
+    """Train an agent a little and export it; return the agent and the folder."""
+
+    def make(heads=None, **encoder):
+        config = EncoderConfig(preset="nano", dropout=0.0, **encoder)
+        host = make_host(1, encoders=(config,), heads=heads or Heads())
+        host.begin(Arm(Isolated(), 0.25))
+        host.train(1)
+        folder = tmp_path / "agent-0"
+        host.save({0: folder})
+        return host.agents[0], folder
+
+    return make
+
+
+@pytest.fixture
+def host_from(make_host, make_blueprint, sentences, documents):
+    """Make a host whose fresh agents begin as the encoder in a folder."""
+
+    def make(folder, agents=1, heads=None, **encoder):
+        config = EncoderConfig(path=str(folder), **encoder)
+        own = load_tokenizer(config)
+        encoded = own(list(sentences), add_special_tokens=False)["input_ids"]
+        group = Group(config, own, type(documents)(np.asarray(ids) for ids in encoded))
+        host = make_host(1)
+        host.build(make_blueprint(agents, groups=(group,), heads=heads or Heads()))
+        host.begin(Arm(Isolated(), 0.25))
+        return host
+
+    return make
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+def test_sentence_transformers_embeds_an_export_as_the_agent_does(export, host_from, pooling):
+    library = pytest.importorskip("sentence_transformers")
+    agent, folder = export(pooling=pooling)
+    model = library.SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    assert model.max_seq_length == 16
+    found = model.encode(TEXTS, batch_size=2)
+    np.testing.assert_allclose(found, agent.embed(TEXTS), rtol=1e-4, atol=1e-5)
+    again = host_from(folder).agents[0]
+    np.testing.assert_allclose(found, again.embed(TEXTS), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_decoders_are_padded_on_the_right_whatever_their_tokenizer_says(
+    host_from, tokenizer, tmp_path, side
+):
+    library = pytest.importorskip("sentence_transformers")
+    from transformers import GPT2Config, GPT2Model
+
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=34, n_embd=32, n_layer=1, n_head=2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        GPT2Model(config).save_pretrained(tmp_path / "gpt2")
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    file = tmp_path / "gpt2" / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "padding_side": side}))
+    host = host_from(tmp_path / "gpt2", pooling="last")
+    host.save({0: tmp_path / "saved"})
+    model = library.SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    found = model.encode(TEXTS, batch_size=4)
+    np.testing.assert_allclose(found, host.agents[0].embed(TEXTS), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_fresh_agents_of_a_later_run_begin_as_the_exported_encoder(export, host_from, pooling):
+    agent, folder = export(pooling=pooling)
+    later = host_from(folder, agents=3)
+    for fresh in later.agents.values():
+        np.testing.assert_array_equal(fresh.embed(TEXTS), agent.embed(TEXTS))
+    later.train(1)
+    assert not np.allclose(later.agents[1].embed(TEXTS), agent.embed(TEXTS))
+
+
+def test_projection_is_taken_up_again_but_no_head_of_an_exchange(export, host_from):
+    heads = Heads(exchange_dimension=4, classes=3)
+    _, folder = export(heads=heads, projection=8)
+    saved = load_file(folder / "heads.safetensors")
+    own = host_from(folder, heads=heads, projection=8).agents[0].encoder.state_dict()
+    for name in ("projection.0.weight", "projection.2.bias"):
+        assert torch.equal(own[name], saved[name])
+    for name in ("exchange_head.weight", "classifier.weight"):
+        assert not torch.equal(own[name], saved[name])
+    other = host_from(folder, heads=Heads(exchange_dimension=5), projection=8)
+    assert other.agents[0].encoder.state_dict()["exchange_head.weight"].shape == (5, 64)
+
+
+def test_a_pooling_other_than_the_saved_one_is_respected_and_said(export, host_from, caplog):
+    _, folder = export(pooling="last")
+    with caplog.at_level(logging.WARNING):
+        assert host_from(folder, pooling="cls").agents[0].encoder.pooling == "cls"
+    assert "was saved with last" in caplog.text
+
+
+def test_pooling_is_the_configured_or_the_saved_or_the_mean(tmp_path):
+    assert pooling_of(EncoderConfig()) == "mean"
+    assert pooling_of(EncoderConfig(preset="tiny", pooling="cls")) == "cls"
+    assert pooling_of(EncoderConfig(path=str(tmp_path))) == "mean"
+    for saved, expected in (
+        ({"pooling_mode_lasttoken": True}, "last"),
+        ({"pooling_mode": "cls"}, "cls"),
+        ({"pooling_mode": "lasttoken"}, "last"),
+    ):
+        (tmp_path / "1_Pooling").mkdir(exist_ok=True)
+        (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(saved))
+        assert pooling_of(EncoderConfig(path=str(tmp_path))) == expected
+
+
+@pytest.mark.parametrize("saved", [{"pooling_mode": "max"}, {"pooling_mode_max_tokens": True}])
+def test_a_saved_pooling_that_there_is_not_is_refused_unless_another_is_configured(tmp_path, saved):
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(saved))
+    with pytest.raises(ModelError, match=r"max.*mend: set encoder\.pooling"):
+        pooling_of(EncoderConfig(path=str(tmp_path)))
+    assert pooling_of(EncoderConfig(path=str(tmp_path), pooling="mean")) == "mean"
+
+
+def test_damaged_settings_and_heads_are_named(export, host_from, tmp_path):
+    _, folder = export()
+    assert saved_length(folder) == 16
+    assert saved_length(tmp_path) is None
+    save_file({"other": torch.zeros(1)}, folder / "heads.safetensors")
+    host_from(folder)
+    (folder / "heads.safetensors").write_bytes(b"garbage")
+    with pytest.raises(ModelError, match="heads"):
+        host_from(folder)
+    (folder / "1_Pooling" / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="damaged"):
+        host_from(folder)

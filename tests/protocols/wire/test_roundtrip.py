@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from protocols.messages import (
+    PAYLOADS,
+    Control,
+    EmbeddingGradients,
+    Embeddings,
+    Gradient,
+    LabelVotes,
+    Logits,
+    Message,
+    Metrics,
+    PrivateEmbeddings,
+    Prototypes,
+    PseudoLabels,
+    Rankings,
+    SimilarityTargets,
+    Statistics,
+    WeightDeltas,
+    Weights,
+)
+from protocols.wire.serialize import decode, encode, read_envelope
+
+IDS = st.integers(0, 2**31 - 1)
+SIZES = st.integers(1, 5)
+TEXTS = st.text(max_size=12)
+NAMES = st.text(min_size=1, max_size=12)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+WEIGHTS = st.floats(0, 2.0**53, exclude_min=True)
+
+
+def floats(*dims: int) -> st.SearchStrategy[Any]:
+    return hnp.arrays(np.float32, dims, elements=st.floats(width=32))
+
+
+@st.composite
+def square(draw: st.DrawFn) -> Any:
+    size = draw(SIZES)
+    return draw(floats(size, size))
+
+
+@st.composite
+def prototypes(draw: st.DrawFn) -> Prototypes:
+    number, width = draw(SIZES), draw(SIZES)
+    return Prototypes(values=draw(floats(number, width)), counts=draw(floats(number)))
+
+
+@st.composite
+def rankings(draw: st.DrawFn) -> Rankings:
+    senders, anchors, length = draw(SIZES), draw(SIZES), draw(SIZES)
+    return Rankings(
+        scores=draw(floats(senders, anchors, length)),
+        ids=draw(hnp.arrays(np.int32, (senders, anchors, length))),
+        agreement=draw(floats(senders, anchors)),
+    )
+
+
+@st.composite
+def statistics(draw: st.DrawFn) -> Statistics:
+    views, width = draw(SIZES), draw(SIZES)
+    return Statistics(
+        means=draw(floats(views, width)),
+        squares=draw(floats(views, width)),
+        products=draw(floats(width, width)),
+        weight=draw(WEIGHTS),
+    )
+
+
+def any_floats(rank: int) -> st.SearchStrategy[Any]:
+    return st.tuples(*[SIZES] * rank).flatmap(lambda shape: floats(*shape))
+
+
+STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
+    "embeddings": st.builds(Embeddings, values=any_floats(3)),
+    "similarity_targets": st.builds(SimilarityTargets, values=square(), weight=WEIGHTS),
+    "prototypes": prototypes(),
+    "statistics": statistics(),
+    "private_embeddings": st.builds(PrivateEmbeddings, values=any_floats(3), batch=IDS),
+    "embedding_gradients": st.builds(EmbeddingGradients, values=any_floats(3), batch=IDS),
+    "pseudo_labels": st.builds(PseudoLabels, probabilities=any_floats(2), weight=WEIGHTS),
+    "label_votes": st.builds(LabelVotes, probabilities=any_floats(3)),
+    "logits": st.builds(Logits, values=any_floats(2), weight=WEIGHTS),
+    "rankings": rankings(),
+    "weights": st.builds(Weights, values=any_floats(1), weight=WEIGHTS, layout=NAMES),
+    "weight_deltas": st.builds(WeightDeltas, values=any_floats(1), weight=WEIGHTS, layout=NAMES),
+    "metrics": st.builds(Metrics, values=st.dictionaries(TEXTS, FINITE, max_size=4)),
+    "control": st.builds(
+        Control,
+        command=NAMES,
+        arguments=st.dictionaries(
+            TEXTS,
+            st.one_of(TEXTS, st.integers(-(2**63), 2**63 - 1), FINITE, st.booleans()),
+            max_size=4,
+        ),
+    ),
+}
+GRADIENTS = st.one_of(
+    st.sampled_from([Gradient(), Gradient(kind="differentiable")]),
+    st.builds(Gradient, kind=st.just("stale"), staleness=st.integers(1, 2**31 - 1)),
+)
+
+
+@st.composite
+def messages(draw: st.DrawFn, payloads: st.SearchStrategy[Any]) -> Message:
+    people = draw(st.lists(IDS, min_size=2, max_size=5, unique=True))
+    return Message.compose(
+        draw(payloads),
+        sender=people[0],
+        recipients=people[1:],
+        round=draw(IDS),
+        hop=draw(IDS),
+        gradient=draw(GRADIENTS),
+    )
+
+
+@pytest.mark.parametrize("kind", PAYLOADS)
+def test_message_survives_the_wire(kind: str) -> None:
+    @given(message=messages(STRATEGIES[kind]))
+    @settings(deadline=None, max_examples=60)
+    def survives(message: Message) -> None:
+        buffer = encode(message)
+        received = decode(buffer)
+        assert received == message
+        assert type(received.payload) is PAYLOADS[kind]
+        assert encode(received).tobytes() == buffer.tobytes()
+        assert read_envelope(buffer) == message.envelope
+
+    survives()
