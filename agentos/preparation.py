@@ -14,8 +14,8 @@ from agentos.data.features import cluster
 from agentos.data.tokenization.tokenizer import check
 from agentos.evaluation import Evaluator, HeldOut
 from agentos.events import Listener
-from agents.training.blueprint import Anchors, Blueprint, Group, Member
 from agents.config import EncoderConfig
+from agents.training.blueprint import Anchors, Blueprint, Group, Member
 from protocols.errors import ConfigurationError, DataError
 from protocols.seeding import derive, generator
 
@@ -53,7 +53,9 @@ def draw_up(
         ConfigurationError: an evaluation cannot be computed on this text, or its labels are not those that
             the exchange speaks of.
     """
-    from agents.models.pretrained import width_of  # torch: a mistake in the data should not wait for it
+    from agents.models.pretrained import (
+        width_of,  # torch: a mistake in the data should not wait for it
+    )
 
     tasks, heldout = config.evaluation.tasks, heldout_of(config, corpus)
     evaluator = Evaluator(tasks, heldout, config.seed).with_files()

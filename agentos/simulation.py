@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from agentos.config.run import RunConfig
+from agentos.events import Listener, Listeners
+from agentos.preflight.auto_precision import settle
 from agentos.records.agent_similarity import BetweenRecorder, draw_sample
 from agentos.records.checkpoints import ARMS, Checkpoints, forget
+from agentos.records.reader import TRACE
+from agentos.records.recorder import Recorder
+from agentos.records.reports import ArmResult, Begun, RoundReport
+from agentos.records.result import Result, summarise
 from agentos.rounds.asynchronous import Asynchronously
 from agentos.rounds.clock.config import Asynchronous
 from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.clock.timing import Timing, draw_timing
-from agentos.config.run import RunConfig
-from agentos.rounds.synchronous import Coordinator
-from agentos.events import Listener, Listeners
 from agentos.rounds.faults.injector import Script
-from agentos.preflight.auto_precision import settle
-from agentos.runtime.profiling.profile import Profile, ProfiledSession
-from agentos.records.recorder import Recorder
-from agentos.rounds.recovery import Recovery
-from agentos.records.result import Result, summarise
-from agentos.rounds.resumption import ISOLATED, TOGETHER, Resumption
-from agentos.records.reports import ArmResult, Begun, RoundReport
-from agentos.records.reader import TRACE
-from agentos.runtime.profiling.trace_file import write_trace
 from agentos.rounds.health.monitor import Watch, draw_watch
+from agentos.rounds.recovery import Recovery
+from agentos.rounds.resumption import ISOLATED, TOGETHER, Resumption
+from agentos.rounds.synchronous import Coordinator
+from agentos.runtime.profiling.profile import Profile, ProfiledSession
+from agentos.runtime.profiling.trace_file import write_trace
 from protocols.errors import RuntimeFailure
 from protocols.topologies import Network
 
@@ -257,8 +257,8 @@ class _Run:
             self._save_encoders(session)
 
     def _exchange_of(self, name: str) -> Arm:
-        from agents.training.blueprint import Arm
         from agents.exchange.isolated import Isolated
+        from agents.training.blueprint import Arm
 
         exchange = self.config.exchange
         if name == ISOLATED:

@@ -115,10 +115,10 @@ def make_blueprint(tokenizer: Any, documents: list[np.ndarray]) -> Callable[...,
 
     The agents take the given encoders in turn. What is not named here goes to the `Blueprint`.
     """
-    from agents.training.blueprint import Anchors, Blueprint, Group, Member
     from agents.config import EncoderConfig, TrainingConfig
     from agents.exchange.base import Heads
     from agents.objectives import InfoNCE
+    from agents.training.blueprint import Anchors, Blueprint, Group, Member
 
     def make(
         agents: int = 2,

@@ -47,9 +47,9 @@ def check(
     """
     from rich.console import Console
 
-    from agentos.preflight.checking import check_protocol
-    from agentos.config.load import load
     from agentos.config.field_errors import InvalidConfiguration
+    from agentos.config.load import load
+    from agentos.preflight.checking import check_protocol
 
     console = Console()
     config = load(source, overrides or [])

@@ -46,8 +46,8 @@ def data(
     """
     from agentos.data.corpus import corpus_tokens, prepare
     from agentos.data.summary import summarise
-    from agentos.reporting.network.draw import save
     from agentos.reporting.charts.corpus_figure import draw_corpus
+    from agentos.reporting.network.draw import save
 
     config = configuration(source, overrides or [])
     console = _console()
@@ -77,9 +77,9 @@ def configuration(source: str, overrides: Sequence[str]) -> RunConfig:
     """
     from pydantic import ValidationError
 
-    from agentos.config.run import RunConfig
-    from agentos.config.load import apply_overrides, load
     from agentos.config.field_errors import InvalidConfiguration, explain
+    from agentos.config.load import apply_overrides, load
+    from agentos.config.run import RunConfig
 
     path = Path(source)
     kind = KINDS.get(Path(path.stem if path.suffix == ".gz" else path.name).suffix)

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from agentos.config.load import ready_made
 from agentos.config.field_errors import InvalidConfiguration
+from agentos.config.load import ready_made
 from protocols.errors import AgentOSError
 from protocols.spec import Spec
 from protocols.topologies import Network, Topology
@@ -44,11 +44,11 @@ def show_error(console: Console, error: AgentOSError) -> None:
 
 def show_kinds(console: Console) -> None:
     """Print every kind of every extension point with a line of help."""
-    from agentos.rounds.clock.config import MODES
-    from agentos.rounds.clock.distributions import QUANTITIES
     from agentos.data.partition import PARTITIONS
     from agentos.data.sources.registry import SOURCES
     from agentos.evaluation import TASKS
+    from agentos.rounds.clock.config import MODES
+    from agentos.rounds.clock.distributions import QUANTITIES
     from agentos.rounds.faults import FAULTS
     from agentos.runtime import RUNTIMES
     from agents.config import PRESETS

@@ -127,9 +127,9 @@ def topology(
 
     Example: agentos topology layered --agents 15 branching=2
     """
-    from agentos.reporting.network.draw import draw_network, save
     from agentos.cli.kinds import show_topology
     from agentos.config.load import load_topology
+    from agentos.reporting.network.draw import draw_network, save
 
     chosen = load_topology(kind, parameters or [])
     network = chosen.build(agents, seed)
@@ -154,9 +154,9 @@ def compare(
     out: Annotated[Path, typer.Option(help="Page with the plots.")] = Path("comparison.html"),
 ) -> None:
     """Compare runs: print a table, and plot quality against bytes."""
+    from agentos.cli.progress import show_comparison
     from agentos.reporting.comparison import compare as compare_runs
     from agentos.reporting.comparison import write_comparison
-    from agentos.cli.progress import show_comparison
 
     console = _console()
     show_comparison(console, compare_runs(directories))

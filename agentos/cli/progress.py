@@ -17,20 +17,20 @@ from agentos.config.run import RunConfig
 from agentos.data.cleaning.counts import left_out
 from agentos.events import Listener
 from agentos.records.recorder import load_run
-from agentos.reporting.report import REPORT
-from agentos.reporting.panels.health_panel import paused_rounds
 from agentos.reporting.outcome import Outcome, outcome
+from agentos.reporting.panels.health_panel import paused_rounds
+from agentos.reporting.report import REPORT
 from agentos.reporting.units import ABSENT, bytes_text, metric_text, saved_text, seconds_text
 from agentos.reporting.verdict import verdict
 from agentos.rounds.resumption import ISOLATED
 from agentos.simulation import compares_with_isolated
 
 if TYPE_CHECKING:
-    from agentos.reporting.comparison import Comparison
     from agentos.data.corpus import Corpus
     from agentos.evaluation.base import Metric
-    from agentos.rounds.recovery import Restart
     from agentos.records.reports import RoundReport
+    from agentos.reporting.comparison import Comparison
+    from agentos.rounds.recovery import Restart
 
 _COLUMNS = 5  # runs that a table in a terminal sets side by side
 _ROWS = 20  # agents that a table in a terminal lists one by one

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import ValidationError
 
-from agentos.config.run import RunConfig
 from agentos.config.field_errors import InvalidConfiguration, explain
+from agentos.config.run import RunConfig
 from agentos.config.shorthand import spelled_out
 from protocols.errors import ConfigurationError
 from protocols.spec import Kinds, Spec

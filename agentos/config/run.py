@@ -7,17 +7,17 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
-from agentos.records.checkpoint_config import CheckpointConfig
-from agentos.rounds.clock.config import Asynchronous, ClockConfig
-from agentos.rounds.clock.requirements import check_asynchronous
 from agentos.data.config import DataConfig
 from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.retrieval import Retrieval
+from agentos.records.checkpoint_config import CheckpointConfig
+from agentos.rounds.clock.config import Asynchronous, ClockConfig
+from agentos.rounds.clock.requirements import check_asynchronous
 from agentos.rounds.faults import FAULTS, Fault
-from agentos.rounds.health.collapse import HealthConfig
 from agentos.rounds.faults.policies import PolicyConfig
+from agentos.rounds.health.collapse import HealthConfig
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.runtime.ray.runtime import RayRuntime

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from agentos.data.cleaning.config import CleaningConfig
-from agentos.data.sources.docstrings import Docstrings
 from agentos.data.cleaning.near_duplicates import NearDuplicates
 from agentos.data.partition import PARTITIONS, Iid, Partition
 from agentos.data.sources.base import Source
+from agentos.data.sources.docstrings import Docstrings
 from agentos.data.sources.registry import SOURCES
 from protocols.spec import Kinds, Spec
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from agentos.data.cleaning.counts import left_out, repeats_across
+from agentos.data.config import DataConfig, TokenizerConfig
+from agentos.data.shares import check_shards
+from agentos.data.sources.files import digest
 from agentos.data.store import documents as storage
-from agentos.data.tokenization import tokenizer as tokenizers
 from agentos.data.store.arrow_file import TextReader
 from agentos.data.store.cache import cached, default_cache
-from agentos.data.config import DataConfig, TokenizerConfig
-from agentos.data.cleaning.counts import left_out, repeats_across
-from agentos.data.sources.files import digest
-from agentos.data.shares import check_shards
+from agentos.data.tokenization import tokenizer as tokenizers
 from agentos.data.tokenization.token_store import FORMAT, TokenStore, write_tokens
 from protocols.errors import ConfigurationError
 from protocols.seeding import generator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from agentos.data.store import documents as storage
 from agentos.data.corpus import CHECKED_DOCUMENTS, Corpus
+from agentos.data.store import documents as storage
 from agentos.data.tokenization.tokenizer import unknown_rate
 
 if TYPE_CHECKING:

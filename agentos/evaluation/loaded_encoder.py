@@ -42,10 +42,10 @@ class LoadedEncoder:
     def __init__(
         self, origin: str, pooling: Pooling | None = None, max_length: int | None = None
     ) -> None:
-        from agents.text.collate import Collator
         from agents.models.build import load_encoder
         from agents.models.export import pooling_of, saved_length
         from agents.models.pretrained import load_tokenizer
+        from agents.text.collate import Collator
         from agents.text.vocabulary import Vocabulary
 
         folder = Path(origin).expanduser()

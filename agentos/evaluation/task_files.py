@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentos.data.sources import files
-from agentos.data.sources import lines
+from agentos.data.sources import files, lines
 from protocols.errors import DataError
 
 Record = tuple[str, dict[str, Any]]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentos.config.run import RunConfig
 from agentos.config.field_errors import Problem
+from agentos.config.run import RunConfig
 from agentos.preflight.dry_run import Walk, walk
 
 if TYPE_CHECKING:
-    from agents.models.encoder import Encoder
     from agents.exchange.base import Learner
+    from agents.models.encoder import Encoder
 
 ASSUMED_DOCUMENTS = 1000
 """Private documents of an agent, as long as nobody has read the text: their digits are in some headers."""
@@ -38,8 +38,8 @@ def check_protocol(config: RunConfig) -> Walk:
 
 def _learners(config: RunConfig) -> dict[int, Learner]:
     """Return every agent as it is known before the run; like agents share an encoder."""
-    from agents.models.pretrained import width_of
     from agents.exchange.shape_learner import Prospect, outline
+    from agents.models.pretrained import width_of
 
     society = config.society().encoders
     heads = config.exchange.heads(frozenset(width_of(encoder) for encoder in set(society)))

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentos.rounds.hop_schedule import Leg, legs, turn_of
 from agentos.config.field_errors import Problem
+from agentos.rounds.hop_schedule import Leg, legs, turn_of
 from protocols.errors import WireError
 from protocols.ledger import Ledger
 from protocols.messages import Envelope
-from protocols.wire.sizes import message_bytes
 from protocols.topologies import Direction, Hop, Network
+from protocols.wire.sizes import message_bytes
 
 if TYPE_CHECKING:
     from agents.exchange.base import Announced, Exchange, Expected, Learner, Turn

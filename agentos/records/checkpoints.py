@@ -17,8 +17,8 @@ from pydantic import Field
 
 from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.records.metrics_log import replacing, writing
-from agentos.records.recorder import write_ledger
 from agentos.records.reader import read_ledger
+from agentos.records.recorder import write_ledger
 from protocols.errors import RecordError
 from protocols.ledger import Ledger
 from protocols.spec import Spec

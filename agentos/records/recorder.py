@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agentos.records.agent_similarity import EMBEDDINGS, SIMILARITY
 from agentos.evaluation import Metric
-from agentos.rounds.health.collapse import Health
+from agentos.records.agent_similarity import EMBEDDINGS, SIMILARITY
 from agentos.records.metrics_log import MetricsLog, plain, replacing, rewind, writing
 from agentos.records.reader import (
     CONFIG,
@@ -45,6 +44,7 @@ from agentos.records.reader import (
     meanings_as_json,
     network_as_json,
 )
+from agentos.rounds.health.collapse import Health
 from protocols.errors import RecordError
 from protocols.ledger import COLUMNS, Ledger
 from protocols.topologies.base import Network

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agentos.records.recorder import ENCODERS
 from agentos.records.reader import CONFIG
+from agentos.records.recorder import ENCODERS
 from agents.models.adapters import ADAPTER_CONFIG
 from protocols.errors import ConfigurationError
 

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 from agentos.evaluation import Metric
-from agentos.reporting.report import kind_of
-from agentos.reporting.outcome import Outcome, outcome
-from agentos.reporting.page import write_page
+from agentos.records.reader import RunRecord, load_run
 from agentos.reporting.charts.plotting import (
     Chart,
     bytes_axis,
@@ -24,8 +22,10 @@ from agentos.reporting.charts.plotting import (
 )
 from agentos.reporting.charts.series import bytes_until, rounds_of
 from agentos.reporting.charts.simulated_time import runs_over_time
+from agentos.reporting.outcome import Outcome, outcome
+from agentos.reporting.page import write_page
+from agentos.reporting.report import kind_of
 from agentos.reporting.units import ABSENT, bytes_text, count_text, metric_text, seconds_text
-from agentos.records.reader import RunRecord, load_run
 from protocols.errors import RecordError
 
 PAGE = "comparison.html"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agentos.records.agent_similarity import load_between
+from agentos.records.reader import TRACE, RunRecord, load_run
 from agentos.reporting.charts.curves import (
     CROWD,
     against_bytes,
@@ -13,19 +14,18 @@ from agentos.reporting.charts.curves import (
     learning_curve,
     per_agent,
 )
-from agentos.reporting.panels.fault_panel import fault_rows, restart_rows
-from agentos.reporting.panels.health_panel import health_charts, paused_rounds
 from agentos.reporting.charts.embedding_maps import draw_maps
-from agentos.reporting.outcome import Outcome, outcome
-from agentos.reporting.page import data_uri, write_page
 from agentos.reporting.charts.plotting import Chart, colour
 from agentos.reporting.charts.series import agent_number, unique
-from agentos.reporting.panels.final_table import final_table
-from agentos.reporting.panels.profile_timeline import timeline_of
 from agentos.reporting.charts.simulated_time import against_time, delays_text, waited
+from agentos.reporting.outcome import Outcome, outcome
+from agentos.reporting.page import data_uri, write_page
+from agentos.reporting.panels.fault_panel import fault_rows, restart_rows
+from agentos.reporting.panels.final_table import final_table
+from agentos.reporting.panels.health_panel import health_charts, paused_rounds
+from agentos.reporting.panels.profile_timeline import timeline_of
 from agentos.reporting.units import ABSENT, bytes_text, count_text, saved_text, seconds_text
 from agentos.reporting.verdict import verdict
-from agentos.records.reader import TRACE, RunRecord, load_run
 from agentos.runtime.profiling.trace_file import load_timeline
 
 REPORT = "report.html"

@@ -20,7 +20,8 @@ What is due at one and the same time happens together, hop by hop: all send, the
 nothing takes time but training, and all train alike, a run equals the synchronous one to the bit.
 
 A round is over when every agent has finished its own round of that number; records are written then, in
-the order of rounds, and a checkpoint where one is due: see `agentos.rounds.async_snapshot`. Each agent is evaluated,
+the order of rounds, and a checkpoint where one is due: see `agentos.rounds.async_snapshot`. Each agent is
+evaluated,
 and its health looked after, at the end of that round of its own. A paused agent neither sends nor merges.
 
 Sources: Xie et al., Asynchronous Federated Optimization, 2019; Nguyen et al., Federated Learning with
@@ -33,26 +34,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from agentos.rounds.mailbox import Letter, Mailbox, Opened
+from agentos.records.reports import ArmResult, Begun, RoundReport, by_agent
 from agentos.rounds.async_snapshot import MOMENT, outboxes_of, read_moment, reading, write_moment
-from agentos.rounds.open_rounds import OpenRounds, by_host
 from agentos.rounds.causal_order import ready
 from agentos.rounds.clock.timeline import SIMULATED
 from agentos.rounds.hop_schedule import Leg, turn_of
-from agentos.records.reports import ArmResult, Begun, RoundReport, by_agent
+from agentos.rounds.mailbox import Letter, Mailbox, Opened
+from agentos.rounds.open_rounds import OpenRounds, by_host
 from agents.exchange.staleness import Staleness
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
+    from agentos.config.run import RunConfig
     from agentos.records.checkpoints import Checkpoints
     from agentos.rounds.clock.config import Asynchronous
     from agentos.rounds.clock.timing import Timing
-    from agentos.config.run import RunConfig
-    from agentos.runtime import Session
     from agentos.rounds.health.monitor import Watch
-    from agents.training.blueprint import Arm
+    from agentos.runtime import Session
     from agents.exchange import Turn
     from agents.hosting.delivery import Delivery, Heading, Outbox
+    from agents.training.blueprint import Arm
 
 
 class Asynchronously:

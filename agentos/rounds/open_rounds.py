@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
+from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport, by_agent
 from agentos.rounds.clock.timeline import SIMULATED
 from agentos.rounds.health.collapse import Health, Reading, collapse
-from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport, by_agent
 
 if TYPE_CHECKING:
-    from agentos.rounds.mailbox import Opened
     from agentos.config.run import RunConfig
-    from agentos.runtime import Session
     from agentos.rounds.health.monitor import Look, Watch
+    from agentos.rounds.mailbox import Opened
+    from agentos.runtime import Session
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentos.records.checkpoints import checkpoints_of
-from agentos.rounds.faults.policies import PolicyConfig, restarts_after
 from agentos.records.reports import Begun, RoundReport
+from agentos.rounds.faults.policies import PolicyConfig, restarts_after
 from protocols.errors import DeadlineExceeded, HostLost, RuntimeFailure
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentos.records.checkpoints import ARMS, Checkpoint, checkpoints_of, copy
-from agentos.rounds.async_snapshot import MOMENT
-from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport
 from agentos.records.reader import CONFIG, SUMMARY, RunRecord, load_run
+from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport
+from agentos.rounds.async_snapshot import MOMENT
 from protocols.errors import ConfigurationError, RecordError
 from protocols.ledger import Ledger
 

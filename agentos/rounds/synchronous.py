@@ -9,20 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport, by_agent
 from agentos.rounds.faults.injector import Mail, Script
 from agentos.rounds.hop_schedule import Leg, legs, turns_of
-from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport, by_agent
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
+    from agentos.config.run import RunConfig
     from agentos.records.checkpoints import Checkpoints
     from agentos.rounds.clock.timeline import Timeline
-    from agentos.config.run import RunConfig
     from agentos.rounds.health.collapse import Health
-    from agentos.runtime import Session
     from agentos.rounds.health.monitor import Watch
-    from agents.training.blueprint import Arm
+    from agentos.runtime import Session
     from agents.hosting.delivery import Delivery, Heading, Outbox
+    from agents.training.blueprint import Arm
 
 logger = logging.getLogger(__name__)
 

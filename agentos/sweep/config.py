@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
-from agentos.config.load import PATH, find, read_yaml
 from agentos.config.field_errors import InvalidConfiguration, explain
+from agentos.config.load import PATH, find, read_yaml
 from protocols.spec import Spec
 
 Fields = dict[str, Any]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentos.preflight.checking import check_protocol
 from agentos.config.run import RunConfig
+from agentos.preflight.checking import check_protocol
 from agents.objectives.contrastive import Contrastive
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agentos.config.run import RunConfig
-from agentos.config.load import set_fields
 from agentos.config.field_errors import InvalidConfiguration, explain
+from agentos.config.load import set_fields
+from agentos.config.run import RunConfig
 from agentos.sweep.config import SweepConfig
 from protocols.errors import ConfigurationError
 

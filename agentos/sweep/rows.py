@@ -12,9 +12,9 @@ import numpy as np
 from agentos.config.run import RunConfig
 from agentos.preflight.flops import size_of
 from agentos.records.metrics_log import replacing
+from agentos.records.reader import RunRecord
 from agentos.records.recorder import load_run, summarise_metrics
 from agentos.reporting.charts.series import agent_number, bytes_until
-from agentos.records.reader import RunRecord
 from protocols.errors import RecordError
 
 FINISHED, FAILED = "finished", "failed"
@@ -30,7 +30,8 @@ def measured(directory: Path, config: RunConfig) -> Row:
     ``agents``, ``rounds``, ``steps`` (of each agent), ``wall_s``, ``payload_bytes`` (serialised, of every
     delivery, both ways); ``tokens``, of which ``trained_tokens`` with a gradient (``anchor_tokens`` of them
     are of public anchors), ``decoder_tokens`` in decoders beside the encoders, and ``embedded_tokens``
-    without a gradient; ``flops``, see `agentos.preflight.flops`; of every metric ``NAME.mean``, ``NAME.worst`` and
+    without a gradient; ``flops``, see `agentos.preflight.flops`; of every metric ``NAME.mean``,
+    ``NAME.worst`` and
     ``NAME.agents``; and as lists over the evaluated rounds, round 0 being before training, ``curve.round``,
     ``curve.payload_bytes``, ``curve.tokens``, ``curve.flops`` (all until then), ``curve.NAME.mean`` and
     ``curve.NAME.worst``.

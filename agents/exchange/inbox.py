@@ -9,11 +9,11 @@ from typing import NamedTuple, TypeAlias, overload
 
 import numpy as np
 
-from protocols.wire.validate import Expectation, check_envelope
 from protocols.errors import RejectedMessage
-from protocols.wire.forms import Admission
 from protocols.messages import Message
 from protocols.wire.buffers import Bytes, Packet
+from protocols.wire.forms import Admission
+from protocols.wire.validate import Expectation, check_envelope
 
 KEPT_BYTES = 256 * 2**20
 """Of messages of an inbox that stay in memory, at least; what exceeds them is fetched again to be read."""

@@ -2,22 +2,22 @@
 
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
-from agents.exchange.base import Exchange
-from agents.exchange.anchors.fedproto import ClassPrototypes
-from agents.exchange.private.dcco import CrossCorrelation
-from agents.exchange.private.cross_negatives import CrossNegatives
-from agents.exchange.parameters.diloco import DiLoCo
-from agents.exchange.anchors.embedding_distillation import EmbeddingDistillation
-from agents.exchange.anchors.dsfl import EntropyReduced
-from agents.exchange.parameters.fedema import FedEMA
-from agents.exchange.parameters.fedprox import FedProx
-from agents.exchange.anchors.fedmd import LogitConsensus
 from agents.exchange.anchors.codistillation import Codistillation
-from agents.exchange.isolated import Isolated
-from agents.exchange.private.prototypes import GlobalPrototypes
+from agents.exchange.anchors.dsfl import EntropyReduced
+from agents.exchange.anchors.embedding_distillation import EmbeddingDistillation
+from agents.exchange.anchors.fedmd import LogitConsensus
+from agents.exchange.anchors.fedproto import ClassPrototypes
 from agents.exchange.anchors.pseudo_labels import PseudoLabelling
 from agents.exchange.anchors.ranked_neighbours import RankedNeighbours
+from agents.exchange.base import Exchange
+from agents.exchange.isolated import Isolated
+from agents.exchange.parameters.diloco import DiLoCo
 from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedema import FedEMA
+from agents.exchange.parameters.fedprox import FedProx
+from agents.exchange.private.cross_negatives import CrossNegatives
+from agents.exchange.private.dcco import CrossCorrelation
+from agents.exchange.private.prototypes import GlobalPrototypes
 
 STRATEGIES: dict[str, type[Exchange]] = {
     "none": Isolated,

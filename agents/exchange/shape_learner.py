@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.exchange.base import Heads, PrivateBatch
 from agents.models.build import build_encoder
 from agents.models.encoder import Encoder
-from agents.exchange.base import Heads, PrivateBatch
-from agents.models.pretrained import load_tokenizer
 from agents.models.flat_parameters import layout_of
+from agents.models.pretrained import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from agents.training.agent import Agent
-from agents.models.cpu.malloc import return_freed_memory
-from agents.training.blueprint import Arm, Blueprint
-from agents.training.shared_model import AgentState, Resident
 from agents.hosting.spill_file import Slot, SpillFile
 from agents.hosting.tree import tree_bytes
+from agents.models.cpu.malloc import return_freed_memory
+from agents.training.agent import Agent
+from agents.training.blueprint import Arm, Blueprint
+from agents.training.shared_model import AgentState, Resident
 
 _SPILLED = ("parameters", "optimizer", "memory", "objectives")
 """The parts of a state that take room; the counters beside them stay in memory."""

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from agents.exchange.base import Turn
-from agents.exchange.staleness import Staleness
 from agents.exchange.inbox import Fetch
+from agents.exchange.staleness import Staleness
 from protocols.errors import RejectedMessage
 from protocols.messages import Envelope
 from protocols.wire.buffers import Bytes, Packet, checksum, joined

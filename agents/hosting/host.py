@@ -15,25 +15,25 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 
-from agents.training import trainer
-from agents.models.cpu.malloc import keep_freed_memory
-from agents.training.blueprint import Arm, Blueprint
-from agents.hosting.state_file import load_state, save_state, state_file
 from agents.exchange.base import Turn
-from agents.hosting.messaging import Lies, hear, say
 from agents.exchange.inbox import KEPT_BYTES, Reader
-from agents.hosting.delivery import Delivery, Heading, Outbox, PayloadStore, fetches
-from agents.training.prefetch import Prefetcher
-from agents.training.shared_model import Resident
 from agents.hosting.agent_pool import Roster
+from agents.hosting.delivery import Delivery, Heading, Outbox, PayloadStore, fetches
+from agents.hosting.messaging import Lies, hear, say
+from agents.hosting.state_file import load_state, save_state, state_file
 from agents.hosting.stowage import read_messages, write_messages
 from agents.hosting.tracing import Traced, Tracer
+from agents.models.cpu.malloc import keep_freed_memory
+from agents.training import trainer
+from agents.training.blueprint import Arm, Blueprint
+from agents.training.prefetch import Prefetcher
+from agents.training.shared_model import Resident
 from protocols.codecs import Codec
-from protocols.wire.coding import is_coded
 from protocols.errors import RecordError
-from protocols.wire.forms import Packing
 from protocols.messages import Message
 from protocols.wire.buffers import Packet, checksum
+from protocols.wire.coding import is_coded
+from protocols.wire.forms import Packing
 from protocols.wire.sizes import uncoded_bytes
 
 
@@ -42,7 +42,7 @@ class Host:
 
     Args:
         store: carries messages to and from other hosts.
-        kept_bytes: of the messages to an agent that stay in memory while it merges; see `agents.exchange.inbox`.
+        kept_bytes: of messages to one agent kept in memory while it merges; see `agents.exchange.inbox`.
     """
 
     def __init__(self, store: PayloadStore, kept_bytes: int = KEPT_BYTES) -> None:

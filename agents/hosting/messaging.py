@@ -6,15 +6,15 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from agents.exchange.base import Turn
+from agents.exchange.inbox import Fetch, Reader, receive
+from agents.exchange.parts import taking_part
+from agents.hosting.delivery import Delivery
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm
-from agents.exchange.base import Turn
-from agents.exchange.parts import taking_part
-from agents.exchange.inbox import Fetch, Reader, receive
-from agents.hosting.delivery import Delivery
-from protocols.wire.validate import Expectation
 from protocols.codecs import Codec
 from protocols.messages import Message, Payload
+from protocols.wire.validate import Expectation
 
 logger = logging.getLogger(__name__)
 

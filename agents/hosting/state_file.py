@@ -18,8 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from agents.training.shared_model import AgentState
 from agents.hosting.tree import put_together, take_apart
+from agents.training.shared_model import AgentState
 from protocols.errors import RecordError
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import AutoModel, BertConfig, GPT2Config
 
-from agents.models.adapters import add_lora, base_of, freeze_below, load_adapters, whole_model
 from agents.config import PRESETS, EncoderConfig
+from agents.models.adapters import add_lora, base_of, freeze_below, load_adapters, whole_model
 from agents.models.encoder import Encoder
 from agents.models.export import pooling_of
 from agents.models.heads import holds_language_head, restore_heads
@@ -79,7 +79,7 @@ def build_encoder(
     classes: int = 0,
     objectives: Sequence[Objective] = (),
 ) -> Encoder:
-    """Build or load an encoder with all its heads; see `agents.models.heads` for those saved beside a backbone.
+    """Build or load an encoder with all its heads; `agents.models.heads` reads those saved with a backbone.
 
     The backbone's initial weights depend on the seed and the configuration alone, whatever the heads.
 

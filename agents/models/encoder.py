@@ -17,8 +17,8 @@ from agents.models.cpu.first_token import at_first_token, can_be_cut, without_la
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from agents.text.batch import Batch
     from agents.models.language_head import LanguageHead
+    from agents.text.batch import Batch
 
 
 class Encoder(nn.Module):

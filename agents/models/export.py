@@ -13,8 +13,8 @@ from protocols.errors import ModelError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from agents.text.collate import Collator
     from agents.models.encoder import Encoder
+    from agents.text.collate import Collator
 
 logger = logging.getLogger(__name__)
 

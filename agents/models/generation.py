@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from agents.models.adapters import base_of, whole_model
-from agents.text.collate import Collator
-from agents.models.build import load_encoder
 from agents.config import EncoderConfig
+from agents.models.adapters import base_of, whole_model
+from agents.models.build import load_encoder
 from agents.models.export import pooling_of
 from agents.models.language_head import kind_of
 from agents.models.pretrained import load_tokenizer, quietly
+from agents.text.collate import Collator
 from protocols.errors import ConfigurationError, ModelError
 from protocols.seeding import derive
 

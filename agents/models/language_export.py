@@ -10,8 +10,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from agents.text.collate import Collator
     from agents.models.encoder import Encoder
+    from agents.text.collate import Collator
 
 
 def save_language_model(encoder: Encoder, collate: Collator, directory: Path) -> None:

@@ -1,6 +1,7 @@
 """Batches in parts: texts go through the encoder in parts, and the gradient is that of the whole.
 
-A batch that fits into memory is divided where that saves padding; see `agents.text.length_buckets`. Of a larger one each
+A batch that fits into memory is divided where that saves padding; see `agents.text.length_buckets`. Of a
+larger one each
 part is run without keeping its activations and run again, with the same dropout masks, when its gradient is
 due, so that the activations of one part are in memory at a time while the loss sees all embeddings. For a
 contrastive loss that is GradCache (Gao et al., Scaling Deep Contrastive Learning Batch Size under Memory

@@ -12,8 +12,8 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from agents.models.adapters import base_of, merge_adapters, whole_model
 from agents.config import PRESETS, EncoderConfig
+from agents.models.adapters import base_of, merge_adapters, whole_model
 from protocols.errors import ModelError
 
 if TYPE_CHECKING:

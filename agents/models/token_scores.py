@@ -16,17 +16,17 @@ from torch import Tensor
 
 from agents.models.encoder import pool
 from agents.models.microbatch import split
+from agents.models.text_encoder import TokenScores
 from agents.objectives.causal_lm import next_tokens
 from agents.objectives.masking import IGNORED, choose, labels_of
-from agents.models.text_encoder import TokenScores
 from agents.text.tokens import Text
 from protocols.seeding import generator
 
 if TYPE_CHECKING:
-    from agents.text.batch import Batch
-    from agents.text.collate import Collator, Padded
     from agents.models.encoder import Encoder
     from agents.objectives.base import Step
+    from agents.text.batch import Batch
+    from agents.text.collate import Collator, Padded
     from agents.text.vocabulary import Vocabulary
 
 _MASKED_SHARE = 0.15

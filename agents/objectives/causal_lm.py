@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.text.collate import Collator, Padded
 from agents.objectives.base import Draft, LanguageModel, Objected, Objective, Prepared, Ratio, Step
 from agents.objectives.masking import IGNORED
+from agents.text.collate import Collator, Padded
 from agents.text.tokens import Text
 from agents.views import VIEWS, Crop, View, compose
 from protocols.spec import Kinds

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.text.batch import Batch
 from agents.lazy_torch import torch
 from agents.objectives.base import Objective, Ratio, Step
+from agents.text.batch import Batch
 from agents.views import VIEWS, Crop, View
 from protocols.errors import TrainingError
 from protocols.spec import Kinds

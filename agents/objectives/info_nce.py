@@ -12,11 +12,11 @@ import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.text.batch import Batch
 from agents.lazy_torch import torch
 from agents.objectives import momentum
 from agents.objectives.base import Draft, Objected, Prepared, Ratio, Step
 from agents.objectives.contrastive import Augmented
+from agents.text.batch import Batch
 
 if TYPE_CHECKING:
     from torch import Tensor

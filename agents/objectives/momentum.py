@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.text.batch import Batch
 from agents.lazy_torch import F, torch
 from agents.objectives.base import Step
+from agents.text.batch import Batch
 from agents.text.tokens import Text
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.text.batch import Batch
 from agents.lazy_torch import F, torch
 from agents.objectives.base import Draft, Objected, Objective, Prepared, Step
 from agents.objectives.contrastive import Views
+from agents.text.batch import Batch
 from agents.views import Crop
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.text.collate import share
 from agents.lazy_torch import F
 from agents.objectives.base import Objected, Ratio, Step
+from agents.text.collate import share
 
 if TYPE_CHECKING:
     from torch import nn

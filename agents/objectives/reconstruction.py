@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from agents.text.collate import Padded
 from agents.objectives.base import Draft, Ratio, Step
+from agents.text.collate import Padded
 from agents.text.tokens import Text
 from agents.views import Crop
 

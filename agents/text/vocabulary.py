@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agents.text.subwords import Piece, pieces
-from agents.text.words import Spelling
 from agents.text.typos import Typos
 from agents.text.wordnet import WordNet
+from agents.text.words import Spelling
 from protocols.errors import ModelError
 
 if TYPE_CHECKING:

@@ -11,20 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.models import token_scores as scoring
-from agents.training import trainer
-from agents.text.collate import Collator, EpochReader, whole
-from agents.training.blueprint import Arm, Member
-from agents.models.encoder import Encoder
 from agents.exchange.base import PrivateBatch
 from agents.exchange.parts import all_parts, blank_memory
+from agents.models import token_scores as scoring
+from agents.models.encoder import Encoder
 from agents.models.export import export
 from agents.models.microbatch import rowwise
-from agents.training.prefetch import Prefetcher
-from agents.training.local_batch import Reading, Ready
-from agents.training.shared_model import AgentState, Resident
 from agents.models.text_encoder import TokenScores
+from agents.text.collate import Collator, EpochReader, whole
 from agents.text.tokens import Text
+from agents.training import trainer
+from agents.training.blueprint import Arm, Member
+from agents.training.local_batch import Reading, Ready
+from agents.training.prefetch import Prefetcher
+from agents.training.shared_model import AgentState, Resident
 from agents.views import Crop
 from protocols.seeding import generator
 
@@ -119,7 +119,7 @@ class Agent:
         return trainer.train(self, arm, round, batches)
 
     def preview(self) -> PrivateBatch:
-        """Return what the next training step will see of private texts; see `agents.training.trainer.preview`."""
+        """Return the private batch of the next training step; see `agents.training.trainer.preview`."""
         return trainer.preview(self, self.arm)
 
     def readings(self, anchor_fraction: float, batches: int) -> Iterator[Reading]:
@@ -197,7 +197,7 @@ class Agent:
             )
 
     def save(self, directory: Path) -> None:
-        """Save the encoder as a folder for transformers and sentence-transformers; see `agents.models.export`."""
+        """Save the encoder for transformers and sentence-transformers; see `agents.models.export`."""
         export(
             self.encoder,
             self.resident.group.tokenizer,

@@ -11,8 +11,8 @@ import numpy as np
 
 from agents.config import EncoderConfig, TrainingConfig
 from agents.exchange.base import Exchange, Heads
-from agents.objectives.base import Objective
 from agents.models.text_encoder import Subject
+from agents.objectives.base import Objective
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

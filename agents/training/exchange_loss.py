@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from agents.training.blueprint import Arm
 from agents.exchange.base import AnchorBatch, PrivateBatch
 from agents.exchange.parts import all_parts
 from agents.objectives.base import Neighbours, Reference
+from agents.training.blueprint import Arm
 from agents.training.local_batch import Ready
 from agents.training.metrics import Tally
 from protocols.seeding import generator

@@ -12,19 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.text.batch import Batch, tensor, to_device
-from agents.text.collate import Collator, Padded
-from agents.training.blueprint import Blueprint, Group, Member
-from agents.text.length_buckets import pass_tokens
 from agents.models.build import build_encoder
+from agents.models.cpu.bfloat16 import has_bfloat16_units, use_rounding
 from agents.models.cpu.byte_dropout import dropout_of, use_byte_dropout
 from agents.models.encoder import Encoder
-from agents.objectives.base import Prepared
 from agents.models.flat_parameters import Binding, flatten, layout_of
-from agents.models.cpu.bfloat16 import has_bfloat16_units, use_rounding
+from agents.objectives.base import Prepared
+from agents.text.batch import Batch, tensor, to_device
+from agents.text.collate import Collator, Padded
+from agents.text.length_buckets import pass_tokens
 from agents.text.thesaurus import Thesaurus
-from agents.views import Setting, views_of
 from agents.text.vocabulary import Vocabulary
+from agents.training.blueprint import Blueprint, Group, Member
+from agents.views import Setting, views_of
 from protocols.errors import ModelError
 from protocols.seeding import derive
 

@@ -12,18 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.text.batch import Batch
-from agents.views.mlm_fill import fill
-from agents.training.blueprint import Arm
 from agents.exchange.base import PrivateBatch
 from agents.exchange.parts import all_parts
-from agents.training.exchange_loss import exchange_loss, neighbours_of, reference_of, shown
 from agents.objectives.base import Draft, Objected, Step
-from agents.training.optimizers import clip, learning_rate_factor
-from agents.training.prefetch import Prefetcher
+from agents.text.batch import Batch
+from agents.text.tokens import Text
+from agents.training.blueprint import Arm
+from agents.training.exchange_loss import exchange_loss, neighbours_of, reference_of, shown
 from agents.training.local_batch import Reading, Ready
 from agents.training.metrics import Tally
-from agents.text.tokens import Text
+from agents.training.optimizers import clip, learning_rate_factor
+from agents.training.prefetch import Prefetcher
+from agents.views.mlm_fill import fill
 from protocols.errors import TrainingError
 from protocols.seeding import derive, generator
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.text.batch import Batch
 from agents.models.encoder import Encoder
 from agents.models.microbatch import narrow, split
+from agents.text.batch import Batch
 from protocols.errors import ModelError
 
 _LIKELIEST = 10

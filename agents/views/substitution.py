@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from agents.text.words import key_of
 from agents.text.tokens import Text, lengths_of
-from agents.views.base import Setting, View, word_starts
 from agents.text.wordnet import installed
+from agents.text.words import key_of
+from agents.views.base import Setting, View, word_starts
 
 Substitute = Callable[[bytes, float], "np.ndarray | None"]
 """From the key of a word and a draw in [0, 1) to the tokens that take its place; None keeps the word."""

@@ -78,8 +78,8 @@ def configuration(encoder: dict[str, Any], setting: Setting, agents: int = 1) ->
 
 def ours(encoder: Path, setting: Setting, agents: int) -> float:
     """Return this program's pairs per second, of all agents together."""
-    from agents.training.blueprint import Arm
     from agents.exchange.isolated import Isolated
+    from agents.training.blueprint import Arm
 
     config = configuration({"path": str(encoder)}, setting, agents)
     blueprint = draw_up(config, prepare_corpus(config, Listener()), Listener())
@@ -171,8 +171,8 @@ def _pairs(corpus: Corpus, count: int) -> tuple[list[str], list[str]]:
 def prepared(folder: Path, setting: Setting) -> Corpus:
     """Save the encoder that both load; return the corpus that both read."""
     from agentos.runtime.local import LocalRuntime
-    from agents.training.blueprint import Arm
     from agents.exchange.isolated import Isolated
+    from agents.training.blueprint import Arm
 
     config = configuration({"preset": "tiny"}, setting)
     corpus = prepare_corpus(config, Listener())

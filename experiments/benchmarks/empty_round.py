@@ -18,9 +18,9 @@ import typer
 from pydantic import Field
 
 from agentos.config.run import RunConfig
-from agents.training.agent import Agent
 from agents.exchange.base import Learner
 from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.training.agent import Agent
 from experiments.benchmarks.federated_round import theirs
 from experiments.benchmarks.societies import Idle, hosts_of, median, publish, timed_rounds
 

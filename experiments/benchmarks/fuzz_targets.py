@@ -15,11 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.benchmarks.mutations import BLIND, FRAMED, Mutation, cut
-from protocols.wire.validate import Expectation, admit
 from protocols.codecs import CODECS, Codec
 from protocols.codecs.top_k import TopK
 from protocols.errors import ProtocolError, RecordError, RejectedMessage
-from protocols.wire.forms import Admission
 from protocols.messages import (
     PAYLOADS,
     Control,
@@ -40,7 +38,9 @@ from protocols.messages import (
     WeightDeltas,
     Weights,
 )
+from protocols.wire.forms import Admission
 from protocols.wire.serialize import decode, encode, read_envelope
+from protocols.wire.validate import Expectation, admit
 
 Samples = Sequence[tuple[str, bytes]]
 Read = Callable[[str, bytes], str]
@@ -224,10 +224,10 @@ def _records() -> Iterator[tuple[Samples, Read]]:
 
 def _run_folder(directory: Path) -> Path:
     """Write a small run folder."""
-    from agentos.records.checkpoints import Manifest
     from agentos.evaluation import Retrieval
-    from agentos.runtime.profiling.profile import Profile
+    from agentos.records.checkpoints import Manifest
     from agentos.records.recorder import RecordedNetwork, Recorder
+    from agentos.runtime.profiling.profile import Profile
     from agentos.runtime.profiling.trace_file import write_trace
     from protocols.ledger import Ledger
 

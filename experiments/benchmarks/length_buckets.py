@@ -75,9 +75,9 @@ def blueprint_of(setting: Setting, steps: int, cache: Path | None) -> Blueprint:
 def agent_of(blueprint: Blueprint, length_buckets: bool) -> Agent:
     """Return the agent, which divides its batches or does not."""
     from agentos.runtime.local import LocalStore
-    from agents.training.blueprint import Arm
     from agents.exchange.isolated import Isolated
     from agents.hosting.host import Host
+    from agents.training.blueprint import Arm
 
     training = blueprint.training.model_copy(update={"length_buckets": length_buckets})
     host = Host(LocalStore())

@@ -17,13 +17,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from agentos.runtime.ray.runtime import RayRuntime
 from agentos.runtime.ray.object_store import RayStore
+from agentos.runtime.ray.runtime import RayRuntime
 from experiments.benchmarks.societies import publish
-from protocols.wire.validate import Expectation, admit
 from protocols.messages import Message, Weights
 from protocols.wire.buffers import Packet
 from protocols.wire.serialize import packet_of
+from protocols.wire.validate import Expectation, admit
 
 LAYOUT = "benchmark"
 BREATH_S = 0.05

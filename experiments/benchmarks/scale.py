@@ -124,8 +124,8 @@ def measure(preset: str, agents: int, memory_mb: int, steps: int) -> Row:
 
 def parameters(preset: str) -> int:
     """Return the trained parameters of a preset with its vocabulary."""
-    from agents.models.build import blank_backbone
     from agents.config import EncoderConfig
+    from agents.models.build import blank_backbone
 
     backbone = blank_backbone(EncoderConfig(preset=preset), VOCABULARY[preset])
     unused = getattr(backbone, "pooler", None)

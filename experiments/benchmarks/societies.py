@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentos.config.run import RunConfig
-from agentos.rounds.synchronous import Coordinator
 from agentos.events import Listener
 from agentos.preparation import draw_up, prepare_corpus
 from agentos.records.reports import RoundReport
+from agentos.rounds.synchronous import Coordinator
 from agentos.runtime.base import Session
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from agentos.reporting.network.draw import save
 from agentos.config.load import apply_overrides, set_fields
+from agentos.reporting.network.draw import save
 from agentos.sweep.config import SweepConfig, load_sweep, validated
 from agentos.sweep.execute import Folder, jobs_for
 from agentos.sweep.plan import plan

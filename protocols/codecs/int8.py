@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.messages.arrays import CHUNK_ELEMENTS
 from protocols.codecs.base import Codec, Part, Parts, Rows, Shape, from_rows, row_shape, to_rows
+from protocols.messages.arrays import CHUNK_ELEMENTS
 
 STEPS = 255
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, InstanceOf, field_validator, model_validator
 
 from protocols.messages.arrays import Array
-from protocols.messages.payload import PROBABILITY_TOLERANCE, Index, Payload, Weight
+from protocols.messages.payload import Index, Payload, Weight
 from protocols.messages.representations import (
     EmbeddingGradients,
     Embeddings,
@@ -28,31 +28,6 @@ from protocols.messages.representations import (
     Statistics,
 )
 from protocols.spec import Spec
-
-__all__ = [
-    "Control",
-    "DETACHED",
-    "EmbeddingGradients",
-    "Embeddings",
-    "Envelope",
-    "Gradient",
-    "LabelVotes",
-    "Logits",
-    "Message",
-    "Metrics",
-    "PAYLOADS",
-    "PROBABILITY_TOLERANCE",
-    "PROTOCOL_VERSION",
-    "Payload",
-    "PrivateEmbeddings",
-    "Prototypes",
-    "PseudoLabels",
-    "Rankings",
-    "SimilarityTargets",
-    "Statistics",
-    "WeightDeltas",
-    "Weights",
-]
 
 PROTOCOL_VERSION: Final = 1
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from protocols.messages.arrays import Array, first_improper_row, first_not_finite, same_bytes
 from protocols.errors import ConfigurationError, RejectedMessage
+from protocols.messages.arrays import Array, first_improper_row, first_not_finite, same_bytes
 from protocols.spec import Spec
 
 PROBABILITY_TOLERANCE = 1e-3

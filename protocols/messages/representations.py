@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import Self
 
-from protocols.messages.arrays import Array
 from protocols.errors import RejectedMessage
+from protocols.messages.arrays import Array
 from protocols.messages.payload import (
     PROBABILITY_TOLERANCE,
     Index,

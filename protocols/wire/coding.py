@@ -19,10 +19,10 @@ from protocols.codecs import CODECS, Codec
 from protocols.codecs.base import Part, Shape
 from protocols.codecs.fp32 import Fp32
 from protocols.errors import WireError
-from protocols.wire.frame import MAX_RANK, Frame
-from protocols.wire.json_text import from_json, to_json
 from protocols.messages import Payload
 from protocols.spec import Kinds, Spec
+from protocols.wire.frame import MAX_RANK, Frame
+from protocols.wire.json_text import from_json, to_json
 
 CODEC = "codec"
 FP32 = Fp32()

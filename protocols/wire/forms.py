@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from protocols.wire.validate import Expectation, admit, check_envelope
 from protocols.codecs import Codec
-from protocols.wire.coding import FP32, is_coded
 from protocols.errors import ProtocolError, WireError
+from protocols.messages import Envelope, Message, Payload
+from protocols.wire.buffers import Packet
+from protocols.wire.coding import FP32, is_coded
 from protocols.wire.frame import (
     Buffer,
     Frame,
@@ -30,9 +31,8 @@ from protocols.wire.frame import (
     tile,
 )
 from protocols.wire.json_text import from_json, to_json
-from protocols.messages import Envelope, Message, Payload
-from protocols.wire.buffers import Packet
 from protocols.wire.serialize import decode, envelope_of, packet_of, payload_of
+from protocols.wire.validate import Expectation, admit, check_envelope
 
 FORMS = 64
 """Forms that are remembered; a hop has one or two."""
@@ -87,7 +87,7 @@ class _Form:
 
 
 class Packing:
-    """Makes packets just as `protocols.wire.serialize.packet_of` does, sooner where it has made one of their form.
+    """Makes packets as `protocols.wire.serialize.packet_of` does, sooner for a form it has met.
 
     Of a message in a known form only who speaks to whom and the scalars are written anew.
     """

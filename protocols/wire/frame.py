@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.wire.json_text import bounded, from_json, malformed, to_json
 from protocols.wire.buffers import Bytes, Packet
+from protocols.wire.json_text import bounded, from_json, malformed, to_json
 
 Buffer: TypeAlias = bytes | bytearray | memoryview | Bytes
 Pieces: TypeAlias = tuple[Bytes, ...]

@@ -17,12 +17,12 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from protocols.codecs import Codec
-from protocols.wire.coding import CODEC, FP32, Coding
 from protocols.errors import RejectedMessage, WireError
-from protocols.wire.frame import Buffer, Frame, lay_out, unpack
-from protocols.wire.json_text import to_json
 from protocols.messages import PAYLOADS, PROTOCOL_VERSION, Envelope, Message, Payload
 from protocols.wire.buffers import Bytes, Packet
+from protocols.wire.coding import CODEC, FP32, Coding
+from protocols.wire.frame import Buffer, Frame, lay_out, unpack
+from protocols.wire.json_text import to_json
 
 _METADATA = {"version", "envelope", "payload"}
 _MEND_SENDER = "let the sender build its message with Message.compose and wire.encode"

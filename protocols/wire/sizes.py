@@ -7,9 +7,9 @@ from typing import Any
 
 from protocols.codecs import Codec
 from protocols.codecs.base import Shape
+from protocols.messages import Envelope, Message, Payload
 from protocols.wire.coding import FP32, Coding
 from protocols.wire.frame import packed_bytes
-from protocols.messages import Envelope, Message, Payload
 from protocols.wire.serialize import metadata_of
 
 

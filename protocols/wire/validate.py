@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.codecs import Codec
-from protocols.wire.coding import Coding
 from protocols.errors import ConfigurationError, RejectedMessage, WireError
-from protocols.wire.frame import Buffer, Described, unpack
 from protocols.messages import Envelope, Message, Payload
 from protocols.wire.buffers import Packet
+from protocols.wire.coding import Coding
+from protocols.wire.frame import Buffer, Described, unpack
 from protocols.wire.serialize import envelope_of, payload_of
 
 _FLOAT32 = np.dtype("<f4")

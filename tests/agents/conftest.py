@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.training.blueprint import Arm, Group
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.models.pretrained import load_tokenizer
+from agents.training.blueprint import Arm, Group
 
 
 @pytest.fixture(scope="session", autouse=True)

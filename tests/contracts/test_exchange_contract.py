@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from agentos.rounds.hop_schedule import legs
 from agentos.preflight.dry_run import walk
+from agentos.rounds.hop_schedule import legs
 from agents.exchange import EXCHANGES, Exchange, Society
 from agents.hosting.delivery import Heading
 from protocols.ledger import Ledger

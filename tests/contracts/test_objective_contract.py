@@ -48,9 +48,9 @@ def objective(request) -> Objective:
 @pytest.fixture(scope="module")
 def agents(make_host):
     """An agent for each objective, with the heads that it asks for."""
-    from agents.training.blueprint import Arm
     from agents.config import EncoderConfig
     from agents.exchange.isolated import Isolated
+    from agents.training.blueprint import Arm
 
     made: dict[Any, Any] = {}
 

@@ -9,10 +9,10 @@ import pytest
 
 from agentos.runtime import RUNTIMES, Runtime, Session
 from agentos.runtime.local import LocalRuntime
-from agents.training.blueprint import Arm
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.isolated import Isolated
 from agents.hosting.delivery import Delivery
+from agents.training.blueprint import Arm
 from protocols.errors import TrainingError
 from protocols.topologies import Hop
 from protocols.topologies.peer import Ring

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agents.text.tokens import Text
 from agents.text.thesaurus import Thesaurus
+from agents.text.tokens import Text
+from agents.text.vocabulary import Vocabulary
 from agents.views import (
     VIEWS,
     CharacterNoise,
@@ -25,7 +26,6 @@ from agents.views import (
     WordSwap,
     compose,
 )
-from agents.text.vocabulary import Vocabulary
 
 TOKENS = st.integers(1, 200)
 BUDGETS = st.integers(1, 64)

@@ -12,8 +12,8 @@ import pytest
 
 from agentos import RunConfig, Simulation
 from agentos.runtime.base import Runtime
-from agents.text.length_buckets import buckets
 from agents.exchange import EXCHANGES
+from agents.text.length_buckets import buckets
 
 FAMILIES = {
     "peer": {"kind": "ring"},

@@ -13,11 +13,11 @@ import pytest
 from agentos import RunConfig, Simulation
 from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.records.checkpoints import checkpoints_of
-from agentos.rounds.async_snapshot import MESSAGES, MOMENT
+from agentos.records.reader import load_run
 from agentos.reporting.comparison import compare
 from agentos.reporting.report import write_report
+from agentos.rounds.async_snapshot import MESSAGES, MOMENT
 from agentos.rounds.resumption import branch, resumption
-from agentos.records.reader import load_run
 from agentos.runtime.base import Runtime
 from agentos.runtime.local import LocalRuntime
 from protocols.errors import ConfigurationError, RecordError

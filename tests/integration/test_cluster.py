@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from agentos import RunConfig, Simulation
-from agentos.rounds.resumption import resumption
 from agentos.records.reader import load_run
+from agentos.rounds.resumption import resumption
 
 SCRIPT = """
 import json, sys, time

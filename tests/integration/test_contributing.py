@@ -24,8 +24,8 @@ from agentos.evaluation.base import Task
 from agentos.rounds.faults.base import Fault
 from agentos.runtime.base import Runtime
 from agents.exchange.base import Exchange
-from agents.objectives.base import Objective
 from agents.models.text_encoder import EmbeddingOnly
+from agents.objectives.base import Objective
 from agents.views import View
 from protocols.errors import DataError
 from protocols.spec import Spec

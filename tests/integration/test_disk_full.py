@@ -18,8 +18,8 @@ from agentos import RunConfig, Simulation
 from agentos.cli.main import app
 from agentos.events import Listener
 from agentos.records.recorder import load_run
-from agentos.rounds.resumption import resumption
 from agentos.records.reports import RoundReport
+from agentos.rounds.resumption import resumption
 from protocols.errors import RecordError
 
 resource = pytest.importorskip("resource", reason="there is no limit to the size of files here")

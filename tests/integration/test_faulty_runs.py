@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from agentos import RunConfig, Simulation
-from agentos.events import Listener
 from agentos.config.load import load
+from agentos.events import Listener
 from agentos.records.recorder import load_run
-from agentos.rounds.resumption import branch, resumption
 from agentos.records.reports import RoundReport
+from agentos.rounds.resumption import branch, resumption
 from agentos.runtime.base import Runtime
 from protocols.errors import HostLost
 

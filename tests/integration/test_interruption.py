@@ -24,8 +24,8 @@ from agentos.cli.main import app
 from agentos.data.corpus import Corpus
 from agentos.events import Listener
 from agentos.records.recorder import load_run
-from agentos.rounds.resumption import resumption
 from agentos.records.reports import RoundReport
+from agentos.rounds.resumption import resumption
 from agentos.runtime import Session
 from agentos.runtime.local import LocalRuntime
 from agents.training.blueprint import Blueprint

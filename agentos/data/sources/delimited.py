@@ -11,12 +11,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from agentos.data.sources import files
-from agentos.data.sources import lines
+from agentos.data.sources import files, lines
+from agentos.data.sources.base import Document
 from agentos.data.sources.file_source import FileSource
 from agentos.data.sources.files import BadRecord, Files, LabelColumn, TextColumn
 from agentos.data.sources.lines import Encoding
-from agentos.data.sources.base import Document
 from protocols.errors import DataError
 
 # A quote left open would take the rest of the file for one field; past this it is an error.

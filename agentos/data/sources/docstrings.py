@@ -17,8 +17,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, field_validator
 
 from agentos.data.sources import docstring_worker
-from agentos.data.sources.files import digest
 from agentos.data.sources.base import Document, Source
+from agentos.data.sources.files import digest
 from protocols.errors import DataError
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agentos.data.sources import files
-from agentos.data.sources.files import Files, FilesPath
 from agentos.data.sources.base import Document, Source, refuse_bad
+from agentos.data.sources.files import Files, FilesPath
 from protocols.errors import DataError
 
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from agentos.data.sources import files
-from agentos.data.sources.files import LabelColumn, TextColumn, from_record
 from agentos.data.sources.base import Document, Source, refuse_bad
+from agentos.data.sources.files import LabelColumn, TextColumn, from_record
 from protocols.errors import DataError
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentos.data.sources import files
+from agentos.data.sources.base import Document
 from agentos.data.sources.file_source import FileSource
 from agentos.data.sources.files import Files, LabelColumn, TextColumn
-from agentos.data.sources.base import Document
 from protocols.errors import DataError
 
 BATCH_ROWS = 1024

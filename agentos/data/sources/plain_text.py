@@ -8,12 +8,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentos.data.sources import files
-from agentos.data.sources import lines
+from agentos.data.sources import files, lines
+from agentos.data.sources.base import Document
 from agentos.data.sources.file_source import FileSource
 from agentos.data.sources.files import Files
 from agentos.data.sources.lines import Encoding
-from agentos.data.sources.base import Document
 from protocols.errors import DataError
 
 

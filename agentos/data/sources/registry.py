@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agentos.data.sources.base import Document, Source
+from agentos.data.sources.delimited import Csv, Jsonl
 from agentos.data.sources.docstrings import Docstrings
 from agentos.data.sources.huggingface import HuggingFace
 from agentos.data.sources.parquet import Parquet
-from agentos.data.sources.base import Document, Source
-from agentos.data.sources.delimited import Csv, Jsonl
 from agentos.data.sources.plain_text import Text
 
 __all__ = [

@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from agentos.data.cleaning import clean as cleaning
 from agentos.data.cleaning import near_duplicates
+from agentos.data.cleaning.counts import BAD, OUTCOMES, left_out
+from agentos.data.cleaning.seen_keys import SeenKeys
+from agentos.data.config import DataConfig
+from agentos.data.sources.base import Document
+from agentos.data.sources.files import BadRecord, digest
 from agentos.data.store.arrow_file import leave_out, writing
 from agentos.data.store.batches import batches
-from agentos.data.config import DataConfig
-from agentos.data.cleaning.counts import BAD, OUTCOMES, left_out
-from agentos.data.sources.files import BadRecord, digest
 from agentos.data.store.npy import NpyWriter
-from agentos.data.cleaning.seen_keys import SeenKeys
-from agentos.data.sources.base import Document
 from protocols.errors import DataError
 
 logger = logging.getLogger(__name__)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from agentos.data.tokenization import sentences
 from agentos.data.store.batches import batches
 from agentos.data.store.cache import discard, whole_or_nothing
-from agentos.data.tokenization.encoding import tokens_and_sentences
 from agentos.data.store.npy import NpyWriter, mapped
+from agentos.data.tokenization import sentences
+from agentos.data.tokenization.encoding import tokens_and_sentences
 from protocols.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from agentos.evaluation import Metric
-from agentos.reporting.outcome import Outcome
+from agentos.records.reader import RunRecord
 from agentos.reporting.charts.plotting import (
     ALONE,
     BAND,
@@ -24,8 +24,15 @@ from agentos.reporting.charts.plotting import (
     rounds_axis,
     share_axis,
 )
-from agentos.reporting.charts.series import Points, agent_number, bytes_until, rounds_of, series, unique
-from agentos.records.reader import RunRecord
+from agentos.reporting.charts.series import (
+    Points,
+    agent_number,
+    bytes_until,
+    rounds_of,
+    series,
+    unique,
+)
+from agentos.reporting.outcome import Outcome
 
 CROWD = 50
 """Above so many agents a chart shows their mean and spread instead of each."""

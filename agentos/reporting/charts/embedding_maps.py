@@ -13,9 +13,9 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.records.agent_similarity import Between, Embeddings
 from agentos.evaluation.base import unit_rows
 from agentos.evaluation.similarity import rotation_onto
+from agentos.records.agent_similarity import Between, Embeddings
 from agentos.reporting.charts.heatmaps import confusions, heat_maps
 from agentos.reporting.charts.plotting import Chart, colour, label
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from agentos.records.agent_similarity import Between
 from agentos.evaluation.similarity import MEASURES
+from agentos.records.agent_similarity import Between
 from agentos.reporting.charts.plotting import Chart, label
 
 PALE, DEEP = "#eef3fb", "#1d4f9c"

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from agentos.evaluation import Metric
-from agentos.reporting.outcome import Row
 from agentos.records.reader import RunRecord
+from agentos.reporting.outcome import Row
 
 Points = tuple[list[int], list[float]]
 """Rounds, and the values at them."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from agentos.evaluation import Metric
-from agentos.reporting.outcome import SIMULATED_S, Outcome, Row, total
+from agentos.records.reader import RunRecord
 from agentos.reporting.charts.plotting import (
     ALONE,
     TOGETHER,
@@ -19,8 +19,8 @@ from agentos.reporting.charts.plotting import (
     line,
     share_axis,
 )
+from agentos.reporting.outcome import SIMULATED_S, Outcome, Row, total
 from agentos.reporting.units import count_text
-from agentos.records.reader import RunRecord
 
 POINTS = 200
 """Of a longer curve, so many points are drawn."""

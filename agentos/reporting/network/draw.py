@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentos.records.metrics_log import writing
 from agentos.reporting.network import labels as labels
 from agentos.reporting.network import marks as marks
 from agentos.reporting.network.placement import Layout, Room, lay_out
-from agentos.records.metrics_log import writing
 from agentos.reporting.units import bytes_text
 from protocols.errors import ConfigurationError
 from protocols.topologies import Network

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentos.evaluation import Metric
+from agentos.records.reader import RunRecord
 from agentos.reporting.charts.curves import CROWD
 from agentos.reporting.outcome import Arm, Outcome
 from agentos.reporting.units import metric_text
-from agentos.records.reader import RunRecord
 
 EXTREMES = 5
 """Of a crowd, so many of the best and of the worst agents are shown outright."""

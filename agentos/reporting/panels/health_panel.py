@@ -7,10 +7,10 @@ from collections.abc import Callable
 from statistics import fmean
 from typing import Any
 
+from agentos.records.reader import RunRecord
 from agentos.reporting.charts.curves import CROWD, learning_curve
 from agentos.reporting.charts.plotting import Chart, Trace, colour, label, line, rounds_axis
 from agentos.reporting.charts.series import agent_number, unique
-from agentos.records.reader import RunRecord
 
 ROUND_MARK = {"symbol": "x", "size": 11, "color": "#d6457f"}
 EDGES = 24

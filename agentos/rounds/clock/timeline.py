@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agentos.rounds.clock.timing import Timing
 from agentos.records.reports import AgentMetrics
+from agentos.rounds.clock.timing import Timing
 
 SIMULATED, WAITED = "simulated_s", "simulated_wait_s"
 

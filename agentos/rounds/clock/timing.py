@@ -2,7 +2,8 @@ r"""How long training and messages take.
 
 Local steps of agent \(i\) take \(W_i / v_i\): its work over its speed. Work is counted, not measured: tokens
 that went through the encoder (with and without a gradient, those included that it embedded for others since
-its last round), or operations estimated from them (see `agentos.preflight.flops`; texts are taken at their longest), or
+its last round), or operations estimated from them (see `agentos.preflight.flops`; texts are taken at their
+longest), or
 steps. A message of \(b\) serialised bytes takes \(\lambda_{ij} + b / \beta_{ij}\) over the edge from i to j:
 its latency and its bandwidth.
 

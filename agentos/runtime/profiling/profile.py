@@ -23,8 +23,8 @@ from agentos.runtime.base import Session
 
 if TYPE_CHECKING:
     from agentos.records.reports import RoundReport
-    from agents.training.blueprint import Blueprint
     from agents.hosting.tracing import Span, Traced
+    from agents.training.blueprint import Blueprint
 
 PHASES = {
     "train": "train",

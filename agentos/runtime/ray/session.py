@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from agentos.runtime.ray import direct
 from agentos.runtime.base import Session, pack
+from agentos.runtime.ray import direct
 from agentos.runtime.ray.failures import of_ray
 from agentos.runtime.ray.object_store import RayStore, parcel_bytes
 from agents.exchange.inbox import KEPT_BYTES

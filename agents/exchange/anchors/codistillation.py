@@ -9,6 +9,14 @@ import numpy as np
 from pydantic import Field
 
 from agents.exchange.anchors.anchor_similarity import divergence, similarities
+from agents.exchange.anchors.classes import (
+    LABELS_HELP,
+    Labels,
+    check_classes,
+    class_scores,
+    label_divergence,
+    received,
+)
 from agents.exchange.base import (
     AnchorBatch,
     AnchorExchange,
@@ -18,14 +26,6 @@ from agents.exchange.base import (
     Society,
     Turn,
     begin_round,
-)
-from agents.exchange.anchors.classes import (
-    LABELS_HELP,
-    Labels,
-    check_classes,
-    class_scores,
-    label_divergence,
-    received,
 )
 from agents.lazy_torch import torch
 from protocols.messages import Message, Payload, PseudoLabels, SimilarityTargets

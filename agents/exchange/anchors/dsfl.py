@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.exchange.base import AnchorBatch, Learner
 from agents.exchange.anchors.classes import ClassTeacher, label_loss
+from agents.exchange.base import AnchorBatch, Learner
 from agents.exchange.fusion import Part
 from agents.lazy_torch import torch
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.exchange.base import AnchorBatch, Expected, Learner, Turn
 from agents.exchange.anchors.classes import ClassTeacher, label_loss, received
+from agents.exchange.base import AnchorBatch, Expected, Learner, Turn
 from agents.exchange.fusion import Part
 from agents.lazy_torch import F, torch
 from protocols.messages import Logits, Payload

@@ -21,8 +21,8 @@ from agents.exchange.base import (
     Society,
     Turn,
 )
-from agents.exchange.private.gathering import Centroids, said, take_in
 from agents.exchange.private.base import meeting
+from agents.exchange.private.gathering import Centroids, said, take_in
 from agents.lazy_torch import F, torch
 from protocols.messages import Message, Payload, Prototypes
 

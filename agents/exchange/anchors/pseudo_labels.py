@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.exchange.base import AnchorBatch, Expected, Learner, Turn
 from agents.exchange.anchors.classes import ClassTeacher, label_loss, received
-from agents.exchange.fusion import Part
 from agents.exchange.anchors.label_fusion import FUSIONS, LabelFusion, Mean, Votes
+from agents.exchange.base import AnchorBatch, Expected, Learner, Turn
+from agents.exchange.fusion import Part
 from agents.exchange.trust import audit_anchors, without_audit
 from agents.lazy_torch import torch
 from protocols.messages import LabelVotes, Payload

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from agents.exchange.anchors.classes import received
 from agents.exchange.base import (
     AnchorBatch,
     Expected,
@@ -20,7 +21,6 @@ from agents.exchange.base import (
     Turn,
     once_a_round,
 )
-from agents.exchange.anchors.classes import received
 from agents.exchange.fusion import FusedTeacher, Part
 from agents.lazy_torch import F, torch
 from protocols.messages import Message, Payload, Rankings

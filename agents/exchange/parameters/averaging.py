@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, overload
 from pydantic import Field
 
 from agents.exchange.base import Exchange, Expected, Learner, Society, Turn
+from agents.exchange.inbox import abridged
 from agents.exchange.parameters.error_feedback import compensated
 from agents.exchange.parameters.robust_fusion import (
     PARAMETER_FUSIONS,
@@ -17,7 +18,6 @@ from agents.exchange.parameters.robust_fusion import (
     Vector,
     tensor_of,
 )
-from agents.exchange.inbox import abridged
 from protocols.codecs import Codec
 from protocols.codecs.fp32 import Fp32
 from protocols.messages import Message, Payload, WeightDeltas, Weights

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from agents.exchange.parameters.averaging import Flat, ParameterExchange
 from agents.exchange.base import Learner, Turn
+from agents.exchange.parameters.averaging import Flat, ParameterExchange
 from protocols.messages import WeightDeltas
 from protocols.topologies.base import Direction
 

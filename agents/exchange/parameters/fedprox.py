@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from agents.exchange.parameters.averaging import ParameterExchange
 from agents.exchange.base import Learner
+from agents.exchange.parameters.averaging import ParameterExchange
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,9 +14,9 @@ from typing_extensions import Self
 
 from agents.exchange.anchors.anchor_contrast import exchange_width
 from agents.exchange.base import Expected, Learner, PrivateBatch, Turn
-from agents.exchange.private.sinkhorn import cluster, sinkhorn
-from agents.exchange.private.gathering import Centroids, said, take_in
 from agents.exchange.private.base import PrivateExchange, meeting
+from agents.exchange.private.gathering import Centroids, said, take_in
+from agents.exchange.private.sinkhorn import cluster, sinkhorn
 from agents.lazy_torch import torch
 from protocols.messages import Message, Payload, Prototypes
 from protocols.seeding import generator

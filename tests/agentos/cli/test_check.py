@@ -9,9 +9,9 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from agentos import RunConfig, Simulation
-from agentos.preflight.checking import check_protocol
 from agentos.cli.main import app
 from agentos.config.field_errors import InvalidConfiguration
+from agentos.preflight.checking import check_protocol
 
 FAMILIES = {"peer": "ring", "master_slave": "master_slave", "layered": "layered"}
 RUNNER = CliRunner()

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from agentos.cli.main import app
 from agentos.cli.evaluate import show
+from agentos.cli.main import app
 from agentos.evaluation import KNN, Probe
 from agentos.evaluation.assess import Assessment
 from protocols.errors import RecordError

@@ -18,10 +18,10 @@ import yaml
 
 from agentos import RunConfig
 from agentos.cli.main import main
+from agentos.config.load import ready_made
 from agentos.data.partition import PARTITIONS
 from agentos.data.sources.registry import SOURCES
 from agentos.evaluation import TASKS
-from agentos.config.load import ready_made
 from agentos.runtime import RUNTIMES
 from agents.config import PRESETS
 from agents.exchange import EXCHANGES

@@ -14,12 +14,12 @@ import pytest
 from rich.console import Console
 
 from agentos import RunConfig
-from agentos.reporting.comparison import compare
-from agentos.cli.progress import LiveDisplay, show_comparison, show_result
-from agentos.events import Listener, Listeners
 from agentos.cli.kinds import show_error
+from agentos.cli.progress import LiveDisplay, show_comparison, show_result
 from agentos.config.field_errors import InvalidConfiguration, Problem
+from agentos.events import Listener, Listeners
 from agentos.records.reports import RoundReport
+from agentos.reporting.comparison import compare
 from protocols.errors import DataError
 
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from agentos.data.cleaning.counts import OUTCOMES
 from agentos.data.config import DataConfig, TokenizerConfig
 from agentos.data.corpus import Corpus, corpus_tokens, prepare, tokenizer_for
-from agentos.data.cleaning.counts import OUTCOMES
 from agentos.data.partition import Dirichlet, Partition
 from agentos.data.sources.registry import Document, Jsonl, Parquet, Source
 from protocols.errors import ConfigurationError, DataError

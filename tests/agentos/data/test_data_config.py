@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from agentos.data.config import DataConfig
-from agentos.data.sources.docstrings import Docstrings
 from agentos.data.partition import PARTITIONS, Dirichlet, Iid
+from agentos.data.sources.docstrings import Docstrings
 from agentos.data.sources.registry import SOURCES, Parquet
 
 

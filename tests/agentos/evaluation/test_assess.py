@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from agentos.evaluation.assess import assess, parse_task
 from agentos.config.field_errors import InvalidConfiguration
+from agentos.evaluation.assess import assess, parse_task
 from protocols.errors import ConfigurationError, DataError, ModelError, RecordError
 
 

@@ -47,8 +47,8 @@ def test_host_measures_both_and_its_agents_stay_as_they_were(
 ) -> None:
     import torch
 
-    from agents.training.blueprint import Arm
     from agents.exchange.anchors.anchor_contrast import AnchorContrast
+    from agents.training.blueprint import Arm
 
     host = make_host(2, training={"precision": "auto"})
     arm = Arm(AnchorContrast(), 0.25)

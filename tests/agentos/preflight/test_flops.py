@@ -8,8 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel
 
 from agentos.preflight.flops import Size, size_of
-from agents.models.build import preset_config
 from agents.config import EncoderConfig, Preset
+from agents.models.build import preset_config
 
 TEXTS, LENGTH = 8, 32
 

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from agentos import RunConfig, Simulation
+from agentos.evaluation.similarity import linear_cka
+from agentos.events import Listener
+from agentos.preparation import prepare_corpus
 from agentos.records.agent_similarity import (
     EMBEDDINGS,
     MAX_AGENTS,
@@ -21,9 +24,6 @@ from agentos.records.agent_similarity import (
     load_between,
     measure,
 )
-from agentos.evaluation.similarity import linear_cka
-from agentos.events import Listener
-from agentos.preparation import prepare_corpus
 from protocols.errors import RecordError
 
 

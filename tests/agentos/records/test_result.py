@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from agentos import Result, RunConfig
 from agentos.evaluation.base import Metric
-from agentos.records.result import summarise
 from agentos.records.reports import ArmResult, RoundReport
+from agentos.records.result import summarise
 
 METRICS = (
     Metric(name="mrr", higher_is_better=True, help="Up."),

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from agentos.reporting.comparison import compare, write_comparison
 from agentos.records.recorder import load_run
+from agentos.reporting.comparison import compare, write_comparison
 from protocols.errors import RecordError
 
 

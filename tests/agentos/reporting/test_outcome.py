@@ -7,8 +7,8 @@ import pytest
 
 from agentos.evaluation import Metric
 from agentos.records.recorder import load_run
-from agentos.reporting.outcome import Arm, gain, outcome
 from agentos.reporting.charts.series import bytes_until, series, unique
+from agentos.reporting.outcome import Arm, gain, outcome
 from agentos.reporting.verdict import verdict
 
 UP = Metric(name="mrr", higher_is_better=True, help="Up.", label="MRR")

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from agentos import RunConfig
+from agentos.records.reports import RoundReport
 from agentos.rounds.asynchronous import Asynchronously
 from agentos.rounds.clock.config import Asynchronous
 from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.clock.timing import Timing
 from agentos.rounds.health.collapse import Reading
-from agentos.records.reports import RoundReport
-from agentos.runtime import Session
 from agentos.rounds.health.monitor import Watch
-from agents.training.blueprint import Arm, Blueprint
+from agentos.runtime import Session
 from agents.hosting.delivery import Delivery, Heading, Outbox
+from agents.training.blueprint import Arm, Blueprint
 from protocols.topologies import Network
 
 SIZE = 100

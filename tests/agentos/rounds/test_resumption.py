@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from agentos import RunConfig, Simulation
+from agentos.events import Listener
 from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.records.checkpoints import CHECKPOINTS, checkpoints_of
-from agentos.events import Listener
 from agentos.records.recorder import load_run
-from agentos.rounds.resumption import branch, resumption
 from agentos.records.reports import RoundReport
+from agentos.rounds.resumption import branch, resumption
 from protocols.errors import ConfigurationError, RecordError
 
 pytestmark = pytest.mark.usefixtures("no_report")

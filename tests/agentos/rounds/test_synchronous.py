@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from agentos import RunConfig
-from agentos.rounds.synchronous import Coordinator
 from agentos.records.reports import ArmResult, RoundReport
+from agentos.rounds.synchronous import Coordinator
 from agentos.runtime import Session
-from agents.training.blueprint import Arm, Blueprint
 from agents.hosting.delivery import Delivery, Heading, Outbox
+from agents.training.blueprint import Arm, Blueprint
 from protocols.topologies import Direction
 
 SIZE = 1000

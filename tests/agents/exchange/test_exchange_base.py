@@ -6,9 +6,9 @@ from agents.config import EncoderConfig
 from agents.exchange import EXCHANGES, Society, Turn
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
+from agents.exchange.anchors.pseudo_labels import PseudoLabelling
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
-from agents.exchange.anchors.pseudo_labels import PseudoLabelling
 from agents.exchange.parameters.fedavg import WeightAveraging
 from protocols.topologies.hops import Direction
 

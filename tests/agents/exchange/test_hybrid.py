@@ -7,11 +7,11 @@ from typing import ClassVar
 import pytest
 import torch
 
-from agents.training.blueprint import Arm
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.hybrid import Hybrid
 from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.training.blueprint import Arm
 from protocols.topologies.peer import Ring
 
 BOTH = Hybrid(strategies=(WeightAveraging(every=3), AnchorSimilarity()))

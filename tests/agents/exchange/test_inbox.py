@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from agents.exchange.inbox import Reader, abridged, receive
-from protocols.wire.validate import Expectation
 from protocols.codecs.int8 import Int8
 from protocols.errors import RejectedMessage
 from protocols.messages import Message, Weights
 from protocols.wire.serialize import encode
+from protocols.wire.validate import Expectation
 
 EXPECTATION = Expectation(1, 0, 9, frozenset({1, 2, 3}), Weights)
 

@@ -12,10 +12,10 @@ from agents.exchange import EXCHANGES, Turn
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.anchors.fedproto import ClassPrototypes
-from agents.exchange.hybrid import Hybrid
 from agents.exchange.anchors.pseudo_labels import PseudoLabelling
-from agents.exchange.staleness import Staleness
+from agents.exchange.hybrid import Hybrid
 from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.staleness import Staleness
 from agents.hosting.delivery import Delivery
 from protocols.messages import Message, Prototypes, SimilarityTargets, Weights
 from protocols.topologies.hops import Direction

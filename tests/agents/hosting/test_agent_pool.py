@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agents.training.blueprint import Arm
-from agents.hosting.state_file import save_state
 from agents.exchange import EXCHANGES
+from agents.hosting.state_file import save_state
 from agents.hosting.tree import tree_bytes
+from agents.training.blueprint import Arm
 from protocols.topologies.peer import Ring
 
 CHANGES = {

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.base import Turn
 from agents.exchange.isolated import Isolated
-from agents.hosting.host import Host, choose_device
 from agents.hosting.delivery import Delivery
+from agents.hosting.host import Host, choose_device
+from agents.training.blueprint import Arm
 from protocols.topologies.hops import Direction
 from protocols.wire.serialize import read_envelope
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from agents.training.blueprint import Arm
-from agents.hosting.state_file import FORMAT, load_state, save_state
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
+from agents.hosting.state_file import FORMAT, load_state, save_state
+from agents.training.blueprint import Arm
 from agents.training.shared_model import AgentState
 from protocols.errors import RecordError
 

@@ -9,8 +9,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModel, BertConfig, BertModel, GPT2Config, GPT2LMHeadModel, GPT2Model
 
 from agentos.evaluation.loaded_encoder import LoadedEncoder
-from agents.models.build import build_backbone
 from agents.config import EncoderConfig
+from agents.models.build import build_backbone
 from agents.models.generation import Decoding, generate
 from agents.models.heads import head_tensors
 from agents.objectives import CausalLM, MaskedLM
@@ -207,8 +207,8 @@ def test_more_frozen_layers_than_there_are_is_refused():
 
 def test_frozen_layers_stay_and_others_train(make_host):
     host = make_host(1, encoders=(EncoderConfig(preset="nano", frozen_layers=1, dropout=0.0),))
-    from agents.training.blueprint import Arm
     from agents.exchange.isolated import Isolated
+    from agents.training.blueprint import Arm
 
     host.begin(Arm(Isolated(), 0.25))
     backbone = host.agents[0].encoder.backbone

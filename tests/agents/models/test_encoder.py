@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from agents.models.build import build_backbone, build_encoder
 from agents.config import PRESETS, EncoderConfig
+from agents.models.build import build_backbone, build_encoder
 from agents.models.cpu.byte_dropout import dropout_of
 from agents.models.encoder import Encoder, pool
 from agents.models.pretrained import width_of

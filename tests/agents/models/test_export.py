@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from agents.training.blueprint import Arm, Group
 from agents.config import EncoderConfig
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
 from agents.models.export import pooling_of, saved_length
 from agents.models.pretrained import load_tokenizer
+from agents.training.blueprint import Arm, Group
 from protocols.errors import ModelError
 
 TEXTS = ["wave tide ship", "field", "moon wind comet orbit planet dawn light " * 4, "the tide"]

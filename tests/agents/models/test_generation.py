@@ -4,11 +4,11 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.models.generation import Decoding, generate
 from agents.objectives import CausalLM, InfoNCE, MaskedLM
+from agents.training.blueprint import Arm
 from protocols.errors import ConfigurationError, ModelError
 
 

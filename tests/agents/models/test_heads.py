@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agents.training.blueprint import Arm
-from agents.models.build import build_encoder
 from agents.config import EncoderConfig
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
+from agents.models.build import build_encoder
 from agents.objectives import VAE, Denoising, NextSentence, SentenceOrder
+from agents.training.blueprint import Arm
 from protocols.errors import ModelError
 
 OBJECTIVES = (Denoising(), VAE(latent=6), NextSentence())

@@ -23,15 +23,15 @@ from transformers import (
     RobertaConfig,
 )
 
-from agents.training.blueprint import Arm, Group
-from agents.models.build import build_encoder
 from agents.config import EncoderConfig
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
+from agents.models.build import build_encoder
 from agents.models.pretrained import load_tokenizer, quietly
 from agents.objectives import CausalLM, Draft, InfoNCE, MaskedLM, Step
 from agents.objectives.masking import IGNORED
 from agents.text.tokens import Text
+from agents.training.blueprint import Arm, Group
 from protocols.errors import ModelError
 
 SMALL = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2}

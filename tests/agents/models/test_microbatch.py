@@ -11,12 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.models.microbatch import narrow, rowwise, split
 from agents.objectives import OBJECTIVES, Draft, Step
 from agents.text.tokens import Text
+from agents.training.blueprint import Arm
 
 ALONE = Arm(Isolated(), 0.0)
 TOKENS = 40

@@ -24,14 +24,14 @@ from transformers import (
     RobertaModel,
 )
 
-from agents.training.blueprint import Arm
-from agents.models.build import build_backbone
 from agents.config import EncoderConfig
-from agents.models.cpu.byte_dropout import dropout_of
-from agents.models.encoder import pool
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
+from agents.models.build import build_backbone
+from agents.models.cpu.byte_dropout import dropout_of
+from agents.models.encoder import pool
 from agents.models.pretrained import load_tokenizer, width_of
+from agents.training.blueprint import Arm
 from protocols.errors import ModelError
 
 TEXTS = ["wave tide ship", "field", "moon wind comet orbit planet dawn light"]

@@ -74,9 +74,9 @@ def look(documents):
 @pytest.fixture
 def make_agent(make_host):
     """Make an agent that trains on one objective, with its heads."""
-    from agents.training.blueprint import Arm
     from agents.config import EncoderConfig
     from agents.exchange.isolated import Isolated
+    from agents.training.blueprint import Arm
 
     def make(objective, projection=0, dropout=0.0, **training):
         encoder = EncoderConfig(preset="nano", dropout=dropout, projection=projection)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from agents.text.collate import Padded
 from agents.objectives import InfoNCE, Step, functional
+from agents.text.collate import Padded
 
 losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from agents.training.blueprint import Arm
 from agents.exchange.isolated import Isolated
 from agents.objectives import InfoNCE, functional
 from agents.objectives.nt_xent import NTXent
 from agents.objectives.simcse import SimCSE
+from agents.training.blueprint import Arm
 from protocols.errors import ModelError, TrainingError
 
 ALONE = Arm(Isolated(), 0.0)

@@ -5,13 +5,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.isolated import Isolated
 from agents.objectives import Draft, InfoNCE, Step, functional
 from agents.objectives.base import Neighbours
 from agents.text.tokens import Text
+from agents.training.blueprint import Arm
 from agents.views import Crop, Dropout
 
 

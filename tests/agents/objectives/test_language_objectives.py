@@ -6,15 +6,15 @@ from pydantic import ValidationError
 from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
-from agents.text.collate import Collator
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.objectives import CausalLM, Draft, MaskedLM, Step
 from agents.objectives.masking import IGNORED
+from agents.text.collate import Collator
 from agents.text.tokens import Text
-from agents.views import Setting
 from agents.text.vocabulary import Vocabulary
+from agents.training.blueprint import Arm
+from agents.views import Setting
 
 CLS, SEP, MASK = 2, 3, 4
 WORDS = Text.of(np.arange(60, 72, dtype=np.int32))

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
-from agents.training import trainer
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.objectives import InfoNCE
 from agents.objectives.momentum import fingerprints
 from agents.text.tokens import Text
+from agents.training import trainer
+from agents.training.blueprint import Arm
 
 ALONE = Arm(Isolated(), 0.0)
 STEPS = 7

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from agents.training.blueprint import Arm
 from agents.exchange.parameters.fedavg import WeightAveraging
 from agents.objectives import InfoNCE, Moon
 from agents.objectives.base import Reference
 from agents.objectives.moon import model_contrast
+from agents.training.blueprint import Arm
 
 
 def slow(own, received, previous, temperature=0.5):

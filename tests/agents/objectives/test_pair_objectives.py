@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.objectives import Draft, NextSentence, SentenceOrder, Step
 from agents.objectives.pairs import ASIDE, classify, piece, segments
 from agents.text.tokens import Text
+from agents.training.blueprint import Arm
 
 KINDS = [NextSentence, SentenceOrder]
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 from transformers import AlbertConfig, AlbertModel, BertConfig, BertModel
 
-from agents.text.batch import Batch
-from agents.training.blueprint import Arm
-from agents.models.build import build_encoder
 from agents.config import EncoderConfig
-from agents.models.decoder import TextDecoder
 from agents.exchange.isolated import Isolated
+from agents.models.build import build_encoder
+from agents.models.decoder import TextDecoder
 from agents.objectives import VAE, Denoising, Draft, InfoNCE, NextSentence, SentenceOrder, Step
 from agents.objectives.reconstruction import target
+from agents.text.batch import Batch
 from agents.text.tokens import Text
+from agents.training.blueprint import Arm
 
 PLAIN = Denoising(noise=("dropout",))
 """Corrupts nothing: documents that are short enough stay whole."""

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.training.blueprint import Arm
-from agents.text.length_buckets import buckets, pass_tokens
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.models.microbatch import rowwise
 from agents.objectives import InfoNCE, MaskedLM
+from agents.text.length_buckets import buckets, pass_tokens
+from agents.training.blueprint import Arm
 from agents.views import Crop
 
 ALONE = Arm(Isolated(), 0.25)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
-from agents.text.collate import Collator, share
 from agents.models.encoder import Encoder
+from agents.text.collate import Collator, share
 from protocols.errors import ModelError
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]

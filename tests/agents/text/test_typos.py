@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.text.words import key_of
 from agents.text.typos import VARIANTS, alphabet_of, misspell
 from agents.text.vocabulary import Vocabulary
+from agents.text.words import key_of
 
 LETTERS = "abcXYZ019éàяжсТЩ山上下かきカキ가나"
 ALPHABET = alphabet_of([LETTERS])

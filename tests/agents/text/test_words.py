@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.text.words import key_of
 from agents.text.vocabulary import Vocabulary
+from agents.text.words import key_of
 
 TEXT = "the tower of glass 山上 ひらかな été"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
+from agents.training.blueprint import Arm
 
 ALONE = Arm(Isolated(), anchor_fraction=0.25)
 NOISY = EncoderConfig(preset="nano")

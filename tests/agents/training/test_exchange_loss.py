@@ -7,10 +7,10 @@ from typing import ClassVar
 import pytest
 import torch
 
-from agents.training.blueprint import Arm
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.isolated import Isolated
 from agents.objectives import Denoising, InfoNCE, MaskedLM
+from agents.training.blueprint import Arm
 
 
 class Watching(Isolated):

@@ -10,11 +10,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from agents.training import trainer
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.objectives import functional
+from agents.training import trainer
+from agents.training.blueprint import Arm
 from agents.training.optimizers import SGD, Adafactor, AdamW, clip, learning_rate_factor
 
 ALONE = Arm(Isolated(), 0.25)

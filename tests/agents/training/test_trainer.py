@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
 from agents.objectives import InfoNCE, Objected, Objective
+from agents.training.blueprint import Arm
 from protocols.errors import ModelError, TrainingError
 
 ALONE = Arm(Isolated(), anchor_fraction=0.25)

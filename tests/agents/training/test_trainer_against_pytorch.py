@@ -7,12 +7,12 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
-from agents.models.encoder import pool
 from agents.exchange.isolated import Isolated
+from agents.models.encoder import pool
 from agents.objectives import functional
 from agents.text.tokens import Text
+from agents.training.blueprint import Arm
 from agents.views import Crop, Setting
 from protocols.seeding import generator
 

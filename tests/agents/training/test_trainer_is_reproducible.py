@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
-from agents.models.cpu.byte_dropout import ByteDropout
 from agents.exchange.isolated import Isolated
+from agents.models.cpu.byte_dropout import ByteDropout
+from agents.training.blueprint import Arm
 
 ALONE = Arm(Isolated(), anchor_fraction=0.25)
 NOISY = EncoderConfig(preset="nano")

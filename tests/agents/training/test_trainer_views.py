@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.objectives import InfoNCE
 from agents.objectives.base import Step
 from agents.objectives.masked_lm import MaskedLM
-from agents.views import CharacterNoise, Crop, TokenCutoff, WordReplacement, WordSwap
 from agents.text.vocabulary import Vocabulary
+from agents.training.blueprint import Arm
+from agents.views import CharacterNoise, Crop, TokenCutoff, WordReplacement, WordSwap
 from protocols.errors import ModelError
 
 ARM = Arm(Isolated(), anchor_fraction=0.0)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from agents.text.tokens import Text
-from agents.views import Setting
 from agents.text.vocabulary import Vocabulary
+from agents.views import Setting
 
 
 class Thirds(SimpleNamespace):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from agents.text.collate import Collator
-from agents.views.mlm_fill import fill
-from agents.models.build import build_encoder
 from agents.config import EncoderConfig
+from agents.models.build import build_encoder
 from agents.objectives.base import Batch, Objective
+from agents.text.collate import Collator
 from agents.text.tokens import Text
 from agents.text.vocabulary import Vocabulary
+from agents.views.mlm_fill import fill
 from protocols.errors import ModelError
 
 

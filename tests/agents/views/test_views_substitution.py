@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.text.words import key_of
-from agents.text.tokens import Text
 from agents.text.thesaurus import Thesaurus
-from agents.views import CharacterNoise, Setting, WordReplacement
+from agents.text.tokens import Text
 from agents.text.vocabulary import Vocabulary
+from agents.text.words import key_of
+from agents.views import CharacterNoise, Setting, WordReplacement
 from protocols.errors import ModelError
 
 LEXICON = """<?xml version="1.0" encoding="UTF-8"?>

@@ -119,7 +119,12 @@ def test_claims_of_terabytes_are_refused_before_anything_is_allocated() -> None:
 # Run folders from strangers cannot run code
 
 READERS = (
-    *("agents.hosting.state_file", "agentos.records.checkpoints", "agentos.rounds.resumption", "agentos.records.reader"),
+    *(
+        "agents.hosting.state_file",
+        "agentos.records.checkpoints",
+        "agentos.rounds.resumption",
+        "agentos.records.reader",
+    ),
     *(
         "agentos.runtime.profiling.trace_file",
         "agentos.records.result",
@@ -127,7 +132,12 @@ READERS = (
         "agentos.reporting.comparison",
         "agentos.records.recorder",
     ),
-    *("agentos.records.metrics_log", "agentos.records.agent_similarity", "agentos.config.load", "protocols.wire.frame"),
+    *(
+        "agentos.records.metrics_log",
+        "agentos.records.agent_similarity",
+        "agentos.config.load",
+        "protocols.wire.frame",
+    ),
     *("protocols.wire.serialize", "protocols.wire.coding"),
 )
 FORBIDDEN = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

@@ -9,16 +9,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytest
 
-from protocols.wire.validate import Expectation, admit
-from protocols.messages.arrays import Array
 from protocols.codecs import CODECS, Codec
 from protocols.codecs.fp32 import Fp32
 from protocols.codecs.int8 import Int8
 from protocols.codecs.pca import Pca
 from protocols.codecs.top_k import TopK
 from protocols.errors import RejectedMessage, WireError
-from protocols.wire.frame import pack, unpack
-from protocols.wire.json_text import to_json
 from protocols.messages import (
     Embeddings,
     Message,
@@ -30,9 +26,13 @@ from protocols.messages import (
     WeightDeltas,
     Weights,
 )
+from protocols.messages.arrays import Array
 from protocols.seeding import generator
-from protocols.wire.sizes import message_bytes, uncoded_bytes
+from protocols.wire.frame import pack, unpack
+from protocols.wire.json_text import to_json
 from protocols.wire.serialize import decode, encode
+from protocols.wire.sizes import message_bytes, uncoded_bytes
+from protocols.wire.validate import Expectation, admit
 
 
 def normal(*shape: int) -> Any:

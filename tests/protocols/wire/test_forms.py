@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 import protocols.wire.forms
 from experiments.benchmarks.fuzz_targets import payloads
-from protocols.wire.validate import Expectation, admit
 from protocols.codecs.fp16 import Fp16
 from protocols.errors import RejectedMessage, WireError
+from protocols.messages import Gradient, Message, Metrics, Payload, Weights
 from protocols.wire.forms import Admission, Packing
 from protocols.wire.frame import pack, split, unpack
-from protocols.messages import Gradient, Message, Metrics, Payload, Weights
 from protocols.wire.serialize import decode, encode, packet_of
+from protocols.wire.validate import Expectation, admit
 
 SENDERS = frozenset(range(1, 200))
 
@@ -56,7 +56,7 @@ def no_slow_way(monkeypatch: pytest.MonkeyPatch) -> Any:
         def admit(*_: Any) -> Message:
             raise AssertionError("this message was read from its beginning")
 
-        monkeypatch.setattr(protocols.forms, "admit", admit)
+        monkeypatch.setattr(protocols.wire.forms, "admit", admit)
 
     return close
 
@@ -242,7 +242,7 @@ def no_slow_packing(monkeypatch: pytest.MonkeyPatch) -> Any:
         def packet_of(*_: Any) -> Any:
             raise AssertionError("this message was packed from its beginning")
 
-        monkeypatch.setattr(protocols.forms, "packet_of", packet_of)
+        monkeypatch.setattr(protocols.wire.forms, "packet_of", packet_of)
 
     return close
 

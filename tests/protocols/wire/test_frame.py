@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from protocols.errors import WireError
+from protocols.wire.buffers import Packet
 from protocols.wire.frame import ALIGNMENT, HEADER_LIMIT, lay_out, pack, unpack
 from protocols.wire.json_text import from_json, to_json
-from protocols.wire.buffers import Packet
 
 DTYPES = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1"]
 ARRAYS = st.dictionaries(

@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from protocols.wire.validate import Expectation, admit
 from protocols.errors import RejectedMessage, WireError
-from protocols.wire.frame import pack, unpack
-from protocols.wire.json_text import to_json
 from protocols.messages import (
     PAYLOADS,
     Control,
@@ -32,9 +29,12 @@ from protocols.messages import (
     WeightDeltas,
     Weights,
 )
-from protocols.wire.buffers import Packet
 from protocols.seeding import generator
+from protocols.wire.buffers import Packet
+from protocols.wire.frame import pack, unpack
+from protocols.wire.json_text import to_json
 from protocols.wire.serialize import decode, encode, packet_of, read_envelope
+from protocols.wire.validate import Expectation, admit
 
 EXAMPLES: dict[str, Payload] = {
     "embeddings": Embeddings(values=np.ones((2, 3, 4), np.float32)),

@@ -7,9 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from protocols.wire.validate import Expectation, admit
 from protocols.errors import ConfigurationError, RejectedMessage, WireError
-from protocols.wire.frame import pack, unpack
 from protocols.messages import (
     Embeddings,
     Message,
@@ -20,7 +18,9 @@ from protocols.messages import (
     SimilarityTargets,
     Weights,
 )
+from protocols.wire.frame import pack, unpack
 from protocols.wire.serialize import encode, packet_of
+from protocols.wire.validate import Expectation, admit
 
 
 def sent(payload: Payload, **changes: Any) -> Any:

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentos.data.cleaning.filters import duplicate_line_share, language_probability, top_ngram_share
+from agentos.data.cleaning.filters import (
+    duplicate_line_share,
+    language_probability,
+    top_ngram_share,
+)
 from protocols.errors import ConfigurationError
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agentos.data.store.arrow_file import TextReader, leave_out, writing
 from agentos.data.sources.base import Document
+from agentos.data.store.arrow_file import TextReader, leave_out, writing
 
 
 def written(path: Path) -> Path:

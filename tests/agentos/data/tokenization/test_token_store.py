@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from agentos.data.config import TokenizerConfig
-from agentos.data.tokenization.tokenizer import train
 from agentos.data.tokenization.token_store import TokenStore, tokenize
+from agentos.data.tokenization.tokenizer import train
 from protocols.errors import DataError
 
 TEXTS = ["red wine and bread", "", "linear algebra " * 40, "bread"]

@@ -7,7 +7,14 @@ from typing import Any, Literal
 import pytest
 
 from agentos.data.config import TokenizerConfig
-from agentos.data.tokenization.tokenizer import SPECIAL_TOKENS, check, content_digest, load, train, unknown_rate
+from agentos.data.tokenization.tokenizer import (
+    SPECIAL_TOKENS,
+    check,
+    content_digest,
+    load,
+    train,
+    unknown_rate,
+)
 from protocols.errors import DataError
 from protocols.seeding import generator
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from agentos.evaluation import Metric
-from agentos.reporting.charts.simulated_time import POINTS, delays_text, over_time, runs_over_time, waited
+from agentos.reporting.charts.simulated_time import (
+    POINTS,
+    delays_text,
+    over_time,
+    runs_over_time,
+    waited,
+)
 
 MRR = Metric(name="mrr", higher_is_better=True, help="Mean reciprocal rank.")
 LOSS = Metric(name="gap", higher_is_better=False, help="A gap.")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from agentos.rounds.health.collapse import Health, Reading
-from agentos.records.recorder import Recorder
-from agentos.reporting.report import write_report
-from agentos.reporting.panels.health_panel import EDGES, health_charts, paused_rounds
 from agentos.records.reader import RunRecord, load_run
+from agentos.records.recorder import Recorder
+from agentos.reporting.panels.health_panel import EDGES, health_charts, paused_rounds
+from agentos.reporting.report import write_report
+from agentos.rounds.health.collapse import Health, Reading
 
 
 def watched(record: RunRecord, edges: int = 5) -> RunRecord:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from agentos import RunConfig
+from agentos.preflight.flops import Size
 from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.clock.timing import Timing, draw_timing
-from agentos.preflight.flops import Size
 
 
 def links(*pairs: tuple[int, int], latency_s: float) -> dict[tuple[int, int], float]:

@@ -10,12 +10,12 @@ import pytest
 from pydantic import ValidationError
 
 from agentos import RunConfig
+from agentos.records.reports import RoundReport
 from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.clock.timing import draw_timing
-from agentos.rounds.synchronous import Coordinator
 from agentos.rounds.faults import FAULTS
 from agentos.rounds.faults.injector import Script
-from agentos.records.reports import RoundReport
+from agentos.rounds.synchronous import Coordinator
 from agentos.runtime.base import Session
 from agentos.runtime.local import LocalRuntime
 from agents.training.blueprint import Arm

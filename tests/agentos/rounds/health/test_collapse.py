@@ -14,8 +14,16 @@ import pytest
 import torch
 
 from agentos import RunConfig, Simulation
-from agentos.rounds.health.collapse import Health, HealthConfig, Reading, collapse, judge, open_hops, read
 from agentos.records.reader import load_run
+from agentos.rounds.health.collapse import (
+    Health,
+    HealthConfig,
+    Reading,
+    collapse,
+    judge,
+    open_hops,
+    read,
+)
 from agentos.rounds.health.monitor import Watch
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from agentos import RunConfig, Simulation
-from agentos.runtime.profiling.profile import DETAILS, PHASES, Clock, Profile, ProfiledSession
 from agentos.runtime.base import Runtime, Session
+from agentos.runtime.profiling.profile import DETAILS, PHASES, Clock, Profile, ProfiledSession
 from agentos.runtime.profiling.trace_file import COORDINATOR, load_timeline, write_trace
 from agents.hosting.host import Host
 from agents.hosting.tracing import Span, Traced

@@ -10,12 +10,12 @@ import torch
 
 from agents.config import EncoderConfig
 from agents.exchange import Society, Turn
-from agents.exchange.base import AnchorBatch, Heads
-from agents.exchange.anchors.dsfl import EntropyReduced
-from agents.exchange.anchors.label_fusion import FUSIONS, Votes
-from agents.exchange.anchors.fedmd import LogitConsensus
 from agents.exchange.anchors.codistillation import Codistillation, edge_draw
+from agents.exchange.anchors.dsfl import EntropyReduced
+from agents.exchange.anchors.fedmd import LogitConsensus
+from agents.exchange.anchors.label_fusion import FUSIONS, Votes
 from agents.exchange.anchors.pseudo_labels import PseudoLabelling
+from agents.exchange.base import AnchorBatch, Heads
 from agents.exchange.trust import audit_anchors
 from agents.objectives import functional
 from protocols.messages import Logits, PseudoLabels, SimilarityTargets

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from agents.exchange import EXCHANGES, Turn
-from agents.exchange.base import AnchorExchange
 from agents.exchange.anchors.controls import derangement, own, shuffled
+from agents.exchange.base import AnchorExchange
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered
 from protocols.topologies.peer import Ring

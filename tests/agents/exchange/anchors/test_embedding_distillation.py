@@ -9,8 +9,8 @@ from scipy.linalg import orthogonal_procrustes
 
 from agents.config import EncoderConfig
 from agents.exchange import Society, Turn
-from agents.exchange.base import AnchorBatch, Heads
 from agents.exchange.anchors.embedding_distillation import EmbeddingDistillation, align
+from agents.exchange.base import AnchorBatch, Heads
 from protocols.messages import Embeddings
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered

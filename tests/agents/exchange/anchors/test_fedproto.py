@@ -8,8 +8,8 @@ import torch
 
 from agents.config import EncoderConfig
 from agents.exchange import Society, Turn
-from agents.exchange.base import AnchorBatch, Heads
 from agents.exchange.anchors.fedproto import ClassPrototypes, counted_mean
+from agents.exchange.base import AnchorBatch, Heads
 from protocols.messages import Prototypes
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered

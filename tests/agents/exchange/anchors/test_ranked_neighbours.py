@@ -9,8 +9,8 @@ import torch
 
 from agents.config import EncoderConfig
 from agents.exchange import Society, Turn
-from agents.exchange.base import AnchorBatch
 from agents.exchange.anchors.ranked_neighbours import RankedNeighbours, fuse, rank
+from agents.exchange.base import AnchorBatch
 from protocols.messages import Rankings
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered

@@ -8,12 +8,12 @@ import torch
 
 from agents.config import EncoderConfig
 from agents.exchange import Society, Turn
+from agents.exchange.hybrid import Hybrid
 from agents.exchange.parameters.diloco import DiLoCo
+from agents.exchange.parameters.fedavg import WeightAveraging
 from agents.exchange.parameters.fedema import FedEMA
 from agents.exchange.parameters.fedprox import FedProx
-from agents.exchange.hybrid import Hybrid
 from agents.exchange.parameters.robust_fusion import Krum, Mean, Median, TrimmedMean
-from agents.exchange.parameters.fedavg import WeightAveraging
 from protocols.messages import WeightDeltas, Weights
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from agents.exchange import Turn
-from agents.exchange.parameters.diloco import DiLoCo
 from agents.exchange.isolated import Isolated
+from agents.exchange.parameters.diloco import DiLoCo
 from agents.exchange.parameters.fedavg import WeightAveraging
 from protocols.messages import Message, Weights
 from protocols.topologies.hops import Direction

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from agents.exchange import Turn
-from agents.exchange.parameters.fedema import FedEMA
 from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedema import FedEMA
 from protocols.messages import Weights
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.exchange.parameters.fedprox import FedProx
 from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedprox import FedProx
 from protocols.topologies.master_slave import MasterSlave
 from protocols.topologies.peer import Ring
 

@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from agents.exchange.parameters import robust_fusion as parameter_fusion
-from agents.exchange.parameters.robust_fusion import PARAMETER_FUSIONS, Krum, Mean, Median, TrimmedMean
+from agents.exchange.parameters.robust_fusion import (
+    PARAMETER_FUSIONS,
+    Krum,
+    Mean,
+    Median,
+    TrimmedMean,
+)
 
 SIZE = 50
 WEIGHTS = [1.0, 5.0, 2.0, 2.0, 4.0, 1.0, 3.0]

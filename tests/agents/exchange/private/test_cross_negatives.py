@@ -9,11 +9,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from agents.training.blueprint import Arm
 from agents.config import EncoderConfig
 from agents.exchange import Society, Turn
 from agents.exchange.base import PrivateBatch
 from agents.exchange.private.cross_negatives import CrossNegatives
+from agents.training.blueprint import Arm
 from protocols.messages import EmbeddingGradients, Gradient, PrivateEmbeddings
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from agents.exchange import Turn
 from agents.exchange.base import PrivateBatch
-from agents.exchange.private.sinkhorn import cluster
 from agents.exchange.private.prototypes import GlobalPrototypes
+from agents.exchange.private.sinkhorn import cluster
 from protocols.messages import Prototypes
 from protocols.seeding import generator
 from protocols.topologies.hops import Direction

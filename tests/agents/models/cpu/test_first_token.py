@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
-from agents.models.adapters import add_lora
 from agents.config import LoRAConfig
-from agents.models.encoder import Encoder, pool
+from agents.models.adapters import add_lora
 from agents.models.cpu.first_token import FAMILIES, can_be_cut
+from agents.models.encoder import Encoder, pool
 from agents.training.shared_model import _checkpoint_activations
 
 SIZES = {

@@ -1,0 +1,54 @@
+"""What agents may say: an envelope, and one class per kind of payload."""
+
+from __future__ import annotations
+
+from protocols.messages.message import (
+    DETACHED,
+    PAYLOADS,
+    PROTOCOL_VERSION,
+    Control,
+    Envelope,
+    Gradient,
+    Message,
+    Metrics,
+    WeightDeltas,
+    Weights,
+)
+from protocols.messages.payload import PROBABILITY_TOLERANCE, Payload
+from protocols.messages.representations import (
+    EmbeddingGradients,
+    Embeddings,
+    LabelVotes,
+    Logits,
+    PrivateEmbeddings,
+    Prototypes,
+    PseudoLabels,
+    Rankings,
+    SimilarityTargets,
+    Statistics,
+)
+
+__all__ = [
+    "Control",
+    "DETACHED",
+    "EmbeddingGradients",
+    "Embeddings",
+    "Envelope",
+    "Gradient",
+    "LabelVotes",
+    "Logits",
+    "Message",
+    "Metrics",
+    "PAYLOADS",
+    "PROBABILITY_TOLERANCE",
+    "PROTOCOL_VERSION",
+    "Payload",
+    "PrivateEmbeddings",
+    "Prototypes",
+    "PseudoLabels",
+    "Rankings",
+    "SimilarityTargets",
+    "Statistics",
+    "WeightDeltas",
+    "Weights",
+]
