@@ -40,7 +40,7 @@ check: $(INSTALLED_TEST)  ## Check style, types and imports only.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(INSTALLED_TEST)  ## Mend what ruff can mend by itself.
+format: $(INSTALLED_TEST)  ## Fix what ruff can fix by itself.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

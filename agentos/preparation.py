@@ -112,7 +112,7 @@ def _check_loaded(
             f"the tokenizer of {encoder.origin!r} does not know the text",
             expected=error.expected,
             actual=error.actual,
-            mend="save the tokenizer that the encoder was trained with beside it, take an encoder of "
+            hint="save the tokenizer that the encoder was trained with beside it, take an encoder of "
             "this language, or raise data.tokenizer.max_unknown_rate",
         ) from error
 
@@ -142,7 +142,7 @@ def _label_codes(corpus: Corpus, classes: int) -> NDArray[np.int64]:
         raise ConfigurationError(
             "exchange.labels is true, and some documents have no label",
             expected="a label for every document",
-            mend="name the label's field in data.source, or set exchange.labels to clusters",
+            hint="name the label's field in data.source, or set exchange.labels to clusters",
         )
     names, codes = found
     if len(names) != classes:
@@ -150,7 +150,7 @@ def _label_codes(corpus: Corpus, classes: int) -> NDArray[np.int64]:
             "exchange.labels is true, and exchange.classes is not the number of labels",
             expected=len(names),
             actual=classes,
-            mend=f"set exchange.classes to {len(names)}",
+            hint=f"set exchange.classes to {len(names)}",
         )
     return codes
 

@@ -146,7 +146,7 @@ class Simulation:
 
 def compares_with_isolated(config: RunConfig) -> bool:
     """Whether a run trains its agents alone as well; agents that exchange nothing are alone."""
-    return config.baseline.isolated and config.exchange.kind != "none"
+    return config.baseline.isolated and config.exchange.kind != "isolated"
 
 
 class _Run:

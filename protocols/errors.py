@@ -1,4 +1,4 @@
-"""The whole error tree. Every error pickles, and names what was expected, what came, and the mend."""
+"""The whole error tree. Every error pickles, and names what was expected, what came, and the hint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class AgentOSError(Exception):
         message: what went wrong, in one sentence.
         expected: what would have been accepted.
         actual: what was given instead.
-        mend: what the reader can do about it.
+        hint: what the reader can do about it.
     """
 
     def __init__(
@@ -21,16 +21,16 @@ class AgentOSError(Exception):
         *,
         expected: object = None,
         actual: object = None,
-        mend: str | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.expected = None if expected is None else str(expected)
         self.actual = None if actual is None else str(actual)
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
-        details = (("expected", self.expected), ("actual", self.actual), ("mend", self.mend))
+        details = (("expected", self.expected), ("actual", self.actual), ("hint", self.hint))
         return "; ".join([self.message, *(f"{name}: {text}" for name, text in details if text)])
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -85,9 +85,9 @@ class RejectedMessage(ProtocolError):
         sender: int | None = None,
         expected: object = None,
         actual: object = None,
-        mend: str | None = None,
+        hint: str | None = None,
     ) -> None:
-        super().__init__(message, expected=expected, actual=actual, mend=mend)
+        super().__init__(message, expected=expected, actual=actual, hint=hint)
         self.reason = reason
         self.sender = sender
 

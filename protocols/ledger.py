@@ -193,5 +193,5 @@ def _damaged(expected: object, actual: object) -> RecordError:
         "the ledger's table is damaged",
         expected=expected,
         actual=actual,
-        mend="restore the file, or run again",
+        hint="restore the file, or run again",
     )

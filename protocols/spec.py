@@ -110,7 +110,7 @@ def spell_out(value: Any) -> Any:
     if isinstance(value, Mapping) and len(value) == 1:
         ((kind, parameters),) = value.items()
         parameters = {} if parameters is None else parameters
-        # A kind within that says otherwise is a mistake, and not ours to mend.
+        # A kind within that says otherwise is a mistake, and not ours to hint.
         is_short = isinstance(kind, str) and isinstance(parameters, Mapping) and kind != "kind"
         if is_short and parameters.get("kind", kind) == kind:
             return {"kind": kind, **parameters}

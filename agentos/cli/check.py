@@ -39,11 +39,11 @@ def check(
     taken at its largest; and numbers of documents, which stand in some headers, may shift a message by 64
     bytes.
 
-    Ends with 0 if the protocol is sound, and with 2 and what to mend if it is not.
+    Ends with 0 if the protocol is sound, and with 2 and what to fix if it is not.
 
     Example: agentos check quickstart exchange.codec=int8
 
-    Example: agentos check society.yaml topology.kind=layered exchange.kind=weights
+    Example: agentos check society.yaml topology.kind=layered exchange.kind=fedavg
     """
     from rich.console import Console
 

@@ -88,7 +88,7 @@ def configuration(source: str, overrides: Sequence[str]) -> RunConfig:
     read = {"kind": kind, "path": source, **({"unit": "paragraph"} if kind == "text" else {})}
     raw: dict[str, Any] = {"name": path.name, "data": {"source": read, "anchors": 0}}
     # Without anchors nothing can be exchanged; nothing is trained here either.
-    raw["exchange"] = "none"
+    raw["exchange"] = "isolated"
     try:
         return RunConfig.model_validate(apply_overrides(raw, overrides))
     except ValidationError as error:

@@ -17,7 +17,7 @@ from protocols.topologies import Network, Topology
 
 
 def show_error(console: Console, error: AgentOSError) -> None:
-    """Print an error: what is wrong, what was given, what is allowed, and the mend."""
+    """Print an error: what is wrong, what was given, what is allowed, and the hint."""
     if isinstance(error, InvalidConfiguration):
         console.print(f"[red]invalid configuration[/] {escape(error.origin)}")
         for problem in error.problems:
@@ -36,7 +36,7 @@ def show_error(console: Console, error: AgentOSError) -> None:
                     console.print(f"    {label}: {escape(text)}", highlight=False, soft_wrap=True)
         return
     console.print(f"[red]error[/] {escape(error.message)}", highlight=False, soft_wrap=True)
-    details = {"expected": error.expected, "given": error.actual, "mend": error.mend}
+    details = {"expected": error.expected, "given": error.actual, "hint": error.hint}
     for label, text in details.items():
         if text:
             console.print(f"  {label}: {escape(text)}", highlight=False, soft_wrap=True)

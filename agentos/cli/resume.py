@@ -84,7 +84,7 @@ def _require_same_results(before: RunConfig, config: RunConfig) -> None:
         raise ConfigurationError(
             "the run would end with other metrics than it began with",
             expected="changes of runtime alone, with the same runtime.threads and runtime.device",
-            mend="branch off with 'agentos fork', or begin a new run",
+            hint="branch off with 'agentos fork', or begin a new run",
         )
 
 

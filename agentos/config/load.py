@@ -79,7 +79,7 @@ def find(source: str) -> Path:
         f"there is no configuration {source!r}",
         expected=f"a YAML file, or a ready-made run: {', '.join(runs)}",
         actual="a folder" if path.is_dir() else "neither a file nor a ready-made name",
-        mend=f"did you mean {closest[0]!r}?" if closest else "check the path",
+        hint=f"did you mean {closest[0]!r}?" if closest else "check the path",
     )
 
 
@@ -93,7 +93,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"{path} cannot be read: {error}", mend="give a YAML file in UTF-8"
+            f"{path} cannot be read: {error}", hint="give a YAML file in UTF-8"
         ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -101,14 +101,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
         problem = getattr(error, "problem", None) or str(error).split("\n")[0]
         raise ConfigurationError(
             f"{path} is not valid YAML: {where}{problem}",
-            mend="look for a missing colon, quote or bracket, or a tab, on that line or above",
+            hint="look for a missing colon, quote or bracket, or a tab, on that line or above",
         ) from error
     if not isinstance(raw, dict):
         raise ConfigurationError(
             f"{path} is not a configuration",
             expected="keys such as name, data and training",
             actual="an empty file" if raw is None else f"a {type(raw).__name__}",
-            mend="start from 'agentos show quickstart'",
+            hint="start from 'agentos show quickstart'",
         )
     return raw
 
@@ -181,7 +181,7 @@ def _split(override: str) -> tuple[str, Any]:
         raise ConfigurationError(
             f"{override!r} is not an override",
             expected="key.path=value, such as training.rounds=4",
-            mend="write the dotted path of a field, an equals sign and its value, without spaces",
+            hint="write the dotted path of a field, an equals sign and its value, without spaces",
         )
     try:
         return key.strip(), yaml.safe_load(text)
@@ -217,5 +217,5 @@ def _no_place(path: str, expected: str, actual: str) -> ConfigurationError:
         f"override {path}: no such place in a list",
         expected=expected,
         actual=actual,
-        mend="write the whole list instead, such as objectives=[{kind: info_nce}]",
+        hint="write the whole list instead, such as objectives=[{kind: info_nce}]",
     )

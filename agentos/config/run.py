@@ -307,12 +307,12 @@ def _check_language_model(objective: Objective, encoder: EncoderConfig) -> None:
     if wanted is None or found is None or wanted == found:
         return
     preset = str(encoder.preset).removesuffix("-decoder")
-    mend = (
+    hint = (
         f"preset {preset}, or the objective causal_lm"
         if found == "causal"
         else f"preset {preset}-decoder, or the objective masked_lm"
     )
     raise ValueError(
         f"objective {objective.kind} needs a {wanted} language model, and the preset "
-        f"{encoder.preset} is a {found} one; use {mend}"
+        f"{encoder.preset} is a {found} one; use {hint}"
     )

@@ -168,7 +168,7 @@ def _split(
             expected=f"at least {needed}: {config.anchors} anchors, {heldout} held out and one for "
             f"each of {agents} agents",
             actual=f"{counts['kept']} of {counts['read']} read; left out: {left_out(counts)}",
-            mend="lower data.anchors, data.heldout, data.minimum_words or agents.count, or read "
+            hint="lower data.anchors, data.heldout, data.minimum_words or agents.count, or read "
             "more text",
         )
     held, train = private[:heldout], private[heldout:]

@@ -199,7 +199,7 @@ class Shards(Partition):
                 "data.partition.sizes does not fit the number of agents",
                 expected=f"{agents} sizes",
                 actual=f"{len(self.sizes)} sizes",
-                mend="give one size per agent",
+                hint="give one size per agent",
             )
         check_enough(documents, agents)
         shares = np.cumsum(self.sizes) / np.sum(self.sizes)

@@ -24,13 +24,13 @@ def check_shards(shards: Sequence[IntArray], documents: int, agents: int) -> Non
             "the partition leaves an agent without text",
             expected=f"{agents} shares, none empty",
             actual=[len(shard) for shard in shards],
-            mend="use fewer agents, more documents or another data.partition",
+            hint="use fewer agents, more documents or another data.partition",
         )
     if not np.array_equal(np.sort(np.concatenate(shards)), np.arange(documents)):
         raise ConfigurationError(
             "the partition loses or repeats documents",
             expected=f"each position below {documents} exactly once",
-            mend="correct the partition's assign method",
+            hint="correct the partition's assign method",
         )
 
 
@@ -45,7 +45,7 @@ def check_enough(documents: int, agents: int, minimum: int = 1) -> None:
             "there are too few training documents for the agents",
             expected=f"at least {agents * minimum} ({agents} agents, {minimum} each)",
             actual=documents,
-            mend="use fewer agents or more text, or lower data.partition.minimum, data.anchors "
+            hint="use fewer agents or more text, or lower data.partition.minimum, data.anchors "
             "or data.heldout",
         )
 
@@ -59,7 +59,7 @@ def required_labels(labels: IntArray | None, kind: str) -> IntArray:
     if labels is None:
         raise ConfigurationError(
             f"data.partition.kind: {kind} needs labels, and the documents have none",
-            mend="name a label column in data.source, or use data.partition.kind: iid or kmeans",
+            hint="name a label column in data.source, or use data.partition.kind: iid or kmeans",
         )
     return labels
 

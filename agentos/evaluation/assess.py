@@ -87,7 +87,7 @@ def assess(
         raise ConfigurationError(
             f"{missing}{target} is taken for a model, and no documents are named to evaluate it on",
             expected="a run folder, or --data with a file of documents, a run or its configuration",
-            mend="correct the path of the run, or give --data, such as --data documents.jsonl",
+            hint="correct the path of the run, or give --data, such as --data documents.jsonl",
         )
     progress("Reading documents")
     heldout = _heldout(data, run)
@@ -169,7 +169,7 @@ def _encoders(directory: Path, agents: Sequence[int]) -> dict[str, str]:
             f"the run folder {directory} holds no exported encoder",
             expected=f"folders such as {folder / 'agent-0'}",
             actual="none",
-            mend="let the run finish: encoders are saved at its end",
+            hint="let the run finish: encoders are saved at its end",
         )
     absent = sorted({*agents} - {*found})
     if absent:
@@ -177,7 +177,7 @@ def _encoders(directory: Path, agents: Sequence[int]) -> dict[str, str]:
             f"the run folder {directory} has no encoder of agent {absent[0]}",
             expected=f"one of {', '.join(map(str, found))}",
             actual=absent[0],
-            mend="name another --agent",
+            hint="name another --agent",
         )
     return {f"agent-{n}": str(folder / f"agent-{n}") for n in agents or found}
 
@@ -211,7 +211,7 @@ def _documents(path: Path) -> HeldOut:
             f"{path}: some records have a label, and some have none",
             expected="a label for every record, or for none",
             actual=f"{len(missing)} of {len(labels)} without, record {missing[0] + 1} the first",
-            mend="label them all, or take the column out",
+            hint="label them all, or take the column out",
         )
     return HeldOut(tuple(texts), None if missing else tuple(map(str, labels)))
 

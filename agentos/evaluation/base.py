@@ -43,7 +43,7 @@ class HeldOut:
                 "Held-out texts and labels do not match",
                 expected=f"{len(self.texts)} labels",
                 actual=f"{len(self.labels)} labels",
-                mend="give one label per text, or none at all",
+                hint="give one label per text, or none at all",
             )
 
 
@@ -159,5 +159,5 @@ def too_few(kind: str, needed: int, found: int, what: str) -> ConfigurationError
         f"The evaluation task {kind!r} cannot be computed on the held-out documents",
         expected=f"at least {needed} {what}",
         actual=f"{found}",
-        mend=f"hold out more documents, or take {kind} out of evaluation.tasks",
+        hint=f"hold out more documents, or take {kind} out of evaluation.tasks",
     )

@@ -52,7 +52,7 @@ def read_folder(path: str, qrels: str) -> Judged:
         raise DataError(
             f"{file}: no query has a right document",
             expected="at least one grade above 0",
-            mend="name another file of judgements in the task's qrels",
+            hint="name another file of judgements in the task's qrels",
         )
     asked = tuple(queries[query] for query in relevant)
     return Judged(asked, tuple(corpus.values()), tuple(relevant.values()))
@@ -81,7 +81,7 @@ def _judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
                 f"{where}: not a judgement",
                 expected="query 0 document grade",
                 actual=line[:60],
-                mend="mend the line, or name a .tsv with query-id, corpus-id and score",
+                hint="hint the line, or name a .tsv with query-id, corpus-id and score",
             )
         if fields:
             yield where, fields[0], fields[2], _grade(where, fields[3])
@@ -95,7 +95,7 @@ def _grade(where: str, text: str) -> int:
             f"{where}: the grade is no whole number",
             expected="0, 1, 2, ...",
             actual=text,
-            mend="mend the line",
+            hint="hint the line",
         ) from error
 
 
@@ -105,5 +105,5 @@ def _require(where: str, what: str, name: str, known: dict[str, str]) -> None:
             f"{where}: there is no {what} {name!r}",
             expected=f"an _id of {'corpus' if what == 'document' else 'queries'}.jsonl",
             actual=name,
-            mend=did_you_mean(name, known) or "take the line out, or mend its id",
+            hint=did_you_mean(name, known) or "take the line out, or fix its id",
         )

@@ -71,7 +71,7 @@ class Evaluator:
                 "Two evaluation tasks report the same metric",
                 expected="every metric once",
                 actual=", ".join(doubled),
-                mend="name each kind once in evaluation.tasks",
+                hint="name each kind once in evaluation.tasks",
             )
         for task in self.tasks:
             task.check(self.heldout)
@@ -143,7 +143,7 @@ class Memo:
                 "The encoder returned embeddings of the wrong shape",
                 expected=f"[{len(texts)}, D]",
                 actual=list(rows.shape),
-                mend="return one pooled row per text",
+                hint="return one pooled row per text",
             )
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if len(bad):
@@ -156,5 +156,5 @@ def _not_finite(what: str, actual: object) -> TrainingError:
         f"{what} is not finite",
         expected="finite numbers",
         actual=actual,
-        mend="lower training.learning_rate, or train in fp32",
+        hint="lower training.learning_rate, or train in fp32",
     )

@@ -56,7 +56,7 @@ def check_labels(kind: str, heldout: HeldOut) -> None:
             f"The evaluation task {kind!r} needs labels, and the held-out documents have none",
             expected="a label per document",
             actual="no labels",
-            mend=f"name the label column in data.source, or take {kind} out of evaluation.tasks",
+            hint=f"name the label column in data.source, or take {kind} out of evaluation.tasks",
         )
     found = len(_by_label(heldout))
     if found < 2:

@@ -121,7 +121,7 @@ def scores_of(
             f"The evaluation task {task.kind!r} needs a {task.needs_head} language-model head",
             expected=f"an encoder with a {task.needs_head} language-model head",
             actual="an encoder without a head" if scores is None else f"a {scores.kind} head",
-            mend=f"train with an objective that has one, or take {task.kind} out of evaluation.tasks",
+            hint=f"train with an objective that has one, or take {task.kind} out of evaluation.tasks",
         )
     if not scores.count.sum():
         raise too_few(task.kind, 1, 0, "tokens to guess; the documents are too short")

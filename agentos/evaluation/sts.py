@@ -143,7 +143,7 @@ class PairClassification(PairTask):
                 f"{self.path}: the column {self.label!r} holds other labels than 0 and 1",
                 expected="0 or 1",
                 actual=others[0],
-                mend="give 1 to pairs that belong together and 0 to the others",
+                hint="give 1 to pairs that belong together and 0 to the others",
             )
 
     def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
@@ -189,5 +189,5 @@ def require_two_values(path: str, column: str, pairs: Pairs) -> None:
             f"{path}: every pair has the same {column}",
             expected="two values or more",
             actual=pairs.values[0],
-            mend="give a file with both like and unlike pairs",
+            hint="give a file with both like and unlike pairs",
         )

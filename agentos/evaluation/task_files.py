@@ -46,7 +46,7 @@ def records(path: str | Path, columns: Sequence[str]) -> Iterator[Record]:
             f"{place}: not a kind of file that evaluation tasks read",
             expected=".jsonl, .csv, .tsv or .parquet",
             actual=place.suffix or "no suffix",
-            mend="convert it to JSON lines, one object per line",
+            hint="convert it to JSON lines, one object per line",
         )
     found = False
     for where, record in read(place):
@@ -59,7 +59,7 @@ def records(path: str | Path, columns: Sequence[str]) -> Iterator[Record]:
         raise DataError(
             f"{place}, line 1: the file is empty",
             expected="at least one record",
-            mend="write records into it, or name another file",
+            hint="write records into it, or name another file",
         )
 
 
@@ -154,24 +154,24 @@ def _parquet(path: Path) -> Iterator[Record]:
 
 def _missing(place: Path) -> DataError:
     siblings = [item.name for item in place.parent.iterdir()] if place.parent.is_dir() else []
-    mend = files.did_you_mean(place.name, siblings)
+    hint = files.did_you_mean(place.name, siblings)
     return DataError(
         f"there is no file {place}",
         expected="a file, relative to where agentos is started",
         actual="no such file",
-        mend=mend or "mend the path of the evaluation task",
+        hint=hint or "hint the path of the evaluation task",
     )
 
 
 def _lacks(where: str, column: str, record: dict[str, Any]) -> DataError:
     if column in record:
         return _wrong(where, column, "a value", None)
-    mend = files.did_you_mean(column, record)
+    hint = files.did_you_mean(column, record)
     return DataError(
         f"{where}: there is no column {column!r}",
         expected=column,
         actual=", ".join(map(str, record)) or "no columns",
-        mend=mend or "rename the column, or name it in the parameters of the evaluation task",
+        hint=hint or "rename the column, or name it in the parameters of the evaluation task",
     )
 
 
@@ -181,11 +181,11 @@ def _wrong(where: str, column: str, expected: str, value: object) -> DataError:
         f"{where}: the column {column!r} cannot be used",
         expected=expected,
         actual=actual,
-        mend="mend or remove the record",
+        hint="hint or remove the record",
     )
 
 
 def _malformed(where: str, expected: str, actual: object) -> DataError:
     return DataError(
-        f"{where}: not valid", expected=expected, actual=actual, mend="mend or remove the record"
+        f"{where}: not valid", expected=expected, actual=actual, hint="hint or remove the record"
     )

@@ -24,7 +24,7 @@ def check_protocol(config: RunConfig) -> Walk:
     """
     found = walk(config.exchange, config.network(), _learners(config), config.training.rounds)
     rounds, every = config.training.rounds, config.exchange.every
-    if config.exchange.kind != "none" and not found.rounds:
+    if config.exchange.kind != "isolated" and not found.rounds:
         found.blame(
             Problem(
                 "exchange.every",

@@ -191,11 +191,11 @@ def _check_reach(found: Walk, network: Network, knows: list[int]) -> None:
         heard |= knows[agent] & ~(1 << agent)
     deaf = [agent for agent in everyone if knows[agent] == 1 << agent]
     mute = [agent for agent in everyone if not heard >> agent & 1]
-    mend = "raise training.rounds, lower exchange.every, or choose another topology"
+    hint = "raise training.rounds, lower exchange.every, or choose another topology"
     count = f"{len(found.rounds)} exchanges"
     for agents, what in ((deaf, "never hear from anybody"), (mute, "never reach anybody")):
         if agents:
-            found.blame(Problem("topology", f"{_names(agents)} {what}", count, mend))
+            found.blame(Problem("topology", f"{_names(agents)} {what}", count, hint))
     found.apart = sum(network.agents - bits.bit_count() for bits in knows)
 
 

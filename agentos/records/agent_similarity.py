@@ -197,5 +197,5 @@ def load_between(directory: Path) -> Between | None:
             f"The record {told} or {held.name} is damaged",
             expected="what a run writes with evaluation.between_agents",
             actual=f"{type(error).__name__} {error}",
-            mend="restore the files from a copy, remove both, or run again",
+            hint="restore the files from a copy, remove both, or run again",
         ) from error

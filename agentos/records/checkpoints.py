@@ -79,7 +79,7 @@ class Checkpoint:
         if not path.is_file() or _digest(path) != self.manifest.ledger:
             raise RecordError(
                 f"the ledger of the checkpoint {self.directory} is damaged",
-                mend="resume from an earlier round, or run again",
+                hint="resume from an earlier round, or run again",
             )
         return read_ledger(path)
 
@@ -201,7 +201,7 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
             f"the checkpoint {checkpoint.directory} is of other agents",
             expected=f"{len(session.placement)} agents",
             actual=f"{len(checkpoint.manifest.agents)}",
-            mend="keep the number of agents as it was",
+            hint="keep the number of agents as it was",
         )
     manifest = checkpoint.manifest
     session.call_all("restore", checkpoint.directory, manifest.agents, manifest.afresh)

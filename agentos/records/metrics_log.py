@@ -117,7 +117,7 @@ def writing(path: Path) -> Iterator[None]:
             f"The records cannot be written to {path}",
             expected="a folder with room, that this user may write to",
             actual=error.strerror or str(error),
-            mend="choose another folder with --out; or make room, and go on with 'agentos resume'",
+            hint="choose another folder with --out; or make room, and go on with 'agentos resume'",
         ) from error
 
 

@@ -88,7 +88,7 @@ def load_run(directory: str | Path) -> RunRecord:
             f"{folder} is not a run folder",
             expected=f"a folder that holds {CONFIG}",
             actual="no such folder" if not folder.is_dir() else f"no {CONFIG} in it",
-            mend="name a folder that `agentos run` wrote with --out, by default one under runs/",
+            hint="name a folder that `agentos run` wrote with --out, by default one under runs/",
         )
     config_text = _read(folder / CONFIG)
     network, names = _network(folder / NETWORK)
@@ -244,7 +244,7 @@ def _read(path: Path) -> str:
             f"The run folder {path.parent} has no {path.name}",
             expected=str(path),
             actual="no such file",
-            mend="the run stopped before it was written: run it again",
+            hint="the run stopped before it was written: run it again",
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise _damaged(path, "a readable text file", str(error)) from error
@@ -255,5 +255,5 @@ def _damaged(path: Path, expected: str, actual: str | None = None) -> RecordErro
         f"The record {path} is damaged",
         expected=expected,
         actual=actual,
-        mend="restore the file from a copy, or run again",
+        hint="restore the file from a copy, or run again",
     )

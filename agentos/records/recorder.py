@@ -122,7 +122,7 @@ class Recorder:
                     f"The run folder {self.directory} is not empty",
                     expected="a new or an empty folder",
                     actual=", ".join(found[:5]),
-                    mend="choose another folder with --out, or remove this one",
+                    hint="choose another folder with --out, or remove this one",
                 )
             for name in WRITTEN:
                 (self.directory / name).unlink(missing_ok=True)

@@ -26,12 +26,12 @@ def find_encoder(path: Path, agent: int | None = None) -> Path:
                 f"{path} is neither a run folder nor an encoder",
                 expected=f"a folder with {CONFIG}, config.json or {ADAPTER_CONFIG}",
                 actual="a folder without" if path.is_dir() else "no such folder",
-                mend="name a folder that 'agentos run' wrote, or one of its encoders",
+                hint="name a folder that 'agentos run' wrote, or one of its encoders",
             )
         if agent is not None:
             raise ConfigurationError(
                 f"{path} is one encoder, not a run with agents",
-                mend="leave out --agent, or name the run folder",
+                hint="leave out --agent, or name the run folder",
             )
         return path
     found = sorted(
@@ -40,7 +40,7 @@ def find_encoder(path: Path, agent: int | None = None) -> Path:
     if not found:
         raise ConfigurationError(
             f"the run in {path} has saved no encoders",
-            mend="let it come to its end: encoders are saved then",
+            hint="let it come to its end: encoders are saved then",
         )
     wanted = path / ENCODERS / f"agent-{agent or 0}"
     if wanted not in found:

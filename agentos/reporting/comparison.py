@@ -85,7 +85,7 @@ def compare(directories: Sequence[str | Path]) -> Comparison:
             "There is nothing to compare",
             expected="run folders",
             actual="none",
-            mend="name the folders that `agentos run` wrote",
+            hint="name the folders that `agentos run` wrote",
         )
     records = [load_run(directory) for directory in directories]
     names = [str(record.config.get("name") or record.directory.name) for record in records]
@@ -120,7 +120,7 @@ def write_comparison(directories: Sequence[str | Path], out: str | Path) -> Path
             f"The comparison cannot be written to {path}",
             expected="a folder that this user may write to",
             actual=error.strerror or str(error),
-            mend="choose another path",
+            hint="choose another path",
         ) from error
     curves = [_curve(comparison, metric) for metric in comparison.metrics]
     timed = runs_over_time(

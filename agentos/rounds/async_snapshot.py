@@ -86,7 +86,7 @@ def reading(checkpoint: Checkpoint) -> Iterator[None]:
             f"the checkpoint {checkpoint.directory / MOMENT} is damaged",
             expected="what a run with clock.mode=asynchronous wrote",
             actual=f"{type(error).__name__} {error}",
-            mend="resume from an earlier round with --round, or run again",
+            hint="resume from an earlier round with --round, or run again",
         ) from error
 
 

@@ -109,7 +109,7 @@ class Recovery:
             f"{error.message}; the run has restarted {self.restarts} times already",
             expected=f"at most {self.policy.restarts} restarts (policy.restarts)",
             actual=error.actual,
-            mend=f"find out why hosts are lost, then 'agentos resume {self.recorder.directory}'",
+            hint=f"find out why hosts are lost, then 'agentos resume {self.recorder.directory}'",
         )
         given_up.__cause__ = error
         return given_up

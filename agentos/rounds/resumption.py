@@ -65,7 +65,7 @@ def resumption(directory: Path, round: int | None = None) -> Resumption:
             f"The run in {directory} has finished",
             expected=f"a run that was interrupted, or failed: see its {SUMMARY}",
             actual="finished",
-            mend="branch off from it with 'agentos fork', or begin a new one with 'agentos run'",
+            hint="branch off from it with 'agentos fork', or begin a new one with 'agentos run'",
         )
     found = checkpoints_of(directory)
     if not found and round is None:
@@ -97,7 +97,7 @@ def branch(directory: Path, config: RunConfig, round: int) -> Resumption:
         raise ConfigurationError(
             f"a run of {config.training.rounds} rounds has nothing left to do after round {round}",
             actual=config.training.rounds,
-            mend="raise training.rounds, or branch off earlier",
+            hint="raise training.rounds, or branch off earlier",
         )
     record = load_run(directory)
     chosen = _of_round(checkpoints_of(directory), round, directory)
@@ -106,7 +106,7 @@ def branch(directory: Path, config: RunConfig, round: int) -> Resumption:
             f"nobody branches off from {directory}: its agents do not wait for each other, and stand in "
             f"different rounds when the last one has ended round {round}",
             expected="a run with clock.mode=synchronous, or without a clock",
-            mend="go on with it by 'agentos resume', or begin a new run",
+            hint="go on with it by 'agentos resume', or begin a new run",
         )
     before = load(str(directory / CONFIG), [])
     begun = Begun(chosen, _reports(record, TOGETHER, round))
@@ -124,7 +124,7 @@ def _of_round(found: Sequence[Checkpoint], round: int, directory: Path) -> Check
         f"{directory} has no checkpoint after round {round}",
         expected=f"one of the rounds {', '.join(kept)}" if kept else "a run with checkpoints",
         actual=round,
-        mend="choose one that was kept; checkpoints.keep and checkpoints.every say how many there are",
+        hint="choose one that was kept; checkpoints.keep and checkpoints.every say how many there are",
     )
 
 

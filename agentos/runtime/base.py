@@ -74,7 +74,7 @@ class Session(ABC):
             "this runtime cannot end a host on purpose",
             expected="a runtime with `kill`",
             actual=type(self).__name__,
-            mend="leave out the faults of kind kill, or set runtime.kind to ray or local",
+            hint="leave out the faults of kind kill, or set runtime.kind to ray or local",
         )
 
     @abstractmethod

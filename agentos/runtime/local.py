@@ -25,7 +25,7 @@ class LocalRuntime(Runtime):
             raise ConfigurationError(
                 "the local runtime cannot join a cluster",
                 actual=address,
-                mend="set runtime.kind=ray, or leave out --address",
+                hint="set runtime.kind=ray, or leave out --address",
             )
         session = _LocalSession()
         try:

@@ -34,7 +34,7 @@ class SweepConfig(Spec):
         ...     {
         ...         "base": {"training": {"rounds": 2}},
         ...         "seeds": 3,
-        ...         "arms": {"alone": {"exchange.kind": "none"}, "fedavg": {"exchange.kind": "weights"}},
+        ...         "arms": {"alone": {"exchange.kind": "isolated"}, "fedavg": {"exchange.kind": "fedavg"}},
         ...         "axes": {"topology": {"ring": {"topology.kind": "ring"}}},
         ...     }
         ... )

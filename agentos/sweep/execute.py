@@ -100,7 +100,7 @@ class Folder:
             raise RecordError(
                 f"The record {self.of(run) / ROW} is damaged",
                 actual=str(error),
-                mend=f"remove {self.of(run)}; the run is then done again",
+                hint=f"remove {self.of(run)}; the run is then done again",
             ) from error
         return row
 
@@ -216,7 +216,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     except Timeout as error:
         raise RecordError(
             f"Another sweep is at work in {folder}",
-            mend="wait for its end, or choose another folder with --out",
+            hint="wait for its end, or choose another folder with --out",
         ) from error
 
 

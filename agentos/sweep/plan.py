@@ -58,7 +58,7 @@ def plan(sweep: SweepConfig) -> list[Planned]:
     if not runs:
         raise ConfigurationError(
             f"the sweep {sweep.name} has no runs",
-            mend="exclude less: every combination is excluded",
+            hint="exclude less: every combination is excluded",
         )
     first: dict[str, Planned] = {}
     for run in runs:
@@ -67,7 +67,7 @@ def plan(sweep: SweepConfig) -> list[Planned]:
             raise ConfigurationError(
                 f"two runs of the sweep {sweep.name} are the same: {twin.label} and {run.label}",
                 expected="fields that differ",
-                mend="let the two set different fields, or exclude one of them",
+                hint="let the two set different fields, or exclude one of them",
             )
     return runs
 

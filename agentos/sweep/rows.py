@@ -88,7 +88,7 @@ def _spent(record: RunRecord, config: RunConfig) -> dict[int, dict[str, int]]:
         for name, value in of_round.items():
             spent[row["round"]][name] += value
     if not spent:
-        raise RecordError(f"The run folder {record.directory} has no rounds", mend="run it again")
+        raise RecordError(f"The run folder {record.directory} has no rounds", hint="run it again")
     rounds = sorted(spent)
     sums = {name: np.cumsum([spent[round][name] for round in rounds]).tolist() for name in _COUNTED}
     return {round: {name: sums[name][i] for name in _COUNTED} for i, round in enumerate(rounds)}
@@ -158,7 +158,7 @@ def read_table(path: Path) -> list[Row]:
             f"The results of a sweep cannot be read from {path}",
             expected="a Parquet file that 'agentos sweep' wrote",
             actual=str(error),
-            mend="name the sweep's folder as its --out was",
+            hint="name the sweep's folder as its --out was",
         ) from error
     return rows
 

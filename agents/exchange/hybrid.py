@@ -22,9 +22,9 @@ class Hybrid(Exchange):
     the parts are added. Within a round, parts speak in the order given.
 
     Example:
-        >>> hybrid = Hybrid(strategies=[{"weights": {"every": 40}}, "anchor_similarity"])
+        >>> hybrid = Hybrid(strategies=[{"fedavg": {"every": 40}}, "anchor_similarity"])
         >>> [part.kind for part in hybrid.parts], hybrid.is_due(1, 80)
-        (['weights', 'anchor_similarity'], True)
+        (['fedavg', 'anchor_similarity'], True)
     """
 
     kind: Literal["hybrid"] = "hybrid"

@@ -14,7 +14,7 @@ from protocols.messages import Control, Message, Payload
 class Isolated(Exchange):
     """No exchange: every agent trains alone."""
 
-    kind: Literal["none"] = "none"
+    kind: Literal["isolated"] = "isolated"
     anchor_share: float = Field(
         0.0,
         ge=0.0,

@@ -3,38 +3,38 @@
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.anchors.codistillation import Codistillation
-from agents.exchange.anchors.dsfl import EntropyReduced
+from agents.exchange.anchors.dsfl import DSFL
 from agents.exchange.anchors.embedding_distillation import EmbeddingDistillation
-from agents.exchange.anchors.fedmd import LogitConsensus
-from agents.exchange.anchors.fedproto import ClassPrototypes
+from agents.exchange.anchors.fedmd import FedMD
+from agents.exchange.anchors.fedproto import FedProto
 from agents.exchange.anchors.pseudo_labels import PseudoLabelling
 from agents.exchange.anchors.ranked_neighbours import RankedNeighbours
 from agents.exchange.base import Exchange
 from agents.exchange.isolated import Isolated
 from agents.exchange.parameters.diloco import DiLoCo
-from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.parameters.fedema import FedEMA
 from agents.exchange.parameters.fedprox import FedProx
 from agents.exchange.private.cross_negatives import CrossNegatives
-from agents.exchange.private.dcco import CrossCorrelation
+from agents.exchange.private.dcco import DCCO
 from agents.exchange.private.prototypes import GlobalPrototypes
 
 STRATEGIES: dict[str, type[Exchange]] = {
-    "none": Isolated,
+    "isolated": Isolated,
     "anchor_contrast": AnchorContrast,
     "anchor_similarity": AnchorSimilarity,
-    "weights": WeightAveraging,
+    "fedavg": FedAvg,
     "fedprox": FedProx,
     "fedema": FedEMA,
     "diloco": DiLoCo,
     "pseudo_labels": PseudoLabelling,
-    "logits": LogitConsensus,
-    "era": EntropyReduced,
-    "mutual": Codistillation,
+    "fedmd": FedMD,
+    "dsfl": DSFL,
+    "codistillation": Codistillation,
     "ranked_neighbours": RankedNeighbours,
     "prototypes": GlobalPrototypes,
-    "class_prototypes": ClassPrototypes,
+    "fedproto": FedProto,
     "embedding_distillation": EmbeddingDistillation,
-    "correlation": CrossCorrelation,
+    "dcco": DCCO,
     "cross_negatives": CrossNegatives,
 }

@@ -285,7 +285,7 @@ class Host:
                     f"the checkpoint {path} is of another encoder",
                     expected=f"{len(agent.parameters):,} trained parameters",
                     actual=f"{len(state.parameters):,}",
-                    mend="keep agents and exchange heads as they were, or begin a new run",
+                    hint="keep agents and exchange heads as they were, or begin a new run",
                 )
             agent.state = state
             if afresh:
@@ -333,7 +333,7 @@ def _writing(directory: Path) -> Iterator[None]:
             f"agents cannot be written to {directory}",
             expected="a folder with room, that this user may write to, on every host",
             actual=getattr(error, "strerror", None) or str(error),
-            mend="make room; then go on with 'agentos resume'",
+            hint="make room; then go on with 'agentos resume'",
         ) from error
 
 

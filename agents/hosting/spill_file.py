@@ -143,7 +143,7 @@ class SpillFile:
         while left:
             count = self._file.readinto(left)  # type: ignore[attr-defined]
             if not count:
-                raise RuntimeFailure("the file of spilled states is cut short", mend="run again")
+                raise RuntimeFailure("the file of spilled states is cut short", hint="run again")
             left = left[count:]
 
 
@@ -169,5 +169,5 @@ def _refused(folder: str | None, error: OSError) -> RuntimeFailure:
         f"agents' states cannot be spilled to {folder or tempfile.gettempdir()}",
         expected="a folder with room",
         actual=error.strerror or str(error),
-        mend="make room, set runtime.spill_folder to another folder, or raise runtime.memory_mb",
+        hint="make room, set runtime.spill_folder to another folder, or raise runtime.memory_mb",
     )

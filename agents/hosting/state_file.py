@@ -114,7 +114,7 @@ def load_tree(
             f"the checkpoint {path} cannot be read",
             expected=f"a whole file of the format {FORMAT}",
             actual=str(error),
-            mend="resume from an earlier round with --round, or run again",
+            hint="resume from an earlier round with --round, or run again",
         ) from error
 
 

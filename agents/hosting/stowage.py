@@ -52,5 +52,5 @@ def read_messages(path: Path, sha256: str, sizes: Sequence[int]) -> Iterator[Pac
             f"the messages in {path} cannot be read",
             expected="the file that was written with its checkpoint",
             actual=getattr(error, "strerror", None) or str(error),
-            mend="resume from an earlier round with --round, or run again",
+            hint="resume from an earlier round with --round, or run again",
         ) from error

@@ -52,7 +52,7 @@ def add_lora(backbone: PreTrainedModel, lora: LoRAConfig, origin: str) -> None:
             f"no adapters can be put into {origin!r}: {str(error).splitlines()[0]}",
             expected=f"some of {', '.join(sorted(names))}",
             actual=lora.targets,
-            mend="name the layers in encoder.lora.targets",
+            hint="name the layers in encoder.lora.targets",
         ) from error
 
 
@@ -78,7 +78,7 @@ def freeze_below(backbone: PreTrainedModel, layers: int, origin: str) -> None:
             f"encoder.frozen_layers does not fit {origin!r}",
             expected=f"at most {count} layers" if stacks else "a backbone with one list of layers",
             actual=layers,
-            mend="lower encoder.frozen_layers, or drop it",
+            hint="lower encoder.frozen_layers, or drop it",
         )
     prefix = stacks[0][0]
     trained = False
@@ -137,7 +137,7 @@ def base_of(config: EncoderConfig) -> str | None:
             f"{path} does not say whose adapters they are",
             expected="base_model_name_or_path",
             actual=str(error),
-            mend="save the adapters again",
+            hint="save the adapters again",
         ) from error
     return str(origin)
 
@@ -165,7 +165,7 @@ def load_adapters(backbone: PreTrainedModel, directory: Path) -> None:
             f"the adapters in {directory} differ in form from encoder.lora",
             expected=_form(saved),
             actual=_form(own),
-            mend="give encoder.lora the rank and targets that they were trained with, or drop it to train "
+            hint="give encoder.lora the rank and targets that they were trained with, or drop it to train "
             "the encoder that they were merged into",
         )
     set_peft_model_state_dict(backbone, saved)

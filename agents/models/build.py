@@ -123,7 +123,7 @@ def build_encoder(
                 encoder.add_heads(objective.heads(encoder))
             except ValueError as error:
                 raise ModelError(
-                    str(error), mend=f"name objective {objective.kind} once in objectives"
+                    str(error), hint=f"name objective {objective.kind} once in objectives"
                 ) from error
     if config.path is not None:
         restore_heads(encoder, Path(config.path))
@@ -159,7 +159,7 @@ def _language_model(objectives: Sequence[Objective]) -> LanguageModel | None:
             "one encoder cannot have a masked and a causal language-model head",
             expected="objectives of one of the two",
             actual=", ".join(objective.kind for objective in objectives),
-            mend="drop one of the objectives",
+            hint="drop one of the objectives",
         )
     return kinds.pop() if kinds else None
 

@@ -119,7 +119,7 @@ def pooling_of(config: EncoderConfig) -> str:
                 f"the encoder in {config.path!r} was saved with the pooling {saved!r}",
                 expected=", ".join(_MODES),
                 actual=saved,
-                mend="set encoder.pooling to the one of these that fits",
+                hint="set encoder.pooling to the one of these that fits",
             )
         return saved or "mean"
     if saved is not None and saved != config.pooling:
@@ -159,7 +159,7 @@ def _read(path: Path) -> dict[str, Any]:
             f"{str(path)!r} is damaged",
             expected="a JSON object",
             actual=str(error),
-            mend="restore it from where the encoder came, or remove it",
+            hint="restore it from where the encoder came, or remove it",
         ) from error
     return value if isinstance(value, dict) else {}
 

@@ -71,14 +71,14 @@ class Decoding:
         if given and not self.sample:
             raise ConfigurationError(
                 f"{' and '.join(given)} would change nothing: nothing is drawn at random",
-                mend="ask for a sample (--sample)",
+                hint="ask for a sample (--sample)",
             )
         if self.count > self.beams and not self.sample:
             raise ConfigurationError(
                 "without sampling there are as many texts as beams",
                 expected=f"a count of at most {self.beams}",
                 actual=self.count,
-                mend="raise the number of beams (--beams), or ask for a sample (--sample)",
+                hint="raise the number of beams (--beams), or ask for a sample (--sample)",
             )
 
     @property
@@ -152,21 +152,21 @@ def _require_causal(folder: Path, encoder: EncoderConfig) -> None:
             f"no model can be loaded from {folder}",
             expected="a folder with config.json and model.safetensors",
             actual=str(error).strip().split("\n")[0],
-            mend="give a run folder, or one that an agent was saved to",
+            hint="give a run folder, or one that an agent was saved to",
         ) from error
     if kind_of(config) != "causal":
         raise ModelError(
             f"a {config.model_type} sees both sides of a token, and cannot go on with a text",
             expected="a causal language model",
             actual=config.model_type,
-            mend="train with a decoder preset, such as tiny-decoder, and the objective causal_lm",
+            hint="train with a decoder preset, such as tiny-decoder, and the objective causal_lm",
         )
     if not any("LM" in name for name in config.architectures or ()):
         raise ModelError(
             f"the model in {folder} has no language-model head",
             expected="a causal language model",
             actual=", ".join(config.architectures or ()) or "an encoder alone",
-            mend="train with the objective causal_lm",
+            hint="train with the objective causal_lm",
         )
 
 
@@ -183,7 +183,7 @@ def _beginning(
             "there is nothing to go on with",
             expected="a prompt of at least one token",
             actual=repr(prompt),
-            mend="give a longer --prompt",
+            hint="give a longer --prompt",
         )
     limit = getattr(model.config, "max_position_embeddings", None)
     if limit is not None and len(ids) + new_tokens > limit:
@@ -191,6 +191,6 @@ def _beginning(
             f"the model has {limit} positions",
             expected=f"at most {limit} tokens, those of the prompt included",
             actual=f"{len(ids)} of the prompt, and {new_tokens} new ones",
-            mend="shorten the prompt, or lower --max-new-tokens",
+            hint="shorten the prompt, or lower --max-new-tokens",
         )
     return torch.tensor([ids])

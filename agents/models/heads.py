@@ -82,7 +82,7 @@ def _load(path: Path) -> dict[str, Tensor]:
             f"the heads beside an encoder cannot be read: {error}",
             expected="a file of safetensors",
             actual=str(path),
-            mend="delete it to begin with new heads, or save the encoder again",
+            hint="delete it to begin with new heads, or save the encoder again",
         ) from error
 
 

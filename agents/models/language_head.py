@@ -79,7 +79,7 @@ class LanguageHead(nn.Module):
                 f"a {backbone.config.model_type} has no {kind} language-model head",
                 expected="an encoder, such as BERT, for masked; a decoder, such as GPT-2, for causal",
                 actual=backbone.config.model_type,
-                mend="choose another encoder or another objective",
+                hint="choose another encoder or another objective",
             )
         if origin is None:
             model = auto.from_config(backbone.config)

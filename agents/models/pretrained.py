@@ -65,7 +65,7 @@ def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
         raise ModelError(
             f"no tokenizer can be loaded from {origin!r}: {_first_line(error)}",
             expected="tokenizer.json or a vocabulary beside the model",
-            mend="save it there with tokenizer.save_pretrained(folder)",
+            hint="save it there with tokenizer.save_pretrained(folder)",
         ) from error
     if tokenizer.pad_token_id is None:
         # Decoders often have none; padding is masked, so any known token serves.
@@ -121,7 +121,7 @@ def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
             f"the tokenizer of {origin!r} knows more tokens than its encoder",
             expected=f"at most {rows} tokens",
             actual=vocabulary_size,
-            mend="save the tokenizer that the encoder was trained with beside it",
+            hint="save the tokenizer that the encoder was trained with beside it",
         )
     return model
 
@@ -151,7 +151,7 @@ def _unloadable(origin: str, error: Exception) -> ModelError:
     return ModelError(
         f"no encoder can be loaded from {origin!r}: {_first_line(error)}",
         expected="a folder with config.json and model.safetensors, or a name in the local cache",
-        mend="save one with model.save_pretrained(folder), or use encoder.preset",
+        hint="save one with model.save_pretrained(folder), or use encoder.preset",
     )
 
 
@@ -161,7 +161,7 @@ def _require_folder(config: EncoderConfig) -> None:
             "encoder.path is not a folder",
             expected="a folder saved by save_pretrained",
             actual=config.path,
-            mend="give the folder's path, relative to where agentos is started",
+            hint="give the folder's path, relative to where agentos is started",
         )
 
 

@@ -88,7 +88,7 @@ class Contrastive(Objective):
                 f"{seen} batches in a row, and the encoder has no dropout",
                 expected="views that differ, or an encoder with dropout above 0",
                 actual=f"{len(batch.lengths) // 2} pairs of equal views",
-                mend="use the view 'crop' with a share below 1, or set encoder.dropout to 0.1",
+                hint="use the view 'crop' with a share below 1, or set encoder.dropout to 0.1",
             )
 
 

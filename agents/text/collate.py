@@ -120,7 +120,7 @@ class Collator:
                 "training.max_length leaves no room for text",
                 expected=f"more than {len(self.prefix) + len(self.suffix)} tokens",
                 actual=max_length,
-                mend="raise training.max_length",
+                hint="raise training.max_length",
             )
 
     @property
@@ -162,7 +162,7 @@ class Collator:
                 "training.max_length leaves no room for pairs of texts",
                 expected=f"at least {around + 2} tokens",
                 actual=self.max_length,
-                mend="raise training.max_length",
+                hint="raise training.max_length",
             )
         return self.max_length - around
 

@@ -117,7 +117,7 @@ class Vocabulary:
                 f"{self._origin} has no mask token",
                 expected="a tokenizer with mask_token",
                 actual="none",
-                mend="use an objective that masks nothing, or add the token and train the tokenizer again",
+                hint="use an objective that masks nothing, or add the token and train the tokenizer again",
             )
         return self.mask_id
 

@@ -58,12 +58,12 @@ def installed() -> Any:
     Raises:
         ModelError: the package, or its data, is missing.
     """
-    mend = "pip install wn && python -m wn download oewn:2024, or use the source thesaurus, which needs none"
+    hint = "pip install wn && python -m wn download oewn:2024, or use the source thesaurus, which needs none"
     try:
         import wn
         from wn._config import config  # `wn.config`, which it does not export for type checkers
     except ImportError as error:
-        raise ModelError("the package wn is not installed", mend=mend) from error
+        raise ModelError("the package wn is not installed", hint=hint) from error
     if not config.allow_multithreading:  # views are made in threads
         config.allow_multithreading = True
     if not wn.lexicons():
@@ -71,6 +71,6 @@ def installed() -> Any:
             "no WordNet is installed",
             expected=f"a lexicon in {config.database_path}",
             actual="none",
-            mend=mend,
+            hint=hint,
         )
     return wn

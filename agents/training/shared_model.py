@@ -191,7 +191,7 @@ class Resident:
                     f"encoder {self.group.encoder.origin!r} has none",
                     expected="an encoder with dropout above 0",
                     actual=0.0,
-                    mend="set encoder.dropout to 0.1, or use info_nce with the view 'crop'",
+                    hint="set encoder.dropout to 0.1, or use info_nce with the view 'crop'",
                 )
 
     def _refuse_longer_texts(self) -> None:
@@ -206,7 +206,7 @@ class Resident:
                     f"{name} is longer than the encoder {self.group.encoder.origin!r} can read",
                     expected=f"at most {limit} tokens",
                     actual=length,
-                    mend=f"lower {name}",
+                    hint=f"lower {name}",
                 )
 
     def _build(self, seed: int) -> Encoder:
@@ -253,7 +253,7 @@ def _checkpoint_activations(backbone: PreTrainedModel) -> None:
         (enable or backbone.gradient_checkpointing_enable)({"use_reentrant": False})
     except ValueError as error:
         raise ModelError(
-            str(error), mend="set training.activation_checkpointing to false"
+            str(error), hint="set training.activation_checkpointing to false"
         ) from error
 
 

@@ -90,7 +90,7 @@ def train(
             f"the loss of agent-{agent.id} is not finite in round {round}",
             expected="a finite number",
             actual=f"{losses[0]} (of the exchange: {losses[1]})",
-            mend="lower training.learning_rate, raise training.warmup_steps, or use precision fp32",
+            hint="lower training.learning_rate, raise training.warmup_steps, or use precision fp32",
         )
     # What the exchange before this round cost in passes without a gradient.
     metrics["embedded_tokens"], agent.state.embedded_tokens = agent.state.embedded_tokens, 0

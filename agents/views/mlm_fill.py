@@ -50,7 +50,7 @@ def fill(
     if encoder.language_head is None or encoder.language_head.kind != "masked":
         raise ModelError(
             "blanks cannot be filled in: the encoder has no masked-language-model head",
-            mend="add the objective masked_lm, or take word_replacement's source thesaurus",
+            hint="add the objective masked_lm, or take word_replacement's source thesaurus",
         )
     generator = torch.Generator(blank_BT.device).manual_seed(seed)
     allowed_V = torch.from_numpy(fillers).to(blank_BT.device)

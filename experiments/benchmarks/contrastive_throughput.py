@@ -53,7 +53,7 @@ def configuration(encoder: dict[str, Any], setting: Setting, agents: int = 1) ->
             "data": {"anchors": 0, "minimum_words": WORDS, "limit": 12_000},
             "agents": {"count": agents, "encoder": encoder},
             "topology": "complete",
-            "exchange": "none",
+            "exchange": "isolated",
             "objectives": [
                 {
                     "kind": "info_nce",

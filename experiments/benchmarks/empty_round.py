@@ -19,7 +19,7 @@ from pydantic import Field
 
 from agentos.config.run import RunConfig
 from agents.exchange.base import Learner
-from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedavg import FedAvg
 from agents.training.agent import Agent
 from experiments.benchmarks.federated_round import theirs
 from experiments.benchmarks.societies import Idle, hosts_of, median, publish, timed_rounds
@@ -28,7 +28,7 @@ WARM_UP = 12
 """Rounds before those that are timed: of 250,000 numbers each, about three times what the store holds."""
 
 
-class NumberAveraging(WeightAveraging):
+class NumberAveraging(FedAvg):
     """Averages parameters of any number, of agents that never train."""
 
     kind: Literal["numbers"] = "numbers"  # type: ignore[assignment]
@@ -48,7 +48,7 @@ def configuration(agents: int, rounds: int, object_store_mb: int) -> RunConfig:
             "data": {"anchors": 0, "minimum_words": 8, "tokenizer": {"vocabulary_size": 500}},
             "agents": {"count": agents, "encoder": {"preset": "nano"}},
             "topology": "master_slave",
-            "exchange": "weights",
+            "exchange": "fedavg",
             "training": {"rounds": rounds, "local_steps": 1, "batch_size": 2},
             "evaluation": {"tasks": ["geometry"], "documents": 20, "every": 1000, "agents": 1},
             "health": {"every": 0},

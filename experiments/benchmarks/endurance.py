@@ -33,7 +33,7 @@ def configuration(agents: int, rounds: int) -> dict[str, Any]:
         "data": {"anchors": 32, "minimum_words": 8, "tokenizer": {"vocabulary_size": 500}},
         "agents": {"count": agents, "encoder": {"preset": "nano"}},
         "topology": "ring",
-        "exchange": {"kind": "hybrid", "strategies": ["weights", "anchor_contrast"]},
+        "exchange": {"kind": "hybrid", "strategies": ["fedavg", "anchor_contrast"]},
         "training": {"rounds": rounds, "local_steps": 1, "batch_size": 16, "max_length": 16},
         "evaluation": {"tasks": ["geometry"], "documents": 32, "every": 50},
         "baseline": {"isolated": False},

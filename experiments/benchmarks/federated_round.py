@@ -40,7 +40,7 @@ def configuration(agents: int, rounds: int, steps: int = 2, pooling: str = "mean
             "data": {"anchors": 0, "minimum_words": LENGTH},
             "agents": {"count": agents, "encoder": {"preset": "tiny", "pooling": pooling}},
             "topology": "master_slave",
-            "exchange": "weights",
+            "exchange": "fedavg",
             "objectives": [
                 {"kind": "info_nce", "direction": "first", "temperature": 0.05, "views": [view]}
             ],

@@ -62,7 +62,7 @@ def blueprint_of(setting: Setting, steps: int, cache: Path | None) -> Blueprint:
             "data": {"source": setting.source, "anchors": 0, "limit": 6000},
             "agents": {"count": 1, "encoder": {"preset": "tiny"}},
             "topology": "complete",
-            "exchange": "none",
+            "exchange": "isolated",
             "objectives": [setting.objective],
             "training": {"local_steps": steps, "max_length": setting.max_length},
             "evaluation": {"tasks": ["geometry"]},

@@ -1,7 +1,7 @@
 """Damage and lies: from valid bytes to bytes that nobody should act on.
 
 Blind mutations know nothing of a format. Those of a safetensors file (messages and checkpoints) rewrite its
-header and the JSON texts within it, and mend the length before it, so that they reach the checks behind.
+header and the JSON texts within it, and fix the length before it, so that they reach the checks behind.
 """
 
 from __future__ import annotations

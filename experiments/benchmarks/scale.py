@@ -56,7 +56,7 @@ def configuration(preset: str, agents: int, memory_mb: int, steps: int) -> dict[
         },
         "agents": {"count": agents, "encoder": {"preset": preset}},
         "topology": "ring",
-        "exchange": "weights",
+        "exchange": "fedavg",
         "training": {"rounds": 1, "local_steps": steps, "batch_size": 4, "max_length": 16},
         "evaluation": {
             "tasks": ["geometry"],

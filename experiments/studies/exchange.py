@@ -96,7 +96,7 @@ def sweep_of(
         raise ConfigurationError(
             f"{corpus!r} is no corpus",
             expected=", ".join(f"{n}=FILE" if t.needs_file else n for n, t in TEXTS.items()),
-            mend="name a Parquet file with the columns text and label, or docstrings",
+            hint="name a Parquet file with the columns text and label, or docstrings",
         )
     values = load_sweep(ARMS).model_dump()
     unknown = [arm for arm in skip if arm not in values["arms"]]
@@ -131,7 +131,7 @@ def gate(study: Study) -> Headroom:
     """
     alone, everything = study.arm(ISOLATED), study.arm(CENTRALISED)
     if alone is None or everything is None:
-        raise ConfigurationError("the runs of the gate have failed", mend="see their logs")
+        raise ConfigurationError("the runs of the gate have failed", hint="see their logs")
     seeds = sorted(alone.runs.keys() & everything.runs.keys())
     return headroom(alone.values(study.mean, seeds), everything.values(study.mean, seeds))
 

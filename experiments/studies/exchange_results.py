@@ -15,7 +15,7 @@ from experiments.studies.intervals import Interval, interval
 ISOLATED, ANCHORS = "isolated", "isolated_anchors"
 CENTRALISED_STEPS, CENTRALISED = "centralised", "centralised_flops"
 """All text at one place: in as many steps as one agent takes, and with as many operations as all take."""
-FEDAVG, DILOCO, STAR = "weights", "diloco", "star"
+FEDAVG, DILOCO, STAR = "fedavg", "diloco", "star"
 UNTRAINED = "untrained"
 ALONE = (ISOLATED, ANCHORS, CENTRALISED_STEPS, CENTRALISED)
 """Arms in which nobody speaks, so that the topology does not matter."""

@@ -61,7 +61,7 @@ def configuration(data: Path, arm: str, seed: int, steps: int) -> RunConfig:
             },
             "agents": {"count": 1, "encoder": {"preset": "tiny"}},
             "topology": "complete",
-            "exchange": "none",
+            "exchange": "isolated",
             "objectives": objectives,
             "baseline": {"isolated": False},
             "training": {

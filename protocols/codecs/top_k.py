@@ -64,7 +64,7 @@ class TopK(Codec):
                 "the places of what top_k kept are not ascending, or lie beyond the row",
                 expected=f"ascending places below {width}",
                 actual=f"up to {places.max()}",
-                mend="let the sender code its message with protocols.codecs",
+                hint="let the sender code its message with protocols.codecs",
             )
         rows = np.zeros((height, width), np.float32)
         np.put_along_axis(rows, places, parts["kept"], axis=1)

@@ -64,7 +64,7 @@ class Payload(Spec):
 
     @classmethod
     def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Mend what a codec did to the meaning of a field; the array may be written to."""
+        """Repair what a codec did to the meaning of a field; the array may be written to."""
         return values
 
     def check_values(self, sender: int | None = None) -> None:
@@ -82,7 +82,7 @@ class Payload(Spec):
                     sender=sender,
                     expected="finite numbers only",
                     actual=f"{values[index]} at {name}{list(index)}",
-                    mend="lower the sender's learning rate, or clip its gradients",
+                    hint="lower the sender's learning rate, or clip its gradients",
                 )
 
     def of_other_anchors(self, order: NDArray[np.int64]) -> Self:
@@ -108,7 +108,7 @@ class Payload(Spec):
                 f"{self.kind} payloads say nothing of anchors, so there is nothing to shuffle",
                 expected="a strategy that speaks of anchors one by one",
                 actual=self.kind,
-                mend="set exchange.teacher to neighbours or own",
+                hint="set exchange.teacher to neighbours or own",
             )
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**{**fields, **changed})
@@ -141,5 +141,5 @@ def check_rows(rows: NDArray[np.float32], what: str, sender: int | None) -> None
             expected=f"numbers of 0 or more that sum to 1 within {PROBABILITY_TOLERANCE}",
             actual=f"row {row}: least {rows[row].min():.6g}, "
             f"sum {rows[row].sum(dtype=np.float64):.6g}",
-            mend="send softmax outputs, not logits",
+            hint="send softmax outputs, not logits",
         )

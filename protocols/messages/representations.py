@@ -58,7 +58,7 @@ class SimilarityTargets(Payload):
                 sender=sender,
                 expected="a diagonal of 0",
                 actual=f"{own.max():.6g} at values[{own.argmax()}, {own.argmax()}]",
-                mend="mask the diagonal before the softmax",
+                hint="mask the diagonal before the softmax",
             )
 
 
@@ -79,7 +79,7 @@ class Prototypes(Payload):
                 sender=sender,
                 expected="counts of 0 or more",
                 actual=f"{self.counts.min()} at counts[{self.counts.argmin()}]",
-                mend="send how many texts, or what total weight, each prototype stands for",
+                hint="send how many texts, or what total weight, each prototype stands for",
             )
 
 
@@ -104,7 +104,7 @@ class Statistics(Payload):
                 sender=sender,
                 expected="means of squares of 0 or more",
                 actual=str(self.squares.min()),
-                mend="send the mean over texts of the square of each number",
+                hint="send the mean over texts of the square of each number",
             )
 
 
@@ -212,7 +212,7 @@ class Rankings(Payload):
                     expected=expected,
                     actual=f"list {anchor} of agent {agent} of {length}: "
                     f"ids {self.ids[agent, anchor][:8].tolist()}",
-                    mend="send the nearest other anchors, and what a softmax makes of their cosines",
+                    hint="send the nearest other anchors, and what a softmax makes of their cosines",
                 )
 
     def of_other_anchors(self, order: NDArray[np.int64]) -> Self:

@@ -231,7 +231,7 @@ class Topology(Spec, ABC):
                 f"{self.kind} needs agents",
                 expected="at least 1",
                 actual=agents,
-                mend="raise the number",
+                hint="raise the number",
             )
         network = self._network(agents, seed)
         if not isinstance(network, Network):
@@ -239,7 +239,7 @@ class Topology(Spec, ABC):
                 f"{self.kind} built no network",
                 expected="a Network",
                 actual=type(network).__name__,
-                mend="for a networkx graph of peers, return PeerNetwork.of(graph)",
+                hint="for a networkx graph of peers, return PeerNetwork.of(graph)",
             )
         invariants.check(network, agents, self.kind)
         return network

@@ -46,7 +46,7 @@ class FromFile(Topology):
                 f"{self.path} is a graph of another size",
                 expected=f"{agents} nodes, one for each agent",
                 actual=f"{len(names)} nodes: {', '.join(names[:5])}{', ...' * (len(names) > 5)}",
-                mend=f"run {len(names)} agents, or change the file",
+                hint=f"run {len(names)} agents, or change the file",
             )
         return PeerNetwork.of(
             nx.relabel_nodes(graph, {name: agent for agent, name in enumerate(names)}), "free"
@@ -91,7 +91,7 @@ class FromFile(Topology):
             f"the topology file {self.path} is {what}",
             expected=expected,
             actual=actual or self.path.name,
-            mend="check topology.path; each line of an edge list looks like: 0 1",
+            hint="check topology.path; each line of an edge list looks like: 0 1",
         )
 
 

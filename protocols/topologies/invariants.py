@@ -21,7 +21,7 @@ def check(network: Network, agents: int, kind: str) -> None:
     """Refuse a network that cannot be run.
 
     Raises:
-        TopologyError: naming the topology, what was expected, what came and the mend.
+        TopologyError: naming the topology, what was expected, what came and the hint.
     """
     _check_nodes(network, agents, kind)
     _check_edges(network, kind)
@@ -38,7 +38,7 @@ def _check_nodes(network: Network, agents: int, kind: str) -> None:
             f"{kind} built a network of another size",
             expected=f"{agents} agents",
             actual=f"{network.agents} agents",
-            mend="let the topology build exactly the number that it is asked for",
+            hint="let the topology build exactly the number that it is asked for",
         )
     for name, values in (("roles", network.roles), ("levels", network.levels)):
         if len(values) != agents or any(value in ("", None) for value in values):
@@ -46,7 +46,7 @@ def _check_nodes(network: Network, agents: int, kind: str) -> None:
                 f"{kind} does not give every agent its {name}",
                 expected=f"{agents} {name}, none empty",
                 actual=f"{len(values)}: {_some(values)}",
-                mend=f"set {name} to one entry per agent",
+                hint=f"set {name} to one entry per agent",
             )
 
 
@@ -57,7 +57,7 @@ def _check_edges(network: Network, kind: str) -> None:
             f"{kind} has edges to agents that do not exist",
             expected=f"agents 0 to {network.agents - 1}",
             actual=f"edges {_some(outside)}",
-            mend="number the agents from 0",
+            hint="number the agents from 0",
         )
     loops = [edge for edge in network.edges if edge[0] == edge[1]]
     if loops:
@@ -65,7 +65,7 @@ def _check_edges(network: Network, kind: str) -> None:
             f"{kind} connects agents to themselves",
             expected="no self-loops",
             actual=f"{len(loops)} self-loops: {_some(loops)}",
-            mend="leave them out: an agent's weight on itself is part of the mixing weights anyway",
+            hint="leave them out: an agent's weight on itself is part of the mixing weights anyway",
         )
 
 
@@ -82,7 +82,7 @@ def _check_connected(network: Network, kind: str) -> None:
             f"{kind} is not connected",
             expected="a path between every two agents",
             actual=f"{len(cut_off)} agents cannot be reached from agent 0: {_some(cut_off)}",
-            mend="add edges, or use fewer agents",
+            hint="add edges, or use fewer agents",
         )
 
 
@@ -102,7 +102,7 @@ def _check_levels(network: Network, kind: str) -> None:
             f"{kind} is {network.family} but its levels are no tree",
             expected="one agent at level 0, and for each other agent one neighbour a level up",
             actual=f"roots {_some(roots)}; agents with another number of parents: {_some(orphans)}",
-            mend="set the levels to the distance from the root, or use the family 'peer'",
+            hint="set the levels to the distance from the root, or use the family 'peer'",
         )
 
 
@@ -118,7 +118,7 @@ def _check_hops(network: Network, round: int, kind: str) -> None:
             f"{kind} sends between agents that share no edge in round {round}",
             expected="hops along the edges of the network",
             actual=f"{len(strangers)} others: {_some(strangers)}",
-            mend="list every edge that is ever live in the network's edges",
+            hint="list every edge that is ever live in the network's edges",
         )
 
 
@@ -132,7 +132,7 @@ def _check_mixing(network: Network, round: int, kind: str) -> None:
                 f"the mixing weights of {kind} are wrong for agent {agent} in round {round}",
                 expected="weights of at least 0 on itself and its neighbours that sum to 1",
                 actual=weights,
-                mend="use protocols.topologies.mixing.metropolis_hastings",
+                hint="use protocols.topologies.mixing.metropolis_hastings",
             )
         for other, weight in weights.items():
             columns[other] += weight
@@ -142,7 +142,7 @@ def _check_mixing(network: Network, round: int, kind: str) -> None:
             f"the mixing weights of {kind} do not keep the mean in round {round}",
             expected="weights that sum to 1 over those who receive from an agent, too",
             actual=f"{len(wrong)} others; agent {wrong[0]} has {columns[wrong[0]]:.6g}",
-            mend="let every agent send to as many as it hears from, or override mixing_weights",
+            hint="let every agent send to as many as it hears from, or override mixing_weights",
         )
 
 

@@ -103,7 +103,7 @@ class Layered(Topology):
                 "the levels do not hold all agents",
                 expected=f"levels that sum to {agents}",
                 actual=f"{list(levels)}, which sum to {sum(levels)}",
-                mend=f"change topology.levels, or run {sum(levels)} agents",
+                hint=f"change topology.levels, or run {sum(levels)} agents",
             )
         return TreeNetwork.of(_spread(levels))
 
@@ -138,7 +138,7 @@ def _levels(parents: Sequence[int | None]) -> tuple[int, ...]:
                     "the parents make no tree",
                     expected=f"a parent 0 to {len(parents) - 1} for each, and None for the root",
                     actual=f"from agent {agent} up: {path[:5]}",
-                    mend="check the parents",
+                    hint="check the parents",
                 )
             path.append(step)
             step = parents[step]

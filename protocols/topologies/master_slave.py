@@ -24,7 +24,7 @@ class MasterSlave(Topology):
                 "the master is not one of the agents",
                 expected=f"a number from 0 to {agents - 1}",
                 actual=self.master,
-                mend="lower topology.master",
+                hint="lower topology.master",
             )
         roles = ["master" if agent == self.master else "slave" for agent in range(agents)]
         parents = [None if agent == self.master else self.master for agent in range(agents)]

@@ -47,7 +47,7 @@ class PeerNetwork(Network):
                 "a network's nodes are its agents",
                 expected=f"nodes 0 to {agents - 1}",
                 actual=", ".join(map(repr, list(graph.nodes)[:5])),
-                mend="rename them with networkx.convert_node_labels_to_integers",
+                hint="rename them with networkx.convert_node_labels_to_integers",
             )
         return cls.over(agents, ((int(a), int(b)) for a, b in graph.edges()), arrangement)
 
@@ -117,7 +117,7 @@ class RandomRegular(Topology):
                 f"{self.kind} cannot give each of {agents} agents {self.k} neighbours",
                 expected="an even number of agents times k",
                 actual=f"{agents} agents, k={self.k}",
-                mend=f"use an even k, for instance k={self.k - 1 or 2}, or one agent more",
+                hint=f"use an even k, for instance k={self.k - 1 or 2}, or one agent more",
             )
         import networkx as nx
 
@@ -215,7 +215,7 @@ def _circulant(agents: int, offsets: range | list[int]) -> PeerNetwork:
 
 
 def _draw_connected(
-    topology: Topology, seed: int, draw: Callable[[int], nx.Graph], mend: str
+    topology: Topology, seed: int, draw: Callable[[int], nx.Graph], hint: str
 ) -> PeerNetwork:
     """Return the first of `ATTEMPTS` random graphs that is connected."""
     import networkx as nx
@@ -229,7 +229,7 @@ def _draw_connected(
         f"{topology.kind} came out unconnected {ATTEMPTS} times in a row",
         expected="a path between every two agents",
         actual=", ".join([f"{len(graph)} agents", *parameters]),
-        mend=mend,
+        hint=hint,
     )
 
 
@@ -239,7 +239,7 @@ def _need_more_than_k(topology: Topology, k: int, agents: int) -> None:
             f"{topology.kind} gives each agent {k} neighbours, which takes more agents",
             expected=f"k below the number of agents, {agents}",
             actual=f"k={k}",
-            mend="lower k, use more agents, or use the complete topology",
+            hint="lower k, use more agents, or use the complete topology",
         )
 
 
@@ -250,5 +250,5 @@ def _afford(topology: Topology, agents: int, degree: float) -> None:
             f"{topology.kind} is too dense for {agents} agents",
             expected=f"at most {MAX_EDGES:,} edges",
             actual=f"about {agents * degree / 2:,.0f}",
-            mend="use a sparser topology, such as exponential or random_regular",
+            hint="use a sparser topology, such as exponential or random_regular",
         )

@@ -29,7 +29,7 @@ FP32 = Fp32()
 
 _Size = Annotated[int, Field(ge=1, strict=True)]
 _Shape = Annotated[tuple[_Size, ...], Field(min_length=1, max_length=MAX_RANK)]
-_MEND = "let the sender code its message with wire.encode"
+_HINT = "let the sender code its message with wire.encode"
 
 
 class _Claim(Spec):
@@ -150,4 +150,4 @@ def is_coded(codec: Codec, payload: type[Payload]) -> bool:
 
 
 def _error(message: str, expected: object, actual: object) -> WireError:
-    return WireError(message, expected=expected, actual=actual, mend=_MEND)
+    return WireError(message, expected=expected, actual=actual, hint=_HINT)

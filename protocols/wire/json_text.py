@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from protocols.errors import WireError
 
 _MAX_DIGITS = 19  # an integer of more cannot be a size, and parsing one takes quadratic time
-_MEND = "send the bytes that protocols.wire.encode returned, whole and unchanged"
+_HINT = "send the bytes that protocols.wire.encode returned, whole and unchanged"
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -67,4 +67,4 @@ def bounded(value: object) -> str:
 
 def malformed(message: str, expected: object, actual: object) -> WireError:
     """Return the error of a message that no sender of ours has written."""
-    return WireError(message, expected=expected, actual=actual, mend=_MEND)
+    return WireError(message, expected=expected, actual=actual, hint=_HINT)

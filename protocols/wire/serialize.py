@@ -115,13 +115,13 @@ def envelope_of(frame: Frame) -> Envelope:
     if not (version.isascii() and version.isdecimal() and len(version) < 10):
         raise _wire_error("no protocol version", "a number", repr(version[:40]))
     if version != str(PROTOCOL_VERSION):
-        mend = "run the same release of AgentOS on every host"
+        hint = "run the same release of AgentOS on every host"
         raise RejectedMessage(
             "rejected a message for its version",
             reason="version",
             expected=PROTOCOL_VERSION,
             actual=version,
-            mend=mend,
+            hint=hint,
         )
     if frame.metadata.keys() - {CODEC} != _METADATA:
         actual = [key[:40] for key in sorted(frame.metadata)[:6]]
@@ -156,9 +156,9 @@ def payload_of(
     if arrays.keys() != payload_type.array_fields.keys():
         actual = [name[:40] for name in sorted(arrays)[:6]]
         raise _wire_error("missing or unknown arrays", list(payload_type.array_fields), actual)
-    mended = {name: payload_type.after_decoding(name, arrays[name]) for name in coded}
+    repaired = {name: payload_type.after_decoding(name, arrays[name]) for name in coded}
     try:
-        payload = payload_type.model_validate({**scalars, **arrays, **mended})
+        payload = payload_type.model_validate({**scalars, **arrays, **repaired})
     except ValidationError as error:
         raise _invalid("payload", error) from error
     _check_canonical("payload", _scalars_text(payload), text)
@@ -198,4 +198,4 @@ def _invalid(what: str, error: ValidationError) -> WireError:
 
 
 def _wire_error(message: str, expected: object, actual: object) -> WireError:
-    return WireError(message, expected=expected, actual=actual, mend=_MEND_SENDER)
+    return WireError(message, expected=expected, actual=actual, hint=_MEND_SENDER)

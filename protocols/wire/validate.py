@@ -62,7 +62,7 @@ class Expectation:
                 f"the expectation names fields that {self.payload.kind} payloads lack",
                 expected=[*self.payload.array_fields, *self.payload.scalar_fields],
                 actual=sorted(checked),
-                mend="drop them from the expectation",
+                hint="drop them from the expectation",
             )
 
     def asks_as(self, other: Expectation) -> bool:
@@ -104,7 +104,7 @@ def admit(buffer: Buffer | Packet, expectation: Expectation) -> Message:
             sender=sender,
             expected=error.expected,
             actual=error.actual,
-            mend=error.mend,
+            hint=error.hint,
         ) from error
     layout = getattr(payload, "layout", None)
     if expectation.layout not in (None, layout):
@@ -167,7 +167,7 @@ def _check_shapes(
 
 
 def _reject(
-    reason: str, sender: int | None, expected: object, actual: object, mend: str
+    reason: str, sender: int | None, expected: object, actual: object, hint: str
 ) -> NoReturn:
     raise RejectedMessage(
         f"rejected a message for its {reason}",
@@ -175,5 +175,5 @@ def _reject(
         sender=sender,
         expected=expected,
         actual=actual,
-        mend=mend,
+        hint=hint,
     )

@@ -31,7 +31,7 @@ def anchors_of(small: Callable[..., RunConfig], cache: Path) -> Draw:
 
 
 def test_true_labels_are_numbered_in_the_order_of_their_names(anchors_of: Draw) -> None:
-    corpus, anchors = anchors_of({"kind": "logits", "classes": 4, "labels": "true"})
+    corpus, anchors = anchors_of({"kind": "fedmd", "classes": 4, "labels": "true"})
     names = sorted({"sea", "farm", "town", "sky"})
     labels = corpus.labels(corpus.anchors)
     assert [names[code] for code in anchors.clusters] == labels
@@ -40,13 +40,13 @@ def test_true_labels_are_numbered_in_the_order_of_their_names(anchors_of: Draw) 
 
 
 def test_clusters_are_drawn_where_nothing_is_said_of_labels(anchors_of: Draw) -> None:
-    _, anchors = anchors_of({"kind": "logits", "classes": 3})
+    _, anchors = anchors_of({"kind": "fedmd", "classes": 3})
     assert set(anchors.clusters.tolist()) <= {0, 1, 2}
 
 
 def test_another_number_of_classes_than_labels_is_refused(anchors_of: Draw) -> None:
     with pytest.raises(ConfigurationError, match=r"set exchange\.classes to 4"):
-        anchors_of({"kind": "era", "classes": 5, "labels": "true"})
+        anchors_of({"kind": "dsfl", "classes": 5, "labels": "true"})
 
 
 def test_data_without_labels_is_refused(anchors_of: Draw, corpus_file: Path) -> None:

@@ -83,7 +83,7 @@ def test_agents_that_exchange_nothing_and_read_anchors_are_the_baseline(
     finished: Any, run: Callable[..., Result]
 ) -> None:
     share = finished.config.exchange.anchor_share
-    values = {**finished.config.resolved(), "exchange": {"kind": "none", "anchor_share": share}}
+    values = {**finished.config.resolved(), "exchange": {"kind": "isolated", "anchor_share": share}}
     alone = run(RunConfig.model_validate(values))
     assert alone.isolated is None
     assert alone.bytes.total == 0
@@ -267,7 +267,7 @@ def test_lone_agents_read_no_anchors_unless_they_are_to(
     assert result.anchor_tokens > 0
 
 
-@pytest.mark.parametrize("changes", [{"exchange": "none"}, {"baseline": {"isolated": False}}])
+@pytest.mark.parametrize("changes", [{"exchange": "isolated"}, {"baseline": {"isolated": False}}])
 def test_run_without_a_comparison_has_no_second_arm(
     changes: dict[str, Any], small: Callable[..., RunConfig], run: Callable[..., Result]
 ) -> None:
@@ -280,7 +280,7 @@ def test_run_without_a_comparison_has_no_second_arm(
 def test_fedavg_leaves_every_agent_with_the_same_encoder(
     small: Callable[..., RunConfig], run: Callable[..., Result]
 ) -> None:
-    config = small(topology="master_slave", exchange="weights", baseline={"isolated": False})
+    config = small(topology="master_slave", exchange="fedavg", baseline={"isolated": False})
     result = run(config)
     assert len({tuple(values.values()) for values in result.agents.values()}) == 1
     weights = [

@@ -139,7 +139,7 @@ def test_check_honours_needs_labels(task):
     if task.needs_labels:
         with pytest.raises(ConfigurationError, match="labels") as caught:
             task.check(UNLABELLED)
-        assert caught.value.mend
+        assert caught.value.hint
     else:
         task.check(UNLABELLED)
         subject = subject_for(task)
@@ -154,7 +154,7 @@ def test_a_subject_without_the_head_that_a_task_needs_is_refused(task):
     for subject in (SUBJECT, WithHead(other)):
         with pytest.raises(ConfigurationError, match="head") as caught:
             task.evaluate(subject, LABELLED, seed=0)
-        assert caught.value.mend
+        assert caught.value.hint
 
 
 def test_what_is_explained_is_plain(task):
@@ -171,14 +171,14 @@ def test_a_task_with_its_files_read_travels_and_measures_the_same(task):
 
 
 @pytest.mark.parametrize("labels", [None, ()])
-def test_check_refuses_no_documents_at_all_and_names_the_mend(task, labels):
+def test_check_refuses_no_documents_at_all_and_names_the_hint(task, labels):
     if "path" in type(task).model_fields and task.path is not None:
         task.check(HeldOut((), labels))  # it has its own
         return
     with pytest.raises(ConfigurationError) as caught:
         task.check(HeldOut((), labels))
     assert task.kind in str(caught.value)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_task_is_frozen_and_travels(task):

@@ -22,12 +22,12 @@ from protocols.wire.serialize import decode, encode
 TOPOLOGIES = {"ring": Ring(), "master_slave": MasterSlave(master=3), "layered": Layered()}
 SETTINGS: dict[str, dict[str, Any]] = {
     "pseudo_labels": {"classes": 4, "confidence": 0.0},
-    "hybrid": {"strategies": ["weights", "anchor_contrast", "anchor_similarity"]},
-    "logits": {"classes": 4},
-    "era": {"classes": 4},
+    "hybrid": {"strategies": ["fedavg", "anchor_contrast", "anchor_similarity"]},
+    "fedmd": {"classes": 4},
+    "dsfl": {"classes": 4},
     "ranked_neighbours": {"length": 4},
     "prototypes": {"centroids": 4, "sample": 8},
-    "class_prototypes": {"classes": 4},
+    "fedproto": {"classes": 4},
     "cross_negatives": {"shares_private_embeddings": True, "staleness": 2},
 }
 """What an exchange needs to work with twelve anchors; the defaults where it is not named."""

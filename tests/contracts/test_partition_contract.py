@@ -81,11 +81,11 @@ def test_shares_are_disjoint_covering_not_empty_and_repeatable_for_kmeans(
 
 
 @pytest.mark.parametrize("kind", PARTITIONS)
-def test_too_few_documents_are_refused_with_a_mend(kind: str) -> None:
+def test_too_few_documents_are_refused_with_a_hint(kind: str) -> None:
     with pytest.raises(ConfigurationError, match="too few training documents") as caught:
         divide(kind, documents=3, agents=4, labels=2, minimum=1, seed=0)
     assert "4 agents" in str(caught.value.expected)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("kind", PARTITIONS)
@@ -95,7 +95,7 @@ def test_labels_are_asked_for_exactly_where_needed(kind: str) -> None:
     if partition.needs_labels:
         with pytest.raises(ConfigurationError, match="needs labels") as caught:
             partition.assign(*arguments)
-        assert "label" in str(caught.value.mend)
+        assert "label" in str(caught.value.hint)
     else:
         check_shards(partition.assign(*arguments), 30, 3)
 

@@ -130,14 +130,14 @@ def test_error_of_a_host_arrives_as_itself(
     runtime: Runtime, make_blueprint: Callable[..., Any]
 ) -> None:
     def evaluate(subject: Any) -> dict[str, float]:
-        raise TrainingError("no number", expected="one", actual="none", mend="find one")
+        raise TrainingError("no number", expected="one", actual="none", hint="find one")
 
     with runtime.start(make_blueprint(AGENTS, evaluate=evaluate)) as session:
         session.call_all("begin", Arm(Isolated(), 0.0))
         with pytest.raises(TrainingError, match="no number") as caught:
             session.call_all("evaluate")
     error = caught.value
-    assert (error.expected, error.actual, error.mend) == ("one", "none", "find one")
+    assert (error.expected, error.actual, error.hint) == ("one", "none", "find one")
 
 
 def test_closing_twice_does_nothing(runtime: Runtime, make_blueprint: Callable[..., Any]) -> None:

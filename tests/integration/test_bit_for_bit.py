@@ -22,15 +22,15 @@ FAMILIES = {
 }
 EXCHANGE_OPTIONS: dict[str, dict[str, Any]] = {
     "pseudo_labels": {"classes": 4, "confidence": 0.0, "fusion": "dawid_skene"},
-    "logits": {"classes": 4},
-    "era": {"classes": 4},
+    "fedmd": {"classes": 4},
+    "dsfl": {"classes": 4},
     "anchor_similarity": {"trust": "agreement"},
     "prototypes": {"centroids": 4, "sample": 16},
-    "class_prototypes": {"classes": 4},
+    "fedproto": {"classes": 4},
     "cross_negatives": {"shares_private_embeddings": True},
-    "hybrid": {"strategies": [{"weights": {"every": 2}}, "anchor_contrast"]},
+    "hybrid": {"strategies": [{"fedavg": {"every": 2}}, "anchor_contrast"]},
 }
-ONE_HOST_EACH = [("anchor_contrast", "layered"), ("hybrid", "layered"), ("weights", "peer")]
+ONE_HOST_EACH = [("anchor_contrast", "layered"), ("hybrid", "layered"), ("fedavg", "peer")]
 """Beside two hosts, one for each agent: what differs is who is where, so a few exchanges are enough."""
 
 SHORT: dict[str, Any] = {
@@ -122,7 +122,7 @@ def test_baseline_equals_a_run_without_exchange(
 ) -> None:
     together = small(baseline={"isolated": True, "anchors_as_text": False})
     run(together, tmp_path / "together", cache)
-    alone = run(small(exchange="none"), tmp_path / "alone", cache)
+    alone = run(small(exchange="isolated"), tmp_path / "alone", cache)
     assert metrics_of(tmp_path / "together" / "isolated") == alone
 
 

@@ -60,7 +60,7 @@ def without(rows: list[dict[str, Any]], *beginnings: str) -> list[dict[str, Any]
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize("topology", ["ring", "master_slave"])
-@pytest.mark.parametrize("exchange", ["weights", "anchor_contrast"])
+@pytest.mark.parametrize("exchange", ["fedavg", "anchor_contrast"])
 def test_asynchronous_run_equal_to_the_bit_on_two_hosts(
     exchange: str,
     topology: str,
@@ -86,7 +86,7 @@ def test_asynchronous_run_equal_to_the_bit_on_two_hosts(
 def test_clock_changes_no_number_where_agents_wait_or_are_alike(
     topology: str, small: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:
-    parts = {**PARTS, "exchange": "weights", "topology": topology}
+    parts = {**PARTS, "exchange": "fedavg", "topology": topology}
     plain = run(small(**parts), tmp_path / "plain", cache)
     waiting = run(small(**parts, clock={**UNEQUAL, "mode": "synchronous"}), tmp_path / "w", cache)
     assert without(waiting, "simulated_") == plain
@@ -111,7 +111,7 @@ def test_resumed_run_goes_on_in_simulated_time(
 @pytest.mark.ray
 @pytest.mark.parametrize(
     ("exchange", "topology"),
-    [("weights", "ring"), ("weights", "master_slave"), ("anchor_contrast", "ring")],
+    [("fedavg", "ring"), ("fedavg", "master_slave"), ("anchor_contrast", "ring")],
 )
 def test_asynchronous_run_that_is_resumed_ends_with_the_same_bytes(
     exchange: str,
@@ -213,15 +213,18 @@ def test_summary_tells_when_the_last_agent_would_have_ended(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"exchange": "mutual"}, "exchange.kind=mutual with these parameters cannot weigh"),
+        (
+            {"exchange": "codistillation"},
+            "exchange.kind=codistillation with these parameters cannot weigh",
+        ),
         ({"exchange": "ranked_neighbours"}, "exchange.kind=ranked_neighbours"),
         (
-            {"exchange": {"kind": "weights", "fusion": "median"}},
-            "exchange.kind=weights with these parameters",
+            {"exchange": {"kind": "fedavg", "fusion": "median"}},
+            "exchange.kind=fedavg with these parameters",
         ),
         (
-            {"exchange": {"kind": "hybrid", "strategies": ["weights", "mutual"]}},
-            "exchange.kind=mutual",
+            {"exchange": {"kind": "hybrid", "strategies": ["fedavg", "codistillation"]}},
+            "exchange.kind=codistillation",
         ),
         (
             {
@@ -237,7 +240,7 @@ def test_summary_tells_when_the_last_agent_would_have_ended(
         ({"topology": "one_peer_exponential"}, "choose a topology that does not vary"),
     ],
 )
-def test_what_cannot_run_asynchronously_is_refused_with_the_mend(
+def test_what_cannot_run_asynchronously_is_refused_with_the_hint(
     changes: dict[str, Any], told: str, small: Callable[..., RunConfig]
 ) -> None:
     with pytest.raises(ValueError, match=told):

@@ -56,7 +56,7 @@ RaySession.build, RaySession.call = build_and_tell, call_and_strike
 try:
     Simulation(config, out, address=cluster.address, cache=cache).run()
 except HostLost as error:
-    print(json.dumps({"error": error.message, "mend": error.mend}))
+    print(json.dumps({"error": error.message, "hint": error.hint}))
 cluster.shutdown()
 """
 
@@ -107,7 +107,7 @@ def test_run_over_nodes_that_are_lost_gives_the_metrics_of_one_machine(
     assert set(spread["placement"]) == {0, 1, 2}
     # The first lost node's agents go on elsewhere; the second one is more than the policy allows.
     assert "the run has restarted 1 times already" in error["error"]
-    assert f"agentos resume {out}" in error["mend"]
+    assert f"agentos resume {out}" in error["hint"]
     record = load_run(out)
     assert [(each["round"], each["back_to"]) for each in record.restarts] == [(2, 1)]
     assert record.summary is not None

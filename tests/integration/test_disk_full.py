@@ -176,7 +176,7 @@ config = RunConfig.model_validate(json.loads(path.read_text(encoding="utf-8")))
 try:
     Simulation(config, out, FillsTheStore(), cache=cache).run()
 except RuntimeFailure as error:
-    print(json.dumps([error.message, error.mend]))
+    print(json.dumps([error.message, error.hint]))
 """
 
 
@@ -189,7 +189,7 @@ def test_full_object_store_ends_a_run_that_goes_on_where_there_is_room(
     no_report: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    changed = config(exchange="weights", checkpoints={"every": 1})
+    changed = config(exchange="fedavg", checkpoints={"every": 1})
     Simulation(changed, tmp_path / "local", cache=cache).run()
     out = tmp_path / "run"
     runtime = {"kind": "ray", "hosts": 2, "object_store_mb": 80}
@@ -205,10 +205,10 @@ def test_full_object_store_ends_a_run_that_goes_on_where_there_is_room(
         env={**os.environ, "RAY_local_fs_capacity_threshold": "0.01"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    message, mend = json.loads(done.stdout.splitlines()[-1])
+    message, hint = json.loads(done.stdout.splitlines()[-1])
     assert "object store is full: host" in message
     assert "compose" in message
-    assert "'agentos resume DIR runtime.object_store_mb=...'" in mend
+    assert "'agentos resume DIR runtime.object_store_mb=...'" in hint
     record = load_run(out)
     assert record.summary is not None
     assert (record.summary["status"], record.summary["rounds"]) == ("failed", 2)

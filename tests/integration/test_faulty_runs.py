@@ -62,7 +62,7 @@ def faulty(small: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
             },
             "baseline": {"isolated": False},
             "checkpoints": {"every": 2},
-            "exchange": {"kind": "hybrid", "strategies": ["weights", "anchor_contrast"]},
+            "exchange": {"kind": "hybrid", "strategies": ["fedavg", "anchor_contrast"]},
             "faults": FAULTS,
             "policy": {"retries": 1, "deadline_s": 5.0, "quorum": 0.4, "checksums": True},
         }
@@ -193,7 +193,7 @@ def test_killed_host_ends_a_run_that_may_not_restart_by_its_name(
     )
     with pytest.raises(HostLost, match="host 1 died while it was to train") as caught:
         Simulation(config, tmp_path / "run", cache=cache).run()
-    assert "killed process" in str(caught.value.mend)
+    assert "killed process" in str(caught.value.hint)
     record = load_run(tmp_path / "run")
     assert record.summary is not None
     assert (record.summary["status"], record.summary["rounds"]) == ("failed", 1)

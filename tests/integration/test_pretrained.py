@@ -45,7 +45,7 @@ def test_pretrained_master_teaches_small_slaves_and_is_exported_and_taken_up_aga
     following = small(
         agents={"count": 2, "encoder": {"path": str(exported)}},
         training={**config.training.model_dump(), "rounds": 1, "local_steps": 1},
-        exchange="none",
+        exchange="isolated",
         baseline={"isolated": False},
     )
     taken_up = Simulation(following, out=tmp_path / "next", cache=cache).run()

@@ -9,7 +9,7 @@ import pytest
 from protocols import errors
 from protocols.errors import AgentOSError, ProtocolError, RejectedMessage, RuntimeFailure, WireError
 
-DETAILS = {"expected": 3, "actual": "four", "mend": "count again"}
+DETAILS = {"expected": 3, "actual": "four", "hint": "count again"}
 
 
 def tree(cls: type[AgentOSError] = AgentOSError) -> Iterator[type[AgentOSError]]:
@@ -26,7 +26,7 @@ def made(cls: type[AgentOSError]) -> AgentOSError:
 
 class TwoArguments(RuntimeFailure):
     def __init__(self, host: int, hosts: int) -> None:
-        super().__init__(f"host {host} of {hosts} died", mend="start it again")
+        super().__init__(f"host {host} of {hosts} died", hint="start it again")
         self.host = host
 
 
@@ -43,14 +43,14 @@ def test_error_survives_pickling_with_all_it_says(cls: type[AgentOSError]) -> No
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is cls
     assert vars(copy) == vars(error)
-    assert str(copy) == str(error) == ("wrong number; expected: 3; actual: four; mend: count again")
+    assert str(copy) == str(error) == ("wrong number; expected: 3; actual: four; hint: count again")
     assert copy.args == error.args
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_error_with_another_signature_survives_pickling(protocol: int) -> None:
     copy = pickle.loads(pickle.dumps(TwoArguments(2, hosts=3), protocol))
-    assert (str(copy), copy.host) == ("host 2 of 3 died; mend: start it again", 2)
+    assert (str(copy), copy.host) == ("host 2 of 3 died; hint: start it again", 2)
 
 
 def test_details_left_out_are_not_printed() -> None:

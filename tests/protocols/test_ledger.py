@@ -152,4 +152,4 @@ def test_damaged_rows_are_refused(change: dict[str, Any]) -> None:
         Ledger.from_rows({name: values for name, values in columns.items() if values is not None})
     assert caught.value.expected
     assert caught.value.actual
-    assert caught.value.mend
+    assert caught.value.hint

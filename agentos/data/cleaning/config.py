@@ -13,7 +13,7 @@ from agentos.data.cleaning import filters
 from agentos.data.cleaning.html import looks_like_html, strip_html
 from protocols.spec import Spec
 
-# What ftfy could mend; it is slow, so other text does not go through it. A character of UTF-8 that was
+# What ftfy could repair; it is slow, so other text does not go through it. A character of UTF-8 that was
 # decoded wrongly has become two at least, or one of these two and a space; the rest are controls of
 # Latin-1, which come from Windows, and ligatures.
 _SUSPECT = re.compile(

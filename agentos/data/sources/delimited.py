@@ -107,7 +107,7 @@ class Csv(FileSource):
         error = files.unknown_column(f"{path}, line 1", column, header)
         others = [mark for mark in ";\t|" if mark in header[0] and mark != self.delimiter]
         if len(header) == 1 and others:
-            error.mend = (
+            error.hint = (
                 f"the columns seem to be separated by {others[0]!r}: set data.source.delimiter"
             )
         return error
@@ -144,6 +144,6 @@ def _next_row(reader: Any, path: Path) -> list[str] | None:
         raise DataError(
             f"{path}, line {reader.line_num}: not valid CSV",
             actual=str(error),
-            mend="mend the quoting of the file, or name its delimiter",
+            hint="hint the quoting of the file, or name its delimiter",
         ) from error
     return row

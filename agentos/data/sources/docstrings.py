@@ -98,20 +98,20 @@ def _files(package: str) -> list[_File]:
     Raises:
         DataError: the package is not installed, or has no Python source.
     """
-    mend = f"install {package}, or leave it out of data.source.packages"
+    hint = f"install {package}, or leave it out of data.source.packages"
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        raise DataError(f"package {package!r} is not installed", mend=mend)
+        raise DataError(f"package {package!r} is not installed", hint=hint)
     if spec.submodule_search_locations is None:
         roots = [Path(spec.origin)] if spec.origin and spec.origin.endswith(".py") else []
     else:
         roots = [Path(location) for location in spec.submodule_search_locations]
     files = sorted(file for root in roots for file in _walk(package, root))
     if not files:
-        raise DataError(f"package {package!r} has no Python source", actual=spec.origin, mend=mend)
+        raise DataError(f"package {package!r} has no Python source", actual=spec.origin, hint=hint)
     return files
 
 

@@ -21,7 +21,7 @@ LabelColumn = Annotated[
 ]
 
 
-SKIP_MEND = "mend the record, or set data.on_bad_record: skip"
+SKIP_HINT = "fix the record, or set data.on_bad_record: skip"
 
 
 class BadRecord(DataError):
@@ -38,9 +38,9 @@ class BadRecord(DataError):
         reason: str,
         expected: object = None,
         actual: object = None,
-        mend: str | None = SKIP_MEND,
+        hint: str | None = SKIP_HINT,
     ) -> None:
-        super().__init__(message, expected=expected, actual=actual, mend=mend)
+        super().__init__(message, expected=expected, actual=actual, hint=hint)
         self.reason = reason
 
 
@@ -84,7 +84,7 @@ def find(path: str, pattern: str) -> Files:
             f"no file to read in {root}",
             expected=f"files that match {asked}",
             actual="none",
-            mend="check data.source: its path, and what it looks for in a folder",
+            hint="check data.source: its path, and what it looks for in a folder",
         )
     return Files(root, tuple(sorted(files, key=lambda file: file.relative_to(root).as_posix())))
 
@@ -95,8 +95,8 @@ def _hidden(file: Path, root: Path) -> bool:
 
 def _missing(place: Path) -> DataError:
     siblings = [item.name for item in place.parent.iterdir()] if place.parent.is_dir() else []
-    mend = did_you_mean(place.name, siblings) or "check data.source.path"
-    return DataError(f"there is no file or folder {place}", mend=mend)
+    hint = did_you_mean(place.name, siblings) or "check data.source.path"
+    return DataError(f"there is no file or folder {place}", hint=hint)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
@@ -118,7 +118,7 @@ def unknown_column(where: str, column: str, known: Iterable[str]) -> BadRecord:
         reason="missing_column",
         expected=column,
         actual=", ".join(names) or "no columns",
-        mend=did_you_mean(column, names) or "name one of its columns in data.source",
+        hint=did_you_mean(column, names) or "name one of its columns in data.source",
     )
 
 

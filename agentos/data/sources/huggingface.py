@@ -98,7 +98,7 @@ class HuggingFace(Source):
         return DataError(
             f"the dataset {self.path!r} cannot be read",
             actual=f"{type(error).__name__}: {error}",
-            mend="check path, name, split and data_files of data.source, and, if the dataset is on "
+            hint="check path, name, split and data_files of data.source, and, if the dataset is on "
             "the hub, the network; files on this machine can be read with the kinds text, jsonl, "
             "csv and parquet",
         )

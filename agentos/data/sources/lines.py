@@ -79,7 +79,7 @@ def undecoded(where: str, encoding: str, error: UnicodeDecodeError) -> BadRecord
         reason="encoding",
         expected=encoding,
         actual=f"byte 0x{error.object[error.start]:02x}",
-        mend="name the encoding of the file in data.source.encoding, such as cp1252, convert it to "
+        hint="name the encoding of the file in data.source.encoding, such as cp1252, convert it to "
         "UTF-8, or set data.on_bad_record: skip",
     )
 
@@ -90,5 +90,5 @@ def broken_off(where: str, error: Exception) -> BadRecord:
         f"{where}: the compressed file is damaged or cut short",
         reason="compression",
         actual=str(error),
-        mend="copy the file again, or set data.on_bad_record: skip to do without the rest of it",
+        hint="copy the file again, or set data.on_bad_record: skip to do without the rest of it",
     )

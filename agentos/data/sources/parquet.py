@@ -44,7 +44,7 @@ class Parquet(FileSource):
             raise DataError(
                 f"{path}, after row {row}: not a readable Parquet file",
                 actual=str(error),
-                mend="write the file again, or leave it out of data.source.path",
+                hint="write the file again, or leave it out of data.source.path",
             ) from error
 
     def _rows(self, path: Path) -> Iterator[tuple[Any, Any]]:

@@ -63,7 +63,7 @@ def _beside(directory: Path) -> Path:
         raise DataError(
             f"the folder {directory.parent} cannot be written",
             actual=str(error),
-            mend="set AGENTOS_CACHE to a folder that can be",
+            hint="set AGENTOS_CACHE to a folder that can be",
         ) from error
 
 

@@ -86,7 +86,7 @@ def write(config: DataConfig, folder: Path, progress: Progress) -> None:
         raise DataError(
             "the source holds no document that can be used",
             actual=f"{counts['read']} read; left out: {left_out(counts)}",
-            mend="check data.source, or lower data.minimum_words and the bounds of data.cleaning",
+            hint="check data.source, or lower data.minimum_words and the bounds of data.cleaning",
         )
     manifest = {"counts": dict(counts), "file_bytes": path.stat().st_size}
     (folder / "counts.json").write_text(json.dumps(manifest), encoding="utf-8")

@@ -78,7 +78,7 @@ def mapped(path: Path, dtype: npt.DTypeLike, width: int | None = None) -> npt.ND
         raise DataError(
             f"{path} cannot be read",
             actual=str(error),
-            mend="delete its folder; it will be built again",
+            hint="delete its folder; it will be built again",
         ) from error
     expected = () if width is None else (width,)
     if array.dtype != np.dtype(dtype) or array.ndim == 0 or array.shape[1:] != expected:
@@ -86,7 +86,7 @@ def mapped(path: Path, dtype: npt.DTypeLike, width: int | None = None) -> npt.ND
             f"{path} does not hold what was stored",
             expected=f"{np.dtype(dtype)}, rows of shape {expected}",
             actual=f"{array.dtype}, shape {array.shape}",
-            mend="delete its folder; it will be built again",
+            hint="delete its folder; it will be built again",
         )
     view: npt.NDArray[Any] = array.view(np.ndarray)
     return view

@@ -116,7 +116,7 @@ def _misfit(directory: Path, expected: str) -> DataError:
     return DataError(
         f"the token files in {directory} do not fit each other",
         expected=expected,
-        mend="delete the folder; it will be built again",
+        hint="delete the folder; it will be built again",
     )
 
 
@@ -165,5 +165,5 @@ def write_tokens(
             starts.append(list(chain.from_iterable(begins)))
     if ids.length == 0:
         raise DataError(
-            "the texts have no tokens", mend="check that the source has text, and the tokenizer"
+            "the texts have no tokens", hint="check that the source has text, and the tokenizer"
         )

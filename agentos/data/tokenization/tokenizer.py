@@ -180,7 +180,7 @@ def check(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], bound: float
             "the tokenizer does not know the text",
             expected=f"at most {bound:.2%} unknown tokens",
             actual=f"{rate:.2%}",
-            mend="use data.tokenizer.kind: bpe, a larger data.tokenizer.vocabulary_size or a "
+            hint="use data.tokenizer.kind: bpe, a larger data.tokenizer.vocabulary_size or a "
             "tokenizer made for this language; or raise data.tokenizer.max_unknown_rate",
         )
     return rate

@@ -61,7 +61,7 @@ def draw_network(
             "the names do not fit the network",
             expected=f"{network.agents} names",
             actual=f"{len(names)} names",
-            mend="give one name per agent",
+            hint="give one name per agent",
         )
     sent = None if bytes_by_edge is None else _both_ways(network, bytes_by_edge)
     if network.agents > MAX_DRAWN:
@@ -106,7 +106,7 @@ def save(figure: Figure, path: str | Path) -> None:
             f"cannot draw into {path.name}",
             expected=f"a file name that ends in {', '.join(SUFFIXES)}",
             actual=path.suffix or "no suffix",
-            mend="change the file name",
+            hint="change the file name",
         )
     undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[suffix]
     with writing(path), rc_context({"svg.fonttype": "none", "svg.hashsalt": "agentos"}):
@@ -143,7 +143,7 @@ def _both_ways(
                 "bytes were counted where the network has no edge",
                 expected="edges of the network",
                 actual=(a, b),
-                mend="draw the network that the bytes were counted on",
+                hint="draw the network that the bytes were counted on",
             )
         sent[edge] += payload_bytes
     return sent

@@ -49,7 +49,7 @@ def read_trace(
             f"the trace {path} has no {column} of some {'edges' if names == EDGE else 'agents'}",
             expected=f"a row for each of {len(keys)}",
             actual=f"none for {', '.join(missing[:5])}{', ...' * (len(missing) > 5)}",
-            mend="add rows, or use a distribution",
+            hint="add rows, or use a distribution",
         )
     return {key: value for key, value in both.items() if value is not None}
 
@@ -63,7 +63,7 @@ def _rows(path: Path) -> Iterator[Row]:
             f"the trace {path} is of no known kind",
             expected=f"a file that ends in {', '.join(readers)}",
             actual=path.name,
-            mend="rename the file, or write it as CSV",
+            hint="rename the file, or write it as CSV",
         )
     try:
         yield from reader(path)
@@ -72,7 +72,7 @@ def _rows(path: Path) -> Iterator[Row]:
             f"the trace {path} cannot be read",
             expected="a text file",
             actual=str(error),
-            mend="check the path in the section clock",
+            hint="check the path in the section clock",
         ) from error
 
 
@@ -129,5 +129,5 @@ def _bad(path: Path, line: int, expected: str, actual: str) -> DataError:
         f"{path}, line {line}: not a row of a trace",
         expected=expected,
         actual=repr(actual[:60]),
-        mend="a row looks like: agent, number; or: sender, receiver, number",
+        hint="a row looks like: agent, number; or: sender, receiver, number",
     )

@@ -183,7 +183,7 @@ class Script:
                 f"round {self._round}: agents {below} accepted fewer messages than the quorum",
                 expected=f"at least {self.policy.quorum:g} of those they expected (policy.quorum)",
                 actual=self.counts,
-                mend="lower policy.quorum, raise policy.retries or policy.deadline_s, or set "
+                hint="lower policy.quorum, raise policy.retries or policy.deadline_s, or set "
                 "policy.below_quorum to carry_on, in a new run or with 'agentos fork'",
             )
 

@@ -64,10 +64,10 @@ def restarts_after(error: RuntimeFailure, before: int, policy: PolicyConfig) -> 
         False
     """
     if isinstance(error, DeadlineExceeded):
-        mendable = policy.on_timeout == "restart"
+        repairable = policy.on_timeout == "restart"
     else:
-        mendable = isinstance(error, HostLost)
-    return mendable and before < policy.restarts
+        repairable = isinstance(error, HostLost)
+    return repairable and before < policy.restarts
 
 
 def in_time(arrival_s: float, policy: PolicyConfig) -> bool:

@@ -96,7 +96,7 @@ class Watch:
 def draw_watch(config: RunConfig, corpus: Corpus, network: Network) -> Watch | None:
     """Return the watch over a run; None where nobody exchanges, or where there are no anchors."""
     health = config.health
-    if config.exchange.kind == "none" or not health.every or len(corpus.anchors) < 2:
+    if config.exchange.kind == "isolated" or not health.every or len(corpus.anchors) < 2:
         return None
     drawn = generator(config.seed, "health").permutation(len(corpus.anchors))[: health.texts]
     texts = tuple(corpus.texts(corpus.anchors[np.sort(drawn)]))

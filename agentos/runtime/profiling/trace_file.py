@@ -96,7 +96,7 @@ def load_timeline(path: Path) -> Timeline | None:
             f"{path} is damaged",
             expected="the trace events of a profile",
             actual=str(error)[:200],
-            mend="remove it; a report needs none",
+            hint="remove it; a report needs none",
         ) from error
 
 

@@ -32,7 +32,7 @@ def connect(runtime: RayRuntime, address: str | None) -> ExitStack:
             raise ConfigurationError(
                 "this process is connected to Ray already",
                 actual=address,
-                mend="leave out the address, or call ray.shutdown() first",
+                hint="leave out the address, or call ray.shutdown() first",
             )
         return ExitStack()
     with ExitStack() as undo:
@@ -67,7 +67,7 @@ def _init(address: str, **options: Any) -> None:
         raise RuntimeFailure(
             "Ray refused this process: it has not the cluster's token",
             actual=str(error).strip().split("\n")[0],
-            mend="set RAY_AUTH_MODE=token (Ray sends no token to an address that is named, unless told to), "
+            hint="set RAY_AUTH_MODE=token (Ray sends no token to an address that is named, unless told to), "
             "and see that ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN holds the token of the "
             "cluster's head node",
         ) from error
@@ -78,7 +78,7 @@ def _init(address: str, **options: Any) -> None:
         raise RuntimeFailure(
             "Ray could not be started",
             actual=told,
-            mend="see that this machine has free memory, free disk space and a core to spare, and try again; "
+            hint="see that this machine has free memory, free disk space and a core to spare, and try again; "
             "or set runtime.kind=local",
         ) from error
 
@@ -125,7 +125,7 @@ def _unreachable(message: str, actual: str) -> RuntimeFailure:
     return RuntimeFailure(
         message,
         actual=actual,
-        mend="start a cluster with 'ray start --head', and pass its address to --address",
+        hint="start a cluster with 'ray start --head', and pass its address to --address",
     )
 
 

@@ -1,4 +1,4 @@
-"""What the failures of a runtime are called, and which of them new hosts can mend."""
+"""What the failures of a runtime are called, and which of them new hosts can repair."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def host_died(host: int, method: str, why: str) -> HostLost:
         f"host {host} died while it was to {method}",
         expected="an answer",
         actual=why,
-        mend="look for a lack of memory or a killed process, and go on with 'agentos resume'",
+        hint="look for a lack of memory or a killed process, and go on with 'agentos resume'",
     )
 
 
@@ -31,7 +31,7 @@ def of_ray(error: BaseException, host: int, method: str) -> AgentOSError | None:
             f"Ray's object store is full: host {host} could not {method}",
             expected="room for the messages of a hop",
             actual=first,
-            mend="make room where Ray spills to (runtime.spill_folder names another folder), or raise "
+            hint="make room where Ray spills to (runtime.spill_folder names another folder), or raise "
             "runtime.object_store_mb: 'agentos resume DIR runtime.object_store_mb=...' goes on; or send "
             "less, with exchange.codec",
         )
@@ -41,6 +41,6 @@ def of_ray(error: BaseException, host: int, method: str) -> AgentOSError | None:
         return HostLost(
             f"host {host} could not {method}: messages are gone with the host that sent them",
             actual=first,
-            mend="look for a lack of memory or a killed process, and go on with 'agentos resume'",
+            hint="look for a lack of memory or a killed process, and go on with 'agentos resume'",
         )
     return None

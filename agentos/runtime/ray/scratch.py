@@ -44,7 +44,7 @@ class Scratch:
                 f"messages cannot be spilled to {parent or tempfile.gettempdir()}",
                 expected="a folder that this user may write to",
                 actual=error.strerror or str(error),
-                mend="make it, or set runtime.spill_folder to another folder",
+                hint="make it, or set runtime.spill_folder to another folder",
             ) from error
         self._watcher = subprocess.Popen(
             ["sh", "-c", _WATCH, str(self.path)],

@@ -197,7 +197,7 @@ class RaySession(Session):
         return DeadlineExceeded(
             f"hosts {hosts} did not finish '{method}' in time",
             expected=f"an answer within {self._runtime.timeout_s:g} s",
-            mend="raise runtime.timeout_s, lower training.local_steps, use more hosts, or see that the "
+            hint="raise runtime.timeout_s, lower training.local_steps, use more hosts, or see that the "
             "cluster has free cores for them",
         )
 

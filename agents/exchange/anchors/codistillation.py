@@ -52,7 +52,7 @@ class Codistillation(AnchorExchange):
     for pairs: Zhang et al., Deep Mutual Learning, 2018.
     """
 
-    kind: Literal["mutual"] = "mutual"
+    kind: Literal["codistillation"] = "codistillation"
     over: Literal["similarities", "classes"] = Field(
         "similarities", description="What is sent and learnt of the anchors."
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class EntropyReduced(ClassTeacher):
+class DSFL(ClassTeacher):
     """Soft labels of anchors: learn the neighbours' mean, sharpened by ``softmax(mean / sharpness)``.
 
     The soft labels are those of ``pseudo_labels``. Every anchor is learnt, whatever its label: agents with
@@ -28,7 +28,7 @@ class EntropyReduced(ClassTeacher):
     Communication-Efficient Collaborative Training with Non-IID Private Data, 2020 (DS-FL).
     """
 
-    kind: Literal["era"] = "era"
+    kind: Literal["dsfl"] = "dsfl"
     sharpness: float = Field(
         0.1, gt=0.0, le=10.0, description="Divides the mean probabilities; low sharpens."
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class LogitConsensus(ClassTeacher):
+class FedMD(ClassTeacher):
     """Class scores of anchors: a classifier on my encoder digests the neighbours' mean scores.
 
     My scores of an anchor are its cosines to the mean embedding of each class, over the temperature, the
@@ -32,7 +32,7 @@ class LogitConsensus(ClassTeacher):
     trained on the labels of the public data, these come from class means, which need no training.
     """
 
-    kind: Literal["logits"] = "logits"
+    kind: Literal["fedmd"] = "fedmd"
     digest: Literal["l1", "mse", "cross_entropy"] = Field(
         "l1", description="Loss by which the consensus is learnt."
     )

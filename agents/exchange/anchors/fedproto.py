@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class ClassPrototypes(AnchorExchange):
+class FedProto(AnchorExchange):
     """Class prototypes: draw my embeddings of each class of anchors towards everybody's mean.
 
     The classes are clusters of the anchors, found once from cheap features of their public text, so they
@@ -42,7 +42,7 @@ class ClassPrototypes(AnchorExchange):
     Source: Tan et al., FedProto: Federated Prototype Learning across Heterogeneous Clients, 2022.
     """
 
-    kind: Literal["class_prototypes"] = "class_prototypes"
+    kind: Literal["fedproto"] = "fedproto"
     classes: int = Field(16, ge=2, description="Clusters of the anchors.")
 
     def check(self, society: Society) -> None:

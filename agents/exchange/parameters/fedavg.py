@@ -7,7 +7,7 @@ from typing import Literal
 from agents.exchange.parameters.averaging import ParameterExchange
 
 
-class WeightAveraging(ParameterExchange):
+class FedAvg(ParameterExchange):
     """Parameters: FedAvg under a master, gossip (D-PSGD) among peers, level by level in layers.
 
     Peers replace their parameters by ``sum_j W[i, j] theta_j`` over themselves and those they heard from;
@@ -30,4 +30,4 @@ class WeightAveraging(ParameterExchange):
     Exponential Graph is Provably Efficient for Decentralized Deep Training, 2021.
     """
 
-    kind: Literal["weights"] = "weights"
+    kind: Literal["fedavg"] = "fedavg"

@@ -35,7 +35,7 @@ _LEAST_VARIANCE = 1e-8
 """Of a number of a normalised embedding, whose mean square is 1 / D."""
 
 
-class CrossCorrelation(PrivateExchange):
+class DCCO(PrivateExchange):
     """Cross-correlation of private views: make numbers agree between views, and differ from each other.
 
     I send first and second moments of my normalised embeddings of the two views of my next batch: two means
@@ -61,7 +61,7 @@ class CrossCorrelation(PrivateExchange):
     2021, divided by D.
     """
 
-    kind: Literal["correlation"] = "correlation"
+    kind: Literal["dcco"] = "dcco"
     redundancy: float = Field(
         0.005, gt=0.0, description="Weight of correlations between different numbers."
     )

@@ -35,7 +35,7 @@ def test_sound_protocol_is_told_with_its_bytes(checked: Callable[..., Result]) -
 
 
 def test_society_that_exchanges_nothing_is_sound(checked: Callable[..., Result]) -> None:
-    ended = checked("exchange.kind=none")
+    ended = checked("exchange.kind=isolated")
     assert ended.exit_code == 0
     assert "nothing is sent" in ended.output
 
@@ -56,7 +56,7 @@ def test_help_teaches() -> None:
     assert "exchange.codec=int8" in told
 
 
-@pytest.mark.parametrize("exchange", ["anchor_similarity", "weights"])
+@pytest.mark.parametrize("exchange", ["anchor_similarity", "fedavg"])
 @pytest.mark.parametrize("objective", ["info_nce", "masked_lm"])
 def test_parameters_and_headers_are_known_beforehand(
     small: Callable[..., RunConfig], exchange: str, objective: str

@@ -25,7 +25,7 @@ def run(
         "agents": {"count": 4, "encoder": {"preset": "nano-decoder", "dropout": 0.0}},
         "data": {**small_values["data"], "tokenizer": {"kind": "bpe", "vocabulary_size": 400}},
         "objectives": ["causal_lm"],
-        "exchange": "weights",
+        "exchange": "fedavg",
         "training": {"rounds": 1, "local_steps": 8, "batch_size": 12, "max_length": 16},
         "evaluation": {"every": 1, "tasks": ["geometry"], "documents": 20},
         "baseline": {"isolated": False},

@@ -305,7 +305,7 @@ BAD: Mapping[str, tuple[list[str], int, list[str]]] = {
     "encoder folder that is missing": (
         ["agents.encoder={path: nowhere}"],
         1,
-        ["encoder.path is not a folder", "given: nowhere", "mend: give the folder's path"],
+        ["encoder.path is not a folder", "given: nowhere", "hint: give the folder's path"],
     ),
     "encoder without a tokenizer": (
         ["agents.encoder={path: bare}"],
@@ -362,7 +362,7 @@ def test_run_refuses_a_folder_that_is_not_empty(
     (tmp_path / "out" / "thesis.tex").write_text("years of work", encoding="utf-8")
     said = agentos("run", config_file, "--out", "out").refused(1)
     assert "The run folder out is not empty" in said
-    assert "given: thesis.tex mend: choose another folder with --out" in said
+    assert "given: thesis.tex hint: choose another folder with --out" in said
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 
 

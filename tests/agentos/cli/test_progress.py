@@ -92,7 +92,7 @@ def test_bar_in_a_terminal_covers_both_arms(
 def test_bar_covers_one_arm_where_there_is_no_baseline(
     small: Callable[..., RunConfig], terminal: Console
 ) -> None:
-    for config in (small(exchange="none"), small(baseline={"isolated": False})):
+    for config in (small(exchange="isolated"), small(baseline={"isolated": False})):
         (bar,) = LiveDisplay(terminal, config)._progress.tasks
         assert bar.total == config.training.rounds
 
@@ -130,13 +130,13 @@ def test_comparison_of_many_runs_is_split_into_tables(finished: Any, screen: Con
     assert text_of(screen).count("MRR ↑ mean") == 2
 
 
-def test_error_shows_what_was_expected_given_and_the_mend(screen: Console) -> None:
-    show_error(screen, DataError("no [file]", expected="a [b]file[/b]", actual=3, mend="mend it"))
+def test_error_shows_what_was_expected_given_and_the_hint(screen: Console) -> None:
+    show_error(screen, DataError("no [file]", expected="a [b]file[/b]", actual=3, hint="fix it"))
     assert text_of(screen).splitlines() == [
         "error no [file]",
         "  expected: a [b]file[/b]",
         "  given: 3",
-        "  mend: mend it",
+        "  hint: fix it",
     ]
 
 
@@ -183,6 +183,6 @@ def test_result_of_a_run_without_evaluation_says_so(
 ) -> None:
     from agentos import Simulation
 
-    config = small(evaluation={"tasks": []}, exchange="none")
+    config = small(evaluation={"tasks": []}, exchange="isolated")
     show_result(screen, Simulation(config, out=tmp_path / "run", cache=cache).run().directory)
     assert "Nothing was evaluated in this run." in text_of(screen)

@@ -33,7 +33,7 @@ def test_resume_refuses_what_would_change_the_metrics(stopped: Path, override: s
     done = CliRunner().invoke(app, ["resume", str(stopped), override])
     assert isinstance(done.exception, ConfigurationError)
     assert "other metrics" in done.exception.message
-    assert "agentos fork" in str(done.exception.mend)
+    assert "agentos fork" in str(done.exception.hint)
 
 
 def test_resume_goes_on_with_other_means(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:

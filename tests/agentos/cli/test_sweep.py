@@ -44,8 +44,8 @@ def sweep_file(small_values: dict[str, Any], tmp_path: Path) -> Path:
         "base": small_values,
         "seeds": 1,
         "arms": {
-            "alone": {"exchange.kind": "none", "exchange.anchor_share": 0.25},
-            "crowded": {"exchange.kind": "none", "data.anchors": 10_000},
+            "alone": {"exchange.kind": "isolated", "exchange.anchor_share": 0.25},
+            "crowded": {"exchange.kind": "isolated", "data.anchors": 10_000},
         },
     }
     path = tmp_path / "two.yaml"
@@ -84,7 +84,7 @@ def test_sweep_runs_records_and_goes_on(
     assert "too few documents" in crowded["error"]
     assert not (tmp_path / "out" / alone["folder"] / "encoders").exists()
     # The same numbers as a run of that configuration by itself.
-    exchange = {"kind": "none", "anchor_share": 0.25}
+    exchange = {"kind": "isolated", "anchor_share": 0.25}
     config = RunConfig.model_validate({**small_values, "exchange": exchange})
     result = Simulation(config, tmp_path / "by-itself", cache=cache).run()
     assert {name: alone[f"{name}.mean"] for name in result.mean} == result.mean

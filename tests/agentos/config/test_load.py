@@ -44,7 +44,7 @@ def problem_of(tmp_path: Path, text: str, overrides: Sequence[str] = ()) -> Prob
         ("evaluation.tasks=[probe, knn]", ["evaluation", "tasks"], ["probe", "knn"]),
         ("topology={kind: ring, hops: 2}", ["topology"], {"kind": "ring", "hops": 2}),
         ("objectives.0.temperature=0.1", ["objectives", 0, "temperature"], 0.1),
-        ("exchange=none", ["exchange"], "none"),
+        ("exchange=isolated", ["exchange"], "isolated"),
         ("name=[", ["name"], "["),
     ],
 )
@@ -161,7 +161,7 @@ def test_override_of_a_place_that_a_list_lacks_is_refused(override: str, actual:
     with pytest.raises(ConfigurationError, match="no such place") as caught:
         apply_overrides({"objectives": [{"kind": "info_nce"}]}, [override])
     assert caught.value.actual == actual
-    assert "whole list" in str(caught.value.mend)
+    assert "whole list" in str(caught.value.hint)
 
 
 def test_overrides_reach_the_run(tmp_path: Path) -> None:
@@ -281,10 +281,10 @@ def test_value_out_of_range_is_named_with_what_was_given(
     ("text", "path", "allowed"),
     [
         ("topology: 3", "topology", "ring"),
-        ("exchange:", "exchange", "none"),
+        ("exchange:", "exchange", "isolated"),
         ("topology: {hops: 2}", "topology", "grid"),
         ("runtime: {hosts: auto}", "runtime", "local"),
-        ("exchange: {Kind: none}", "exchange", "weights"),
+        ("exchange: {Kind: none}", "exchange", "fedavg"),
         ("objectives: [3]", "objectives.0", "info_nce"),
         ("data: {partition: [iid]}", "data.partition", "iid"),
         ("topology: {ring: 2}", "topology", "ring"),
@@ -352,7 +352,7 @@ def test_broken_yaml_is_refused_with_its_line(tmp_path: Path, text: str, where: 
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=f"is not valid YAML: {where}, column") as caught:
         read_yaml(path)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, actual: s
     with pytest.raises(ConfigurationError, match="is not a configuration") as caught:
         load(str(path))
     assert caught.value.actual == actual
-    assert "agentos show" in str(caught.value.mend)
+    assert "agentos show" in str(caught.value.hint)
 
 
 def test_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
@@ -390,7 +390,7 @@ def test_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path.write_bytes("name: café".encode("latin-1"))
     with pytest.raises(ConfigurationError, match="cannot be read") as caught:
         load(str(path))
-    assert "UTF-8" in str(caught.value.mend)
+    assert "UTF-8" in str(caught.value.hint)
 
 
 def test_python_objects_in_yaml_are_refused(tmp_path: Path) -> None:
@@ -404,13 +404,13 @@ def test_missing_file_is_refused_with_the_ready_made_runs() -> None:
     with pytest.raises(ConfigurationError, match=r"no configuration 'nope\.yaml'") as caught:
         load("nope.yaml")
     assert "quickstart" in str(caught.value.expected)
-    assert caught.value.mend == "check the path"
+    assert caught.value.hint == "check the path"
 
 
 def test_misspelt_name_is_refused_with_the_closest() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load("quikstart")
-    assert caught.value.mend == "did you mean 'quickstart'?"
+    assert caught.value.hint == "did you mean 'quickstart'?"
 
 
 def test_folder_is_refused_as_such(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ NEEDED: Mapping[str, dict[str, Any]] = {
 """Parameters without which a kind cannot be used."""
 COMPANY: Mapping[str, dict[str, Any]] = {
     "causal_lm": {"agents": {"encoder": {"preset": "tiny-decoder"}}},
-    "moon": {"objectives": ["info_nce", "moon"], "exchange": "weights"},
+    "moon": {"objectives": ["info_nce", "moon"], "exchange": "fedavg"},
 }
 """What else of the run must be other than the default for a kind."""
 PLACES: Mapping[tuple[str, ...], Mapping[str, Any]] = {
@@ -138,7 +138,7 @@ def test_groups_number_their_agents_one_after_another() -> None:
 NANO_AND_TINY = {"groups": [{"count": 1, "encoder": {"preset": "nano"}}, {"count": 2}]}
 REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
     "weights of unlike encoders": (
-        {"exchange": "weights", "agents": NANO_AND_TINY},
+        {"exchange": "fedavg", "agents": NANO_AND_TINY},
         r"needs one encoder for all agents, here they differ \(nano, tiny\); use an exchange of",
     ),
     "no anchors": ({"data": {"anchors": 0}}, "set data.anchors to at least 4"),
@@ -178,19 +178,19 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
         "objective simcse tells its views apart by dropout alone",
     ),
     "neighbours of an exchange that brings none": (
-        {"objectives": [{"kind": "info_nce", "neighbours": True}], "exchange": "none"},
-        "exchange.kind=none brings none; set exchange.kind to anchor_contrast",
+        {"objectives": [{"kind": "info_nce", "neighbours": True}], "exchange": "isolated"},
+        "exchange.kind=isolated brings none; set exchange.kind to anchor_contrast",
     ),
     "parameters of an exchange that brings none": (
         {"objectives": ["info_nce", "moon"]},
         "exchange.kind=anchor_contrast brings none; set exchange.kind to weights or fedprox",
     ),
     "an objective with nothing to look back at": (
-        {"objectives": ["moon"], "exchange": "weights"},
+        {"objectives": ["moon"], "exchange": "fedavg"},
         "moon learns nothing before the first exchange; add an objective beside it",
     ),
     "too few neighbours to find a poisoned one": (
-        {"exchange": {"kind": "weights", "fusion": "krum"}, "topology": "ring"},
+        {"exchange": {"kind": "fedavg", "fusion": "krum"}, "topology": "ring"},
         "fusion krum needs 5 vectors wherever agents fuse, and agent-0 has 3, its own included; use",
     ),
     "too few children to find a poisoned one": (
@@ -198,7 +198,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
         "fusion median needs 3 vectors wherever agents fuse, and agent-2 has 2, its own included; use",
     ),
     "nobody left out": (
-        {"exchange": {"weights": {"fusion": {"trimmed_mean": {"share": 0.1}}}}},
+        {"exchange": {"fedavg": {"fusion": {"trimmed_mean": {"share": 0.1}}}}},
         "fusion trimmed_mean needs 10 vectors wherever agents fuse, and agent-0 has 3",
     ),
     "views that dropout alone tells apart": (
@@ -305,7 +305,7 @@ def test_schema_accepts_what_validates(name: str) -> None:
     "values",
     [
         {"objectives": [{"info_nce": {"views": [{"word_deletion": {"p": 0.1}}, "crop"]}}]},
-        {"topology": {"ring": {"hops": 2}}, "exchange": {"weights": None}},
+        {"topology": {"ring": {"hops": 2}}, "exchange": {"fedavg": None}},
         {"data": {"source": {"jsonl": {"path": "texts.jsonl"}}}, "runtime": {"local": {}}},
     ],
 )
@@ -390,7 +390,13 @@ def test_instances_of_ones_own_pass_straight_through() -> None:
     assert config.network().max_degree == 5
     resolved = config.resolved()
     codec = {"kind": "fp32"}
-    expected = {"kind": "none", "every": 1, "codec": codec, "anchor_share": 0.0, "loudness": 2.0}
+    expected = {
+        "kind": "isolated",
+        "every": 1,
+        "codec": codec,
+        "anchor_share": 0.0,
+        "loudness": 2.0,
+    }
     assert resolved["exchange"] == expected
     assert resolved["topology"] == {"kind": "wheel"}
 

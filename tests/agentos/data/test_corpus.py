@@ -178,7 +178,7 @@ def test_too_few_documents_are_refused_with_numbers(tmp_path: Path) -> None:
         made(tmp_path, anchors=50)
     assert "at least 65: 50 anchors, 12 held out" in str(caught.value.expected)
     assert "60 of 60 read" in str(caught.value.actual)
-    assert "data.anchors" in str(caught.value.mend)
+    assert "data.anchors" in str(caught.value.hint)
 
 
 def test_names_are_the_labels_that_agents_read_alone(tmp_path: Path) -> None:

@@ -123,4 +123,4 @@ def test_an_encoder_alone_has_no_token_scores(tmp_path, tokenizer):
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(ModelError) as caught:
         LoadedEncoder(str(tmp_path))
-    assert caught.value.mend
+    assert caught.value.hint

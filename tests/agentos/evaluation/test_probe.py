@@ -212,7 +212,7 @@ def test_split_keeps_the_shares_of_the_labels():
 
 @pytest.mark.parametrize("task", [Probe(), FewShot(), KNN()])
 def test_check_refuses_documents_without_labels(task):
-    with pytest.raises(ConfigurationError, match=r"no labels; mend: .*data\.source"):
+    with pytest.raises(ConfigurationError, match=r"no labels; hint: .*data\.source"):
         task.check(HeldOut(HELDOUT.texts))
 
 

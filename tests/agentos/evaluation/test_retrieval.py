@@ -141,9 +141,9 @@ def test_repeated_summaries_and_bodies_are_left_out():
     ]
 
 
-def test_check_refuses_text_without_line_breaks_and_names_the_mend():
+def test_check_refuses_text_without_line_breaks_and_names_the_hint():
     flat = HeldOut(tuple(text.replace("\n", " ") for text in TEXTS))
-    with pytest.raises(ConfigurationError, match=r"actual: 0; mend: .*evaluation\.tasks"):
+    with pytest.raises(ConfigurationError, match=r"actual: 0; hint: .*evaluation\.tasks"):
         Retrieval().check(flat)
 
 
@@ -310,7 +310,7 @@ def test_broken_collections_are_refused_with_file_and_line(tmp_path, file, conte
         (tmp_path / file).write_text(content)
     with pytest.raises(DataError, match=told) as caught:
         Retrieval(path=str(tmp_path)).with_files()
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_judgements_in_no_known_form_are_refused(tmp_path):

@@ -156,7 +156,7 @@ def test_broken_files_are_refused_with_file_and_line(tmp_path, name, content, to
     path.write_text(content)
     with pytest.raises(DataError, match=told) as caught:
         STS(path=str(path)).with_files()
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_bytes_that_are_no_utf8_are_refused(tmp_path):

@@ -158,4 +158,4 @@ def test_damaged_files_are_named(finished: Any, tmp_path: Path, name: str) -> No
     (tmp_path / name).write_bytes(b'{"sample": 3}')
     with pytest.raises(RecordError, match="damaged") as caught:
         load_between(tmp_path)
-    assert caught.value.mend
+    assert caught.value.hint

@@ -145,7 +145,7 @@ def test_an_empty_ledger_is_kept(recorder):
 def test_a_folder_in_use_is_refused_and_left_alone(tmp_path, network):
     (tmp_path / "thesis.txt").write_text("years of work")
     for overwrite in (False, True):  # not a run folder: never overwritten
-        with pytest.raises(RecordError, match=r"not empty.*thesis\.txt.*mend: .*--out"):
+        with pytest.raises(RecordError, match=r"not empty.*thesis\.txt.*hint: .*--out"):
             Recorder(tmp_path, overwrite=overwrite).start(CONFIG, network, NAMES)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -172,7 +172,7 @@ def test_claiming_before_starting_is_allowed(tmp_path, network):
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, network):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RecordError, match=r"file.run.*mend: choose another folder"):
+    with pytest.raises(RecordError, match=r"file.run.*hint: choose another folder"):
         Recorder(tmp_path / "file" / "run").start(CONFIG, network, NAMES)
 
 
@@ -216,7 +216,7 @@ def test_a_whole_last_line_without_its_line_break_is_kept(recorder, no_board):
 def test_a_damaged_line_is_named_by_its_number(recorder, line):
     path = recorder.directory / "metrics.jsonl"
     path.write_text('{"round": 0, "agent": "agent-0"}\n' + line + "\n")
-    with pytest.raises(RecordError, match=r"metrics\.jsonl is damaged.*line 2.*mend"):
+    with pytest.raises(RecordError, match=r"metrics\.jsonl is damaged.*line 2.*hint"):
         load_run(recorder.directory)
 
 
@@ -236,19 +236,19 @@ def test_a_damaged_line_is_named_by_its_number(recorder, line):
         ("isolated/metrics.jsonl", "{\n"),
     ],
 )  # fmt: skip
-def test_a_damaged_file_is_named_with_its_mend(recorder, name, content):
+def test_a_damaged_file_is_named_with_its_hint(recorder, name, content):
     path = recorder.directory / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(content)
-    with pytest.raises(RecordError, match=r"mend: restore") as caught:
+    with pytest.raises(RecordError, match=r"hint: restore") as caught:
         load_run(recorder.directory)
     assert str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["environment.json", "network.json", "metrics.jsonl"])
-def test_a_missing_file_is_named_with_its_mend(recorder, name):
+def test_a_missing_file_is_named_with_its_hint(recorder, name):
     (recorder.directory / name).unlink()
-    with pytest.raises(RecordError, match=f"has no {name}.*mend: "):
+    with pytest.raises(RecordError, match=f"has no {name}.*hint: "):
         load_run(recorder.directory)
 
 

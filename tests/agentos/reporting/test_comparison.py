@@ -70,7 +70,7 @@ def test_charts_hold_a_line_per_run_and_metric(runs, tmp_path):
 
 
 def test_a_run_that_exchanged_nothing_is_a_level_line(make_run, runs, tmp_path):
-    silent = make_run(tmp_path / "silent", name="silent", exchange="none", baseline=False)
+    silent = make_run(tmp_path / "silent", name="silent", exchange="isolated", baseline=False)
     (silent / "ledger.parquet").unlink()
     rows = silent / "metrics.jsonl"
     silenced = [json.loads(line) | {"bytes_sent": 0} for line in rows.read_text().splitlines()]
@@ -90,7 +90,7 @@ def test_bytes_far_apart_get_a_logarithmic_axis(make_run, runs, tmp_path):
 
 
 def test_a_folder_that_is_no_run_is_refused_by_name(runs, tmp_path):
-    with pytest.raises(RecordError, match=f"{tmp_path.name} is not a run folder.*mend"):
+    with pytest.raises(RecordError, match=f"{tmp_path.name} is not a run folder.*hint"):
         compare([runs[0], tmp_path])
 
 

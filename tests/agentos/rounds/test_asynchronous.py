@@ -127,7 +127,7 @@ def play(small: Callable[..., RunConfig]) -> Callable[..., Played]:
         hosts: int = 2,
         every: int = 9,
         evaluated: int | None = None,
-        exchange: Any = "weights",
+        exchange: Any = "fedavg",
         ill: Mapping[int, set[int]] | None = None,
         **mode: Any,
     ) -> Played:
@@ -252,7 +252,7 @@ def test_relay_passes_on_what_it_has(play) -> None:
 
 
 def test_parts_of_a_hybrid_keep_their_hops_when_others_are_not_due(play) -> None:
-    hybrid = {"strategies": [{"weights": {"every": 2}}, "anchor_contrast"]}
+    hybrid = {"strategies": [{"fedavg": {"every": 2}}, "anchor_contrast"]}
     played = play([1.0] * 3, rounds=3, exchange={"kind": "hybrid", **hybrid})
     hops = {round: {h for _, r, h in played.session.heard if r == round} for round in (1, 2, 3)}
     assert hops == {1: {1}, 2: {0, 1}, 3: {0}}

@@ -187,7 +187,7 @@ def test_run_in_which_nobody_waits_ends_as_if_no_host_had_ever_been_killed(
 ) -> None:
     speeds = {"uniform": {"low": 100, "high": 1000}}
     clock = {"mode": "asynchronous", "work": "tokens", "speed": speeds, "latency_s": 0.1}
-    changes = {"clock": clock, "exchange": "weights", "health": {"every": 1}}
+    changes = {"clock": clock, "exchange": "fedavg", "health": {"every": 1}}
     Simulation(config(**changes), tmp_path / "undisturbed", cache=cache).run()
     plan: Plan = {("train_each", 1): 0, ("stow", 1): 0, ("merge", 17): 0, ("unstow", 1): 0}
     told = Told()
@@ -216,7 +216,7 @@ def test_too_many_deaths_end_a_run_that_can_be_resumed(
     changed = config(dangerous({("train", 3): 0, ("train", 4): 0}), policy={"restarts": 1})
     with pytest.raises(HostLost, match="has restarted 1 times already") as caught:
         Simulation(changed, out, cache=cache).run()
-    assert f"agentos resume {out}" in str(caught.value.mend)
+    assert f"agentos resume {out}" in str(caught.value.hint)
     record = load_run(out)
     assert record.summary is not None
     assert record.summary["status"] == "failed"
@@ -228,7 +228,7 @@ def test_too_many_deaths_end_a_run_that_can_be_resumed(
     assert_same_records(out, light)
 
 
-def test_failure_that_new_hosts_cannot_mend_ends_the_run(
+def test_failure_that_new_hosts_cannot_repair_ends_the_run(
     config: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:
     def fill(session: Session, host: int) -> None:

@@ -98,7 +98,7 @@ def never_stopped() -> dict[str, Path]:
         ("anchor_contrast", "together", 3),
         ("anchor_contrast", "isolated", 0),  # the run itself was complete
         ("anchor_contrast", "isolated", 3),
-        ("weights", "together", 2),
+        ("fedavg", "together", 2),
     ],
 )
 def test_run_that_was_cut_off_ends_as_if_it_never_had_been(
@@ -224,11 +224,11 @@ def test_branch_shares_the_rounds_before_and_goes_its_own_way(
 ) -> None:
     config = longer(baseline={"isolated": False})
     Simulation(config, tmp_path / "run", cache=cache).run()
-    other = longer(baseline={"isolated": False}, exchange={"kind": "weights"})
+    other = longer(baseline={"isolated": False}, exchange={"kind": "fedavg"})
     found = branch(tmp_path / "run", other, round=2)
     Simulation(other, tmp_path / "fork", cache=cache).run(found)
     before, after = load_run(tmp_path / "run"), load_run(tmp_path / "fork")
-    assert after.config["exchange"]["kind"] == "weights"
+    assert after.config["exchange"]["kind"] == "fedavg"
     for round in range(ROUNDS + 1):
         left = [row["loss"] for row in before.metrics if row["round"] == round and "loss" in row]
         right = [row["loss"] for row in after.metrics if row["round"] == round and "loss" in row]

@@ -244,7 +244,7 @@ def test_society_of_silence_still_merges(play: Callable[..., Played]) -> None:
 
 
 def test_society_without_exchange_never_speaks(play: Callable[..., Played]) -> None:
-    played = play(3, "ring", exchange="none")
+    played = play(3, "ring", exchange="isolated")
     assert played.session.methods == ["begin", "evaluate", "train", "train", "evaluate"]
 
 
@@ -279,9 +279,9 @@ def test_agents_are_told_the_bytes_of_the_round(play: Callable[..., Played]) -> 
         ("anchor_contrast", [1, 2, 3, 4]),
         ("anchor_similarity", [1, 2, 3, 4]),
         ({"kind": "pseudo_labels", "classes": 4}, [1, 2, 3, 4]),
-        ("weights", [1, 2, 3, 4, 5]),
+        ("fedavg", [1, 2, 3, 4, 5]),
         ({"kind": "anchor_contrast", "every": 2}, [2, 4]),
-        ({"kind": "weights", "every": 2}, [2, 4, 5]),
+        ({"kind": "fedavg", "every": 2}, [2, 4, 5]),
     ],
 )
 def test_last_round_ends_with_an_exchange_only_if_it_changes_parameters(

@@ -54,7 +54,7 @@ def test_address_is_refused(make_blueprint: Callable[..., Any]) -> None:
     with pytest.raises(ConfigurationError, match="cannot join a cluster") as caught:
         LocalRuntime().start(make_blueprint(2), address="auto")
     assert caught.value.actual == "auto"
-    assert "runtime.kind=ray" in str(caught.value.mend)
+    assert "runtime.kind=ray" in str(caught.value.hint)
 
 
 def test_error_inside_the_session_closes_it(

@@ -1,4 +1,4 @@
-"""A sweep's file: its short forms, and errors that name the field, the value and the mend."""
+"""A sweep's file: its short forms, and errors that name the field, the value and the hint."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from agentos.sweep.plan import identity, plan
 from protocols.errors import ConfigurationError
 
 SWEEP: dict[str, Any] = {
-    "base": {"data": {"source": "docstrings"}, "exchange": {"kind": "none"}},
+    "base": {"data": {"source": "docstrings"}, "exchange": {"kind": "isolated"}},
     "seeds": 2,
-    "arms": {"alone": None, "fedavg": {"exchange.kind": "weights"}},
+    "arms": {"alone": None, "fedavg": {"exchange.kind": "fedavg"}},
     "axes": {
         "topology": {"ring": {"topology.kind": "ring"}, "star": {"topology.kind": "master_slave"}}
     },
@@ -42,7 +42,7 @@ def test_runs_are_arms_at_values_under_seeds_without_the_excluded() -> None:
         for rest in (("alone", "ring"), ("fedavg", "ring"), ("fedavg", "star"))
     ]
     star = runs[2].config
-    assert (star.topology.kind, star.exchange.kind, star.seed) == ("master_slave", "weights", 0)
+    assert (star.topology.kind, star.exchange.kind, star.seed) == ("master_slave", "fedavg", 0)
     assert star.name == "fedavg-star-0"
 
 
@@ -88,14 +88,14 @@ def test_base_may_be_a_file_beside_the_sweep(tmp_path: Path) -> None:
         ({"base": ["x"]}, ["base", "mapping"]),
         # In the runs themselves
         ({"base": {"trainig": {}}}, ["trainig", "unknown key", "training"]),
-        ({"arms": {"a": {"exchange.kind": "wights"}}}, ["exchange.kind", "wights", "weights"]),
+        ({"arms": {"a": {"exchange.kind": "wights"}}}, ["exchange.kind", "wights", "fedavg"]),
         (
             {"axes": {"length": {"no": {"training.max_length": 1}}}},
             ["training.max_length", "1", "8"],
         ),
     ],
 )
-def test_error_names_field_value_and_mend(changes: dict[str, Any], told: list[str]) -> None:
+def test_error_names_field_value_and_hint(changes: dict[str, Any], told: list[str]) -> None:
     changes = changes if "exclude" in changes else {"exclude": [], **changes}
     said = refused(**changes)
     for part in told:
@@ -128,13 +128,13 @@ def test_id_is_of_the_run_and_not_of_its_name(small: Callable[..., Any]) -> None
     config = small()
     assert identity(config) == identity(config.model_copy(update={"name": "other"}))
     assert identity(config) == identity(type(config).model_validate(config.resolved()))
-    others = [small(seed=1), small(topology="complete"), small(exchange={"kind": "weights"})]
+    others = [small(seed=1), small(topology="complete"), small(exchange={"kind": "fedavg"})]
     assert len({identity(config), *map(identity, others)}) == 4
 
 
 def test_id_stays_when_arms_are_renamed_reordered_or_added() -> None:
     before = {run.id for run in plan(validated(SWEEP, "-"))}
-    arms = {"gossip": {"exchange.kind": "weights"}, "late": {"training.rounds": 2}, "alone": {}}
+    arms = {"gossip": {"exchange.kind": "fedavg"}, "late": {"training.rounds": 2}, "alone": {}}
     after = {run.id for run in plan(validated({**SWEEP, "arms": arms}, "-"))}
     assert before < after
 

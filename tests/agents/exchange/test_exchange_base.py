@@ -9,7 +9,7 @@ from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.anchors.pseudo_labels import PseudoLabelling
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
-from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedavg import FedAvg
 from protocols.topologies.hops import Direction
 
 NANO, TINY = EncoderConfig(preset="nano"), EncoderConfig(preset="tiny")
@@ -27,8 +27,8 @@ def test_representations_are_due_on_schedule_and_not_after_the_last_round(kind):
 
 
 def test_weights_are_due_on_schedule_and_after_the_last_round():
-    assert due(WeightAveraging()) == [1, 2, 3, 4, 5, 6, 7]
-    assert due(WeightAveraging(every=3)) == [3, 6, 7]
+    assert due(FedAvg()) == [1, 2, 3, 4, 5, 6, 7]
+    assert due(FedAvg(every=3)) == [3, 6, 7]
 
 
 def test_isolated_agents_never_exchange():
@@ -73,8 +73,8 @@ def test_more_classes_than_the_anchors_fill_are_refused():
 
 def test_weights_of_unlike_encoders_are_refused_with_the_way_out():
     with pytest.raises(ValueError, match=r"nano, tiny.*anchor_contrast"):
-        WeightAveraging().check(Society((NANO, TINY, NANO), anchors=0, batch_size=8))
-    WeightAveraging().check(Society((NANO, NANO), anchors=0, batch_size=8))
+        FedAvg().check(Society((NANO, TINY, NANO), anchors=0, batch_size=8))
+    FedAvg().check(Society((NANO, NANO), anchors=0, batch_size=8))
 
 
 def test_heads_are_asked_for_only_where_they_are_needed():
@@ -83,10 +83,10 @@ def test_heads_are_asked_for_only_where_they_are_needed():
     assert AnchorContrast(dimension=32).heads(unlike) == Heads(exchange_dimension=32)
     assert AnchorSimilarity().heads(unlike) == Heads()
     assert PseudoLabelling(classes=5).heads(unlike) == Heads(classes=5)
-    assert WeightAveraging().heads(like) == Isolated().heads(unlike) == Heads()
+    assert FedAvg().heads(like) == Isolated().heads(unlike) == Heads()
 
 
 @pytest.mark.parametrize("kind", ["anchor_contrast", "anchor_similarity", "pseudo_labels"])
 def test_anchor_share_is_the_share_of_a_batch(kind):
     assert EXCHANGES[kind](anchor_share=0.4).anchor_fraction == 0.4
-    assert WeightAveraging().anchor_fraction == Isolated().anchor_fraction == 0.0
+    assert FedAvg().anchor_fraction == Isolated().anchor_fraction == 0.0

@@ -10,11 +10,11 @@ import torch
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.hybrid import Hybrid
-from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedavg import FedAvg
 from agents.training.blueprint import Arm
 from protocols.topologies.peer import Ring
 
-BOTH = Hybrid(strategies=(WeightAveraging(every=3), AnchorSimilarity()))
+BOTH = Hybrid(strategies=(FedAvg(every=3), AnchorSimilarity()))
 
 
 def test_each_strategy_speaks_at_its_own_period():
@@ -44,7 +44,7 @@ def test_parts_do_what_they_do_alone(make_society):
     together = {
         id: (agent.parameters.clone(), agent.memory) for id, agent in society.host.agents.items()
     }
-    society = make_society(WeightAveraging(), Ring())
+    society = make_society(FedAvg(), Ring())
     society.run(3)
     for id, agent in society.host.agents.items():
         assert torch.equal(agent.parameters, together[id][0])

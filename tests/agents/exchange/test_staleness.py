@@ -11,10 +11,10 @@ import torch
 from agents.exchange import EXCHANGES, Turn
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
-from agents.exchange.anchors.fedproto import ClassPrototypes
+from agents.exchange.anchors.fedproto import FedProto
 from agents.exchange.anchors.pseudo_labels import PseudoLabelling
 from agents.exchange.hybrid import Hybrid
-from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.staleness import Staleness
 from agents.hosting.delivery import Delivery
 from protocols.messages import Message, Prototypes, SimilarityTargets, Weights
@@ -47,7 +47,7 @@ def delivered(society, round: int, said: int, rule: Staleness | None) -> list[st
 def test_stale_parameters_mix_by_their_age_and_the_rest_stays_ones_own(
     make_society, round, said, factor
 ):
-    society = make_society(WeightAveraging(), Ring())
+    society = make_society(FedAvg(), Ring())
     own, other = (society.host.agents[id].parameters.double().numpy() for id in (0, 1))
     rule = Staleness(bound=3, discount=0.5, rounds=5)
     assert delivered(society, round, said, rule) == []
@@ -60,7 +60,7 @@ def test_stale_parameters_mix_by_their_age_and_the_rest_stays_ones_own(
     ("round", "said", "bound"), [(5, 1, 3), (5, 4, 0), (2, 6, 3), (5, 4, None), (4, 5, None)]
 )
 def test_rounds_that_are_not_allowed_are_rejected(make_society, round, said, bound):
-    society = make_society(WeightAveraging(), Ring())
+    society = make_society(FedAvg(), Ring())
     before = society.host.agents[0].parameters.clone()
     rule = None if bound is None else Staleness(bound, discount=0.5, rounds=5)
     assert delivered(society, round, said, rule) == ["round"]
@@ -72,7 +72,7 @@ def test_master_weighs_stale_parameters_by_documents_times_their_factor(make_lea
     up = Turn(round=9, hop=0, direction=Direction.UP, is_top=True, discounts={2: 0.5})
     values = np.eye(4, dtype=np.float32)
     inbox = [message_of(Weights(values=values[i], weight=4.0, layout="layout"), i) for i in (1, 2)]
-    WeightAveraging().merge(learner, inbox, up)
+    FedAvg().merge(learner, inbox, up)
     # 2 documents of its own, 4 of agent 1, and 4 times a half of agent 2.
     assert learner.parameters.tolist() == [2 / 8, 4 / 8, 2 / 8, 0.0]
 
@@ -109,7 +109,7 @@ def test_stale_summary_counts_for_less_in_the_teacher(make_learner):
 
 def test_stale_prototypes_stand_for_fewer_texts(make_learner):
     learner = make_learner(anchors=4, width=2, clusters=[0, 0, 1, 1])
-    exchange = ClassPrototypes(classes=2)
+    exchange = FedProto(classes=2)
     own, _ = exchange._own(learner, PEER)
     values = np.zeros((2, 2), np.float32)
     inbox = [message_of(Prototypes(values=values, counts=np.full(2, 4, np.float32)), 2)]
@@ -122,15 +122,15 @@ def test_stale_prototypes_stand_for_fewer_texts(make_learner):
 def test_strategies_say_whether_they_can_weigh_by_age():
     able = {kind for kind, cls in EXCHANGES.items() if kind in ALONE and cls().asynchronous}
     assert able == ALONE - {
-        "mutual",
+        "codistillation",
         "ranked_neighbours",
         "embedding_distillation",
-        "correlation",
+        "dcco",
     }
-    assert not WeightAveraging(fusion="median").asynchronous
+    assert not FedAvg(fusion="median").asynchronous
     assert not PseudoLabelling(fusion="majority").asynchronous
-    assert Hybrid(strategies=["weights", "anchor_contrast"]).asynchronous
-    assert not Hybrid(strategies=["weights", "mutual"]).asynchronous
+    assert Hybrid(strategies=["fedavg", "anchor_contrast"]).asynchronous
+    assert not Hybrid(strategies=["fedavg", "codistillation"]).asynchronous
 
 
 ALONE = {*EXCHANGES} - {"hybrid", "cross_negatives"}

@@ -12,12 +12,12 @@ from agents.training.blueprint import Arm
 from protocols.topologies.peer import Ring
 
 CHANGES = {
-    "weights": {"codec": {"kind": "top_k"}},
+    "fedavg": {"codec": {"kind": "top_k"}},
     "fedprox": {},
     "diloco": {},
     "anchor_contrast": {},
     "cross_negatives": {"shares_private_embeddings": True},
-    "hybrid": {"strategies": [{"weights": {"every": 2}}, "anchor_contrast"]},
+    "hybrid": {"strategies": [{"fedavg": {"every": 2}}, "anchor_contrast"]},
 }
 
 
@@ -78,13 +78,13 @@ def test_spilling_changes_no_bit(kind, run):
 
 def test_memory_in_use_stays_within_the_budget_and_one_agent(make_host):
     host = make_host(4)
-    host.begin(Arm(EXCHANGES["weights"](), 0.0))
+    host.begin(Arm(EXCHANGES["fedavg"](), 0.0))
     host.train(1)
     # AdamW keeps two moments, and counts the steps of its two slices.
     one = tree_bytes(host.agents[0].state.parameters) * 3 + 8
     assert host.agents.awake_bytes == 4 * one
     host = make_host(4, state_bytes=2 * one)
-    host.begin(Arm(EXCHANGES["weights"](), 0.0))
+    host.begin(Arm(EXCHANGES["fedavg"](), 0.0))
     host.train(1)
     assert host.agents.awake_bytes == 2 * one
     assert host.agents.spilled_bytes >= 2 * one
@@ -93,7 +93,7 @@ def test_memory_in_use_stays_within_the_budget_and_one_agent(make_host):
 
 def test_untouched_agents_share_the_initial_weights(make_host):
     host = make_host(3)
-    host.begin(Arm(EXCHANGES["weights"](), 0.0))
+    host.begin(Arm(EXCHANGES["fedavg"](), 0.0))
     calls = []
     evaluate = host.blueprint.evaluate
     object.__setattr__(host.blueprint, "evaluate", lambda a: calls.append(a.id) or evaluate(a))
@@ -109,14 +109,14 @@ def test_untouched_agents_share_the_initial_weights(make_host):
 
 def test_agents_that_draw_their_own_weights_are_measured_each(make_host):
     host = make_host(2, individual_initialisation=True)
-    host.begin(Arm(EXCHANGES["weights"](), 0.0))
+    host.begin(Arm(EXCHANGES["fedavg"](), 0.0))
     metrics = host.evaluate()
     assert metrics[0] != metrics[1]
 
 
 def test_agent_that_was_only_read_is_not_written_again(make_host, monkeypatch):
     host = make_host(3, state_bytes=1)
-    host.begin(Arm(EXCHANGES["weights"](), 0.0))
+    host.begin(Arm(EXCHANGES["fedavg"](), 0.0))
     host.train(1)
     host.evaluate()  # writes the one that was trained last
     written = []
@@ -128,7 +128,7 @@ def test_agent_that_was_only_read_is_not_written_again(make_host, monkeypatch):
 
 def test_agents_in_memory_come_first(make_host):
     host = make_host(4)
-    host.begin(Arm(EXCHANGES["weights"](), 0.0))
+    host.begin(Arm(EXCHANGES["fedavg"](), 0.0))
     for id in (3, 2):
         assert host.agents[id].id == id
     assert host.agents.order() == [2, 3, 0, 1]
@@ -136,7 +136,7 @@ def test_agents_in_memory_come_first(make_host):
 
 def test_restored_states_go_to_disk_where_they_do_not_fit(make_host, tmp_path):
     host = make_host(3, state_bytes=1)
-    host.begin(Arm(EXCHANGES["weights"](), 0.0))
+    host.begin(Arm(EXCHANGES["fedavg"](), 0.0))
     host.train(1)
     digests = host.snapshot(tmp_path)
     expected = {id: agent.parameters.clone() for id, agent in host.agents.items()}

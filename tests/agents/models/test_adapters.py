@@ -161,7 +161,7 @@ def test_layers_that_the_backbone_lacks_are_named(host_of, bert):
     with pytest.raises(ModelError, match="no adapters can be put") as error:
         host_of(bert, encoder={"lora": {"targets": ["c_attn"]}})
     assert "query" in error.value.expected
-    assert "lora.targets" in error.value.mend
+    assert "lora.targets" in error.value.hint
 
 
 def test_adapters_need_a_pretrained_encoder_and_exclude_frozen_layers():

@@ -137,7 +137,7 @@ def test_pooling_is_the_configured_or_the_saved_or_the_mean(tmp_path):
 def test_a_saved_pooling_that_there_is_not_is_refused_unless_another_is_configured(tmp_path, saved):
     (tmp_path / "1_Pooling").mkdir()
     (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(saved))
-    with pytest.raises(ModelError, match=r"max.*mend: set encoder\.pooling"):
+    with pytest.raises(ModelError, match=r"max.*hint: set encoder\.pooling"):
         pooling_of(EncoderConfig(path=str(tmp_path)))
     assert pooling_of(EncoderConfig(path=str(tmp_path), pooling="mean")) == "mean"
 

@@ -139,16 +139,16 @@ def test_model_that_cannot_go_on_with_a_text_is_refused(
     saved(make_host, tmp_path, preset, objective)
     with pytest.raises(ModelError, match=message) as error:
         generate(tmp_path, "wave", Decoding())
-    assert "causal_lm" in error.value.mend
+    assert "causal_lm" in error.value.hint
 
 
 def test_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(ModelError, match="no model can be loaded") as error:
         generate(tmp_path, "wave", Decoding())
-    assert error.value.mend
+    assert error.value.hint
 
 
 def test_text_longer_than_the_positions_is_refused(trained):
     with pytest.raises(ConfigurationError, match="512 positions") as error:
         generate(trained[1], "wave", Decoding(max_new_tokens=511))
-    assert "--max-new-tokens" in error.value.mend
+    assert "--max-new-tokens" in error.value.hint

@@ -81,4 +81,4 @@ def test_damaged_heads_are_refused_with_the_way_out(saved, tokenizer, tmp_path):
     (folder / "heads.safetensors").write_bytes(b"\x00" * 20)
     with pytest.raises(ModelError, match="cannot be read") as error:
         load(folder, tokenizer, NextSentence())
-    assert error.value.mend
+    assert error.value.hint

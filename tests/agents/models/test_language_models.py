@@ -259,7 +259,7 @@ def test_language_model_of_the_wrong_kind_is_refused(family, folder, tokenizer):
     config = EncoderConfig(path=str(folder))
     with pytest.raises(ModelError, match=AutoConfig.from_pretrained(folder).model_type) as error:
         build_encoder(config, tokenizer, 0, objectives=[wrong])
-    assert error.value.mend
+    assert error.value.hint
 
 
 def test_two_kinds_of_language_model_and_a_tokenizer_without_mask_are_refused(tokenizer):

@@ -38,7 +38,7 @@ TEXTS = ["wave tide ship", "field", "moon wind comet orbit planet dawn light"]
 
 
 def assert_helpful(error: pytest.ExceptionInfo[ModelError]) -> None:
-    assert error.value.mend
+    assert error.value.hint
     assert error.value.expected
     assert "\n" not in str(error.value)
 

@@ -120,7 +120,7 @@ def test_views_that_never_differ_stop_an_encoder_without_dropout_at_the_third_ba
     agent.train(ALONE, 1)
     with pytest.raises(TrainingError, match="the same in 3 batches in a row") as error:
         agent.train(ALONE, 2)
-    assert "encoder.dropout" in error.value.mend
+    assert "encoder.dropout" in error.value.hint
 
 
 def test_views_that_never_differ_are_told_apart_by_dropout(make_agent):

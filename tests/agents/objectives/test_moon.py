@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedavg import FedAvg
 from agents.objectives import InfoNCE, Moon
 from agents.objectives.base import Reference
 from agents.objectives.moon import model_contrast
@@ -103,7 +103,7 @@ def test_nothing_is_learnt_before_there_is_something_to_look_back_at(make_agent,
 def test_trainer_hands_over_what_the_exchange_remembers(make_host):
     """The loss is 0 before an exchange, and something after it."""
     host = make_host(2, objectives=(InfoNCE(), Moon()), training={"local_steps": 1})
-    exchange = WeightAveraging()
+    exchange = FedAvg()
     host.begin(Arm(exchange, 0.0))
     report = host.train(1)[0]
     assert (report["moon_loss"], report["embedded_tokens"]) == (0.0, 0)

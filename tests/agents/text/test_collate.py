@@ -151,7 +151,7 @@ def test_collator_refuses_a_length_without_room_for_text(tokenizer):
         Collator(tokenizer, 2)
     assert error.value.expected == "more than 2 tokens"
     assert error.value.actual == "2"
-    assert error.value.mend
+    assert error.value.hint
 
 
 def test_collator_leaves_the_documents_as_they_were(tokenizer):

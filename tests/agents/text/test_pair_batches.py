@@ -99,7 +99,7 @@ def test_share_takes_tokens_one_by_one_from_the_longer_text(first, second, budge
 def test_pairs_without_room_for_two_tokens_are_refused():
     with pytest.raises(ModelError, match="pairs") as error:
         pair(make(ROBERTA), (FIRST, SECOND), max_length=5)
-    assert error.value.mend
+    assert error.value.hint
 
 
 def test_backbones_without_two_types_are_given_none():

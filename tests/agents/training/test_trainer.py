@@ -70,11 +70,11 @@ def test_bf16_autocast_trains_close_to_fp32_and_keeps_fp32_parameters(make_host)
     assert losses["bf16"] != losses["fp32"]
 
 
-def test_loss_that_is_not_finite_stops_training_with_a_mend(make_host):
+def test_loss_that_is_not_finite_stops_training_with_a_hint(make_host):
     host = make_host(1, training={"learning_rate": 1e30, "warmup_steps": 0, "local_steps": 3})
     with pytest.raises(TrainingError, match=r"agent-0 is not finite in round 1") as error:
         train(host, 1)
-    assert "learning_rate" in error.value.mend
+    assert "learning_rate" in error.value.hint
 
 
 class Poison(AnchorContrast):
@@ -176,7 +176,7 @@ def test_dropout_views_are_refused_where_there_is_no_dropout(make_host):
     objectives = (InfoNCE(views=({"kind": "dropout"},)),)
     with pytest.raises(ModelError, match="by dropout alone") as error:
         make_host(1, objectives=objectives)
-    assert "crop" in error.value.mend
+    assert "crop" in error.value.hint
     make_host(1, encoders=(NOISY,), objectives=objectives)
     mixed = (InfoNCE(views=({"kind": "dropout"}, {"kind": "crop"})),)
     make_host(1, objectives=mixed)

@@ -104,7 +104,7 @@ def test_wordnet_gives_single_words_of_the_same_synset(
     assert found == {f"wave {boat} tide", "wave barn tide"}
 
 
-def test_missing_wordnet_is_refused_with_the_mend(place: Setting, wordnet: Any) -> None:
+def test_missing_wordnet_is_refused_with_the_hint(place: Setting, wordnet: Any) -> None:
     with pytest.raises(ModelError, match=r"python -m wn download oewn:2024"):
         WordReplacement(source="wordnet").check(place)
     WordReplacement(source="thesaurus").check(place)

@@ -18,7 +18,7 @@ from protocols.errors import ConfigurationError
 QUALITY = {
     ("isolated", "star"): (0.30, 0),
     ("centralised_flops", "star"): (0.50, 0),
-    ("weights", "star"): (0.42, 50_000_000),
+    ("fedavg", "star"): (0.42, 50_000_000),
     ("diloco", "star"): (0.44, 50_000_000),
     ("anchor_contrast", "star"): (0.41, 250_000),
     ("anchor_contrast", "ring"): (0.40, 300_000),
@@ -166,7 +166,7 @@ def test_picture_has_a_panel_for_each_topology(study: Study, tmp_path: Path) -> 
 # The sweep
 
 
-KNOWN = ("isolated", "isolated_anchors", "centralised", "centralised_flops", "weights")
+KNOWN = ("isolated", "isolated_anchors", "centralised", "centralised_flops", "fedavg")
 
 
 def sweep(**changes: Any) -> SweepConfig:
@@ -180,7 +180,7 @@ def test_arms_alone_run_in_one_topology_and_the_others_in_four() -> None:
     told = [(run.arm, run.axes["topology"]) for run in runs if run.seed == exchange.FIRST_SEED]
     assert told == [
         *((arm, "star") for arm in KNOWN[:4]),
-        *(("weights", topology) for topology in ("star", "ring", "one_peer", "layered")),
+        *(("fedavg", topology) for topology in ("star", "ring", "one_peer", "layered")),
     ]
 
 

@@ -225,7 +225,7 @@ def test_check_values_names_the_reason_and_the_sender(payload: Payload, reason: 
     assert (caught.value.reason, caught.value.sender) == (reason, 7)
     assert caught.value.expected
     assert caught.value.actual
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def rankings(**changes: Any) -> Rankings:

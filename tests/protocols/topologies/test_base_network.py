@@ -42,7 +42,7 @@ def refusal(network: object, agents: int) -> TopologyError:
     error = caught.value
     assert error.expected
     assert error.actual
-    assert error.mend
+    assert error.hint
     assert "custom" in error.message
     return error
 
@@ -79,7 +79,7 @@ def test_missing_levels_are_refused():
 
 
 def test_bare_graph_is_refused_with_the_way_to_wrap_it():
-    assert "PeerNetwork.of" in str(refusal(nx.path_graph(2), 2).mend)
+    assert "PeerNetwork.of" in str(refusal(nx.path_graph(2), 2).hint)
 
 
 @pytest.mark.parametrize("levels", [(0, 0, 1), (0, 1, 1), (0, 2, 1)])

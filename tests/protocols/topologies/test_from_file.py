@@ -81,7 +81,7 @@ def test_bad_files_are_refused_by_name(tmp_path, name, content, says):
         build(tmp_path / name, 2)
     assert name in caught.value.message
     assert says in str(caught.value)
-    assert "topology.path" in str(caught.value.mend)
+    assert "topology.path" in str(caught.value.hint)
 
 
 def test_folder_in_place_of_a_file_is_refused(tmp_path):

@@ -135,7 +135,7 @@ def test_erdos_renyi_edges_are_about_as_many_as_expected():
         (Ring(hops=1000), 5_000, "sparser"),
     ],
 )
-def test_unfit_parameters_are_refused_with_the_mend(topology, agents, named):
+def test_unfit_parameters_are_refused_with_the_hint(topology, agents, named):
     with pytest.raises(TopologyError) as caught:
         topology.build(agents, 0)
     assert topology.kind in str(caught.value)

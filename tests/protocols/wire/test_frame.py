@@ -144,7 +144,7 @@ HEADERS: dict[str, bytes] = {
 def test_unpack_refuses_a_header(buffer: bytes) -> None:
     with pytest.raises(WireError) as caught:
         unpack(buffer)
-    assert caught.value.mend
+    assert caught.value.hint
     assert len(str(caught.value)) < 500
 
 
@@ -184,7 +184,7 @@ def test_arrays_refuses_a_description(entries: dict[str, Any], size: int) -> Non
     frame = unpack(framed({**META, **entries}, bytes(size)))
     with pytest.raises(WireError) as caught:
         frame.arrays()
-    assert caught.value.mend
+    assert caught.value.hint
     assert len(str(caught.value)) < 500
 
 
@@ -240,7 +240,7 @@ PIECES_REFUSED: dict[str, tuple[Any, ...]] = {
 def test_pieces_that_do_not_fit_the_header_are_refused(pieces: tuple[Any, ...]) -> None:
     with pytest.raises(WireError) as caught:
         unpack(Packet(pieces)).arrays()
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_json_of_a_mapping_is_sorted_and_plain() -> None:

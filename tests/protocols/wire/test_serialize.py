@@ -197,7 +197,7 @@ def test_decode_refuses_metadata(changes: dict[str, str | None]) -> None:
     with pytest.raises(WireError) as caught:
         decode(reframed(**changes))
     assert caught.value.expected
-    assert caught.value.mend
+    assert caught.value.hint
     assert len(str(caught.value)) < 700
 
 

@@ -103,7 +103,7 @@ def test_message_is_rejected_with_its_reason(
     assert error.reason == reason
     assert error.expected
     assert error.actual
-    assert error.mend
+    assert error.hint
     assert error.sender == {"version": None, "neighbour": 7}.get(reason, 0)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 

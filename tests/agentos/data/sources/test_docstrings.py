@@ -140,12 +140,12 @@ def test_single_file_module_is_a_package_too(
     assert document.id == "lone_module:lone_module.py:<module>"
 
 
-def test_missing_package_is_refused_naming_it_and_the_mend() -> None:
+def test_missing_package_is_refused_naming_it_and_the_hint() -> None:
     source = Docstrings(packages=("json", "no_such_library"))
     for act in (source.fingerprint, lambda: list(source.documents())):
         with pytest.raises(DataError, match="'no_such_library' is not installed") as caught:
             act()
-        assert "install no_such_library" in str(caught.value.mend)
+        assert "install no_such_library" in str(caught.value.hint)
 
 
 def test_package_without_python_source_is_refused() -> None:

@@ -40,7 +40,7 @@ def test_missing_path_is_refused_with_the_closest_name(tmp_path: Path) -> None:
     put(tmp_path / "train.jsonl", GOOD)
     error = refusal(Jsonl(path=str(tmp_path / "trian.jsonl")))
     assert "trian.jsonl" in error.message
-    assert error.mend == "did you mean 'train.jsonl'?"
+    assert error.hint == "did you mean 'train.jsonl'?"
 
 
 def test_missing_folder_is_refused_without_a_traceback_of_the_search(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_text_in_another_encoding_is_refused_naming_file_and_line(
     error = refusal(Text(path=str(path), unit=unit))
     assert error.message == f"{path}, line 3: not UTF-8 text"
     assert error.actual == "byte 0xe9"
-    assert "UTF-8" in str(error.mend)
+    assert "UTF-8" in str(error.hint)
 
 
 @pytest.mark.parametrize("content", [b"", b" \n\n"])
@@ -168,7 +168,7 @@ def test_missing_jsonl_column_names_those_there_are_and_the_closest(tmp_path: Pa
     path = put(tmp_path / "a.jsonl", GOOD)
     error = refusal(Jsonl(path=str(path), label="lable"))
     assert error.actual == "text, label"
-    assert error.mend == "did you mean 'label'?"
+    assert error.hint == "did you mean 'label'?"
 
 
 def test_jsonl_label_may_be_a_number(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_parquet_column_that_is_not_there_names_those_there_are(tmp_path: Path) 
     path = parquet(tmp_path / "a.parquet", {"text": ["words"], "target": [1]})
     error = refusal(Parquet(path=str(path), label="targets"))
     assert str(path) in error.message
-    assert (error.actual, error.mend) == ("text, target", "did you mean 'target'?")
+    assert (error.actual, error.hint) == ("text, target", "did you mean 'target'?")
 
 
 def test_parquet_text_column_of_another_type_is_refused(tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_named_encoding_is_read(tmp_path: Path, kind: Any) -> None:
     content = {Text: "café à", Jsonl: '{"text": "café à"}\n', Csv: "text\ncafé à\n"}[kind]
     path = put(tmp_path / "x", content.encode("cp1252"))
     error = refusal(kind(path=str(path)))
-    assert "data.source.encoding, such as cp1252" in str(error.mend)
+    assert "data.source.encoding, such as cp1252" in str(error.hint)
     (document,) = kind(path=str(path), encoding="cp1252").documents()
     assert document.text == "café à"
     assert kind(path="x", encoding="UTF8").encoding == "utf-8"
@@ -371,5 +371,5 @@ def test_bad_records_name_a_reason_to_count(tmp_path: Path, line: bytes, reason:
 
 def test_other_delimiter_is_suggested(tmp_path: Path) -> None:
     path = put(tmp_path / "x.csv", "text;label\na;b\n")
-    assert "set data.source.delimiter" in str(refusal(Csv(path=str(path))).mend)
+    assert "set data.source.delimiter" in str(refusal(Csv(path=str(path))).hint)
     assert [d.text for d in Csv(path=str(path), delimiter=";").documents()] == ["a"]

@@ -53,7 +53,7 @@ def test_column_that_is_not_there_names_those_there_are(tmp_path: Path) -> None:
     source = HuggingFace(path="json", data_files=str(path), text="contents")
     with pytest.raises(DataError, match="record 1 has no column 'contents'") as caught:
         list(source.documents())
-    assert (caught.value.actual, caught.value.mend) == ("content", "did you mean 'content'?")
+    assert (caught.value.actual, caught.value.hint) == ("content", "did you mean 'content'?")
 
 
 def test_missing_data_file_is_refused(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_missing_data_file_is_refused(tmp_path: Path) -> None:
     assert "nothing.jsonl" in str(caught.value.actual)
 
 
-def test_unreachable_hub_is_refused_with_a_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_hub_is_refused_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
 
     def offline(*args: object, **kwargs: object) -> None:
@@ -73,7 +73,7 @@ def test_unreachable_hub_is_refused_with_a_mend(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(DataError, match="'someone/something' cannot be read") as caught:
         list(HuggingFace(path="someone/something").documents())
     assert "ConnectionError" in str(caught.value.actual)
-    assert "network" in str(caught.value.mend)
+    assert "network" in str(caught.value.hint)
 
 
 def test_fingerprint_needs_no_network_and_changes_with_the_revision() -> None:

@@ -96,11 +96,11 @@ def test_discarding_what_is_not_there_does_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_place_that_cannot_be_written_is_refused_with_a_mend(tmp_path: Path) -> None:
+def test_place_that_cannot_be_written_is_refused_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(DataError, match="cannot be written") as caught:
         cached(tmp_path / "file" / "place", write, read)
-    assert "AGENTOS_CACHE" in str(caught.value.mend)
+    assert "AGENTOS_CACHE" in str(caught.value.hint)
 
 
 def test_cache_lies_where_the_environment_says(

@@ -130,7 +130,7 @@ def test_tokenizer_that_does_not_know_the_text_is_refused() -> None:
     with pytest.raises(DataError, match="does not know the text") as caught:
         check(tokenizer, ["\u6211\u559c\u6b22", TEXTS[0]], 0.02)
     assert "2.00%" in str(caught.value.expected)
-    assert "bpe" in str(caught.value.mend)
+    assert "bpe" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("texts", [[], ["", " \n"]])

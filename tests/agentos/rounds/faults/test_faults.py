@@ -171,12 +171,12 @@ def test_dropped_messages_cost_bytes_and_are_not_heard(play: Play) -> None:
 def test_lost_messages_are_sent_again_and_their_bytes_counted(play: Play) -> None:
     drop = {"kind": "drop", "share": 0.4}
     lossy, calm = play(drop), play()
-    mended = play(drop, policy={"retries": 30})
-    assert mended.total["retried"] == mended.total["drop"] > lossy.total["drop"]
-    assert len(mended.deliveries) == len(calm.deliveries) + mended.total["retried"]
+    repaired = play(drop, policy={"retries": 30})
+    assert repaired.total["retried"] == repaired.total["drop"] > lossy.total["drop"]
+    assert len(repaired.deliveries) == len(calm.deliveries) + repaired.total["retried"]
     # With all messages there in the end, the agents learn what they learn without faults.
-    assert mended.of("loss") == calm.of("loss")
-    assert mended.ended == calm.ended != lossy.ended
+    assert repaired.of("loss") == calm.of("loss")
+    assert repaired.ended == calm.ended != lossy.ended
 
 
 def test_delayed_messages_are_rejected_in_the_round_in_which_they_arrive(play: Play) -> None:
@@ -270,10 +270,10 @@ def test_corrupt_messages_are_rejected_where_checksums_are_checked(play: Play) -
 @pytest.mark.parametrize(
     ("exchange", "mode"),
     [
-        ("weights", "noise"),
-        ("weights", "sign_flip"),
+        ("fedavg", "noise"),
+        ("fedavg", "sign_flip"),
         ("anchor_contrast", "noise"),
-        ({"kind": "logits", "classes": 4, "digest": "mse"}, "scale"),
+        ({"kind": "fedmd", "classes": 4, "digest": "mse"}, "scale"),
     ],
 )
 def test_byzantine_agents_mislead_the_others(play: Play, exchange: Any, mode: str) -> None:
@@ -291,7 +291,7 @@ def test_byzantine_agents_mislead_the_others(play: Play, exchange: Any, mode: st
 def test_robust_fusion_withstands_a_byzantine_agent(play: Play) -> None:
     def gap(fusion: str) -> float:
         setting: dict[str, Any] = {
-            "exchange": {"kind": "weights", "fusion": fusion},
+            "exchange": {"kind": "fedavg", "fusion": fusion},
             "topology": "complete",
         }
         byzantine = {"kind": "byzantine", "agents": [0], "factor": 50.0, "rounds": [1, 4]}
@@ -315,9 +315,9 @@ def test_poisoned_labels_mislead_the_others(play: Play, exchange: Any) -> None:
 
 def test_poison_leaves_weights_alone(play: Play) -> None:
     poison = {"kind": "poison_labels", "agents": [1]}
-    played = play(poison, exchange="weights")
+    played = play(poison, exchange="fedavg")
     assert played.total == {}
-    assert played.same(play(exchange="weights"))
+    assert played.same(play(exchange="fedavg"))
 
 
 def test_all_wait_for_an_agent_that_stalls_unless_there_is_a_deadline(play: Play) -> None:
@@ -362,13 +362,13 @@ def test_slow_agents_miss_the_deadline_without_any_fault(play: Play) -> None:
 
 def test_agents_below_the_quorum_keep_their_own(play: Play) -> None:
     drop = {"kind": "drop", "senders": [0]}
-    partial = play(drop, exchange="weights")
-    strict = play(drop, exchange="weights", policy={"quorum": 0.6})
+    partial = play(drop, exchange="fedavg")
+    strict = play(drop, exchange="fedavg", policy={"quorum": 0.6})
     assert "below_quorum" not in partial.total
     # Agents 1 and 3 hear one of their two neighbours; in every round, the last included.
     assert strict.total["below_quorum"] == 2 * ROUNDS
     assert [row[1] for row in strict.of("rejected")] == [1] * ROUNDS
-    alone = play(exchange="none")
+    alone = play(exchange="isolated")
     assert strict.ended[1] == pytest.approx(alone.ended[1], rel=1e-6)
     assert strict.ended != partial.ended
 
@@ -392,13 +392,13 @@ def test_run_aborts_below_the_quorum_if_it_is_to(play: Play) -> None:
             policy={"quorum": 1.0, "below_quorum": "abort"},
         )
     assert not isinstance(caught.value, HostLost)
-    assert "policy.quorum" in str(caught.value.mend)
+    assert "policy.quorum" in str(caught.value.hint)
 
 
 def test_trees_go_on_without_what_is_lost(play: Play) -> None:
     setting: dict[str, Any] = {
         "topology": {"kind": "layered", "levels": [1, 1, 2]},
-        "exchange": "weights",
+        "exchange": "fedavg",
     }
     calm = play(**setting)
     for fault in (

@@ -187,7 +187,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
 
         def then_collapse(self: Agent, arm: Arm, now: int, batches: Any = None) -> Any:
             metrics = train(self, arm, now, batches)
-            if (self.id, now) == (agent, round) and arm.exchange.kind != "none":
+            if (self.id, now) == (agent, round) and arm.exchange.kind != "isolated":
                 kept[self.id] = self.parameters.clone()
                 with torch.no_grad():
                     self.parameters.zero_()
@@ -219,7 +219,7 @@ def test_collapsed_agent_is_paused_until_it_recovers(
     for name, health in (("watched", {}), ("unwatched", {"every": 0})):
         config = small(
             topology="ring",
-            exchange="weights",
+            exchange="fedavg",
             training=training,
             health=health,
             evaluation=evaluation,
@@ -259,14 +259,14 @@ def test_watch_counts_its_tokens_and_is_off_without_anchors_or_exchange(
         rows = [row for row in rows_of(tmp_path / name) if row["round"]]
         return [row["embedded_tokens"] for row in rows], ["paused" in row for row in rows]
 
-    weights: dict[str, Any] = {"exchange": "weights"}
+    weights: dict[str, Any] = {"exchange": "fedavg"}
     watched, flags = tokens("watched", **weights, health={"texts": 8})
     assert all(flags)
     # Eight texts, of 16 to 64 tokens each, in every round; averaging weights embeds nothing itself.
     assert all(8 * 16 <= count <= 8 * 64 for count in watched)
     for name, parts in (
         ("off", {**weights, "health": {"every": 0}}),
-        ("alone", {"exchange": "none"}),
+        ("alone", {"exchange": "isolated"}),
         ("bare", {**weights, "data": {**small().data.model_dump(), "anchors": 0}}),
     ):
         embedded, flags = tokens(name, **parts)

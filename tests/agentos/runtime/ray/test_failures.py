@@ -15,7 +15,7 @@ def test_a_full_object_store_is_named_and_not_taken_for_a_dead_host() -> None:
         failure = of_ray(error, 1, "compose")
         assert type(failure) is RuntimeFailure
         assert "object store is full: host 1 could not compose" in failure.message
-        assert "runtime.object_store_mb" in str(failure.mend)
+        assert "runtime.object_store_mb" in str(failure.hint)
 
 
 @pytest.mark.parametrize("name", ["ActorDiedError", "ActorUnavailableError"])

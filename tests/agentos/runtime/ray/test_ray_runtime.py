@@ -106,14 +106,14 @@ def test_late_host_exceeds_the_deadline(open_hosts: Open) -> None:
         late.call("nap", {0: (120.0,)})
     assert time.monotonic() - began < 10
     assert caught.value.expected == "an answer within 0.5 s"
-    assert "runtime.timeout_s" in str(caught.value.mend)
+    assert "runtime.timeout_s" in str(caught.value.hint)
     # The clock of each call starts with it: naps one after another are no reason to give up.
     assert session.call("nap", {0: (0.1,), 1: (0.1,)}).keys() == {0, 1}
 
 
 def test_errors_on_a_host_arrive_as_themselves(open_hosts: Open) -> None:
     session = open_hosts(1)
-    sent = TrainingError("not finite", expected="a number", actual="nan", mend="lower the rate")
+    sent = TrainingError("not finite", expected="a number", actual="nan", hint="lower the rate")
     with pytest.raises(TrainingError) as caught:
         session.call("fail", {0: (sent,)})
     assert type(caught.value) is TrainingError
@@ -127,7 +127,7 @@ def test_death_of_a_host_is_named(open_hosts: Open) -> None:
     session = open_hosts(2)
     with pytest.raises(RuntimeFailure, match="host 1 died while it was to die") as caught:
         session.call("die", {1: ()})
-    assert "killed process" in str(caught.value.mend)
+    assert "killed process" in str(caught.value.hint)
     with pytest.raises(RuntimeFailure, match="host 1 died while it was to pid"):
         session.call("pid", {0: (), 1: ()})
 
@@ -171,7 +171,7 @@ def test_address_where_nobody_listens_is_refused_at_once(
         RayRuntime().open(agents=2, address=address)
     assert time.monotonic() - began < 30
     assert address in str(caught.value.actual)
-    assert "ray start --head" in str(caught.value.mend)
+    assert "ray start --head" in str(caught.value.hint)
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_auto_is_refused_at_once_where_the_last_cluster_is_gone(no_cluster: Path
         RayRuntime().open(agents=2, address="auto")
     assert time.monotonic() - began < 30
     assert address.split(":")[1] in str(caught.value.actual)
-    assert "ray start --head" in str(caught.value.mend)
+    assert "ray start --head" in str(caught.value.hint)
 
 
 def test_auto_is_refused_where_there_was_no_cluster(no_cluster: Path) -> None:
@@ -225,7 +225,7 @@ def test_refused_token_says_where_tokens_are_looked_for(monkeypatch: pytest.Monk
     with pytest.raises(RuntimeFailure, match="has not the cluster's token") as caught:
         RayRuntime().open(agents=2, address="auto")
     for told in ("RAY_AUTH_MODE=token", "~/.ray/auth_token", "RAY_AUTH_TOKEN_PATH"):
-        assert told in str(caught.value.mend)
+        assert told in str(caught.value.hint)
 
 
 def test_ray_that_does_not_start_in_time_is_an_agentos_error(
@@ -252,4 +252,4 @@ def test_folder_for_messages_that_cannot_be_made_is_named(
     with pytest.raises(RuntimeFailure, match="messages cannot be spilled to") as caught:
         RayRuntime(spill_folder=str(tmp_path / "file")).open(agents=2)
     assert caught.value.actual == "Not a directory"
-    assert "runtime.spill_folder" in str(caught.value.mend)
+    assert "runtime.spill_folder" in str(caught.value.hint)

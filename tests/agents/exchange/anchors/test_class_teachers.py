@@ -11,8 +11,8 @@ import torch
 from agents.config import EncoderConfig
 from agents.exchange import Society, Turn
 from agents.exchange.anchors.codistillation import Codistillation, edge_draw
-from agents.exchange.anchors.dsfl import EntropyReduced
-from agents.exchange.anchors.fedmd import LogitConsensus
+from agents.exchange.anchors.dsfl import DSFL
+from agents.exchange.anchors.fedmd import FedMD
 from agents.exchange.anchors.label_fusion import FUSIONS, Votes
 from agents.exchange.anchors.pseudo_labels import PseudoLabelling
 from agents.exchange.base import AnchorBatch, Heads
@@ -133,7 +133,7 @@ def test_audit_anchors_are_not_learnt_from(make_learner, message, draw):
 
 @pytest.mark.parametrize(("topology", "top"), TREES, ids=["master", "branching 2", "four levels"])
 def test_era_sharpens_the_mean_of_everybody_once(topology, top, make_society):
-    society = make_society(EntropyReduced(classes=4, sharpness=0.2), topology)
+    society = make_society(DSFL(classes=4, sharpness=0.2), topology)
     said = softmax(all_scores(society))
     society.run(1)
     for id in set(range(7)) - {top}:
@@ -145,7 +145,7 @@ def test_era_sharpens_the_mean_of_everybody_once(topology, top, make_society):
 
 
 def test_era_sharpens_what_peers_say(make_society):
-    society = make_society(EntropyReduced(classes=4), Ring())
+    society = make_society(DSFL(classes=4), Ring())
     said = softmax(all_scores(society))
     society.run(1)
     np.testing.assert_allclose(
@@ -155,7 +155,7 @@ def test_era_sharpens_what_peers_say(make_society):
 
 @pytest.mark.parametrize("topology", [Ring(), MasterSlave(master=3), Layered()])
 def test_logits_average_scores_and_not_probabilities(topology, make_society):
-    society = make_society(LogitConsensus(classes=4), topology)
+    society = make_society(FedMD(classes=4), topology)
     said = all_scores(society)
     society.run(1)
     heard = [1, 6] if topology.kind == "ring" else range(7)
@@ -182,11 +182,11 @@ def slow_loss(kind, view, target) -> float:
 
 
 LOSSES = {
-    "l1": LogitConsensus(classes=3, digest="l1", weight=2.0, ramp=1),
-    "mse": LogitConsensus(classes=3, digest="mse", weight=2.0, ramp=1),
-    "cross_entropy": LogitConsensus(classes=3, digest="cross_entropy", weight=2.0, ramp=1),
-    "era": EntropyReduced(classes=3, weight=2.0, ramp=1),
-    "mutual": Codistillation(over="classes", classes=3, weight=2.0, ramp=1),
+    "l1": FedMD(classes=3, digest="l1", weight=2.0, ramp=1),
+    "mse": FedMD(classes=3, digest="mse", weight=2.0, ramp=1),
+    "cross_entropy": FedMD(classes=3, digest="cross_entropy", weight=2.0, ramp=1),
+    "dsfl": DSFL(classes=3, weight=2.0, ramp=1),
+    "codistillation": Codistillation(over="classes", classes=3, weight=2.0, ramp=1),
 }
 
 
@@ -197,8 +197,8 @@ def test_loss_and_gradient_equal_the_loop_over_anchors(kind, make_learner, messa
     exchange.merge(learner, [message(exchange.compose(other, PEER), 1)], PEER)
     scores = slow_scores(other, 3, 0.1)
     said = {
-        "mutual": softmax(scores),
-        "era": softmax(softmax(scores) / 0.1),
+        "codistillation": softmax(scores),
+        "dsfl": softmax(softmax(scores) / 0.1),
     }.get(kind, scores)
     np.testing.assert_allclose(learner.memory["teacher"], said, rtol=1e-4, atol=1e-5)
     target = learner.memory["teacher"] = learner.memory["teacher"].double()
@@ -285,8 +285,8 @@ def test_mutual_teacher_of_an_earlier_round_gives_way(make_learner, message):
 def test_what_each_strategy_sends_and_asks_of_the_encoder(make_learner):
     learner = make_learner(clusters=[0, 1] * 3)
     sent = {
-        LogitConsensus(classes=2): Logits,
-        EntropyReduced(classes=2): PseudoLabels,
+        FedMD(classes=2): Logits,
+        DSFL(classes=2): PseudoLabels,
         Codistillation(): SimilarityTargets,
         Codistillation(over="classes", classes=2): PseudoLabels,
     }
@@ -298,7 +298,7 @@ def test_what_each_strategy_sends_and_asks_of_the_encoder(make_learner):
 
 def test_classes_are_refused_where_anchors_do_not_fill_them_or_nobody_speaks_of_them():
     small = Society(LIKE, anchors=31, batch_size=64)
-    for exchange in (LogitConsensus(), EntropyReduced(), Codistillation(over="classes")):
+    for exchange in (FedMD(), DSFL(), Codistillation(over="classes")):
         with pytest.raises(ValueError, match=r"exchange\.classes 16 needs at least 32 anchors"):
             exchange.check(small)
     Codistillation().check(small)
@@ -307,7 +307,7 @@ def test_classes_are_refused_where_anchors_do_not_fill_them_or_nobody_speaks_of_
 
 
 def test_true_labels_are_wanted_where_they_are_spoken_of():
-    for cls in (PseudoLabelling, LogitConsensus, EntropyReduced):
+    for cls in (PseudoLabelling, FedMD, DSFL):
         assert cls(labels="true").wants_labels
         assert not cls().wants_labels
     assert Codistillation(over="classes", labels="true").wants_labels

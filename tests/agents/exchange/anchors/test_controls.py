@@ -14,17 +14,17 @@ from protocols.topologies.peer import Ring
 
 SETTINGS = {
     "pseudo_labels": {"classes": 4, "confidence": 0.0},
-    "logits": {"classes": 4},
-    "era": {"classes": 4},
+    "fedmd": {"classes": 4},
+    "dsfl": {"classes": 4},
     "ranked_neighbours": {"length": 4, "least_agreement": 0.0},
 }
 KINDS = [
     "anchor_contrast",
     "anchor_similarity",
     "pseudo_labels",
-    "logits",
-    "era",
-    "mutual",
+    "fedmd",
+    "dsfl",
+    "codistillation",
     "ranked_neighbours",
 ]
 PEER = Turn(round=1, hop=0, direction=Direction.PEER)

@@ -8,7 +8,7 @@ import torch
 
 from agents.config import EncoderConfig
 from agents.exchange import Society, Turn
-from agents.exchange.anchors.fedproto import ClassPrototypes, counted_mean
+from agents.exchange.anchors.fedproto import FedProto, counted_mean
 from agents.exchange.base import AnchorBatch, Heads
 from protocols.messages import Prototypes
 from protocols.topologies.hops import Direction
@@ -16,7 +16,7 @@ from protocols.topologies.layered import Layered
 from protocols.topologies.master_slave import MasterSlave
 from protocols.topologies.peer import Ring
 
-EXCHANGE = ClassPrototypes(classes=4, ramp=1, weight=2.0)
+EXCHANGE = FedProto(classes=4, ramp=1, weight=2.0)
 PEER = Turn(round=1, hop=0, direction=Direction.PEER)
 
 

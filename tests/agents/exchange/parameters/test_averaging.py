@@ -10,7 +10,7 @@ from agents.config import EncoderConfig
 from agents.exchange import Society, Turn
 from agents.exchange.hybrid import Hybrid
 from agents.exchange.parameters.diloco import DiLoCo
-from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.parameters.fedema import FedEMA
 from agents.exchange.parameters.fedprox import FedProx
 from agents.exchange.parameters.robust_fusion import Krum, Mean, Median, TrimmedMean
@@ -22,7 +22,7 @@ from protocols.topologies.peer import Complete, Ring
 from protocols.topologies.schedule import OnePeerExponential
 from protocols.wire.serialize import decode, encode
 
-KINDS = [WeightAveraging, FedProx, FedEMA, DiLoCo]
+KINDS = [FedAvg, FedProx, FedEMA, DiLoCo]
 by_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -112,7 +112,7 @@ def test_agent_remembers_what_to_look_back_at_where_it_is_wanted(make_society, k
         assert torch.equal(agents[4].parameters, result) == (kind is not FedEMA)
 
 
-@pytest.mark.parametrize("kind", [WeightAveraging, DiLoCo])
+@pytest.mark.parametrize("kind", [FedAvg, DiLoCo])
 @pytest.mark.parametrize("topology", [Complete(), MasterSlave()], ids=lambda t: t.kind)
 @pytest.mark.parametrize("poison", ["huge", "random"])
 def test_a_poisoned_sender_destroys_the_mean_and_no_robust_fusion(
@@ -142,7 +142,7 @@ def test_a_poisoned_sender_destroys_the_mean_and_no_robust_fusion(
 
 
 def test_robust_fusion_that_hears_too_few_changes_nothing(make_society):
-    society = make_society(WeightAveraging(fusion=TrimmedMean()), Complete())
+    society = make_society(FedAvg(fusion=TrimmedMean()), Complete())
     before = parameters(society)
     (leg,) = society.legs(1)
     deliver(society, leg, lost={(sender, 0) for sender in (1, 2, 3)})
@@ -151,7 +151,7 @@ def test_robust_fusion_that_hears_too_few_changes_nothing(make_society):
 
 
 def test_robust_fusion_disregards_how_many_documents_somebody_claims(make_learner, message):
-    exchange = WeightAveraging(fusion=Median())
+    exchange = FedAvg(fusion=Median())
     learner = make_learner(parameters=torch.zeros(3), examples=1000)
     inbox = [
         message(
@@ -209,7 +209,7 @@ def test_memory_survives_a_checkpoint(make_society, tmp_path):
 
 
 def test_exchange_that_is_taken_up_later_begins_where_agents_stand(make_society, tmp_path):
-    society = make_society(WeightAveraging(), Ring())
+    society = make_society(FedAvg(), Ring())
     society.run(1)
     standing = {id: agent.parameters.clone() for id, agent in society.host.agents.items()}
     digests = society.host.snapshot(tmp_path)

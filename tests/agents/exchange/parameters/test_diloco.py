@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from agents.exchange.parameters.diloco import DiLoCo
-from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedavg import FedAvg
 from protocols.codecs.top_k import TopK
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered
@@ -38,7 +38,7 @@ def wander(society, round: int) -> None:
 @by_topology
 def test_one_local_step_at_rate_one_without_momentum_is_averaging(make_society, topology):
     after = []
-    for exchange in (PLAIN, WeightAveraging()):
+    for exchange in (PLAIN, FedAvg()):
         society = make_society(exchange, topology)
         for round in (1, 2, 3):
             society.train(round)
@@ -156,7 +156,7 @@ def test_inner_optimizer_state_stays_private_and_goes_on(make_society):
 def test_disagreement_does_not_enter_the_momentum(make_society):
     """Peers that have learnt nothing, but hold different parameters, mix them and do no more."""
     after = []
-    for exchange in (DiLoCo(outer_momentum=0.9), WeightAveraging()):
+    for exchange in (DiLoCo(outer_momentum=0.9), FedAvg()):
         society = make_society(exchange, OnePeerExponential())
         for agent in society.host.agents.values():
             agent.memory["received"] = agent.parameters.clone()

@@ -7,7 +7,7 @@ import torch
 from agents.exchange import Turn
 from agents.exchange.isolated import Isolated
 from agents.exchange.parameters.diloco import DiLoCo
-from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedavg import FedAvg
 from protocols.messages import Message, Weights
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered
@@ -29,7 +29,7 @@ def parameters(society) -> np.ndarray:
     ids=lambda topology: topology.kind,
 )
 def test_gossip_is_the_mixing_matrix_times_the_parameters(make_society, topology):
-    society = make_society(WeightAveraging(), topology)
+    society = make_society(FedAvg(), topology)
     for round in (1, 2, 3):
         before = parameters(society)
         society.run(round)
@@ -38,7 +38,7 @@ def test_gossip_is_the_mixing_matrix_times_the_parameters(make_society, topology
 
 
 def test_gossip_keeps_the_share_of_a_neighbour_that_was_not_heard(make_society):
-    society = make_society(WeightAveraging(), Ring())
+    society = make_society(FedAvg(), Ring())
     before = parameters(society)
     (leg,) = society.legs(1)
     outbox = society.compose(leg)
@@ -54,7 +54,7 @@ def test_gossip_keeps_the_share_of_a_neighbour_that_was_not_heard(make_society):
     ids=["master 0", "master 3", "branching 2", "four levels"],
 )
 def test_trees_end_in_the_average_by_documents_of_everybody_for_everybody(make_society, topology):
-    society = make_society(WeightAveraging(), topology)
+    society = make_society(FedAvg(), topology)
     before = parameters(society)
     examples = np.array([society.host.agents[id].examples for id in range(7)], dtype=float)
     assert examples.tolist() == [8, 11, 14, 17, 20, 23, 26]
@@ -65,7 +65,7 @@ def test_trees_end_in_the_average_by_documents_of_everybody_for_everybody(make_s
 
 
 def test_parents_send_up_their_subtree_and_wait_with_their_own_parameters(make_society):
-    society = make_society(WeightAveraging(), Layered())
+    society = make_society(FedAvg(), Layered())
     before = parameters(society)
     up = [leg for leg in society.legs(1) if leg.hop.direction is Direction.UP]
     outbox = society.compose(up[0])
@@ -86,7 +86,7 @@ def first_moment(state) -> torch.Tensor:
 
 
 def test_optimizer_state_stays_private_and_goes_on(make_society):
-    society = make_society(WeightAveraging(), MasterSlave())
+    society = make_society(FedAvg(), MasterSlave())
     society.train(1)
     before = {id: first_moment(society.host.agents[id].state).clone() for id in (0, 3, 6)}
     society.run(1)
@@ -97,7 +97,7 @@ def test_optimizer_state_stays_private_and_goes_on(make_society):
 
 
 def test_frozen_parameters_are_neither_sent_nor_changed(make_society):
-    society = make_society(WeightAveraging(), MasterSlave())
+    society = make_society(FedAvg(), MasterSlave())
     agent = society.host.agents[2]
     pooler = agent.encoder.backbone.pooler.dense
     sizes = [slot.name for slot in agent.resident.binding.layout.slots]
@@ -108,7 +108,7 @@ def test_frozen_parameters_are_neither_sent_nor_changed(make_society):
 
 
 def test_weights_laid_out_otherwise_are_rejected(make_society):
-    society = make_society(WeightAveraging(), Ring())
+    society = make_society(FedAvg(), Ring())
     (leg,) = society.legs(1)
     message = decode(society.compose(leg).handle[1])
     other = message.payload.model_copy(update={"layout": "another"})
@@ -120,7 +120,7 @@ def test_weights_laid_out_otherwise_are_rejected(make_society):
 
 def test_parameters_are_sent_from_where_they_lie(make_learner):
     learner = make_learner(parameters=torch.arange(4.0))
-    payload = WeightAveraging().compose(learner, Turn(1, 0, Direction.PEER))
+    payload = FedAvg().compose(learner, Turn(1, 0, Direction.PEER))
     assert isinstance(payload, Weights)
     assert np.shares_memory(payload.values, learner.parameters.numpy())
     assert not payload.values.flags.writeable
@@ -128,7 +128,7 @@ def test_parameters_are_sent_from_where_they_lie(make_learner):
 
 
 def test_message_does_not_change_when_its_sender_goes_on(make_society):
-    society = make_society(WeightAveraging(), Ring())
+    society = make_society(FedAvg(), Ring())
     before = society.host.agents[0].parameters.numpy().copy()
     (leg,) = society.legs(1)
     outbox = society.compose(leg)
@@ -139,7 +139,7 @@ def test_message_does_not_change_when_its_sender_goes_on(make_society):
 
 
 def test_subtree_of_an_earlier_round_is_not_sent_again(make_learner, message):
-    exchange = WeightAveraging()
+    exchange = FedAvg()
     learner = make_learner(parameters=torch.ones(4))
     other = Weights(values=np.full(4, 3, np.float32), weight=1.0, layout="layout")
     up = Turn(round=1, hop=0, direction=Direction.UP)
@@ -152,7 +152,7 @@ def test_subtree_of_an_earlier_round_is_not_sent_again(make_learner, message):
 def test_one_step_of_sgd_under_a_master_is_a_step_on_everybodys_batches(train_plainly, towards):
     from agents.training.blueprint import Member
 
-    host = train_plainly(WeightAveraging(), towards)
+    host = train_plainly(FedAvg(), towards)
     rows = [host.agents[id].resident.blueprint.members[id].rows for id in range(3)]
     assert [len(each) for each in rows] == [8, 11, 14]
     everything = (Member(0, 0, np.concatenate(rows)),)
@@ -161,7 +161,7 @@ def test_one_step_of_sgd_under_a_master_is_a_step_on_everybodys_batches(train_pl
     host.train(1)
     alone.train(1)
     assert (host.agents[0].parameters - host.agents[1].parameters).abs().max() > 1e-3
-    exchange, network = WeightAveraging(), MasterSlave().build(3, seed=0)
+    exchange, network = FedAvg(), MasterSlave().build(3, seed=0)
     for hop in network.hops(1):
         turns = {agent: Turn(1, hop.index, hop.direction, is_top=agent == 0) for agent in range(3)}
         senders = {sender for sender, _ in hop.edges}
@@ -178,7 +178,7 @@ def test_one_step_of_sgd_under_a_master_is_a_step_on_everybodys_batches(train_pl
         torch.testing.assert_close(agent.parameters - start, moved, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("exchange", [WeightAveraging(), DiLoCo()], ids=lambda e: e.kind)
+@pytest.mark.parametrize("exchange", [FedAvg(), DiLoCo()], ids=lambda e: e.kind)
 def test_of_an_encoder_with_frozen_layers_what_is_trained_is_exchanged(train_plainly, exchange):
     from agents.config import EncoderConfig
     from agents.objectives import InfoNCE

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from agents.exchange import Turn
-from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.parameters.fedema import FedEMA
 from protocols.messages import Weights
 from protocols.topologies.hops import Direction
@@ -45,7 +45,7 @@ def test_agent_that_has_not_diverged_sets_its_scale_later(make_learner, message)
 
 @pytest.mark.parametrize("topology", [Ring(), Layered()], ids=lambda topology: topology.kind)
 def test_every_agent_keeps_tau_of_its_own_beside_the_common_result(make_society, topology):
-    society = make_society(WeightAveraging(), topology)
+    society = make_society(FedAvg(), topology)
     before = {id: agent.parameters.clone() for id, agent in society.host.agents.items()}
     society.run(1)
     results = {id: agent.parameters.clone() for id, agent in society.host.agents.items()}

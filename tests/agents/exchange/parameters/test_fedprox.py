@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.exchange.parameters.fedavg import WeightAveraging
+from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.parameters.fedprox import FedProx
 from protocols.topologies.master_slave import MasterSlave
 from protocols.topologies.peer import Ring
@@ -50,7 +50,7 @@ def test_pull_is_towards_the_last_result_and_before_one_towards_the_beginning(ma
 @pytest.mark.parametrize("topology", [Ring(), MasterSlave()], ids=lambda topology: topology.kind)
 def test_what_is_averaged_is_what_weights_average(make_society, topology):
     after = []
-    for exchange in (FedProx(), WeightAveraging()):
+    for exchange in (FedProx(), FedAvg()):
         society = make_society(exchange, topology)
         society.run(1)
         after.append([agent.parameters.clone() for agent in society.host.agents.values()])

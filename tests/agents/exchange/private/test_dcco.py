@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from agents.exchange.base import PrivateBatch, Turn
-from agents.exchange.private.dcco import CrossCorrelation, moments, redundancy_loss
+from agents.exchange.private.dcco import DCCO, moments, redundancy_loss
 from protocols.messages import Statistics
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered
 from protocols.topologies.master_slave import MasterSlave
 from protocols.topologies.peer import Ring
 
-EXCHANGE = CrossCorrelation(ramp=1, redundancy=0.02)
+EXCHANGE = DCCO(ramp=1, redundancy=0.02)
 PEER = Turn(round=1, hop=0, direction=Direction.PEER)
 
 
