@@ -42,7 +42,7 @@ def prepare_corpus(config: RunConfig, listener: Listener, cache: Path | None = N
     return corpus
 
 
-def draw_up(
+def blueprint_of(
     config: RunConfig, corpus: Corpus, listener: Listener, cache: Path | None = None
 ) -> Blueprint:
     """Draw up what hosts need to build their agents.

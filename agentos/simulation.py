@@ -15,21 +15,21 @@ import yaml
 from agentos.config.run import RunConfig
 from agentos.events import Listener, Listeners
 from agentos.preflight.auto_precision import settle
-from agentos.records.agent_similarity import BetweenRecorder, draw_sample
+from agentos.records.agent_similarity import SimilarityRecorder, draw_sample
 from agentos.records.checkpoints import ARMS, Checkpoints, forget
 from agentos.records.reader import TRACE
 from agentos.records.recorder import Recorder
 from agentos.records.reports import ArmResult, Begun, RoundReport
 from agentos.records.result import Result, summarise
-from agentos.rounds.asynchronous import Asynchronously
+from agentos.rounds.asynchronous import AsynchronousCoordinator
 from agentos.rounds.clock.config import Asynchronous
 from agentos.rounds.clock.timeline import Timeline
-from agentos.rounds.clock.timing import Timing, draw_timing
-from agentos.rounds.faults.injector import Script
-from agentos.rounds.health.monitor import Watch, draw_watch
+from agentos.rounds.clock.timing import Timing, timing_of
+from agentos.rounds.faults.injector import FaultInjector
+from agentos.rounds.health.monitor import HealthMonitor, health_monitor
 from agentos.rounds.recovery import Recovery
 from agentos.rounds.resumption import ISOLATED, TOGETHER, Resumption
-from agentos.rounds.synchronous import Coordinator
+from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime.profiling.profile import Profile, ProfiledSession
 from agentos.runtime.profiling.trace_file import write_trace
 from protocols.errors import RuntimeFailure
@@ -92,10 +92,10 @@ class Simulation:
         Raises:
             AgentOSError: the run cannot begin, or cannot go on; the records hold what was finished.
         """
-        from agentos.preparation import draw_up, prepare_corpus
+        from agentos.preparation import blueprint_of, prepare_corpus
 
         config, network = self.config, self.config.network()
-        timing = draw_timing(config, network)  # before anybody waits: a trace may be wrong
+        timing = timing_of(config, network)  # before anybody waits: a trace may be wrong
         with Recorder(self.directory) as recorder, ExitStack() as stack:
             # Claimed first: nobody should wait for a corpus to learn that the folder is taken.
             anew = resumption is None or resumption.branches
@@ -108,7 +108,7 @@ class Simulation:
             try:
                 wait = stack.enter_context(self.config.runtime.ahead(self.address))
                 corpus = prepare_corpus(self.config, self._listener, self.cache)
-                blueprint = draw_up(self.config, corpus, self._listener, self.cache)
+                blueprint = blueprint_of(self.config, corpus, self._listener, self.cache)
                 began = time.perf_counter()
                 session, measured = self._started(blueprint, wait)
             except BaseException:
@@ -121,8 +121,8 @@ class Simulation:
                     recorder.start(text, network, corpus.names, config.evaluation.metrics, measured)
                 between = None
                 if config.evaluation.between_agents:
-                    between = BetweenRecorder(self.directory, draw_sample(config, corpus))
-                watch = draw_watch(config, corpus, network)
+                    between = SimilarityRecorder(self.directory, draw_sample(config, corpus))
+                watch = health_monitor(config, corpus, network)
                 run = _Run(self, network, session, recorder, began, between, watch, timing)
                 if resumption is not None and resumption.branches:
                     resumption = run.branch(resumption)
@@ -159,8 +159,8 @@ class _Run:
         session: Session,
         recorder: Recorder,
         began: float,
-        between: BetweenRecorder | None,
-        watch: Watch | None,
+        between: SimilarityRecorder | None,
+        watch: HealthMonitor | None,
         timing: Timing | None,
     ) -> None:
         self.simulation = simulation
@@ -175,7 +175,7 @@ class _Run:
         self.recovery = Recovery(
             self.config.policy, session, recorder, simulation._listener.on_restart
         )
-        self.script = Script(
+        self.script = FaultInjector(
             self.config.faults, self.config.policy, self.config.seed, self.config.agents.total
         )
         self.results: dict[str, ArmResult] = {}
@@ -217,10 +217,10 @@ class _Run:
         arm = self._exchange_of(name)
         clock = self.config.clock
         checkpoints = Checkpoints(self.simulation.directory, self.config.checkpoints)
-        coordinator: Coordinator | Asynchronously
+        coordinator: SynchronousCoordinator | AsynchronousCoordinator
         # Agents that train alone wait for nobody anyway.
         if self.timing and clock and isinstance(clock.mode, Asynchronous) and name == TOGETHER:
-            coordinator = Asynchronously(
+            coordinator = AsynchronousCoordinator(
                 self.config,
                 self.network,
                 session,
@@ -233,7 +233,7 @@ class _Run:
                 checkpoints,
             )
         else:
-            coordinator = Coordinator(
+            coordinator = SynchronousCoordinator(
                 self.config,
                 self.network,
                 session,

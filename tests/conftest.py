@@ -197,9 +197,9 @@ class Society:
             noise = torch.randn(len(agent.parameters), generator=draw)
             agent.parameters.add_(noise, alpha=0.02)
 
-    def legs(self, round: int) -> list[Any]:
+    def scheduled_hops(self, round: int) -> list[Any]:
         """Return the hops of a round, of every part and pass of the exchange, due or not."""
-        from agentos.rounds.hop_schedule import Leg
+        from agentos.rounds.hop_schedule import ScheduledHop
 
         hops = [
             (index, passage, hop)
@@ -207,7 +207,7 @@ class Society:
             for passage in range(part.passes)
             for hop in self.network.hops(round)
         ]
-        return [Leg(round, number, *hop) for number, hop in enumerate(hops)]
+        return [ScheduledHop(round, number, *hop) for number, hop in enumerate(hops)]
 
     def turn(self, leg: Any, agent: int) -> Any:
         from agentos.rounds.hop_schedule import turn_of
@@ -231,7 +231,7 @@ class Society:
 
     def run(self, round: int, reverse: bool = False) -> None:
         """Take every hop of a round; nothing may be rejected."""
-        for leg in self.legs(round):
+        for leg in self.scheduled_hops(round):
             self.take(leg, reverse)
 
     def take(self, leg: Any, reverse: bool = False) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agentos.config.run import RunConfig
-    from agentos.preflight.dry_run import Walk
+    from agentos.preflight.dry_run import DryRun
 
 _AGENTS = 20
 """Agents that are listed one by one."""
@@ -60,7 +60,7 @@ def check(
     console.print(f"[green]sound[/] {config.name}: every message has a receiver, every hop ends")
 
 
-def show(console: Console, config: RunConfig, found: Walk) -> None:
+def show(console: Console, config: RunConfig, found: DryRun) -> None:
     """Print what is going to be said: in the first exchange hop by hop, then in all."""
     console.print(
         f"[bold]{config.name}[/]: {config.agents.total} agents, {config.topology.kind}, "
@@ -85,7 +85,7 @@ def show(console: Console, config: RunConfig, found: Walk) -> None:
         )
 
 
-def _show_hops(console: Console, config: RunConfig, found: Walk) -> None:
+def _show_hops(console: Console, config: RunConfig, found: DryRun) -> None:
     from rich.table import Table
 
     from agentos.reporting.units import bytes_text
@@ -110,7 +110,7 @@ def _show_hops(console: Console, config: RunConfig, found: Walk) -> None:
     console.print(table)
 
 
-def _show_agents(console: Console, config: RunConfig, found: Walk) -> None:
+def _show_agents(console: Console, config: RunConfig, found: DryRun) -> None:
     from rich.table import Table
 
     from agentos.reporting.units import bytes_text
@@ -132,7 +132,7 @@ def _show_agents(console: Console, config: RunConfig, found: Walk) -> None:
     console.print(table)
 
 
-def _show_kinds(console: Console, found: Walk) -> None:
+def _show_kinds(console: Console, found: DryRun) -> None:
     from rich.table import Table
 
     from agentos.reporting.units import bytes_text, saved_text

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import PrivateAttr
 from typing_extensions import Self
 
-from agents.models.text_encoder import Subject
+from agents.models.text_encoder import TextEncoder
 from protocols.errors import ConfigurationError, DataError
 from protocols.spec import Spec
 
@@ -97,7 +97,7 @@ class Task(Spec, ABC):
     _files: Any = PrivateAttr(default=None)
 
     @abstractmethod
-    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return one finite number per entry of `metrics`.
 
         Args:
@@ -115,7 +115,7 @@ class Task(Spec, ABC):
         """
 
     def examine(
-        self, subject: Subject, heldout: HeldOut, seed: int
+        self, subject: TextEncoder, heldout: HeldOut, seed: int
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Return what `evaluate` does, and plain values for a picture in the report, if there is one."""
         return self.evaluate(subject, heldout, seed), {}

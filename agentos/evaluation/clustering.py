@@ -13,7 +13,7 @@ from pydantic import Field
 
 from agentos.evaluation.base import HeldOut, Metric, Task
 from agentos.evaluation.labelled import check_labels
-from agents.models.text_encoder import Subject
+from agents.models.text_encoder import TextEncoder
 from protocols.seeding import derive, generator
 
 
@@ -49,7 +49,7 @@ class Clustering(Task):
         """Refuse held-out text without labels, or with fewer than two labels held twice."""
         check_labels(self.kind, heldout)
 
-    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``v_measure``, in [0, 1]."""
         from sklearn.cluster import MiniBatchKMeans
         from sklearn.exceptions import ConvergenceWarning

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.evaluation.base import HeldOut, Metric, Task
-from agents.models.text_encoder import Subject, TokenScores
+from agents.models.text_encoder import TextEncoder, TokenScores
 from protocols.errors import ConfigurationError, TrainingError
 
 
@@ -76,11 +76,11 @@ class Evaluator:
         for task in self.tasks:
             task.check(self.heldout)
 
-    def __call__(self, subject: Subject) -> dict[str, float]:
+    def __call__(self, subject: TextEncoder) -> dict[str, float]:
         """Return the metrics of all tasks for one encoder; see `examine`."""
         return self.examine(subject)[0]
 
-    def examine(self, subject: Subject) -> tuple[dict[str, float], dict[str, Any]]:
+    def examine(self, subject: TextEncoder) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the metrics of all tasks for one encoder, and what is kept for pictures.
 
         Returns:
@@ -117,7 +117,7 @@ class Memo:
         subject: the encoder under test.
     """
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: TextEncoder) -> None:
         self._subject = subject
         self._rows: dict[str, NDArray[np.float32]] = {}
 

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from agentos.data.cleaning.clean import cut, words
 from agentos.evaluation.base import HeldOut, Metric, Task, too_few, unit_rows
-from agents.models.text_encoder import Subject
+from agents.models.text_encoder import TextEncoder
 from protocols.seeding import generator
 
 HALF_WORDS = 4
@@ -84,7 +84,7 @@ class Geometry(Task):
         if found < MINIMUM:
             raise too_few(self.kind, MINIMUM, found, f"documents of {2 * HALF_WORDS} words or more")
 
-    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``alignment`` in [0, 4], ``uniformity`` in [-8, 0], ``rankme`` in [1, D], and more.
 
         ``dimension_spread`` and ``dead_dimensions`` lie in [0, 1].

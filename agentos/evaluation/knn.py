@@ -12,7 +12,7 @@ from pydantic import Field
 
 from agentos.evaluation.base import TIE_DECIMALS, HeldOut, Metric, Task, unit_rows
 from agentos.evaluation.labelled import check_labels, split_by_label
-from agents.models.text_encoder import Subject
+from agents.models.text_encoder import TextEncoder
 
 
 class KNN(Task):
@@ -50,7 +50,7 @@ class KNN(Task):
         """Refuse held-out text without labels, or with fewer than two labels held twice."""
         check_labels(self.kind, heldout)
 
-    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``knn_accuracy``, in [0, 1]."""
         split = split_by_label(heldout, self.train_fraction, self.max_documents, seed)
         classes, voters = np.unique(split.train_labels, return_inverse=True)

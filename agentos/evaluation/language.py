@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from agentos.evaluation.base import HeldOut, Metric, Task, too_few
-from agents.models.text_encoder import Subject, TokenScores
+from agents.models.text_encoder import TextEncoder, TokenScores
 from protocols.errors import ConfigurationError
 from protocols.seeding import derive, generator
 
@@ -55,7 +55,7 @@ class Perplexity(LanguageModelTask):
 
     kind: Literal["perplexity"] = "perplexity"
 
-    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``perplexity``, at least 1, and ``bits_per_token``, at least 0."""
         scores = scores_of(self, subject, heldout, seed)
         nats = float(scores.nll.sum() / scores.count.sum())
@@ -94,7 +94,7 @@ class MaskedAccuracy(LanguageModelTask):
 
     kind: Literal["masked_accuracy"] = "masked_accuracy"
 
-    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``masked_accuracy`` in [0, 1] and ``pseudo_perplexity``, at least 1."""
         scores = scores_of(self, subject, heldout, seed)
         count = scores.count.sum()
@@ -105,7 +105,7 @@ class MaskedAccuracy(LanguageModelTask):
 
 
 def scores_of(
-    task: LanguageModelTask, subject: Subject, heldout: HeldOut, seed: int
+    task: LanguageModelTask, subject: TextEncoder, heldout: HeldOut, seed: int
 ) -> TokenScores:
     """Score the tokens of some held-out documents, the same for every subject.
 

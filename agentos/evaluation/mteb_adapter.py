@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.evaluation.base import unit_rows
-from agents.models.text_encoder import Subject
+from agents.models.text_encoder import TextEncoder
 
 if TYPE_CHECKING:
     from mteb.models.model_meta import ModelMeta
@@ -33,7 +33,7 @@ class MtebEncoder:
         >>> mteb.evaluate(encoder, mteb.get_tasks(["Banking77Classification"]))  # doctest: +SKIP
     """
 
-    def __init__(self, subject: Subject, name: str = "agentos/encoder") -> None:
+    def __init__(self, subject: TextEncoder, name: str = "agentos/encoder") -> None:
         self._subject = subject
         self._name = name
 

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from agentos.evaluation.base import HeldOut, Metric, Task
 from agentos.evaluation.labelled import check_labels, split_by_label
-from agents.models.text_encoder import Subject
+from agents.models.text_encoder import TextEncoder
 from protocols.seeding import derive
 
 # A feature that varies less than this share of the typical feature holds only rounding noise.
@@ -76,12 +76,12 @@ class Probe(Task):
         """Refuse held-out text without labels, or with fewer than two labels held twice."""
         check_labels(self.kind, heldout)
 
-    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return the five metrics, all in [0, 1]."""
         return self.examine(subject, heldout, seed)[0]
 
     def examine(
-        self, subject: Subject, heldout: HeldOut, seed: int
+        self, subject: TextEncoder, heldout: HeldOut, seed: int
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """Return also ``labels`` and the ``confusion`` matrix `[C, C]`, a row for each true label."""
         from sklearn.metrics import confusion_matrix
@@ -95,7 +95,7 @@ class Probe(Task):
         return scores, {"labels": labels, "confusion": matrix.tolist()}
 
     def _guess(
-        self, subject: Subject, heldout: HeldOut, seed: int
+        self, subject: TextEncoder, heldout: HeldOut, seed: int
     ) -> tuple[list[str], Sequence[str]]:
         from sklearn.linear_model import LogisticRegression
 
@@ -137,7 +137,7 @@ class FewShot(Task):
         """Refuse held-out text without labels, or with fewer than two labels held twice."""
         check_labels(self.kind, heldout)
 
-    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return the five metrics, all in [0, 1]."""
         split = split_by_label(heldout, self.train_fraction, self.max_documents, seed)
         few = few_of_each(

@@ -15,7 +15,7 @@ from pydantic import Field
 from agentos.data.cleaning.clean import words
 from agentos.evaluation.base import TIE_DECIMALS, HeldOut, Metric, Task, too_few, unit_rows
 from agentos.evaluation.beir import Judged, read_folder
-from agents.models.text_encoder import Subject
+from agents.models.text_encoder import TextEncoder
 from protocols.seeding import generator
 
 SUMMARY_WORDS = 3
@@ -99,7 +99,7 @@ class Retrieval(Task):
             what = f"documents with a first line ({SUMMARY_WORDS}+ words) and a body below it"
             raise too_few(self.kind, MINIMUM, found, f"{what} ({BODY_WORDS}+ words)")
 
-    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``mrr``, ``recall_at_10`` and ``ndcg_at_10``, all in [0, 1]."""
         judged: Judged | None = self.files
         if judged is None:

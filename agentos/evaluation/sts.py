@@ -14,7 +14,7 @@ from pydantic import Field
 
 from agentos.evaluation.base import TIE_DECIMALS, HeldOut, Metric, Task, unit_rows
 from agentos.evaluation.task_files import Pairs, read_pairs
-from agents.models.text_encoder import Subject
+from agents.models.text_encoder import TextEncoder
 from protocols.errors import ConfigurationError
 
 PairFile = Field(min_length=1, description="file of pairs: .jsonl, .csv, .tsv or .parquet")
@@ -78,7 +78,7 @@ class STS(PairTask):
         """Column of the score."""
         return self.score
 
-    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``sts_spearman`` and ``sts_pearson``, both in [-1, 1]."""
         from scipy.stats import pearsonr, spearmanr
 
@@ -146,7 +146,7 @@ class PairClassification(PairTask):
                 hint="give 1 to pairs that belong together and 0 to the others",
             )
 
-    def evaluate(self, subject: Subject, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``pair_ap`` and ``pair_max_ap``, both in (0, 1]."""
         from sklearn.metrics import average_precision_score
 

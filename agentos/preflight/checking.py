@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agentos.config.field_errors import Problem
 from agentos.config.run import RunConfig
-from agentos.preflight.dry_run import Walk, walk
+from agentos.preflight.dry_run import DryRun, walk
 
 if TYPE_CHECKING:
     from agents.exchange.base import Learner
@@ -16,7 +16,7 @@ ASSUMED_DOCUMENTS = 1000
 """Private documents of an agent, as long as nobody has read the text: their digits are in some headers."""
 
 
-def check_protocol(config: RunConfig) -> Walk:
+def check_protocol(config: RunConfig) -> DryRun:
     """Walk through the protocol of a run: see `agentos.preflight.dry_run`.
 
     Raises:
@@ -38,7 +38,7 @@ def check_protocol(config: RunConfig) -> Walk:
 
 def _learners(config: RunConfig) -> dict[int, Learner]:
     """Return every agent as it is known before the run; like agents share an encoder."""
-    from agents.exchange.shape_learner import Prospect, outline
+    from agents.exchange.shape_learner import ShapeLearner, outline
     from agents.models.pretrained import width_of
 
     society = config.society().encoders
@@ -51,7 +51,7 @@ def _learners(config: RunConfig) -> dict[int, Learner]:
             encoders[key] = outline(encoder, config.objectives, heads, size)
     batch = config.training.batch_size
     return {
-        agent: Prospect(
+        agent: ShapeLearner(
             agent,
             encoders[encoder.model_dump_json()],
             config.data.anchors,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentos.config.field_errors import Problem
-from agentos.rounds.hop_schedule import Leg, legs, turn_of
+from agentos.rounds.hop_schedule import ScheduledHop, scheduled_hops, turn_of
 from protocols.errors import WireError
 from protocols.ledger import Ledger
 from protocols.messages import Envelope
@@ -22,7 +22,7 @@ _NAMED = 8
 
 
 @dataclass
-class Walk:
+class DryRun:
     """What a run is going to say.
 
     Attributes:
@@ -47,7 +47,7 @@ class Walk:
 
 def walk(
     exchange: Exchange, network: Network, learners: Mapping[int, Learner], rounds: int
-) -> Walk:
+) -> DryRun:
     """Walk through every hop of every exchange of a run.
 
     Args:
@@ -57,12 +57,12 @@ def walk(
         rounds: of the run.
     """
     due = tuple(r for r in range(1, rounds + 1) if exchange.is_due(r, rounds))
-    found = Walk(due)
+    found = DryRun(due)
     knows = [1 << agent for agent in range(network.agents)]  # a bit for each agent heard of
     for round in due:
         for place, hop in enumerate(network.hops(round)):
             _check_hop(found, network, hop, place)
-        for leg in legs(exchange, network, round, rounds):
+        for leg in scheduled_hops(exchange, network, round, rounds):
             sent = _hop(found, exchange.parts[leg.part], network, learners, leg)
             before = list(knows)
             for sender, receiver in sent:
@@ -92,11 +92,11 @@ def _below(network: Network, agent: int) -> Iterator[int]:
 
 
 def _hop(
-    found: Walk,
+    found: DryRun,
     exchange: Exchange,
     network: Network,
     learners: Mapping[int, Learner],
-    leg: Leg,
+    leg: ScheduledHop,
 ) -> list[tuple[int, int]]:
     """Let every sender of a hop announce its message; return the edges that carry one."""
     hop = leg.hop
@@ -146,7 +146,7 @@ def _sizes(
 
 
 def _check_form(
-    found: Walk, said: Announced, expected: Expected, where: tuple[Hop, int, int]
+    found: DryRun, said: Announced, expected: Expected, where: tuple[Hop, int, int]
 ) -> None:
     """Check that a receiver waits for what it is sent."""
     hop, sender, receiver = where
@@ -173,7 +173,7 @@ def _fits(shape: tuple[int, ...], expected: Expected, name: str) -> bool:
     )
 
 
-def _check_hop(found: Walk, network: Network, hop: Hop, place: int) -> None:
+def _check_hop(found: DryRun, network: Network, hop: Hop, place: int) -> None:
     """Check that a hop can end: its edges exist, and it is where its index says."""
     strange = [(a, b) for a, b in hop.edges if a == b or b not in network.neighbours(a)]
     if strange or not hop.edges or hop.index != place:
@@ -183,7 +183,7 @@ def _check_hop(found: Walk, network: Network, hop: Hop, place: int) -> None:
         found.blame(Problem("topology", "a hop that cannot end", given, allowed))
 
 
-def _check_reach(found: Walk, network: Network, knows: list[int]) -> None:
+def _check_reach(found: DryRun, network: Network, knows: list[int]) -> None:
     """Name the agents that hear nobody or reach nobody."""
     everyone = range(network.agents)
     heard = 0

@@ -58,7 +58,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Between:
+class AgentSimilarity:
     """What a run folder says about what is between its agents.
 
     Attributes:
@@ -99,7 +99,7 @@ def draw_sample(config: RunConfig, corpus: Corpus) -> Sample:
     )
 
 
-class BetweenRecorder:
+class SimilarityRecorder:
     """Asks the agents at the end of an arm, and writes what they said.
 
     Args:
@@ -111,7 +111,7 @@ class BetweenRecorder:
         self.directory = directory
         self.sample = sample
         # What a run that goes on has told of its earlier arm.
-        known = load_between(directory)
+        known = load_agent_similarity(directory)
         self._embeddings: dict[str, Embeddings] = known.embeddings if known else {}
         self._told: dict[str, Any] = {
             "matrices": known.matrices if known else {},
@@ -164,7 +164,7 @@ def measure(embeddings: Embeddings) -> dict[str, list[list[float]]]:
         return {name: pairwise(rows, m.function).tolist() for name, m in MEASURES.items()}
 
 
-def load_between(directory: Path) -> Between | None:
+def load_agent_similarity(directory: Path) -> AgentSimilarity | None:
     """Read what a run folder says about what is between its agents; None where it says nothing.
 
     Raises:
@@ -191,7 +191,7 @@ def load_between(directory: Path) -> Between | None:
             for arm, agents in values["explained"].items()
         }
         ordered = {arm: dict(sorted(rows.items())) for arm, rows in embeddings.items()}
-        return Between(Sample(**sample), values["matrices"], explained, ordered)
+        return AgentSimilarity(Sample(**sample), values["matrices"], explained, ordered)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise RecordError(
             f"The record {told} or {held.name} is damaged",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from agentos.records.agent_similarity import load_between
+from agentos.records.agent_similarity import load_agent_similarity
 from agentos.records.reader import TRACE, RunRecord, load_run
 from agentos.reporting.charts.curves import (
     CROWD,
@@ -47,7 +47,7 @@ def write_report(directory: str | Path) -> Path:
     record = load_run(directory)
     result = outcome(record)
     curves = _curves(record, result)
-    maps = draw_maps(load_between(record.directory), unique(record.names))
+    maps = draw_maps(load_agent_similarity(record.directory), unique(record.names))
     traffic = [chart for chart in [bytes_by_round(record)] if chart]
     spent = against_bytes(record, result) if traffic and result.metrics else None
     timed = against_time(record, result)

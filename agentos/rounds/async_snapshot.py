@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOMENT, MESSAGES = "moment.safetensors", "messages.bin"
 
 
-def write_moment(
+def write_snapshot(
     folder: Path, session: Session, values: Mapping[str, Any], letters: Sequence[Letter]
 ) -> dict[str, str]:
     """Write a moment into the folder of a checkpoint; return the SHA-256 of each file by its name.
@@ -43,7 +43,9 @@ def write_moment(
     handles, places = outboxes_of(letters)
     said = list(dict.fromkeys(places))  # what was said to several is written once
     host = session.hosts[0]
-    messages, sizes = session.call("stow", {host: (handles, said, folder / MESSAGES)})[host]
+    messages, sizes = session.call("save_messages", {host: (handles, said, folder / MESSAGES)})[
+        host
+    ]
     number = {place: index for index, place in enumerate(said)}
     rows = [
         (each.sender, each.receiver, each.hop, each.round, each.arrival_s, number[place])
@@ -55,7 +57,7 @@ def write_moment(
     return {MOMENT: moment, MESSAGES: messages}
 
 
-def read_moment(checkpoint: Checkpoint, session: Session) -> tuple[dict[str, Any], list[Letter]]:
+def read_snapshot(checkpoint: Checkpoint, session: Session) -> tuple[dict[str, Any], list[Letter]]:
     """Return values and letters of a moment; its messages are under way again.
 
     Raises:
@@ -68,7 +70,7 @@ def read_moment(checkpoint: Checkpoint, session: Session) -> tuple[dict[str, Any
         values = load_tree(folder / MOMENT, dict, files[MOMENT])
         rows, sizes, messages = values.pop("letters"), values.pop("sizes"), files[MESSAGES]
     host = session.hosts[0]
-    outbox = session.call("unstow", {host: (folder / MESSAGES, messages, sizes)})[host]
+    outbox = session.call("reload_messages", {host: (folder / MESSAGES, messages, sizes)})[host]
     with reading(checkpoint):
         return values, [
             Letter(sender, receiver, hop, round, arrival_s, outbox.handle, index)

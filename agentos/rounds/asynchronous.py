@@ -35,10 +35,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentos.records.reports import ArmResult, Begun, RoundReport, by_agent
-from agentos.rounds.async_snapshot import MOMENT, outboxes_of, read_moment, reading, write_moment
+from agentos.rounds.async_snapshot import (
+    MOMENT,
+    outboxes_of,
+    read_snapshot,
+    reading,
+    write_snapshot,
+)
 from agentos.rounds.causal_order import ready
 from agentos.rounds.clock.timeline import SIMULATED
-from agentos.rounds.hop_schedule import Leg, turn_of
+from agentos.rounds.hop_schedule import ScheduledHop, turn_of
 from agentos.rounds.mailbox import Letter, Mailbox, Opened
 from agentos.rounds.open_rounds import OpenRounds, by_host
 from agents.exchange.staleness import Staleness
@@ -49,15 +55,15 @@ if TYPE_CHECKING:
     from agentos.records.checkpoints import Checkpoints
     from agentos.rounds.clock.config import Asynchronous
     from agentos.rounds.clock.timing import Timing
-    from agentos.rounds.health.monitor import Watch
+    from agentos.rounds.health.monitor import HealthMonitor
     from agentos.runtime import Session
     from agents.exchange import Turn
     from agents.hosting.delivery import Delivery, Heading, Outbox
     from agents.training.blueprint import Arm
 
 
-class Asynchronously:
-    """Takes a society through its rounds, each agent at its own pace; else as `Coordinator`.
+class AsynchronousCoordinator:
+    """Takes a society through its rounds, each agent at its own pace; else as `SynchronousCoordinator`.
 
     Args:
         config: of the run.
@@ -81,7 +87,7 @@ class Asynchronously:
         on_round: Callable[[RoundReport], None],
         timing: Timing,
         mode: Asynchronous,
-        watch: Watch | None = None,
+        watch: HealthMonitor | None = None,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         self.config = config
@@ -148,7 +154,7 @@ class Asynchronously:
             reached,
             self.result.ledger,
             self.open_rounds.paused,
-            more=lambda folder: write_moment(
+            more=lambda folder: write_snapshot(
                 folder, self.session, self._memory(), self.mailbox.letters
             ),
         )
@@ -187,7 +193,7 @@ class Asynchronously:
         if self.watch is not None:
             self.watch.paused = frozenset(begun.checkpoint.manifest.paused)
         if MOMENT in begun.checkpoint.manifest.files:
-            memory, letters = read_moment(begun.checkpoint, self.session)
+            memory, letters = read_snapshot(begun.checkpoint, self.session)
             with reading(begun.checkpoint):
                 self._recall(memory, letters)
         else:
@@ -224,7 +230,7 @@ class Asynchronously:
         for number, (part, hop) in enumerate(plan):
             legs = {
                 # Parts that are not due count too: a number means the same hop in every round.
-                agent: Leg(round, number, part, passage=0, hop=hop)
+                agent: ScheduledHop(round, number, part, passage=0, hop=hop)
                 for agent, round in self._rounds_of(agents).items()
                 if exchange.parts[part].is_due(round, rounds)
                 and agent not in self.open_rounds.paused
@@ -232,7 +238,7 @@ class Asynchronously:
             self._send({agent: leg for agent, leg in legs.items() if hop.recipients(agent)}, part)
             self._receive({agent: leg for agent, leg in legs.items() if hop.senders(agent)}, part)
 
-    def _send(self, legs: Mapping[int, Leg], part: int) -> None:
+    def _send(self, legs: Mapping[int, ScheduledHop], part: int) -> None:
         turns = {
             agent: (turn_of(self.network, leg, agent), leg.hop.recipients(agent))
             for agent, leg in legs.items()
@@ -258,7 +264,7 @@ class Asynchronously:
                     round, hop, sender, receiver, envelope.kind, size, without
                 )
 
-    def _receive(self, legs: Mapping[int, Leg], part: int) -> None:
+    def _receive(self, legs: Mapping[int, ScheduledHop], part: int) -> None:
         opened = {
             agent: self.mailbox.open(agent, leg.number, leg.round, self._now[agent])
             for agent, leg in legs.items()
@@ -276,7 +282,10 @@ class Asynchronously:
             self.open_rounds.merged(agent, legs[agent].round, found, ages, rejected[agent])
 
     def _deliveries(
-        self, opened: Mapping[int, Opened], turns: Mapping[int, Turn], legs: Mapping[int, Leg]
+        self,
+        opened: Mapping[int, Opened],
+        turns: Mapping[int, Turn],
+        legs: Mapping[int, ScheduledHop],
     ) -> tuple[list[Any], dict[int, Delivery]]:
         """Return the outboxes that a host's agents read, and what each merges of them."""
         from agents.hosting.delivery import Delivery

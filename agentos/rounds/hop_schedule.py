@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Leg:
+class ScheduledHop:
     """One hop on the way of a round's messages.
 
     Attributes:
@@ -31,9 +31,9 @@ class Leg:
     hop: Hop
 
 
-def legs(
+def scheduled_hops(
     exchange: Exchange, network: Network, round: int, rounds: int, paused: Collection[int] = ()
-) -> Iterator[Leg]:
+) -> Iterator[ScheduledHop]:
     """Yield the hops of a round, for every part of the exchange that is due and each of its passes.
 
     The edges of paused agents are left out.
@@ -43,10 +43,10 @@ def legs(
         if part.is_due(round, rounds):
             for passage in range(part.passes):
                 for hop in open_hops(network.hops(round), paused):
-                    yield Leg(round, next(number), index, passage, hop)
+                    yield ScheduledHop(round, next(number), index, passage, hop)
 
 
-def turns_of(network: Network, leg: Leg, agents: Iterable[int]) -> dict[int, Turn]:
+def turns_of(network: Network, leg: ScheduledHop, agents: Iterable[int]) -> dict[int, Turn]:
     """Return where each of some agents is; below the top of a tree, all are at one and the same turn."""
     from protocols.topologies import Direction
 
@@ -62,7 +62,7 @@ def turns_of(network: Network, leg: Leg, agents: Iterable[int]) -> dict[int, Tur
     return turns
 
 
-def turn_of(network: Network, leg: Leg, agent: int) -> Turn:
+def turn_of(network: Network, leg: ScheduledHop, agent: int) -> Turn:
     """Return where in a round an agent is, on a hop that it takes part in."""
     from agents.exchange.base import Turn
     from protocols.topologies import Direction

@@ -15,7 +15,7 @@ from agentos.rounds.health.collapse import Health, Reading, collapse
 
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
-    from agentos.rounds.health.monitor import Look, Watch
+    from agentos.rounds.health.monitor import HealthMonitor, Look
     from agentos.rounds.mailbox import Opened
     from agentos.runtime import Session
 
@@ -44,7 +44,7 @@ class OpenRounds:
         name: str,
         on_round: Callable[[RoundReport], None],
         result: ArmResult,
-        watch: Watch | None,
+        watch: HealthMonitor | None,
     ) -> None:
         self.config = config
         self.session = session

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport, by_agent
-from agentos.rounds.faults.injector import Mail, Script
-from agentos.rounds.hop_schedule import Leg, legs, turns_of
+from agentos.rounds.faults.injector import FaultInjector, Mail
+from agentos.rounds.hop_schedule import ScheduledHop, scheduled_hops, turns_of
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentos.records.checkpoints import Checkpoints
     from agentos.rounds.clock.timeline import Timeline
     from agentos.rounds.health.collapse import Health
-    from agentos.rounds.health.monitor import Watch
+    from agentos.rounds.health.monitor import HealthMonitor
     from agentos.runtime import Session
     from agents.hosting.delivery import Delivery, Heading, Outbox
     from agents.training.blueprint import Arm
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Coordinator:
+class SynchronousCoordinator:
     """Takes a society through its rounds.
 
     Args:
@@ -53,9 +53,9 @@ class Coordinator:
         on_round: Callable[[RoundReport], None],
         before: AgentMetrics | None = None,
         checkpoints: Checkpoints | None = None,
-        watch: Watch | None = None,
+        watch: HealthMonitor | None = None,
         timeline: Timeline | None = None,
-        script: Script | None = None,
+        script: FaultInjector | None = None,
     ) -> None:
         self.config = config
         self.network = network
@@ -67,7 +67,7 @@ class Coordinator:
         self.checkpoints = checkpoints
         self.watch = watch
         self.timeline = timeline
-        self.script = script or Script()
+        self.script = script or FaultInjector()
         self.result = ArmResult()
 
     def run(self, begun: Begun | None = None) -> ArmResult:
@@ -121,7 +121,7 @@ class Coordinator:
         for agent in self.script.overdue():
             rejected[agent] += 1
         rounds = self.config.training.rounds
-        for leg in legs(self.arm.exchange, self.network, round, rounds, paused | absent):
+        for leg in scheduled_hops(self.arm.exchange, self.network, round, rounds, paused | absent):
             for agent, reasons in self._hop(leg).items():
                 rejected[agent] += len(reasons)
                 if reasons:
@@ -186,7 +186,7 @@ class Coordinator:
         chosen = () if count is None else (self.config.some_agents(count),)
         return by_agent(self.session.call_all("evaluate", *chosen))
 
-    def _hop(self, leg: Leg) -> dict[int, list[str]]:
+    def _hop(self, leg: ScheduledHop) -> dict[int, list[str]]:
         """Let the hop's senders compose, and its receivers merge; return what was rejected."""
         expected, leg = leg, self.script.open(leg)
         self.script.strike("compose", self.session)
@@ -215,7 +215,7 @@ class Coordinator:
         self.script.settle(mail, rejected)
         return rejected
 
-    def _turns(self, leg: Leg) -> dict[int, tuple[Any, ...]]:
+    def _turns(self, leg: ScheduledHop) -> dict[int, tuple[Any, ...]]:
         turns: dict[int, dict[int, Any]] = {}
         senders = sorted({sender for sender, _ in leg.hop.edges})
         shared: dict[Any, Any] = {}  # what is equal is sent to a host once
@@ -232,7 +232,7 @@ class Coordinator:
         }
 
     def _deliveries(
-        self, leg: Leg, outboxes: Sequence[Outbox], mail: Mail
+        self, leg: ScheduledHop, outboxes: Sequence[Outbox], mail: Mail
     ) -> dict[int, dict[int, Delivery]]:
         from agents.hosting.delivery import Delivery
 

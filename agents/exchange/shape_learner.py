@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agents.objectives.base import Objective
 
 
-class Prospect:
+class ShapeLearner:
     """A learner before its run: it has sizes, and no numbers.
 
     Args:

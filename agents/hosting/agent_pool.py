@@ -14,7 +14,7 @@ from agents.hosting.tree import tree_bytes
 from agents.models.cpu.malloc import return_freed_memory
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm, Blueprint
-from agents.training.shared_model import AgentState, Resident
+from agents.training.shared_model import AgentState, SharedModel
 
 _SPILLED = ("parameters", "optimizer", "memory", "objectives")
 """The parts of a state that take room; the counters beside them stay in memory."""
@@ -22,7 +22,7 @@ _KEPT_BYTES = 256 * 2**20
 """Of states that went to disk, before their memory is given back."""
 
 
-class Roster(Mapping[int, Agent]):
+class AgentPool(Mapping[int, Agent]):
     """The agents of a host by id; looking one up brings it into memory, and may send others to disk.
 
     Three kinds of agents: those that nothing has changed yet, which share the initial weights; those in
@@ -38,7 +38,9 @@ class Roster(Mapping[int, Agent]):
         arm: of the run.
     """
 
-    def __init__(self, blueprint: Blueprint, residents: Mapping[int, Resident], arm: Arm) -> None:
+    def __init__(
+        self, blueprint: Blueprint, residents: Mapping[int, SharedModel], arm: Arm
+    ) -> None:
         self._agents = {m.id: Agent(m, residents[m.group], arm) for m in blueprint.members}
         self._budget = blueprint.state_bytes
         self._folder = blueprint.spill_folder
@@ -102,7 +104,7 @@ class Roster(Mapping[int, Agent]):
                 self._expect(following)
             yield id, look_up(id)
 
-    def resident_of_untouched(self, id: int) -> Resident | None:
+    def resident_of_untouched(self, id: int) -> SharedModel | None:
         """Return the resident whose initial weights an agent has; None where it has its own."""
         shares = id in self._untouched and not self._agents[id].draws_own_weights
         return self._agents[id].resident if shares else None

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 
 from agents.exchange.base import Turn
 from agents.exchange.inbox import KEPT_BYTES, Reader
-from agents.hosting.agent_pool import Roster
+from agents.hosting.agent_pool import AgentPool
 from agents.hosting.delivery import Delivery, Heading, Outbox, PayloadStore, fetches
 from agents.hosting.messaging import Lies, hear, say
 from agents.hosting.state_file import load_state, save_state, state_file
@@ -27,7 +27,7 @@ from agents.models.cpu.malloc import keep_freed_memory
 from agents.training import trainer
 from agents.training.blueprint import Arm, Blueprint
 from agents.training.prefetch import Prefetcher
-from agents.training.shared_model import Resident
+from agents.training.shared_model import SharedModel
 from protocols.codecs import Codec
 from protocols.errors import RecordError
 from protocols.messages import Message
@@ -48,8 +48,8 @@ class Host:
     def __init__(self, store: PayloadStore, kept_bytes: int = KEPT_BYTES) -> None:
         self.store = store
         self._kept_bytes = kept_bytes
-        self.residents: dict[int, Resident] = {}
-        self._roster: Roster | None = None
+        self.residents: dict[int, SharedModel] = {}
+        self._roster: AgentPool | None = None
         self.explained: dict[int, dict[str, Any]] = {}
         self._tracer: Tracer | None = None
 
@@ -86,7 +86,7 @@ class Host:
         return self._tracer.span(phase, agent) if self._tracer else nullcontext()
 
     @property
-    def agents(self) -> Roster:
+    def agents(self) -> AgentPool:
         """The agents, once they have begun."""
         assert self._roster is not None, "begin comes first"
         return self._roster
@@ -100,7 +100,7 @@ class Host:
             keep_freed_memory()
         used = sorted({member.group for member in blueprint.members})
         self.residents = {
-            group: Resident(blueprint, blueprint.groups[group], self.device) for group in used
+            group: SharedModel(blueprint, blueprint.groups[group], self.device) for group in used
         }
         self.close()
 
@@ -118,7 +118,7 @@ class Host:
         self.arm = arm
         self.explained = {}
         self.close()
-        self._roster = Roster(self.blueprint, self.residents, arm)
+        self._roster = AgentPool(self.blueprint, self.residents, arm)
 
     def train(
         self, round: int, absent: Collection[int] = frozenset()
@@ -208,7 +208,7 @@ class Host:
         """Measure the encoders of some of the agents, by default of all, on held-out text."""
         chosen = self.agents.keys() if agents is None else self.agents.keys() & set(agents)
         examined: dict[int, tuple[dict[str, float], dict[str, Any]]] = {}
-        alike: dict[Resident, int] = {}  # agents with the same initial weights are measured once
+        alike: dict[SharedModel, int] = {}  # agents with the same initial weights are measured once
         order = self.agents.order(sorted(chosen))
         for id, agent in self.agents.each(order, self.agents.unchanged):
             resident = self.agents.resident_of_untouched(id)
@@ -291,7 +291,7 @@ class Host:
             if afresh:
                 agent.begin_exchange()
 
-    def stow(
+    def save_messages(
         self, handles: list[Any], places: Sequence[tuple[int, int]], path: Path
     ) -> tuple[str, list[int]]:
         """Write messages that are under way into a file, end to end; return its SHA-256, and their sizes.
@@ -308,7 +308,7 @@ class Host:
         with _writing(path.parent):
             return write_messages((outboxes[box][index] for box, index in places), path)
 
-    def unstow(self, path: Path, sha256: str, sizes: Sequence[int]) -> Outbox:
+    def reload_messages(self, path: Path, sha256: str, sizes: Sequence[int]) -> Outbox:
         """Put the messages in a file on their way again, in their order.
 
         Raises:

@@ -30,7 +30,7 @@ class TokenScores:
     count: NDArray[np.int64]
 
 
-class Subject(Protocol):
+class TextEncoder(Protocol):
     """An encoder under test."""
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """Self-supervised objectives: one file each, and the table that names them."""
 
-from agents.objectives.base import Draft, Objected, Objective, Prepared, Ratio, Step
+from agents.objectives.base import Draft, LossOutput, Objective, Prepared, Ratio, Step
 from agents.objectives.causal_lm import CausalLM
 from agents.objectives.denoising import Denoising
 from agents.objectives.info_nce import InfoNCE
@@ -35,7 +35,7 @@ __all__ = [
     "NTXent",
     "NextSentence",
     "OBJECTIVES",
-    "Objected",
+    "LossOutput",
     "Objective",
     "Prepared",
     "Ratio",

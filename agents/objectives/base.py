@@ -150,7 +150,7 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Objected:
+class LossOutput:
     """What an objective returns.
 
     Attributes:
@@ -184,7 +184,7 @@ class Objective(Spec, ABC):
         """Make what `loss` needs, on the CPU: padded batches and arrays, by name."""
 
     @abstractmethod
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         """Compute the loss of a step; permuting its documents must not change what it measures."""
 
     def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:

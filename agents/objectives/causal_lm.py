@@ -7,7 +7,15 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.objectives.base import Draft, LanguageModel, Objected, Objective, Prepared, Ratio, Step
+from agents.objectives.base import (
+    Draft,
+    LanguageModel,
+    LossOutput,
+    Objective,
+    Prepared,
+    Ratio,
+    Step,
+)
 from agents.objectives.masking import IGNORED
 from agents.text.collate import Collator, Padded
 from agents.text.tokens import Text
@@ -47,7 +55,7 @@ class CausalLM(Objective):
         ]
         return {"texts": batch, "labels": next_tokens(batch, np.array(whole), draft.collate)}
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         """Return the mean over all guessed tokens of the batch."""
         from agents.models.token_scores import guess
 
@@ -57,7 +65,7 @@ class CausalLM(Objective):
             "next_token_accuracy": Ratio(guessed.correct, guessed.count),
             "next_token_perplexity": Ratio(guessed.nll, guessed.count, exponential=True),
         }
-        return Objected(guessed.loss, batch.lengths, guessed.pooled, metrics)
+        return LossOutput(guessed.loss, batch.lengths, guessed.pooled, metrics)
 
 
 def next_tokens(batch: Padded, whole: np.ndarray, collate: Collator) -> np.ndarray:

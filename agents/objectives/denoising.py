@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from agents.objectives.base import Draft, Objected, Objective, Prepared, Ratio, Step
+from agents.objectives.base import Draft, LossOutput, Objective, Prepared, Ratio, Step
 from agents.objectives.reconstruction import reconstruct, target, windows
 from agents.views import VIEWS, View, WordDeletion, compose
 from protocols.spec import Kinds
@@ -54,7 +54,7 @@ class Denoising(Objective):
             "target": target(draft, texts),
         }
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         """Encode the corrupted texts, and score the original ones."""
         corrupted = step.inputs["corrupted"]
         pooled = step.encode(corrupted)
@@ -63,7 +63,7 @@ class Denoising(Objective):
             "denoising_accuracy": Ratio(written.right, written.tokens),
             "denoising_perplexity": written.perplexity(),
         }
-        return Objected(
+        return LossOutput(
             written.nats / written.tokens,
             corrupted.lengths,
             (pooled,),

@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from agents.lazy_torch import torch
 from agents.objectives import momentum
-from agents.objectives.base import Draft, Objected, Prepared, Ratio, Step
+from agents.objectives.base import Draft, LossOutput, Prepared, Ratio, Step
 from agents.objectives.contrastive import Augmented
 from agents.text.batch import Batch
 
@@ -75,7 +75,7 @@ class InfoNCE(Augmented):
             return {"views": views}
         return {"views": views, "documents": momentum.fingerprints(draft.texts)}
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         """Encode the views, in one pass, and contrast them."""
         batch, temperature = step.inputs["views"], self.temperature_in(step)
         self.refuse_identical_views(step, batch)
@@ -93,7 +93,7 @@ class InfoNCE(Augmented):
             for index in range(seeking)
         ]
         keyed = int(self._keyed(step).lengths.sum()) if self.queue else 0
-        return Objected(
+        return LossOutput(
             torch.stack(losses).mean(),
             lengths.sum(axis=0),
             pooled,

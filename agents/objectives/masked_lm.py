@@ -6,7 +6,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from agents.objectives.base import Draft, LanguageModel, Objected, Objective, Prepared, Ratio, Step
+from agents.objectives.base import (
+    Draft,
+    LanguageModel,
+    LossOutput,
+    Objective,
+    Prepared,
+    Ratio,
+    Step,
+)
 from agents.objectives.masking import choose, corrupt, labels_of
 from agents.views import VIEWS, Crop, View, compose
 from protocols.spec import Kinds
@@ -51,7 +59,7 @@ class MaskedLM(Objective):
         labels = labels_of(texts, masks, len(draft.collate.prefix), batch.input_ids.shape)
         return {"masked": batch, "labels": labels}
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         """Return the mean over all masked tokens of the batch."""
         from agents.models.token_scores import guess
 
@@ -61,4 +69,4 @@ class MaskedLM(Objective):
             "masked_token_accuracy": Ratio(guessed.correct, guessed.count),
             "masked_perplexity": Ratio(guessed.nll, guessed.count, exponential=True),
         }
-        return Objected(guessed.loss, batch.lengths, metrics=metrics)
+        return LossOutput(guessed.loss, batch.lengths, metrics=metrics)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from agents.lazy_torch import F, torch
-from agents.objectives.base import Draft, Objected, Objective, Prepared, Step
+from agents.objectives.base import Draft, LossOutput, Objective, Prepared, Step
 from agents.objectives.contrastive import Views
 from agents.text.batch import Batch
 from agents.views import Crop
@@ -47,17 +47,17 @@ class Moon(Objective):
         """Make one view of every document."""
         return {"views": draft.views(self.views)}
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         """Embed the views three times, and contrast."""
         batch = step.inputs["views"]
         if step.reference is None:
             nothing = torch.zeros((), device=batch.input_ids.device)
-            return Objected(nothing, np.zeros_like(batch.lengths))
+            return LossOutput(nothing, np.zeros_like(batch.lengths))
         own_BD = _project(step, batch)
         received_BD = _project_under(step, step.reference.received, batch)
         previous_BD = _project_under(step, step.reference.previous, batch)
         loss = model_contrast(own_BD, received_BD, previous_BD, self.temperature)
-        return Objected(loss, batch.lengths, embedded_tokens=2 * int(batch.lengths.sum()))
+        return LossOutput(loss, batch.lengths, embedded_tokens=2 * int(batch.lengths.sum()))
 
 
 def model_contrast(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from agents.objectives.base import Draft, Objected, Objective, Prepared, Step
+from agents.objectives.base import Draft, LossOutput, Objective, Prepared, Step
 from agents.objectives.pairs import ASIDE, classify, piece, segments
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class NextSentence(Objective):
             second.append(_elsewhere(draft, row, len(following)) if random else following)
         return {"pairs": draft.collate.pair(first, second), "labels": np.array(labels)}
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         """Classify the pooled states of the pairs."""
         result = classify(step, step.encoder.heads[_HEAD], "next_sentence_accuracy")
         return replace(result, pooled=())

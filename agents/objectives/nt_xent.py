@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from agents.lazy_torch import torch
-from agents.objectives.base import Draft, Objected, Prepared, Ratio, Step
+from agents.objectives.base import Draft, LossOutput, Prepared, Ratio, Step
 from agents.objectives.contrastive import Augmented
 
 
@@ -26,7 +26,7 @@ class NTXent(Augmented):
         """Make two views of every document, in one batch."""
         return {"views": draft.views(self.views, count=2)}
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         """Encode both views in one pass and contrast them."""
         from agents.objectives import functional
 
@@ -44,4 +44,4 @@ class NTXent(Augmented):
             own, other, temperature, excluded_VV=false_VV, hardness=self.hardness
         )
         token_counts = batch.lengths.reshape(2, -1).sum(axis=0)
-        return Objected(loss, token_counts, (first, second), metrics)
+        return LossOutput(loss, token_counts, (first, second), metrics)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agents.lazy_torch import F
-from agents.objectives.base import Objected, Ratio, Step
+from agents.objectives.base import LossOutput, Ratio, Step
 from agents.text.collate import share
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _places(text: Text, vocabulary: Vocabulary) -> np.ndarray:
     return words if len(words) else np.arange(1, len(text))
 
 
-def classify(step: Step, head: nn.Module, metric: str) -> Objected:
+def classify(step: Step, head: nn.Module, metric: str) -> LossOutput:
     """Ask a question of two answers about every pair; the pooled states are offered to exchanges.
 
     Args:
@@ -92,6 +92,6 @@ def classify(step: Step, head: nn.Module, metric: str) -> Objected:
     asked = (labels_B != ASIDE).sum()
     nats = F.cross_entropy(logits_B2, labels_B, ignore_index=ASIDE, reduction="sum")
     right = (logits_B2.argmax(dim=1) == labels_B).sum()
-    return Objected(
+    return LossOutput(
         nats / asked.clamp(min=1), pairs.lengths, (pooled_BW,), {metric: Ratio(right, asked)}
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from agents.objectives.base import Draft, Objected, Objective, Prepared, Step
+from agents.objectives.base import Draft, LossOutput, Objective, Prepared, Step
 from agents.objectives.pairs import ASIDE, classify, segments
 
 if TYPE_CHECKING:
@@ -48,6 +48,6 @@ class SentenceOrder(Objective):
             second.append(pair[not swapped])
         return {"pairs": draft.collate.pair(first, second), "labels": np.array(labels)}
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         """Classify the pooled states of the pairs."""
         return classify(step, step.encoder.heads[_HEAD], "sentence_order_accuracy")

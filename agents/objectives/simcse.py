@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from agents.lazy_torch import torch
-from agents.objectives.base import Draft, Objected, Prepared, Step
+from agents.objectives.base import Draft, LossOutput, Prepared, Step
 from agents.objectives.contrastive import Contrastive
 from agents.views import Dropout
 
@@ -30,7 +30,7 @@ class SimCSE(Contrastive):
         """Take every document twice, in one batch."""
         return {"views": draft.views((Dropout(),), count=2)}
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         """Encode both copies in one pass, with masks of their own, and contrast them."""
         from agents.objectives import functional
 
@@ -41,4 +41,4 @@ class SimCSE(Contrastive):
             project(first), project(second), temperature, hardness=self.hardness
         )
         token_counts = batch.lengths.reshape(2, -1).sum(axis=0)
-        return Objected(loss, token_counts, (first, second), self.report(temperature))
+        return LossOutput(loss, token_counts, (first, second), self.report(temperature))

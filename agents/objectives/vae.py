@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.objectives.base import Draft, Objected, Objective, Prepared, Ratio, Step
+from agents.objectives.base import Draft, LossOutput, Objective, Prepared, Ratio, Step
 from agents.objectives.reconstruction import reconstruct, target, windows
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class VAE(Objective):
         noise = draft.rng.standard_normal((len(texts), self.latent), dtype=np.float32)
         return {"texts": draft.collate(texts), "target": target(draft, texts), "noise": noise}
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         """Encode the texts, draw their codes, and score the texts."""
         from agents.objectives import latent
 
@@ -83,7 +83,7 @@ class VAE(Objective):
             "vae_collapsed": Ratio((active == 0).float()),
         }
         decoded = int(step.inputs["target"].lengths.sum())
-        return Objected(loss, texts.lengths, (pooled_BW,), metrics, decoded)
+        return LossOutput(loss, texts.lengths, (pooled_BW,), metrics, decoded)
 
     def annealed(self, index: int) -> float:
         """Return the weight of the KL after so many steps.

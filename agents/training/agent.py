@@ -24,7 +24,7 @@ from agents.training import trainer
 from agents.training.blueprint import Arm, Member
 from agents.training.local_batch import Reading, Ready
 from agents.training.prefetch import Prefetcher
-from agents.training.shared_model import AgentState, Resident
+from agents.training.shared_model import AgentState, SharedModel
 from agents.views import Crop
 from protocols.seeding import generator
 
@@ -41,7 +41,7 @@ class Agent:
         arm: what it learns from others.
     """
 
-    def __init__(self, member: Member, resident: Resident, arm: Arm) -> None:
+    def __init__(self, member: Member, resident: SharedModel, arm: Arm) -> None:
         blueprint = resident.blueprint
         self.id = member.id
         self.seed = blueprint.seed

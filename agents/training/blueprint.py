@@ -11,7 +11,7 @@ import numpy as np
 
 from agents.config import EncoderConfig, TrainingConfig
 from agents.exchange.base import Exchange, Heads
-from agents.models.text_encoder import Subject
+from agents.models.text_encoder import TextEncoder
 from agents.objectives.base import Objective
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agents.text.tokens import Tokens
 
 
-Evaluate = Callable[[Subject], tuple[dict[str, float], dict[str, Any]]]
+Evaluate = Callable[[TextEncoder], tuple[dict[str, float], dict[str, Any]]]
 """From an encoder under test to metrics, and to plain values for pictures."""
 
 

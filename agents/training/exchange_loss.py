@@ -12,7 +12,7 @@ from agents.exchange.parts import all_parts
 from agents.objectives.base import Neighbours, Reference
 from agents.training.blueprint import Arm
 from agents.training.local_batch import Ready
-from agents.training.metrics import Tally
+from agents.training.metrics import StepMetrics
 from protocols.seeding import generator
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def exchange_loss(
-    agent: Agent, arm: Arm, ready: Ready, pooled: tuple[Tensor, ...], tally: Tally
+    agent: Agent, arm: Arm, ready: Ready, pooled: tuple[Tensor, ...], tally: StepMetrics
 ) -> Tensor | None:
     """Return what the exchange's parts learn from a batch, weights included; None for nothing.
 
@@ -44,7 +44,7 @@ def exchange_loss(
 
 
 def shown(
-    agent: Agent, arm: Arm, ready: Ready, pooled: tuple[Tensor, ...], tally: Tally
+    agent: Agent, arm: Arm, ready: Ready, pooled: tuple[Tensor, ...], tally: StepMetrics
 ) -> tuple[PrivateBatch, AnchorBatch]:
     """Return the views of private texts and of anchors that the exchange wants; see `exchange_loss`."""
     reading, exchange = ready.reading, arm.exchange

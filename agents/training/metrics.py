@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from agents.objectives.base import Objected, Ratio
+    from agents.objectives.base import LossOutput, Ratio
 
 _LARGEST_EXPONENT = 700.0
 
 
-class Tally:
+class StepMetrics:
     """Sums over batches, kept on the device so that no step waits for a number."""
 
     def __init__(self, device: torch.device) -> None:
@@ -33,7 +33,7 @@ class Tally:
         if exchange_loss is not None:
             self._ratio("exchange_loss", exchange_loss.detach(), 1.0)
 
-    def tell(self, objective: str | None, result: Objected) -> None:
+    def tell(self, objective: str | None, result: LossOutput) -> None:
         """Take in what an objective reports, and its own loss where there are several."""
         if objective is not None:
             self._ratio(f"{objective}_loss", result.loss.detach(), 1.0)

@@ -11,7 +11,7 @@ import torch
 
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm, Blueprint
-from agents.training.shared_model import Resident
+from agents.training.shared_model import SharedModel
 
 CHOICES: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
 STEPS, REPEATS = 3, 3
@@ -31,7 +31,7 @@ def step_seconds(blueprint: Blueprint, arm: Arm, device: torch.device) -> dict[s
         training = blueprint.training.model_copy(update=changed)
         short = replace(blueprint, training=training)
         agents[precision] = [
-            Agent(member, Resident(short, short.groups[group], device), arm)
+            Agent(member, SharedModel(short, short.groups[group], device), arm)
             for group, member in sorted(first.items())
         ]
     seconds: dict[str, list[float]] = {precision: [] for precision in CHOICES}

@@ -58,7 +58,7 @@ class AgentState:
     objectives: list[dict[str, Any]] = field(default_factory=list)
 
 
-class Resident:
+class SharedModel:
     """An encoder, its optimizer and its collators, shared by all agents of a group on a host.
 
     Args:

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from agents.exchange.base import PrivateBatch
 from agents.exchange.parts import all_parts
-from agents.objectives.base import Draft, Objected, Step
+from agents.objectives.base import Draft, LossOutput, Step
 from agents.text.batch import Batch
 from agents.text.tokens import Text
 from agents.training.blueprint import Arm
 from agents.training.exchange_loss import exchange_loss, neighbours_of, reference_of, shown
 from agents.training.local_batch import Reading, Ready
-from agents.training.metrics import Tally
+from agents.training.metrics import StepMetrics
 from agents.training.optimizers import clip, learning_rate_factor
 from agents.training.prefetch import Prefetcher
 from agents.views.mlm_fill import fill
@@ -76,7 +76,7 @@ def train(
     batches = Prefetcher(jobs(agent, arm), workers=0) if batches is None else batches
     began, waited = time.perf_counter(), batches.wait_s
     steps = steps_of(agent)
-    tally = Tally(agent.resident.device)
+    tally = StepMetrics(agent.resident.device)
     devices = [agent.resident.device] if agent.resident.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(derive(agent.seed, "dropout", agent.id, agent.state.step))
@@ -113,7 +113,7 @@ def preview(agent: Agent, arm: Arm) -> PrivateBatch:
         with torch.random.fork_rng(devices=devices), agent.resident.autocast():
             torch.manual_seed(derive(agent.seed, "dropout", agent.id, state.step))
             agent.encoder.train()
-            tally = Tally(agent.resident.device)
+            tally = StepMetrics(agent.resident.device)
             _, pooled = _objectives(agent, arm, ready, tally)
             private = shown(agent, arm, ready, pooled, tally)[0]
             agent.state.embedded_tokens += tally.tokens
@@ -132,7 +132,7 @@ def _prepare(agent: Agent, reading: Reading) -> Ready:
     return Ready(reading, texts, prepared)
 
 
-def _step(agent: Agent, arm: Arm, batches: Prefetcher[Ready], tally: Tally) -> None:
+def _step(agent: Agent, arm: Arm, batches: Prefetcher[Ready], tally: StepMetrics) -> None:
     resident, state = agent.resident, agent.state
     training = resident.blueprint.training
     resident.binding.gradient.zero_()
@@ -152,7 +152,7 @@ def _step(agent: Agent, arm: Arm, batches: Prefetcher[Ready], tally: Tally) -> N
     state.step += 1
 
 
-def _loss(agent: Agent, arm: Arm, ready: Ready, tally: Tally) -> Tensor:
+def _loss(agent: Agent, arm: Arm, ready: Ready, tally: StepMetrics) -> Tensor:
     """Return the total loss of one batch."""
     state, reading = agent.state, ready.reading
     with agent.resident.autocast():
@@ -165,7 +165,7 @@ def _loss(agent: Agent, arm: Arm, ready: Ready, tally: Tally) -> Tensor:
 
 
 def _objectives(
-    agent: Agent, arm: Arm, ready: Ready, tally: Tally
+    agent: Agent, arm: Arm, ready: Ready, tally: StepMetrics
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return the weighted loss and the first pooled views that an objective offers."""
     resident = agent.resident
@@ -188,7 +188,7 @@ def _objectives(
             snapshot=agent.parameters.clone,
             under=resident.under,
         )
-        result: Objected = objective.loss(step)
+        result: LossOutput = objective.loss(step)
         total = total + objective.weight * result.loss
         pooled = pooled or result.pooled
         tally.tell(objective.kind if len(objectives) > 1 else None, result)

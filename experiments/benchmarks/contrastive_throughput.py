@@ -26,7 +26,7 @@ import typer
 
 from agentos.config.run import RunConfig
 from agentos.events import Listener
-from agentos.preparation import draw_up, prepare_corpus
+from agentos.preparation import blueprint_of, prepare_corpus
 
 if TYPE_CHECKING:
     from agentos.data.corpus import Corpus
@@ -82,7 +82,7 @@ def ours(encoder: Path, setting: Setting, agents: int) -> float:
     from agents.training.blueprint import Arm
 
     config = configuration({"path": str(encoder)}, setting, agents)
-    blueprint = draw_up(config, prepare_corpus(config, Listener()), Listener())
+    blueprint = blueprint_of(config, prepare_corpus(config, Listener()), Listener())
     with config.runtime.start(blueprint) as session:
         session.call_all("begin", Arm(Isolated(), 0.0))
         session.call_all("train", 1)
@@ -176,7 +176,7 @@ def prepared(folder: Path, setting: Setting) -> Corpus:
 
     config = configuration({"preset": "tiny"}, setting)
     corpus = prepare_corpus(config, Listener())
-    with LocalRuntime().start(draw_up(config, corpus, Listener())) as session:
+    with LocalRuntime().start(blueprint_of(config, corpus, Listener())) as session:
         session.call_all("begin", Arm(Isolated(), 0.0))
         session.call_all("save", {0: folder})
     return corpus

@@ -52,7 +52,7 @@ def run_one(agents: int, rounds: int, every: int) -> None:
     from agentos.events import Listener
     from agentos.records.reports import RoundReport
 
-    class Watch(Listener):
+    class HealthMonitor(Listener):
         def on_round(self, report: RoundReport) -> None:
             if report.round and report.round % every == 0:
                 looks[report.round] = usage(os.getpid())
@@ -62,7 +62,7 @@ def run_one(agents: int, rounds: int, every: int) -> None:
     pids: set[int] = set()
     config = RunConfig.model_validate(configuration(agents, rounds))
     with tempfile.TemporaryDirectory() as folder:
-        Simulation(config, out=Path(folder) / "run", listener=Watch()).run()
+        Simulation(config, out=Path(folder) / "run", listener=HealthMonitor()).run()
     told = {
         "looks": {round: asdict(look) for round, look in looks.items()},
         "pids": sorted(pids),

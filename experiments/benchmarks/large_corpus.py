@@ -7,7 +7,7 @@ some documents are repeated, some nearly, some are too short, some lines are cor
 then does what a run does before it trains: read, clean, drop duplicates and near duplicates, split,
 divide among agents, train a tokenizer on a sample, tokenise everything.
 
-Resident memory counts the pages of mapped files that happen to be in memory, and that the system takes
+SharedModel memory counts the pages of mapped files that happen to be in memory, and that the system takes
 back when it needs them; anonymous memory is what the process holds on to. Both are reported.
 """
 

@@ -21,7 +21,7 @@ import typer
 
 from agentos.config.run import RunConfig
 from agentos.events import Listener
-from agentos.preparation import draw_up, prepare_corpus
+from agentos.preparation import blueprint_of, prepare_corpus
 from experiments.benchmarks.societies import publish
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def settings(newsgroups: Path | None) -> Iterator[Setting]:
         yield Setting("newsgroups, masked", posts, {"kind": "masked_lm"}, 128)
 
 
-def blueprint_of(setting: Setting, steps: int, cache: Path | None) -> Blueprint:
+def _agent_blueprint(setting: Setting, steps: int, cache: Path | None) -> Blueprint:
     """Draw up one agent."""
     config = RunConfig.model_validate(
         {
@@ -69,7 +69,7 @@ def blueprint_of(setting: Setting, steps: int, cache: Path | None) -> Blueprint:
             "runtime": {"kind": "local", "threads": 1},
         }
     )
-    return draw_up(config, prepare_corpus(config, Listener(), cache), Listener(), cache)
+    return blueprint_of(config, prepare_corpus(config, Listener(), cache), Listener(), cache)
 
 
 def agent_of(blueprint: Blueprint, length_buckets: bool) -> Agent:
@@ -107,7 +107,7 @@ def shares(agent: Agent) -> tuple[float, float, float]:
 
 def row(setting: Setting, steps: int, repeats: int, cache: Path | None) -> str:
     """Measure a setting; return its row of the table."""
-    blueprint = blueprint_of(setting, steps, cache)
+    blueprint = _agent_blueprint(setting, steps, cache)
     agents = [agent_of(blueprint, length_buckets) for length_buckets in (False, True)]
     before, after, passes = shares(agents[0])
     seconds: tuple[list[float], list[float]] = ([], [])

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from agentos.config.run import RunConfig
 from agentos.events import Listener
-from agentos.preparation import draw_up, prepare_corpus
+from agentos.preparation import blueprint_of, prepare_corpus
 from agentos.records.reports import RoundReport
-from agentos.rounds.synchronous import Coordinator
+from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime.base import Session
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 @contextmanager
 def hosts_of(config: RunConfig) -> Iterator[Session]:
     """Start the hosts of a run."""
-    blueprint = draw_up(config, prepare_corpus(config, Listener()), Listener())
+    blueprint = blueprint_of(config, prepare_corpus(config, Listener()), Listener())
     with config.runtime.start(blueprint) as session:
         yield session
 
@@ -41,7 +41,7 @@ def timed_rounds(
     reports: list[RoundReport] = []
     exchange = exchange or config.exchange
     arm = Arm(exchange, exchange.anchor_fraction)
-    Coordinator(config, config.network(), session, arm, "together", reports.append).run()
+    SynchronousCoordinator(config, config.network(), session, arm, "together", reports.append).run()
     return [report.round_s for report in reports[1 + warm_up : -1]]
 
 

@@ -54,7 +54,7 @@ def measure_ready(out: Path) -> None:
     """Start Ray and two hosts for four agents in this process; write how long what took."""
     from agentos import RunConfig
     from agentos.events import Listener
-    from agentos.preparation import draw_up, prepare_corpus
+    from agentos.preparation import blueprint_of, prepare_corpus
     from agentos.runtime.ray.runtime import RayRuntime
 
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +76,7 @@ def measure_ready(out: Path) -> None:
         began = time.perf_counter()
         with runtime.ahead() as wait:
             corpus = prepare_corpus(config, Listener(), Path(folder))
-            blueprint = draw_up(config, corpus, Listener(), Path(folder))
+            blueprint = blueprint_of(config, corpus, Listener(), Path(folder))
             drawn = time.perf_counter()
             with runtime.open(agents=4, address=wait()) as session:
                 opened = time.perf_counter()

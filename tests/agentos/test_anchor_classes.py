@@ -11,7 +11,7 @@ import pytest
 from agentos import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.events import Listener
-from agentos.preparation import draw_up, prepare_corpus
+from agentos.preparation import blueprint_of, prepare_corpus
 from agents.training.blueprint import Anchors
 from protocols.errors import ConfigurationError
 
@@ -25,7 +25,7 @@ def anchors_of(small: Callable[..., RunConfig], cache: Path) -> Draw:
     def make(exchange: dict[str, object], **changes: object) -> tuple[Corpus, Anchors]:
         config = small(exchange=exchange, **changes)
         corpus = prepare_corpus(config, Listener(), cache)
-        return corpus, draw_up(config, corpus, Listener(), cache).anchors
+        return corpus, blueprint_of(config, corpus, Listener(), cache).anchors
 
     return make
 

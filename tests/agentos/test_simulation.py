@@ -14,7 +14,7 @@ import yaml
 
 from agentos import Result, RunConfig, Simulation
 from agentos.events import Listener
-from agentos.preparation import draw_up, prepare_corpus
+from agentos.preparation import blueprint_of, prepare_corpus
 from agents.models.text_encoder import EmbeddingOnly
 from protocols.errors import ConfigurationError, ModelError, RecordError
 from protocols.messages import Embeddings, Message
@@ -188,7 +188,7 @@ def test_exported_encoders_load_and_measure_as_they_did(finished: Any, cache: Pa
     from transformers import AutoModel, AutoTokenizer
 
     corpus = prepare_corpus(finished.config, Listener(), cache)
-    evaluate = draw_up(finished.config, corpus, Listener(), cache).evaluate
+    evaluate = blueprint_of(finished.config, corpus, Listener(), cache).evaluate
     seen = []
     for agent in (0, AGENTS - 1):
         folder = finished.directory / "encoders" / f"agent-{agent}"

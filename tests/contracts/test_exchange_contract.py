@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agentos.preflight.dry_run import walk
-from agentos.rounds.hop_schedule import legs
+from agentos.rounds.hop_schedule import scheduled_hops
 from agents.exchange import EXCHANGES, Exchange, Society
 from agents.hosting.delivery import Heading
 from protocols.ledger import Ledger
@@ -81,7 +81,7 @@ def states(society) -> dict[int, Any]:
 
 def letters(society, index: int) -> tuple[Any, int, list[np.ndarray]]:
     """Take round 1 up to a hop; return it, an agent that receives in it, and what it is sent."""
-    legs = society.legs(1)
+    legs = society.scheduled_hops(1)
     leg = legs[index]
     for earlier in legs[: leg.number]:
         society.take(earlier)
@@ -156,7 +156,7 @@ def test_exchange_changes_agents_only_as_it_says(begin, exchange):
 
 def test_empty_inbox_is_legal_and_changes_nothing(begin):
     society = begin()
-    for leg in society.legs(1):
+    for leg in society.scheduled_hops(1):
         society.compose(leg)
         before = states(society)  # what was said may be remembered: it costs a pass to work it out
         for agent in society.host.agents:
@@ -168,7 +168,7 @@ def test_empty_inbox_is_legal_and_changes_nothing(begin):
 def test_agents_go_on_where_half_of_the_messages_are_lost(begin):
     society = begin()
     for round in (1, 2):
-        for leg in society.legs(round):
+        for leg in society.scheduled_hops(round):
             outbox = society.compose(leg)
             pairs = zip(outbox.envelopes, outbox.handle, strict=True)
             for number, (envelope, buffer) in enumerate(pairs):
@@ -179,7 +179,7 @@ def test_agents_go_on_where_half_of_the_messages_are_lost(begin):
 
 def test_only_the_addressed_neighbours_are_named_on_the_envelope(begin):
     society = begin()
-    for leg in society.legs(1):
+    for leg in society.scheduled_hops(1):
         outbox = society.compose(leg)
         for envelope, buffer, size in zip(
             outbox.envelopes, outbox.handle, outbox.payload_bytes, strict=True
@@ -222,7 +222,7 @@ def test_bytes_on_the_wire_are_those_announced(make_society, exchange, family, c
     assert foretold.problems == []
     assert states(society) == before
     sent = Ledger()
-    for leg in legs(coded, society.network, 1, rounds=2):
+    for leg in scheduled_hops(coded, society.network, 1, rounds=2):
         outbox = society.compose(leg)
         sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
         for envelope, size, fp32 in sizes:
@@ -240,7 +240,7 @@ def test_bytes_on_the_wire_are_those_announced(make_society, exchange, family, c
 def test_messages_stay_as_they_were_sent_through_merging_and_training(begin):
     society = begin()
     kept = []
-    for leg in society.legs(1):
+    for leg in society.scheduled_hops(1):
         outbox = society.compose(leg)
         kept += [(buffer, buffer.tobytes()) for buffer in outbox.handle]
         pairs = list(zip(outbox.envelopes, outbox.handle, strict=True))

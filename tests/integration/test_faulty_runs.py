@@ -25,7 +25,7 @@ FAULTS: list[dict[str, Any]] = [
     {"kind": "duplicate", "share": 0.3},
     {"kind": "reorder"},
     {"kind": "corrupt", "share": 0.3},
-    {"kind": "partition", "rounds": 3},
+    {"kind": "network_partition", "rounds": 3},
     {"kind": "stall", "agents": [0], "seconds": 9.0, "rounds": [3, 4]},
     {"kind": "poison_labels", "agents": [2]},
     {"kind": "byzantine", "agents": [3]},

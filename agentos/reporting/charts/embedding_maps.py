@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agentos.evaluation.base import unit_rows
 from agentos.evaluation.similarity import rotation_onto
-from agentos.records.agent_similarity import Between, Embeddings
+from agentos.records.agent_similarity import AgentSimilarity, Embeddings
 from agentos.reporting.charts.heatmaps import confusions, heat_maps
 from agentos.reporting.charts.plotting import Chart, colour, label
 
@@ -49,7 +49,7 @@ class Maps:
         return [*self.heat, *self.maps, *self.confusions]
 
 
-def draw_maps(between: Between | None, names: Sequence[str]) -> Maps:
+def draw_maps(between: AgentSimilarity | None, names: Sequence[str]) -> Maps:
     """Return the pictures of a run; none where it recorded nothing for them.
 
     Args:
@@ -68,7 +68,7 @@ def draw_maps(between: Between | None, names: Sequence[str]) -> Maps:
     )
 
 
-def text_maps(between: Between, names: Sequence[str]) -> list[Chart]:
+def text_maps(between: AgentSimilarity, names: Sequence[str]) -> list[Chart]:
     """Return a map of the public texts for each agent, all turned alike, as they were in the end."""
     agents = between.embeddings.get("together", {})
     if len(between.sample.texts) < 3:
@@ -148,14 +148,14 @@ def planes_of(
     return planes, shares
 
 
-def _legend(between: Between) -> list[dict[str, str]]:
+def _legend(between: AgentSimilarity) -> list[dict[str, str]]:
     names = between.sample.names
     return [
         {"name": name, "colour": colour(i, len(names))} for i, name in enumerate(names[:LEGEND])
     ]
 
 
-def _heat_note(between: Between, agents: int) -> str:
+def _heat_note(between: AgentSimilarity, agents: int) -> str:
     sample = between.sample
     texts = f"the {len(sample.texts)} public {sample.source}"
     if sample.available > len(sample.texts):
@@ -168,7 +168,7 @@ def _heat_note(between: Between, agents: int) -> str:
     return note
 
 
-def _maps_note(between: Between) -> str:
+def _maps_note(between: AgentSimilarity) -> str:
     by = "label" if between.sample.labelled else "cluster of words, since texts have no label"
     return (
         f"The same texts, by each agent of the run: the two leading principal directions of its "

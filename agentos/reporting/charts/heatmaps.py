@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from agentos.evaluation.similarity import MEASURES
-from agentos.records.agent_similarity import Between
+from agentos.records.agent_similarity import AgentSimilarity
 from agentos.reporting.charts.plotting import Chart, label
 
 PALE, DEEP = "#eef3fb", "#1d4f9c"
@@ -23,7 +23,7 @@ SPAN = 0.05
 _ARMS = {"together": "together", "isolated": "alone"}
 
 
-def heat_maps(between: Between, names: Sequence[str]) -> list[Chart]:
+def heat_maps(between: AgentSimilarity, names: Sequence[str]) -> list[Chart]:
     """Return a heat map of each measure and arm; both arms of a measure share one scale."""
     shown = [label(names[agent], 18) for agent in between.sample.agents]
     if len(shown) < 2:
@@ -59,7 +59,7 @@ def heat_maps(between: Between, names: Sequence[str]) -> list[Chart]:
     return charts
 
 
-def confusions(between: Between) -> list[Chart]:
+def confusions(between: AgentSimilarity) -> list[Chart]:
     """Return the probe's confusion matrix for each arm, summed over agents, as shares of a row."""
     charts = []
     for arm, agents in between.explained.items():

@@ -75,7 +75,7 @@ class Timing:
         return self.latency_s[edge] + (payload_bytes / bandwidth if bandwidth else 0.0)
 
 
-def draw_timing(config: RunConfig, network: Network) -> Timing | None:
+def timing_of(config: RunConfig, network: Network) -> Timing | None:
     """Return how long things take in a run; None where it has no clock.
 
     Raises:

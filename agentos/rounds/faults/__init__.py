@@ -8,7 +8,7 @@ from agentos.rounds.faults.delay import Delay
 from agentos.rounds.faults.drop import Drop
 from agentos.rounds.faults.duplicate import Duplicate
 from agentos.rounds.faults.kill import Kill
-from agentos.rounds.faults.network_partition import Partition
+from agentos.rounds.faults.network_partition import NetworkPartition
 from agentos.rounds.faults.poison_labels import PoisonLabels
 from agentos.rounds.faults.reorder import Reorder
 from agentos.rounds.faults.stall import Stall
@@ -20,7 +20,7 @@ FAULTS: dict[str, type[Fault]] = {
     "delay": Delay,
     "duplicate": Duplicate,
     "reorder": Reorder,
-    "partition": Partition,
+    "network_partition": NetworkPartition,
     "churn": Churn,
     "corrupt": Corrupt,
     "poison_labels": PoisonLabels,

@@ -37,7 +37,7 @@ Rounds = Annotated[
 
 
 @dataclass(frozen=True)
-class Moment:
+class FaultContext:
     """When a fault may strike, and what its random numbers derive from.
 
     Attributes:
@@ -107,15 +107,15 @@ class Fault(Spec, ABC):
         """Return the agent whose host dies when it is to begin with a phase of the round."""
         return None
 
-    def absent(self, moment: Moment, agents: int) -> frozenset[int]:
+    def absent(self, moment: FaultContext, agents: int) -> frozenset[int]:
         """Return which of so many agents are away in the round."""
         return frozenset()
 
-    def cut(self, moment: Moment, edges: Sequence[Edge], agents: int) -> frozenset[Edge]:
+    def cut(self, moment: FaultContext, edges: Sequence[Edge], agents: int) -> frozenset[Edge]:
         """Return which edges of a hop carry nothing."""
         return frozenset()
 
-    def lie(self, agent: int, moment: Moment) -> Lie | None:
+    def lie(self, agent: int, moment: FaultContext) -> Lie | None:
         """Return what an agent makes of its payloads before it sends them; None for an honest one."""
         return None
 
@@ -123,11 +123,11 @@ class Fault(Spec, ABC):
         """Whether `lie` changes payloads of a class."""
         return False
 
-    def carry(self, letter: Letter, moment: Moment) -> tuple[Letter, ...]:
+    def carry(self, letter: Letter, moment: FaultContext) -> tuple[Letter, ...]:
         """Return what becomes of a message on its way."""
         return (letter,)
 
-    def arrange(self, inbox: Sequence[Letter], moment: Moment) -> list[Letter]:
+    def arrange(self, inbox: Sequence[Letter], moment: FaultContext) -> list[Letter]:
         """Return the messages for one receiver in the order in which they arrive."""
         return list(inbox)
 
@@ -143,7 +143,7 @@ class MessageFault(Fault, ABC):
         """Return senders and receivers."""
         return (*(self.senders or ()), *(self.receivers or ()))
 
-    def strikes(self, letter: Letter, moment: Moment) -> bool:
+    def strikes(self, letter: Letter, moment: FaultContext) -> bool:
         """Whether a message is struck."""
         if self.senders is not None and letter.sender not in self.senders:
             return False

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.rounds.faults.base import AgentFault, Lie, Moment
+from agentos.rounds.faults.base import AgentFault, FaultContext, Lie
 from protocols.messages import Payload
 
 Mode = Literal["noise", "sign_flip", "scale"]
@@ -26,7 +26,7 @@ class Byzantine(AgentFault):
     )
     factor: float = Field(1.0, gt=0.0, description="Factor of the noise, or of the numbers.")
 
-    def lie(self, agent: int, moment: Moment) -> Lie | None:
+    def lie(self, agent: int, moment: FaultContext) -> Lie | None:
         """Return a function that puts other numbers in the place of those learnt."""
         return Distorted(self.mode, self.factor, moment, agent) if agent in self.agents else None
 
@@ -41,7 +41,7 @@ class Distorted:
 
     mode: Mode
     factor: float
-    moment: Moment
+    moment: FaultContext
     agent: int
 
     def __call__(self, payload: Payload) -> Payload:

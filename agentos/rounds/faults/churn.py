@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agentos.rounds.faults.base import Agents, Fault, Moment
+from agentos.rounds.faults.base import Agents, Fault, FaultContext
 
 
 class Churn(Fault):
@@ -33,7 +33,7 @@ class Churn(Fault):
         """Return the agents that are away, where they are named."""
         return self.agents or ()
 
-    def absent(self, moment: Moment, agents: int) -> frozenset[int]:
+    def absent(self, moment: FaultContext, agents: int) -> frozenset[int]:
         """Return who is away."""
         if self.share is None:
             return frozenset(self.named())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.rounds.faults.base import Letter, MessageFault, Moment
+from agentos.rounds.faults.base import FaultContext, Letter, MessageFault
 
 
 class Corrupt(MessageFault):
@@ -22,7 +22,7 @@ class Corrupt(MessageFault):
     kind: Literal["corrupt"] = "corrupt"
     bits: int = Field(8, ge=1, description="Bits of a message that are flipped.")
 
-    def carry(self, letter: Letter, moment: Moment) -> tuple[Letter, ...]:
+    def carry(self, letter: Letter, moment: FaultContext) -> tuple[Letter, ...]:
         """Damage a message."""
         if not self.strikes(letter, moment):
             return (letter,)
@@ -35,7 +35,7 @@ class Flip:
     """Flips bits of a buffer; the receiver's host calls it."""
 
     bits: int
-    moment: Moment
+    moment: FaultContext
     sender: int
     receiver: int
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentos.rounds.faults.base import Letter, MessageFault, Moment
+from agentos.rounds.faults.base import FaultContext, Letter, MessageFault
 
 
 class Delay(MessageFault):
@@ -15,7 +15,7 @@ class Delay(MessageFault):
     kind: Literal["delay"] = "delay"
     by: int = Field(1, ge=1, description="Rounds after their own in which they arrive.")
 
-    def carry(self, letter: Letter, moment: Moment) -> tuple[Letter, ...]:
+    def carry(self, letter: Letter, moment: FaultContext) -> tuple[Letter, ...]:
         """Hold a message up."""
         if not self.strikes(letter, moment):
             return (letter,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from agentos.rounds.faults.base import Letter, MessageFault, Moment
+from agentos.rounds.faults.base import FaultContext, Letter, MessageFault
 
 
 class Drop(MessageFault):
@@ -12,6 +12,6 @@ class Drop(MessageFault):
 
     kind: Literal["drop"] = "drop"
 
-    def carry(self, letter: Letter, moment: Moment) -> tuple[Letter, ...]:
+    def carry(self, letter: Letter, moment: FaultContext) -> tuple[Letter, ...]:
         """Lose a message."""
         return (letter._replace(lost=True),) if self.strikes(letter, moment) else (letter,)

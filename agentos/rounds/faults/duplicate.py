@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentos.rounds.faults.base import Letter, MessageFault, Moment
+from agentos.rounds.faults.base import FaultContext, Letter, MessageFault
 
 
 class Duplicate(MessageFault):
@@ -15,6 +15,6 @@ class Duplicate(MessageFault):
     kind: Literal["duplicate"] = "duplicate"
     copies: int = Field(1, ge=1, le=100, description="Copies that arrive beside the message.")
 
-    def carry(self, letter: Letter, moment: Moment) -> tuple[Letter, ...]:
+    def carry(self, letter: Letter, moment: FaultContext) -> tuple[Letter, ...]:
         """Copy a message."""
         return (letter,) * (1 + self.copies if self.strikes(letter, moment) else 1)

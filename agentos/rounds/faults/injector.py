@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agentos.rounds.faults.base import Fault, Letter, Lie, Moment
+from agentos.rounds.faults.base import Fault, FaultContext, Letter, Lie
 from agentos.rounds.faults.policies import PolicyConfig, fewest, in_time, sendings
 from protocols.errors import RuntimeFailure
 from protocols.messages import PAYLOADS
 
 if TYPE_CHECKING:
-    from agentos.rounds.hop_schedule import Leg
+    from agentos.rounds.hop_schedule import ScheduledHop
     from agentos.runtime import Session
     from agents.hosting.delivery import Outbox
     from protocols.ledger import Ledger
@@ -40,7 +40,7 @@ class Mail:
     waits: dict[int, float]
 
 
-class Script:
+class FaultInjector:
     """Applies faults and policies to the rounds of a run; without any, it changes nothing.
 
     Args:
@@ -110,7 +110,7 @@ class Script:
         self._counts["late"] += len(receivers)
         return receivers
 
-    def open(self, leg: Leg) -> Leg:
+    def open(self, leg: ScheduledHop) -> ScheduledHop:
         """Return a hop without the edges that carry nothing."""
         for index, fault in self._on():
             cut = fault.cut(self._moment(index), leg.hop.edges, self.agents)
@@ -120,7 +120,7 @@ class Script:
                 leg = replace(leg, hop=replace(leg.hop, edges=kept))
         return leg
 
-    def lies(self, leg: Leg, senders: Iterable[int]) -> dict[int, tuple[Lie, ...]]:
+    def lies(self, leg: ScheduledHop, senders: Iterable[int]) -> dict[int, tuple[Lie, ...]]:
         """Return what senders of a hop make of their payloads, where they are not honest."""
         found: dict[int, tuple[Lie, ...]] = {}
         for index, fault in self._on():
@@ -132,8 +132,8 @@ class Script:
 
     def carry(
         self,
-        expected: Leg,
-        leg: Leg,
+        expected: ScheduledHop,
+        leg: ScheduledHop,
         outboxes: Sequence[Outbox],
         incoming: Mapping[int, Sequence[tuple[int, int]]],
         ledger: Ledger,
@@ -190,13 +190,13 @@ class Script:
     def _on(self) -> list[tuple[int, Fault]]:
         return [(i, fault) for i, fault in enumerate(self.faults) if fault.is_on(self._round)]
 
-    def _moment(self, index: int, hop: int = -1, attempt: int = 0) -> Moment:
-        return Moment(self.seed, index, self._round, hop, attempt)
+    def _moment(self, index: int, hop: int = -1, attempt: int = 0) -> FaultContext:
+        return FaultContext(self.seed, index, self._round, hop, attempt)
 
     def _strike_on_the_way(
         self,
         inboxes: dict[int, list[Letter]],
-        leg: Leg,
+        leg: ScheduledHop,
         outboxes: Sequence[Outbox],
         ledger: Ledger,
     ) -> dict[int, float]:
@@ -218,7 +218,7 @@ class Script:
         return wait_s if deadline_s is None else min(wait_s, deadline_s)
 
     def _send(
-        self, letter: Letter, leg: Leg, outboxes: Sequence[Outbox], ledger: Ledger
+        self, letter: Letter, leg: ScheduledHop, outboxes: Sequence[Outbox], ledger: Ledger
     ) -> list[Letter]:
         """Send a message until it arrives or the policy gives up; return what comes of the last attempt."""
         came: list[Letter] = []
@@ -237,7 +237,7 @@ class Script:
             )
         return [each for each in came if not each.lost]
 
-    def _through(self, letter: Letter, leg: Leg, attempt: int) -> list[Letter]:
+    def _through(self, letter: Letter, leg: ScheduledHop, attempt: int) -> list[Letter]:
         """Return what one attempt at sending a message comes to."""
         letters = [letter]
         for index, fault in self._on():
@@ -261,14 +261,14 @@ class Script:
                 self._counts["past_deadline"] += 1
         return kept
 
-    def _arranged(self, inbox: list[Letter], leg: Leg) -> list[Letter]:
+    def _arranged(self, inbox: list[Letter], leg: ScheduledHop) -> list[Letter]:
         for index, fault in self._on():
             arranged = fault.arrange(inbox, self._moment(index, leg.number))
             self._counts[fault.kind] += arranged != inbox
             inbox = arranged
         return inbox
 
-    def _count_lies(self, leg: Leg, outboxes: Sequence[Outbox]) -> None:
+    def _count_lies(self, leg: ScheduledHop, outboxes: Sequence[Outbox]) -> None:
         for index, fault in self._on():
             for outbox in outboxes:
                 for envelope in outbox.envelopes:

@@ -9,14 +9,14 @@ import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agentos.rounds.faults.base import Agents, Fault, Moment
+from agentos.rounds.faults.base import Agents, Fault, FaultContext
 from protocols.topologies.hops import Edge
 
 
-class Partition(Fault):
+class NetworkPartition(Fault):
     """The society falls into parts that hear nothing of each other; along the cut edges nothing is sent."""
 
-    kind: Literal["partition"] = "partition"
+    kind: Literal["network_partition"] = "network_partition"
     parts: int = Field(2, ge=2, description="Parts of like size, drawn once.")
     groups: tuple[Agents, ...] | None = Field(
         None, min_length=1, description="The parts, instead; agents not named are another one."
@@ -33,15 +33,17 @@ class Partition(Fault):
         """Return the agents of all groups."""
         return tuple(agent for group in self.groups or () for agent in group)
 
-    def cut(self, moment: Moment, edges: Sequence[Edge], agents: int) -> frozenset[Edge]:
+    def cut(self, moment: FaultContext, edges: Sequence[Edge], agents: int) -> frozenset[Edge]:
         """Return the edges between parts."""
         part = self._part_of(moment, agents)
         return frozenset(edge for edge in edges if part[edge[0]] != part[edge[1]])
 
-    def _part_of(self, moment: Moment, agents: int) -> list[int]:
+    def _part_of(self, moment: FaultContext, agents: int) -> list[int]:
         if self.groups is None:
             # The same parts in every round: nothing of the moment but the fault itself.
-            order = Moment(moment.seed, moment.index, 0).generator("parts").permutation(agents)
+            order = (
+                FaultContext(moment.seed, moment.index, 0).generator("parts").permutation(agents)
+            )
             groups = np.array_split(order, self.parts)
         else:
             groups = [np.array(group, dtype=np.int64) for group in self.groups]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from agentos.rounds.faults.base import AgentFault, Lie, Moment
+from agentos.rounds.faults.base import AgentFault, FaultContext, Lie
 from protocols.messages import Payload
 
 
@@ -14,7 +14,7 @@ class PoisonLabels(AgentFault):
 
     kind: Literal["poison_labels"] = "poison_labels"
 
-    def lie(self, agent: int, moment: Moment) -> Lie | None:
+    def lie(self, agent: int, moment: FaultContext) -> Lie | None:
         """Return a function that mistakes anchors."""
         return Mistaken(moment, agent) if agent in self.agents else None
 
@@ -27,7 +27,7 @@ class PoisonLabels(AgentFault):
 class Mistaken:
     """Takes each anchor for another; the sender's host calls it."""
 
-    moment: Moment
+    moment: FaultContext
     agent: int
 
     def __call__(self, payload: Payload) -> Payload:

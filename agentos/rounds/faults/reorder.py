@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from agentos.rounds.faults.base import Fault, Letter, Moment
+from agentos.rounds.faults.base import Fault, FaultContext, Letter
 
 
 class Reorder(Fault):
@@ -13,7 +13,7 @@ class Reorder(Fault):
 
     kind: Literal["reorder"] = "reorder"
 
-    def arrange(self, inbox: Sequence[Letter], moment: Moment) -> list[Letter]:
+    def arrange(self, inbox: Sequence[Letter], moment: FaultContext) -> list[Letter]:
         """Shuffle the messages for one receiver."""
         if len(inbox) < 2:
             return list(inbox)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentos.rounds.faults.base import AgentFault, Letter, Moment
+from agentos.rounds.faults.base import AgentFault, FaultContext, Letter
 
 
 class Stall(AgentFault):
@@ -15,7 +15,7 @@ class Stall(AgentFault):
     kind: Literal["stall"] = "stall"
     seconds: float = Field(..., gt=0.0, le=3600.0, description="How much later they arrive.")
 
-    def carry(self, letter: Letter, moment: Moment) -> tuple[Letter, ...]:
+    def carry(self, letter: Letter, moment: FaultContext) -> tuple[Letter, ...]:
         """Hold a message up."""
         if letter.sender not in self.agents:
             return (letter,)

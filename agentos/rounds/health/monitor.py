@@ -28,7 +28,7 @@ MAX_EDGES = 64
 """Pairs of neighbours that are compared; of more, so many are drawn once."""
 
 
-class Watch:
+class HealthMonitor:
     """Looks at the agents of a run when it is due.
 
     Args:
@@ -93,7 +93,7 @@ class Watch:
             }
 
 
-def draw_watch(config: RunConfig, corpus: Corpus, network: Network) -> Watch | None:
+def health_monitor(config: RunConfig, corpus: Corpus, network: Network) -> HealthMonitor | None:
     """Return the watch over a run; None where nobody exchanges, or where there are no anchors."""
     health = config.health
     if config.exchange.kind == "isolated" or not health.every or len(corpus.anchors) < 2:
@@ -101,4 +101,4 @@ def draw_watch(config: RunConfig, corpus: Corpus, network: Network) -> Watch | N
     drawn = generator(config.seed, "health").permutation(len(corpus.anchors))[: health.texts]
     texts = tuple(corpus.texts(corpus.anchors[np.sort(drawn)]))
     order = generator(config.seed, "health", "edges").permutation(len(network.edges))[:MAX_EDGES]
-    return Watch(health, texts, tuple(network.edges[int(i)] for i in np.sort(order)))
+    return HealthMonitor(health, texts, tuple(network.edges[int(i)] for i in np.sort(order)))

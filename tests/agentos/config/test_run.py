@@ -23,7 +23,7 @@ from agentos.runtime import RUNTIMES
 from agents.exchange import EXCHANGES
 from agents.exchange.isolated import Isolated
 from agents.objectives import OBJECTIVES
-from agents.objectives.base import Objected, Objective, Step
+from agents.objectives.base import LossOutput, Objective, Step
 from agents.views import VIEWS
 from protocols.errors import TopologyError
 from protocols.topologies import TOPOLOGIES, Network, PeerNetwork, Topology
@@ -361,7 +361,7 @@ class Still(Objective):
     def prepare(self, draft: Any) -> Any:
         raise NotImplementedError
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         raise NotImplementedError
 
 

@@ -18,10 +18,10 @@ from agentos.records.agent_similarity import (
     MAX_AGENTS,
     MAX_TEXTS,
     SIMILARITY,
-    BetweenRecorder,
     Sample,
+    SimilarityRecorder,
     draw_sample,
-    load_between,
+    load_agent_similarity,
     measure,
 )
 from protocols.errors import RecordError
@@ -71,7 +71,7 @@ def test_run_records_the_embeddings_that_its_exported_encoders_give(
 ) -> None:
     from transformers import AutoModel, AutoTokenizer
 
-    between = load_between(finished.directory)
+    between = load_agent_similarity(finished.directory)
     assert between is not None
     corpus = prepare_corpus(finished.config, Listener(), cache)
     sample = draw_sample(finished.config, corpus)
@@ -98,7 +98,7 @@ def test_run_records_the_embeddings_that_its_exported_encoders_give(
 
 
 def test_run_records_both_arms_matrices_and_confusions(finished: Any) -> None:
-    between = load_between(finished.directory)
+    between = load_agent_similarity(finished.directory)
     assert between is not None
     for arm in ("together", "isolated"):
         rows = between.embeddings[arm]
@@ -122,7 +122,7 @@ def test_run_records_nothing_where_that_is_asked(
         training={"rounds": 1, "local_steps": 1, "batch_size": 12, "max_length": 16},
     )
     Simulation(config, out=tmp_path / "run", cache=cache).run()
-    assert load_between(tmp_path / "run") is None
+    assert load_agent_similarity(tmp_path / "run") is None
     assert "Between the agents" not in (tmp_path / "run" / "report.html").read_text()
 
 
@@ -142,9 +142,9 @@ def test_every_host_is_asked_for_its_own_agents_and_the_order_is_theirs(tmp_path
             }
 
     sample = Sample(("a", "b c", "d", "e"), (0, 0, 1, 1), ("x", "y"), True, "anchors", 4, (0, 1, 2))
-    BetweenRecorder(tmp_path, sample).record("together", Session())  # type: ignore[arg-type]
+    SimilarityRecorder(tmp_path, sample).record("together", Session())  # type: ignore[arg-type]
     assert asked["embed_texts"] == asked["explain"] == {1: (0, 2), 0: (1,)}
-    between = load_between(tmp_path)
+    between = load_agent_similarity(tmp_path)
     assert between is not None
     assert list(between.embeddings["together"]) == [0, 1, 2]
     assert between.matrices["together"] == measure(between.embeddings["together"])
@@ -157,5 +157,5 @@ def test_damaged_files_are_named(finished: Any, tmp_path: Path, name: str) -> No
         (tmp_path / file).write_bytes((finished.directory / file).read_bytes())
     (tmp_path / name).write_bytes(b'{"sample": 3}')
     with pytest.raises(RecordError, match="damaged") as caught:
-        load_between(tmp_path)
+        load_agent_similarity(tmp_path)
     assert caught.value.hint

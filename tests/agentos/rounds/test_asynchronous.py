@@ -10,12 +10,12 @@ import pytest
 
 from agentos import RunConfig
 from agentos.records.reports import RoundReport
-from agentos.rounds.asynchronous import Asynchronously
+from agentos.rounds.asynchronous import AsynchronousCoordinator
 from agentos.rounds.clock.config import Asynchronous
 from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.clock.timing import Timing
 from agentos.rounds.health.collapse import Reading
-from agentos.rounds.health.monitor import Watch
+from agentos.rounds.health.monitor import HealthMonitor
 from agentos.runtime import Session
 from agents.hosting.delivery import Delivery, Heading, Outbox
 from agents.training.blueprint import Arm, Blueprint
@@ -95,9 +95,9 @@ class Played:
         self.session = session
         self.network = config.network()
         self.timing = timing
-        watch = Watch(config.health, ("a",), ((0, 1),)) if session.ill else None
+        watch = HealthMonitor(config.health, ("a",), ((0, 1),)) if session.ill else None
         arm = Arm(config.exchange, config.exchange.anchor_fraction)
-        society = Asynchronously(
+        society = AsynchronousCoordinator(
             config,
             self.network,
             session,

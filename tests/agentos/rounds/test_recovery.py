@@ -189,13 +189,18 @@ def test_run_in_which_nobody_waits_ends_as_if_no_host_had_ever_been_killed(
     clock = {"mode": "asynchronous", "work": "tokens", "speed": speeds, "latency_s": 0.1}
     changes = {"clock": clock, "exchange": "fedavg", "health": {"every": 1}}
     Simulation(config(**changes), tmp_path / "undisturbed", cache=cache).run()
-    plan: Plan = {("train_each", 1): 0, ("stow", 1): 0, ("merge", 17): 0, ("unstow", 1): 0}
+    plan: Plan = {
+        ("train_each", 1): 0,
+        ("save_messages", 1): 0,
+        ("merge", 17): 0,
+        ("reload_messages", 1): 0,
+    }
     told = Told()
     changed = config(dangerous(plan), policy={"restarts": len(plan)}, **changes)
     Simulation(changed, tmp_path / "run", told, cache=cache).run()
     assert_same_records(tmp_path / "run", tmp_path / "undisturbed")
     died = [restart.why.rpartition(" ")[2] for restart in told.restarts]
-    assert sorted(died) == ["merge", "stow", "train_each", "unstow"]
+    assert sorted(died) == ["merge", "save_messages", "train_each", "reload_messages"]
     assert [restart.back_to for restart in told.restarts][-2:] == [2, 2]
 
 

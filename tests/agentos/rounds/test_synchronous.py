@@ -10,7 +10,7 @@ import pytest
 
 from agentos import RunConfig
 from agentos.records.reports import ArmResult, RoundReport
-from agentos.rounds.synchronous import Coordinator
+from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime import Session
 from agents.hosting.delivery import Delivery, Heading, Outbox
 from agents.training.blueprint import Arm, Blueprint
@@ -103,7 +103,7 @@ class Played:
         self.session = session
         self.network = config.network()
         arm = Arm(config.exchange, config.exchange.anchor_fraction)
-        coordinator = Coordinator(
+        coordinator = SynchronousCoordinator(
             config, self.network, session, arm, "together", self.reports.append, before
         )
         self.result = coordinator.run()
@@ -367,7 +367,9 @@ def test_result_keeps_the_rounds_before_an_interruption(small: Callable[..., Run
 
     config, session = small(), Scribe(dict.fromkeys(range(4), 0))
     arm = Arm(config.exchange, 0.25)
-    coordinator = Coordinator(config, config.network(), session, arm, "together", stop_in_round_1)
+    coordinator = SynchronousCoordinator(
+        config, config.network(), session, arm, "together", stop_in_round_1
+    )
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
     assert [report.round for report in coordinator.result.rounds] == [0, 1]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.objectives import Draft, Objected, Objective, Prepared, Step
+from agents.objectives import Draft, LossOutput, Objective, Prepared, Step
 from protocols.messages import Message, Payload
 
 
@@ -81,10 +81,10 @@ class Quadratic(Objective):
     def prepare(self, draft: Draft) -> Prepared:
         return {}
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         trained = [each for each in step.encoder.parameters() if each.requires_grad]
         total = torch.stack([(each - 1).square().sum() / 2 for each in trained]).sum()
-        return Objected(total, np.zeros(1, dtype=np.int64))
+        return LossOutput(total, np.zeros(1, dtype=np.int64))
 
 
 class Towards(Objective):
@@ -95,10 +95,10 @@ class Towards(Objective):
     def prepare(self, draft: Draft) -> Prepared:
         return {"texts": draft.views(())}
 
-    def loss(self, step: Step) -> Objected:
+    def loss(self, step: Step) -> LossOutput:
         batch = step.inputs["texts"]
         pooled = step.encode(batch)
-        return Objected((pooled - 1).square().sum(dim=1).mean() / 2, batch.lengths, (pooled,))
+        return LossOutput((pooled - 1).square().sum(dim=1).mean() / 2, batch.lengths, (pooled,))
 
 
 PLAIN_SGD = {
@@ -144,10 +144,10 @@ def exchange_gradient():
     """Return the gradient `[P]` of what an agent's next step learns from the exchange alone."""
     from agents.training import trainer
     from agents.training.exchange_loss import exchange_loss
-    from agents.training.metrics import Tally
+    from agents.training.metrics import StepMetrics
 
     def gradient(agent: Any, arm: Any) -> torch.Tensor:
-        ready, tally = next(trainer.jobs(agent, arm))(), Tally(agent.resident.device)
+        ready, tally = next(trainer.jobs(agent, arm))(), StepMetrics(agent.resident.device)
         agent.encoder.train()
         agent.resident.binding.gradient.zero_()
         _, pooled = trainer._objectives(agent, arm, ready, tally)

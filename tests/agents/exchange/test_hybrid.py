@@ -18,22 +18,23 @@ BOTH = Hybrid(strategies=(FedAvg(every=3), AnchorSimilarity()))
 
 
 def test_each_strategy_speaks_at_its_own_period():
-    from agentos.rounds.hop_schedule import legs
+    from agentos.rounds.hop_schedule import scheduled_hops
 
     network = Ring().build(7, seed=0)
     spoken = {
-        round: [leg.part for leg in legs(BOTH, network, round, rounds=6)] for round in range(1, 7)
+        round: [leg.part for leg in scheduled_hops(BOTH, network, round, rounds=6)]
+        for round in range(1, 7)
     }
     # Similarities change nothing after the last round; weights do.
     assert spoken == {1: [1], 2: [1], 3: [0, 1], 4: [1], 5: [1], 6: [0]}
 
 
 def test_hops_are_numbered_through_the_round_over_all_strategies():
-    from agentos.rounds.hop_schedule import legs
+    from agentos.rounds.hop_schedule import scheduled_hops
     from protocols.topologies.master_slave import MasterSlave
 
     network = MasterSlave().build(7, seed=0)
-    numbers = [(leg.number, leg.part) for leg in legs(BOTH, network, 3, rounds=6)]
+    numbers = [(leg.number, leg.part) for leg in scheduled_hops(BOTH, network, 3, rounds=6)]
     assert numbers == [(0, 0), (1, 0), (2, 1), (3, 1)]
 
 

@@ -26,7 +26,7 @@ def run(make_host, tmp_path):
     """Take three agents through two rounds on a ring; return what they ended with."""
 
     def go(exchange, name, **fields):
-        from agentos.rounds.hop_schedule import Leg, turn_of
+        from agentos.rounds.hop_schedule import ScheduledHop, turn_of
         from agents.hosting.delivery import Delivery
 
         host = make_host(3, heads=exchange.heads(frozenset({64})), **fields)
@@ -43,7 +43,7 @@ def run(make_host, tmp_path):
                 for hop in network.hops(round)
             ]
             for number, (part, passage, hop) in enumerate(hops):
-                leg = Leg(round, number, part, passage, hop)
+                leg = ScheduledHop(round, number, part, passage, hop)
                 turns = {a: (turn_of(network, leg, a), hop.recipients(a)) for a in range(3)}
                 outbox = host.compose(turns, part)
                 letters = list(enumerate(outbox.envelopes))

@@ -10,7 +10,7 @@ from agents.config import EncoderConfig
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
-from agents.objectives import InfoNCE, Objected, Objective
+from agents.objectives import InfoNCE, LossOutput, Objective
 from agents.training.blueprint import Arm
 from protocols.errors import ModelError, TrainingError
 
@@ -110,7 +110,7 @@ class Recording(Objective):
     def loss(self, step):
         batch = step.inputs["texts"]
         pooled = step.encode(batch)
-        return Objected(pooled.mean(), batch.lengths, (pooled,))
+        return LossOutput(pooled.mean(), batch.lengths, (pooled,))
 
 
 SEEN: list[list[tuple[int, ...]]] = []
@@ -192,7 +192,7 @@ class Silent(Objective):
 
     def loss(self, step):
         batch = step.inputs["texts"]
-        return Objected(step.encode(batch).pow(2).mean(), batch.lengths)
+        return LossOutput(step.encode(batch).pow(2).mean(), batch.lengths)
 
 
 def test_exchange_encodes_anchors_itself_when_no_objective_offers_views(make_host):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agentos.records.agent_similarity import Between, Sample, measure
+from agentos.records.agent_similarity import AgentSimilarity, Sample, measure
 from agentos.reporting.charts.embedding_maps import draw_maps, planes_of
 
 RNG = np.random.default_rng(0)
@@ -21,7 +21,7 @@ def rows(seed, width=12, turn=None):
 def between(agents=3, arms=("together", "isolated"), explained=True, available=30):
     embeddings = {arm: {i: rows(i + 10 * j) for i in range(agents)} for j, arm in enumerate(arms)}
     told = {"probe": {"labels": ["x", HOSTILE], "confusion": [[3, 1], [0, 4]]}}
-    return Between(
+    return AgentSimilarity(
         sample=Sample(
             texts=tuple(f"{HOSTILE} text {i}" for i in range(30)),
             groups=tuple(i % 3 for i in range(30)),

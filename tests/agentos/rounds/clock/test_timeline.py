@@ -9,7 +9,7 @@ import pytest
 from agentos import RunConfig
 from agentos.preflight.flops import Size
 from agentos.rounds.clock.timeline import Timeline
-from agentos.rounds.clock.timing import Timing, draw_timing
+from agentos.rounds.clock.timing import Timing, timing_of
 
 
 def links(*pairs: tuple[int, int], latency_s: float) -> dict[tuple[int, int], float]:
@@ -81,7 +81,7 @@ def test_training_takes_its_work_over_the_speed(work, done) -> None:
 
 def test_run_draws_what_its_clock_says(small: Callable[..., RunConfig]) -> None:
     config = small(clock={"speed": 2e9, "latency_s": 0.25, "bytes_per_s": None}, topology="ring")
-    timing = draw_timing(config, config.network())
+    timing = timing_of(config, config.network())
     assert timing is not None
     assert timing.speeds == dict.fromkeys(range(4), 2e9)
     assert timing.transit_s(3, 0, 10**9) == 0.25
@@ -89,4 +89,4 @@ def test_run_draws_what_its_clock_says(small: Callable[..., RunConfig]) -> None:
     block = 12 * 64**2 + 13 * 64
     expected = Size(2 * block + 2 * 64, layers=2, width=64).flops(16, 10)
     assert timing.training_s(0, {"tokens": 10}) == expected / 2e9
-    assert draw_timing(small(), config.network()) is None
+    assert timing_of(small(), config.network()) is None

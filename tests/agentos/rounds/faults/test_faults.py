@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from agentos import RunConfig
 from agentos.records.reports import RoundReport
 from agentos.rounds.clock.timeline import Timeline
-from agentos.rounds.clock.timing import draw_timing
+from agentos.rounds.clock.timing import timing_of
 from agentos.rounds.faults import FAULTS
-from agentos.rounds.faults.injector import Script
-from agentos.rounds.synchronous import Coordinator
+from agentos.rounds.faults.injector import FaultInjector
+from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime.base import Session
 from agentos.runtime.local import LocalRuntime
 from agents.training.blueprint import Arm
@@ -104,11 +104,13 @@ def play(session: Session, small_values: dict[str, Any]) -> Play:
             }
         )
         waited: list[float] = []
-        script = Script(config.faults, config.policy, config.seed, AGENTS, wait=waited.append)
+        script = FaultInjector(
+            config.faults, config.policy, config.seed, AGENTS, wait=waited.append
+        )
         reports: list[RoundReport] = []
         arm = Arm(config.exchange, config.exchange.anchor_fraction, config.policy.checksums)
-        timing = draw_timing(config, config.network())
-        coordinator = Coordinator(
+        timing = timing_of(config, config.network())
+        coordinator = SynchronousCoordinator(
             config,
             config.network(),
             session,
@@ -128,7 +130,7 @@ def play(session: Session, small_values: dict[str, Any]) -> Play:
 
 
 def test_every_kind_is_tested_here() -> None:
-    tested = {"drop", "delay", "duplicate", "reorder", "partition", "churn", "corrupt"}
+    tested = {"drop", "delay", "duplicate", "reorder", "network_partition", "churn", "corrupt"}
     tested |= {"kill", "stall", "poison_labels", "byzantine"}
     assert set(FAULTS) == tested
 
@@ -219,9 +221,9 @@ def test_order_of_arrival_changes_nothing_but_the_order(
 
 
 def test_partition_falls_apart_and_grows_together_again(play: Play) -> None:
-    parts = {"kind": "partition", "groups": [[0, 1]], "rounds": 1}
+    parts = {"kind": "network_partition", "groups": [[0, 1]], "rounds": 1}
     played, calm = play(parts), play()
-    assert played.total == {"partition": 4}
+    assert played.total == {"network_partition": 4}
     across = [(r, s, t) for r, s, t in played.deliveries if {s, t} in ({1, 2}, {3, 0})]
     assert {round for round, _, _ in across} == {2}
     assert {round for round, s, t in played.deliveries if {s, t} == {0, 1}} == {1, 2}
@@ -229,7 +231,7 @@ def test_partition_falls_apart_and_grows_together_again(play: Play) -> None:
 
 
 def test_parts_of_a_partition_are_drawn_once(play: Play) -> None:
-    played = play({"kind": "partition", "parts": 2})
+    played = play({"kind": "network_partition", "parts": 2})
     by_round = [{(s, t) for r, s, t in played.deliveries if r == round} for round in (1, 2)]
     assert by_round[0] == by_round[1]
     assert len(by_round[0]) < 8
@@ -380,9 +382,9 @@ def test_rejected_messages_do_not_count_for_the_quorum(play: Play) -> None:
 
 
 def test_quorum_counts_neighbours_in_another_part(play: Play) -> None:
-    parts = {"kind": "partition", "groups": [[0]], "rounds": 1}
+    parts = {"kind": "network_partition", "groups": [[0]], "rounds": 1}
     played = play(parts, policy={"quorum": 0.5})
-    assert played.struck(1) == {"partition": 4, "below_quorum": 1}
+    assert played.struck(1) == {"network_partition": 4, "below_quorum": 1}
 
 
 def test_run_aborts_below_the_quorum_if_it_is_to(play: Play) -> None:
@@ -404,7 +406,7 @@ def test_trees_go_on_without_what_is_lost(play: Play) -> None:
     for fault in (
         {"kind": "drop", "share": 0.5},
         {"kind": "churn", "agents": [0], "rounds": 2},
-        {"kind": "partition", "groups": [[3]]},
+        {"kind": "network_partition", "groups": [[3]]},
     ):
         played = play(fault, **setting)
         assert played.total[str(fault["kind"])] > 0
@@ -419,7 +421,7 @@ def test_trees_go_on_without_what_is_lost(play: Play) -> None:
         ({"kind": "drop", "rounds": [3, 2]}, "end before they begin"),
         ({"kind": "churn"}, "either agents"),
         ({"kind": "kill", "agent": 0}, "name the round"),
-        ({"kind": "partition", "groups": [[0, 1], [1]]}, "one group at most"),
+        ({"kind": "network_partition", "groups": [[0, 1], [1]]}, "one group at most"),
     ],
 )
 def test_scripts_that_mean_nothing_are_refused(

@@ -24,7 +24,7 @@ from agentos.rounds.health.collapse import (
     open_hops,
     read,
 )
-from agentos.rounds.health.monitor import Watch
+from agentos.rounds.health.monitor import HealthMonitor
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm
 from protocols.topologies import Direction, Hop
@@ -145,7 +145,7 @@ class Patient:
 def test_watch_compares_neighbours_and_warns_of_the_fallen(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    watch = Watch(CONFIG, ("text",) * 20, edges=((0, 1), (0, 2)))
+    watch = HealthMonitor(CONFIG, ("text",) * 20, edges=((0, 1), (0, 2)))
     fine = normal(20, 8)
     flat = np.ones((20, 8), np.float32)
     session: Any = Patient({0: fine, 1: 3 * fine[:, ::-1], 2: flat, 3: fine})
@@ -167,7 +167,7 @@ def test_watch_compares_neighbours_and_warns_of_the_fallen(
 
 @pytest.mark.parametrize(("every", "due"), [(1, [1, 2, 3, 4]), (2, [2, 4]), (0, [])])
 def test_watch_is_due_every_so_often(every: int, due: list[int]) -> None:
-    watch = Watch(HealthConfig(every=every), ("text",), ())
+    watch = HealthMonitor(HealthConfig(every=every), ("text",), ())
     assert [round for round in range(1, 5) if watch.is_due(round)] == due
 
 

@@ -102,7 +102,7 @@ def test_trees_fuse_the_labels_of_everybody_at_once(kind, topology, top, make_so
 def test_messages_up_hold_one_label_or_those_of_everybody_below(kind, votes, make_society):
     society = make_society(PseudoLabelling(classes=4, fusion=kind), Layered())
     arrays = {}
-    for leg in society.legs(1):
+    for leg in society.scheduled_hops(1):
         outbox = society.compose(leg)
         letters = list(zip(outbox.envelopes, outbox.handle, strict=True))
         for envelope, buffer in letters:

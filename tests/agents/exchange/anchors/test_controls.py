@@ -58,7 +58,7 @@ def test_own_teacher_sends_no_byte_and_is_what_the_agent_would_have_said(
 ):
     exchange = make_exchange(kind, teacher="own")
     society = make_society(exchange, topology)
-    for leg in society.legs(1):
+    for leg in society.scheduled_hops(1):
         outbox = society.compose(leg)
         assert outbox.envelopes == ()
         for agent in sorted({receiver for _, receiver in leg.hop.edges}):
@@ -82,7 +82,7 @@ def test_shuffled_teacher_hears_the_same_bytes_about_other_anchors(kind, make_so
     for teacher in ("neighbours", "shuffled"):
         exchange = make_exchange(kind, teacher=teacher)
         society = make_society(exchange, Ring())
-        (leg,) = society.legs(1)
+        (leg,) = society.scheduled_hops(1)
         sizes[teacher] = society.compose(leg).payload_bytes
         society.run(1)
         heard[teacher] = learnt(society.host.agents[0].memory)

@@ -98,7 +98,7 @@ def test_only_the_top_teaches_where_teaching_flows_down(make_society, topology):
     society = make_society(DOWN, topology, widths=("nano", "tiny"))
     agents, top = society.host.agents, {"master_slave": 3, "layered": 0}[topology.kind]
     own = {id: own_embeddings(agents[id]) for id in range(7)}
-    for leg in society.legs(1):
+    for leg in society.scheduled_hops(1):
         outbox = society.compose(leg)
         if leg.hop.direction is Direction.UP:
             assert outbox.envelopes == ()

@@ -121,7 +121,7 @@ def test_trees_fuse_everybodys_lists_without_loss(make_society, topology, top):
 def test_messages_up_hold_a_list_of_every_agent_below_and_down_one(make_society):
     society = make_society(EXCHANGE, Layered())
     said = {}
-    for leg in society.legs(1):
+    for leg in society.scheduled_hops(1):
         outbox = society.compose(leg)
         for envelope, buffer in zip(outbox.envelopes, outbox.handle, strict=True):
             payload = decode(buffer).payload

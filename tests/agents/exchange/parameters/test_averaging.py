@@ -49,7 +49,7 @@ def deliver(society, leg, lost=()):
 def test_subtree_whose_relay_missed_the_result_goes_on_as_it_was(make_society, kind):
     society = make_society(kind(), Layered())
     before = parameters(society)
-    for leg in society.legs(1):
+    for leg in society.scheduled_hops(1):
         down = leg.hop.direction is Direction.DOWN
         deliver(society, leg, lost={(0, 1)} if down else set())
     after = parameters(society)
@@ -66,7 +66,7 @@ def test_subtree_whose_relay_missed_the_result_goes_on_as_it_was(make_society, k
 def test_root_that_heard_nobody_leaves_everybody_alone(make_society, kind):
     society = make_society(kind(), MasterSlave())
     before = parameters(society)
-    up, down = society.legs(1)
+    up, down = society.scheduled_hops(1)
     deliver(society, up, lost=set(up.hop.edges))
     assert not society.compose(down).handle
     deliver(society, down)
@@ -78,7 +78,7 @@ def test_root_that_heard_nobody_leaves_everybody_alone(make_society, kind):
 def test_every_message_holds_four_bytes_for_each_parameter(make_society, kind, topology):
     society = make_society(kind(), topology)
     size = len(society.host.agents[0].parameters)
-    for leg in society.legs(1):
+    for leg in society.scheduled_hops(1):
         outbox = society.compose(leg)
         for buffer in outbox.handle:
             payload = decode(buffer).payload
@@ -122,7 +122,7 @@ def test_a_poisoned_sender_destroys_the_mean_and_no_robust_fusion(
     for fusion in (Mean(), Median(), TrimmedMean(), Krum()):
         society = make_society(kind(fusion=fusion), topology)
         before = parameters(society)
-        leg = society.legs(1)[0]
+        leg = society.scheduled_hops(1)[0]
         outbox = society.compose(leg)
         letters = {
             envelope.sender: buffer
@@ -144,7 +144,7 @@ def test_a_poisoned_sender_destroys_the_mean_and_no_robust_fusion(
 def test_robust_fusion_that_hears_too_few_changes_nothing(make_society):
     society = make_society(FedAvg(fusion=TrimmedMean()), Complete())
     before = parameters(society)
-    (leg,) = society.legs(1)
+    (leg,) = society.scheduled_hops(1)
     deliver(society, leg, lost={(sender, 0) for sender in (1, 2, 3)})
     np.testing.assert_array_equal(parameters(society)[0], before[0])
     assert (parameters(society)[1:] != before[1:]).any(axis=1).all()
@@ -195,7 +195,7 @@ def test_networks_with_too_few_to_fuse_are_refused(fusion, topology, agents, ref
 
 def test_memory_survives_a_checkpoint(make_society, tmp_path):
     society = make_society(DiLoCo(), Layered())
-    for leg in society.legs(1)[:2]:
+    for leg in society.scheduled_hops(1)[:2]:
         society.take(leg)
     agents = society.host.agents
     before = {id: agent.memory for id, agent in agents.items()}

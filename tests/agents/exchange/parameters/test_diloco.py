@@ -107,7 +107,7 @@ def test_change_spans_all_rounds_since_the_last_exchange(make_society):
     start = agent.parameters.clone()
     for round in (4, 5, 6):
         wander(society, round)
-    outbox = society.compose(society.legs(6)[0])
+    outbox = society.compose(society.scheduled_hops(6)[0])
     (sent,) = (
         decode(b).payload
         for e, b in zip(outbox.envelopes, outbox.handle, strict=True)
@@ -123,7 +123,7 @@ def test_relay_sends_the_mean_change_of_its_subtree(make_society):
         id: (agent.memory["received"] - agent.parameters).double().numpy()
         for id, agent in society.host.agents.items()
     }
-    up = [leg for leg in society.legs(1) if leg.hop.direction is Direction.UP]
+    up = [leg for leg in society.scheduled_hops(1) if leg.hop.direction is Direction.UP]
     society.take(up[0])
     payload = decode(society.compose(up[1]).handle[0]).payload
     assert payload.weight == 11 + 17 + 20
@@ -134,7 +134,7 @@ def test_relay_sends_the_mean_change_of_its_subtree(make_society):
 def test_peer_that_heard_nobody_keeps_what_it_has_learnt_for_next_time(make_society):
     society = make_society(DiLoCo(), Ring())
     agent = society.host.agents[0]
-    (leg,) = society.legs(1)
+    (leg,) = society.scheduled_hops(1)
     start, local = agent.memory["received"].clone(), agent.parameters.clone()
     society.compose(leg)
     assert society.deliver(leg, 0, []) == []
@@ -175,7 +175,7 @@ def test_what_a_sparse_codec_loses_of_a_change_comes_with_the_next(make_society)
     for round in (1, 2, 3):
         wander(society, round)
         changed = changed + child.memory["received"] - child.parameters
-        up, down = society.legs(round)
+        up, down = society.scheduled_hops(round)
         outbox = society.compose(up)
         senders = [envelope.sender for envelope in outbox.envelopes]
         sent = decode(outbox.handle[senders.index(3)]).payload.values

@@ -164,7 +164,7 @@ def test_envelopes_say_what_the_gradient_means(make_society):
     def marks(exchange) -> list[Gradient]:
         society = make_society(exchange, Ring())
         found = []
-        for leg in society.legs(1):
+        for leg in society.scheduled_hops(1):
             outbox = society.compose(leg)
             found.append({read_envelope(buffer).gradient for buffer in outbox.handle})
             for agent in range(7):
