@@ -25,8 +25,8 @@ import typer
 
 RESULTS = Path(__file__).parents[1] / "results" / "startup.md"
 COMMANDS: dict[str, tuple[Sequence[str], float]] = {
-    "agentos --help": (("-m", "agentos.cli.main", "--help"), 0.3),
-    "agentos validate quickstart": (("-m", "agentos.cli.main", "validate", "quickstart"), 1.0),
+    "agentos --help": (("-m", "agentos.cli", "--help"), 0.3),
+    "agentos validate quickstart": (("-m", "agentos.cli", "validate", "quickstart"), 1.0),
 }
 READY, READY_S = "two Ray hosts ready to train", 10.0
 TOGETHER = "a small corpus prepared and two Ray hosts ready to train"

@@ -24,7 +24,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from agentos import RunConfig, Simulation
-from agentos.runtime.ray_session import RaySession
+from agentos.runtime.ray.session import RaySession
 from protocols.errors import HostLost
 
 path, out, cache = map(Path, sys.argv[1:])

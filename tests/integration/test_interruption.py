@@ -179,7 +179,7 @@ def begin(small: Callable[..., RunConfig], cache: Path, tmp_path: Path) -> Itera
         with log.open("w") as stream:
             # A group of its own: a terminal sends Ctrl-C to all of a command's processes at once.
             process = subprocess.Popen(
-                [sys.executable, "-m", "agentos.cli.main", "run", "run.yaml", "--out", "out"],
+                [sys.executable, "-m", "agentos.cli", "run", "run.yaml", "--out", "out"],
                 cwd=tmp_path,
                 env={**os.environ, MARK: mark, "AGENTOS_CACHE": str(cache), "COLUMNS": "200"},
                 stdout=stream,

@@ -83,7 +83,7 @@ def test_wheel_names_the_distribution_and_its_licence(wheel: Path) -> None:
 def test_wheel_alone_validates_the_quickstart(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    command = [sys.executable, "-m", "agentos.cli.main", "validate", "quickstart"]
+    command = [sys.executable, "-m", "agentos.cli", "validate", "quickstart"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

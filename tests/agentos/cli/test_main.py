@@ -80,7 +80,7 @@ def agentos(
 
 def in_a_process(*arguments: str, cwd: Path) -> Ended:
     done = subprocess.run(
-        [sys.executable, "-m", "agentos.cli.main", *arguments],
+        [sys.executable, "-m", "agentos.cli", *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -113,7 +113,7 @@ def test_misspelt_key_ends_with_code_2_and_no_traceback(tmp_path: Path) -> None:
 def test_commands_that_only_read_a_configuration_import_nothing_heavy(tmp_path: Path) -> None:
     code = f"""
 import sys
-from agentos.cli import main
+from agentos.cli.main import main
 for arguments in (["validate", "quickstart"], ["show", "quickstart"], ["schema"], ["list"], ["--help"]):
     sys.argv = ["agentos", *arguments]
     try:

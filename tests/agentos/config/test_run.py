@@ -183,7 +183,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
     ),
     "parameters of an exchange that brings none": (
         {"objectives": ["info_nce", "moon"]},
-        "exchange.kind=anchor_contrast brings none; set exchange.kind to weights or fedprox",
+        "exchange.kind=anchor_contrast brings none; set exchange.kind to fedavg or fedprox",
     ),
     "an objective with nothing to look back at": (
         {"objectives": ["moon"], "exchange": "fedavg"},

@@ -179,7 +179,7 @@ def test_script_without_a_main_guard_may_read_docstrings(tmp_path: Path) -> None
     script = tmp_path / "script.py"
     script.write_text(
         "print('started')\n"
-        "from agentos.data.docstrings import Docstrings\n"
+        "from agentos.data.sources.docstrings import Docstrings\n"
         "print(sum(1 for _ in Docstrings(packages=('json',)).documents()) > 5)\n"
     )
     done = subprocess.run(

@@ -238,13 +238,13 @@ def test_svg_can_be_put_into_a_page():
 
 
 def test_drawing_imports_matplotlib_only_when_it_draws():
-    code = "import sys, agentos.drawing; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, agentos.reporting.network.draw; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_drawing_leaves_pyplot_alone():
     code = (
-        "import sys; from agentos.drawing import draw_network, to_svg;"
+        "import sys; from agentos.reporting.network.draw import draw_network, to_svg;"
         "from protocols.topologies import TOPOLOGIES;"
         "to_svg(draw_network(TOPOLOGIES['ring']().build(4, 0)));"
         "sys.exit('matplotlib.pyplot' in sys.modules)"

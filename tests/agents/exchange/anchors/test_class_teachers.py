@@ -174,7 +174,7 @@ def slow_loss(kind, view, target) -> float:
             total += ((logits - row) ** 2).mean()
         elif kind == "cross_entropy":
             total -= softmax(row) @ log_q
-        elif kind == "era":
+        elif kind == "dsfl":
             total -= row @ log_q
         else:
             total += sum(p * (math.log(p) - q) for p, q in zip(row, log_q, strict=True) if p > 0)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc
 _PROGRAM = """
 import resource
 import numpy as np
-from agents.allocation import keep_freed_memory
+from agents.models.cpu.malloc import keep_freed_memory
 
 kept = KEEP and keep_freed_memory()
 def step():
@@ -51,7 +51,7 @@ def test_steps_touch_no_page_anew_when_freed_memory_is_kept() -> None:
 
 _COMING_AND_GOING = """
 import numpy as np, psutil
-from agents.allocation import keep_freed_memory, return_freed_memory
+from agents.models.cpu.malloc import keep_freed_memory, return_freed_memory
 
 keep_freed_memory()
 states, small = [np.ones(3 * 2**20, np.float32) for _ in range(40)], []  # 12 MiB each
