@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agentos.config.run import RunConfig
 from agentos.data.corpus import CHECKED_DOCUMENTS, Corpus, corpus_tokens, prepare, tokenizer_for
-from agentos.data.features import cluster
+from agentos.data.text_clusters import cluster
 from agentos.data.tokenization.tokenizer import check
 from agentos.evaluation import Evaluator, HeldOut
 from agentos.events import Listener

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from agentos.data.cleaning.counts import left_out, repeats_across
 from agentos.data.config import DataConfig, TokenizerConfig
-from agentos.data.shares import check_shards
+from agentos.data.partition.shares import check_shards
 from agentos.data.sources.files import digest
 from agentos.data.store import documents as storage
 from agentos.data.store.arrow_file import TextReader
