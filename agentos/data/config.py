@@ -9,9 +9,9 @@ from pydantic import Field
 from agentos.data.cleaning.config import CleaningConfig
 from agentos.data.cleaning.near_duplicates import NearDuplicates
 from agentos.data.partition import PARTITIONS, Iid, Partition
+from agentos.data.sources import SOURCES
 from agentos.data.sources.base import Source
 from agentos.data.sources.docstrings import Docstrings
-from agentos.data.sources.registry import SOURCES
 from protocols.spec import Kinds, Spec
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentos.data.sources.files import did_you_mean
+from agentos.data.sources.record import did_you_mean
 from agentos.evaluation.task_files import records, text_of
 from protocols.errors import DataError
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentos.data.sources import files, lines
+from agentos.data.sources import lines
+from agentos.data.sources.record import did_you_mean
 from protocols.errors import DataError
 
 Record = tuple[str, dict[str, Any]]
@@ -154,7 +155,7 @@ def _parquet(path: Path) -> Iterator[Record]:
 
 def _missing(place: Path) -> DataError:
     siblings = [item.name for item in place.parent.iterdir()] if place.parent.is_dir() else []
-    hint = files.did_you_mean(place.name, siblings)
+    hint = did_you_mean(place.name, siblings)
     return DataError(
         f"there is no file {place}",
         expected="a file, relative to where agentos is started",
@@ -166,7 +167,7 @@ def _missing(place: Path) -> DataError:
 def _lacks(where: str, column: str, record: dict[str, Any]) -> DataError:
     if column in record:
         return _wrong(where, column, "a value", None)
-    hint = files.did_you_mean(column, record)
+    hint = did_you_mean(column, record)
     return DataError(
         f"{where}: there is no column {column!r}",
         expected=column,

@@ -19,7 +19,8 @@ from agentos.data.cleaning.counts import BAD, OUTCOMES, left_out
 from agentos.data.cleaning.seen_keys import SeenKeys
 from agentos.data.config import DataConfig
 from agentos.data.sources.base import Document
-from agentos.data.sources.files import BadRecord, digest
+from agentos.data.sources.files import digest
+from agentos.data.sources.record import BadRecord
 from agentos.data.store.arrow_file import leave_out, writing
 from agentos.data.store.batches import batches
 from agentos.data.store.npy import NpyWriter

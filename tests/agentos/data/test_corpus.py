@@ -13,7 +13,7 @@ from agentos.data.cleaning.counts import OUTCOMES
 from agentos.data.config import DataConfig, TokenizerConfig
 from agentos.data.corpus import Corpus, corpus_tokens, prepare, tokenizer_for
 from agentos.data.partition import Dirichlet, Partition
-from agentos.data.sources.registry import Document, Jsonl, Parquet, Source
+from agentos.data.sources import Document, Jsonl, Parquet, Source
 from protocols.errors import ConfigurationError, DataError
 
 NEWSGROUPS = Path(__file__).parents[4] / "shared" / "data" / "newsgroups" / "train.parquet"
