@@ -1,4 +1,4 @@
-"""NumPy files that are written piece by piece and mapped whole, so that neither needs memory."""
+"""NumPy files that are written piece by piece and memory-mapped, so that neither needs memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from protocols.errors import DataError
 
 
 class NpyWriter:
-    """Appends to a ``.npy`` file whose length is not known before its end; a context manager.
+    """Appends to a ``.npy`` file of initially unknown length; a context manager.
 
     Args:
         path: of the file.
         dtype: of its elements.
-        width: of a row; None for an array of one dimension.
+        width: of a row; None for a one-dimensional array.
 
     Example:
         >>> import tempfile
@@ -38,7 +38,7 @@ class NpyWriter:
         self.length = 0
 
     def append(self, values: npt.ArrayLike) -> None:
-        """Write elements, or rows, after those that are there."""
+        """Append elements, or rows."""
         array = np.ascontiguousarray(values, dtype=self._dtype)
         self._stream.write(array.tobytes())
         self.length += len(array)
@@ -67,10 +67,10 @@ class NpyWriter:
 
 
 def mapped(path: Path, dtype: npt.DTypeLike, width: int | None = None) -> npt.NDArray[Any]:
-    """Map a file that `NpyWriter` wrote, to be read only.
+    """Memory-map a file that `NpyWriter` wrote, read-only.
 
     Raises:
-        DataError: it is missing, cut short, or of another type or width.
+        DataError: the file is missing, truncated, or of another type or width.
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
