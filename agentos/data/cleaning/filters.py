@@ -40,8 +40,8 @@ def top_ngram_share(words: Sequence[str], size: int) -> float:
         size: n.
 
     Example:
-        >>> top_ngram_share("buy now buy now or later".split(), 2)
-        0.6
+        >>> top_ngram_share("buy now buy now or else".split(), 2)
+        0.6666666666666666
     """
     total = sum(map(len, words))
     counts = Counter(zip(*(words[start:] for start in range(size)), strict=False))
@@ -66,7 +66,7 @@ def language_probability(text: str, language: str) -> float:
         ConfigurationError: the model does not know the language.
 
     Example:
-        >>> language_probability("A few plain words of a common language.", "en") > 0.9
+        >>> language_probability("The house is on the other side of the street.", "en") > 0.9
         True
     """
     known = _identifier()

@@ -56,7 +56,7 @@ def find(path: str, pattern: str) -> Files:
             f"no file to read in {root}",
             expected=f"files that match {asked}",
             actual="none",
-            hint="check the path of data.source, and the names of the files in the folder",
+            hint="check data.source.path, and the names of the files in the folder",
         )
     return Files(root, tuple(sorted(files, key=lambda file: file.relative_to(root).as_posix())))
 

@@ -76,8 +76,8 @@ def sentence_starts(text: str) -> list[int]:
 
     Example:
         >>> text = "Dr. No paid 3.50 in the U.S. today. 你好。再见！ Why?"
-        >>> [text[a:b] for a, b in zip(s := sentence_starts(text), [*s[1:], None])]
-        ['Dr. No paid 3.50 in the U.S. today. ', '你好。', '再见！ ', 'Why?']
+        >>> sentence_starts(text)
+        [0, 36, 39, 43]
     """
     if not text:
         return []

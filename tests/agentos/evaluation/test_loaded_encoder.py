@@ -1,4 +1,4 @@
-"""Encoders from a folder, as subjects: embeddings and token scores against transformers."""
+"""Encoders from a folder: embeddings and token scores against transformers."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def save(folder, tokenizer, model_class):
 @pytest.mark.parametrize("model_class", [BertModel, BertForMaskedLM, GPT2LMHeadModel])
 def test_embeddings_equal_those_of_transformers(tmp_path, tokenizer, model_class):
     folder = save(tmp_path / "model", tokenizer, model_class)
-    subject = LoadedEncoder(str(folder), max_length=8)
+    encoder = LoadedEncoder(str(folder), max_length=8)
     model = AutoModel.from_pretrained(folder).eval()
-    for row, text in zip(subject.embed(TEXTS), TEXTS, strict=True):
+    for row, text in zip(encoder.embed(TEXTS), TEXTS, strict=True):
         ids = tokenizer(text, truncation=True, max_length=8, return_tensors="pt")["input_ids"]
         with torch.no_grad():
             states = model(input_ids=ids).last_hidden_state[0]
@@ -109,15 +109,15 @@ def test_masked_scores_equal_the_loss_of_transformers_at_the_hidden_tokens(tmp_p
 
 
 def test_the_same_tokens_are_hidden_whatever_else_is_scored(tmp_path, tokenizer):
-    subject = LoadedEncoder(str(save(tmp_path / "m", tokenizer, BertForMaskedLM)), max_length=16)
-    together = subject.token_scores(TEXTS, seed=1).nll
-    assert subject.token_scores(TEXTS[2:], seed=1).nll[0] == pytest.approx(together[2], rel=1e-5)
-    assert subject.token_scores(TEXTS, seed=2).nll[2] != pytest.approx(together[2], rel=1e-3)
+    encoder = LoadedEncoder(str(save(tmp_path / "m", tokenizer, BertForMaskedLM)), max_length=16)
+    together = encoder.token_scores(TEXTS, seed=1).nll
+    assert encoder.token_scores(TEXTS[2:], seed=1).nll[0] == pytest.approx(together[2], rel=1e-5)
+    assert encoder.token_scores(TEXTS, seed=2).nll[2] != pytest.approx(together[2], rel=1e-3)
 
 
 def test_an_encoder_alone_has_no_token_scores(tmp_path, tokenizer):
-    subject = LoadedEncoder(str(save(tmp_path / "model", tokenizer, BertModel)))
-    assert subject.token_scores(TEXTS, seed=0) is None
+    encoder = LoadedEncoder(str(save(tmp_path / "model", tokenizer, BertModel)))
+    assert encoder.token_scores(TEXTS, seed=0) is None
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
