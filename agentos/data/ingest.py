@@ -1,4 +1,4 @@
-"""From sources to stored documents: read, cleaned, without duplicates."""
+"""Ingestion: documents of the sources, cleaned, without duplicates, and stored."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def loaded_encoders(
     """
     for name, folder in folders.items():
         progress(f"Evaluating {name}")
-        yield name, LoadedEncoder(folder, max_length=max_length)
+        yield name, LoadedEncoder.load(folder, max_length=max_length)
 
 
 def exported_encoders(directory: Path, agents: Sequence[int]) -> dict[str, str]:

@@ -18,7 +18,7 @@ def classification_metrics(prefix: str, what: str) -> tuple[Metric, ...]:
         "accuracy": f"Share of held-out documents whose label {what} reads correctly.",
         "macro_f1": f"F1 of {what}, averaged over labels however rare.",
         "micro_f1": f"F1 of {what} over all documents; with one label each, its accuracy.",
-        "macro_precision": f"Share of the documents given a label by {what} that have it, "
+        "macro_precision": f"Share of the documents that {what} assigns to a label and that have it, "
         "averaged over labels.",
         "macro_recall": f"Share of the documents of a label that {what} finds, averaged over labels.",
     }

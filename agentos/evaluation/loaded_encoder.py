@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
 
 from agents.config import EncoderConfig, Pooling
 from agents.models import token_scores as scoring
 from agents.models.build import load_encoder
+from agents.models.encoder import Encoder
 from agents.models.export import pooling_of, saved_length
 from agents.models.pretrained import load_tokenizer
 from agents.models.text_encoder import TokenScores
@@ -29,39 +31,54 @@ _BATCH = 128
 
 
 class LoadedEncoder:
-    """An encoder loaded from a model folder, or by name from the local Hugging Face cache.
-
-    It pools and truncates texts as the folder's sentence-transformers files say, so an encoder that a
-    run exported embeds as it did in the run. A folder with a language model also scores tokens.
+    """A text encoder made of a model and its tokenizer.
 
     Args:
-        origin: the folder, or the name.
-        pooling: overrides that of the folder.
-        max_length: tokens of a text, special tokens included; overrides that of the folder.
-
-    Raises:
-        ModelError: the folder or name is not a usable model.
-
-    Example:
-        >>> LoadedEncoder("runs/x/encoders/agent-0").embed(["a text"]).shape  # doctest: +SKIP
-        (1, 128)
+        encoder: the model, in evaluation mode.
+        tokenizer: of the model.
+        max_length: tokens of a text, special tokens included.
     """
 
     def __init__(
-        self, origin: str, pooling: Pooling | None = None, max_length: int | None = None
+        self, encoder: Encoder, tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> None:
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self._collate = Collator(tokenizer, max_length)
+        self._vocabulary = Vocabulary(tokenizer)
 
+    @classmethod
+    def load(
+        cls, origin: str, pooling: Pooling | None = None, max_length: int | None = None
+    ) -> LoadedEncoder:
+        """Load a model folder, or a name in the local Hugging Face cache.
+
+        The encoder pools and truncates texts as the folder's sentence-transformers files say, so one
+        that a run exported embeds as it did in the run.
+
+        Args:
+            origin: the folder, or the name.
+            pooling: overrides that of the folder.
+            max_length: overrides that of the folder.
+
+        Raises:
+            ModelError: the folder or name is not a usable model.
+
+        Example:
+            >>> encoder = LoadedEncoder.load("runs/x/encoders/agent-0")  # doctest: +SKIP
+            >>> encoder.embed(["a text"]).shape  # doctest: +SKIP
+            (1, 128)
+        """
         folder = Path(origin).expanduser()
         here = folder.is_dir()
         config = EncoderConfig(
             path=str(folder) if here else None, name=None if here else origin, pooling=pooling
         )
-        self.tokenizer = load_tokenizer(config)
-        self.encoder = load_encoder(config, self.tokenizer, pooling_of(config)).eval()
+        tokenizer = load_tokenizer(config)
+        encoder = load_encoder(config, tokenizer, pooling_of(config)).eval()
         saved = saved_length(folder) if here else None
-        self.max_length = max_length or saved or MAX_LENGTH
-        self._collate = Collator(self.tokenizer, self.max_length)
-        self._vocabulary = Vocabulary(self.tokenizer)
+        return cls(encoder, tokenizer, max_length or saved or MAX_LENGTH)
 
     @property
     def head(self) -> str | None:
@@ -71,7 +88,6 @@ class LoadedEncoder:
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return pooled states `[N, D]`, not normalised."""
-
         rows: dict[int, NDArray[np.float32]] = {}
         tokens = self._tokens(texts)
         with torch.inference_mode():
@@ -83,7 +99,6 @@ class LoadedEncoder:
 
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
         """Score the tokens of texts with the folder's language model; None without one."""
-
         return scoring.token_scores(
             self.encoder,
             texts,

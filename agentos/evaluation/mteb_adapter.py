@@ -26,7 +26,7 @@ class MtebEncoder:
     Example:
         >>> import mteb  # doctest: +SKIP
         >>> from agentos.evaluation.loaded_encoder import LoadedEncoder
-        >>> encoder = MtebEncoder(LoadedEncoder("runs/x/encoders/agent-0"))  # doctest: +SKIP
+        >>> encoder = MtebEncoder(LoadedEncoder.load("runs/x/encoders/agent-0"))  # doctest: +SKIP
         >>> mteb.evaluate(encoder, mteb.get_tasks(["Banking77Classification"]))  # doctest: +SKIP
     """
 

@@ -1,4 +1,4 @@
-"""Normal form of a text, its words, and the key under which equal texts meet."""
+"""Normal form of a text, its words, and the key by which duplicates are found."""
 
 from __future__ import annotations
 

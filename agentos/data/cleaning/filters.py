@@ -74,7 +74,7 @@ def language_probability(text: str, language: str) -> float:
         raise ConfigurationError(
             f"data.cleaning.language: {language!r} is not known",
             expected=f"one of {', '.join(sorted(known.labels))}",
-            hint="give the two letters of a language, such as en, or null",
+            hint="set a two-letter code, such as en, or null",
         )
     return float(dict(known.rank(text[:LANGUAGE_CHARACTERS]))[language])
 

@@ -39,6 +39,7 @@ def repeats(path: Path, config: NearDuplicates) -> npt.NDArray[np.bool_]:
     ones: npt.NDArray[np.bool_] = np.ones(edges.shape[1], dtype=np.bool_)
     graph = coo_array((ones, (edges[0], edges[1])), shape=(documents, documents))
     groups = connected_components(graph, directed=False)[1]
+    # All but the first row of each group.
     repeated: npt.NDArray[np.bool_] = np.ones(documents, dtype=np.bool_)
     repeated[np.unique(groups, return_index=True)[1]] = False
     return repeated
@@ -73,6 +74,10 @@ def _similar_pairs(path: Path, band: slice, config: NearDuplicates) -> Iterator[
 
 
 def _band_keys(signatures: Signatures, band: slice) -> npt.NDArray[np.uint64]:
+    """Return one 64-bit key per row that rows with the same band share.
+
+    Different bands share a key with negligible probability, and candidates are verified anyway.
+    """
     keys: npt.NDArray[np.uint64] = np.zeros(len(signatures), dtype=np.uint64)
     for start in range(0, len(keys), CHUNK):
         rows = slice(start, start + CHUNK)

@@ -30,11 +30,12 @@ class SeenKeys:
         """Add keys, `[N]`, and return which were new; of equal keys only the first is."""
         new: npt.NDArray[np.bool_] = np.zeros(len(keys), dtype=np.bool_)
         new[np.unique(keys, return_index=True)[1]] = True
-        for run in self._runs:
+        for run in self._runs:  # keys may be above all of a run: compare with its last then
             places = np.minimum(np.searchsorted(run, keys), len(run) - 1)
             new &= run[places] != keys
         if new.any():
             self._runs.append(np.sort(keys[new]))
+        # Merged only with runs of similar length, so that each key moves O(log n) times.
         while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
             last, before = self._runs.pop(), self._runs.pop()
             self._runs.append(np.sort(np.concatenate([before, last]), kind="stable"))

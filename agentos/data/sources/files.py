@@ -42,11 +42,11 @@ def find(path: str, pattern: str) -> Files:
         return Files(place.parent, (place,))
     if place.is_dir():
         found: Iterable[Path] = {*place.glob(pattern), *place.glob(f"{pattern}.gz")}
-        root, asked = place, pattern
+        root, searched = place, pattern
     elif glob.has_magic(path):
         fixed = [part for part in place.parts if glob.has_magic(part)]
         root = Path(*place.parts[: place.parts.index(fixed[0])])
-        asked = str(place.relative_to(root))
+        searched = str(place.relative_to(root))
         found = map(Path, glob.glob(str(place), recursive=True))
     else:
         raise _missing(place)
@@ -54,7 +54,7 @@ def find(path: str, pattern: str) -> Files:
     if not files:
         raise DataError(
             f"no file to read in {root}",
-            expected=f"files that match {asked}",
+            expected=f"files that match {searched}",
             actual="none",
             hint="check data.source.path, and the names of the files in the folder",
         )

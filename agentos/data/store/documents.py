@@ -30,7 +30,7 @@ class Stored(NamedTuple):
 
 
 def write_counts(folder: Path, counts: Mapping[str, int]) -> None:
-    """Write the counts beside the documents, with the size by which a truncated file is recognised."""
+    """Write the counts, and the size by which a truncated documents file is recognised."""
     manifest = {"counts": dict(counts), "file_bytes": (folder / FILE).stat().st_size}
     (folder / COUNTS).write_text(json.dumps(manifest), encoding="utf-8")
 

@@ -31,10 +31,9 @@ class NpyWriter:
     """
 
     def __init__(self, path: Path, dtype: npt.DTypeLike, width: int | None = None) -> None:
-        self._stream = path.open("wb")
+        self._path = path
         self._dtype = np.dtype(dtype)
         self._width = width
-        self._start = self._write_header()
         self.length = 0
 
     def append(self, values: npt.ArrayLike) -> None:
@@ -44,6 +43,8 @@ class NpyWriter:
         self.length += len(array)
 
     def __enter__(self) -> Self:
+        self._stream = self._path.open("wb")
+        self._start = self._write_header()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -51,11 +52,11 @@ class NpyWriter:
             end = self._stream.seek(0, 2)
             row_bytes = self._dtype.itemsize * (self._width or 1)
             if self._start + self.length * row_bytes != end:
-                raise DataError(f"{self._stream.name} has rows of another width")
+                raise DataError(f"{self._path} has rows of another width")
             self._stream.seek(0)
-            # NumPy pads headers so that the length of an array can be written afterwards.
+            # NumPy pads headers with room for any length, so the final one can be written over the first.
             if self._write_header(self.length) != self._start:
-                raise DataError(f"the header of {self._stream.name} changed its length")
+                raise DataError(f"the header of {self._path} changed its length")
 
     def _write_header(self, length: int = 0) -> int:
         shape = (length,) if self._width is None else (length, self._width)
