@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.config.run import RunConfig
-from agentos.data.corpus import CHECKED_DOCUMENTS, Corpus, corpus_tokens, prepare, tokenizer_for
-from agentos.data.features import cluster
+from agentos.data.corpus import Corpus, prepare
+from agentos.data.text_clusters import cluster
+from agentos.data.tokenization.corpus_tokens import CHECKED_DOCUMENTS, corpus_tokens, tokenizer_for
 from agentos.data.tokenization.tokenizer import check
 from agentos.evaluation import Evaluator, HeldOut
 from agentos.events import Listener

@@ -44,8 +44,9 @@ def data(
 
     Example: agentos data news.jsonl data.source.label=topic data.partition.kind=dirichlet
     """
-    from agentos.data.corpus import corpus_tokens, prepare
+    from agentos.data.corpus import prepare
     from agentos.data.summary import summarise
+    from agentos.data.tokenization.corpus_tokens import corpus_tokens
     from agentos.reporting.charts.corpus_figure import draw_corpus
     from agentos.reporting.network.draw import save
 
@@ -138,7 +139,7 @@ def _tokenizer(config: RunConfig, corpus: Corpus) -> PreTrainedTokenizerBase:
         from agents.models.pretrained import load_tokenizer
 
         return load_tokenizer(encoder)
-    from agentos.data.corpus import tokenizer_for
+    from agentos.data.tokenization.corpus_tokens import tokenizer_for
 
     # Too many unknown tokens are shown here, where a run refuses them.
     lenient = config.data.tokenizer.model_copy(update={"max_unknown_rate": 1.0})

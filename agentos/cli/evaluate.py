@@ -60,20 +60,13 @@ def evaluate(
     """
     from rich.console import Console
 
-    from agentos.evaluation.assess import assess
+    from agentos.cli.assessment import Request, assessed
     from agentos.records.metrics_log import writing
 
     console = Console()
     with console.status("") as status:
-        found = assess(
-            target,
-            task or [],
-            data=data,
-            agents=agent or [],
-            max_length=max_length,
-            seed=seed,
-            progress=status.update,
-        )
+        request = Request(target, task or [], data, agent or [], max_length, seed)
+        found = assessed(request, status.update)
     show(console, found)
     if out is not None:
         text = json.dumps({"target": target, **found.as_json()}, indent=2, allow_nan=False)

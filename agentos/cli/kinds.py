@@ -45,7 +45,7 @@ def show_error(console: Console, error: AgentOSError) -> None:
 def show_kinds(console: Console) -> None:
     """Print every kind of every extension point with a line of help."""
     from agentos.data.partition import PARTITIONS
-    from agentos.data.sources.registry import SOURCES
+    from agentos.data.sources import SOURCES
     from agentos.evaluation import TASKS
     from agentos.rounds.clock.config import MODES
     from agentos.rounds.clock.distributions import QUANTITIES

@@ -1,1 +1,1 @@
-"""From a source of text to what each agent reads: cleaned, split, partitioned, tokenized."""
+"""Text for the agents: read from a source, cleaned, split, partitioned and tokenised."""

@@ -1,4 +1,4 @@
-"""What can be configured about the data."""
+"""Configuration of the data: sources, cleaning, split, partition and tokenizer."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from agentos.data.cleaning.config import CleaningConfig
-from agentos.data.cleaning.near_duplicates import NearDuplicates
+from agentos.data.cleaning.config import CleaningConfig, NearDuplicates
 from agentos.data.partition import PARTITIONS, Iid, Partition
+from agentos.data.sources import SOURCES
 from agentos.data.sources.base import Source
 from agentos.data.sources.docstrings import Docstrings
-from agentos.data.sources.registry import SOURCES
 from protocols.spec import Kinds, Spec
 
 
 class TokenizerConfig(Spec):
-    """The tokenizer that is trained where an encoder does not bring its own."""
+    """The tokenizer trained for encoders that have none."""
 
     kind: Literal["wordpiece", "bpe"] = Field(
         default="wordpiece", description="WordPiece, or byte-level byte-pair encoding."
@@ -27,7 +26,7 @@ class TokenizerConfig(Spec):
     sample_documents: int = Field(
         default=20_000,
         ge=0,
-        description="Training documents that it learns from, besides the anchors.",
+        description="Training documents to train the tokenizer on, in addition to the anchors.",
     )
     max_unknown_rate: float = Field(
         default=0.02,
@@ -39,47 +38,45 @@ class TokenizerConfig(Spec):
 
 
 class DataConfig(Spec):
-    """Which text, who reads what, and what is kept apart."""
+    """Text of a run: its source, its cleaning, its split, and its division among the agents."""
 
     source: Annotated[Source, Kinds(SOURCES)] = Field(
-        default=Docstrings(), description="Where the text comes from."
+        default=Docstrings(), description="Source of the text."
     )
     anchor_source: Annotated[Source, Kinds(SOURCES)] | None = Field(
         default=None,
-        description="Where the public anchors come from, if not from the same text as everything else.",
+        description="Source of the public anchors; `source` where null.",
     )
     partition: Annotated[Partition, Kinds(PARTITIONS)] = Field(
-        default=Iid(), description="How the training text is divided among the agents."
+        default=Iid(), description="Division of the training text among the agents."
     )
-    anchors: int = Field(
-        default=256, ge=0, description="Public documents that every agent may read."
-    )
+    anchors: int = Field(default=256, ge=0, description="Public documents that every agent reads.")
     heldout: float = Field(
-        default=0.1, gt=0.0, lt=1.0, description="Share of the documents kept for evaluation."
+        default=0.1, gt=0.0, lt=1.0, description="Share of the documents held out for evaluation."
     )
     heldout_limit: int = Field(
-        default=2000, ge=1, description="Documents kept for evaluation at most."
+        default=2000, ge=1, description="Documents held out for evaluation, at most."
     )
     minimum_words: int = Field(
-        default=5, ge=1, description="Documents of fewer words are left out."
+        default=5, ge=1, description="Documents with fewer words are left out."
     )
     cleaning: CleaningConfig = Field(
-        default=CleaningConfig(), description="Repairs, and what else is left out."
+        default=CleaningConfig(), description="Repairs and filters of the text."
     )
     near_duplicates: NearDuplicates | None = Field(
         default=NearDuplicates(),
-        description="What counts as nearly the same and is left out; nothing where null.",
+        description="Near duplicates to leave out; none where null.",
     )
     limit: int | None = Field(
-        default=None, ge=1, description="Documents read at most; all where null."
+        default=None, ge=1, description="Documents to read, at most; all where null."
     )
     tokenizer: TokenizerConfig = Field(
-        default=TokenizerConfig(), description="The tokenizer to train where none is given."
+        default=TokenizerConfig(), description="The tokenizer to train for encoders that have none."
     )
     max_document_tokens: int = Field(
-        default=512, ge=2, description="Tokens at which documents are cut."
+        default=512, ge=2, description="Tokens at which documents are truncated."
     )
     on_bad_record: Literal["refuse", "skip"] = Field(
         default="refuse",
-        description="A record that cannot be used stops the run, or is left out and counted.",
+        description="An unusable record stops the run, or is left out and counted.",
     )

@@ -1,22 +1,19 @@
-"""What a corpus holds, in figures: lengths, tokens, sentences, and who reads what."""
+"""Figures of a corpus: lengths, tokens, sentences, and each agent's share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from transformers import PreTrainedTokenizerBase
 
-from agentos.data.corpus import CHECKED_DOCUMENTS, Corpus
+from agentos.data.corpus import Corpus
 from agentos.data.store import documents as storage
+from agentos.data.tokenization.corpus_tokens import CHECKED_DOCUMENTS
+from agentos.data.tokenization.token_store import TokenStore
 from agentos.data.tokenization.tokenizer import unknown_rate
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from agentos.data.tokenization.token_store import TokenStore
 
 IntArray = npt.NDArray[np.int64]
 
@@ -28,14 +25,14 @@ class Summary:
     Args:
         counts: documents; see `Corpus`.
         names: of the agents.
-        lengths: [documents], tokens of each, cut at `data.max_document_tokens`.
-        sentences: sentences in all.
-        vocabulary: tokens that the tokenizer knows.
+        lengths: `[documents]`, tokens of each, truncated at `data.max_document_tokens`.
+        sentences: sentences in total.
+        vocabulary: size of the tokenizer's vocabulary.
         unknown: share of unknown tokens in held-out documents, 0 to 1.
-        documents: [agents], private documents.
-        tokens: [agents], private tokens.
-        labels: of the private documents, sorted; none where documents have no label.
-        by_label: [agents, labels], private documents.
+        documents: `[agents]`, private documents.
+        tokens: `[agents]`, private tokens.
+        labels: of all documents, sorted; empty if any document has no label.
+        by_label: `[agents, labels]`, private documents.
     """
 
     counts: Mapping[str, int]
@@ -56,7 +53,7 @@ def summarise(corpus: Corpus, tokens: TokenStore, tokenizer: PreTrainedTokenizer
     Args:
         corpus: prepared.
         tokens: of its documents, row by row.
-        tokenizer: that made them.
+        tokenizer: with which they were made.
     """
     labels, codes = storage.label_codes(storage.load(corpus.directory).table)
     lengths = tokens.lengths
@@ -79,10 +76,10 @@ def summarise(corpus: Corpus, tokens: TokenStore, tokenizer: PreTrainedTokenizer
 
 
 def histogram(lengths: IntArray) -> tuple[IntArray, IntArray]:
-    """Count documents by length, in classes that double: 0-1, 2-3, 4-7, 8-15, ...
+    """Count documents by length in doubling classes: 0-1, 2-3, 4-7, 8-15, ...
 
     Args:
-        lengths: [documents], tokens.
+        lengths: `[documents]`, tokens.
 
     Returns:
         The lower bounds of the classes, from the shortest to the longest that occurs, and the counts.

@@ -1,4 +1,4 @@
-"""How good is an encoder, on documents that nobody trained on?"""
+"""Evaluation of encoders on documents that no agent trains on."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from agentos.evaluation.base import HeldOut, Metric, Task
 from agentos.evaluation.clustering import Clustering
 from agentos.evaluation.evaluator import Evaluator
+from agentos.evaluation.few_shot import FewShot
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.knn import KNN
 from agentos.evaluation.language import MaskedAccuracy, Perplexity
-from agentos.evaluation.probe import FewShot, Probe
+from agentos.evaluation.probe import Probe
 from agentos.evaluation.retrieval import Retrieval
 from agentos.evaluation.sts import STS, PairClassification
 

@@ -1,37 +1,44 @@
-"""Evaluate encoders that lie on disk: those that a run exported, or one model."""
+"""Evaluation of encoders on disk: those that a run exported, or any model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-import yaml
-from pydantic import ValidationError
+from agentos.evaluation.base import HeldOut, Metric, Task
+from agentos.evaluation.clustering import Clustering
+from agentos.evaluation.evaluator import CachedEmbeddings, Evaluator
+from agentos.evaluation.geometry import Geometry
+from agentos.evaluation.knn import KNN
+from agentos.evaluation.loaded_encoder import LoadedEncoder
+from agentos.evaluation.probe import Probe
+from agents.models.text_encoder import TextEncoder
+from protocols.errors import ConfigurationError, RecordError
 
-from agentos.evaluation import TASKS, Evaluator, HeldOut, Metric, Task
-from agentos.evaluation.evaluator import Memo
-from protocols.errors import ConfigurationError, DataError, RecordError
-from protocols.spec import Kinds, Spec
+DEFAULT_TASKS = (Probe, KNN, Clustering, Geometry)
+"""Tasks that need no file of their own."""
 
-if TYPE_CHECKING:
-    from agentos.config.run import RunConfig
 
-CONFIG = "config.yaml"
-_SOURCES = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+@dataclass(frozen=True)
+class Documents:
+    """Documents to evaluate on, and a description of their origin."""
+
+    heldout: HeldOut
+    origin: str
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """What encoders on disk came to.
+    """Results of several encoders on the same tasks and documents.
 
     Attributes:
-        data: where the documents come from.
-        documents: how many.
+        data: origin of the documents.
+        documents: number of documents.
         labelled: whether they have labels.
-        seed: that tasks drew with.
-        metrics: of each task, as it was named.
+        seed: of the tasks' random draws.
+        metrics: of each task, by the task's name.
         encoders: name -> task -> metric -> value.
     """
 
@@ -43,7 +50,7 @@ class Assessment:
     encoders: dict[str, dict[str, dict[str, float]]]
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return JSON values."""
         return {
             "data": self.data,
             "documents": self.documents,
@@ -54,113 +61,72 @@ class Assessment:
 
 
 def assess(
-    target: str,
-    tasks: Sequence[str],
-    *,
-    data: str | None = None,
-    agents: Sequence[int] = (),
-    max_length: int | None = None,
-    seed: int | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    encoders: Iterable[tuple[str, TextEncoder]],
+    tasks: Mapping[str, Task],
+    documents: Documents,
+    seed: int,
 ) -> Assessment:
-    """Evaluate every encoder of a run folder, or one model.
+    """Evaluate encoders, each on every task.
 
     Args:
-        target: a run folder, a model folder, or a name in the local Hugging Face cache.
-        tasks: each a kind, perhaps with parameters: ``probe``, ``sts:pairs.jsonl``, ``knn:k=5``.
-            None for those of the run, or for a model, those that need no file.
-        data: a file of documents, a run folder, or a run's configuration, whose held-out documents
-            are taken; a run's own if not given.
-        agents: of the run; all of them if not given.
-        max_length: tokens of a text; as each folder says if not given.
-        seed: of what tasks draw; the run's own, or 0, if not given.
-        progress: is told what is being done.
+        encoders: with their names; drawn one at a time, so that one is in memory.
+        tasks: by the names under which results are reported.
+        documents: to evaluate on.
+        seed: of the tasks' random draws.
 
     Raises:
-        AgentOSError: something that was named cannot be used.
+        ConfigurationError: a task cannot be computed on the documents.
+        DataError: a file of a task is missing or malformed.
     """
-    run = _run_config(target)
-    folders = _encoders(Path(target), agents) if run is not None else {Path(target).name: target}
-    chosen = {text: parse_task(text) for text in tasks}
-    if run is None and data is None:
-        missing = "" if Path(target).is_dir() else f"there is no folder {target}; "
-        raise ConfigurationError(
-            f"{missing}{target} is taken for a model, and no documents are named to evaluate it on",
-            expected="a run folder, or --data with a file of documents, a run or its configuration",
-            hint="correct the path of the run, or give --data, such as --data documents.jsonl",
-        )
-    progress("Reading documents")
-    heldout = _heldout(data, run)
-    chosen = chosen or _default_tasks(run if data is None else None, heldout)
-    used = seed if seed is not None else run.seed if run is not None else 0
+    heldout = documents.heldout
     evaluators = {
-        text: Evaluator((task,), heldout, used).with_files() for text, task in chosen.items()
+        name: Evaluator((task,), heldout, seed).with_files() for name, task in tasks.items()
     }
     for evaluator in evaluators.values():
         evaluator.check()
-    encoders = {}
-    for name, folder in folders.items():
-        progress(f"Evaluating {name}")
-        encoders[name] = _assess_one(folder, evaluators, max_length)
+    scores = {}
+    for name, encoder in encoders:
+        cached = CachedEmbeddings(encoder)
+        scores[name] = {task: evaluator(cached) for task, evaluator in evaluators.items()}
     return Assessment(
-        data=data or f"held-out documents of {target}",
+        data=documents.origin,
         documents=len(heldout.texts),
         labelled=heldout.labels is not None,
-        seed=used,
-        metrics={text: evaluator.metrics for text, evaluator in evaluators.items()},
-        encoders=encoders,
+        seed=seed,
+        metrics={name: evaluator.metrics for name, evaluator in evaluators.items()},
+        encoders=scores,
     )
 
 
-def parse_task(text: str) -> Task:
-    """Return the task that ``KIND``, ``KIND:PATH`` or ``KIND:NAME=VALUE,...`` names.
+def loaded_encoders(
+    folders: Mapping[str, str], max_length: int | None, progress: Callable[[str], None]
+) -> Iterator[tuple[str, TextEncoder]]:
+    """Load encoders one after another.
+
+    Args:
+        folders: by name; each a model folder, or a name in the local Hugging Face cache.
+        max_length: tokens of a text; the folder's own if None.
+        progress: called with a message before each encoder is loaded.
 
     Raises:
-        InvalidConfiguration: the kind or a parameter is unknown, or a value out of range.
-
-    Example:
-        >>> parse_task("knn:k=5").k
-        5
-        >>> parse_task("sts:pairs.csv,score=similarity").path
-        'pairs.csv'
+        ModelError: a folder or name is not a usable model.
     """
-    from agentos.config.field_errors import InvalidConfiguration, explain
-
-    kind, _, rest = text.partition(":")
-    values: dict[str, Any] = {"kind": kind}
-    for part in filter(None, rest.split(",")):
-        name, equals, value = part.partition("=")
-        values.update({name: yaml.safe_load(value)} if equals else {"path": part})
-    try:
-        return _OneTask.model_validate({"task": values}).task
-    except ValidationError as error:
-        raise InvalidConfiguration(f"--task {text}", explain(error, _OneTask)) from error
+    for name, folder in folders.items():
+        progress(f"Evaluating {name}")
+        yield name, LoadedEncoder.load(folder, max_length=max_length)
 
 
-class _OneTask(Spec):
-    task: Annotated[Task, Kinds(TASKS)]
+def exported_encoders(directory: Path, agents: Sequence[int]) -> dict[str, str]:
+    """Return the folders of a run's exported encoders, by the name of the agent.
 
+    Args:
+        directory: of the run.
+        agents: whose encoders to return; all if empty.
 
-def _assess_one(
-    folder: str, evaluators: dict[str, Evaluator], max_length: int | None
-) -> dict[str, dict[str, float]]:
-    from agentos.evaluation.loaded_encoder import LoadedEncoder
-
-    memo = Memo(LoadedEncoder(folder, max_length=max_length))
-    return {text: evaluator(memo) for text, evaluator in evaluators.items()}
-
-
-def _run_config(target: str) -> RunConfig | None:
-    """Return the configuration of a run folder; None for anything else."""
-    if not (Path(target) / CONFIG).is_file():
-        return None
-    from agentos.config.load import load
-
-    return load(str(Path(target) / CONFIG))
-
-
-def _encoders(directory: Path, agents: Sequence[int]) -> dict[str, str]:
-    """Return the folders of a run's exported encoders, by agent."""
+    Raises:
+        RecordError: the run exported no encoder.
+        ConfigurationError: an agent has no encoder.
+    """
     folder = directory / "encoders"
     numbers = (path.name.removeprefix("agent-") for path in folder.glob("agent-*"))
     found = sorted(int(number) for number in numbers if number.isdecimal())
@@ -182,49 +148,13 @@ def _encoders(directory: Path, agents: Sequence[int]) -> dict[str, str]:
     return {f"agent-{n}": str(folder / f"agent-{n}") for n in agents or found}
 
 
-def _heldout(data: str | None, run: RunConfig | None) -> HeldOut:
-    """Return the documents to evaluate on."""
-    if data is not None and Path(data).suffix in _SOURCES:
-        return _documents(Path(data))
-    if data is not None:
-        from agentos.config.load import load
-
-        run = _run_config(data) or load(data)
-    from agentos.events import Listener
-    from agentos.preparation import heldout_of, prepare_corpus
-
-    assert run is not None  # a model without data has been refused
-    return heldout_of(run, prepare_corpus(run, Listener()))
+def default_tasks(heldout: HeldOut) -> dict[str, Task]:
+    """Return those of `DEFAULT_TASKS` that can be computed on the documents, by kind."""
+    tasks = [task() for task in DEFAULT_TASKS]
+    return {task.kind: task for task in tasks if _is_computable(task, heldout)}
 
 
-def _documents(path: Path) -> HeldOut:
-    """Read a file of documents: a column ``text``, and ``label`` where there is one."""
-    from agentos.evaluation.task_files import records, text_of
-
-    texts, labels = [], []
-    for where, record in records(path, ("text",)):
-        texts.append(text_of(where, "text", record))
-        labels.append(record.get("label"))
-    missing = [i for i, label in enumerate(labels) if label is None]
-    if missing and len(missing) < len(labels):
-        raise DataError(
-            f"{path}: some records have a label, and some have none",
-            expected="a label for every record, or for none",
-            actual=f"{len(missing)} of {len(labels)} without, record {missing[0] + 1} the first",
-            hint="label them all, or take the column out",
-        )
-    return HeldOut(tuple(texts), None if missing else tuple(map(str, labels)))
-
-
-def _default_tasks(run: RunConfig | None, heldout: HeldOut) -> dict[str, Task]:
-    """Return the run's own tasks, or all that the documents suffice for."""
-    if run is not None:
-        return {task.kind: task for task in run.evaluation.tasks}
-    tasks = {kind: parse_task(kind) for kind in ("probe", "knn", "clustering", "geometry")}
-    return {kind: task for kind, task in tasks.items() if _suffices(task, heldout)}
-
-
-def _suffices(task: Task, heldout: HeldOut) -> bool:
+def _is_computable(task: Task, heldout: HeldOut) -> bool:
     try:
         task.check(heldout)
     except ConfigurationError:

@@ -1,4 +1,4 @@
-"""What an evaluation task is, and what it is computed on.
+"""Base of evaluation tasks, their metrics, and the documents that they use.
 
 Shapes: N texts, D embedding width.
 """
@@ -19,7 +19,7 @@ from protocols.errors import ConfigurationError, DataError
 from protocols.spec import Spec
 
 TIE_DECIMALS = 9
-"""Cosines that agree to so many decimals count as equal; the rest is rounding noise."""
+"""Decimals to which cosines are rounded before they are ranked; the rest is rounding noise."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Metric:
-    """What a number of an evaluation means.
+    """Meaning of a number that an evaluation reports.
 
     Args:
         name: its key in the records.
-        higher_is_better: which way is up.
+        higher_is_better: whether larger values are better.
         help: one sentence for a reader of the report.
-        percent: whether it is a share of one, better shown as a percentage.
-        label: what tables and charts call it; by default made from the name.
-        minor: whether the terminal leaves it to the report.
+        percent: whether it is a share of one, to be shown as a percentage.
+        label: title in tables and charts; derived from the name by default.
+        minor: whether only the report shows it, and the terminal does not.
 
     Example:
         >>> Metric(name="nearest_hit", higher_is_better=True, help="Share of hits.").title
@@ -73,7 +73,7 @@ class Metric:
 
     @property
     def title(self) -> str:
-        """What tables and charts call it."""
+        """Title in tables and charts."""
         return self.label or self.name.replace("_", " ").capitalize()
 
     def gain(self, value: float, reference: float) -> float:
@@ -82,7 +82,7 @@ class Metric:
 
 
 class Task(Spec, ABC):
-    """One evaluation: its parameters, what it needs, and how it is computed.
+    """One evaluation: its parameters, its requirements, and its computation.
 
     A task draws only from generators named after its seed, so that every agent and every round is
     measured on the same documents.
@@ -90,38 +90,38 @@ class Task(Spec, ABC):
 
     needs_labels: ClassVar[bool] = False
     needs_head: ClassVar[Literal["masked", "causal"] | None] = None
-    """The kind of language-model head that the subject must have."""
+    """The kind of language-model head that the encoder must have."""
     metrics: ClassVar[tuple[Metric, ...]]
 
     kind: str
     _files: Any = PrivateAttr(default=None)
 
     @abstractmethod
-    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, encoder: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return one finite number per entry of `metrics`.
 
         Args:
-            subject: the encoder under test.
+            encoder: the encoder under test.
             heldout: documents that `check` has accepted.
             seed: the run's seed.
         """
 
     @abstractmethod
     def check(self, heldout: HeldOut) -> None:
-        """Refuse held-out documents that this task cannot be computed on.
+        """Refuse held-out documents on which this task cannot be computed.
 
         Raises:
-            ConfigurationError: there are no labels, or too few documents of the right form.
+            ConfigurationError: labels are missing, or too few documents have the right form.
         """
 
     def examine(
-        self, subject: TextEncoder, heldout: HeldOut, seed: int
+        self, encoder: TextEncoder, heldout: HeldOut, seed: int
     ) -> tuple[dict[str, float], dict[str, Any]]:
-        """Return what `evaluate` does, and plain values for a picture in the report, if there is one."""
-        return self.evaluate(subject, heldout, seed), {}
+        """Return the metrics of `evaluate`, and JSON values for a figure of the report, if it has one."""
+        return self.evaluate(encoder, heldout, seed), {}
 
     def read(self) -> Any:
-        """Return what the task reads from files of its own; None for most.
+        """Return the content of the task's own files; None for most tasks.
 
         Raises:
             DataError: a file is missing, empty or malformed.
@@ -129,14 +129,14 @@ class Task(Spec, ABC):
         return None
 
     def with_files(self) -> Self:
-        """Return the task with its files read, so that hosts on other machines need none."""
+        """Return the task with its files read, so that hosts on other machines need no copy."""
         task = self.model_copy()
         task._files = self.read()
         return task
 
     @property
     def files(self) -> Any:
-        """What `read` returned; read now, unless the task carries it."""
+        """Content of the task's files; read now, unless the task carries it."""
         return self.read() if self._files is None else self._files
 
 
@@ -154,7 +154,7 @@ def unit_rows(rows_ND: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def too_few(kind: str, needed: int, found: int, what: str) -> ConfigurationError:
-    """Return the error of a task that has not enough held-out documents of the right form."""
+    """Return the error for too few held-out documents of the right form."""
     return ConfigurationError(
         f"The evaluation task {kind!r} cannot be computed on the held-out documents",
         expected=f"at least {needed} {what}",

@@ -1,4 +1,4 @@
-"""Reading a retrieval collection: a corpus, queries, and judgements of which document is right."""
+"""Retrieval collections in BEIR's layout: corpus, queries and relevance judgements."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentos.data.sources.files import did_you_mean
+from agentos.data.sources.record import did_you_mean
 from agentos.evaluation.task_files import records, text_of
 from protocols.errors import DataError
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Queries, and which documents of a corpus are right for them.
+    """Queries, a corpus, and the relevant documents of each query.
 
     Attributes:
-        queries: `[Q]`, only those with a right document.
+        queries: `[Q]`, only those with a relevant document.
         corpus: `[C]`.
-        relevant: of each query, the rows of its right documents in the corpus, and their grades.
+        relevant: for each query, the rows of its relevant documents, and their grades.
     """
 
     queries: tuple[str, ...]
@@ -31,8 +31,8 @@ def read_folder(path: str, qrels: str) -> Judged:
 
     Args:
         path: holds ``corpus.jsonl`` (``_id``, ``text``, perhaps ``title``) and ``queries.jsonl``.
-        qrels: name of the judgements in the folder: a ``.tsv`` with the columns ``query-id``,
-            ``corpus-id`` and ``score``; any other file is read as TREC's, ``query 0 document grade``.
+        qrels: file of the judgements in the folder: a ``.tsv`` with the columns ``query-id``,
+            ``corpus-id`` and ``score``; any other file is in TREC's format, ``query 0 document grade``.
 
     Raises:
         DataError: a file is missing, empty or malformed, or the judgements name unknown documents.
@@ -50,16 +50,16 @@ def read_folder(path: str, qrels: str) -> Judged:
             relevant.setdefault(query, {})[rows[document]] = grade
     if not relevant:
         raise DataError(
-            f"{file}: no query has a right document",
+            f"{file}: no query has a relevant document",
             expected="at least one grade above 0",
-            hint="name another file of judgements in the task's qrels",
+            hint="name another file in the task's qrels",
         )
-    asked = tuple(queries[query] for query in relevant)
-    return Judged(asked, tuple(corpus.values()), tuple(relevant.values()))
+    used = tuple(queries[query] for query in relevant)
+    return Judged(used, tuple(corpus.values()), tuple(relevant.values()))
 
 
 def _texts(path: Path) -> dict[str, str]:
-    """Return id -> text, the title before it."""
+    """Return id -> text, led by the title."""
     found: dict[str, str] = {}
     for where, record in records(path, ("_id", "text")):
         title = record.get("title") or ""
@@ -73,7 +73,7 @@ def _judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
             yield where, row["query-id"], row["corpus-id"], _grade(where, row["score"])
         return
     if not path.is_file():
-        next(records(path, ()))  # says that it is missing
+        next(records(path, ()))  # raises the error for a missing file
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         where, fields = f"{path}, line {number}", line.split()
         if fields and len(fields) != 4:
@@ -81,7 +81,7 @@ def _judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
                 f"{where}: not a judgement",
                 expected="query 0 document grade",
                 actual=line[:60],
-                hint="hint the line, or name a .tsv with query-id, corpus-id and score",
+                hint="correct the line, or use a .tsv with query-id, corpus-id and score",
             )
         if fields:
             yield where, fields[0], fields[2], _grade(where, fields[3])
@@ -92,10 +92,10 @@ def _grade(where: str, text: str) -> int:
         return int(text)
     except ValueError as error:
         raise DataError(
-            f"{where}: the grade is no whole number",
+            f"{where}: the grade is not a whole number",
             expected="0, 1, 2, ...",
             actual=text,
-            hint="hint the line",
+            hint="correct the line",
         ) from error
 
 
@@ -105,5 +105,5 @@ def _require(where: str, what: str, name: str, known: dict[str, str]) -> None:
             f"{where}: there is no {what} {name!r}",
             expected=f"an _id of {'corpus' if what == 'document' else 'queries'}.jsonl",
             actual=name,
-            hint=did_you_mean(name, known) or "take the line out, or fix its id",
+            hint=did_you_mean(name, known) or "remove the line, or correct its id",
         )

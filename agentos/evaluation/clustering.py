@@ -1,4 +1,4 @@
-"""Do documents of one label lie in one cluster?
+"""Agreement of clusters with labels.
 
 Shapes: N documents, D embedding width.
 """
@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from agentos.evaluation.base import HeldOut, Metric, Task
 from agentos.evaluation.labelled import check_labels
@@ -20,8 +21,8 @@ from protocols.seeding import derive, generator
 class Clustering(Task):
     """Clustering: V-measure of mini-batch k-means, as many clusters as labels, against the labels.
 
-    As in mteb, embeddings are neither centred nor normalised. The mean over several initialisations
-    is reported. 0 says that clusters tell nothing of labels, 1 that they are the same.
+    As in mteb, embeddings are neither centred nor normalised. The result is the mean over
+    several initialisations: 0 if clusters and labels are independent, 1 if they are the same.
 
     Source: A. Rosenberg and J. Hirschberg, "V-Measure: A Conditional Entropy-Based External Cluster
     Evaluation Measure" (2007); N. Muennighoff et al., "MTEB" (2023).
@@ -46,31 +47,28 @@ class Clustering(Task):
     initialisations: int = Field(default=5, ge=1, description="runs of k-means to average over")
 
     def check(self, heldout: HeldOut) -> None:
-        """Refuse held-out text without labels, or with fewer than two labels held twice."""
+        """Refuse held-out text without labels, or with fewer than two labels of two documents."""
         check_labels(self.kind, heldout)
 
-    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, encoder: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``v_measure``, in [0, 1]."""
-        from sklearn.cluster import MiniBatchKMeans
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.metrics import v_measure_score
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from sklearn import cluster, exceptions, metrics
 
         order = generator(seed, "evaluation", self.kind).permutation(len(heldout.texts))
         chosen = order[: self.documents]
         labels = np.array(heldout.labels)[chosen]
-        rows_ND = subject.embed([heldout.texts[i] for i in chosen])
+        rows_ND = encoder.embed([heldout.texts[i] for i in chosen])
         scores = []
-        # Threads would add up distances in another order on another machine.
+        # With several threads, the order in which distances add up would depend on the machine.
         with threadpool_limits(limits=1), warnings.catch_warnings():
-            # A collapsed encoder has fewer distinct points than clusters: its score says so.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+            # A collapsed encoder has fewer distinct points than clusters; its score shows it.
+            warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
             for draw in range(self.initialisations):
-                model = MiniBatchKMeans(
+                model = cluster.MiniBatchKMeans(
                     n_clusters=len(np.unique(labels)),
                     batch_size=512,
                     n_init=1,
                     random_state=derive(seed, "evaluation", self.kind, draw) % 2**32,
                 )
-                scores.append(v_measure_score(labels, model.fit_predict(rows_ND)))
+                scores.append(metrics.v_measure_score(labels, model.fit_predict(rows_ND)))
         return {"v_measure": float(np.mean(scores))}

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from agentos.evaluation.base import HeldOut, Metric, Task
 from agents.models.text_encoder import TextEncoder, TokenScores
@@ -27,13 +28,13 @@ class Evaluator:
     machine and on how agents are packed onto it.
 
     Args:
-        tasks: what to measure.
-        heldout: what to measure it on.
+        tasks: evaluation tasks.
+        heldout: documents on which they are computed.
         seed: the run's seed.
 
     Example:
         >>> from agentos.evaluation import Geometry
-        >>> from agents.subject import EmbeddingOnly
+        >>> from agents.models.text_encoder import EmbeddingOnly
         >>> texts = tuple(f"the words of text number {i} are these {i}" for i in range(16))
         >>> def embed(texts):
         ...     return np.array([[len(t), t.count("t"), 1.0] for t in texts], dtype=np.float32)
@@ -51,7 +52,7 @@ class Evaluator:
         return tuple(metric for task in self.tasks for metric in task.metrics)
 
     def with_files(self) -> Evaluator:
-        """Return the evaluator with the files of its tasks read; hosts then need none.
+        """Return the evaluator with the files of its tasks read; hosts then need no copy.
 
         Raises:
             DataError: a file is missing, empty or malformed.
@@ -59,7 +60,7 @@ class Evaluator:
         return replace(self, tasks=tuple(task.with_files() for task in self.tasks))
 
     def check(self) -> None:
-        """Refuse tasks that these held-out documents cannot feed, or that share a metric's name.
+        """Refuse tasks that need other held-out documents, and tasks that report the same metric.
 
         Raises:
             ConfigurationError: as `Task.check`, or two tasks report the same metric.
@@ -76,60 +77,58 @@ class Evaluator:
         for task in self.tasks:
             task.check(self.heldout)
 
-    def __call__(self, subject: TextEncoder) -> dict[str, float]:
+    def __call__(self, encoder: TextEncoder) -> dict[str, float]:
         """Return the metrics of all tasks for one encoder; see `examine`."""
-        return self.examine(subject)[0]
+        return self.examine(encoder)[0]
 
-    def examine(self, subject: TextEncoder) -> tuple[dict[str, float], dict[str, Any]]:
-        """Return the metrics of all tasks for one encoder, and what is kept for pictures.
+    def examine(self, encoder: TextEncoder) -> tuple[dict[str, float], dict[str, Any]]:
+        """Return the metrics of all tasks for one encoder, and the data of their figures.
 
         Returns:
-            The metrics, and for each kind of task that draws a picture, its plain values.
+            The metrics; and for each kind of task with a figure in the report, JSON values.
 
         Raises:
             ConfigurationError: a task needs a language-model head, and the encoder has none.
             TrainingError: the encoder or a task returned a number that is not finite.
         """
-        memo = Memo(subject)
+        cached = CachedEmbeddings(encoder)
         values: dict[str, float] = {}
-        explained: dict[str, Any] = {}
+        figures: dict[str, Any] = {}
         with _one_thread():
             for task in self.tasks:
-                metrics, explained[task.kind] = task.examine(memo, self.heldout, self.seed)
+                metrics, figures[task.kind] = task.examine(cached, self.heldout, self.seed)
                 values.update(metrics)
         for name, value in values.items():
             if not math.isfinite(value):
                 raise _not_finite(f"The metric {name}", value)
-        return values, {kind: told for kind, told in explained.items() if told}
+        return values, {kind: data for kind, data in figures.items() if data}
 
 
 def _one_thread() -> AbstractContextManager[Any]:
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
     return limits
 
 
-class Memo:
-    """A subject that asks the one under test for the embedding of each distinct text only once.
+class CachedEmbeddings:
+    """An encoder that embeds each distinct text only once, for all tasks.
 
     Args:
-        subject: the encoder under test.
+        encoder: the encoder under test.
     """
 
-    def __init__(self, subject: TextEncoder) -> None:
-        self._subject = subject
+    def __init__(self, encoder: TextEncoder) -> None:
+        self._encoder = encoder
         self._rows: dict[str, NDArray[np.float32]] = {}
 
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
-        """Ask the subject."""
-        return self._subject.token_scores(texts, seed)
+        """Return the scores of the encoder under test."""
+        return self._encoder.token_scores(texts, seed)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return `[N, D]`, asking the subject for texts that are new.
+        """Return pooled states `[N, D]`, embedding only texts that are new.
 
         Raises:
-            TrainingError: its embeddings have the wrong shape, or are not finite.
+            TrainingError: the embeddings have the wrong shape, or are not finite.
         """
         new = [text for text in dict.fromkeys(texts) if text not in self._rows]
         if new:
@@ -137,7 +136,7 @@ class Memo:
         return np.stack([self._rows[text] for text in texts])
 
     def _checked(self, texts: list[str]) -> NDArray[np.float32]:
-        rows = np.asarray(self._subject.embed(texts), dtype=np.float32)
+        rows = np.asarray(self._encoder.embed(texts), dtype=np.float32)
         if rows.ndim != 2 or len(rows) != len(texts):
             raise TrainingError(
                 "The encoder returned embeddings of the wrong shape",

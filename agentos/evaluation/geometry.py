@@ -1,4 +1,4 @@
-"""The shape of the embedding cloud: are like texts close, is the space used, how many directions?
+"""Geometry of the embeddings: alignment, uniformity, effective rank and spread.
 
 Shapes: N documents, D embedding width.
 """
@@ -20,7 +20,7 @@ from protocols.seeding import generator
 HALF_WORDS = 4
 MINIMUM = 2
 DEAD = 0.05
-"""A dimension that deviates less than this share of an isotropic one is dead."""
+"""Deviation below which a dimension is dead, as a share of that of an isotropic one."""
 
 
 class Geometry(Task):
@@ -44,7 +44,7 @@ class Geometry(Task):
         Metric(
             name="alignment",
             higher_is_better=False,
-            help="Mean squared distance, on the unit sphere, of two halves of one document.",
+            help="Mean squared distance, on the unit sphere, between the two halves of a document.",
             minor=True,
         ),
         Metric(
@@ -84,7 +84,7 @@ class Geometry(Task):
         if found < MINIMUM:
             raise too_few(self.kind, MINIMUM, found, f"documents of {2 * HALF_WORDS} words or more")
 
-    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, encoder: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``alignment`` in [0, 4], ``uniformity`` in [-8, 0], ``rankme`` in [1, D], and more.
 
         ``dimension_spread`` and ``dead_dimensions`` lie in [0, 1].
@@ -92,7 +92,7 @@ class Geometry(Task):
         pairs = halves(heldout.texts)
         chosen = generator(seed, "evaluation", "geometry").permutation(len(pairs))
         first, second = zip(*(pairs[i] for i in chosen[: self.documents]), strict=True)
-        first_ND, second_ND = subject.embed(first), subject.embed(second)
+        first_ND, second_ND = encoder.embed(first), encoder.embed(second)
         return {
             "alignment": alignment(first_ND, second_ND),
             "uniformity": uniformity(first_ND),
@@ -142,10 +142,10 @@ def uniformity(rows_ND: NDArray[np.float32]) -> float:
 
 
 def deviations(rows_ND: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return ``sqrt(D) * std_i(u_id)`` `[D]` over unit rows u: 1 each if they point everywhere.
+    """Return ``sqrt(D) * std_i(u_id)`` `[D]` over unit rows u: 1 each if isotropic.
 
     Source: X. Chen and K. He, "Exploring Simple Siamese Representation Learning" (2021), where a
-    mean of 0 shows a collapse.
+    mean of 0 indicates collapse.
 
     Example:
         >>> rows = np.array([[1, 0], [-1, 0]], dtype=np.float32)
@@ -168,7 +168,7 @@ def rankme(rows_ND: NDArray[np.float32]) -> float:
     """
     singular = np.linalg.svd(rows_ND.astype(np.float64), compute_uv=False)
     if not singular.sum() > 0:
-        return 1.0  # nothing but zeros: one point
+        return 1.0  # nothing but zeros: a single point
     shares = singular / singular.sum()
     shares = shares[shares > 0]
     return float(np.exp(-np.sum(shares * np.log(shares))))

@@ -1,4 +1,4 @@
-"""Do the nearest neighbours of a document share its label?
+"""Agreement of a document's label with those of its nearest neighbours.
 
 Shapes: N documents, D embedding width.
 """
@@ -44,21 +44,23 @@ class KNN(Task):
     train_fraction: float = Field(
         default=0.6, gt=0, lt=1, description="share of each label that may vote"
     )
-    max_documents: int = Field(default=2000, ge=4, description="documents to use, about, at most")
+    max_documents: int = Field(
+        default=2000, ge=4, description="documents to use, approximately, at most"
+    )
 
     def check(self, heldout: HeldOut) -> None:
-        """Refuse held-out text without labels, or with fewer than two labels held twice."""
+        """Refuse held-out text without labels, or with fewer than two labels of two documents."""
         check_labels(self.kind, heldout)
 
-    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, encoder: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``knn_accuracy``, in [0, 1]."""
         split = split_by_label(heldout, self.train_fraction, self.max_documents, seed)
         classes, voters = np.unique(split.train_labels, return_inverse=True)
         cosines = (
-            unit_rows(subject.embed(split.test_texts))
-            @ unit_rows(subject.embed(split.train_texts)).T
+            unit_rows(encoder.embed(split.test_texts))
+            @ unit_rows(encoder.embed(split.train_texts)).T
         )
-        # Rounded and sorted stably: equal cosines are taken in the order of the split.
+        # Rounded and sorted stably: equal cosines keep the order of the split.
         nearest = np.argsort(-np.round(cosines, TIE_DECIMALS), axis=1, kind="stable")[:, : self.k]
         votes = (voters[nearest][:, :, None] == np.arange(len(classes))).sum(axis=1)
         guess = classes[votes.argmax(axis=1)]

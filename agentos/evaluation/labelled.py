@@ -1,4 +1,4 @@
-"""Labelled documents, divided into some to fit on and others to score on."""
+"""Labelled documents, split into a training and a test part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from protocols.seeding import generator
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled documents to fit on, and others to score on."""
+    """Labelled documents to fit on, and others to test on."""
 
     train_texts: list[str]
     train_labels: list[str]
@@ -20,10 +20,10 @@ class Split:
 
 
 def split_by_label(heldout: HeldOut, train_fraction: float, limit: int, seed: int) -> Split:
-    """Divide labelled documents so that each label keeps its share on both sides.
+    """Split labelled documents, stratified by label.
 
-    Labels held by one document are left out. Beyond `limit` documents every label is thinned alike,
-    but never below one document on each side.
+    Labels of a single document are left out. Beyond `limit` documents every label is subsampled in
+    proportion, but never below one document in each part.
 
     Example:
         >>> split = split_by_label(HeldOut(tuple("abcdef"), tuple("xxxxyy")), 0.5, 100, seed=0)
@@ -34,7 +34,7 @@ def split_by_label(heldout: HeldOut, train_fraction: float, limit: int, seed: in
     keep = min(1.0, limit / sum(len(rows) for rows in members.values()))
     split = Split([], [], [], [])
     for label, rows in members.items():
-        # Named by label, so that another label's documents do not change this one's draw.
+        # Seeded by label, so that the documents of one label do not change the draw of another.
         order = generator(seed, "evaluation", "split", label).permutation(rows)
         order = order[: max(2, int(keep * len(rows)))]
         cut = min(max(1, round(train_fraction * len(order))), len(order) - 1)
@@ -46,10 +46,10 @@ def split_by_label(heldout: HeldOut, train_fraction: float, limit: int, seed: in
 
 
 def check_labels(kind: str, heldout: HeldOut) -> None:
-    """Refuse held-out text that `split_by_label` cannot divide into two labels or more.
+    """Refuse held-out text in which fewer than two labels can be split by `split_by_label`.
 
     Raises:
-        ConfigurationError: there are no labels, or fewer than two with two documents each.
+        ConfigurationError: labels are missing, or fewer than two have two documents each.
     """
     if heldout.labels is None:
         raise ConfigurationError(
@@ -64,7 +64,7 @@ def check_labels(kind: str, heldout: HeldOut) -> None:
 
 
 def _by_label(heldout: HeldOut) -> dict[str, list[int]]:
-    """Map each label held by two documents or more to their indices, labels sorted."""
+    """Map each label of at least two documents to their indices, labels sorted."""
     members: dict[str, list[int]] = {}
     for i, label in enumerate(heldout.labels or ()):
         members.setdefault(label, []).append(i)

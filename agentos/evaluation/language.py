@@ -1,4 +1,4 @@
-"""How well does an encoder's language-model head guess tokens of held-out text?"""
+"""Quality of an encoder's language-model head: prediction of tokens of held-out text."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from protocols.seeding import derive, generator
 
 
 class LanguageModelTask(Task):
-    """A task on tokens of held-out documents."""
+    """Base of tasks on the tokens of held-out documents."""
 
     documents: int = Field(default=256, ge=1, description="documents to use, at most")
 
     def check(self, heldout: HeldOut) -> None:
-        """Refuse no documents at all."""
+        """Refuse an empty set of documents."""
         if not heldout.texts:
             raise too_few(self.kind, 1, 0, "documents")
 
@@ -27,8 +27,8 @@ class LanguageModelTask(Task):
 class Perplexity(LanguageModelTask):
     """Perplexity and bits per token of a causal language model on held-out text.
 
-    ``exp(sum_t -log p(x_t | x_<t) / T)`` over all T scored tokens of all texts, whatever text they
-    stand in. Compare only models with the same tokenizer.
+    ``exp(sum_t -log p(x_t | x_<t) / T)`` over all T scored tokens of all texts
+    together. Compare only models with the same tokenizer.
 
     Source: F. Jelinek, R. Mercer, L. Bahl and J. Baker, "Perplexity - a measure of the difficulty of
     speech recognition tasks" (1977).
@@ -43,7 +43,7 @@ class Perplexity(LanguageModelTask):
         Metric(
             name="perplexity",
             higher_is_better=False,
-            help="Tokens among which the model is as undecided as if all were equally likely.",
+            help="Number of equally likely tokens that would leave the model as uncertain.",
         ),
         Metric(
             name="bits_per_token",
@@ -55,9 +55,9 @@ class Perplexity(LanguageModelTask):
 
     kind: Literal["perplexity"] = "perplexity"
 
-    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, encoder: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``perplexity``, at least 1, and ``bits_per_token``, at least 0."""
-        scores = scores_of(self, subject, heldout, seed)
+        scores = scores_of(self, encoder, heldout, seed)
         nats = float(scores.nll.sum() / scores.count.sum())
         return {"perplexity": math.exp(nats), "bits_per_token": nats / math.log(2)}
 
@@ -65,9 +65,9 @@ class Perplexity(LanguageModelTask):
 class MaskedAccuracy(LanguageModelTask):
     """Masked-token accuracy and pseudo-perplexity of a masked language model on held-out text.
 
-    The same tokens are hidden for every encoder and in every round. Pseudo-perplexity is the
-    exponential of the mean negative log-likelihood of the hidden tokens; it does not compare with the
-    perplexity of a causal model.
+    The same tokens are masked for every encoder and in every round. Pseudo-perplexity is the
+    exponential of the mean negative log-likelihood of the masked tokens; it is not comparable with
+    the perplexity of a causal model.
 
     Source: J. Salazar, D. Liang, T. Nguyen and K. Kirchhoff, "Masked Language Model Scoring" (2020).
 
@@ -81,22 +81,22 @@ class MaskedAccuracy(LanguageModelTask):
         Metric(
             name="masked_accuracy",
             higher_is_better=True,
-            help="Share of hidden tokens that the model guesses.",
+            help="Share of masked tokens that the model predicts correctly.",
             percent=True,
         ),
         Metric(
             name="pseudo_perplexity",
             label="Pseudo-perplexity",
             higher_is_better=False,
-            help="Tokens among which the model is undecided when it guesses a hidden one.",
+            help="Number of equally likely tokens that would leave the model as uncertain.",
         ),
     )
 
     kind: Literal["masked_accuracy"] = "masked_accuracy"
 
-    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, encoder: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``masked_accuracy`` in [0, 1] and ``pseudo_perplexity``, at least 1."""
-        scores = scores_of(self, subject, heldout, seed)
+        scores = scores_of(self, encoder, heldout, seed)
         count = scores.count.sum()
         return {
             "masked_accuracy": float(scores.correct.sum() / count),
@@ -105,17 +105,17 @@ class MaskedAccuracy(LanguageModelTask):
 
 
 def scores_of(
-    task: LanguageModelTask, subject: TextEncoder, heldout: HeldOut, seed: int
+    task: LanguageModelTask, encoder: TextEncoder, heldout: HeldOut, seed: int
 ) -> TokenScores:
-    """Score the tokens of some held-out documents, the same for every subject.
+    """Score the tokens of a sample of held-out documents, the same for every encoder.
 
     Raises:
-        ConfigurationError: the subject has no head of the kind that the task needs, or the
-            documents hold no token to score.
+        ConfigurationError: the encoder has no head of the kind that the task needs, or the
+            documents have no token to score.
     """
     order = generator(seed, "evaluation", task.kind).permutation(len(heldout.texts))
     texts = [heldout.texts[i] for i in order[: task.documents]]
-    scores = subject.token_scores(texts, derive(seed, "evaluation", task.kind, "tokens"))
+    scores = encoder.token_scores(texts, derive(seed, "evaluation", task.kind, "tokens"))
     if scores is None or scores.kind != task.needs_head:
         raise ConfigurationError(
             f"The evaluation task {task.kind!r} needs a {task.needs_head} language-model head",
@@ -124,5 +124,5 @@ def scores_of(
             hint=f"train with an objective that has one, or take {task.kind} out of evaluation.tasks",
         )
     if not scores.count.sum():
-        raise too_few(task.kind, 1, 0, "tokens to guess; the documents are too short")
+        raise too_few(task.kind, 1, 0, "tokens to predict; the documents are too short")
     return scores

@@ -1,4 +1,4 @@
-"""An encoder from a folder, as a subject: one that a run exported, or any of Hugging Face's.
+"""An encoder from a folder: exported by a run, or any Hugging Face model.
 
 Legend: B texts in a batch, T tokens, V vocabulary, N texts, D embedding width.
 """
@@ -6,72 +6,88 @@ Legend: B texts in a batch, T tokens, V vocabulary, N texts, D embedding width.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
 
 from agents.config import EncoderConfig, Pooling
+from agents.models import token_scores as scoring
+from agents.models.build import load_encoder
+from agents.models.encoder import Encoder
+from agents.models.export import pooling_of, saved_length
+from agents.models.pretrained import load_tokenizer
 from agents.models.text_encoder import TokenScores
+from agents.text.batch import to_device
+from agents.text.collate import Collator
+from agents.text.vocabulary import Vocabulary
 
 MAX_LENGTH = 64
-"""Tokens of a text, where neither the caller nor the folder says otherwise."""
+"""Tokens of a text, if neither the caller nor the folder sets a limit."""
 _BATCH = 128
 
 
 class LoadedEncoder:
-    """A subject that reads a model folder, or a name in the local Hugging Face cache.
-
-    It pools and cuts texts as the folder says for sentence-transformers, so an encoder that a run
-    exported embeds as it did in the run. Where the folder holds a language model, its tokens are
-    scored too.
+    """A text encoder made of a model and its tokenizer.
 
     Args:
-        origin: the folder, or the name.
-        pooling: instead of the folder's.
-        max_length: tokens of a text, special tokens included, instead of the folder's.
-
-    Raises:
-        ModelError: nothing that can be used lies there.
-
-    Example:
-        >>> LoadedEncoder("runs/x/encoders/agent-0").embed(["a text"]).shape  # doctest: +SKIP
-        (1, 128)
+        encoder: the model, in evaluation mode.
+        tokenizer: of the model.
+        max_length: tokens of a text, special tokens included.
     """
 
     def __init__(
-        self, origin: str, pooling: Pooling | None = None, max_length: int | None = None
+        self, encoder: Encoder, tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> None:
-        from agents.models.build import load_encoder
-        from agents.models.export import pooling_of, saved_length
-        from agents.models.pretrained import load_tokenizer
-        from agents.text.collate import Collator
-        from agents.text.vocabulary import Vocabulary
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self._collate = Collator(tokenizer, max_length)
+        self._vocabulary = Vocabulary(tokenizer)
 
+    @classmethod
+    def load(
+        cls, origin: str, pooling: Pooling | None = None, max_length: int | None = None
+    ) -> LoadedEncoder:
+        """Load a model folder, or a name in the local Hugging Face cache.
+
+        The encoder pools and truncates texts as the folder's sentence-transformers files say, so one
+        that a run exported embeds as it did in the run.
+
+        Args:
+            origin: the folder, or the name.
+            pooling: overrides that of the folder.
+            max_length: overrides that of the folder.
+
+        Raises:
+            ModelError: the folder or name is not a usable model.
+
+        Example:
+            >>> encoder = LoadedEncoder.load("runs/x/encoders/agent-0")  # doctest: +SKIP
+            >>> encoder.embed(["a text"]).shape  # doctest: +SKIP
+            (1, 128)
+        """
         folder = Path(origin).expanduser()
         here = folder.is_dir()
         config = EncoderConfig(
             path=str(folder) if here else None, name=None if here else origin, pooling=pooling
         )
-        self.tokenizer = load_tokenizer(config)
-        self.encoder = load_encoder(config, self.tokenizer, pooling_of(config)).eval()
+        tokenizer = load_tokenizer(config)
+        encoder = load_encoder(config, tokenizer, pooling_of(config)).eval()
         saved = saved_length(folder) if here else None
-        self.max_length = max_length or saved or MAX_LENGTH
-        self._collate = Collator(self.tokenizer, self.max_length)
-        self._vocabulary = Vocabulary(self.tokenizer)
+        return cls(encoder, tokenizer, max_length or saved or MAX_LENGTH)
 
     @property
     def head(self) -> str | None:
-        """Which language model the folder was saved as: ``masked``, ``causal``, or None."""
+        """Kind of the language model in the folder: ``masked``, ``causal``, or None."""
         head = self.encoder.language_head
         return None if head is None else head.kind
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return pooled states `[N, D]`, not normalised."""
-        import torch
-
-        from agents.text.batch import to_device
-
         rows: dict[int, NDArray[np.float32]] = {}
         tokens = self._tokens(texts)
         with torch.inference_mode():
@@ -82,14 +98,7 @@ class LoadedEncoder:
         return embedded
 
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
-        """Score the tokens of texts with the folder's language model; None where it holds none."""
-        from functools import partial
-
-        import torch
-
-        from agents.models import token_scores as scoring
-        from agents.text.batch import to_device
-
+        """Score the tokens of texts with the folder's language model; None without one."""
         return scoring.token_scores(
             self.encoder,
             texts,
@@ -111,6 +120,6 @@ class LoadedEncoder:
 
 
 def _by_length(tokens: Sequence[NDArray[np.int64]], size: int) -> list[list[int]]:
-    """Divide texts into batches of like length."""
+    """Return batches of indices of texts of similar length."""
     order = np.argsort([len(ids) for ids in tokens], kind="stable").tolist()
     return [order[start : start + size] for start in range(0, len(order), size)]

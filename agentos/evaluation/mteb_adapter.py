@@ -1,11 +1,11 @@
-"""Let mteb score an encoder: any subject, behind the interface of mteb's encoders.
+"""Adapter with which mteb evaluates an encoder.
 
-mteb is no dependency of this program; the adapter works where it is installed.
+mteb is an optional dependency, so it is imported where it is used.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,34 +13,31 @@ from numpy.typing import NDArray
 from agentos.evaluation.base import unit_rows
 from agents.models.text_encoder import TextEncoder
 
-if TYPE_CHECKING:
-    from mteb.models.model_meta import ModelMeta
-
 
 class MtebEncoder:
-    """A subject as mteb's ``EncoderProtocol``.
+    """An encoder behind mteb's ``EncoderProtocol``.
 
     Prompts are not used. Similarity is the cosine.
 
     Args:
-        subject: the encoder, such as `agentos.evaluation.loaded_encoder.LoadedEncoder`.
-        name: what mteb calls it in its results, as ``organisation/name``.
+        encoder: the encoder, such as `agentos.evaluation.loaded_encoder.LoadedEncoder`.
+        name: its name in mteb's results, as ``organisation/name``.
 
     Example:
         >>> import mteb  # doctest: +SKIP
-        >>> from agentos.evaluation.model import LoadedEncoder
-        >>> encoder = MtebEncoder(LoadedEncoder("runs/x/encoders/agent-0"))  # doctest: +SKIP
+        >>> from agentos.evaluation.loaded_encoder import LoadedEncoder
+        >>> encoder = MtebEncoder(LoadedEncoder.load("runs/x/encoders/agent-0"))  # doctest: +SKIP
         >>> mteb.evaluate(encoder, mteb.get_tasks(["Banking77Classification"]))  # doctest: +SKIP
     """
 
-    def __init__(self, subject: TextEncoder, name: str = "agentos/encoder") -> None:
-        self._subject = subject
+    def __init__(self, encoder: TextEncoder, name: str = "agentos/encoder") -> None:
+        self._encoder = encoder
         self._name = name
 
     def encode(self, inputs: Any, **_: Any) -> NDArray[np.float32]:
         """Return embeddings `[N, D]` of the texts of mteb's batches, in their order."""
         texts = [str(text) for batch in inputs for text in batch["text"]]
-        return self._subject.embed(texts)
+        return self._encoder.embed(texts)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> NDArray[np.float64]:
         """Return the cosines `[N, M]` of all pairs."""
@@ -53,12 +50,11 @@ class MtebEncoder:
         return cosines
 
     @property
-    def mteb_model_meta(self) -> ModelMeta:
-        """What mteb writes beside its results."""
+    def mteb_model_meta(self) -> Any:
+        """Metadata that mteb stores with its results."""
         from mteb.models.model_meta import ModelMeta
 
-        meta: ModelMeta = ModelMeta.create_empty({"name": self._name, "revision": "local"})
-        return meta
+        return ModelMeta.create_empty({"name": self._name, "revision": "local"})
 
 
 def _rows(embeddings: Any) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Retrieval: natural pairs of a document's first line and its body, or queries with judged documents.
+"""Retrieval of a document's body by its first line, or of judged documents by queries.
 
 Shapes: Q queries, C documents of the corpus, D embedding width.
 """
@@ -20,25 +20,25 @@ from protocols.seeding import generator
 
 SUMMARY_WORDS = 3
 BODY_WORDS = 5
-# With ten bodies or fewer, Recall@10 is 1 whatever the encoder does.
+# With ten bodies or fewer, Recall@10 is 1 for every encoder.
 MINIMUM = 11
 _CHUNK = 256
 
 
 class Retrieval(Task):
-    """Retrieval: nDCG@10, MRR and Recall@10, of first lines that search bodies, or of files.
+    """Retrieval: nDCG@10, MRR and Recall@10 of bodies searched by first lines, or of files.
 
-    Without `path`: a document takes part if its first line (the summary) has at least 3 words and the
-    lines below it (the body) at least 5. Up to `queries` of them are drawn; each summary is then
-    ranked by cosine against all their bodies. Repeated summaries and repeated bodies are dropped
-    first, since no encoder could tell them apart.
+    Without `path`: a document is used if its first line (the summary) has at least 3 words and the lines
+    below it (the body) at least 5. Up to `queries` of them are drawn; each summary is a query that ranks
+    all their bodies by cosine. Repeated summaries and repeated bodies are dropped first, since no
+    encoder could distinguish them.
 
     With `path`: a folder in BEIR's layout, ``corpus.jsonl``, ``queries.jsonl`` and
     ``qrels/test.tsv`` (or another file of judgements, also in TREC's form). Every judged query is
     ranked against the whole corpus.
 
-    Ties count against the encoder: a right document ranks behind every wrong one that is as similar.
-    So a collapsed encoder scores an MRR of 1/Q, not 1.
+    Ties count against the encoder: a relevant document ranks behind every other one that is as similar,
+    so a collapsed encoder scores an MRR of 1/Q, not 1.
 
     Source: E. M. Voorhees, "The TREC-8 Question Answering Track Report" (1999), for the mean
     reciprocal rank; K. Järvelin and J. Kekäläinen, "Cumulated gain-based evaluation of IR techniques"
@@ -54,13 +54,13 @@ class Retrieval(Task):
             name="mrr",
             label="MRR",
             higher_is_better=True,
-            help="Mean reciprocal rank of the first right document; of a body, by its first line.",
+            help="Mean reciprocal rank of the first relevant document; of a body, by its first line.",
         ),
         Metric(
             name="recall_at_10",
             label="Recall@10",
             higher_is_better=True,
-            help="Share of right documents (bodies, by their first lines) among the ten nearest.",
+            help="Share of relevant documents (bodies, by their first lines) among the ten nearest.",
             percent=True,
         ),
         Metric(
@@ -74,23 +74,25 @@ class Retrieval(Task):
 
     kind: Literal["retrieval"] = "retrieval"
     queries: int = Field(
-        default=512, ge=MINIMUM, description="documents to search for by first line, at most"
+        default=512, ge=MINIMUM, description="documents to retrieve by first line, at most"
     )
     path: str | None = Field(
         default=None, min_length=1, description="folder of a corpus, queries and qrels, as BEIR's"
     )
     qrels: str = Field(
-        default="qrels/test.tsv", min_length=1, description="file of judgements in that folder"
+        default="qrels/test.tsv",
+        min_length=1,
+        description="file of relevance judgements in that folder",
     )
 
     def read(self) -> Judged | None:
-        """Return the queries and documents of the folder, if one is named."""
+        """Return the queries and documents of `path`; None without one."""
         return None if self.path is None else read_folder(self.path, self.qrels)
 
     def check(self, heldout: HeldOut) -> None:
-        """Refuse held-out text with fewer than 11 documents of a first line and a body.
+        """Refuse held-out text with fewer than 11 documents that have a first line and a body.
 
-        With a folder, the held-out text is not used.
+        With `path`, the held-out text is not used.
         """
         if self.path is not None:
             return
@@ -99,12 +101,12 @@ class Retrieval(Task):
             what = f"documents with a first line ({SUMMARY_WORDS}+ words) and a body below it"
             raise too_few(self.kind, MINIMUM, found, f"{what} ({BODY_WORDS}+ words)")
 
-    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, encoder: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``mrr``, ``recall_at_10`` and ``ndcg_at_10``, all in [0, 1]."""
         judged: Judged | None = self.files
         if judged is None:
             judged = self._natural(heldout, seed)
-        queries_QD, corpus_CD = subject.embed(judged.queries), subject.embed(judged.corpus)
+        queries_QD, corpus_CD = encoder.embed(judged.queries), encoder.embed(judged.corpus)
         return measures(ranks_of_relevant(queries_QD, corpus_CD, judged.relevant))
 
     def _natural(self, heldout: HeldOut, seed: int) -> Judged:
@@ -134,7 +136,7 @@ def summaries_and_bodies(texts: Sequence[str]) -> list[tuple[str, str]]:
 
 
 Ranked = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Of one query: the ranks of its right documents, ascending from 1, and their grades."""
+"""Ranks of one query's relevant documents, ascending from 1, and their grades."""
 
 
 def ranks_of_relevant(
@@ -142,16 +144,16 @@ def ranks_of_relevant(
     corpus_CD: NDArray[np.float32],
     relevant: Sequence[Mapping[int, int]],
 ) -> Iterator[Ranked]:
-    """Rank the corpus by cosine for each query, and yield where its right documents stand.
+    """Rank the corpus by cosine for each query, and yield the ranks of its relevant documents.
 
-    Ties count against the encoder. Cosines closer than about a billionth count as ties: the rounding
-    noise of a collapsed encoder in float32 turns its embeddings by about 1e-6 radians, its cosines by
+    Ties count against the encoder. Cosines closer than about 1e-9 count as ties: rounding noise of a
+    collapsed encoder in float32 rotates its embeddings by about 1e-6 radians, which changes cosines by
     1e-12, and must not be ranked.
 
     Args:
         queries_QD: embeddings of queries.
         corpus_CD: embeddings of documents.
-        relevant: of each query, the rows of its right documents, and the grade of each, above 0.
+        relevant: for each query, the rows of its relevant documents, and their grades, above 0.
 
     Example:
         >>> same = np.ones((4, 2), dtype=np.float32)
@@ -162,20 +164,20 @@ def ranks_of_relevant(
     for start in range(0, len(queries_QD), _CHUNK):
         unit = unit_rows(queries_QD[start : start + _CHUNK])
         cosines = np.round(unit @ unit_CD.T, TIE_DECIMALS)
-        for row_C, right in zip(cosines, relevant[start : start + _CHUNK], strict=True):
-            rows, grades = np.array(list(right)), np.array(list(right.values()))
-            # The nearest first; of equals, the lowest grade.
+        for row_C, graded in zip(cosines, relevant[start : start + _CHUNK], strict=True):
+            rows, grades = np.array(list(graded)), np.array(list(graded.values()))
+            # The nearest first; among equals the lowest grade, so that ties count against the encoder.
             order = np.lexsort((grades, -row_C[rows]))
             own = row_C[rows[order]]
-            wrong = np.delete(row_C, rows)
-            before = (wrong[None, :] >= own[:, None]).sum(axis=1)
+            others = np.delete(row_C, rows)
+            before = (others[None, :] >= own[:, None]).sum(axis=1)
             yield before + np.arange(1, len(own) + 1), grades[order]
 
 
 def measures(ranked: Iterator[Ranked]) -> dict[str, float]:
     """Return ``mrr``, ``recall_at_10`` and ``ndcg_at_10``, each the mean over queries.
 
-    ``nDCG = sum_r grade_r / log2(rank_r + 1)`` over the ten nearest, divided by the same of the best
+    ``nDCG = sum_r grade_r / log2(rank_r + 1)`` over the ten nearest, divided by that sum for the ideal
     order. The gain of a document is its grade, as in trec_eval.
 
     Example:

@@ -1,4 +1,4 @@
-"""How alike are the embeddings of two encoders of the same texts, whatever their widths?
+"""Similarity of two encoders' embeddings of the same texts; widths may differ.
 
 Shapes: N texts, D1 and D2 embedding widths, A agents.
 """
@@ -22,21 +22,21 @@ class Measure(NamedTuple):
 
     Attributes:
         function: `[N, D1]`, `[N, D2]` -> a number in [0, 1].
-        title: what pictures call it.
+        title: its title in figures.
         help: how to read it.
-        alike: its value of an encoder with itself.
+        identical: its value for an encoder and itself.
     """
 
     function: Callable[[Rows, Rows], float]
     title: str
     help: str
-    alike: float
+    identical: float
 
 
 def linear_cka(first: Rows, second: Rows) -> float:
     """Return linear CKA, ``|Y'X|_F^2 / (|X'X|_F |Y'Y|_F)`` of centred X and Y, in [0, 1].
 
-    1 if one is the other turned, scaled and shifted; an encoder without any spread has 0.
+    1 if one is the other rotated, scaled and shifted; 0 for an encoder without any spread.
 
     Source: S. Kornblith, M. Norouzi, H. Lee and G. Hinton, "Similarity of Neural Network
     Representations Revisited" (2019).
@@ -52,10 +52,10 @@ def linear_cka(first: Rows, second: Rows) -> float:
 
 
 def procrustes_residual(first: Rows, second: Rows) -> float:
-    """Return ``1 - |X'Y|_*`` of X and Y centred and scaled to norm 1: what no rotation explains.
+    """Return ``1 - |X'Y|_*`` of X and Y centred and scaled to norm 1.
 
-    Half of ``min_R |X R - Y|_F^2``, in [0, 1]: 0 if one is the other turned, 1 if they have nothing
-    in common. The narrower is padded with zeros, which the nuclear norm ``|.|_*`` does not see. An
+    Half of ``min_R |X R - Y|_F^2``, in [0, 1]: 0 if one is the other rotated, 1 if they have nothing
+    in common. The narrower is padded with zeros, which leave the nuclear norm ``|.|_*`` unchanged. An
     encoder without any spread has a residual of 1.
 
     Source: P. H. Schönemann, "A generalized solution of the orthogonal Procrustes problem" (1966);
@@ -73,7 +73,7 @@ def procrustes_residual(first: Rows, second: Rows) -> float:
 
 
 def mutual_knn(first: Rows, second: Rows, k: int = NEIGHBOURS) -> float:
-    """Return the share of a text's k nearest others, by cosine, that both encoders agree on.
+    """Return the share of the k nearest texts by cosine that are common to both encoders.
 
     The mean over texts, in [0, 1]; unrelated encoders share about ``k / (N - 1)``.
 
@@ -90,8 +90,8 @@ def mutual_knn(first: Rows, second: Rows, k: int = NEIGHBOURS) -> float:
         1.0
     """
     k = min(k, len(first) - 1)
-    mine, theirs = _nearest(first, k), _nearest(second, k)
-    return float(np.mean(np.sum(mine & theirs, axis=1) / k))
+    first_near, second_near = _nearest(first, k), _nearest(second, k)
+    return float(np.mean(np.sum(first_near & second_near, axis=1) / k))
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -101,13 +101,13 @@ MEASURES: Mapping[str, Measure] = {
     "procrustes": Measure(
         procrustes_residual,
         "Procrustes residual",
-        "0: one is the other, turned; 1: no rotation explains anything.",
+        "0: equal up to rotation; 1: no rotation explains anything.",
         0.0,
     ),
     "mutual_knn": Measure(
         mutual_knn,
         "Mutual kNN overlap",
-        f"Share of a text's {NEIGHBOURS} nearest neighbours that two agents agree on.",
+        f"Share of a text's {NEIGHBOURS} nearest neighbours that two agents have in common.",
         1.0,
     ),
 }
@@ -136,12 +136,12 @@ def pairwise(
 
 
 def rotation_onto(first: Rows, second: Rows) -> NDArray[np.float64]:
-    """Return the orthogonal `[D, D]` that turns the first closest to the second, both centred.
+    """Return the orthogonal `[D, D]` that rotates the first closest to the second, both centred.
 
     Example:
         >>> rows = np.array([[1.0, 0.0], [0.0, 2.0], [-1.0, -2.0]])
-        >>> turned = rows @ np.array([[0.0, 1.0], [-1.0, 0.0]])
-        >>> bool(np.allclose(turned @ rotation_onto(turned, rows), rows))
+        >>> rotated = rows @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+        >>> bool(np.allclose(rotated @ rotation_onto(rotated, rows), rows))
         True
     """
     left, _, right = np.linalg.svd(_centred(first).T @ _centred(second))
@@ -162,9 +162,9 @@ def _scaled(rows: Rows) -> NDArray[np.float64]:
 
 
 def _nearest(rows: Rows, k: int) -> NDArray[np.bool_]:
-    """Return `[N, N]`: whether the second is among the k texts most cosine-similar to the first."""
+    """Return `[N, N]`: whether text j is among the k texts most cosine-similar to text i."""
     unit = unit_rows(rows)
-    # Rounded and sorted stably: equal cosines are taken in the order of the texts.
+    # Rounded and sorted stably: equal cosines keep the order of the texts.
     cosines = np.round(unit @ unit.T, TIE_DECIMALS)
     np.fill_diagonal(cosines, -np.inf)
     nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :k]

@@ -1,4 +1,4 @@
-"""Pairs of sentences: does the cosine follow human scores, and does it tell like pairs from unlike?
+"""Pairs of sentences: correlation with human scores, and classification of similar pairs.
 
 Shapes: N pairs, D embedding width.
 """
@@ -21,7 +21,7 @@ PairFile = Field(min_length=1, description="file of pairs: .jsonl, .csv, .tsv or
 
 
 class PairTask(Task):
-    """A task on a file of pairs of sentences, each pair with a value."""
+    """Base of tasks on a file of sentence pairs, each with a value."""
 
     path: str = PairFile
     sentence1: str = Field(default="sentence1", description="column of the first sentence")
@@ -44,8 +44,8 @@ class PairTask(Task):
 class STS(PairTask):
     """Sentence similarity: correlation of the cosine with human scores, on pairs from a file.
 
-    Read the Spearman correlation first: it asks for the right order alone. An encoder that gives
-    every pair the same cosine scores 0.
+    Read the Spearman correlation first: it depends on the order alone. An encoder that gives every pair
+    the same cosine scores 0.
 
     Source: E. Agirre et al., "SemEval-2012 Task 6: A Pilot on Semantic Textual Similarity" (2012).
 
@@ -78,12 +78,12 @@ class STS(PairTask):
         """Column of the score."""
         return self.score
 
-    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, encoder: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``sts_spearman`` and ``sts_pearson``, both in [-1, 1]."""
         from scipy.stats import pearsonr, spearmanr
 
         pairs: Pairs = self.files
-        cosines = cosines_of(subject.embed(pairs.first), subject.embed(pairs.second))
+        cosines = cosines_of(encoder.embed(pairs.first), encoder.embed(pairs.second))
         if np.ptp(cosines) == 0:
             return {"sts_spearman": 0.0, "sts_pearson": 0.0}
         return {
@@ -93,10 +93,10 @@ class STS(PairTask):
 
 
 class PairClassification(PairTask):
-    """Like or unlike: average precision of ranking labelled pairs of sentences by similarity.
+    """Pair classification: average precision of ranking labelled sentence pairs by similarity.
 
     Labels are 1 for pairs that belong together (paraphrases, duplicates) and 0 for the others. The
-    second number is the best over cosine, dot product, and Euclidean and Manhattan distance, which
+    second metric is the best over cosine, dot product, and Euclidean and Manhattan distance, which
     is what mteb reports.
 
     Source: N. Muennighoff, N. Tazi, L. Magne and N. Reimers, "MTEB: Massive Text Embedding
@@ -112,7 +112,7 @@ class PairClassification(PairTask):
             name="pair_ap",
             label="Pair AP",
             higher_is_better=True,
-            help="Average precision of ranking like pairs before unlike ones by cosine.",
+            help="Average precision of ranking similar pairs before dissimilar ones by cosine.",
             percent=True,
         ),
         Metric(
@@ -134,39 +134,39 @@ class PairClassification(PairTask):
         return self.label
 
     def check(self, heldout: HeldOut) -> None:
-        """Refuse labels other than 0 and 1, and fewer than both; held-out documents are not used."""
+        """Refuse labels other than 0 and 1, or only one of them; held-out documents are not used."""
         super().check(heldout)
         pairs: Pairs = self.files
         others = sorted({*pairs.values} - {0.0, 1.0})
         if others:
             raise ConfigurationError(
-                f"{self.path}: the column {self.label!r} holds other labels than 0 and 1",
+                f"{self.path}: the column {self.label!r} has labels other than 0 and 1",
                 expected="0 or 1",
                 actual=others[0],
-                hint="give 1 to pairs that belong together and 0 to the others",
+                hint="label pairs that belong together 1 and the others 0",
             )
 
-    def evaluate(self, subject: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
+    def evaluate(self, encoder: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``pair_ap`` and ``pair_max_ap``, both in (0, 1]."""
         from sklearn.metrics import average_precision_score
 
         pairs: Pairs = self.files
-        first = subject.embed(pairs.first).astype(np.float64)
-        second = subject.embed(pairs.second).astype(np.float64)
-        likeness = (
+        first = encoder.embed(pairs.first).astype(np.float64)
+        second = encoder.embed(pairs.second).astype(np.float64)
+        similarities = (
             cosines_of(first, second),
             np.sum(first * second, axis=1),
             -np.linalg.norm(first - second, axis=1),
             -np.abs(first - second).sum(axis=1),
         )
-        found = [float(average_precision_score(pairs.values, scores)) for scores in likeness]
+        found = [float(average_precision_score(pairs.values, scores)) for scores in similarities]
         return {"pair_ap": found[0], "pair_max_ap": max(found)}
 
 
 def cosines_of(
     first_ND: NDArray[np.floating], second_ND: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Return the cosine `[N]` of each pair of rows, rounded so that noise makes no order.
+    """Return the cosine `[N]` of each pair of rows, rounded so that noise does not order them.
 
     Example:
         >>> cosines_of(np.eye(2), np.array([[2.0, 0.0], [1.0, 0.0]])).tolist()
@@ -179,15 +179,15 @@ def cosines_of(
 
 
 def require_two_values(path: str, column: str, pairs: Pairs) -> None:
-    """Refuse pairs that all carry the same value: there is nothing to correlate or to tell apart.
+    """Refuse pairs that all have the same value, with which no ranking can be scored.
 
     Raises:
-        ConfigurationError: they do.
+        ConfigurationError: all values are equal.
     """
     if len({*pairs.values}) < 2:
         raise ConfigurationError(
             f"{path}: every pair has the same {column}",
             expected="two values or more",
             actual=pairs.values[0],
-            hint="give a file with both like and unlike pairs",
+            hint="name a file with both similar and dissimilar pairs",
         )

@@ -1,4 +1,4 @@
-"""Reading the files of evaluation tasks: records with named columns, and pairs of sentences."""
+"""Files of evaluation tasks: records with named columns, documents and sentence pairs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentos.data.sources import files, lines
+from agentos.data.sources import lines
+from agentos.data.sources.record import did_you_mean
+from agentos.evaluation.base import HeldOut
 from protocols.errors import DataError
 
 Record = tuple[str, dict[str, Any]]
-"""Where a record stands (file and line), and its values by column."""
+"""Position of a record (file and line), and its values by column."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of sentences with a number each."""
+    """Sentence pairs with a number each."""
 
     first: tuple[str, ...]
     second: tuple[str, ...]
@@ -31,11 +33,11 @@ def records(path: str | Path, columns: Sequence[str]) -> Iterator[Record]:
 
     Args:
         path: relative to the working directory; ``~`` is expanded.
-        columns: that every record must have.
+        columns: required in every record.
 
     Raises:
-        DataError: there is no such file, it is of no known kind, empty or malformed, or a column
-            is missing; file and line are named.
+        DataError: the file is missing, of an unknown kind, empty or malformed, or a column is
+            missing; the error names file and line.
     """
     place = Path(path).expanduser()
     if not place.is_file():
@@ -43,7 +45,7 @@ def records(path: str | Path, columns: Sequence[str]) -> Iterator[Record]:
     read = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}.get(place.suffix)
     if read is None:
         raise DataError(
-            f"{place}: not a kind of file that evaluation tasks read",
+            f"{place}: not a file format that evaluation tasks read",
             expected=".jsonl, .csv, .tsv or .parquet",
             actual=place.suffix or "no suffix",
             hint="convert it to JSON lines, one object per line",
@@ -63,15 +65,36 @@ def records(path: str | Path, columns: Sequence[str]) -> Iterator[Record]:
         )
 
 
+def read_documents(path: str | Path) -> HeldOut:
+    """Read documents: a column ``text``, and ``label`` if every record has one.
+
+    Raises:
+        DataError: as in `records`; or some records have a label, and others have none.
+    """
+    texts, labels = [], []
+    for where, record in records(path, ("text",)):
+        texts.append(text_of(where, "text", record))
+        labels.append(record.get("label"))
+    missing = [i for i, label in enumerate(labels) if label is None]
+    if missing and len(missing) < len(labels):
+        raise DataError(
+            f"{path}: some records have a label, and some have none",
+            expected="a label for every record, or for none",
+            actual=f"{len(missing)} of {len(labels)} without, record {missing[0] + 1} the first",
+            hint="label them all, or remove the column",
+        )
+    return HeldOut(tuple(texts), None if missing else tuple(map(str, labels)))
+
+
 def read_pairs(path: str, first: str, second: str, value: str) -> Pairs:
-    """Read pairs of sentences and a finite number for each.
+    """Read sentence pairs with a finite number each.
 
     Args:
         path: of the file; see `records`.
         first, second, value: names of the columns.
 
     Raises:
-        DataError: as `records`, or a sentence is no text, or a value is no finite number.
+        DataError: as in `records`; or a sentence is not text, or a value not a finite number.
     """
     rows = [
         (text_of(where, first, row), text_of(where, second, row), _number(where, value, row))
@@ -85,7 +108,7 @@ def text_of(where: str, column: str, record: dict[str, Any]) -> str:
     """Return the text in a column of a record.
 
     Raises:
-        DataError: it holds something else.
+        DataError: the value is not text.
     """
     value = record[column]
     if not isinstance(value, str):
@@ -123,7 +146,7 @@ def _csv(path: Path, delimiter: str = ",") -> Iterator[Record]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, delimiter=delimiter, strict=True)
-            if delimiter == "\t":  # without quoting: a quote is a letter there
+            if delimiter == "\t":  # TSV has no quoting: a quote is a character like any other
                 reader.reader = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
             for row in reader:
                 where = f"{path}, line {reader.line_num}"
@@ -142,8 +165,7 @@ def _tsv(path: Path) -> Iterator[Record]:
 
 
 def _parquet(path: Path) -> Iterator[Record]:
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow.parquet  # not at the top: reading a configuration imports this module
 
     try:
         rows = pyarrow.parquet.read_table(path).to_pylist()
@@ -154,19 +176,19 @@ def _parquet(path: Path) -> Iterator[Record]:
 
 def _missing(place: Path) -> DataError:
     siblings = [item.name for item in place.parent.iterdir()] if place.parent.is_dir() else []
-    hint = files.did_you_mean(place.name, siblings)
+    hint = did_you_mean(place.name, siblings)
     return DataError(
         f"there is no file {place}",
         expected="a file, relative to where agentos is started",
         actual="no such file",
-        hint=hint or "hint the path of the evaluation task",
+        hint=hint or "correct the path of the evaluation task",
     )
 
 
 def _lacks(where: str, column: str, record: dict[str, Any]) -> DataError:
     if column in record:
         return _wrong(where, column, "a value", None)
-    hint = files.did_you_mean(column, record)
+    hint = did_you_mean(column, record)
     return DataError(
         f"{where}: there is no column {column!r}",
         expected=column,
@@ -181,11 +203,11 @@ def _wrong(where: str, column: str, expected: str, value: object) -> DataError:
         f"{where}: the column {column!r} cannot be used",
         expected=expected,
         actual=actual,
-        hint="hint or remove the record",
+        hint="correct or remove the record",
     )
 
 
 def _malformed(where: str, expected: str, actual: object) -> DataError:
     return DataError(
-        f"{where}: not valid", expected=expected, actual=actual, hint="hint or remove the record"
+        f"{where}: not valid", expected=expected, actual=actual, hint="correct or remove the record"
     )

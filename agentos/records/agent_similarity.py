@@ -76,7 +76,7 @@ class AgentSimilarity:
 
 def draw_sample(config: RunConfig, corpus: Corpus) -> Sample:
     """Draw the texts that the agents of a run are compared on, and the agents."""
-    from agentos.data.features import cluster
+    from agentos.data.text_clusters import cluster
 
     source = "anchors" if len(corpus.anchors) else "held-out documents"
     rows = corpus.anchors if len(corpus.anchors) else corpus.heldout

@@ -104,9 +104,10 @@ class Peaks:
 def measure(path: Path, cache: Path, agents: int) -> dict[str, Any]:
     """Do in this process what a run does before it trains; return what it took."""
     from agentos.data.config import DataConfig
-    from agentos.data.corpus import corpus_tokens, prepare, tokenizer_for
+    from agentos.data.corpus import prepare
     from agentos.data.partition import Dirichlet
     from agentos.data.sources.delimited import Jsonl
+    from agentos.data.tokenization.corpus_tokens import corpus_tokens, tokenizer_for
 
     source = Jsonl(path=str(path), label="label")
     config = DataConfig(source=source, partition=Dirichlet(), on_bad_record="skip")

@@ -38,12 +38,12 @@ def bag_of_words(texts):
     return (bag @ turn).astype(np.float32)
 
 
-SUBJECT = EmbeddingOnly(bag_of_words)
+ENCODER = EmbeddingOnly(bag_of_words)
 COLLAPSED = EmbeddingOnly(lambda texts: np.ones((len(texts), 5), np.float32))
 
 
 class WithHead:
-    """A subject with a language-model head whose guesses are drawn from the texts and the seed."""
+    """A encoder with a language-model head whose guesses are drawn from the texts and the seed."""
 
     def __init__(self, kind, embed=bag_of_words):
         self.kind = kind
@@ -56,8 +56,8 @@ class WithHead:
         return TokenScores(self.kind, nll, rng.binomial(count, 0.25), count)
 
 
-def subject_for(task, subject=SUBJECT):
-    return subject if task.needs_head is None else WithHead(task.needs_head, subject.embed)
+def encoder_for(task, encoder=ENCODER):
+    return encoder if task.needs_head is None else WithHead(task.needs_head, encoder.embed)
 
 
 @pytest.fixture(scope="session")
@@ -104,29 +104,29 @@ def test_metric_names_are_unique_over_the_table():
 
 
 def test_evaluate_returns_exactly_the_declared_metrics_as_finite_floats(task):
-    values = task.evaluate(subject_for(task), LABELLED, seed=0)
+    values = task.evaluate(encoder_for(task), LABELLED, seed=0)
     assert list(values) == [metric.name for metric in task.metrics]
     assert all(type(value) is float and math.isfinite(value) for value in values.values())
 
 
 def test_percentages_lie_between_zero_and_one(task):
-    values = task.evaluate(subject_for(task), LABELLED, seed=0)
+    values = task.evaluate(encoder_for(task), LABELLED, seed=0)
     assert all(0 <= values[metric.name] <= 1 for metric in task.metrics if metric.percent)
 
 
 def test_evaluate_twice_gives_identical_numbers(task):
-    subject = subject_for(task)
-    assert task.evaluate(subject, LABELLED, seed=4) == task.evaluate(subject, LABELLED, seed=4)
+    encoder = encoder_for(task)
+    assert task.evaluate(encoder, LABELLED, seed=4) == task.evaluate(encoder, LABELLED, seed=4)
 
 
 def test_evaluate_leaves_the_global_random_state_alone(task):
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
-    task.evaluate(subject_for(task), LABELLED, seed=0)
+    task.evaluate(encoder_for(task), LABELLED, seed=0)
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
 def test_a_collapsed_encoder_is_finite_and_not_perfect(task):
-    values = task.evaluate(subject_for(task, COLLAPSED), LABELLED, seed=0)
+    values = task.evaluate(encoder_for(task, COLLAPSED), LABELLED, seed=0)
     assert all(math.isfinite(value) for value in values.values())
     for metric in task.metrics:
         if metric.percent:
@@ -142,31 +142,31 @@ def test_check_honours_needs_labels(task):
         assert caught.value.hint
     else:
         task.check(UNLABELLED)
-        subject = subject_for(task)
-        assert task.evaluate(subject, UNLABELLED, 0) == task.evaluate(subject, LABELLED, 0)
+        encoder = encoder_for(task)
+        assert task.evaluate(encoder, UNLABELLED, 0) == task.evaluate(encoder, LABELLED, 0)
 
 
 def test_a_subject_without_the_head_that_a_task_needs_is_refused(task):
     if task.needs_head is None:
-        task.evaluate(SUBJECT, LABELLED, seed=0)
+        task.evaluate(ENCODER, LABELLED, seed=0)
         return
     other = "causal" if task.needs_head == "masked" else "masked"
-    for subject in (SUBJECT, WithHead(other)):
+    for encoder in (ENCODER, WithHead(other)):
         with pytest.raises(ConfigurationError, match="head") as caught:
-            task.evaluate(subject, LABELLED, seed=0)
+            task.evaluate(encoder, LABELLED, seed=0)
         assert caught.value.hint
 
 
-def test_what_is_explained_is_plain(task):
-    metrics, told = task.examine(subject_for(task), LABELLED, seed=0)
-    assert metrics == task.evaluate(subject_for(task), LABELLED, seed=0)
-    assert json.loads(json.dumps(told)) == told
+def test_data_of_figures_are_json(task):
+    metrics, data = task.examine(encoder_for(task), LABELLED, seed=0)
+    assert metrics == task.evaluate(encoder_for(task), LABELLED, seed=0)
+    assert json.loads(json.dumps(data)) == data
 
 
 def test_a_task_with_its_files_read_travels_and_measures_the_same(task):
-    subject = subject_for(task)
+    encoder = encoder_for(task)
     whole = pickle.loads(pickle.dumps(task.with_files()))
-    assert whole.evaluate(subject, LABELLED, 1) == task.evaluate(subject, LABELLED, 1)
+    assert whole.evaluate(encoder, LABELLED, 1) == task.evaluate(encoder, LABELLED, 1)
     assert whole.model_dump() == task.model_dump()
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentos.data.config import DataConfig
 from agentos.data.partition import PARTITIONS, Partition
-from agentos.data.shares import IntArray, check_shards
+from agentos.data.partition.shares import IntArray, check_shards
 from protocols.errors import ConfigurationError
 from protocols.seeding import generator
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agentos.data.config import DataConfig
-from agentos.data.sources.registry import SOURCES, Document, Source
+from agentos.data.sources import SOURCES, Document, Source
 
 ROWS = [
     {"text": f"Document number {i} speaks of things.\nAnd more.", "label": f"label-{i % 3}"}

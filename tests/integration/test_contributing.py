@@ -18,7 +18,7 @@ import pytest
 
 from agentos import RunConfig, Simulation
 from agentos.data.partition import Partition
-from agentos.data.shares import check_shards
+from agentos.data.partition.shares import check_shards
 from agentos.data.sources.base import Document, Source
 from agentos.evaluation.base import Task
 from agentos.rounds.faults.base import Fault

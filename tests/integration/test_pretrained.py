@@ -40,7 +40,7 @@ def test_pretrained_master_teaches_small_slaves_and_is_exported_and_taken_up_aga
     assert before["agent-0"]["mrr"] > max(before[f"agent-{i}"]["mrr"] for i in (1, 2))
 
     exported = tmp_path / "run" / "encoders" / "agent-0"
-    again = LoadedEncoder(str(exported))
+    again = LoadedEncoder.load(str(exported))
     assert again.embed(TEXTS).shape == (2, 384)
     following = small(
         agents={"count": 2, "encoder": {"path": str(exported)}},
@@ -52,5 +52,5 @@ def test_pretrained_master_teaches_small_slaves_and_is_exported_and_taken_up_aga
     assert taken_up.before.agents["agent-0"]["mrr"] == pytest.approx(
         result.agents["agent-0"]["mrr"], abs=0.1
     )
-    moved = np.abs(again.embed(TEXTS) - LoadedEncoder(str(folder)).embed(TEXTS)).max()
+    moved = np.abs(again.embed(TEXTS) - LoadedEncoder.load(str(folder)).embed(TEXTS)).max()
     assert moved > 1e-4

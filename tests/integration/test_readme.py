@@ -98,7 +98,7 @@ def test_commands_exist() -> None:
 
 def test_kinds_are_those_of_the_tables() -> None:
     from agentos.data.partition import PARTITIONS
-    from agentos.data.sources.registry import SOURCES
+    from agentos.data.sources import SOURCES
     from agentos.evaluation import TASKS
     from agentos.runtime import RUNTIMES
     from agents.exchange import EXCHANGES

@@ -1,1 +1,1 @@
-"""Cleaning: normalised text, filters, duplicates."""
+"""Cleaning: normalised text, repairs, filters, duplicates."""

@@ -1,4 +1,4 @@
-"""Cleaning: what two spellings of the same text have in common. Line breaks are kept."""
+"""Normal form of a text, its words, and the key by which duplicates are found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import unicodedata
 # Raise it when cleaning, in this or another file, changes: cached corpora are keyed by it.
 VERSION = 2
 
-# One set of characters first: the search then skips all others quickly.
+# Led by one set of characters, so that the search skips all others quickly.
 _BREAK = re.compile(r"[\r\v\f\x85\u2028\u2029](?:(?<=\r)\n)?")
 _BLANK_LINES = re.compile(r"\n{3,}")
 # Controls (not tab or newline), lone surrogates, and characters that print as nothing.
@@ -22,10 +22,10 @@ _WORD = re.compile(
 
 
 def clean(text: str) -> str:
-    r"""Return the text in NFC, without control characters, its white space tidied.
+    r"""Return the text in NFC, without control characters and with normalised white space.
 
-    Runs of spaces become one, lines lose the spaces at their ends, and more than one empty line
-    becomes one. Line breaks stay: a first line may be the summary of what follows.
+    Runs of spaces become one, lines lose the spaces at their ends, and several empty lines become one.
+    Line breaks stay: a first line may summarise the lines below it.
 
     Example:
         >>> clean("  A\tsummary.\r\n\r\n\r\n\r\nThe \x00body.\n")
@@ -37,9 +37,9 @@ def clean(text: str) -> str:
 
 
 def key(text: str) -> int:
-    """Return 64 bits that two texts share when they differ in case and white space alone.
+    """Return a 64-bit key that ignores case and white space.
 
-    Among ten million different texts two share them with a probability of 3 in a million.
+    Two of ten million different texts share a key with a probability of 3 in a million.
 
     Example:
         >>> key("One  text") == key("one\\ntext")
@@ -50,7 +50,7 @@ def key(text: str) -> int:
 
 
 def words(text: str) -> list[str]:
-    """Return the words: runs without white space, and each Chinese or Japanese character by itself.
+    """Return the words: runs without white space, and single Chinese or Japanese characters.
 
     Example:
         >>> words("three short words"), words("\u4f60\u597d")
@@ -60,7 +60,7 @@ def words(text: str) -> list[str]:
 
 
 def cut(text: str, words_before: int) -> tuple[str, str]:
-    """Cut a text before one of its words, as `words` counts them; white space becomes one space.
+    r"""Cut a text before one of its words, as `words` counts them; white space becomes one space.
 
     Example:
         >>> cut("three short\nwords", 1), cut("\u4f60\u597d", 1)

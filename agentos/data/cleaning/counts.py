@@ -1,4 +1,4 @@
-"""What became of the documents of a source, in numbers and in words."""
+"""Counts of the documents read and left out, and their wording."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ OUTCOMES = {
     "other_language": "in another language",
     "bad": "bad",
 }
-"""Why documents are left out: the name in the counts, and the words for it."""
+"""Reasons for leaving out a document: name in the counts, and wording."""
 
 BAD = "bad_"
-"""Beginning of the names of counts that say why records were bad; they add up to ``bad``."""
+"""Prefix of the counts of bad records by reason; they add up to ``bad``."""
 
 
 def left_out(counts: Mapping[str, int]) -> str:
-    """Tell how many documents were left out and why, the commonest reasons and all.
+    """Return how many documents were left out and why, as text.
 
     Example:
         >>> left_out({"duplicates": 1200, "too_short": 0, "bad": 3, "bad_json": 3})
@@ -28,24 +28,23 @@ def left_out(counts: Mapping[str, int]) -> str:
         >>> left_out({})
         'none'
     """
-    told = [f"{counts[name]:,} {words}" for name, words in OUTCOMES.items() if counts.get(name)]
+    parts = [f"{counts[name]:,} {words}" for name, words in OUTCOMES.items() if counts.get(name)]
     reasons = ", ".join(
         f"{count:,} {name[len(BAD) :].replace('_', ' ')}"
         for name, count in counts.items()
         if name.startswith(BAD)
     )
-    return (", ".join(told) + (f" ({reasons})" if reasons else "")) or "none"
+    return (", ".join(parts) + (f" ({reasons})" if reasons else "")) or "none"
 
 
 def repeats_across(counts: Mapping[str, int], sizes: Mapping[str, int]) -> int:
-    """Return how many left-out duplicates would have lain in another part than what they repeat.
+    """Return the expected number of duplicates that would have leaked across the split.
 
-    That is what is to be expected had they stayed: the split puts every document into a part by
-    chance, in proportion to the sizes p of the parts, so a document and its repetition are apart with
-    probability 1 - sum of p squared.
+    The split assigns documents to parts at random, in proportion to the sizes p of the parts, so a
+    document and its duplicate would be in different parts with probability 1 - sum of p squared.
 
     Args:
-        counts: of which ``duplicates`` and ``near_duplicates`` are added up.
+        counts: documents left out; ``duplicates`` and ``near_duplicates`` count.
         sizes: of train, anchors and held-out.
 
     Example:

@@ -1,4 +1,4 @@
-"""Signs that a text is not worth reading: how much it repeats itself, and its language."""
+"""Measures of text quality: repetition and language."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
 from protocols.errors import ConfigurationError
 
-LANGUAGE_CHARACTERS = 5_000  # the beginning of a long text tells its language
+LANGUAGE_CHARACTERS = 5_000  # the beginning of a long text suffices to identify its language
 
 
 def duplicate_line_share(text: str) -> float:
-    """Return the share of lines that are equal to an earlier one; empty lines do not count.
+    """Return the share of non-empty lines that repeat an earlier one.
 
     Rae et al., "Scaling Language Models: Methods, Analysis & Insights from Training Gopher", 2021,
     appendix A.1, leave out web pages above 0.30.
@@ -31,15 +33,15 @@ def top_ngram_share(words: Sequence[str], size: int) -> float:
 
     Rae et al., 2021 (as above), leave out web pages above 0.20 for 2-grams, 0.18 for 3-grams and
     0.16 for 4-grams. Occurrences that overlap count in full, as there; an n-gram that occurs once
-    is not a repetition. Of equally frequent n-grams the longest counts.
+    is not a repetition. Among equally frequent n-grams the longest counts.
 
     Args:
         words: of the text, in order.
         size: n.
 
     Example:
-        >>> top_ngram_share("buy now buy now or later".split(), 2)
-        0.6
+        >>> top_ngram_share("buy now buy now or else".split(), 2)
+        0.6666666666666666
     """
     total = sum(map(len, words))
     counts = Counter(zip(*(words[start:] for start in range(size)), strict=False))
@@ -51,10 +53,10 @@ def top_ngram_share(words: Sequence[str], size: int) -> float:
 
 
 def language_probability(text: str, language: str) -> float:
-    """Return the probability that a text is in a language, 0 to 1; only its beginning is read.
+    """Return the probability that a text is in a language, 0 to 1, judged by its beginning.
 
     Naive Bayes over bytes: Lui and Baldwin, "langid.py: An Off-the-shelf Language Identification
-    Tool", 2012. On a few words it is no more than a guess.
+    Tool", 2012. On a few words it is little more than a guess.
 
     Args:
         text: any.
@@ -64,7 +66,7 @@ def language_probability(text: str, language: str) -> float:
         ConfigurationError: the model does not know the language.
 
     Example:
-        >>> language_probability("A few plain words of a common language.", "en") > 0.9
+        >>> language_probability("The house is on the other side of the street.", "en") > 0.9
         True
     """
     known = _identifier()
@@ -72,16 +74,11 @@ def language_probability(text: str, language: str) -> float:
         raise ConfigurationError(
             f"data.cleaning.language: {language!r} is not known",
             expected=f"one of {', '.join(sorted(known.labels))}",
-            hint="give the two letters of a language, such as en, or null",
+            hint="set a two-letter code, such as en, or null",
         )
     return float(dict(known.rank(text[:LANGUAGE_CHARACTERS]))[language])
 
 
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
-    from py3langid.langid import (
-        MODEL_FILE,
-        LanguageIdentifier,
-    )
-
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -1,7 +1,8 @@
-"""Text out of HTML, and whether a text is HTML at all.
+"""Detection and stripping of HTML.
 
-Only the elements of HTML count as tags: ``List<T>``, ``<class 'int'>`` and ``<jo@example.org>`` stay
-as they are.
+Only the elements of HTML count as tags: ``List<T>``, ``<class 'int'>`` and ``<jo@example.org>`` stay.
+Parsers of whole pages (lxml, selectolax, Beautiful Soup) drop these as unknown elements, which is why
+the text is taken from the events of the standard library's parser.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ _DROPPED = frozenset(("head", "script", "style", "template"))
 _KNOWN = _BLOCKS | _INLINE | _DROPPED
 _PAGE = re.compile(r"\s*(?:<\?xml[^<>]*>\s*)?<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)(?:\s[^<>]*)?/?>")
-# Signs that tags are spoken of: Python prompts and quoted code.
+# Signs that a text only mentions tags: Python prompts and quoted code.
 _QUOTED = re.compile(r">>> |[`\"']</?[a-zA-Z]")
 MIN_PAIRS = 2
 MIN_SHARE = 0.02
 
 
 def looks_like_html(text: str) -> bool:
-    """Say whether a text is HTML, rather than one that speaks of it.
+    """Return whether a text is HTML, rather than text that mentions tags.
 
-    It is if it begins as a page does; or if it quotes no code, has at least two elements that are
-    opened and closed, and tags make up at least 2 % of its characters.
+    It is HTML if it begins like a page; or if it quotes no code, has at least two elements that are
+    opened and closed, and consists of tags to at least 2 %.
 
     Example:
         >>> looks_like_html("<p>A <b>bold</b> word.</p>")
@@ -55,7 +56,7 @@ def looks_like_html(text: str) -> bool:
         return True
     opened: Counter[str] = Counter()
     pairs = characters = 0
-    behind = ("", 0)
+    previous = ("", 0)
     for tag in _TAG.finditer(text):
         name = tag[2].lower()
         if name not in _KNOWN:
@@ -65,8 +66,8 @@ def looks_like_html(text: str) -> bool:
             opened[name] += 1
         elif opened[name]:
             opened[name] -= 1
-            pairs += behind != (name, tag.start())  # "<td></td>" names an element, it is none
-        behind = ("" if tag[1] else name, tag.end())
+            pairs += previous != (name, tag.start())  # "<td></td>" mentions an element
+        previous = ("" if tag[1] else name, tag.end())
     enough = pairs >= MIN_PAIRS and characters >= MIN_SHARE * len(text)
     return enough and not _QUOTED.search(text)
 

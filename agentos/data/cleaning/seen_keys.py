@@ -1,4 +1,4 @@
-"""Which keys were met before: sorted arrays, 8 bytes for each key."""
+"""A set of 64-bit keys in sorted arrays, 8 bytes per key."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Keys = npt.NDArray[np.uint64]
 
 
 class SeenKeys:
-    """A growing set of 64-bit keys, held in sorted runs that are merged as they get alike in length.
+    """A growing set of 64-bit keys, kept in sorted runs that merge as their lengths become similar.
 
-    So there are at most about log2(keys) runs, and adding n keys costs O(n log n) in all
-    (O'Neil et al., "The Log-Structured Merge-Tree", 1996). A set of Python numbers would take ten
+    There are at most about log2(keys) runs, and adding n keys costs O(n log n) overall
+    (O'Neil et al., "The Log-Structured Merge-Tree", 1996). A set of Python integers would take ten
     times the memory.
 
     Example:
@@ -27,14 +27,15 @@ class SeenKeys:
         self._runs: list[Keys] = []
 
     def add(self, keys: Keys) -> npt.NDArray[np.bool_]:
-        """Add keys, [N], and say of each whether it was new, the first of equal ones alone."""
+        """Add keys, `[N]`, and return which were new; of equal keys only the first is."""
         new: npt.NDArray[np.bool_] = np.zeros(len(keys), dtype=np.bool_)
         new[np.unique(keys, return_index=True)[1]] = True
-        for run in self._runs:
+        for run in self._runs:  # keys may be above all of a run: compare with its last then
             places = np.minimum(np.searchsorted(run, keys), len(run) - 1)
             new &= run[places] != keys
         if new.any():
             self._runs.append(np.sort(keys[new]))
+        # Merged only with runs of similar length, so that each key moves O(log n) times.
         while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
             last, before = self._runs.pop(), self._runs.pop()
             self._runs.append(np.sort(np.concatenate([before, last]), kind="stable"))

@@ -1,1 +1,34 @@
-"""Sources of text: one file each, and the table that names them."""
+"""Sources of text: streams of documents from files, installed libraries and Hugging Face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agentos.data.sources.base import Document, Source
+from agentos.data.sources.delimited import Csv, Jsonl
+from agentos.data.sources.docstrings import Docstrings
+from agentos.data.sources.huggingface import HuggingFace
+from agentos.data.sources.parquet import Parquet
+from agentos.data.sources.plain_text import Text
+
+SOURCES: Mapping[str, type[Source]] = {
+    "docstrings": Docstrings,
+    "text": Text,
+    "jsonl": Jsonl,
+    "csv": Csv,
+    "parquet": Parquet,
+    "hf": HuggingFace,
+}
+"""Every kind of source. To add one, write its class in a file of its own and add a line here."""
+
+__all__ = [
+    "SOURCES",
+    "Csv",
+    "Docstrings",
+    "Document",
+    "HuggingFace",
+    "Jsonl",
+    "Parquet",
+    "Source",
+    "Text",
+]

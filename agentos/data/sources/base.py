@@ -1,4 +1,4 @@
-"""What a source of text is: a stream of documents, ids stable, the same order every time."""
+"""Base of text sources: repeatable streams of documents with stable ids."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from protocols.spec import Spec
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text, as its source gave it.
+    """One text as its source delivers it.
 
     Args:
-        id: unique in the source, and the same at every reading.
+        id: unique in the source, and the same every time the source is read.
         text: the text, not yet cleaned.
-        label: the class of the text, where the source knows one; only evaluation and partitions
-            read it, training never does.
+        label: the class of the text, if the source has one. Evaluation and partitions read it,
+            training never does.
     """
 
     id: str
@@ -27,10 +27,10 @@ class Document:
 
 
 class Source(Spec, ABC):
-    """Base of every source: a value that can stream its documents again and again.
+    """Base of every source: a specification that streams its documents as often as needed.
 
-    A source of your own needs `documents` and `fingerprint`. Override `records` as well where a
-    single record can be bad without the rest being lost.
+    A subclass implements `documents` and `fingerprint`. Override `records` as well where one bad
+    record does not spoil the rest.
     """
 
     kind: str
@@ -47,19 +47,19 @@ class Source(Spec, ABC):
     def fingerprint(self) -> str:
         """Return a string that changes whenever the documents may have changed.
 
-        It is the key under which the cleaned corpus is kept; it should cost much less than reading.
+        The cleaned corpus is cached under it; computing it should cost much less than reading.
         """
 
     def records(self) -> Iterator[Document | DataError]:
-        """Stream the documents, with an error in the place of each record that cannot be used."""
+        """Stream the documents, with an error in place of each unusable record."""
         yield from self.documents()
 
 
-def refuse_bad(records: Iterable[Document | DataError]) -> Iterator[Document]:
-    """Yield the documents; raise the first error met among them.
+def raise_errors(records: Iterable[Document | DataError]) -> Iterator[Document]:
+    """Yield the documents, raising the first error among them.
 
     Example:
-        >>> [document.id for document in refuse_bad([Document("a", "some text")])]
+        >>> [document.id for document in raise_errors([Document("a", "some text")])]
         ['a']
     """
     for record in records:

@@ -1,4 +1,8 @@
-"""Text files of records with named columns: JSON lines and CSV."""
+"""Text files of records with named columns: JSON lines and CSV.
+
+Every error names file and line, and one bad record can be skipped. Readers that parse a file by blocks,
+such as `pyarrow.dataset` and `datasets`, do neither.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +18,23 @@ from pydantic import Field
 from agentos.data.sources import files, lines
 from agentos.data.sources.base import Document
 from agentos.data.sources.file_source import FileSource
-from agentos.data.sources.files import BadRecord, Files, LabelColumn, TextColumn
+from agentos.data.sources.files import Files
 from agentos.data.sources.lines import Encoding
+from agentos.data.sources.record import (
+    BadRecord,
+    LabelColumn,
+    TextColumn,
+    from_record,
+    unknown_column,
+)
 from protocols.errors import DataError
 
-# A quote left open would take the rest of the file for one field; past this it is an error.
+# An unclosed quote would turn the rest of the file into one field; past this length it is an error.
 MAX_FIELD_CHARACTERS = 1 << 24
 
 
 class Jsonl(FileSource):
-    """JSON lines: one object a line, in a file, a folder of *.jsonl, or a glob; also .gz."""
+    """JSON lines, one object per line: a file, a folder of *.jsonl, or a glob; also .gz."""
 
     kind: Literal["jsonl"] = "jsonl"
     text: TextColumn = "text"
@@ -35,7 +46,7 @@ class Jsonl(FileSource):
         return files.find(self.path, "**/*.jsonl")
 
     def read(self, path: Path, name: str) -> Iterator[Document | DataError]:
-        """Stream the documents of one file, line by line; empty lines are passed over."""
+        """Stream the documents of one file, line by line; empty lines are skipped."""
         for number, line in lines.lines(path, self.encoding):
             if isinstance(line, DataError):
                 yield line
@@ -51,7 +62,7 @@ class Jsonl(FileSource):
             return BadRecord(
                 f"{where}: not a JSON object", reason="json", actual=type(record).__name__
             )
-        return files.from_record(record, where, identity, self.text, self.label)
+        return from_record(record, where, identity, self.text, self.label)
 
 
 class Csv(FileSource):
@@ -61,7 +72,7 @@ class Csv(FileSource):
     text: TextColumn = "text"
     label: LabelColumn = None
     delimiter: str = Field(
-        default=",", min_length=1, max_length=1, description="What separates the columns."
+        default=",", min_length=1, max_length=1, description="Character between the columns."
     )
     encoding: Encoding = "utf-8"
 
@@ -73,11 +84,11 @@ class Csv(FileSource):
         """Stream the documents of one file, row by row.
 
         Raises:
-            DataError: the file lacks a column, or its quoting is broken so that no row is certain.
+            DataError: the file lacks a column, or its quoting is broken, so that no later row is reliable.
         """
         csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_CHARACTERS))
         encoding = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
-        # Bytes that cannot be decoded pass as lone surrogates, so that their row can be named.
+        # Undecodable bytes pass as lone surrogates, so that the error can name their row.
         with io.TextIOWrapper(
             lines.open_bytes(path),
             encoding,
@@ -88,7 +99,7 @@ class Csv(FileSource):
             try:
                 yield from self._rows(reader, path, name)
             except lines.DAMAGED as error:
-                yield lines.broken_off(f"{path}, line {reader.line_num + 1}", error)
+                yield lines.truncated(f"{path}, line {reader.line_num + 1}", error)
 
     def _rows(self, reader: Any, path: Path, name: str) -> Iterator[Document | DataError]:
         header = _next_row(reader, path)
@@ -104,7 +115,7 @@ class Csv(FileSource):
             start = reader.line_num + 1
 
     def _no_column(self, path: Path, column: str, header: list[str]) -> DataError:
-        error = files.unknown_column(f"{path}, line 1", column, header)
+        error = unknown_column(f"{path}, line 1", column, header)
         others = [mark for mark in ";\t|" if mark in header[0] and mark != self.delimiter]
         if len(header) == 1 and others:
             error.hint = (
@@ -117,7 +128,7 @@ class Csv(FileSource):
     ) -> Document | DataError:
         if len(row) != len(header):
             return BadRecord(
-                f"{where}: a row of another length",
+                f"{where}: wrong number of columns",
                 reason="columns",
                 expected=f"{len(header)} columns",
                 actual=f"{len(row)} columns",
@@ -128,8 +139,8 @@ class Csv(FileSource):
                 value = record[column or self.text]
                 value.encode(self.encoding, "surrogateescape").decode(self.encoding)
             except UnicodeDecodeError as error:
-                return lines.undecoded(where, self.encoding, error)
-        return files.from_record(record, where, identity, self.text, self.label)
+                return lines.undecodable(where, self.encoding, error)
+        return from_record(record, where, identity, self.text, self.label)
 
 
 def _next_row(reader: Any, path: Path) -> list[str] | None:
@@ -144,6 +155,6 @@ def _next_row(reader: Any, path: Path) -> list[str] | None:
         raise DataError(
             f"{path}, line {reader.line_num}: not valid CSV",
             actual=str(error),
-            hint="hint the quoting of the file, or name its delimiter",
+            hint="repair the quoting of the file, or set data.source.delimiter",
         ) from error
     return row

@@ -1,7 +1,7 @@
-"""Take the docstrings out of Python files: a script of the standard library alone.
+"""Extract the docstrings of Python files: a script that needs the standard library alone.
 
-It is run by path in a fresh isolated interpreter (``python -I -S docstring_worker.py``), so it
-starts in milliseconds, never re-imports the caller's script, and is safe beside torch and Ray.
+It runs by path in a fresh isolated interpreter (``python -I -S docstring_worker.py``), so it starts
+in milliseconds, never re-imports the caller's script, and never forks a process that runs torch or Ray.
 
 Standard input: JSON ``{"files": [[path, prefix], ...], "minimum_words": int}``.
 Standard output: JSON ``{"documents": [[id, text], ...], "unparsed": [path, ...]}``.
@@ -21,9 +21,9 @@ BODIES = ("body", "handlers", "orelse", "finalbody", "cases")
 
 
 def docstrings(source: bytes) -> Iterator[tuple[str, str]]:
-    """Yield (qualified name, cleaned docstring) of a module and all defined in it, in file order.
+    """Yield (qualified name, cleaned docstring) of a module and its definitions, in file order.
 
-    A name that is defined again (an overload, a setter) gets ``#2``, ``#3``, so names are unique.
+    A name defined again (an overload, a setter) gets ``#2``, ``#3``, so names are unique.
 
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: the file does not parse.
@@ -33,7 +33,7 @@ def docstrings(source: bytes) -> Iterator[tuple[str, str]]:
         [('<module>', 'Top.'), ('A', 'One.'), ('A.f', 'Two.')]
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # invalid escapes in somebody else's code
+        warnings.simplefilter("ignore")  # invalid escapes in third-party code
         tree = ast.parse(source)
     seen: dict[str, int] = {}
     stack: list[tuple[ast.AST, str]] = [(tree, "")]
@@ -57,7 +57,7 @@ def _nodes(value: object) -> list[ast.AST]:
 
 
 def collect(files: list[list[str]], minimum_words: int) -> dict[str, list[list[str]] | list[str]]:
-    """Return the docstrings of the files, and which of them could not be parsed.
+    """Return the docstrings of the files, and the paths that do not parse.
 
     Args:
         files: (path, prefix of the ids) pairs.

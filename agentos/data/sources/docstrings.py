@@ -1,4 +1,4 @@
-"""The docstrings of installed libraries: real English text on every machine, label by library."""
+"""Docstrings of installed libraries: real English text on every machine, labelled by library."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from protocols.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-# Tests are not prose, and what a library vendors is not its own text.
+# Tests are not prose, and vendored code is not the library's own text.
 SKIPPED_FOLDERS = frozenset(
     {"__pycache__", "site-packages", "test", "tests", "testing", "_testing"}
     | {"third_party", "thirdparty", "thirdparty_files", "vendor", "_vendor"}
 )
-CHUNK_BYTES = 3 << 20  # about a second of parsing: long beside a start, short beside the whole
+# About a second of parsing: much longer than a process takes to start, much shorter than the whole.
+CHUNK_BYTES = 3 << 20
 MAX_WORKERS = 8
 
 
@@ -41,7 +42,7 @@ class _File(NamedTuple):
 
 
 class Docstrings(Source):
-    """The docstrings of installed libraries, parsed and never imported; the library is the label.
+    """Docstrings of installed libraries, parsed and never imported; the library is the label.
 
     Example:
         >>> source = Docstrings(packages=("json",))
@@ -88,7 +89,7 @@ class Docstrings(Source):
         """Return a digest of the parameters, and of the size and time of every source file."""
         files = (file for package in self.packages for file in _files(package))
         listing = (f"{f.package}/{f.name} {f.size} {f.mtime_ns}" for f in files)
-        # Another Python may parse other files.
+        # Another version of Python may parse other files.
         return digest(self.model_dump_json(), str(sys.version_info[:2]), *listing)
 
 
@@ -145,7 +146,7 @@ def _chunks(files: list[_File]) -> Iterator[list[list[str]]]:
 
 
 def _parsed(chunks: list[list[list[str]]], minimum_words: int) -> Iterator[dict[str, Any]]:
-    """Parse chunks in worker processes; yield in order, a bounded number ahead of the reader."""
+    """Parse chunks in worker processes, a bounded number ahead of the consumer; yield in order."""
     workers = _worker_count()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="docstrings")
     ahead: deque[Future[dict[str, Any]]] = deque()
@@ -166,7 +167,7 @@ def _parse(chunk: list[list[str]], minimum_words: int) -> dict[str, Any]:
     done = subprocess.run(command, input=task.encode(), capture_output=True, check=False)
     if done.returncode != 0:
         raise DataError(
-            "a process that parses docstrings failed",
+            "a docstring parser process failed",
             actual=done.stderr.decode(errors="replace").strip()[-500:] or f"exit {done.returncode}",
         )
     result: dict[str, Any] = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""What all sources that read files have in common."""
+"""Base of the sources that read files."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agentos.data.sources import files
-from agentos.data.sources.base import Document, Source, refuse_bad
+from agentos.data.sources.base import Document, Source, raise_errors
 from agentos.data.sources.files import Files, FilesPath
+from agentos.data.sources.record import empty
 from protocols.errors import DataError
 
 
 class FileSource(Source, ABC):
-    """Base of sources that read files, one after the other, sorted by their path."""
+    """Base of sources that read files one after another, sorted by path."""
 
     path: FilesPath
 
     @abstractmethod
     def found(self) -> Files:
-        """Return the files that `path` means.
+        """Return the files that `path` matches.
 
         Raises:
-            DataError: there are none.
+            DataError: no file matches.
         """
 
     @abstractmethod
@@ -31,14 +32,14 @@ class FileSource(Source, ABC):
 
         Args:
             path: of the file.
-            name: of the file, to begin the ids of documents with.
+            name: of the file, the prefix of its documents' ids.
 
         Raises:
             DataError: the file cannot be read any further.
         """
 
     def records(self) -> Iterator[Document | DataError]:
-        """Stream the documents, with an error for each record that cannot be used.
+        """Stream the documents, with an error in place of each unusable record.
 
         Raises:
             DataError: there is nothing to read, or a file cannot be read any further.
@@ -50,7 +51,7 @@ class FileSource(Source, ABC):
                 used = True
                 yield record
             if not used:
-                yield files.empty(path)
+                yield empty(path)
 
     def documents(self) -> Iterator[Document]:
         """Stream the documents.
@@ -58,7 +59,7 @@ class FileSource(Source, ABC):
         Raises:
             DataError: there is nothing to read, or a file or a record cannot be used.
         """
-        return refuse_bad(self.records())
+        return raise_errors(self.records())
 
     def fingerprint(self) -> str:
         """Return a digest of the parameters, and of the name, size and time of every file."""

@@ -1,4 +1,4 @@
-"""Anything that Hugging Face `datasets` can load, streamed."""
+"""Datasets streamed with Hugging Face `datasets`."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any, Literal
 from pydantic import Field
 
 from agentos.data.sources import files
-from agentos.data.sources.base import Document, Source, refuse_bad
-from agentos.data.sources.files import LabelColumn, TextColumn, from_record
+from agentos.data.sources.base import Document, Source, raise_errors
+from agentos.data.sources.record import LabelColumn, TextColumn, from_record
 from protocols.errors import DataError
 
 
 class HuggingFace(Source):
-    """Any path of Hugging Face datasets: a hub name, a local folder, or a builder such as json."""
+    """Any Hugging Face dataset: a hub name, a local folder, or a builder such as json."""
 
     kind: Literal["hf"] = "hf"
-    path: str = Field(min_length=1, description="What `datasets.load_dataset` takes as its path.")
+    path: str = Field(min_length=1, description="Path argument of `datasets.load_dataset`.")
     name: str | None = Field(default=None, description="The configuration of the dataset.")
     split: str = Field(default="train", min_length=1, description="The split to read.")
     text: TextColumn = "text"
     label: LabelColumn = None
     data_files: str | tuple[str, ...] | None = Field(
-        default=None, description="Files to read, as `datasets.load_dataset` takes them."
+        default=None, description="data_files argument of `datasets.load_dataset`."
     )
     revision: str | None = Field(
         default=None,
-        description="Commit or tag on the hub; name one, or a changed dataset is not noticed.",
+        description="Commit or tag on the hub; without one, changes to the dataset go unnoticed.",
     )
 
     def documents(self) -> Iterator[Document]:
@@ -38,12 +38,12 @@ class HuggingFace(Source):
         Raises:
             DataError: the dataset cannot be loaded or read, or a record lacks a column.
         """
-        return refuse_bad(self.records())
+        return raise_errors(self.records())
 
     def fingerprint(self) -> str:
         """Return a digest of the parameters, and of the local files that are read.
 
-        What lies on the hub is known by its `revision` alone: looking at it would need the network.
+        A dataset on the hub is identified by its `revision` alone: checking it would need the network.
         """
         folder = Path(self.path).expanduser()
         named = (self.data_files,) if isinstance(self.data_files, str) else self.data_files or ()
@@ -55,7 +55,7 @@ class HuggingFace(Source):
         return files.digest(self.model_dump_json(), version("datasets"), *stats)
 
     def records(self) -> Iterator[Document | DataError]:
-        """Stream the documents, with an error for each record that cannot be used.
+        """Stream the documents, with an error in place of each unusable record.
 
         Raises:
             DataError: the dataset cannot be loaded or read.
@@ -74,7 +74,7 @@ class HuggingFace(Source):
             yield from_record(row, where, identity, self.text, self.label)
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        import datasets
+        import datasets  # 0.3 s that reading a configuration should not cost
 
         data_files = (
             list(self.data_files) if isinstance(self.data_files, tuple) else self.data_files
@@ -107,5 +107,5 @@ class HuggingFace(Source):
 def _find(place: str) -> files.Files:
     try:
         return files.find(place, "**/*")
-    except DataError:  # a file on the hub, or a mistake that loading will report
+    except DataError:  # a file on the hub, or an error that loading will report
         return files.Files(Path(), ())

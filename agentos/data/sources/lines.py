@@ -1,4 +1,4 @@
-"""Lines of text files: decoded, decompressed, each that is damaged as an error in its place."""
+"""Lines of text files, decompressed and decoded, with an error in place of each damaged one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Annotated, BinaryIO
 
 from pydantic import AfterValidator, Field
 
-from agentos.data.sources.files import BadRecord
+from agentos.data.sources.record import BadRecord
 from protocols.errors import DataError
 
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
-"""What reading a compressed file raises where it is damaged or cut short."""
+"""Errors that reading a damaged or truncated compressed file raises."""
 
 
 def _line_by_line(encoding: str) -> str:
@@ -24,7 +24,7 @@ def _line_by_line(encoding: str) -> str:
         name = codecs.lookup(encoding).name
     except (LookupError, UnicodeError):
         raise ValueError(
-            f"{encoding!r} is no text encoding; try utf-8, cp1252 or gb18030"
+            f"{encoding!r} is not a text encoding; try utf-8, cp1252 or gb18030"
         ) from None
     if not ends_lines:
         raise ValueError(f"{encoding!r} cannot be read line by line; convert the files to utf-8")
@@ -39,15 +39,15 @@ Encoding = Annotated[
 
 
 def open_bytes(path: Path) -> gzip.GzipFile | BinaryIO:
-    """Open a file to be read; one whose name ends in .gz is decompressed on the way."""
+    """Open a file for reading, decompressing one whose name ends in .gz."""
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
 
 
 def lines(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
-    r"""Stream the lines of a file, numbered from 1, without their ends.
+    r"""Stream the lines of a file, numbered from 1, without their line ends.
 
-    Only ``\n`` and ``\r\n`` end a line. A line that cannot be decoded comes as an error; so does the
-    place at which a compressed file breaks off.
+    Only ``\n`` and ``\r\n`` end a line. An error takes the place of a line that cannot be decoded, and
+    of the point at which a compressed file is truncated.
     """
     number = 0
     with open_bytes(path) as stream:
@@ -56,24 +56,24 @@ def lines(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
                 try:
                     text = decode(raw, encoding, first=number == 1)
                 except UnicodeDecodeError as error:
-                    yield number, undecoded(f"{path}, line {number}", encoding, error)
+                    yield number, undecodable(f"{path}, line {number}", encoding, error)
                 else:
                     yield number, text.rstrip("\r\n")
         except DAMAGED as error:
-            yield number + 1, broken_off(f"{path}, line {number + 1}", error)
+            yield number + 1, truncated(f"{path}, line {number + 1}", error)
 
 
 def decode(raw: bytes, encoding: str, *, first: bool) -> str:
-    """Decode bytes; what is `first` in a UTF-8 file may begin with a byte order mark.
+    """Decode bytes; the `first` of a UTF-8 file may begin with a byte order mark.
 
     Raises:
-        UnicodeDecodeError: they are not text in this encoding.
+        UnicodeDecodeError: the bytes are not text in this encoding.
     """
     return raw.decode("utf-8-sig" if first and encoding == "utf-8" else encoding)
 
 
-def undecoded(where: str, encoding: str, error: UnicodeDecodeError) -> BadRecord:
-    """Return the error for bytes that are no text in an encoding."""
+def undecodable(where: str, encoding: str, error: UnicodeDecodeError) -> BadRecord:
+    """Return the error for bytes that an encoding cannot decode."""
     return BadRecord(
         f"{where}: not {encoding.upper()} text",
         reason="encoding",
@@ -84,11 +84,11 @@ def undecoded(where: str, encoding: str, error: UnicodeDecodeError) -> BadRecord
     )
 
 
-def broken_off(where: str, error: Exception) -> BadRecord:
-    """Return the error for a compressed file that cannot be decompressed to its end."""
+def truncated(where: str, error: Exception) -> BadRecord:
+    """Return the error for a compressed file that is damaged or cut short."""
     return BadRecord(
         f"{where}: the compressed file is damaged or cut short",
         reason="compression",
         actual=str(error),
-        hint="copy the file again, or set data.on_bad_record: skip to do without the rest of it",
+        hint="copy the file again, or set data.on_bad_record: skip to drop the rest of it",
     )

@@ -9,10 +9,12 @@ from typing import Any, Literal
 from agentos.data.sources import files
 from agentos.data.sources.base import Document
 from agentos.data.sources.file_source import FileSource
-from agentos.data.sources.files import Files, LabelColumn, TextColumn
+from agentos.data.sources.files import Files
+from agentos.data.sources.record import LabelColumn, TextColumn, document, unknown_column
 from protocols.errors import DataError
 
 BATCH_ROWS = 1024
+TEXT_TYPES = ("string", "large_string", "string_view")
 
 
 class Parquet(FileSource):
@@ -30,17 +32,17 @@ class Parquet(FileSource):
         """Stream the documents of one file, batch by batch.
 
         Raises:
-            DataError: the file is not Parquet, or lacks a column, or the column is not text.
+            DataError: the file is not Parquet, lacks a column, or its text column is not text.
         """
-        import pyarrow as pa
+        import pyarrow.parquet  # not at the top: reading a configuration imports this module
 
         row = 0
         try:
             for text, label in self._rows(path):
                 row += 1
                 where, identity = f"{path}, row {row}", f"{name}:{row}"
-                yield files.document(identity, where, text, label, self.label is not None)
-        except (pa.ArrowException, OSError) as error:
+                yield document(identity, where, text, label, self.label is not None)
+        except (pyarrow.ArrowException, OSError) as error:
             raise DataError(
                 f"{path}, after row {row}: not a readable Parquet file",
                 actual=str(error),
@@ -48,19 +50,18 @@ class Parquet(FileSource):
             ) from error
 
     def _rows(self, path: Path) -> Iterator[tuple[Any, Any]]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        import pyarrow.parquet
 
         columns = [self.text] if self.label is None else [self.text, self.label]
         with path.open("rb") as stream:
-            file = pq.ParquetFile(stream)
+            file = pyarrow.parquet.ParquetFile(stream)
             schema = file.schema_arrow
             for column in columns:
                 if column not in schema.names:
-                    raise files.unknown_column(str(path), column, schema.names)
+                    raise unknown_column(str(path), column, schema.names)
             kind = schema.field(self.text).type
-            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-            if not _is_text(kind):
+            kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+            if str(kind) not in TEXT_TYPES:
                 raise DataError(
                     f"{path}: column {self.text!r} is not text", expected="string", actual=kind
                 )
@@ -70,11 +71,3 @@ class Parquet(FileSource):
                 if self.label is not None:
                     labels = batch.column(self.label).to_pylist()
                 yield from zip(texts, labels, strict=True)
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )

@@ -17,24 +17,25 @@ from protocols.errors import DataError
 
 
 class Text(FileSource):
-    """A text file, a folder of them, or a glob; whole, by paragraph, or by line; also .gz."""
+    """Text files, read whole, by paragraph or by line: a file, a folder or a glob; also .gz."""
 
     kind: Literal["text"] = "text"
-    glob: str = Field(default="**/*.txt", min_length=1, description="What to read in a folder.")
+    glob: str = Field(default="**/*.txt", min_length=1, description="Files to read in a folder.")
     unit: Literal["document", "paragraph", "line"] = Field(
-        default="document", description="What one document is; an empty line ends a paragraph."
+        default="document", description="Extent of one document; an empty line ends a paragraph."
     )
     label_from_folder: bool = Field(
-        default=False, description="Label each document by the name of the folder its file lies in."
+        default=False,
+        description="Label each document with the name of the folder that holds its file.",
     )
     encoding: Encoding = "utf-8"
 
     def found(self) -> Files:
-        """Return the files to read; in a folder, those that fit `glob`."""
+        """Return the files to read; in a folder, those that match `glob`."""
         return files.find(self.path, self.glob)
 
     def read(self, path: Path, name: str) -> Iterator[Document | DataError]:
-        """Stream the documents of one file; a file that is one document is in memory as a whole."""
+        """Stream the documents of one file; with `unit: document` the whole file is in memory."""
         label = path.parent.name if self.label_from_folder else None
         units = {"document": _whole, "paragraph": _paragraphs, "line": _lines}[self.unit]
         for number, text in units(path, self.encoding):
@@ -51,9 +52,9 @@ def _whole(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
         text = lines.decode(raw, encoding, first=True)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        yield 0, lines.undecoded(f"{path}, line {line}", encoding, error)
+        yield 0, lines.undecodable(f"{path}, line {line}", encoding, error)
     except lines.DAMAGED as error:
-        yield 0, lines.broken_off(str(path), error)
+        yield 0, lines.truncated(str(path), error)
     else:
         if text.strip():
             yield 0, text
@@ -66,7 +67,7 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
 
 
 def _paragraphs(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
-    """Group lines between empty ones; the number is that of the paragraph's first line."""
+    """Yield runs of non-empty lines, numbered by their first line."""
     first, held = 0, list[str]()
     for number, line in lines.lines(path, encoding):
         if isinstance(line, DataError):

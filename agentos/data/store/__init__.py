@@ -1,1 +1,1 @@
-"""Documents on disk: whole or absent, memory-mapped, shared by every process."""
+"""Data on disk: whole or absent, memory-mapped, shared by all processes."""

@@ -1,7 +1,7 @@
 """An Arrow file of documents, written and read a batch at a time.
 
-A memory map of the whole file is best for a few rows here and there. To go through all of them the
-file is read instead: the pages of a map stay resident until something else wants the memory.
+A memory map of the whole file is best for a few scattered rows. A pass over all rows reads the file
+instead: the pages of a map stay resident until the system reclaims them.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from agentos.data.sources.base import Document
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Callable[[list[Document]], None]]:
-    """Give a function that appends documents: columns id, text and label."""
-    import pyarrow as pa
-
+    """Open a file for writing, and yield a function that appends documents: id, text and label."""
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _schema()) as writer:
         yield lambda documents: writer.write_batch(
             pa.record_batch(_columns(documents), schema=_schema())
@@ -30,9 +29,7 @@ def writing(path: Path) -> Iterator[Callable[[list[Document]], None]]:
 
 
 def _schema() -> Any:
-    import pyarrow as pa
-
-    # 64-bit offsets: texts of a column may be more than 2 GB together.
+    # 64-bit offsets: the texts of a column may exceed 2 GB together.
     return pa.schema([("id", pa.string()), ("text", pa.large_string()), ("label", pa.string())])
 
 
@@ -45,19 +42,17 @@ def _columns(documents: list[Document]) -> list[list[str | None]]:
 
 
 def _printable(text: str) -> str:
-    # Names of files may hold bytes that are not UTF-8, which Arrow refuses.
+    # File names may hold bytes that are not UTF-8, which Arrow refuses.
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def leave_out(path: Path, rows: npt.NDArray[np.bool_]) -> None:
-    """Write the file again without some of its rows.
+def drop_rows(path: Path, rows: npt.NDArray[np.bool_]) -> None:
+    """Rewrite the file without some of its rows.
 
     Args:
         path: of the file.
-        rows: [documents], true for those to leave out.
+        rows: `[documents]`, true for the rows to drop.
     """
-    import pyarrow as pa
-
     whole = path.with_suffix(".whole")
     path.rename(whole)
     with (
@@ -77,7 +72,7 @@ def leave_out(path: Path, rows: npt.NDArray[np.bool_]) -> None:
 
 
 class TextReader:
-    """Reads texts by row; rows in ascending order are read in one pass, a batch in memory.
+    """Reads texts by row; ascending rows take one pass, with one batch in memory.
 
     Args:
         path: of the file.
@@ -98,15 +93,11 @@ class TextReader:
 
     @cached_property
     def _file(self) -> Any:
-        import pyarrow as pa
-
         return pa.ipc.open_file(pa.OSFile(str(self._path)))
 
     @cached_property
     def _starts(self) -> npt.NDArray[np.int64]:
-        import pyarrow as pa
-
-        # Mapped: a batch that is only asked for its length is not read.
+        # Mapped: taking the length of a batch does not read it.
         file = pa.ipc.open_file(pa.memory_map(str(self._path)))
         lengths = [file.get_batch(number).num_rows for number in range(file.num_record_batches)]
         starts: npt.NDArray[np.int64] = np.cumsum([0, *lengths[:-1]])

@@ -1,4 +1,4 @@
-"""Batches that are bounded in documents and in characters, whatever the length of a document."""
+"""Batches that are bounded in documents and in characters."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def batches(
     max_documents: int = MAX_DOCUMENTS,
     max_characters: int = MAX_CHARACTERS,
 ) -> Iterator[list[T]]:
-    """Group items in their order; a batch is closed by the item that takes it to a bound.
+    """Group items in order; the item that reaches a bound closes its batch.
 
     Args:
         items: read lazily.
-        characters: the length of one.
-        max_documents: items in a batch.
-        max_characters: in a batch, apart from its last item.
+        characters: returns the length of an item.
+        max_documents: items in a batch, at most.
+        max_characters: characters in a batch, apart from its last item.
 
     Example:
         >>> list(batches(["a", "bb", "c"], len, max_characters=2))

@@ -1,4 +1,4 @@
-"""Folders that are either whole or not there: built beside their place, then renamed into it."""
+"""Folders that are either whole or absent: built under a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from filelock import FileLock
+
 from protocols.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -19,27 +21,27 @@ T = TypeVar("T")
 
 
 def default_cache() -> Path:
-    """Return the folder for what can be computed again: $AGENTOS_CACHE, else ~/.cache/agentos."""
+    """Return the cache folder: $AGENTOS_CACHE, or else ~/.cache/agentos."""
     named = os.environ.get("AGENTOS_CACHE")
     return Path(named).expanduser() if named else Path.home() / ".cache" / "agentos"
 
 
 @contextlib.contextmanager
-def whole_or_nothing(directory: Path) -> Iterator[Path]:
-    """Give a temporary folder; on leaving without an error, rename it to `directory`.
+def atomic_folder(directory: Path) -> Iterator[Path]:
+    """Yield a temporary folder, and rename it to `directory` on success.
 
-    If another process has made `directory` meanwhile, its folder stays. An error or an interrupt
-    leaves nothing behind.
+    If another process has created `directory` in the meantime, its folder is kept. An error or an
+    interrupt leaves nothing behind.
 
     Raises:
         DataError: the folder cannot be written.
     """
-    building = _beside(directory)
+    building = _temporary_sibling(directory)
     try:
         yield building
         try:
             building.rename(directory)
-        except OSError:  # a folder that is not empty is not renamed over
+        except OSError:  # renaming never replaces a folder that is not empty
             if not directory.is_dir():
                 raise
     finally:
@@ -47,15 +49,15 @@ def whole_or_nothing(directory: Path) -> Iterator[Path]:
 
 
 def discard(directory: Path) -> None:
-    """Remove a folder at once: out of its place in one step, then file by file."""
+    """Remove a folder atomically: renamed away in one step, then deleted file by file."""
     if directory.exists():
-        aside = _beside(directory)
+        aside = _temporary_sibling(directory)
         with contextlib.suppress(FileNotFoundError):  # another process was faster
             directory.rename(aside / directory.name)
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _beside(directory: Path) -> Path:
+def _temporary_sibling(directory: Path) -> Path:
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
@@ -63,19 +65,19 @@ def _beside(directory: Path) -> Path:
         raise DataError(
             f"the folder {directory.parent} cannot be written",
             actual=str(error),
-            hint="set AGENTOS_CACHE to a folder that can be",
+            hint="set AGENTOS_CACHE to a writable folder",
         ) from error
 
 
 def cached(directory: Path, build: Callable[[Path], None], load: Callable[[Path], T]) -> T:
-    """Load a folder, building it first where it is not there or is damaged.
+    """Load a folder, building it first if it is absent or damaged.
 
-    Of several processes that want it at once, one builds it and the others wait.
+    If several processes need it at once, one builds it and the others wait.
 
     Args:
-        directory: its place, named by a digest of all that it depends on.
+        directory: its path, named by a digest of everything that it depends on.
         build: writes the content into a folder.
-        load: reads it; any of DataError, OSError, ValueError and KeyError means that it is damaged.
+        load: reads it; DataError, OSError, ValueError or KeyError means that the folder is damaged.
     """
     with _locked(directory):
         if directory.exists():
@@ -84,23 +86,21 @@ def cached(directory: Path, build: Callable[[Path], None], load: Callable[[Path]
             except (DataError, OSError, ValueError, KeyError) as error:
                 logger.warning("rebuilding the damaged cache folder %s: %s", directory, error)
                 discard(directory)
-        with whole_or_nothing(directory) as building:
+        with atomic_folder(directory) as building:
             build(building)
         return load(directory)
 
 
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Hold the lock of a folder among this machine's processes; it is freed when its holder dies.
+    """Hold a folder's lock among the processes of this machine; the system frees it if they die.
 
-    Its file lies beside the folder, and goes with the cache. A cache may be read-only, or on a file system
-    that has no locks; then it lies in the temporary folder.
+    The lock file is a sibling of the folder. Where the cache is read-only, or its file system has no
+    locks, the lock file is in the temporary folder.
     """
-    from filelock import FileLock
-
     name = hashlib.blake2b(str(directory.absolute()).encode(), digest_size=16).hexdigest()
     elsewhere = Path(tempfile.gettempdir()) / f"agentos-{name}.lock"
-    # Singletons: one thread may hold a lock twice.
+    # Singletons, so that one thread may take a lock that it already holds.
     locks = [
         FileLock(path, mode=0o666, is_singleton=True)
         for path in (directory.with_name(f".{directory.name}.lock"), elsewhere)

@@ -1,162 +1,55 @@
-"""Cleaned documents on disk: one memory-mapped Arrow file, without duplicates."""
+"""Cleaned documents on disk: one memory-mapped Arrow file and its counts."""
 
 from __future__ import annotations
 
 import json
-import logging
-from collections import Counter
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from agentos.data.cleaning import clean as cleaning
-from agentos.data.cleaning import near_duplicates
-from agentos.data.cleaning.counts import BAD, OUTCOMES, left_out
-from agentos.data.cleaning.seen_keys import SeenKeys
-from agentos.data.config import DataConfig
-from agentos.data.sources.base import Document
-from agentos.data.sources.files import BadRecord, digest
-from agentos.data.store.arrow_file import leave_out, writing
-from agentos.data.store.batches import batches
-from agentos.data.store.npy import NpyWriter
 from protocols.errors import DataError
 
-logger = logging.getLogger(__name__)
+# Raise it when the files change: cached corpora are keyed by it.
 FORMAT = 2
 FILE = "documents.arrow"
+COUNTS = "counts.json"
 PUBLIC = "public:"
-"""Begins the ids of documents from the source of public anchors."""
-
-Progress = Callable[[str, int], None]
+"""Prefix of the ids of documents from the source of public anchors."""
 
 
 class Stored(NamedTuple):
-    """An Arrow table with columns id, text and label, and how many documents were read and kept."""
+    """An Arrow table with columns id, text and label, and counts of documents read and kept."""
 
     table: Any
     counts: dict[str, int]
 
 
-def key(config: DataConfig) -> str:
-    """Return a digest of all that the stored documents depend on."""
-    source, near = type(config.source), config.near_duplicates
-    public = config.anchor_source
-    return digest(
-        f"{source.__module__}.{source.__qualname__}",
-        config.source.fingerprint(),
-        config.cleaning.fingerprint(),
-        f"{near_duplicates.VERSION} {near.model_dump_json()}" if near else "",
-        str((FORMAT, config.minimum_words, config.limit, config.on_bad_record)),
-        *(() if public is None else (type(public).__qualname__, public.fingerprint())),
-    )
-
-
-def write(config: DataConfig, folder: Path, progress: Progress) -> None:
-    """Stream the source into ``documents.arrow``, and what was counted into ``counts.json``.
-
-    In memory are a batch, 8 bytes for every document that was kept, and some tens of bytes for each
-    while near duplicates are looked for.
-
-    Raises:
-        DataError: a record is bad and `config.on_bad_record` is "refuse", or nothing is left.
-    """
-    counts = Counter(dict.fromkeys(("read", "kept", *OUTCOMES), 0))
-    path, signatures = folder / FILE, folder / "signatures.npy"
-    near = config.near_duplicates
-    width = near.permutations if near else 0
-    with writing(path) as append, NpyWriter(signatures, np.uint32, width) as signed:
-        for batch in _kept(config, counts):
-            append(batch)
-            if near:
-                signed.append(near.signatures([document.text for document in batch]))
-            progress("reading", counts["read"])
-    if near and counts["kept"]:
-        progress("comparing", counts["kept"])
-        repeated = near.repeats(signatures)
-        counts["near_duplicates"] = int(repeated.sum())
-        counts["kept"] -= counts["near_duplicates"]
-        if counts["near_duplicates"]:
-            leave_out(path, repeated)
-    signatures.unlink()
-    if not counts["kept"]:
-        raise DataError(
-            "the source holds no document that can be used",
-            actual=f"{counts['read']} read; left out: {left_out(counts)}",
-            hint="check data.source, or lower data.minimum_words and the bounds of data.cleaning",
-        )
-    manifest = {"counts": dict(counts), "file_bytes": path.stat().st_size}
-    (folder / "counts.json").write_text(json.dumps(manifest), encoding="utf-8")
-
-
-def _kept(config: DataConfig, counts: Counter[str]) -> Iterator[list[Document]]:
-    """Yield the documents that are clean and new, in batches, counting what becomes of all."""
-    seen = SeenKeys()
-    for batch in batches(_usable(config, counts), lambda document: len(document.text)):
-        cleaned = []
-        for document in batch:
-            text = config.cleaning.clean(document.text)
-            reason = config.cleaning.refusal(text, config.minimum_words)
-            if reason is None:
-                cleaned.append(Document(document.id, text, document.label))
-            else:
-                counts[reason] += 1
-        keys = np.fromiter((cleaning.key(d.text) for d in cleaned), np.uint64, len(cleaned))
-        new = seen.add(keys)
-        kept = [document for document, fresh in zip(cleaned, new, strict=True) if fresh]
-        counts["duplicates"] += len(cleaned) - len(kept)
-        counts["kept"] += len(kept)
-        if kept:
-            yield kept
-
-
-def _usable(config: DataConfig, counts: Counter[str]) -> Iterator[Document]:
-    for record in _records(config):
-        counts["read"] += 1
-        if not isinstance(record, DataError):
-            yield record
-            continue
-        if config.on_bad_record == "refuse":
-            raise record
-        if not counts["bad"]:
-            logger.warning("skipping bad records; the first: %s", record)
-        counts["bad"] += 1
-        counts[BAD + (record.reason if isinstance(record, BadRecord) else "other")] += 1
-
-
-def _records(config: DataConfig) -> Iterator[Document | DataError]:
-    yield from islice(config.source.records(), config.limit)
-    if config.anchor_source is not None:
-        for record in islice(config.anchor_source.records(), config.limit):
-            if isinstance(record, Document):
-                # With some label, so that those of the private text are still labels of all.
-                yield Document(PUBLIC + record.id, record.text, record.label or PUBLIC)
-            else:
-                yield record
+def write_counts(folder: Path, counts: Mapping[str, int]) -> None:
+    """Write the counts, and the size by which a truncated documents file is recognised."""
+    manifest = {"counts": dict(counts), "file_bytes": (folder / FILE).stat().st_size}
+    (folder / COUNTS).write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def public_rows(table: Any) -> npt.NDArray[np.bool_]:
-    """Return which documents come from the source of public anchors, [documents]."""
-    import pyarrow.compute as pc
-
+    """Return which documents come from the source of public anchors, `[documents]`."""
     found: npt.NDArray[np.bool_] = np.asarray(pc.starts_with(table.column("id"), PUBLIC))
     return found
 
 
 def load(folder: Path) -> Stored:
-    """Map what `write` wrote.
+    """Map the documents in a folder.
 
     Raises:
         DataError: a file is missing, cut short or damaged.
     """
-    import pyarrow as pa
-
     path = folder / FILE
     try:
-        manifest = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
+        manifest = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
         counts = {str(name): int(count) for name, count in manifest["counts"].items()}
         whole = path.stat().st_size == manifest["file_bytes"]
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
@@ -168,9 +61,9 @@ def load(folder: Path) -> Stored:
 
 
 def label_codes(table: Any) -> tuple[list[str], npt.NDArray[np.int64] | None]:
-    """Return the labels, sorted, and each document's code among them, [documents].
+    """Return the labels, sorted, and the code of each document among them, `[documents]`.
 
-    The codes are None where a document has no label.
+    The codes are None if any document has no label.
     """
     column = table.column("label")
     if column.null_count:

@@ -1,4 +1,4 @@
-"""NumPy files that are written piece by piece and mapped whole, so that neither needs memory."""
+"""NumPy files that are written piece by piece and memory-mapped, so that neither needs memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from protocols.errors import DataError
 
 
 class NpyWriter:
-    """Appends to a ``.npy`` file whose length is not known before its end; a context manager.
+    """Appends to a ``.npy`` file of initially unknown length; a context manager.
 
     Args:
         path: of the file.
         dtype: of its elements.
-        width: of a row; None for an array of one dimension.
+        width: of a row; None for a one-dimensional array.
 
     Example:
         >>> import tempfile
@@ -31,19 +31,20 @@ class NpyWriter:
     """
 
     def __init__(self, path: Path, dtype: npt.DTypeLike, width: int | None = None) -> None:
-        self._stream = path.open("wb")
+        self._path = path
         self._dtype = np.dtype(dtype)
         self._width = width
-        self._start = self._write_header()
         self.length = 0
 
     def append(self, values: npt.ArrayLike) -> None:
-        """Write elements, or rows, after those that are there."""
+        """Append elements, or rows."""
         array = np.ascontiguousarray(values, dtype=self._dtype)
         self._stream.write(array.tobytes())
         self.length += len(array)
 
     def __enter__(self) -> Self:
+        self._stream = self._path.open("wb")
+        self._start = self._write_header()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -51,11 +52,11 @@ class NpyWriter:
             end = self._stream.seek(0, 2)
             row_bytes = self._dtype.itemsize * (self._width or 1)
             if self._start + self.length * row_bytes != end:
-                raise DataError(f"{self._stream.name} has rows of another width")
+                raise DataError(f"{self._path} has rows of another width")
             self._stream.seek(0)
-            # NumPy pads headers so that the length of an array can be written afterwards.
+            # NumPy pads headers with room for any length, so the final one can be written over the first.
             if self._write_header(self.length) != self._start:
-                raise DataError(f"the header of {self._stream.name} changed its length")
+                raise DataError(f"the header of {self._path} changed its length")
 
     def _write_header(self, length: int = 0) -> int:
         shape = (length,) if self._width is None else (length, self._width)
@@ -67,10 +68,10 @@ class NpyWriter:
 
 
 def mapped(path: Path, dtype: npt.DTypeLike, width: int | None = None) -> npt.NDArray[Any]:
-    """Map a file that `NpyWriter` wrote, to be read only.
+    """Memory-map a file that `NpyWriter` wrote, read-only.
 
     Raises:
-        DataError: it is missing, cut short, or of another type or width.
+        DataError: the file is missing, truncated, or of another type or width.
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,30 +1,28 @@
-"""From texts to token ids, and to the tokens at which sentences begin."""
+"""Encoding of texts as token ids, with the tokens at which sentences begin."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import TYPE_CHECKING
+
+from tokenizers import Encoding
+from transformers import PreTrainedTokenizerBase
 
 from agentos.data.tokenization import sentences
 
-if TYPE_CHECKING:
-    from tokenizers import Encoding
-    from transformers import PreTrainedTokenizerBase
-
-# Of a long text so many characters for each token wanted are tokenised first: mostly enough.
 HEAD_CHARACTERS = 8
+"""Characters per wanted token that are tokenised first of a long text; they nearly always suffice."""
 
 
 def tokens_and_sentences(
     tokenizer: PreTrainedTokenizerBase, texts: list[str], max_tokens: int
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """Yield the ids of each text, without special tokens, and where among them sentences begin.
+    """Yield the ids of each text, without special tokens, and the tokens at which sentences begin.
 
-    A tokenizer that cannot say which characters a token stands for (a slow one, in Python) is given
-    one sentence at a time. Its ids may then differ from those of the whole text around the
-    boundaries, for instance in how it marks the beginning of a word.
+    A slow tokenizer (one in Python) does not map tokens to characters, so it encodes sentence by
+    sentence. Its ids may then differ from those of the whole text at the boundaries, for instance in
+    the marks of word beginnings.
     """
     if not tokenizer.is_fast:
         yield from (_by_sentence(tokenizer, text, max_tokens) for text in texts)
@@ -45,10 +43,10 @@ def tokens_and_sentences(
 
 
 def _head(text: str, max_tokens: int) -> str:
-    """Return a beginning that nearly always has enough tokens; it ends where white space begins.
+    """Return a prefix that nearly always has enough tokens; it ends before white space.
 
-    Tokenising a book to keep its first page would take the time of the book. Tokenizers of the
-    field do not look over white space, so the tokens of the beginning are those of the whole.
+    Tokenising a book to keep its first page would take the time of the book. Pre-tokenizers split at
+    white space, so the tokens of the prefix are those of the whole text.
     """
     most = max_tokens * HEAD_CHARACTERS
     if len(text) <= most:
@@ -75,14 +73,12 @@ def _encode(
 
 
 def _places(encoding: Encoding, text: str, length: int) -> list[int]:
-    """Return the token at which each sentence begins: the first that ends behind its beginning."""
+    """Return the token at which each sentence begins: the first that ends after its start."""
     last = encoding.token_to_chars(length - 1) if length else None
     reached = last[1] if last else 0
     starts = [start for start in sentences.sentence_starts(text)[1:] if start < reached]
     places = [place for start in starts if (place := encoding.char_to_token(start)) is not None]
-    if len(places) < len(
-        starts
-    ):  # the tokenizer leaves out a character that a sentence begins with
+    if len(places) < len(starts):  # the tokenizer drops the first character of some sentence
         ends = [end for _, end in encoding.offsets]
         places = [bisect_right(ends, start) for start in starts]
     return [0, *places]
@@ -100,5 +96,5 @@ def _by_sentence(
 
 
 def _increasing(places: list[int], length: int) -> list[int]:
-    """Keep places that are within the document, each once."""
+    """Return the distinct places within the document."""
     return [place for place in dict.fromkeys(places) if place < length]

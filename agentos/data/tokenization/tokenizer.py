@@ -1,6 +1,6 @@
-"""Training a tokenizer, and refusing one that does not know the text.
+"""Tokenizers: trained, loaded, and refused where too much of the text is unknown.
 
-With a tokenizer that maps everything to ``[UNK]`` a run learns nothing and no error says so; hence
+With a tokenizer that maps everything to ``[UNK]`` a run learns nothing, and no error reports it; hence
 the share of unknown tokens is bounded before a run starts.
 """
 
@@ -11,16 +11,22 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from agentos.data.config import TokenizerConfig
 from agentos.data.store.batches import batches
 from protocols.errors import DataError
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
-
-    from agentos.data.config import TokenizerConfig
 
 SPECIAL_TOKENS = {
     "pad_token": "[PAD]",
@@ -30,7 +36,7 @@ SPECIAL_TOKENS = {
     "mask_token": "[MASK]",
 }
 BORDERS = {"bos_token": "[CLS]", "eos_token": "[SEP]"}
-"""What decoders, and the tools made for them, call the tokens that begin and end a text."""
+"""Names under which decoders, and tools made for them, find the first and last token of a text."""
 
 MAX_ALPHABET = 1000
 
@@ -39,22 +45,20 @@ def train(texts: Iterable[str], config: TokenizerConfig) -> PreTrainedTokenizerF
     """Train a tokenizer; the same texts in the same order give the same one, on any machine.
 
     Args:
-        texts: read twice where it can be (a list, not an iterator); an iterator is kept in memory.
-        config: its kind and size.
+        texts: read twice; an iterator is therefore copied into a list.
+        config: kind and size.
 
     Returns:
-        A tokenizer with [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, [MASK] 4, that frames a text as
-        ``[CLS] text [SEP]``; these two also begin and end the texts of decoders.
+        A tokenizer with [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, [MASK] 4, that encodes a text as
+        ``[CLS] text [SEP]``; decoders use the same two tokens.
 
     Raises:
-        DataError: the texts hold no word.
+        DataError: the texts contain no word.
     """
-    from transformers import PreTrainedTokenizerFast
-
     again = list(texts) if iter(texts) is texts else texts
     backend = _word_piece(again, config) if config.kind == "wordpiece" else _bpe(again, config)
     if backend.get_vocab_size() <= len(SPECIAL_TOKENS):
-        raise DataError("the tokenizer cannot be trained: the texts hold no word")
+        raise DataError("the tokenizer cannot be trained: the texts contain no word")
     _frame(backend)
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
@@ -67,15 +71,13 @@ def train(texts: Iterable[str], config: TokenizerConfig) -> PreTrainedTokenizerF
 
 def _word_piece(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
     """Train WordPiece (Schuster and Nakajima, "Japanese and Korean Voice Search", 2012)."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-
     special = list(SPECIAL_TOKENS.values())
     normalizer = normalizers.BertNormalizer(lowercase=config.lowercase)
     room = (config.vocabulary_size - len(special)) // 4
     alphabet = _alphabet(map(normalizer.normalize_str, texts), min(MAX_ALPHABET, room))
-    # The trainer meets "##x" pieces in the random order of a hash map, and their ids break the ties
-    # between merges: it would make another vocabulary each time. Given as special tokens their ids
-    # are fixed; the vocabulary is then put in a fresh tokenizer, in which they are not special.
+    # The trainer visits "##x" pieces in the random order of a hash map, and their ids break ties between
+    # merges, so each training would yield another vocabulary. As special tokens their ids are fixed;
+    # the vocabulary then moves to a fresh tokenizer, in which they are not special.
     inner = [f"##{character}" for character in alphabet if not _stands_alone(character)]
     trainer = trainers.WordPieceTrainer(
         vocab_size=config.vocabulary_size,
@@ -105,14 +107,12 @@ def _alphabet(texts: Iterable[str], limit: int) -> list[str]:
 
 
 def _stands_alone(character: str) -> bool:
-    # BertPreTokenizer cuts around ASCII punctuation, so it never continues a word.
+    # BertPreTokenizer splits at ASCII punctuation, which therefore never continues a word.
     return character.isascii() and not character.isalnum()
 
 
 def _bpe(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
     """Train byte-level BPE (Sennrich et al., 2016; bytes as in Radford et al., "GPT-2", 2019)."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-
     backend = Tokenizer(models.BPE(unk_token="[UNK]"))
     steps = [normalizers.NFC(), *([normalizers.Lowercase()] if config.lowercase else [])]
     backend.normalizer = normalizers.Sequence(steps)
@@ -129,8 +129,6 @@ def _bpe(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
 
 
 def _frame(backend: Tokenizer) -> None:
-    from tokenizers import processors
-
     ids = [(token, backend.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids
@@ -138,13 +136,11 @@ def _frame(backend: Tokenizer) -> None:
 
 
 def load(folder: Path) -> PreTrainedTokenizerFast:
-    """Load a tokenizer that `train` made and that was saved to a folder.
+    """Load a tokenizer that `train` returned and that was saved to a folder.
 
     Raises:
         DataError: the folder holds no such tokenizer.
     """
-    from transformers import PreTrainedTokenizerFast
-
     try:
         loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(
             str(folder), local_files_only=True
@@ -157,10 +153,10 @@ def load(folder: Path) -> PreTrainedTokenizerFast:
 
 
 def unknown_rate(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> float:
-    """Return the share of tokens that are unknown, 0 to 1; 1 if there is no token at all."""
+    """Return the share of unknown tokens, 0 to 1; 1 if there are no tokens."""
     unknown = total = 0
     for batch in batches(texts, len):
-        # The longest documents are cut: what a tokenizer does not know shows early.
+        # Truncated: unknown characters show early in a long document.
         encoded = tokenizer(batch, add_special_tokens=False, truncation=True, max_length=2048)
         for ids in encoded["input_ids"]:
             total += len(ids)
@@ -169,7 +165,7 @@ def unknown_rate(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> fl
 
 
 def check(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], bound: float) -> float:
-    """Return the share of unknown tokens, refusing one above a bound.
+    """Return the share of unknown tokens, refusing a share above a bound.
 
     Raises:
         DataError: the share is above the bound.
@@ -177,22 +173,22 @@ def check(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], bound: float
     rate = unknown_rate(tokenizer, texts)
     if rate > bound:
         raise DataError(
-            "the tokenizer does not know the text",
+            "too many tokens of the text are unknown to the tokenizer",
             expected=f"at most {bound:.2%} unknown tokens",
             actual=f"{rate:.2%}",
             hint="use data.tokenizer.kind: bpe, a larger data.tokenizer.vocabulary_size or a "
-            "tokenizer made for this language; or raise data.tokenizer.max_unknown_rate",
+            "tokenizer for this language; or raise data.tokenizer.max_unknown_rate",
         )
     return rate
 
 
 def content_digest(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a digest of what decides the ids of a text, unchanged by using the tokenizer."""
+    """Return a digest of everything that determines the ids of a text; using the tokenizer keeps it."""
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         content: Any = [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items())]
     else:
         content = json.loads(backend.to_str())
-        for used in ("truncation", "padding"):  # left behind by the last call
+        for used in ("truncation", "padding"):  # state left by the last call
             content.pop(used, None)
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()

@@ -37,7 +37,7 @@ def heat_maps(between: AgentSimilarity, names: Sequence[str]) -> list[Chart]:
         # Or agents that are alike to the third digit would differ in colour.
         high = max(high, min(1.0, low + SPAN))
         scale: dict[str, Any] = {"zmin": min(low, high - SPAN), "zmax": high}
-        scale["reversescale"] = measure.alike == 0
+        scale["reversescale"] = measure.identical == 0
         for arm, matrix in arms.items():
             # An agent is like itself: that cell would only spend the range of colours.
             cells = [

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from agentos.cli.assessment import Request
 from agentos.cli.evaluate import show
 from agentos.cli.main import app
 from agentos.evaluation import KNN, Probe
@@ -30,18 +31,18 @@ def test_table_shows_every_encoder_and_the_mean(found):
 
 
 def test_command_prints_a_table_and_writes_json(monkeypatch, tmp_path, found):
-    asked = {}
+    requests = []
 
-    def assess(target, tasks, **options):
-        asked.update(target=target, tasks=tasks, **options)
+    def assessed(request, progress):
+        requests.append(request)
         return found
 
-    monkeypatch.setattr("agentos.evaluation.assess.assess", assess)
+    monkeypatch.setattr("agentos.cli.assessment.assessed", assessed)
     out = tmp_path / "new" / "scores.json"
     arguments = ["eval", "runs/x", "--task", "knn", "--task", "probe", "--agent", "2"]
     done = CliRunner().invoke(app, [*arguments, "--seed", "3", "--out", str(out)])
     assert done.exit_code == 0, done.output
-    assert (asked["target"], asked["tasks"], asked["agents"]) == ("runs/x", ["knn", "probe"], [2])
+    assert requests == [Request("runs/x", ["knn", "probe"], agents=[2], seed=3)]
     written = json.loads(out.read_text())
     assert written["target"] == "runs/x"
     assert written["encoders"]["agent-3"]["knn"]["knn_accuracy"] == 0.3

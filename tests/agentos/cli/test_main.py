@@ -20,7 +20,7 @@ from agentos import RunConfig
 from agentos.cli.main import main
 from agentos.config.load import ready_made
 from agentos.data.partition import PARTITIONS
-from agentos.data.sources.registry import SOURCES
+from agentos.data.sources import SOURCES
 from agentos.evaluation import TASKS
 from agentos.runtime import RUNTIMES
 from agents.config import PRESETS

@@ -16,8 +16,8 @@ from agentos import RunConfig
 from agentos.config.load import ready_made
 from agentos.config.run import AgentsConfig
 from agentos.data.partition import PARTITIONS
+from agentos.data.sources import SOURCES
 from agentos.data.sources.base import Document, Source
-from agentos.data.sources.registry import SOURCES
 from agentos.evaluation import TASKS
 from agentos.runtime import RUNTIMES
 from agents.exchange import EXCHANGES

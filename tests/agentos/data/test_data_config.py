@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from agentos.data.config import DataConfig
 from agentos.data.partition import PARTITIONS, Dirichlet, Iid
+from agentos.data.sources import SOURCES, Parquet
 from agentos.data.sources.docstrings import Docstrings
-from agentos.data.sources.registry import SOURCES, Parquet
 
 
 def test_defaults_are_docstrings_divided_at_random() -> None:

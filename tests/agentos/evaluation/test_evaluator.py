@@ -33,8 +33,8 @@ class First(Task):
     def check(self, heldout):
         pass
 
-    def evaluate(self, subject, heldout, seed):
-        return {"first": float(subject.embed(heldout.texts)[0, 0])}
+    def evaluate(self, encoder, heldout, seed):
+        return {"first": float(encoder.embed(heldout.texts)[0, 0])}
 
 
 def test_evaluator_embeds_each_text_once_across_tasks_and_repeats():

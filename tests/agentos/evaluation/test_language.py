@@ -13,7 +13,7 @@ TEXTS = HeldOut(tuple(f"text number {i}" for i in range(40)))
 
 
 class Model:
-    """A subject that gives every token the same probability and remembers what it was asked."""
+    """An encoder that gives every token the same probability and records its calls."""
 
     def __init__(self, kind, probability, count=3):
         self.kind, self.probability, self.tokens = kind, probability, count
@@ -65,5 +65,5 @@ def test_every_subject_is_asked_the_same_and_another_seed_asks_otherwise(task, k
 
 
 def test_texts_without_a_token_to_guess_are_refused():
-    with pytest.raises(ConfigurationError, match="tokens to guess"):
+    with pytest.raises(ConfigurationError, match="tokens to predict"):
         Perplexity().evaluate(Model("causal", 0.5, count=0), TEXTS, seed=0)

@@ -1,4 +1,4 @@
-"""Encoders from a folder, as subjects: embeddings and token scores against transformers."""
+"""Encoders from a folder: embeddings and token scores against transformers."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def save(folder, tokenizer, model_class):
 @pytest.mark.parametrize("model_class", [BertModel, BertForMaskedLM, GPT2LMHeadModel])
 def test_embeddings_equal_those_of_transformers(tmp_path, tokenizer, model_class):
     folder = save(tmp_path / "model", tokenizer, model_class)
-    subject = LoadedEncoder(str(folder), max_length=8)
+    encoder = LoadedEncoder.load(str(folder), max_length=8)
     model = AutoModel.from_pretrained(folder).eval()
-    for row, text in zip(subject.embed(TEXTS), TEXTS, strict=True):
+    for row, text in zip(encoder.embed(TEXTS), TEXTS, strict=True):
         ids = tokenizer(text, truncation=True, max_length=8, return_tensors="pt")["input_ids"]
         with torch.no_grad():
             states = model(input_ids=ids).last_hidden_state[0]
@@ -63,17 +63,17 @@ def test_pooling_and_length_are_those_of_the_folder_unless_others_are_asked_for(
     tmp_path, tokenizer
 ):
     folder = save(tmp_path / "model", tokenizer, BertModel)
-    assert LoadedEncoder(str(folder)).max_length == 64
+    assert LoadedEncoder.load(str(folder)).max_length == 64
     write_sentence_transformer(folder, pooling="cls", width=32, max_length=12)
-    saved = LoadedEncoder(str(folder))
+    saved = LoadedEncoder.load(str(folder))
     assert (saved.encoder.pooling, saved.max_length) == ("cls", 12)
-    other = LoadedEncoder(str(folder), pooling="last", max_length=9)
+    other = LoadedEncoder.load(str(folder), pooling="last", max_length=9)
     assert (other.encoder.pooling, other.max_length) == ("last", 9)
 
 
 def test_causal_scores_equal_the_loss_of_transformers(tmp_path, tokenizer):
     folder = save(tmp_path / "model", tokenizer, GPT2LMHeadModel)
-    scores = LoadedEncoder(str(folder), max_length=16).token_scores(TEXTS, seed=0)
+    scores = LoadedEncoder.load(str(folder), max_length=16).token_scores(TEXTS, seed=0)
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     assert scores.kind == "causal"
     for i, text in enumerate(TEXTS):
@@ -88,7 +88,7 @@ def test_causal_scores_equal_the_loss_of_transformers(tmp_path, tokenizer):
 
 def test_masked_scores_equal_the_loss_of_transformers_at_the_hidden_tokens(tmp_path, tokenizer):
     folder = save(tmp_path / "model", tokenizer, BertForMaskedLM)
-    scores = LoadedEncoder(str(folder), max_length=16).token_scores(TEXTS, seed=4)
+    scores = LoadedEncoder.load(str(folder), max_length=16).token_scores(TEXTS, seed=4)
     model = AutoModelForMaskedLM.from_pretrained(folder).eval()
     assert scores.kind == "masked"
     for i, text in enumerate(TEXTS):
@@ -109,18 +109,20 @@ def test_masked_scores_equal_the_loss_of_transformers_at_the_hidden_tokens(tmp_p
 
 
 def test_the_same_tokens_are_hidden_whatever_else_is_scored(tmp_path, tokenizer):
-    subject = LoadedEncoder(str(save(tmp_path / "m", tokenizer, BertForMaskedLM)), max_length=16)
-    together = subject.token_scores(TEXTS, seed=1).nll
-    assert subject.token_scores(TEXTS[2:], seed=1).nll[0] == pytest.approx(together[2], rel=1e-5)
-    assert subject.token_scores(TEXTS, seed=2).nll[2] != pytest.approx(together[2], rel=1e-3)
+    encoder = LoadedEncoder.load(
+        str(save(tmp_path / "m", tokenizer, BertForMaskedLM)), max_length=16
+    )
+    together = encoder.token_scores(TEXTS, seed=1).nll
+    assert encoder.token_scores(TEXTS[2:], seed=1).nll[0] == pytest.approx(together[2], rel=1e-5)
+    assert encoder.token_scores(TEXTS, seed=2).nll[2] != pytest.approx(together[2], rel=1e-3)
 
 
 def test_an_encoder_alone_has_no_token_scores(tmp_path, tokenizer):
-    subject = LoadedEncoder(str(save(tmp_path / "model", tokenizer, BertModel)))
-    assert subject.token_scores(TEXTS, seed=0) is None
+    encoder = LoadedEncoder.load(str(save(tmp_path / "model", tokenizer, BertModel)))
+    assert encoder.token_scores(TEXTS, seed=0) is None
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(ModelError) as caught:
-        LoadedEncoder(str(tmp_path))
+        LoadedEncoder.load(str(tmp_path))
     assert caught.value.hint

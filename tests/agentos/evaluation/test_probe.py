@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentos.evaluation import KNN, FewShot, HeldOut, Probe
+from agentos.evaluation.few_shot import few_of_each, few_shot_scores
 from agentos.evaluation.labelled import split_by_label
-from agentos.evaluation.probe import few_of_each, few_shot_scores
 from agents.models.text_encoder import EmbeddingOnly
 from protocols.errors import ConfigurationError
 
@@ -57,9 +57,9 @@ def test_probe_equals_a_pipeline_of_scikit_learn(spread):
 
 
 def test_confusion_matrix_agrees_with_the_scores():
-    subject = EmbeddingOnly(clouds(2.0))
-    scores = Probe().evaluate(subject, HELDOUT, seed=1)
-    _, told = Probe().examine(subject, HELDOUT, seed=1)
+    encoder = EmbeddingOnly(clouds(2.0))
+    scores = Probe().evaluate(encoder, HELDOUT, seed=1)
+    _, told = Probe().examine(encoder, HELDOUT, seed=1)
     matrix = np.array(told["confusion"])
     assert told["labels"] == list(LABELS)
     assert matrix.sum() == 60

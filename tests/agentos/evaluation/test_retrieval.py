@@ -299,7 +299,7 @@ def test_files_are_read_once_and_travel_with_the_task(collection, monkeypatch, t
         ("qrels/test.tsv", "query-id\tcorpus\tscore\nq0\td0\t1\n", "line 2: .*'corpus-id'"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq0\td99\t1\n", "no document 'd99'"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq0\td0\tx\n", "line 2: the grade"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq0\td0\t0\n", "no query has a right"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq0\td0\t0\n", "no query has a relevant"),
     ],
 )
 def test_broken_collections_are_refused_with_file_and_line(tmp_path, file, content, told):

@@ -31,7 +31,7 @@ def embed(texts):
     return np.array(rows, dtype=np.float32)
 
 
-SUBJECT = EmbeddingOnly(embed)
+ENCODER = EmbeddingOnly(embed)
 
 
 @pytest.fixture(params=["jsonl", "csv", "tsv", "parquet"])
@@ -74,7 +74,7 @@ def test_sts_equals_sentence_transformers(file):
             return embed(texts)
 
     expected = reference(Model())
-    found = STS(path=str(file)).evaluate(SUBJECT, NONE, seed=0)
+    found = STS(path=str(file)).evaluate(ENCODER, NONE, seed=0)
     assert found["sts_spearman"] == pytest.approx(expected["spearman_cosine"], abs=1e-6)
     assert found["sts_pearson"] == pytest.approx(expected["pearson_cosine"], abs=1e-6)
 
@@ -96,7 +96,7 @@ def test_pair_classification_equals_scikit_learn(file):
         average_precision_score(truth, -paired_manhattan_distances(first, second)),
         average_precision_score(truth, (first * second).sum(axis=1)),
     )
-    found = PairClassification(path=str(file)).evaluate(SUBJECT, NONE, seed=0)
+    found = PairClassification(path=str(file)).evaluate(ENCODER, NONE, seed=0)
     assert found == pytest.approx({"pair_ap": cosine, "pair_max_ap": max(cosine, *others)})
 
 
@@ -104,8 +104,8 @@ def test_pair_classification_equals_scikit_learn(file):
 def test_a_collapsed_encoder_correlates_with_nothing(tmp_path, noise):
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps({**row, "label": 0}) + "\n" for row in rows()))
-    subject = EmbeddingOnly(lambda texts: np.float32(1) + np.float32(noise) * embed(texts))
-    found = STS(path=str(path)).evaluate(subject, NONE, seed=0)
+    encoder = EmbeddingOnly(lambda texts: np.float32(1) + np.float32(noise) * embed(texts))
+    found = STS(path=str(path)).evaluate(encoder, NONE, seed=0)
     assert found == {"sts_spearman": 0.0, "sts_pearson": 0.0}
 
 
@@ -148,7 +148,7 @@ GOOD = '{"sentence1": "a", "sentence2": "b", "score": 1, "label": 1}\n'
             r"pairs\.csv, line 1: not valid; expected: CSV",
         ),
         ("pairs.parquet", "no table", r"pairs\.parquet: not valid; expected: Parquet"),
-        ("pairs.xlsx", GOOD, r"pairs\.xlsx: not a kind of file"),
+        ("pairs.xlsx", GOOD, r"pairs\.xlsx: not a file format"),
     ],
 )
 def test_broken_files_are_refused_with_file_and_line(tmp_path, name, content, told):
@@ -173,7 +173,7 @@ def test_a_file_that_is_not_there_is_named_with_the_closest(tmp_path):
         STS(path=str(tmp_path / "pears.jsonl")).with_files()
 
 
-def test_values_that_tell_nothing_are_refused(tmp_path):
+def test_constant_values_are_refused(tmp_path):
     path = tmp_path / "pairs.jsonl"
     path.write_text(GOOD + GOOD)
     with pytest.raises(ConfigurationError, match="every pair has the same score"):
@@ -181,5 +181,5 @@ def test_values_that_tell_nothing_are_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="every pair has the same label"):
         PairClassification(path=str(path)).check(NONE)
     path.write_text(GOOD + GOOD.replace('label": 1', 'label": 2'))
-    with pytest.raises(ConfigurationError, match="other labels than 0 and 1"):
+    with pytest.raises(ConfigurationError, match="labels other than 0 and 1"):
         PairClassification(path=str(path)).check(NONE)

@@ -126,7 +126,7 @@ def test_language_model_head_trained_beside_adapters_is_loaded_with_them(host_of
     host = host_of(bert, encoder={"lora": LORA}, objectives=(MaskedLM(),))
     host.train(1)
     host.agents[0].save(tmp_path)
-    loaded = LoadedEncoder(str(tmp_path))
+    loaded = LoadedEncoder.load(str(tmp_path))
     assert loaded.head == "masked"
     trained = head_tensors(host.agents[0].encoder)
     for name, value in head_tensors(loaded.encoder).items():

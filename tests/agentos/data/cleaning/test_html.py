@@ -37,7 +37,7 @@ def test_html_is_recognised(text: str) -> None:
         "plain",
     ],
 )
-def test_text_that_speaks_of_tags_is_no_html(text: str) -> None:
+def test_text_that_mentions_tags_is_not_html(text: str) -> None:
     assert not looks_like_html(text)
 
 

@@ -170,7 +170,7 @@ def test_failed_process_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     script = tmp_path / "script.py"
     script.write_text("raise SystemExit('it went wrong')\n")
     monkeypatch.setattr(docstring_worker, "__file__", str(script))
-    with pytest.raises(DataError, match="process that parses docstrings failed") as caught:
+    with pytest.raises(DataError, match="docstring parser process failed") as caught:
         list(SOURCE.documents())
     assert caught.value.actual == "it went wrong"
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from agentos.data.sources.files import BadRecord
-from agentos.data.sources.registry import Csv, Document, Jsonl, Parquet, Source, Text
+from agentos.data.sources import Csv, Document, Jsonl, Parquet, Source, Text
+from agentos.data.sources.record import BadRecord
 from protocols.errors import DataError
 
 GOOD = b'{"text": "good words", "label": "a"}\n'
@@ -210,7 +210,7 @@ def test_csv_long_field_is_read_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
-        (b"a,b,c\n", "a row of another length"),
+        (b"a,b,c\n", "wrong number of columns"),
         (b"caf\xe9,x\n", "not UTF-8 text"),
         (b"words,\n", "the label cannot be used"),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agentos.data.sources.registry import HuggingFace
+from agentos.data.sources import HuggingFace
 from protocols.errors import DataError
 
 

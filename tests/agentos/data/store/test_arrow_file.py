@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from agentos.data.sources.base import Document
-from agentos.data.store.arrow_file import TextReader, leave_out, writing
+from agentos.data.store.arrow_file import TextReader, drop_rows, writing
 
 
 def written(path: Path) -> Path:
@@ -24,7 +24,7 @@ def test_texts_are_read_in_the_order_of_the_rows(tmp_path: Path) -> None:
 
 def test_rows_are_left_out(tmp_path: Path) -> None:
     path = written(tmp_path / "a.arrow")
-    leave_out(path, np.isin(np.arange(12), [1, 4, 11]))
+    drop_rows(path, np.isin(np.arange(12), [1, 4, 11]))
     left = [0, 2, 3, 5, 6, 7, 8, 9, 10]
     assert list(TextReader(path).texts(range(9))) == [f"text {row}" for row in left]
     assert [file.name for file in tmp_path.iterdir()] == ["a.arrow"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentos.data.store.cache import cached, default_cache, discard, whole_or_nothing
+from agentos.data.store.cache import atomic_folder, cached, default_cache, discard
 from protocols.errors import DataError
 
 
@@ -60,7 +60,7 @@ def test_damaged_folder_is_built_again(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DataError("bad"), RuntimeError])
-def test_broken_off_build_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+def test_interrupted_build_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
     def build(folder: Path) -> None:
         write(folder)
         raise error
@@ -83,9 +83,9 @@ def test_lock_lies_beside_the_folder_and_nothing_in_the_temporary_one(
 
 def test_folder_that_another_process_made_meanwhile_stays(tmp_path: Path) -> None:
     place = tmp_path / "place"
-    with whole_or_nothing(place) as mine:
+    with atomic_folder(place) as mine:
         write(mine, "mine")
-        with whole_or_nothing(place) as theirs:
+        with atomic_folder(place) as theirs:
             write(theirs, "theirs")
     assert read(place) == "theirs"
     assert list(tmp_path.iterdir()) == [place]

@@ -161,7 +161,7 @@ def test_offsets_that_do_not_fit_are_refused(store: TokenStore, offsets: list[in
     path = store.directory / "offsets.npy"
     path.unlink()
     np.save(path, np.array(offsets, dtype=np.int64))
-    with pytest.raises(DataError, match="do not fit"):
+    with pytest.raises(DataError, match="are inconsistent"):
         TokenStore.open(store.directory)
 
 
@@ -169,7 +169,7 @@ def test_sentences_of_other_documents_are_refused(store: TokenStore) -> None:
     path = store.directory / "sentence_offsets.npy"
     path.unlink()
     np.save(path, np.array([0, 3], dtype=np.int64))
-    with pytest.raises(DataError, match="do not fit"):
+    with pytest.raises(DataError, match="are inconsistent"):
         TokenStore.open(store.directory)
 
 

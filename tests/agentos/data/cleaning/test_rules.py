@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentos.data.cleaning import clean as cleaning
+from agentos.data.cleaning import rules
 from agentos.data.cleaning.config import CleaningConfig
+from agentos.data.cleaning.rules import clean_text, fingerprint, refusal
 
 
 @pytest.mark.parametrize(
@@ -22,32 +24,31 @@ from agentos.data.cleaning.config import CleaningConfig
     ],
 )
 def test_wrong_decodings_are_undone(garbled: str, text: str) -> None:
-    assert CleaningConfig().clean(garbled) == text
-    assert CleaningConfig(repair_unicode=False).clean(garbled) == cleaning.clean(garbled)
+    assert clean_text(garbled, CleaningConfig()) == text
+    unrepaired = CleaningConfig(repair_unicode=False)
+    assert clean_text(garbled, unrepaired) == cleaning.clean(garbled)
 
 
 @pytest.mark.parametrize(
     "text",
     ["naïve café", "“quotes” — and…", "你好！全角，标点。", "Привет, мир", "x² ≤ ½", "𝑥 👩‍👩"],
 )
-def test_text_in_order_is_left_as_it_is(text: str) -> None:
-    assert CleaningConfig().clean(text) == text
+def test_sound_text_is_left_unchanged(text: str) -> None:
+    assert clean_text(text, CleaningConfig()) == text
 
 
 @given(st.text(st.characters(max_codepoint=0x17F), max_size=30))
-def test_text_that_does_not_go_through_ftfy_would_not_be_changed_by_it(text: str) -> None:
-    from agentos.data.cleaning import config as cleaning_config
-
-    if not cleaning_config._SUSPECT.search(text):
-        whole = cleaning.clean(cleaning_config._repair(text.replace("\x1b", "")))
+def test_text_that_bypasses_ftfy_would_not_be_changed_by_it(text: str) -> None:
+    if not rules._SUSPECT.search(text):
+        whole = cleaning.clean(rules._repair(text.replace("\x1b", "")))
         assert whole == cleaning.clean(text.replace("\x1b", ""))
 
 
 def test_html_is_stripped_from_all_from_none_or_from_what_is_html() -> None:
     page, code = "<p>One <b>two</b></p>", "a <b>tag</b> &amp; List<T>"
     kept = {html: CleaningConfig(html=html) for html in ("keep", "strip", "auto")}  # type: ignore[arg-type]
-    assert [kept[h].clean(page) for h in kept] == [page, "One two", "One two"]
-    assert [kept[h].clean(code) for h in kept] == [code, "a tag & List<T>", code]
+    assert [clean_text(page, config) for config in kept.values()] == [page, "One two", "One two"]
+    assert [clean_text(code, config) for config in kept.values()] == [code, "a tag & List<T>", code]
 
 
 @pytest.mark.parametrize(
@@ -68,12 +69,12 @@ def test_html_is_stripped_from_all_from_none_or_from_what_is_html() -> None:
 def test_text_is_left_out_for_a_reason(
     fields: dict[str, Any], text: str, reason: str | None
 ) -> None:
-    assert CleaningConfig(**fields).refusal(text, minimum_words=3) == reason
+    assert refusal(text, CleaningConfig(**fields), minimum_words=3) == reason
 
 
 def test_fingerprint_changes_with_every_field() -> None:
     prints = [
-        CleaningConfig(**fields).fingerprint()
+        fingerprint(CleaningConfig(**fields))
         for fields in ({}, {"html": "keep"}, {"language": "en"}, {"repair_unicode": False})
     ]
     assert len(set(prints)) == 4

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from agentos.data.features import cluster
 from agentos.data.partition import ByLabel, Dirichlet, Iid, KMeans, Shards, Texts
-from agentos.data.shares import IntArray, check_shards
+from agentos.data.partition.shares import IntArray, check_shards
 from protocols.errors import ConfigurationError
 from protocols.seeding import generator
 
@@ -108,13 +107,13 @@ def test_kmeans_gives_each_agent_one_topic() -> None:
     assert sorted(share.tolist() for share in shares) == [list(range(t, 90, 3)) for t in range(3)]
 
 
-def test_kmeans_of_equal_texts_still_gives_everyone_some() -> None:
+def test_kmeans_of_equal_texts_still_gives_every_agent_some() -> None:
     same: Texts = lambda rows: ["the very same words"] * len(rows)  # noqa: E731
     shares = KMeans(minimum=2).assign(None, same, 20, 4, rng())
     check_shards(shares, 20, 4)
 
 
-def test_kmeans_asks_for_a_few_texts_at_a_time() -> None:
+def test_kmeans_reads_a_few_texts_at_a_time() -> None:
     asked: list[int] = []
     texts = topic_texts(2000)
 
@@ -126,29 +125,10 @@ def test_kmeans_asks_for_a_few_texts_at_a_time() -> None:
     assert max(asked) < 2000
 
 
-def test_cluster_fitted_on_a_sample_agrees_with_one_fitted_on_all(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    texts = topic_texts(90)(np.arange(90))
-    monkeypatch.setattr("agentos.data.features.FIT_DOCUMENTS", 40)
-    codes = cluster(texts, 3, seed=0, dimension=3)
-    assert all(len(set(codes[t::3])) == 1 for t in range(3))
-    assert len(set(codes)) == 3
-
-
-def test_cluster_of_stop_words_alone_needs_no_feature() -> None:
-    assert cluster(["the", "of and", "", "a"], 2, seed=0).shape == (4,)
-
-
-def test_more_clusters_than_texts_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="fewer texts than clusters"):
-        cluster(["one text"], 2, seed=0)
-
-
 @pytest.mark.parametrize(
     "shares", [[[0, 1], []], [[0, 1, 2]], [[0, 1], [1, 2]], [[0], [2]], [[0, 1], [2, 3]]]
 )
-def test_division_that_loses_repeats_or_denies_documents_is_refused(
+def test_shares_that_lose_or_repeat_documents_are_refused(
     shares: list[list[int]],
 ) -> None:
     with pytest.raises(ConfigurationError, match="the partition"):

@@ -13,7 +13,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 def check_shards(shards: Sequence[IntArray], documents: int, agents: int) -> None:
-    """Refuse a division that loses, repeats or denies documents; a custom partition may do so.
+    """Refuse shares that lose or repeat documents or leave an agent none, as a custom partition may.
 
     Raises:
         ConfigurationError: there is not one share per agent, one is empty, or they do not hold
@@ -35,7 +35,7 @@ def check_shards(shards: Sequence[IntArray], documents: int, agents: int) -> Non
 
 
 def check_enough(documents: int, agents: int, minimum: int = 1) -> None:
-    """Refuse to divide fewer documents than give every agent the minimum.
+    """Refuse fewer documents than every agent's minimum requires.
 
     Raises:
         ConfigurationError: there are fewer.
@@ -51,7 +51,7 @@ def check_enough(documents: int, agents: int, minimum: int = 1) -> None:
 
 
 def required_labels(labels: IntArray | None, kind: str) -> IntArray:
-    """Return the labels, for a partition that cannot do without.
+    """Return the labels, for a partition that requires them.
 
     Raises:
         ConfigurationError: there are none.
@@ -72,7 +72,7 @@ def by_label(labels: IntArray) -> list[IntArray]:
 def split_groups(
     groups: Sequence[IntArray], agents: int, rng: np.random.Generator
 ) -> list[IntArray]:
-    """Give each label one agent, and every further agent to the label with most per agent."""
+    """Give each label one agent, and every further agent to the label with the most documents each."""
     readers = [1] * len(groups)
     for _ in range(agents - len(groups)):
         crowded = max(range(len(groups)), key=lambda g: len(groups[g]) / readers[g])
@@ -87,11 +87,11 @@ def split_groups(
 def top_up(shards: Sequence[IntArray], minimum: int, rng: np.random.Generator) -> list[IntArray]:
     """Move random documents from the largest shares until every share has the minimum."""
     filled = [np.sort(shard) for shard in shards]
-    while len(filled[poor := int(np.argmin([len(s) for s in filled]))]) < minimum:
-        rich = int(np.argmax([len(s) for s in filled]))
-        # Level the two: as many as the poor one lacks, but never taking the rich one under it.
-        spare = min(minimum - len(filled[poor]), len(filled[rich]) - minimum)
-        moved = rng.choice(filled[rich], size=spare, replace=False)
-        filled[rich] = np.setdiff1d(filled[rich], moved)
-        filled[poor] = np.union1d(filled[poor], moved)
+    while len(filled[smallest := int(np.argmin([len(s) for s in filled]))]) < minimum:
+        largest = int(np.argmax([len(s) for s in filled]))
+        # As many as the smallest lacks, without taking the largest below the minimum itself.
+        spare = min(minimum - len(filled[smallest]), len(filled[largest]) - minimum)
+        moved = rng.choice(filled[largest], size=spare, replace=False)
+        filled[largest] = np.setdiff1d(filled[largest], moved)
+        filled[smallest] = np.union1d(filled[smallest], moved)
     return filled

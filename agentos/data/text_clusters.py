@@ -1,4 +1,4 @@
-"""Cheap features of text that need no label and no training, and clusters of them.
+"""Clusters of texts by cheap features that need neither labels nor training.
 
 Hashed word counts, weighted by inverse document frequency, projected on their leading singular
 vectors (latent semantic analysis; Deerwester et al., "Indexing by Latent Semantic Analysis", 1990).
@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from protocols.errors import ConfigurationError
 from protocols.seeding import generator
 
 IntArray = npt.NDArray[np.int64]
 BUCKETS = 2**15
-FIT_DOCUMENTS = 20_000  # clusters are fitted on a sample of at most so many, so memory is bounded
+FIT_DOCUMENTS = 20_000  # clusters are fitted on a sample of this size at most, to bound memory
 BATCH_DOCUMENTS = 256
-TEXT_CHARACTERS = 20_000  # the beginning of a long document is enough to place it
+TEXT_CHARACTERS = 20_000  # the beginning of a long document suffices to assign it
 
 
 def cluster(texts: Sequence[str], clusters: int, seed: int, *, dimension: int = 32) -> IntArray:
@@ -28,12 +29,12 @@ def cluster(texts: Sequence[str], clusters: int, seed: int, *, dimension: int = 
 
     Args:
         texts: N of them.
-        clusters: how many to make, at most N.
+        clusters: number of clusters, at most N.
         seed: of the projection and of k-means.
         dimension: width of the features.
 
     Returns:
-        [N], int64, from 0. A cluster may be empty where texts are alike.
+        [N], int64, from 0. A cluster may be empty where texts are identical.
 
     Raises:
         ConfigurationError: there are fewer texts than clusters.
@@ -57,8 +58,6 @@ def cluster_rows(
     dimension: int = 32,
 ) -> IntArray:
     """Return the cluster of each document, reading texts a batch at a time; see `cluster`."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     if documents < clusters:
         raise ConfigurationError(
             "there are fewer texts than clusters", expected=f"at least {clusters}", actual=documents
@@ -68,7 +67,7 @@ def cluster_rows(
     if documents > FIT_DOCUMENTS:
         chosen = generator(seed, "features").choice(documents, FIT_DOCUMENTS, replace=False)
         rows = np.sort(chosen).astype(np.int64)
-    # Sums over several threads come in no fixed order.
+    # Threads would add in no fixed order, and clusters must not depend on the machine.
     with threadpool_limits(limits=1), warnings.catch_warnings():
         # Fewer distinct texts than clusters: some clusters stay empty, as documented.
         warnings.filterwarnings("ignore", message="Number of distinct clusters")
@@ -91,7 +90,7 @@ def _k_means(features: npt.NDArray[np.float64], clusters: int, seed: int) -> Any
 def _projection(
     counts: Any, dimension: int, seed: int
 ) -> tuple[Callable[[Any], npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
-    """Fit the features; return the function that makes them, and those of the sample."""
+    """Fit the features; return the function that computes them, and those of the sample."""
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.preprocessing import normalize
     from sklearn.utils.extmath import randomized_svd
@@ -99,7 +98,7 @@ def _projection(
     weights = TfidfTransformer(sublinear_tf=True)
     weighted = weights.fit_transform(counts)
     width = max(1, min(dimension, weighted.shape[0] - 1))
-    # TruncatedSVD would do the same, and then divide by the variance, which may be nought.
+    # TruncatedSVD does the same and then divides by the variance, which may be zero.
     _, _, directions_DV = randomized_svd(weighted, width, n_iter=5, random_state=seed)
 
     def embed(counts: Any) -> npt.NDArray[np.float64]:

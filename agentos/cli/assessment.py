@@ -1,0 +1,138 @@
+"""Arguments of ``agentos eval``, resolved to encoders, tasks and documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import ValidationError
+
+from agentos.config.field_errors import InvalidConfiguration, explain
+from agentos.config.load import load
+from agentos.config.run import RunConfig
+from agentos.evaluation import TASKS, HeldOut, Task
+from agentos.evaluation.assess import (
+    Assessment,
+    Documents,
+    assess,
+    default_tasks,
+    exported_encoders,
+    loaded_encoders,
+)
+from agentos.evaluation.task_files import read_documents
+from agentos.events import Listener
+from agentos.preparation import heldout_of, prepare_corpus
+from protocols.errors import ConfigurationError
+from protocols.spec import Kinds, Spec
+
+_CONFIG = "config.yaml"
+_DOCUMENT_FILES = (".jsonl", ".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Arguments of an evaluation.
+
+    Attributes:
+        target: a run folder, a model folder, or a name in the local Hugging Face cache.
+        tasks: each a kind, optionally with parameters: ``probe``, ``sts:pairs.jsonl``, ``knn:k=5``. If
+            empty, those of the run, or for a model, those that need no file.
+        data: a file of documents; or a run folder or configuration, for its held-out documents. If
+            None, the target's own.
+        agents: of the run; all if empty.
+        max_length: tokens of a text; the limit of each folder if None.
+        seed: of the tasks' random draws; the run's own, or 0, if None.
+    """
+
+    target: str
+    tasks: Sequence[str] = ()
+    data: str | None = None
+    agents: Sequence[int] = ()
+    max_length: int | None = None
+    seed: int | None = None
+
+
+def assessed(request: Request, progress: Callable[[str], None] = lambda _: None) -> Assessment:
+    """Evaluate every encoder of a run folder, or one model.
+
+    Args:
+        request: encoders, tasks and documents.
+        progress: called with a message at each step.
+
+    Raises:
+        AgentOSError: an argument cannot be used.
+    """
+    target = request.target
+    run = _run_config(target)
+    folders = (
+        {Path(target).name: target}
+        if run is None
+        else exported_encoders(Path(target), request.agents)
+    )
+    chosen = {text: parse_task(text) for text in request.tasks}
+    if run is None and request.data is None:
+        missing = "" if Path(target).is_dir() else f"there is no folder {target}; "
+        raise ConfigurationError(
+            f"{missing}{target} is taken for a model, and no documents are named to evaluate it on",
+            expected="a run folder, or --data with a file of documents, a run or its configuration",
+            hint="correct the path of the run, or give --data, such as --data documents.jsonl",
+        )
+    progress("Reading documents")
+    heldout = _heldout(request.data, run)
+    if not chosen and run is not None and request.data is None:
+        chosen = {task.kind: task for task in run.evaluation.tasks}
+    seed = request.seed
+    if seed is None:
+        seed = 0 if run is None else run.seed
+    return assess(
+        loaded_encoders(folders, request.max_length, progress),
+        chosen or default_tasks(heldout),
+        Documents(heldout, request.data or f"held-out documents of {target}"),
+        seed,
+    )
+
+
+def parse_task(text: str) -> Task:
+    """Return the task that ``KIND``, ``KIND:PATH`` or ``KIND:NAME=VALUE,...`` names.
+
+    Raises:
+        InvalidConfiguration: the kind or a parameter is unknown, or a value out of range.
+
+    Example:
+        >>> parse_task("knn:k=5").k
+        5
+        >>> parse_task("sts:pairs.csv,score=similarity").path
+        'pairs.csv'
+    """
+    kind, _, rest = text.partition(":")
+    values: dict[str, Any] = {"kind": kind}
+    for part in filter(None, rest.split(",")):
+        name, equals, value = part.partition("=")
+        values.update({name: yaml.safe_load(value)} if equals else {"path": part})
+    try:
+        return _OneTask.model_validate({"task": values}).task
+    except ValidationError as error:
+        raise InvalidConfiguration(f"--task {text}", explain(error, _OneTask)) from error
+
+
+class _OneTask(Spec):
+    task: Annotated[Task, Kinds(TASKS)]
+
+
+def _run_config(target: str) -> RunConfig | None:
+    """Return the configuration of a run folder; None for anything else."""
+    path = Path(target) / _CONFIG
+    return load(str(path)) if path.is_file() else None
+
+
+def _heldout(data: str | None, run: RunConfig | None) -> HeldOut:
+    """Return the documents of a file, or the held-out documents of a run."""
+    if data is not None and Path(data).suffix in _DOCUMENT_FILES:
+        return read_documents(data)
+    if data is not None:
+        run = _run_config(data) or load(data)
+    assert run is not None  # a model without data has been refused
+    return heldout_of(run, prepare_corpus(run, Listener()))
