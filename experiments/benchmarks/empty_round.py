@@ -22,7 +22,7 @@ from agents.exchange.base import Learner
 from agents.exchange.parameters.fedavg import FedAvg
 from agents.training.agent import Agent
 from experiments.benchmarks.federated_round import theirs
-from experiments.benchmarks.societies import Idle, hosts_of, median, publish, timed_rounds
+from experiments.benchmarks.harness.societies import Idle, hosts_of, median, publish, timed_rounds
 
 WARM_UP = 12
 """Rounds before those that are timed: of 250,000 numbers each, about three times what the store holds."""

@@ -21,8 +21,8 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments.benchmarks.resources import Usage, usage
-from experiments.benchmarks.societies import publish
+from experiments.benchmarks.harness.resources import Usage, usage
+from experiments.benchmarks.harness.societies import publish
 
 SHARED = Path("/dev/shm")
 

@@ -25,9 +25,9 @@ from typing import Annotated, Any
 import typer
 
 from agentos.config.run import RunConfig
-from experiments.benchmarks.societies import hosts_of, median, publish, timed_rounds
+from experiments.benchmarks.harness.societies import hosts_of, median, publish, timed_rounds
 
-PEERS = Path(__file__).parent
+PEERS = Path(__file__).with_name("harness")
 BATCH, LENGTH = 32, 32
 POOLINGS = {"mean": "mean of the tokens", "cls": "first token"}
 

