@@ -111,7 +111,7 @@ def test_tables_have_a_row_for_each_arm_and_its_numbers(study: Study) -> None:
     line = next(line for line in star.splitlines() if "anchor_contrast" in line)
     assert "55% [55%, 55%]" in line
     assert "250 kB | 200.0" in line
-    for part in ("### Nobody speaks", "### Mean agent at equal bytes", "50.0 MB (1/1)"):
+    for part in ("### No exchange", "### Mean agent at equal bytes", "50.0 MB (1/1)"):
         assert part in told
 
 
@@ -137,7 +137,7 @@ def test_gate_lets_wide_gaps_pass_and_no_others(rows: list[dict[str, Any]]) -> N
     ]
     found = exchange.gate(Study.of(narrow, "acc"))
     assert not found.enough
-    assert "too little" in exchange.told(found)
+    assert "too little" in exchange.headroom_text(found)
     with pytest.raises(ConfigurationError, match="have failed"):
         exchange.gate(Study.of([r for r in rows if r["arm"] != "isolated"], "acc"))
 
