@@ -165,8 +165,8 @@ def write_results(study: Study, name: str, origin: str, results: Path) -> Path:
         "closed: (arm - isolated) / (centralised - isolated) with a 95 % percentile bootstrap over paired "
         "seeds, and the same relative to isolated agents that read the anchors as text. Bytes: serialised, "
         "all deliveries in both directions. Tokens and FLOPs: all agents, anchors included. p: paired t "
-        "tests against DiLoCo and FedAvg under a master, Holm-corrected within each table; with few seeds they "
-        "assume normal differences.\n\n"
+        "tests against DiLoCo and FedAvg under a master, Holm-corrected within each table; with few seeds "
+        "they assume normal differences.\n\n"
         f"![Quality against bytes]({picture.name})\n\n{tables(study)}\n"
     )
     path = results / f"exchange_{name}.md"
