@@ -93,6 +93,19 @@ def test_readme_is_short() -> None:
     assert len(README.read_text("utf-8").splitlines()) <= 200
 
 
+def test_map_leads_to_files() -> None:
+    (lines,) = re.findall(r"^```\n(protocols/.*?)^```", README.read_text("utf-8"), re.M | re.S)
+    package = ROOT
+    for line in lines.splitlines():
+        indent, rooms, text = re.fullmatch(r"( *)((?:[\w]+/ *)+)(.*)", line).groups()  # type: ignore
+        parent = package if indent else ROOT
+        found = [parent / room for room in rooms.split()]
+        package = package if indent else found[0]
+        named = re.findall(r"[\w/]+\.py|\w+/(?=[ ,;]|$)", text)
+        assert [str(path) for path in found if not path.is_dir()] == []
+        assert [name for name in named if not any((room / name).exists() for room in found)] == []
+
+
 @pytest.mark.slow
 def test_script_runs_as_it_stands(tmp_path: Path) -> None:
     (code,) = blocks(README, "python")
