@@ -1,1 +1,3 @@
-"""Questions asked with AgentOS: the ready-made runs that ``agentos run NAME`` finds lie beside this file."""
+"""Ready-made runs (``agentos run NAME`` finds the YAML files in this folder), studies and benchmarks."""
+
+__all__: list[str] = []

@@ -1,13 +1,13 @@
-"""Pairs per second of contrastive training, beside sentence-transformers' trainer.
+"""Compare the pairs per second of contrastive training with sentence-transformers' trainer.
 
     python -m experiments.benchmarks.contrastive_throughput --out throughput.md
 
 Both train the same encoder (the preset tiny, saved once and loaded by both, so with the same dropout) with
 in-batch negatives, temperature 0.05, AdamW, batch 64 and texts of 32 tokens, on the docstrings of installed
-libraries and on the same cores. The peer reads pairs of strings and tokenises them as it goes; this program
-reads documents that it has tokenised before the first step, and crops pairs from them in the background. It
-runs as one agent on all threads, and as one agent a core, on a host of one thread each. Start-up, preparation
-and the first half of the steps are left out on both sides. The sides take turns; medians are compared.
+libraries and on the same cores. The peer tokenises pairs of strings as it goes; AgentOS tokenises documents
+before the first step and crops pairs from them in the background. It runs as one agent on all threads, and as
+one agent per core, each on a host of one thread. Start-up, preparation and the first half of the steps are
+left out on both sides. The sides take turns; medians are compared.
 
 Needs the extra ``peers``: pip install 'llm-agentos[peers]'.
 """
@@ -20,25 +20,36 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import torch
 import typer
+from datasets import Dataset
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from sentence_transformers.losses import MultipleNegativesRankingLoss
+from transformers import TrainerCallback
 
 from agentos.config.run import RunConfig
+from agentos.data.corpus import Corpus
 from agentos.events import Listener
 from agentos.preparation import blueprint_of, prepare_corpus
-
-if TYPE_CHECKING:
-    from agentos.data.corpus import Corpus
+from agentos.runtime.local import LocalRuntime
+from agents.exchange.isolated import Isolated
+from agents.training.blueprint import Arm
+from protocols.seeding import generator
 
 BATCH, LENGTH, TEMPERATURE, LEARNING_RATE = 64, 32, 0.05, 1e-3
 WORDS = 24
-"""Words of a peer's text: more tokens than it reads."""
+"""Words in a text of the peer; more tokens than its maximum length."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One precision on some threads."""
+    """A precision, the threads of each side, and the timed steps."""
 
     precision: str
     threads: int
@@ -46,7 +57,7 @@ class Setting:
 
 
 def configuration(encoder: dict[str, Any], setting: Setting, agents: int = 1) -> RunConfig:
-    """Return the run of one agent on all threads, or of several with a host of one thread each."""
+    """Return a run of one agent on all threads, or of several agents on single-threaded hosts."""
     alone = {"kind": "local", "threads": setting.threads}
     return RunConfig.model_validate(
         {
@@ -59,7 +70,7 @@ def configuration(encoder: dict[str, Any], setting: Setting, agents: int = 1) ->
                     "kind": "info_nce",
                     "direction": "first",
                     "temperature": TEMPERATURE,
-                    # As long as the peer's texts: all that the encoder reads.
+                    # Whole documents, cut at max_length: as long as the peer's texts.
                     "views": [{"kind": "crop", "shortest": 1.0, "longest": 1.0}],
                 }
             ],
@@ -77,10 +88,7 @@ def configuration(encoder: dict[str, Any], setting: Setting, agents: int = 1) ->
 
 
 def ours(encoder: Path, setting: Setting, agents: int) -> float:
-    """Return this program's pairs per second, of all agents together."""
-    from agents.exchange.isolated import Isolated
-    from agents.training.blueprint import Arm
-
+    """Return the pairs per second of AgentOS, over all agents."""
     config = configuration({"path": str(encoder)}, setting, agents)
     blueprint = blueprint_of(config, prepare_corpus(config, Listener()), Listener())
     with config.runtime.start(blueprint) as session:
@@ -93,15 +101,6 @@ def ours(encoder: Path, setting: Setting, agents: int) -> float:
 
 def theirs(encoder: Path, corpus: Corpus, setting: Setting) -> float:
     """Return the pairs per second of sentence-transformers' trainer."""
-    import torch
-    from datasets import Dataset
-    from sentence_transformers import (
-        SentenceTransformer,
-        SentenceTransformerTrainer,
-        SentenceTransformerTrainingArguments,
-    )
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
-
     torch.set_num_threads(setting.threads)
     model = SentenceTransformer(str(encoder), device="cpu")
     model.max_seq_length = LENGTH
@@ -137,12 +136,10 @@ class _Clock:
         self.began = self.seconds = 0.0
 
     def callback(self) -> Any:
-        from transformers import TrainerCallback
-
         clock = self
 
         class Timed(TrainerCallback):  # type: ignore[misc,unused-ignore]
-            """Looks at the time after the first half and at the end."""
+            """Takes the time after the first half and at the end."""
 
             def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 if state.global_step == clock.half:
@@ -154,9 +151,7 @@ class _Clock:
 
 
 def _pairs(corpus: Corpus, count: int) -> tuple[list[str], list[str]]:
-    """Crop two runs of words from each document, some documents more than once."""
-    from protocols.seeding import generator
-
+    """Return two crops of consecutive words per pair, cycling through the documents."""
     rng = generator(0, "pairs")
     texts = corpus.texts(corpus.train[: min(count, len(corpus.train))])
     sides: tuple[list[str], list[str]] = ([], [])
@@ -169,11 +164,7 @@ def _pairs(corpus: Corpus, count: int) -> tuple[list[str], list[str]]:
 
 
 def prepared(folder: Path, setting: Setting) -> Corpus:
-    """Save the encoder that both load; return the corpus that both read."""
-    from agentos.runtime.local import LocalRuntime
-    from agents.exchange.isolated import Isolated
-    from agents.training.blueprint import Arm
-
+    """Save the encoder that both sides load; return the corpus that both read."""
     config = configuration({"preset": "tiny"}, setting)
     corpus = prepare_corpus(config, Listener())
     with LocalRuntime().start(blueprint_of(config, corpus, Listener())) as session:
@@ -183,7 +174,7 @@ def prepared(folder: Path, setting: Setting) -> Corpus:
 
 
 def compare(precision: str, threads: int, steps: int, repeats: int, folder: Path) -> str:
-    """Take turns; return a row of the table."""
+    """Measure all sides in turns; return a row of the table."""
     setting = Setting(precision, threads, steps)
     corpus = prepared(folder, setting)
     sides: dict[str, Callable[[], float]] = {
@@ -196,15 +187,15 @@ def compare(precision: str, threads: int, steps: int, repeats: int, folder: Path
         for name, measure in sides.items():
             rates[name].append(measure())
     peer, one, several = (statistics.median(rates[name]) for name in sides)
-    told = f"{one:.0f} ({one / peer:.2f}) | {several:.0f} ({several / peer:.2f})"
-    return f"| {precision} | {peer:.0f} | {told} |"
+    ratios = f"{one:.0f} ({one / peer:.2f}) | {several:.0f} ({several / peer:.2f})"
+    return f"| {precision} | {peer:.0f} | {ratios} |"
 
 
 def main(
-    steps: Annotated[int, typer.Option(help="Steps that are timed, each time.")] = 20,
+    steps: Annotated[int, typer.Option(help="Timed steps of each turn.")] = 20,
     repeats: Annotated[int, typer.Option(help="Turns of each side.")] = 3,
     threads: Annotated[int, typer.Option(help="Threads of each side.")] = 2,
-    precisions: Annotated[str, typer.Option(help="Of the forward pass.")] = "fp32,bf16",
+    precisions: Annotated[str, typer.Option(help="Precisions of the forward pass.")] = "fp32,bf16",
     out: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
 ) -> None:
     """Compare contrastive training with sentence-transformers' trainer; print a Markdown table."""

@@ -1,12 +1,12 @@
-"""A round in which nobody trains, beside Flower's simulation: what is left is the exchange.
+"""Compare rounds without local work, in which only the exchange costs time, with Flower's simulation.
 
     python -m experiments.benchmarks.empty_round --flower PYTHON
 
-A thousand agents send so many numbers to a master, which averages them and sends the average back to all. For
-what PYTHON is, see `experiments.benchmarks.federated_round`; in Flower clients return what they were sent.
-AgentOS is timed after some rounds, in which large messages come to lie everywhere in the store: a virtual
-machine may take long to get a page that was never used. Of Flower, whose messages take up little of its store
-at a time, the first round is left out.
+A thousand agents send 1,000 or 250,000 numbers each to a master, which averages them and broadcasts the
+average. PYTHON is an interpreter that has Flower, see `experiments.benchmarks.federated_round`; Flower's
+clients return what they were sent. AgentOS is timed after a warm-up in which large messages have touched all
+of the object store, since a virtual machine may be slow to provide a page that was never used. Flower's
+messages occupy little of its store at a time, so only its first round is left out.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from agents.exchange.base import Learner
 from agents.exchange.parameters.fedavg import FedAvg
 from agents.training.agent import Agent
 from experiments.benchmarks.federated_round import theirs
-from experiments.benchmarks.societies import Idle, hosts_of, median, publish, timed_rounds
+from experiments.benchmarks.harness.societies import Idle, hosts_of, median, publish, timed_rounds
 
 WARM_UP = 12
-"""Rounds before those that are timed: of 250,000 numbers each, about three times what the store holds."""
+"""Rounds before the timed ones; at 250,000 numbers they fill the store about three times."""
 
 
 class NumberAveraging(FedAvg):
-    """Averages parameters of any number, of agents that never train."""
+    """Averages vectors of any length, for agents that never train."""
 
     kind: Literal["numbers"] = "numbers"  # type: ignore[assignment]
     floats: int = Field(1000, description="Numbers of each agent.")
 
     def begin(self, learner: Learner) -> None:
-        """Put zeros in the place of the encoder's parameters."""
+        """Replace the encoder's parameters by a vector of zeros."""
         assert isinstance(learner, Agent)
         learner.state.parameters = torch.zeros(self.floats)
         super().begin(learner)
@@ -78,12 +78,12 @@ def main(
             for count in map(int, floats.split(","))
         }
     for count, seconds in own.items():
-        told = "left out | "
+        peer_cells = "left out | "
         if flower is not None:
             asked = {"peer": "flower", "agents": agents, "rounds": 5, "floats": count}
             peer = median(theirs(flower, **asked))
-            told = f"{peer:.2f} | {peer / seconds:.0f}"
-        rows.append(f"| {count:,} floats each | {seconds:.3f} | {told} |")
+            peer_cells = f"{peer:.2f} | {peer / seconds:.0f}"
+        rows.append(f"| {count:,} floats each | {seconds:.3f} | {peer_cells} |")
         typer.echo(rows[-1], err=True)
     typer.echo(publish("empty_round", rows))
 

@@ -1,16 +1,16 @@
-"""Whether anything grows over five hundred rounds, and whether anything is left behind.
+"""Measure memory, open files and processes over five hundred rounds, and what is left after the run.
 
     python -m experiments.benchmarks.endurance
 
 Agents on a ring exchange weights every round, on two Ray hosts, with checkpoints, in a process of its own.
-Now and then the driver looks at itself and at all that it started: memory (what is shared counted once), open
-files, processes. When it has ended, those processes are looked for again, and so are files in
-shared memory that were not there before.
+Every 50 rounds the driver samples its own process tree: memory (shared pages counted once), open files and
+processes. After it has ended, the benchmark looks for surviving processes and for new files in shared memory.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,10 +19,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import psutil
 import typer
 
-from experiments.benchmarks.resources import Usage, usage
-from experiments.benchmarks.societies import publish
+from agentos import RunConfig, Simulation
+from agentos.events import Listener
+from agentos.records.reports import RoundReport
+from experiments.benchmarks.harness.resources import Usage, usage
+from experiments.benchmarks.harness.societies import publish
 
 SHARED = Path("/dev/shm")
 
@@ -43,37 +47,28 @@ def configuration(agents: int, rounds: int) -> dict[str, Any]:
 
 
 def run_one(agents: int, rounds: int, every: int) -> None:
-    """Run the society in this process; print what it took after every so many rounds, as JSON."""
-    import os
+    """Run the society in this process; print its usage every few rounds, and its processes, as JSON."""
 
-    import psutil
-
-    from agentos import RunConfig, Simulation
-    from agentos.events import Listener
-    from agentos.records.reports import RoundReport
-
-    class HealthMonitor(Listener):
+    class Sampler(Listener):
         def on_round(self, report: RoundReport) -> None:
             if report.round and report.round % every == 0:
-                looks[report.round] = usage(os.getpid())
+                samples[report.round] = usage(os.getpid())
                 pids.update(child.pid for child in psutil.Process().children(recursive=True))
 
-    looks: dict[int, Usage] = {}
+    samples: dict[int, Usage] = {}
     pids: set[int] = set()
     config = RunConfig.model_validate(configuration(agents, rounds))
     with tempfile.TemporaryDirectory() as folder:
-        Simulation(config, out=Path(folder) / "run", listener=HealthMonitor()).run()
-    told = {
-        "looks": {round: asdict(look) for round, look in looks.items()},
+        Simulation(config, out=Path(folder) / "run", listener=Sampler()).run()
+    report = {
+        "samples": {round: asdict(sample) for round, sample in samples.items()},
         "pids": sorted(pids),
     }
-    print(json.dumps(told))  # noqa: T201
+    print(json.dumps(report))  # noqa: T201
 
 
 def leftovers(pids: list[int], before: set[str], wait_s: float = 30.0) -> tuple[int, int]:
-    """Return how many of the processes still run, and the new files in shared memory, in the end."""
-    import psutil
-
+    """Return the numbers of processes that still run after a wait and of new files in shared memory."""
     until = time.monotonic() + wait_s
     while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.2)
@@ -81,29 +76,29 @@ def leftovers(pids: list[int], before: set[str], wait_s: float = 30.0) -> tuple[
     return sum(psutil.pid_exists(pid) for pid in pids), len(files - before)
 
 
-def table(looks: dict[int, dict[str, Any]], left: tuple[int, int]) -> list[str]:
-    """Return the rows: each look, the growth of the second half, and what was left."""
+def table(samples: dict[int, dict[str, Any]], left: tuple[int, int]) -> list[str]:
+    """Return a row per sample, the growth over the second half, and what was left after the run."""
     rows = [
-        "| round | memory in all (MB) | of the driver and the hosts alone (MB) | open files | processes |",
+        "| round | memory (MB) | of it driver and hosts (MB) | open files | processes |",
         "| --- | --- | --- | --- | --- |",
     ]
     rows += [
-        f"| {round} | {look['memory_bytes'] / 1e6:.0f} | {look['own_bytes'] / 1e6:.0f} | {look['files']} | "
-        f"{look['processes']} |"
-        for round, look in looks.items()
+        f"| {round} | {sample['memory_bytes'] / 1e6:.0f} | {sample['own_bytes'] / 1e6:.0f} | "
+        f"{sample['files']} | {sample['processes']} |"
+        for round, sample in samples.items()
     ]
-    rounds = list(looks)
+    rounds = list(samples)
     first, last = rounds[len(rounds) // 2 - 1], rounds[-1]
     growth = {
-        name: looks[last][name] - looks[first][name]
+        name: samples[last][name] - samples[first][name]
         for name in ("memory_bytes", "own_bytes", "files", "processes")
     }
     rows += [
         "",
-        f"From round {first} to round {last}: {growth['memory_bytes'] / 1e6:+.1f} MB in all, "
-        f"{growth['own_bytes'] / 1e6:+.1f} MB of the driver and the hosts, "
-        f"{growth['files']:+d} open files, {growth['processes']:+d} processes. After the end: "
-        f"{left[0]} processes and {left[1]} files in shared memory are left.",
+        f"From round {first} to round {last}: {growth['memory_bytes'] / 1e6:+.1f} MB, "
+        f"{growth['own_bytes'] / 1e6:+.1f} MB of it in the driver and the hosts, "
+        f"{growth['files']:+d} open files, {growth['processes']:+d} processes. After the run: "
+        f"{left[0]} processes and {left[1]} files in shared memory were left.",
     ]
     return rows
 
@@ -111,7 +106,7 @@ def table(looks: dict[int, dict[str, Any]], left: tuple[int, int]) -> list[str]:
 def main(
     agents: Annotated[int, typer.Option(help="Agents.")] = 6,
     rounds: Annotated[int, typer.Option(help="Rounds.")] = 500,
-    every: Annotated[int, typer.Option(help="Rounds from one look to the next.")] = 50,
+    every: Annotated[int, typer.Option(help="Rounds between samples.")] = 50,
     one: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Watch a long run; print a Markdown table."""
@@ -126,9 +121,9 @@ def main(
         text=True,
         check=True,
     )
-    told = json.loads(done.stdout.strip().splitlines()[-1])
-    looks = {int(round): look for round, look in told["looks"].items()}
-    typer.echo(publish("endurance", table(looks, leftovers(told["pids"], before))))
+    report = json.loads(done.stdout.strip().splitlines()[-1])
+    samples = {int(round): sample for round, sample in report["samples"].items()}
+    typer.echo(publish("endurance", table(samples, leftovers(report["pids"], before))))
 
 
 if __name__ == "__main__":

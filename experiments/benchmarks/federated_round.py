@@ -1,15 +1,15 @@
-"""A round of federated averaging, beside Flower's simulation and a plain PyTorch loop.
+"""Compare a round of federated averaging with Flower's simulation and a plain PyTorch loop.
 
     python -m experiments.benchmarks.federated_round --flower PYTHON
 
 Thirty-two agents with the encoder tiny (a BERT of 2 layers x 128, vocabulary 8,192, dropout 0.1) take
 two steps of SGD on 32 pairs of 32 tokens each, and average their weights. AgentOS runs them on two Ray hosts
-of one thread; the loop trains one after another in one process; Flower simulates them on Ray, two cores for
-each client as it does by default, and one, so that two run at a time. What the round's matrix products alone
-would take tells what is possible on these cores. All of it once with texts pooled by the mean of their
-tokens, and once by the first, as SimCSE does (Gao et al., 2021): there AgentOS runs the last layer at that
-token alone. PYTHON is an interpreter of an environment with ``flwr[simulation]``, torch and transformers;
-without it Flower is left out. The sides take turns; medians of all rounds but each side's first are compared.
+of one thread; the loop trains them one after another in one process; Flower simulates them on Ray with two
+cores per client, its default, and with one, so that two run at a time. The matrix products of the round alone
+show what is possible on these cores. Everything is measured once with mean pooling and once with first-token
+pooling as in SimCSE (Gao et al., 2021), where AgentOS computes the last layer at that token alone. PYTHON is
+an interpreter of an environment with ``flwr[simulation]``, torch and transformers; without it Flower is left
+out. The sides take turns; medians of all rounds but each side's first are compared.
 """
 
 from __future__ import annotations
@@ -25,16 +25,20 @@ from typing import Annotated, Any
 import typer
 
 from agentos.config.run import RunConfig
-from experiments.benchmarks.societies import hosts_of, median, publish, timed_rounds
+from experiments.benchmarks.harness.societies import hosts_of, median, publish, timed_rounds
 
-PEERS = Path(__file__).parent
+PEERS = Path(__file__).with_name("harness")
 BATCH, LENGTH = 32, 32
-POOLINGS = {"mean": "mean of the tokens", "cls": "first token"}
+POOLINGS = {"mean": "mean pooling", "cls": "first-token pooling"}
 
 
 def configuration(agents: int, rounds: int, steps: int = 2, pooling: str = "mean") -> RunConfig:
-    """Return the same work as `peers.train` does."""
-    view = {"kind": "crop", "shortest": 1.0, "longest": 1.0}  # as long as the peers' texts
+    """Return a run that does the same work as `peers.train`."""
+    view = {
+        "kind": "crop",
+        "shortest": 1.0,
+        "longest": 1.0,
+    }  # whole documents: as long as the peers' texts
     return RunConfig.model_validate(
         {
             "data": {"anchors": 0, "minimum_words": LENGTH},
@@ -69,12 +73,12 @@ def ours(agents: int, rounds: int, pooling: str) -> list[float]:
         return timed_rounds(config, session)
 
 
-def theirs(python: str, **asked: Any) -> list[float]:
-    """Return the seconds of a peer's rounds but the first."""
-    command = [python, "-c", "import peers; peers.main()", json.dumps(asked)]
+def theirs(python: str, **task: Any) -> list[float]:
+    """Return the seconds of a peer's rounds, without the first; the peer runs in another interpreter."""
+    command = [python, "-c", "import peers; peers.main()", json.dumps(task)]
     done = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{asked['peer']} failed:\n{done.stderr[-2000:]}")
+        raise SystemExit(f"{task['peer']} failed:\n{done.stderr[-2000:]}")
     seconds: list[float] = json.loads(done.stdout.strip().splitlines()[-1])
     return seconds[1:]
 
@@ -82,7 +86,7 @@ def theirs(python: str, **asked: Any) -> list[float]:
 def sides_of(
     agents: int, rounds: int, pooling: str, flower: str | None
 ) -> dict[str, Callable[[], list[float]]]:
-    """Return what takes the seconds of each side's rounds, by its name."""
+    """Return, by the name of each side, a function that measures its rounds."""
     work: dict[str, Any] = {"agents": agents, "rounds": rounds + 1, "pooling": pooling}
     own = partial(theirs, sys.executable, **work)
     sides: dict[str, Callable[[], list[float]]] = {
@@ -93,8 +97,8 @@ def sides_of(
     }
     if flower is not None:
         simulated = partial(theirs, flower, peer="flower", floats=0, **work)
-        sides["Flower, 2 cores a client (its default)"] = partial(simulated, cores=2)
-        sides["Flower, 1 core a client"] = partial(simulated, cores=1)
+        sides["Flower, 2 cores per client (its default)"] = partial(simulated, cores=2)
+        sides["Flower, 1 core per client"] = partial(simulated, cores=1)
     return sides
 
 
@@ -106,14 +110,14 @@ def main(
 ) -> None:
     """Compare a round of federated averaging with peers; print Markdown tables."""
     rows: list[str] = []
-    for pooling, told in POOLINGS.items():
+    for pooling, title in POOLINGS.items():
         sides = sides_of(agents, rounds, pooling, flower)
         seconds: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(repeats):
             for name, measure in sides.items():
                 seconds[name] += measure()
                 typer.echo(f"{pooling}, {name}: {seconds[name]}", err=True)
-        rows += ["", *table(seconds, f"{agents} agents, a round of FedAvg, {told}")]
+        rows += ["", *table(seconds, f"{agents} agents, a round of FedAvg, {title}")]
     if flower is None:
         rows += ["", "Flower was left out: no interpreter was given with --flower."]
     typer.echo(publish("federated_round", rows[1:]))

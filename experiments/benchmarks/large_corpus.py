@@ -1,14 +1,14 @@
-"""Prepare and tokenise a corpus that is larger than memory, and say what it took.
+"""Measure time and memory of preparing and tokenising a corpus that is larger than memory.
 
 ``python -m experiments.benchmarks.large_corpus --gigabytes 5``
 
-The text is made of sentences of the docstrings of installed libraries, drawn anew for every document;
-some documents are repeated, some nearly, some are too short, some lines are corrupt. A fresh process
-then does what a run does before it trains: read, clean, drop duplicates and near duplicates, split,
-divide among agents, train a tokenizer on a sample, tokenise everything.
+The text consists of sentences from the docstrings of installed libraries, drawn anew for every document;
+some documents are duplicates or near duplicates, some are too short, some lines are corrupt. A fresh process
+then does all that a run does before it trains: read, clean, drop duplicates and near duplicates, split,
+divide among agents, train a tokenizer on a sample, and tokenise everything.
 
-SharedModel memory counts the pages of mapped files that happen to be in memory, and that the system takes
-back when it needs them; anonymous memory is what the process holds on to. Both are reported.
+Resident memory includes pages of mapped files, which the system reclaims when it needs them; anonymous memory
+is what the process holds on to. Both are reported.
 """
 
 from __future__ import annotations
@@ -26,6 +26,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from agentos.data.cleaning.clean import clean
+from agentos.data.config import DataConfig
+from agentos.data.corpus import corpus_tokens, prepare, tokenizer_for
+from agentos.data.partition import Dirichlet
+from agentos.data.sources.delimited import Jsonl
+from agentos.data.sources.docstrings import Docstrings
+from agentos.data.tokenization.sentences import split_sentences
 from protocols.seeding import generator
 
 MEAN_CHARACTERS, SPREAD = 6_000, 0.7
@@ -34,10 +41,10 @@ BLOCK_DOCUMENTS = 2_000
 
 
 def write_corpus(path: Path, size_bytes: int, seed: int = 0) -> None:
-    """Write JSON lines of recombined sentences, at least so many bytes.
+    """Write at least `size_bytes` bytes of JSON lines of recombined sentences.
 
-    Documents have log-normal lengths. Of a thousand, 10 repeat one of the 2,000 before, 10 repeat one
-    with a word added, 5 have two words, and 1 is a line that is cut short.
+    Documents have log-normal lengths. In every thousand, 10 repeat one of the previous 2,000, 10 repeat one
+    with a word added, 5 have two words, and 1 is a truncated line.
     """
     pool = _sentences()
     lengths = np.array([len(sentence) for sentence in pool])
@@ -65,10 +72,6 @@ def write_corpus(path: Path, size_bytes: int, seed: int = 0) -> None:
 
 
 def _sentences() -> list[str]:
-    from agentos.data.cleaning.clean import clean
-    from agentos.data.sources.docstrings import Docstrings
-    from agentos.data.tokenization.sentences import split_sentences
-
     pool: list[str] = []
     for document in Docstrings().documents():
         pool += [" ".join(part.split()) for part in split_sentences(clean(document.text))]
@@ -78,7 +81,7 @@ def _sentences() -> list[str]:
 
 
 class Peaks:
-    """Samples this process' memory ten times a second: resident, and anonymous alone (Linux)."""
+    """Samples the resident and the anonymous memory of this process ten times a second (Linux)."""
 
     def __init__(self) -> None:
         self.anonymous = self.resident = 0
@@ -95,20 +98,14 @@ class Peaks:
             time.sleep(0.1)
 
     def take(self) -> dict[str, float]:
-        """Return the peaks in megabytes since the last call."""
+        """Return the peaks since the last call, in megabytes."""
         taken = {"anonymous_mb": self.anonymous / 1e3, "resident_mb": self.resident / 1e3}
         self.anonymous = self.resident = 0
         return taken
 
 
 def measure(path: Path, cache: Path, agents: int) -> dict[str, Any]:
-    """Do in this process what a run does before it trains; return what it took."""
-    from agentos.data.config import DataConfig
-    from agentos.data.corpus import prepare
-    from agentos.data.partition import Dirichlet
-    from agentos.data.sources.delimited import Jsonl
-    from agentos.data.tokenization.corpus_tokens import corpus_tokens, tokenizer_for
-
+    """Prepare and tokenise the corpus in this process; return counts, times and memory of each stage."""
     source = Jsonl(path=str(path), label="label")
     config = DataConfig(source=source, partition=Dirichlet(), on_bad_record="skip")
     peaks, stages = Peaks(), {}
@@ -141,13 +138,13 @@ def measure(path: Path, cache: Path, agents: int) -> dict[str, Any]:
 
 def main(
     gigabytes: Annotated[float, typer.Option(help="Size of the text.")] = 5.0,
-    agents: Annotated[int, typer.Option(help="Among how many the text is divided.")] = 20,
+    agents: Annotated[int, typer.Option(help="Agents that the text is divided among.")] = 20,
     folder: Annotated[
         Path | None, typer.Option(help="Where to write the text; a temporary folder by default.")
     ] = None,
     measured: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Write a corpus, prepare and tokenise it in a fresh process, and print what it took.
+    """Write a corpus, prepare and tokenise it in a fresh process, and print time and memory.
 
     Example: python -m experiments.benchmarks.large_corpus --gigabytes 0.1
     """
@@ -164,10 +161,10 @@ def main(
             check=True,
             text=True,
         )
-        typer.echo(told(json.loads(done.stdout), path.stat().st_size))
+        typer.echo(page(json.loads(done.stdout), path.stat().st_size))
 
 
-def told(result: dict[str, Any], size_bytes: int) -> str:
+def page(result: dict[str, Any], size_bytes: int) -> str:
     """Return the measurement as a Markdown page."""
     rows = [
         f"| {stage} | {m['seconds']:.0f} | {m['cpu_seconds']:.0f} | "
@@ -184,7 +181,7 @@ def told(result: dict[str, Any], size_bytes: int) -> str:
             "",
             f"Counts: {counts}.",
             "",
-            "| stage | seconds | CPU seconds | MB of text/s | peak resident MB | of which anonymous MB |",
+            "| stage | seconds | CPU seconds | MB of text/s | peak resident MB | anonymous part MB |",
             "|---|---:|---:|---:|---:|---:|",
             *rows,
         ]

@@ -19,7 +19,7 @@ import typer
 
 from agentos.runtime.ray.object_store import RayStore
 from agentos.runtime.ray.runtime import RayRuntime
-from experiments.benchmarks.societies import publish
+from experiments.benchmarks.harness.societies import publish
 from protocols.messages import Message, Weights
 from protocols.wire.buffers import Packet
 from protocols.wire.serialize import packet_of

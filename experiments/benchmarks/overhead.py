@@ -1,11 +1,11 @@
-"""What coordinating costs: long rounds of AgentOS, beside bare loops in as many processes.
+"""Measure the cost of coordination: long rounds of AgentOS against bare loops in as many processes.
 
     python -m experiments.benchmarks.overhead
 
 Eight agents with the encoder tiny take fifty steps a round and average their weights, on two Ray hosts of one
-thread. Beside them two processes of one thread, each a plain PyTorch loop over the same steps of four agents
-(`experiments.benchmarks.peers`), that neither speak nor wait for each other. The sides take turns; a
-round of the loops takes as long as the slower of the two.
+thread. They are compared with two single-threaded processes, each a plain PyTorch loop over the same steps of
+four agents (`experiments.benchmarks.harness.peers`), which neither communicate nor wait for each other. The
+sides take turns; a round of the loops takes as long as the slower of the two.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from experiments.benchmarks.federated_round import configuration, theirs
-from experiments.benchmarks.societies import hosts_of, median, publish, timed_rounds
+from experiments.benchmarks.harness.societies import hosts_of, median, publish, timed_rounds
 
 HOSTS = 2
 
@@ -30,7 +30,7 @@ def ours(agents: int, steps: int, rounds: int) -> list[float]:
 
 
 def loops(agents: int, steps: int, rounds: int) -> list[float]:
-    """Return the seconds of the rounds of two loops side by side."""
+    """Return the seconds of rounds of two concurrent loops, the slower of each."""
 
     def loop(_: int) -> list[float]:
         share = agents // HOSTS

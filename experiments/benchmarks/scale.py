@@ -1,20 +1,20 @@
-"""Memory and time per agent, from a hundred agents to ten thousand, on one machine.
+"""Measure memory and time per agent, from a hundred agents to ten thousand, on one machine.
 
     python -m experiments.benchmarks.scale --preset nano --agents 100,1000,10000
     python -m experiments.benchmarks.scale --preset tiny --agents 100,1000
 
-Each size is a run of its own, in a process of its own: agents on a ring train some steps with AdamW on two
-Ray hosts and average their weights with their neighbours'; eight of them are evaluated. Preparation of the
-text is left out. Memory is the resident memory of the driver, the hosts and Ray in all, the object store
-included, what is shared counted once (PSS); the most that was seen. Seconds of the cores tell what an agent
-costs on a machine that does something else beside. Rows of other sizes that were measured before are kept:
-the table and the picture show all of them.
+Each size is a run in a process of its own: agents on a ring train a few steps with AdamW on two Ray hosts
+and average their weights with their neighbours'; eight of them are evaluated. Preparation of the text is
+left out. Memory is the peak resident memory of driver, hosts and Ray together, object store included, with
+shared pages counted once (PSS). CPU seconds show the cost of an agent even on a machine with other work.
+Rows of other sizes measured earlier are kept, so that table and picture show all of them.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,19 +23,26 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
+import matplotlib
 import typer
+from matplotlib import pyplot
 
-from experiments.benchmarks.resources import Meter, usage
+from agentos import RunConfig, Simulation
+from agentos.events import Listener
+from agentos.records.reports import RoundReport
+from agents.config import EncoderConfig
+from agents.models.build import blank_backbone
+from experiments.benchmarks.harness.resources import Meter, usage
 
 RESULTS = Path(__file__).parents[1] / "results"
 LIMIT_GB = 12
 VOCABULARY = {"nano": 2048, "tiny": 8192}
-"""Of the tokenizer. Ten thousand agents that each had 8,192 words would fill 100 GB of disk."""
+"""Vocabulary sizes. With 8,192 words each, the states of ten thousand agents would take 100 GB of disk."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a round of one society took."""
+    """Memory and time of a round of one society."""
 
     preset: str
     agents: int
@@ -78,15 +85,10 @@ def configuration(preset: str, agents: int, memory_mb: int, steps: int) -> dict[
 
 
 def run_one(values: dict[str, Any]) -> None:
-    """Run a society in this process; print what its round took, as JSON."""
-    import os
-
-    from agentos import RunConfig, Simulation
-    from agentos.events import Listener
-    from agentos.records.reports import RoundReport
+    """Run a society in this process; print wall and CPU seconds of its round, as JSON."""
 
     class Clock(Listener):
-        """Notes the seconds of the cores up to the beginning and up to the end of the round."""
+        """Records CPU seconds at the beginning and at the end of the round."""
 
         def on_round(self, report: RoundReport) -> None:
             cpu_s.append(usage(os.getpid()).cpu_s)
@@ -95,12 +97,12 @@ def run_one(values: dict[str, Any]) -> None:
     config = RunConfig.model_validate(values)
     with tempfile.TemporaryDirectory() as folder:
         result = Simulation(config, out=Path(folder) / "run", listener=Clock()).run()
-    told = {"round_s": result.round_s[0], "cpu_s": cpu_s[1] - cpu_s[0]}
-    print(json.dumps(told))  # noqa: T201
+    taken = {"round_s": result.round_s[0], "cpu_s": cpu_s[1] - cpu_s[0]}
+    print(json.dumps(taken))  # noqa: T201
 
 
 def measure(preset: str, agents: int, memory_mb: int, steps: int) -> Row:
-    """Run a society in a process of its own, and watch what it takes."""
+    """Run a society in a process of its own and meter it."""
     values = configuration(preset, agents, memory_mb, steps)
     command = [sys.executable, "-m", "experiments.benchmarks.scale", "--one", json.dumps(values)]
     with (
@@ -110,23 +112,20 @@ def measure(preset: str, agents: int, memory_mb: int, steps: int) -> Row:
         out, _ = child.communicate()
     if child.returncode:
         raise SystemExit(f"the run of {agents} {preset} agents ended with {child.returncode}")
-    told = json.loads(out.strip().splitlines()[-1])
+    taken = json.loads(out.strip().splitlines()[-1])
     return Row(
         preset=preset,
         agents=agents,
         states_gb=round(3 * 4 * parameters(preset) * agents / 1e9, 2),
         peak_gb=round(meter.peak_bytes / 1e9, 2),
-        round_s=round(told["round_s"], 1),
-        cpu_ms_per_agent=round(1000 * told["cpu_s"] / agents, 1),
-        wall_ms_per_agent=round(1000 * told["round_s"] / agents, 1),
+        round_s=round(taken["round_s"], 1),
+        cpu_ms_per_agent=round(1000 * taken["cpu_s"] / agents, 1),
+        wall_ms_per_agent=round(1000 * taken["round_s"] / agents, 1),
     )
 
 
 def parameters(preset: str) -> int:
-    """Return the trained parameters of a preset with its vocabulary."""
-    from agents.config import EncoderConfig
-    from agents.models.build import blank_backbone
-
+    """Return the number of trained parameters of a preset with its vocabulary."""
     backbone = blank_backbone(EncoderConfig(preset=preset), VOCABULARY[preset])
     unused = getattr(backbone, "pooler", None)
     frozen = sum(each.numel() for each in unused.parameters()) if unused is not None else 0
@@ -134,7 +133,7 @@ def parameters(preset: str) -> int:
 
 
 def kept(path: Path) -> dict[tuple[str, int], Row]:
-    """Read the rows that were measured before."""
+    """Read the rows measured earlier."""
     if not path.exists():
         return {}
     types: dict[str, type] = {"preset": str, "agents": int}
@@ -150,8 +149,8 @@ def write(rows: Iterable[Row], folder: Path) -> str:
     """Write the table, the numbers and the picture; return the table."""
     found = sorted(rows, key=lambda row: (row.preset, row.agents))
     lines = [
-        "| encoder | agents | states with moments (GB) | resident memory, most (GB) | round (s) | core ms an "
-        "agent | wall ms an agent |",
+        "| encoder | agents | states with moments (GB) | peak resident memory (GB) | round (s) | "
+        "CPU ms per agent | wall ms per agent |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
@@ -171,11 +170,7 @@ def write(rows: Iterable[Row], folder: Path) -> str:
 
 def draw(rows: list[Row], path: Path) -> None:
     """Draw memory and time per agent over the number of agents."""
-    import matplotlib
-
     matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     figure, (memory, seconds) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for number, preset in enumerate(dict.fromkeys(row.preset for row in rows)):
         mine, colour = [row for row in rows if row.preset == preset], f"C{number}"
@@ -189,7 +184,7 @@ def draw(rows: list[Row], path: Path) -> None:
     memory.axhline(LIMIT_GB, color="grey", linewidth=0.8)
     memory.set(xscale="log", xlabel="agents", yscale="log", ylabel="GB", title="Memory")
     seconds.set(
-        xscale="log", xlabel="agents", ylabel="core ms", title="Time of an agent in a round"
+        xscale="log", xlabel="agents", ylabel="CPU ms", title="CPU time of an agent per round"
     )
     seconds.set_ylim(bottom=0)
     for axes in (memory, seconds):

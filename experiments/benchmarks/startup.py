@@ -1,11 +1,11 @@
-"""How long it takes to start: the help, the check of a configuration, and Ray with two hosts.
+"""Measure start-up times: the help, the validation of a configuration, and Ray with two hosts.
 
 ``python -m experiments.benchmarks.startup``
 
-Each row is the least and the median of a few runs, each in a process of its own. Python's bytecode is cached
-in a folder that the first run fills, as an installation would have it. "Ready to train" is measured from the
-blueprint to hosts that have built their agents. Ray starts beside the preparation of the corpus, as in every
-run (`Runtime.ahead`); both together are measured as well.
+Each row is the minimum and the median of a few runs, each in a process of its own. Python's bytecode is
+cached in a folder that the first run fills, as in an installation. "Ready to train" is measured from the
+blueprint to hosts that have built their agents. Ray starts while the corpus is prepared, as in every run
+(`Runtime.ahead`); both together are measured as well.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from agentos import RunConfig
+from agentos.events import Listener
+from agentos.preparation import blueprint_of, prepare_corpus
+from agentos.runtime.ray.runtime import RayRuntime
 
 RESULTS = Path(__file__).parents[1] / "results" / "startup.md"
 COMMANDS: dict[str, tuple[Sequence[str], float]] = {
@@ -51,12 +56,7 @@ def ready_in(environment: dict[str, str], folder: Path) -> dict[str, float]:
 
 
 def measure_ready(out: Path) -> None:
-    """Start Ray and two hosts for four agents in this process; write how long what took."""
-    from agentos import RunConfig
-    from agentos.events import Listener
-    from agentos.preparation import blueprint_of, prepare_corpus
-    from agentos.runtime.ray.runtime import RayRuntime
-
+    """Start Ray and two hosts for four agents in this process; write the seconds of each stage as JSON."""
     with tempfile.TemporaryDirectory() as folder:
         texts = (" ".join(f"{word}{n % 7}" for n in range(20)) for word in range(1000, 1120))
         lines = [json.dumps({"text": text}) for text in texts]
@@ -82,13 +82,13 @@ def measure_ready(out: Path) -> None:
                 opened = time.perf_counter()
                 session.build(blueprint)
                 ready = time.perf_counter()
-    told = {
+    seconds = {
         "Ray started": opened - drawn,
         "hosts built": ready - opened,
         "all": ready - drawn,
         "whole": ready - began,
     }
-    out.write_text(json.dumps(told), encoding="utf-8")
+    out.write_text(json.dumps(seconds), encoding="utf-8")
 
 
 def main(
@@ -100,7 +100,7 @@ def main(
     if ready is not None:
         measure_ready(ready)
         return
-    rows = ["| what | least | median | bound |", "|---|---:|---:|---:|"]
+    rows = ["| what | minimum | median | bound |", "|---|---:|---:|---:|"]
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(Path(folder) / "bytecode")}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -1,1 +1,3 @@
-"""Studies: questions asked with AgentOS, and what came of them."""
+"""Studies: questions asked with AgentOS, each a sweep with statistics and tables."""
+
+__all__: list[str] = []

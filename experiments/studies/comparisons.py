@@ -1,7 +1,7 @@
-"""What few paired runs can say: how much of a gap is closed, and which differences are no accident.
+"""Statistics of a few paired runs: share of a gap closed, and significance of differences.
 
-Runs are paired by seed: under one seed all arms share their text, its division, the initial weights and the
-held-out documents, so that what seeds differ in cancels out.
+Runs are paired by seed: under one seed all arms share the text, its division, the initial weights and the
+held-out documents, so differences between seeds cancel out.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from experiments.studies.intervals import Interval, interval
 from protocols.seeding import generator
 
 HEADROOM = 3.0
-"""Half-widths of its confidence interval that a gap must be worth, for a study to begin."""
+"""Half-widths of its confidence interval that a gap must exceed for a study to begin."""
 
 
 class Share(NamedTuple):
@@ -28,14 +29,14 @@ class Share(NamedTuple):
 
 
 class Headroom(NamedTuple):
-    """The gap between training on all text and training alone, and whether it is wide enough."""
+    """The gap between training on all text and training alone, and whether it is large enough."""
 
     gap: Interval
     enough: bool
 
 
 def headroom(isolated: Sequence[float], centralised: Sequence[float]) -> Headroom:
-    """Return the mean paired difference, and whether it is three times its half-width at least.
+    """Return the mean paired difference, and whether it is at least three times its half-width.
 
     Example:
         >>> headroom([0.3, 0.32, 0.31], [0.5, 0.51, 0.52]).enough
@@ -50,19 +51,17 @@ def headroom(isolated: Sequence[float], centralised: Sequence[float]) -> Headroo
 def gap_closed(
     quality: Sequence[float], isolated: Sequence[float], centralised: Sequence[float]
 ) -> Share:
-    r"""Return \((Q - Q_i) / (Q_c - Q_i)\) of the means over seeds: 0 is alone, 1 is all text at one place.
+    r"""Return \((Q - Q_i) / (Q_c - Q_i)\) of the means over seeds: 0 is alone, 1 is all text in one place.
 
-    The interval is a percentile bootstrap over paired seeds. Of five seeds there are but 126 different
-    resamples, so it is rather too narrow than too wide.
+    The interval is a percentile bootstrap over paired seeds. Five seeds have only 126 distinct resamples, so
+    it tends to be too narrow.
 
     Args:
-        quality: of an arm, one value per seed; higher is better.
-        isolated, centralised: under the same seeds.
+        quality: quality of an arm, one value per seed; higher is better.
+        isolated, centralised: quality of the two references under the same seeds.
 
     Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    from scipy import stats
-
     samples = np.array([quality, isolated, centralised], np.float64)
     value = float(_closed(samples[0], samples[1], samples[2]))
     if samples.shape[1] < 2:
@@ -79,17 +78,15 @@ def gap_closed(
 
 
 def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return the two-sided p of a paired t test; 1 where nothing differs or there is but one pair.
+    """Return the two-sided p of a paired t test; 1 without any difference, or for a single pair.
 
-    With five seeds no test without assumptions can go below 1/16 (Wilcoxon's), so differences are taken to be
-    normal.
+    With five seeds a distribution-free test (Wilcoxon's) cannot go below 1/16, so differences are assumed to
+    be normal.
     """
-    from scipy import stats
-
     differences = np.subtract(first, second)
     if len(differences) < 2 or not differences.any():
         return 1.0
-    if np.ptp(differences) == 0:  # always the same, and not zero
+    if np.ptp(differences) == 0:  # a constant, nonzero difference
         return 0.0
     return float(stats.ttest_rel(first, second).pvalue)
 

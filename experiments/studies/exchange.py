@@ -1,13 +1,13 @@
-"""What should agents exchange, over which topology? Quality against bytes, beside agents that are alone.
+"""Compare exchanges in several topologies: quality against bytes, with lone agents as baseline.
 
-The arms are in ``exchange.yaml``. First the gate: training on all text at one place, with as many operations
-as all agents together spend, must beat training alone by three times the half-width of its confidence
-interval, or there is nothing to tell apart and the study stops. Then every arm in every topology, five seeds
-each; one table for each topology, and one picture.
+The arms are in ``exchange.yaml``. The study begins with a gate: one encoder trained on all text, with as many
+operations as all agents together, must beat training alone by three times the half-width of the gap's
+confidence interval; otherwise arms could not be told apart and the study stops. Then every arm runs in every
+topology under five seeds. The results are one table for each topology and a chart.
 
     python -m experiments.studies.exchange newsgroups=train.parquet docstrings --jobs 2
 
-What has been run already is not run again, so an interrupted study goes on where it was.
+Runs that have finished are not repeated, so an interrupted study goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from experiments.studies.running import command, run
 from protocols.errors import ConfigurationError
 
 FIRST_SEED = 10
-"""Smaller ones were used to choose the regime."""
+"""Smaller seeds were used to choose the setting."""
 ARMS = Path(__file__).with_name("exchange.yaml")
 GATE = (ISOLATED, CENTRALISED)
 QUICK = {"training.rounds": 4, "evaluation.every": 2}
@@ -42,7 +42,7 @@ QUICK = {"training.rounds": 4, "evaluation.every": 2}
 
 @dataclass(frozen=True)
 class Text:
-    """A corpus: what it sets in every run, and the metrics that arms are compared by; the first one gates."""
+    """A corpus: fields that it sets in every run, and metrics to compare arms by; the first one gates."""
 
     fields: Mapping[str, Any]
     metrics: tuple[str, ...]
@@ -82,8 +82,8 @@ def sweep_of(
 
     Args:
         corpus: ``docstrings``, or ``newsgroups=FILE`` with a Parquet file of columns text and label.
-        seeds: how many.
-        quick: whether to train for a fifth of the rounds.
+        seeds: number of seeds.
+        quick: whether to train for a third of the rounds only.
         skip: arms to leave out.
         overrides: fields of the base run to change.
 
@@ -94,7 +94,7 @@ def sweep_of(
     text = TEXTS.get(name)
     if text is None or text.needs_file != bool(path):
         raise ConfigurationError(
-            f"{corpus!r} is no corpus",
+            f"{corpus!r} is not a corpus of the study",
             expected=", ".join(f"{n}=FILE" if t.needs_file else n for n, t in TEXTS.items()),
             hint="name a Parquet file with the columns text and label, or docstrings",
         )
@@ -124,7 +124,7 @@ def sweep_of(
 
 
 def gate(study: Study) -> Headroom:
-    """Return how much there is to gain.
+    """Return the headroom of the study.
 
     Raises:
         ConfigurationError: the runs of the gate have failed.
@@ -136,21 +136,21 @@ def gate(study: Study) -> Headroom:
     return headroom(alone.values(study.mean, seeds), everything.values(study.mean, seeds))
 
 
-def told(found: Headroom) -> str:
-    """Say what the gate found."""
+def headroom_text(found: Headroom) -> str:
+    """Return the result of the gate as a sentence."""
     least = HEADROOM * found.gap.half_width
     return (
         f"Headroom: centralised minus isolated is {found.gap.mean:.3f} ± {found.gap.half_width:.3f}; "
-        f"needed are {HEADROOM:.0f} half-widths, {least:.3f}: {'enough' if found.enough else 'too little'}."
+        f"required are {HEADROOM:.0f} half-widths, {least:.3f}: {'enough' if found.enough else 'too little'}."
     )
 
 
 def write_results(study: Study, name: str, origin: str, results: Path) -> Path:
-    """Write the tables and the picture; return the Markdown file.
+    """Write the tables and the chart; return the Markdown file.
 
     Args:
-        study: the arms, by one metric.
-        name: of the corpus; with an underscore and the metric, where that is not the corpus's first.
+        study: the arms, under one metric.
+        name: name of the corpus, followed by an underscore and the metric unless it is the corpus's first.
         origin: the command that the figures come from.
         results: folder to write to.
     """
@@ -160,13 +160,13 @@ def write_results(study: Study, name: str, origin: str, results: Path) -> Path:
     save(draw(study, title), picture)
     seeds = max(len(arm.runs) for arm in study.arms)
     text = (
-        f"# {title}\n\n`{origin}`\n\n{told(gate(study))}\n\n{verdict(study)}\n\n"
+        f"# {title}\n\n`{origin}`\n\n{headroom_text(gate(study))}\n\n{verdict(study)}\n\n"
         f"Quality is {study.metric}, over {seeds} seeds: mean ± half-width of a 95 % Student interval. Gap "
         "closed: (arm - isolated) / (centralised - isolated) with a 95 % percentile bootstrap over paired "
-        "seeds, and the same above isolated agents that read the anchors as text. Bytes are serialised, of "
-        "all deliveries both ways; tokens and FLOPs of all agents, anchors included. p: paired t tests "
-        "against DiLoCo and FedAvg under a master, Holm-corrected within each table; with few seeds they "
-        "rest on normal differences.\n\n"
+        "seeds, and the same relative to isolated agents that read the anchors as text. Bytes: serialised, "
+        "all deliveries in both directions. Tokens and FLOPs: all agents, anchors included. p: paired t "
+        "tests against DiLoCo and FedAvg under a master, Holm-corrected within each table; with few seeds "
+        "they assume normal differences.\n\n"
         f"![Quality against bytes]({picture.name})\n\n{tables(study)}\n"
     )
     path = results / f"exchange_{name}.md"
@@ -181,7 +181,7 @@ def main(
     seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = 5,
     jobs: Annotated[int | None, typer.Option(help="Runs at a time; default: one per core.")] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A fifth of the rounds: to try out.")
+        bool, typer.Option("--quick", help="Train for a third of the rounds, to try the study out.")
     ] = False,
     skip: Annotated[list[str] | None, typer.Option(help="An arm to leave out; repeatable.")] = None,
     override: Annotated[
@@ -192,7 +192,7 @@ def main(
         "experiments/results"
     ),
 ) -> None:
-    """Compare what agents exchange; write tables and a picture for each corpus."""
+    """Compare exchanges; write tables and a chart for each corpus."""
     console = Console()
     for corpus in corpora:
         name = corpus.partition("=")[0]
@@ -205,7 +205,7 @@ def main(
         run(console, folder, [run for run in planned if run.arm in GATE], workers)
         metric, *further = TEXTS[name].metrics
         found = gate(Study.of(read_table(folder.path / RESULTS), metric))
-        console.print(told(found), highlight=False)
+        console.print(headroom_text(found), highlight=False)
         if not found.enough:
             raise typer.Exit(1)
         run(console, folder, planned, workers)
@@ -214,8 +214,8 @@ def main(
         write_page(study, f"Exchanges on {name}", folder.path / "pareto.html")
         paths = [write_results(study, name, command("exchange"), results)]
         for other in further:
-            told_by = Study.of(rows, other)
-            paths.append(write_results(told_by, f"{name}_{other}", command("exchange"), results))
+            by_other = Study.of(rows, other)
+            paths.append(write_results(by_other, f"{name}_{other}", command("exchange"), results))
         for path in paths:
             console.print(f"tables: {path}", soft_wrap=True, markup=False, highlight=False)
 

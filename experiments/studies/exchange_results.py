@@ -1,4 +1,4 @@
-"""The rows of the study of exchanges, read as arms: paired by seed, at equal bytes, at equal operations."""
+"""The results of the study of exchanges, by arm: paired by seed, at equal bytes, at equal FLOPs."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from experiments.studies.intervals import Interval, interval
 
 ISOLATED, ANCHORS = "isolated", "isolated_anchors"
 CENTRALISED_STEPS, CENTRALISED = "centralised", "centralised_flops"
-"""All text at one place: in as many steps as one agent takes, and with as many operations as all take."""
+"""One encoder on all text: with the steps of one agent, and with the operations of all agents."""
 FEDAVG, DILOCO, STAR = "fedavg", "diloco", "star"
 UNTRAINED = "untrained"
 ALONE = (ISOLATED, ANCHORS, CENTRALISED_STEPS, CENTRALISED)
-"""Arms in which nobody speaks, so that the topology does not matter."""
+"""Arms without an exchange, for which the topology does not matter."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """The runs of one arm in one topology, by seed."""
+    """The runs of an arm in a topology, by seed."""
 
     name: str
     topology: str
     runs: dict[int, Row]
 
     def values(self, column: str, seeds: Iterable[int] | None = None) -> list[float]:
-        """Return one value per seed; of all seeds, or of these."""
+        """Return one value per seed, for all seeds or for those given."""
         return [float(self.runs[seed][column]) for seed in seeds or sorted(self.runs)]
 
     def interval(self, column: str) -> Interval:
-        """Return the mean over seeds, and how far it can be trusted."""
+        """Return the mean over seeds with its confidence interval."""
         return interval(self.values(column))
 
     def mean(self, column: str) -> float:
@@ -42,24 +42,24 @@ class Arm:
         return float(np.mean(self.values(column)))
 
     def at(self, column: str, cost: str, budget: float) -> float | None:
-        """Return the mean quality of the last evaluation that a budget pays for.
+        """Return the mean quality at the last evaluation within a budget, or None if there was none.
 
         Args:
-            column: such as ``probe_accuracy.mean``.
-            cost: what is paid: ``payload_bytes``, ``tokens`` or ``flops``.
-            budget: for each run.
+            column: quality, such as ``probe_accuracy.mean``.
+            cost: ``payload_bytes``, ``tokens`` or ``flops``.
+            budget: largest cost of each run.
         """
         found = []
         for run in self.runs.values():
             afford = [i for i, paid in enumerate(run[f"curve.{cost}"]) if paid <= budget]
-            # Before training nothing is paid yet: that is no answer of an arm that speaks.
+            # The evaluation before training costs nothing and is no result of the arm.
             if not afford or (run["curve.round"][afford[-1]] == 0 and run["rounds"]):
                 return None
             found.append(run[f"curve.{column}"][afford[-1]])
         return float(np.mean(found))
 
     def interpolated(self, column: str, cost: str, budget: float) -> float:
-        """Return the mean quality at a cost between evaluations, on a straight line between them."""
+        """Return the mean quality at a cost, interpolated linearly between evaluations."""
         return float(
             np.mean(
                 [
@@ -70,7 +70,7 @@ class Arm:
         )
 
     def curve(self, column: str, cost: str) -> list[tuple[float, float]]:
-        """Return (cost, quality) at every evaluated round, means over seeds."""
+        """Return (cost, quality) at every evaluated round, both means over seeds."""
         runs = list(self.runs.values())
         costs = np.mean([run[f"curve.{cost}"] for run in runs], axis=0)
         return list(
@@ -80,14 +80,14 @@ class Arm:
 
 @dataclass(frozen=True)
 class Study:
-    """All arms of a corpus, and those that the others are compared with."""
+    """All arms of a corpus, under one metric."""
 
     arms: tuple[Arm, ...]
     metric: str
 
     @classmethod
     def of(cls, rows: Sequence[Row], metric: str) -> Study:
-        """Sort the finished rows of a sweep into arms, in the order of the rows."""
+        """Group the finished rows of a sweep by arm, in the order of the rows."""
         runs: dict[tuple[str, str], dict[int, Row]] = defaultdict(dict)
         for row in rows:
             if row["status"] == FINISHED:
@@ -96,12 +96,12 @@ class Study:
 
     @property
     def mean(self) -> str:
-        """The column of the mean over agents."""
+        """Column of the mean over agents."""
         return f"{self.metric}.mean"
 
     @property
     def worst(self) -> str:
-        """The column of the worst agent."""
+        """Column of the worst agent."""
         return f"{self.metric}.worst"
 
     def arm(self, name: str, topology: str = STAR) -> Arm | None:
@@ -112,7 +112,7 @@ class Study:
         return None
 
     def untrained(self) -> Arm | None:
-        """Return the untrained agents: what every isolated run measured before it began."""
+        """Return the untrained agents, as an arm: round 0 of the isolated runs."""
         alone = self.arm(ISOLATED)
         if alone is None:
             return None
@@ -135,7 +135,7 @@ class Study:
         return gap_closed(*(each.values(self.mean, seeds) for each in (arm, alone, everything)))
 
     def p_against(self, arm: Arm, name: str) -> float | None:
-        """Return the uncorrected p of the paired difference from a reference; None without one."""
+        """Return the uncorrected p of the paired difference from a reference arm; None without one."""
         other = self.arm(name)
         if other is None or other is arm:
             return None

@@ -1,4 +1,4 @@
-"""The study of exchanges as Markdown: a table for each topology, and what equal bytes buy."""
+"""The study of exchanges as Markdown: a table for each topology, and one at equal bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from experiments.studies.exchange_results import (
 from experiments.studies.intervals import Interval
 
 BUDGETS = (1000, 100, 10, 1)
-"""DiLoCo's bytes are divided by these to make the budgets of the last table."""
+"""Budgets of the last table, as divisors of DiLoCo's bytes."""
 
 _HEAD = (
     *("arm", "mean agent", "worst agent", "gap closed", "of the gap over anchors as text"),
@@ -28,9 +28,9 @@ _HEAD = (
 
 
 def tables(study: Study) -> str:
-    """Return a table for each topology, those who do not speak first, and one of equal bytes."""
+    """Return a table of the arms without exchange, one for each topology, and one at equal bytes."""
     topologies = dict.fromkeys(arm.topology for arm in study.arms if arm.name not in ALONE)
-    parts = [f"### Nobody speaks\n\n{_table(study, _alone(study))}"]
+    parts = [f"### No exchange\n\n{_table(study, _alone(study))}"]
     for topology in topologies:
         arms = [a for a in study.arms if a.topology == topology and a.name not in ALONE]
         parts.append(f"### {topology.replace('_', '-')}\n\n{_table(study, arms)}")
@@ -39,12 +39,12 @@ def tables(study: Study) -> str:
 
 
 def verdict(study: Study) -> str:
-    """Say which arm without weights comes nearest to DiLoCo, and what it costs."""
+    """Return a sentence on the best arm that sends no weights and few bytes, compared with DiLoCo."""
     diloco = study.arm(DILOCO)
     if diloco is None or (whole := study.closed(diloco)) is None:
         return "There is no DiLoCo to compare with."
-    speaking = [a for a in study.arms if a.name not in ALONE and not _exchanges_weights(a)]
-    cheap = [a for a in speaking if 100 * a.mean("payload_bytes") <= diloco.mean("payload_bytes")]
+    exchanging = [a for a in study.arms if a.name not in ALONE and not _exchanges_weights(a)]
+    cheap = [a for a in exchanging if 100 * a.mean("payload_bytes") <= diloco.mean("payload_bytes")]
     if not cheap:
         return "No arm without weights sends a hundredth of DiLoCo's bytes or less."
     best = max(cheap, key=lambda arm: arm.mean(study.mean))
@@ -70,12 +70,12 @@ def _alone(study: Study) -> list[Arm]:
 
 
 def _table(study: Study, arms: Sequence[Arm]) -> str:
-    speaking = [arm for arm in arms if arm.mean("payload_bytes")]
-    # One family of tests for a table: every arm against both references.
-    pairs = [(arm.name, reference) for arm in speaking for reference in (DILOCO, FEDAVG)]
+    exchanging = [arm for arm in arms if arm.mean("payload_bytes")]
+    # One family of tests per table: every arm against both references.
+    pairs = [(arm.name, reference) for arm in exchanging for reference in (DILOCO, FEDAVG)]
     raw = {
         pair: p
-        for pair, arm in zip(pairs, (a for a in speaking for _ in range(2)), strict=True)
+        for pair, arm in zip(pairs, (a for a in exchanging for _ in range(2)), strict=True)
         if (p := study.p_against(arm, pair[1])) is not None
     }
     p_values = dict(zip(raw, holm(list(raw.values())), strict=True))
@@ -111,7 +111,7 @@ def _cells(study: Study, arm: Arm) -> list[str]:
 def _equal_bytes(study: Study) -> str:
     diloco = study.arm(DILOCO)
     if diloco is None:
-        return "There is no DiLoCo whose bytes could be the measure."
+        return "There is no DiLoCo to take the budgets from."
     whole = diloco.mean("payload_bytes")
     head = ["arm", "topology", *(f"{bytes_text(whole / part)} (1/{part:,})" for part in BUDGETS)]
     rows = []

@@ -1,13 +1,13 @@
-"""Which self-supervised objective gives the best encoder for the same number of tokens?
+"""Compare self-supervised objectives at the same number of tokens.
 
 One agent reads all the text. Every objective trains the same encoder from the same initial weights, on the
-same documents, until the same number of tokens has gone through it with a gradient; what goes through a
-decoder that is trained beside it (TSDAE) counts too. Then a linear probe and a nearest-neighbour vote read
-held-out documents.
+same documents, until the same number of tokens has been encoded with a gradient; tokens of a decoder that is
+trained with it (TSDAE) count as well. A linear probe and a nearest-neighbour vote then classify held-out
+documents.
 
     python -m experiments.studies.objectives ../shared/data/newsgroups/train.parquet --out table.md
 
-A run that is in the folder of runs already is not run again, so an interrupted study goes on where it was.
+Runs that have finished are not repeated, so an interrupted study goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 
-from agentos.config.run import RunConfig
+from agentos import RunConfig, Simulation
 from experiments.studies.intervals import Interval, interval
 
 BATCH = 128
-"""Texts that go through the encoder in a step, whatever the objective makes of a document."""
+"""Texts encoded per step, however many views an objective makes of a document."""
 
 ROUNDS = 4
 CONTRAST = {"kind": "info_nce", "views": ["crop"], "temperature": 0.05}
@@ -40,7 +41,7 @@ ARMS: Mapping[str, list[dict[str, Any]]] = {
 }
 UNTRAINED = "untrained"
 VIEWS = {"masked_lm": 1, "next_sentence": 1, "denoising": 1, "nt_xent": 2, "info_nce": 2}
-"""Texts that each objective makes of one document."""
+"""Views that each objective makes of a document."""
 METRICS = ("probe_accuracy", "knn_accuracy")
 
 
@@ -82,9 +83,7 @@ def configuration(data: Path, arm: str, seed: int, steps: int) -> RunConfig:
 
 
 def tokens_per_step(data: Path, arm: str, runs: Path) -> float:
-    """Return how many tokens a step of an arm costs, as a few steps of a small encoder show."""
-    from agentos import Simulation
-
+    """Return the tokens that a step of an arm costs, measured over a few steps of a small encoder."""
     values = configuration(data, arm, seed=0, steps=8 * ROUNDS).model_dump(
         mode="json", serialize_as_any=True
     )
@@ -97,17 +96,13 @@ def tokens_per_step(data: Path, arm: str, runs: Path) -> float:
 
 
 def spent(folder: Path) -> int:
-    """Return the tokens that a run trained on, those of its decoder included."""
+    """Return the tokens that a run trained on, including those of its decoder."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return sum(row.get("tokens", 0) + row.get("decoder_tokens", 0) for row in rows)
 
 
 def run(data: Path, arm: str, seed: int, tokens: int, runs: Path) -> dict[str, Any]:
-    """Train and evaluate one arm under one seed, unless that was done before."""
-    import torch
-
-    from agentos import Simulation
-
+    """Train and evaluate one arm under one seed, unless its run has finished before."""
     torch.set_num_threads(1)
     folder = runs / f"{arm}-{tokens}-{seed}"
     summary = folder / "summary.json"
@@ -150,7 +145,7 @@ def main(
 ) -> None:
     """Compare objectives at equal tokens; print a Markdown table."""
     results: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
-    # Spawned: a forked child would share PyTorch's threads.
+    # Spawned, since a forked child would share PyTorch's threads.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         futures = {
             pool.submit(run, data, arm, seed, tokens, runs): (arm, seed)

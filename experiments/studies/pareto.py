@@ -1,22 +1,24 @@
-"""Quality against bytes: every arm's way through the rounds, and the front that no other arm beats."""
+"""Charts of quality against bytes: the curve of every arm over the rounds, and the Pareto front."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from plotly import graph_objects, subplots
 
 from agentos.reporting.charts.plotting import colour
 from experiments.studies.exchange_results import ALONE, Arm, Study
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Point = tuple[float, float]
 
 
 def front(points: Iterable[Point]) -> list[Point]:
-    """Return the points that no cheaper point equals, cheapest first.
+    """Return the points that no cheaper point equals or beats, cheapest first.
 
     Example:
         >>> front([(3.0, 0.5), (1.0, 0.2), (2.0, 0.1), (4.0, 0.6)])
@@ -30,20 +32,18 @@ def front(points: Iterable[Point]) -> list[Point]:
 
 
 def draw(study: Study, title: str) -> Figure:
-    """Draw a panel for each topology: mean quality of the agents over the bytes sent so far."""
-    from matplotlib.figure import Figure
-
+    """Draw one panel per topology: mean quality of the agents over the bytes sent so far."""
     topologies = list(dict.fromkeys(arm.topology for arm in study.arms if arm.name not in ALONE))
     hues = _hues(study)
     figure = Figure(figsize=(5.2 * len(topologies), 5.2), layout="constrained")
     axes = figure.subplots(1, len(topologies), sharex=True, sharey=True, squeeze=False)[0]
     for axis, topology in zip(axes, topologies, strict=True):
         for arm in _of(study, topology):
-            x, y = zip(*_paid(study, arm), strict=True)
+            x, y = zip(*_spent(study, arm), strict=True)
             axis.plot(x, y, color=hues[arm.name], linewidth=1.2, alpha=0.6)
             half = arm.interval(study.mean).half_width
             axis.errorbar(x[-1], y[-1], half, fmt="o", color=hues[arm.name], label=arm.name)
-        ends = [_paid(study, arm)[-1] for arm in _of(study, topology)]
+        ends = [_spent(study, arm)[-1] for arm in _of(study, topology)]
         axis.plot(
             *zip(*front(ends), strict=True),
             color="black",
@@ -69,9 +69,7 @@ def draw(study: Study, title: str) -> Figure:
 
 
 def write_page(study: Study, title: str, path: Path) -> None:
-    """Write the same as one page to zoom into; it opens offline."""
-    from plotly import graph_objects, subplots
-
+    """Write the same chart as an interactive page that opens offline."""
     topologies = list(dict.fromkeys(arm.topology for arm in study.arms if arm.name not in ALONE))
     figure = subplots.make_subplots(
         1, len(topologies), subplot_titles=topologies, shared_yaxes=True
@@ -79,7 +77,7 @@ def write_page(study: Study, title: str, path: Path) -> None:
     hues, known = _hues(study), set[str]()
     for column, topology in enumerate(topologies, start=1):
         for arm in _of(study, topology):
-            x, y = zip(*_paid(study, arm), strict=True)
+            x, y = zip(*_spent(study, arm), strict=True)
             trace: dict[str, Any] = {
                 "name": arm.name,
                 "legendgroup": arm.name,
@@ -102,19 +100,16 @@ def write_page(study: Study, title: str, path: Path) -> None:
 
 def _of(study: Study, topology: str) -> list[Arm]:
     arms = [arm for arm in study.arms if arm.topology == topology and arm.name not in ALONE]
-    return [arm for arm in arms if _paid(study, arm)]
+    return [arm for arm in arms if _spent(study, arm)]
 
 
-def _paid(study: Study, arm: Arm) -> list[Point]:
-    """Return (bytes, quality) at the rounds by which something was sent."""
+def _spent(study: Study, arm: Arm) -> list[Point]:
+    """Return (bytes, quality) at the evaluated rounds, from the first message on."""
     return [point for point in arm.curve(study.mean, "payload_bytes") if point[0] > 0]
 
 
 def _hues(study: Study) -> dict[str, str]:
-    """Return a colour for each arm, the same in every panel; as hexadecimal, which all libraries read."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
+    """Return a hexadecimal colour for each arm, the same in every panel."""
     names = list(dict.fromkeys(arm.name for arm in study.arms if arm.name not in ALONE))
     if len(names) <= 10:
         return {name: colour(i, len(names)) for i, name in enumerate(names)}

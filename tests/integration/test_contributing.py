@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 import sqlite3
 import subprocess
@@ -11,10 +12,12 @@ import types
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from agentos import RunConfig, Simulation
 from agentos.data.partition import Partition
@@ -28,7 +31,7 @@ from agents.models.text_encoder import EmbeddingOnly
 from agents.objectives.base import Objective
 from agents.views import View
 from protocols.errors import DataError
-from protocols.spec import Spec
+from protocols.spec import Kinds, Spec
 from protocols.topologies import Topology
 
 GUIDE = Path(__file__).parents[2] / "CONTRIBUTING.md"
@@ -97,10 +100,88 @@ def test_guide_names_the_kind_for_the_table(name: str) -> None:
     assert f'Table: `"{kind}": {name}`' in GUIDE.read_text(encoding="utf-8")
 
 
-def test_files_that_the_guide_names_exist() -> None:
-    paths = re.findall(r"`((?:protocols|agents|agentos|tests)/[\w/.]*)`", GUIDE.read_text("utf-8"))
-    assert len(set(paths)) > 15
-    assert [path for path in paths if not (GUIDE.parent / path).exists()] == []
+PAGES = [
+    *(GUIDE.with_name(name) for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((GUIDE.parent / "docs").rglob("*.md")),
+    *sorted((GUIDE.parent / "experiments").rglob("*.md")),
+]
+PACKAGES = "protocols|agents|agentos|experiments"
+
+
+def inline(page: Path, pattern: str) -> set[str]:
+    """Return what matches as a whole, of the code within sentences."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return {code for code in re.findall(r"`([^`\n]+)`", prose) if re.fullmatch(pattern, code)}
+
+
+def is_field(path: str) -> bool:
+    """Whether a dotted path is that of a field of a run, whichever kinds it takes."""
+    models: set[Any] = {RunConfig}
+    for name in path.split("."):
+        fields = [model.model_fields[name] for model in models if name in model.model_fields]
+        if not fields:
+            return False
+        models = {model for field in fields for model in _models_of(field)}
+    return True
+
+
+def _models_of(field: FieldInfo) -> set[type[BaseModel]]:
+    """Return the models that a field may hold: those of its tables, and those of its annotation."""
+    found: set[type[BaseModel]] = set()
+    todo: list[Any] = [field.annotation, *field.metadata]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, Kinds):
+            found.update(each.table.values())
+        elif isinstance(each, type) and issubclass(each, BaseModel):
+            found.add(each)
+        else:
+            todo += [*get_args(each)]
+    return found
+
+
+def is_module_or_attribute(path: str) -> bool:
+    """Whether a dotted path leads to a module, or to something in one."""
+    try:
+        pkgutil.resolve_name(path)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(GUIDE.parent)))
+def test_files_and_modules_that_a_page_names_exist(page: Path) -> None:
+    paths = inline(page, rf"(?:{PACKAGES}|tests|docs)/[\w/.-]*")
+    assert [path for path in sorted(paths) if not (GUIDE.parent / path).exists()] == []
+    dotted = inline(page, rf"(?:{PACKAGES})(?:\.\w+)+")
+    wrong = [
+        name for name in sorted(dotted) if not (is_field(name) or is_module_or_attribute(name))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(GUIDE.parent)))
+def test_fields_that_a_page_names_exist(page: Path) -> None:
+    sections = "|".join(set(RunConfig.model_fields) - {"agents"})
+    named = inline(page, rf"(?:{sections})(?:\.[a-z_0-9]+)+")
+    files = {name for name in named if name.rpartition(".")[2] in ("json", "jsonl", "yaml")}
+    assert [name for name in sorted(named - files) if not is_field(name)] == []
+
+
+def test_picture_of_the_house_shows_every_room() -> None:
+    (picture,) = re.findall(
+        r"^## The house\n+```\n(.*?)^```", GUIDE.read_text("utf-8"), re.M | re.S
+    )
+    for package in PACKAGES.split("|"):
+        part = re.split(r"\n(?=\w)", picture.partition(f"\n{package} ")[2])[0]
+        found = (GUIDE.parent / package).rglob("__init__.py")
+        rooms = {path.parent.relative_to(GUIDE.parent).parts[1:3] for path in found}
+        names = {name for room in rooms if package != "experiments" for name in room}
+        assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", part)] == []
+
+
+def test_guide_names_most_of_the_house() -> None:
+    assert len(inline(GUIDE, rf"(?:{PACKAGES}|tests)/[\w/.]*")) > 15
 
 
 @pytest.mark.slow

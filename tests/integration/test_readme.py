@@ -1,32 +1,116 @@
-"""Everything that the README shows is run here, or checked."""
+"""The README and the pages of docs/ keep their promises: blocks run or validate, names and links exist."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 
 from agentos import RunConfig, Simulation
+from agentos.cli.main import app
+from agentos.config.load import load, load_topology
+from agentos.data.partition import PARTITIONS, Iid
+from agentos.data.sources.registry import SOURCES
+from agentos.evaluation import TASKS
+from agentos.rounds.clock.config import MODES
+from agentos.rounds.clock.distributions import QUANTITIES
+from agentos.rounds.faults import FAULTS
+from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
+from agentos.sweep.config import SweepConfig
+from agents.config import PRESETS
+from agents.exchange import EXCHANGES
+from agents.exchange.anchors.label_fusion import FUSIONS
+from agents.exchange.parameters.robust_fusion import PARAMETER_FUSIONS
+from agents.exchange.trust import TRUST
+from agents.objectives import OBJECTIVES
+from agents.training.optimizers import OPTIMIZERS
+from agents.views import VIEWS
+from protocols.codecs import CODECS
+from protocols.topologies import TOPOLOGIES
 
-README = Path(__file__).parents[2] / "README.md"
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-PYTHON = [code for language, code in BLOCKS if language == "python"]
-YAML = [code for language, code in BLOCKS if language == "yaml"]
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXTENSIONS = ROOT / "docs/how-to/extend.md"
+COMMANDS = ROOT / "docs/reference/cli.md"
+TABLES: dict[str, tuple[str, tuple[Mapping[str, Any], ...]]] = {
+    "agents.encoder.preset": ("configuration", (PRESETS,)),
+    "runtime": ("configuration", (RUNTIMES,)),
+    "data.source": ("data", (SOURCES,)),
+    "data.partition": ("data", (PARTITIONS,)),
+    "topology": ("topologies", (TOPOLOGIES,)),
+    "objectives": ("objectives", (OBJECTIVES,)),
+    "objectives.views": ("objectives", (VIEWS,)),
+    "training.optimizer": ("objectives", (OPTIMIZERS,)),
+    "exchange": ("exchanges", (EXCHANGES,)),
+    "exchange.codec": ("exchanges", (CODECS,)),
+    "exchange.fusion": ("exchanges", (FUSIONS, PARAMETER_FUSIONS)),
+    "exchange.trust": ("exchanges", (TRUST,)),
+    "evaluation.tasks": ("evaluation", (TASKS,)),
+    "clock.mode": ("faults", (MODES,)),
+    "clock.speed": ("faults", (QUANTITIES,)),
+    "faults": ("faults", (FAULTS,)),
+}
+"""The page and the tables of the code that list the kinds of each extension point."""
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    pattern = rf"^```{language}\n(.*?)^```"
+    return re.findall(pattern, page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def all_blocks(language: str) -> list[Any]:
+    return [
+        pytest.param(code, id=f"{named(page)}-{number}")
+        for page in PAGES
+        for number, code in enumerate(blocks(page, language))
+    ]
+
+
+def console(page: Path, program: str) -> list[list[str]]:
+    """Return the words of every command of a program that a page shows, without its comment."""
+    lines = re.findall(rf"^\$ {program} (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def test_readme_is_short() -> None:
+    assert len(README.read_text("utf-8").splitlines()) <= 200
+
+
+def test_map_leads_to_files() -> None:
+    (lines,) = re.findall(r"^```\n(protocols/.*?)^```", README.read_text("utf-8"), re.M | re.S)
+    package = ROOT
+    for line in lines.splitlines():
+        indent, rooms, text = re.fullmatch(r"( *)((?:[\w]+/ *)+)(.*)", line).groups()  # type: ignore
+        parent = package if indent else ROOT
+        found = [parent / room for room in rooms.split()]
+        package = package if indent else found[0]
+        named = re.findall(r"[\w/]+\.py|\w+/(?=[ ,;]|$)", text)
+        assert [str(path) for path in found if not path.is_dir()] == []
+        assert [name for name in named if not any((room / name).exists() for room in found)] == []
 
 
 @pytest.mark.slow
 def test_script_runs_as_it_stands(tmp_path: Path) -> None:
+    (code,) = blocks(README, "python")
     script = tmp_path / "script.py"
-    script.write_text(PYTHON[0], "utf-8")
+    script.write_text(code, "utf-8")
     environment = {**os.environ, "AGENTOS_CACHE": str(tmp_path / "cache")}
     done = subprocess.run(
         [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True
@@ -47,16 +131,17 @@ def test_own_extensions_run_alike_on_both_runtimes(
 ) -> None:
     # As in a script: what is defined in __main__ travels to the hosts by value.
     defined: dict[str, Any] = {"__name__": "__main__"}
-    for code in PYTHON[1:]:
-        exec(compile(code, "README.md", "exec", dont_inherit=True), defined)
+    for code in blocks(EXTENSIONS, "python"):
+        exec(compile(code, EXTENSIONS.name, "exec", dont_inherit=True), defined)
+    shown = defined["config"]
     data = small().data.model_copy(
-        update={"source": defined["Proverbs"](), "partition": _iid(), "anchors": 32}
+        update={"source": shown.data.source, "partition": Iid(), "anchors": 32}
     )
     config = small(
         data=data,
-        topology=defined["Wheel"](),
-        objectives=(defined["Agreement"](),),
-        exchange=defined["SharedCentre"](),
+        topology=shown.topology,
+        objectives=shown.objectives,
+        exchange=shown.exchange,
         evaluation={"tasks": ["retrieval"], "documents": 40},
         baseline={"isolated": False},
     )
@@ -71,49 +156,80 @@ def test_own_extensions_run_alike_on_both_runtimes(
     assert sum(row.get("rejected", 0) for row in seen[0]) == 0
 
 
-def _iid() -> Any:
-    from agentos.data.partition import Iid
-
-    return Iid()
-
-
 def _metrics(directory: Path) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in row.items() if not k.endswith("_s")} for row in rows]
 
 
-@pytest.mark.parametrize("code", YAML)
+def test_python_is_shown_only_where_it_is_run() -> None:
+    shown = {named(page) for page in PAGES if blocks(page, "python")}
+    assert shown == {"README.md", "CONTRIBUTING.md", named(EXTENSIONS)}
+
+
+@pytest.mark.parametrize("code", all_blocks("yaml"))
 def test_configuration_is_valid(code: str) -> None:
-    RunConfig.model_validate(yaml.safe_load(code))
+    values = yaml.safe_load(code)
+    (SweepConfig if "arms" in values else RunConfig).model_validate(values)
 
 
-def test_commands_exist() -> None:
-    from typer.main import get_command
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    for name, *words in console(page, "agentos"):
+        known = {option for each in commands[name].params for option in each.opts}
+        assert {word for word in words if word.startswith("--")} <= known, name
 
-    from agentos.cli.main import app
 
-    shown = set(re.findall(r"^\$ agentos (\w+)", README.read_text("utf-8"), re.MULTILINE))
-    assert shown == set(get_command(app).commands)  # type: ignore[attr-defined]
+def test_every_command_is_in_the_reference() -> None:
+    shown = [name for name, *_ in console(COMMANDS, "agentos")]
+    assert sorted(shown) == sorted(get_command(app).commands)  # type: ignore[attr-defined]
 
 
-def test_kinds_are_those_of_the_tables() -> None:
-    from agentos.data.partition import PARTITIONS
-    from agentos.data.sources import SOURCES
-    from agentos.evaluation import TASKS
-    from agentos.runtime import RUNTIMES
-    from agents.exchange import EXCHANGES
-    from protocols.topologies import TOPOLOGIES
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_overrides_that_are_shown_can_be_applied(page: Path) -> None:
+    for name, *words in console(page, "agentos"):
+        wrong = "rign" in " ".join(words)  # shown as a mistake
+        overrides = [w for w in words if re.match(r"[\w.]+=", w) and not wrong]
+        if name == "topology":
+            load_topology(words[0], overrides)
+        elif name in ("run", "validate", "show", "check", "fork", "resume"):
+            load("quickstart", overrides)
 
-    text = README.read_text("utf-8")
-    rows = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", text, re.MULTILINE))
-    tables: dict[str, Any] = {
-        "data.source": SOURCES,
-        "data.partition": PARTITIONS,
-        "topology": TOPOLOGIES,
-        "exchange": EXCHANGES,
-        "evaluation.tasks": TASKS,
-        "runtime": RUNTIMES,
-    }
-    for point, table in tables.items():
-        named = set(re.findall(r"`(\w+)`", rows[point])) - {"datasets"}
-        assert named == set(table), point
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_modules_that_are_run_exist(page: Path) -> None:
+    found = re.findall(r"python -m ((?:experiments|agentos)[\w.]*\w)", page.read_text("utf-8"))
+    for module in found:
+        if module.endswith(".NAME"):
+            continue
+        assert importlib.util.find_spec(module), module
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text("utf-8")):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in _anchors(target), link
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("point", TABLES)
+def test_kinds_are_those_of_the_tables(point: str) -> None:
+    page, tables = TABLES[point]
+    text = (ROOT / f"docs/reference/{page}.md").read_text("utf-8")
+    (section,) = re.findall(rf"^##+ `{point}`\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    found = [
+        set(re.findall(r"^\| `([\w-]+)` \|", part, re.MULTILINE))
+        for part in re.split(r"^\| --- .*$", section, flags=re.MULTILINE)[1:]
+    ]
+    if len(tables) == 1:  # one table of the code may be shown in several parts
+        found = [set().union(*found)]
+    assert found == [set(table) for table in tables]

@@ -28,5 +28,5 @@ def test_corpus_is_written_and_measured(tmp_path: Path, monkeypatch: pytest.Monk
     assert counts["too_short"] == counts["read"] / 200
     assert counts["duplicates"] > 0
     assert counts["near_duplicates"] > 0
-    page = large_corpus.told(result, path.stat().st_size)
+    page = large_corpus.page(result, path.stat().st_size)
     assert "| tokenise |" in page

@@ -1,12 +1,13 @@
-"""What AgentOS is measured against: a plain PyTorch loop, Flower's simulation on Ray, and matrix products.
+"""Peers to measure AgentOS against: a plain PyTorch loop, Flower's simulation on Ray, and matrix products.
 
-It imports nothing of AgentOS, so that it runs in an environment of its own; as a module, since what Flower
-sends to its workers must be importable there:
+This module imports nothing of AgentOS, so that it runs in an environment of its own. It is run as a module,
+since Flower's workers must be able to import what they are sent:
 
-    PYTHONPATH=experiments/benchmarks PYTHON -c "import peers; peers.main()" \
+    PYTHONPATH=experiments/benchmarks/harness PYTHON -c "import peers; peers.main()" \
         '{"peer": "flower", "agents": 32, "rounds": 4, "floats": 0}'
 
-It prints the seconds of each round as JSON. With `floats` agents train nothing and send so many numbers.
+It prints the seconds of each round as JSON. With `floats` above 0, agents send that many numbers and do not
+train.
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
+import torch
+from torch.nn.functional import cross_entropy, normalize
+from transformers import BertConfig, BertModel
 
 PAIRS, TOKENS, VOCABULARY, LEARNING_RATE, TEMPERATURE = 32, 32, 8192, 0.01, 0.05
 STEPS = 2
@@ -26,12 +32,10 @@ STEPS = 2
 
 @cache
 def model() -> Any:
-    """Build the encoder once per process: a BERT of 2 layers x 128, as the encoder tiny of AgentOS.
+    """Build the encoder once per process: a BERT of 2 layers x 128, like the preset tiny of AgentOS.
 
-    That drops hidden values and no weights of attention, which are BERT's default; nor does this one.
+    Like that preset, it applies dropout to hidden states and none to attention weights.
     """
-    from transformers import BertConfig, BertModel
-
     config = BertConfig(
         vocab_size=VOCABULARY,
         hidden_size=128,
@@ -45,10 +49,7 @@ def model() -> Any:
 
 
 def train(agent: int, round: int, steps: int = STEPS, pooling: str = "mean") -> None:
-    """Take the local steps of one agent: pairs of random texts, in-batch negatives, SGD."""
-    import torch
-    from torch.nn.functional import cross_entropy, normalize
-
+    """Train one agent: pairs of random texts, in-batch negatives, SGD."""
     encoder = model()
     optimizer = torch.optim.SGD(encoder.parameters(), lr=LEARNING_RATE)
     rng = np.random.default_rng((agent, round))
@@ -68,8 +69,6 @@ def serial(
     agents: int, rounds: int, threads: int, steps: int = STEPS, pooling: str = "mean"
 ) -> list[float]:
     """Train one agent after another in this process, and average; return the seconds of each round."""
-    import torch
-
     torch.set_num_threads(threads)
     values = [parameter.data for parameter in model().parameters()]
     common = [value.clone() for value in values]
@@ -89,16 +88,13 @@ def serial(
 
 
 def products(agents: int, rounds: int, processes: int = 2, pooling: str = "mean") -> list[float]:
-    """Return the seconds of the matrix products of each round alone, shared between processes.
+    """Return the seconds of each round's matrix products alone, shared between processes.
 
-    What linear layers multiply in a step, forward and backward, in float32 and one thread each: with texts
-    pooled by their mean, no program that trains these agents on these cores can take less. For texts that are
-    pooled by their first token, keys and values of the last layer are made of every token, and all else of
-    the first; AgentOS does without these keys and values too (`agents.models.cpu.first_token`).
+    These are the products of the linear layers, forward and backward, in float32 on one thread each. With
+    mean pooling no program that trains these agents on these cores can be faster. With first-token pooling,
+    the last layer computes keys and values for every token and all else for the first; AgentOS avoids those
+    keys and values too (`agents.models.cpu.first_token`).
     """
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
     share = -(-agents // processes)
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         parts = [pool.submit(_multiply, share, rounds, pooling) for _ in range(processes)]
@@ -106,14 +102,14 @@ def products(agents: int, rounds: int, processes: int = 2, pooling: str = "mean"
 
 
 def _multiply(agents: int, rounds: int, pooling: str) -> list[float]:
-    import torch
-
     torch.set_num_threads(1)
     shapes = []
     for name, module in model().named_modules():
         if type(module) is torch.nn.Linear:
-            at_all = pooling == "mean" or "layer.1." not in name or "key" in name or "value" in name
-            shapes.append((2 * PAIRS * (TOKENS if at_all else 1), *module.weight.shape))
+            every_token = (
+                pooling == "mean" or "layer.1." not in name or "key" in name or "value" in name
+            )
+            shapes.append((2 * PAIRS * (TOKENS if every_token else 1), *module.weight.shape))
     # One set of matrices for each shape, so that as much as possible stays in the caches.
     sets = {shape: _matrices(*shape) for shape in set(shapes)}
     seconds = []
@@ -130,8 +126,6 @@ def _multiply(agents: int, rounds: int, pooling: str) -> list[float]:
 
 
 def _matrices(tokens: int, outputs: int, inputs: int) -> list[Any]:
-    import torch
-
     shapes = [(outputs, inputs), (tokens, inputs), (tokens, outputs)]
     return [torch.randn(shape) for shape in shapes] + [
         torch.empty(shape) for shape in ((tokens, outputs), (outputs, inputs), (tokens, inputs))
@@ -144,12 +138,13 @@ def flower(
     """Run Flower's simulation with FedAvg over all agents; return the seconds of each round.
 
     Args:
-        agents: Flower's clients.
-        rounds: to run.
-        floats: numbers that each sends instead of training; 0 to train.
-        pooling: of the texts.
-        cores: of each client, of which as many run at a time as there are cores for; Flower's default is 2.
+        agents: number of clients.
+        rounds: number of rounds.
+        floats: numbers that each client sends instead of training; 0 to train.
+        pooling: how token states become one vector: mean or cls.
+        cores: cores reserved for each client, which limits how many run at a time; Flower's default is 2.
     """
+    # Imported here: the other peers run in AgentOS's own environment, which has no Flower.
     from flwr.client import ClientApp
     from flwr.server import ServerApp
     from flwr.simulation import run_simulation
@@ -161,7 +156,7 @@ def flower(
         client_app=ClientApp(client_fn=client),
         num_supernodes=agents,
         backend_config={
-            # without an address it may wait for a Ray that was killed and left its address behind
+            # Without an address it may wait for a Ray that was killed and left its address behind.
             "init_args": {"address": "local"},
             "client_resources": {"num_cpus": cores, "num_gpus": 0.0},
         },
@@ -171,13 +166,13 @@ def flower(
 
 
 def _server(agents: int, rounds: int, floats: int, ends: list[float]) -> Any:
-    """Return a server that averages what all send, and notes when each round ended."""
+    """Return a server that averages the clients' parameters and records the end of each round."""
     from flwr.common import ndarrays_to_parameters
     from flwr.server import ServerAppComponents, ServerConfig
     from flwr.server.strategy import FedAvg
 
     class Complete(FedAvg):  # type: ignore[misc,unused-ignore]
-        """Averages, and ends where a client has failed: Flower would go on without it."""
+        """FedAvg that fails with any client; Flower would go on without it."""
 
         def aggregate_fit(self, server_round: int, results: list[Any], failures: list[Any]) -> Any:
             if len(results) < agents:
@@ -202,7 +197,7 @@ def _server(agents: int, rounds: int, floats: int, ends: list[float]) -> Any:
 
 
 def _client(floats: int, pooling: str, cores: int) -> Callable[[Any], Any]:
-    """Return what makes a client that trains on its own pairs, or sends back what it was sent."""
+    """Return a factory of clients that train on their own pairs, or return what they were sent."""
     from flwr.client import NumPyClient
 
     class Client(NumPyClient):  # type: ignore[misc,unused-ignore]
@@ -212,8 +207,6 @@ def _client(floats: int, pooling: str, cores: int) -> Callable[[Any], Any]:
         def fit(self, parameters: list[Any], config: dict[str, Any]) -> Any:
             if floats:
                 return parameters, 1, {}
-            import torch
-
             torch.set_num_threads(cores)
             values = [parameter.data for parameter in model().parameters()]
             for value, initial in zip(values, parameters, strict=True):
@@ -225,12 +218,12 @@ def _client(floats: int, pooling: str, cores: int) -> Callable[[Any], Any]:
 
 
 def main() -> None:
-    """Run the peer that is asked for."""
-    asked = json.loads(sys.argv[1])
+    """Run the peer that the first argument names, with its other entries as parameters."""
+    task = json.loads(sys.argv[1])
     peers: dict[str, Callable[..., list[float]]] = {
         "serial": serial,
         "flower": flower,
         "products": products,
     }
-    peer = peers[asked.pop("peer")]
-    sys.stdout.write(json.dumps(peer(**asked)) + "\n")
+    peer = peers[task.pop("peer")]
+    sys.stdout.write(json.dumps(peer(**task)) + "\n")

@@ -1,11 +1,11 @@
-"""How much of a training batch is padding, and what buckets of like length make of it.
+"""Measure how much of a training batch is padding, and what length buckets gain.
 
-    python -m experiments.benchmarks.length_buckets --newsgroups ../shared/data/newsgroups/train.parquet
+    python -m experiments.benchmarks.padding --newsgroups ../shared/data/newsgroups/train.parquet
 
-One agent of the preset tiny on one thread takes the same batches of 64 documents, in one pass each and in
-buckets. The texts are crops as in the quickstart, crops and whole documents of up to 64 tokens, and, with a
-Parquet file of columns text and label, crops and masked texts of longer documents. The two ways take turns,
-and the least of the repeats counts; start-up and preparation are left out.
+One agent with the preset tiny on one thread takes the same batches of 64 documents, in one pass each and in
+buckets. The texts are crops as in the quickstart, crops and whole documents of up to 64 tokens, and, given a
+Parquet file with columns text and label, crops and masked texts of longer documents. The two ways take turns
+and the fastest repeat counts; start-up and preparation are left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -22,11 +22,15 @@ import typer
 from agentos.config.run import RunConfig
 from agentos.events import Listener
 from agentos.preparation import blueprint_of, prepare_corpus
-from experiments.benchmarks.societies import publish
-
-if TYPE_CHECKING:
-    from agents.training.agent import Agent
-    from agents.training.blueprint import Blueprint
+from agentos.runtime.local import LocalStore
+from agents.exchange.isolated import Isolated
+from agents.hosting.host import Host
+from agents.text.collate import Padded
+from agents.text.length_buckets import buckets, pass_tokens
+from agents.training.agent import Agent
+from agents.training.blueprint import Arm, Blueprint
+from agents.training.trainer import jobs
+from experiments.benchmarks.harness.societies import publish
 
 PACKAGES = ["torch", "scipy", "sklearn", "sympy", "pandas", "ray"]
 CROPS = {"kind": "info_nce", "views": ["crop"], "temperature": 0.05}
@@ -34,7 +38,7 @@ CROPS = {"kind": "info_nce", "views": ["crop"], "temperature": 0.05}
 
 @dataclass(frozen=True)
 class Setting:
-    """Texts as an encoder sees them."""
+    """A source of texts, the objective that encodes them, and their maximum length."""
 
     name: str
     source: dict[str, Any]
@@ -43,7 +47,7 @@ class Setting:
 
 
 def settings(newsgroups: Path | None) -> Iterator[Setting]:
-    """Yield the settings; those of longer documents where there are any."""
+    """Yield the settings, those of longer documents only where a file is given."""
     docstrings = {"kind": "docstrings", "packages": PACKAGES}
     yield Setting("docstrings, crops (quickstart)", docstrings, CROPS, 24)
     yield Setting("docstrings, crops", docstrings, CROPS, 64)
@@ -56,7 +60,7 @@ def settings(newsgroups: Path | None) -> Iterator[Setting]:
 
 
 def _agent_blueprint(setting: Setting, steps: int, cache: Path | None) -> Blueprint:
-    """Draw up one agent."""
+    """Return the blueprint of one agent."""
     config = RunConfig.model_validate(
         {
             "data": {"source": setting.source, "anchors": 0, "limit": 6000},
@@ -73,12 +77,7 @@ def _agent_blueprint(setting: Setting, steps: int, cache: Path | None) -> Bluepr
 
 
 def agent_of(blueprint: Blueprint, length_buckets: bool) -> Agent:
-    """Return the agent, which divides its batches or does not."""
-    from agentos.runtime.local import LocalStore
-    from agents.exchange.isolated import Isolated
-    from agents.hosting.host import Host
-    from agents.training.blueprint import Arm
-
+    """Return the agent, with or without length buckets."""
     training = blueprint.training.model_copy(update={"length_buckets": length_buckets})
     host = Host(LocalStore())
     host.build(replace(blueprint, training=training))
@@ -87,11 +86,7 @@ def agent_of(blueprint: Blueprint, length_buckets: bool) -> Agent:
 
 
 def shares(agent: Agent) -> tuple[float, float, float]:
-    """Return the shares of padding in one pass and in buckets, and the mean passes of a batch."""
-    from agents.text.collate import Padded
-    from agents.text.length_buckets import buckets, pass_tokens
-    from agents.training.trainer import jobs
-
+    """Return the shares of padding in one pass and in buckets, and the mean passes per batch."""
     tokens, padded, divided, passes = 0, 0, 0, []
     for job in jobs(agent, agent.arm):
         for batch in (b for inputs in job().prepared for b in inputs.values()):
@@ -127,7 +122,7 @@ def main(
     newsgroups: Annotated[
         Path | None, typer.Option(help="Parquet file of longer documents: columns text and label.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Steps that are timed, each time.")] = 5,
+    steps: Annotated[int, typer.Option(help="Timed steps of each turn.")] = 5,
     repeats: Annotated[int, typer.Option(help="Turns of each way.")] = 4,
     cache: Annotated[Path | None, typer.Option(help="Folder for prepared text.")] = None,
 ) -> None:
@@ -139,7 +134,7 @@ def main(
     for setting in settings(newsgroups):
         rows.append(row(setting, steps, repeats, cache))
         typer.echo(rows[-1], err=True)
-    typer.echo(publish("length_buckets", rows))
+    typer.echo(publish("padding", rows))
 
 
 if __name__ == "__main__":

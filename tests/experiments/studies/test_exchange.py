@@ -99,34 +99,34 @@ def test_equal_operations_are_interpolated(study: Study) -> None:
 
 
 def test_tables_have_a_row_for_each_arm_and_its_numbers(study: Study) -> None:
-    told = tables(study)
+    text = tables(study)
     for start in (
         "| anchor_contrast | 0.41",
         "| anchor_contrast | star |",
         "| anchor_contrast | ring |",
     ):
-        assert told.count(start) == 1
-    assert "| untrained | 0.200 ± 0.000 | 0.200 ± 0.000 |" in told
-    star = told[told.index("### star") : told.index("### ring")]
+        assert text.count(start) == 1
+    assert "| untrained | 0.200 ± 0.000 | 0.200 ± 0.000 |" in text
+    star = text[text.index("### star") : text.index("### ring")]
     line = next(line for line in star.splitlines() if "anchor_contrast" in line)
     assert "55% [55%, 55%]" in line
     assert "250 kB | 200.0" in line
-    for part in ("### Nobody speaks", "### Mean agent at equal bytes", "50.0 MB (1/1)"):
-        assert part in told
+    for part in ("### No exchange", "### Mean agent at equal bytes", "50.0 MB (1/1)"):
+        assert part in text
 
 
 def test_verdict_names_the_best_arm_at_a_hundredth_of_the_bytes(study: Study) -> None:
-    said = verdict(study)
-    assert "anchor_contrast (star) is best" in said
+    text = verdict(study)
+    assert "anchor_contrast (star) is best" in text
     # .55 of the gap; DiLoCo .1404 / .2, its mean noise being twice that of the others.
-    assert "78% of what DiLoCo closes, at 1/200" in said
+    assert "78% of what DiLoCo closes, at 1/200" in text
 
 
 def test_verdict_gives_no_share_of_a_gap_that_diloco_widens(rows: list[dict[str, Any]]) -> None:
     worse = [{**r, "acc.mean": 0.1} if r["arm"] == "diloco" else r for r in rows]
-    said = verdict(Study.of(worse, "acc"))
-    assert "DiLoCo closes -" in said
-    assert "of what DiLoCo closes" not in said
+    text = verdict(Study.of(worse, "acc"))
+    assert "DiLoCo closes -" in text
+    assert "of what DiLoCo closes" not in text
 
 
 def test_gate_lets_wide_gaps_pass_and_no_others(rows: list[dict[str, Any]]) -> None:
@@ -137,7 +137,7 @@ def test_gate_lets_wide_gaps_pass_and_no_others(rows: list[dict[str, Any]]) -> N
     ]
     found = exchange.gate(Study.of(narrow, "acc"))
     assert not found.enough
-    assert "too little" in exchange.told(found)
+    assert "too little" in exchange.headroom_text(found)
     with pytest.raises(ConfigurationError, match="have failed"):
         exchange.gate(Study.of([r for r in rows if r["arm"] != "isolated"], "acc"))
 
@@ -177,8 +177,8 @@ def sweep(**changes: Any) -> SweepConfig:
 
 def test_arms_alone_run_in_one_topology_and_the_others_in_four() -> None:
     runs = plan(sweep())
-    told = [(run.arm, run.axes["topology"]) for run in runs if run.seed == exchange.FIRST_SEED]
-    assert told == [
+    text = [(run.arm, run.axes["topology"]) for run in runs if run.seed == exchange.FIRST_SEED]
+    assert text == [
         *((arm, "star") for arm in KNOWN[:4]),
         *(("fedavg", topology) for topology in ("star", "ring", "one_peer", "layered")),
     ]

@@ -1,4 +1,4 @@
-"""What a process and all that it started take of the machine: memory, seconds of the cores, files."""
+"""Resource usage of a process tree: memory, CPU time, open files. Linux only."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+
+import psutil
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a tree of processes takes at a moment.
+    """A sample of the resource usage of a process tree.
 
     Attributes:
-        memory_bytes: resident memory, what processes share counted once (PSS), shared memory included.
-        own_bytes: the part of it that is the process's own and its Ray hosts' (USS); the rest is Ray's.
-        cpu_s: seconds of cores since each of the processes began.
+        memory_bytes: resident memory with shared pages counted once (PSS), shared memory included.
+        own_bytes: memory private to the root and its Ray hosts (USS); the rest is Ray's.
+        cpu_s: CPU seconds of all processes since each of them began.
         files: open file descriptors.
-        processes: of the tree.
+        processes: processes in the tree.
     """
 
     memory_bytes: int
@@ -29,40 +30,36 @@ class Usage:
 
 
 def usage(pid: int) -> Usage:
-    """Look at a process and everything below it. Linux alone tells PSS."""
-    import psutil
-
+    """Return the usage of a process and all its descendants."""
     memory, own, cpu, files, count = 0, 0, 0.0, 0, 0
     for process in _tree(psutil.Process(pid)):
         with contextlib.suppress(psutil.Error):
             times = process.cpu_times()
-            told = process.memory_full_info()
-            memory += told.pss
+            used = process.memory_full_info()
+            memory += used.pss
             if process.pid == pid or process.name().startswith("ray::"):
-                own += told.uss
+                own += used.uss
             cpu += times.user + times.system
             files += process.num_fds()
             count += 1
     return Usage(memory, own, cpu, files, count)
 
 
-def _tree(root: Any) -> Iterator[Any]:
-    import psutil
-
+def _tree(root: psutil.Process) -> Iterator[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         yield root
         yield from root.children(recursive=True)
 
 
 class Meter:
-    """Looks at a tree of processes again and again, in the background, and remembers the most.
+    """Samples a process tree in the background and keeps the peak of its memory.
 
     Args:
-        pid: of the root.
-        every_s: from one look to the next.
+        pid: process id of the root.
+        every_s: seconds between samples.
 
     Attributes:
-        peak_bytes: the most memory that was seen.
+        peak_bytes: largest memory sampled so far.
     """
 
     def __init__(self, pid: int, every_s: float = 0.5) -> None:
