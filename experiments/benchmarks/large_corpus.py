@@ -28,10 +28,11 @@ import typer
 
 from agentos.data.cleaning.clean import clean
 from agentos.data.config import DataConfig
-from agentos.data.corpus import corpus_tokens, prepare, tokenizer_for
+from agentos.data.corpus import prepare
 from agentos.data.partition import Dirichlet
 from agentos.data.sources.delimited import Jsonl
 from agentos.data.sources.docstrings import Docstrings
+from agentos.data.tokenization.corpus_tokens import corpus_tokens, tokenizer_for
 from agentos.data.tokenization.sentences import split_sentences
 from protocols.seeding import generator
 

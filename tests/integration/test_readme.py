@@ -21,7 +21,7 @@ from agentos import RunConfig, Simulation
 from agentos.cli.main import app
 from agentos.config.load import load, load_topology
 from agentos.data.partition import PARTITIONS, Iid
-from agentos.data.sources.registry import SOURCES
+from agentos.data.sources import SOURCES
 from agentos.evaluation import TASKS
 from agentos.rounds.clock.config import MODES
 from agentos.rounds.clock.distributions import QUANTITIES
