@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from agentos.rounds.mailbox import Letter
 from protocols.errors import RecordError
 
@@ -53,7 +51,7 @@ def write_snapshot(
     ]
     with writing(folder):
         written = {**values, "letters": rows, "sizes": sizes}
-        moment = save_tree(_plain(written), folder / MOMENT)
+        moment = save_tree(written, folder / MOMENT)
     return {MOMENT: moment, MESSAGES: messages}
 
 
@@ -101,14 +99,3 @@ def outboxes_of(letters: Sequence[Letter]) -> tuple[list[Any], list[tuple[int, i
             position[id(letter.handle)] = len(handles)
             handles.append(letter.handle)
     return handles, [(position[id(letter.handle)], letter.index) for letter in letters]
-
-
-def _plain(value: Any) -> Any:
-    """Return a value with Python's numbers in the place of NumPy's."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, dict):
-        return {_plain(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(item) for item in value)
-    return value

@@ -1,4 +1,4 @@
-"""Strategies of exchange: one file each, and the table that names them."""
+"""Exchange strategies: one file each, and the table that names them."""
 
 from agents.exchange.base import Exchange, Learner, Society, Turn
 from agents.exchange.hybrid import Hybrid

@@ -15,11 +15,11 @@ from protocols.spec import Kinds
 
 
 class Hybrid(Exchange):
-    """Several strategies at once: each speaks at its own period and remembers for itself.
+    """Several strategies at once, each with its own period and its own state.
 
-    A part's `every` counts rounds, so with 50 local steps a round, ``weights`` with ``every: 40`` beside
-    ``anchor_similarity`` averages weights every 2,000 steps and shares similarities every 50. The losses of
-    the parts are added. Within a round, parts speak in the order given.
+    A part's `every` counts rounds, so with 50 local steps a round, ``fedavg`` with ``every: 40`` and
+    ``anchor_similarity`` average parameters every 2,000 steps and share similarities every 50. The losses of
+    the parts are added. Within a round, parts exchange in the order given.
 
     Example:
         >>> hybrid = Hybrid(strategies=[{"fedavg": {"every": 40}}, "anchor_similarity"])
@@ -28,9 +28,9 @@ class Hybrid(Exchange):
     """
 
     kind: Literal["hybrid"] = "hybrid"
-    every: Literal[1] = Field(1, description="Always 1: every part has a period of its own.")
+    every: Literal[1] = Field(1, description="Always 1: every part has its own period.")
     strategies: tuple[Annotated[Exchange, Kinds(STRATEGIES)], ...] = Field(
-        ..., min_length=2, description="The strategies, in the order in which they speak."
+        ..., min_length=2, description="The strategies, in the order in which they exchange."
     )
 
     @model_validator(mode="after")
@@ -55,26 +55,26 @@ class Hybrid(Exchange):
 
     @property
     def asynchronous(self) -> bool:
-        """Whether all of the strategies can."""
+        """Return whether all of the strategies are asynchronous."""
         return all(part.asynchronous for part in self.parts)
 
     @property
     def anchor_fraction(self) -> float:
-        """Share of each batch that are public anchors."""
+        """Share of public anchors in each batch."""
         return max(part.anchor_fraction for part in self.parts)
 
     @property
     def wants_labels(self) -> bool:
-        """Whether the anchors' classes are to be their true labels."""
+        """Return whether the anchors' classes are their true labels."""
         return any(part.wants_labels for part in self.parts)
 
     def check(self, society: Society) -> None:
-        """Refuse a society in which one of the strategies cannot work."""
+        """Refuse a society in which any of the strategies cannot work."""
         for part in self.parts:
             part.check(society)
 
     def heads(self, widths: frozenset[int]) -> Heads:
-        """Return heads for every strategy; those that ask for the same head share it.
+        """Return heads for all strategies; those that ask for the same head share it.
 
         Raises:
             ValueError: two strategies want one head in different sizes.
@@ -90,17 +90,17 @@ class Hybrid(Exchange):
         return Heads(max(dimensions, default=0), max(classes, default=0))
 
     def is_due(self, round: int, rounds: int) -> bool:
-        """Whether any of the strategies speaks at the end of this round."""
+        """Return whether any of the strategies exchanges at the end of this round."""
         return any(part.is_due(round, rounds) for part in self.parts)
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
-        """Never called: the parts speak."""
-        raise NotImplementedError("a hybrid's parts speak")
+        """Never called: hosts call the parts."""
+        raise NotImplementedError("call the parts of a hybrid")
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
-        """Never called: the parts listen."""
-        raise NotImplementedError("a hybrid's parts listen")
+        """Never called: hosts call the parts."""
+        raise NotImplementedError("call the parts of a hybrid")
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Never called: the parts merge."""
-        raise NotImplementedError("a hybrid's parts merge")
+        """Never called: hosts call the parts."""
+        raise NotImplementedError("call the parts of a hybrid")

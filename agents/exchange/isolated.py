@@ -1,4 +1,4 @@
-"""Agents that keep to themselves: the baseline of every other strategy."""
+"""Isolated agents: the baseline of every other strategy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from protocols.messages import Control, Message, Payload
 
 
 class Isolated(Exchange):
-    """No exchange: every agent trains alone."""
+    """No exchange: each agent trains alone."""
 
     kind: Literal["isolated"] = "isolated"
     anchor_share: float = Field(
@@ -24,21 +24,21 @@ class Isolated(Exchange):
 
     @property
     def asynchronous(self) -> bool:
-        """Yes: nobody waits for anybody."""
+        """Return True: no agent waits for another."""
         return True
 
     @property
     def anchor_fraction(self) -> float:
-        """Share of each batch that are public anchors."""
+        """Share of public anchors in each batch."""
         return self.anchor_share
 
     @property
     def learns_from_anchors(self) -> bool:
-        """Never: anchors are text like any other."""
+        """Return False: anchors are text like any other."""
         return False
 
     def check(self, society: Society) -> None:
-        """Refuse a share that comes to no anchor."""
+        """Refuse a share that rounds to no anchor."""
         anchors = min(round(self.anchor_share * society.batch_size), society.anchors)
         if self.anchor_share and not anchors:
             raise ValueError(
@@ -48,22 +48,22 @@ class Isolated(Exchange):
             )
 
     def is_due(self, round: int, rounds: int) -> bool:
-        """Never."""
+        """Return False."""
         return False
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
-        """Say nothing."""
+        """Send nothing."""
         return None
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
-        """Accept only control messages, which nobody sends."""
+        """Accept only control messages, which no agent sends."""
         return Expected(Control, {})
 
     def announces(
-        self, learner: Learner, turn: Turn, spoken_for: Sequence[int]
+        self, learner: Learner, turn: Turn, represented: Sequence[int]
     ) -> Announced | None:
         """Announce nothing."""
         return None
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Ignore nothing, since nothing comes."""
+        """Do nothing: the inbox is empty."""

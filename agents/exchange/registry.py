@@ -1,4 +1,4 @@
-"""The strategies of exchange that stand alone: one file each, and the table that names them."""
+"""Table of the exchange strategies by kind, hybrids aside: one file each."""
 
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
@@ -7,7 +7,7 @@ from agents.exchange.anchors.dsfl import DSFL
 from agents.exchange.anchors.embedding_distillation import EmbeddingDistillation
 from agents.exchange.anchors.fedmd import FedMD
 from agents.exchange.anchors.fedproto import FedProto
-from agents.exchange.anchors.pseudo_labels import PseudoLabelling
+from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
 from agents.exchange.anchors.ranked_neighbours import RankedNeighbours
 from agents.exchange.base import Exchange
 from agents.exchange.isolated import Isolated
@@ -17,7 +17,7 @@ from agents.exchange.parameters.fedema import FedEMA
 from agents.exchange.parameters.fedprox import FedProx
 from agents.exchange.private.cross_negatives import CrossNegatives
 from agents.exchange.private.dcco import DCCO
-from agents.exchange.private.prototypes import GlobalPrototypes
+from agents.exchange.private.prototypes import PrototypeExchange
 
 STRATEGIES: dict[str, type[Exchange]] = {
     "isolated": Isolated,
@@ -27,12 +27,12 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "fedprox": FedProx,
     "fedema": FedEMA,
     "diloco": DiLoCo,
-    "pseudo_labels": PseudoLabelling,
+    "pseudo_labels": PseudoLabelExchange,
     "fedmd": FedMD,
     "dsfl": DSFL,
     "codistillation": Codistillation,
     "ranked_neighbours": RankedNeighbours,
-    "prototypes": GlobalPrototypes,
+    "prototypes": PrototypeExchange,
     "fedproto": FedProto,
     "embedding_distillation": EmbeddingDistillation,
     "dcco": DCCO,

@@ -1,35 +1,34 @@
-"""Agents that are not there yet: enough of a `Learner` to say what it is going to send."""
+"""Agents with shapes and no numbers: enough of a `Learner` to announce messages before a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agents.exchange.base import Heads, PrivateBatch
+from agents.config import EncoderConfig
+from agents.exchange.base import ExchangeState, Heads, PrivateBatch
 from agents.models.build import build_encoder
 from agents.models.encoder import Encoder
 from agents.models.flat_parameters import layout_of
 from agents.models.pretrained import load_tokenizer
+from agents.objectives.base import Objective
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from agents.config import EncoderConfig
-    from agents.objectives.base import Objective
-
 
 class ShapeLearner:
-    """A learner before its run: it has sizes, and no numbers.
+    """A learner before its run, with sizes and no numbers.
 
     Args:
         id: of the agent.
-        encoder: built on PyTorch's device ``meta``, where parameters have shapes alone.
+        encoder: built on PyTorch's device ``meta``, where parameters have shapes only.
         anchors: number of public anchors.
-        examples: number of private documents, or a guess.
+        examples: number of private documents, or an estimate.
         private_batch_size: number of private documents in each batch.
     """
 
@@ -45,33 +44,33 @@ class ShapeLearner:
         self.anchor_count = anchors
         self.anchor_clusters = np.zeros(anchors, dtype=np.int64)
         self.examples = examples
-        self.memory: dict[str, Any] = {}
+        self.exchange_state = ExchangeState()
         self.private_batch_size = private_batch_size
-        self.looks_back = False
+        self.wants_reference = False
 
     def embed_anchors(self, crops: int, round: int) -> Tensor:
-        """Refuse: there is nothing to embed with."""
-        raise NotImplementedError("an agent that is not there yet embeds nothing")
+        """Refuse: the encoder has no numbers."""
+        raise NotImplementedError("a shape learner cannot embed")
 
     def embed_private(self, count: int, round: int) -> Tensor:
-        """Refuse: there is nothing to embed with."""
-        raise NotImplementedError("an agent that is not there yet embeds nothing")
+        """Refuse: the encoder has no numbers."""
+        raise NotImplementedError("a shape learner cannot embed")
 
     def preview(self) -> PrivateBatch:
-        """Refuse: there is nothing to train on."""
-        raise NotImplementedError("an agent that is not there yet trains on nothing")
+        """Refuse: the encoder has no numbers."""
+        raise NotImplementedError("a shape learner cannot train")
 
 
 def outline(
     config: EncoderConfig, objectives: Sequence[Objective], heads: Heads, vocabulary_size: int
 ) -> Encoder:
-    """Build an encoder without numbers, if it is not one that has to be loaded.
+    """Build an encoder without numbers, unless it must be loaded.
 
     Args:
-        config: where it comes from.
-        objectives: what it will be trained on; they may ask for heads.
-        heads: that the exchange asks for.
-        vocabulary_size: of the tokenizer that is going to be trained.
+        config: of the encoder.
+        objectives: of the training; they may ask for heads.
+        heads: of the exchange.
+        vocabulary_size: of the tokenizer, which is not trained yet.
 
     Raises:
         ModelError: as `agents.models.build.build_encoder`.
@@ -80,11 +79,13 @@ def outline(
     if not config.from_scratch:
         return build_encoder(config, load_tokenizer(config), 0, objectives=objectives, **wanted)
     with torch.device("meta"):
-        return build_encoder(config, _stand_in(vocabulary_size), 0, objectives=objectives, **wanted)
+        return build_encoder(
+            config, _placeholder(vocabulary_size), 0, objectives=objectives, **wanted
+        )
 
 
-def _stand_in(size: int) -> PreTrainedTokenizerBase:
-    """Return a tokenizer of this many tokens, of which nobody will ask for more than the number."""
+def _placeholder(size: int) -> PreTrainedTokenizerBase:
+    """Return a placeholder tokenizer: only its size and its special tokens are used."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 

@@ -1,4 +1,4 @@
-"""How much an agent trusts each of its neighbours.
+"""Trust: the share of each neighbour in what an agent learns.
 
 Legend: N anchors, A audit anchors.
 """
@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from agents.exchange.base import AnchorBatch, Learner
-from agents.lazy_torch import torch
+from agents.lazy_torch import Tensor, torch
 from protocols.seeding import generator
 from protocols.spec import Spec
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Trust(Spec, ABC):
@@ -29,68 +26,73 @@ class Trust(Spec, ABC):
 
     @property
     def audit_share(self) -> float:
-        """Share of the anchors that is only measured on, and that no exchange learns from."""
+        """Share of anchors that are used for measuring only, and excluded from the loss."""
         return 0.0
 
     @abstractmethod
     def shares(
-        self, learner: Learner, own: Callable[[], Tensor], heard: Sequence[Tensor]
+        self, learner: Learner, own: Callable[[], Tensor], received: Sequence[Tensor]
     ) -> list[float] | None:
         """Return the shares of the neighbours, which sum to one; None for equal ones.
 
         Args:
-            learner: who listens.
+            learner: the receiver.
             own: returns its similarities of the anchors `[N, N]`.
-            heard: the neighbours' `[N, N]` each, on any scale.
+            received: the neighbours' `[N, N]` each, on any scale.
         """
 
 
 class Equal(Trust):
-    """Every neighbour the same."""
+    """Equal trust: every neighbour has the same share."""
 
     kind: Literal["equal"] = "equal"
 
     def shares(
-        self, learner: Learner, own: Callable[[], Tensor], heard: Sequence[Tensor]
+        self, learner: Learner, own: Callable[[], Tensor], received: Sequence[Tensor]
     ) -> list[float] | None:
         """Return None."""
         return None
 
 
 class Agreement(Trust):
-    """More to neighbours that find the same anchors alike as I do.
+    """Agreement (mutual nearest neighbours, Huh et al. 2024): trust those with similar neighbourhoods more.
 
-    The agreement with a neighbour is the share of an audit anchor's nearest anchors that both name, a mean
-    over the audit anchors: 1 for myself, about ``neighbours / N`` for noise, whatever the axes and the
-    scale of an encoder. The shares are a softmax of the agreements over the neighbours heard.
+    The agreement with a neighbour is the share of an audit anchor's nearest anchors that both agents have in
+    common, a mean over the audit anchors: 1 with itself, about ``neighbours / N`` with noise, independent of
+    an encoder's axes and scale. The shares are a softmax of the agreements over the neighbours received.
 
-    Audit anchors are drawn once from the run's seed, the same for everybody, and the exchange's loss leaves
-    them out: else agents that imitate each other would trust each other for it.
+    Audit anchors are drawn once from the run's seed, the same for all agents, and excluded from the
+    exchange's loss: otherwise agents that imitate each other would gain trust by it.
     """
 
     kind: Literal["agreement"] = "agreement"
     audit: float = Field(
-        0.25, gt=0.0, le=0.5, description="Share of the anchors held aside to measure agreement on."
+        0.25, gt=0.0, le=0.5, description="Share of anchors held out to measure agreement on."
     )
-    neighbours: int = Field(8, ge=1, description="Nearest anchors compared, of every audit anchor.")
+    neighbours: int = Field(
+        8, ge=1, description="Nearest anchors of each audit anchor that are compared."
+    )
     temperature: float = Field(
-        0.05, ge=0.01, le=10.0, description="Divides the agreements; low trusts the best alone."
+        0.05,
+        ge=0.01,
+        le=10.0,
+        description="Divides the agreements; a low one trusts only the best.",
     )
 
     @property
     def audit_share(self) -> float:
-        """Share of the anchors that is only measured on."""
+        """Share of anchors that are used for measuring only."""
         return self.audit
 
     def shares(
-        self, learner: Learner, own: Callable[[], Tensor], heard: Sequence[Tensor]
+        self, learner: Learner, own: Callable[[], Tensor], received: Sequence[Tensor]
     ) -> list[float] | None:
-        """Return a softmax of the agreements; None where there is no choice."""
-        if len(heard) < 2:
+        """Return a softmax of the agreements; None for fewer than two neighbours."""
+        if len(received) < 2:
             return None
-        rows = torch.from_numpy(audit_anchors(learner, self.audit)).to(heard[0].device)
+        rows = torch.from_numpy(audit_anchors(learner, self.audit)).to(received[0].device)
         mine = own()
-        agreements = [overlap(mine, theirs, rows, self.neighbours) for theirs in heard]
+        agreements = [overlap(mine, theirs, rows, self.neighbours) for theirs in received]
         return sharpened(agreements, self.temperature)
 
 
@@ -98,7 +100,7 @@ TRUST: dict[str, type[Trust]] = {"equal": Equal, "agreement": Agreement}
 
 
 def audit_anchors(learner: Learner, share: float) -> NDArray[np.int64]:
-    """Return the ids of the anchors held aside, the same for everybody in a run: at least one."""
+    """Return the ids of the audit anchors, the same for all agents of a run: at least one."""
     count = max(1, round(share * learner.anchor_count))
     drawn = generator(learner.seed, "audit anchors").permutation(learner.anchor_count)
     ids: NDArray[np.int64] = np.sort(drawn[:count]).astype(np.int64)
@@ -106,7 +108,7 @@ def audit_anchors(learner: Learner, share: float) -> NDArray[np.int64]:
 
 
 def without_audit(learner: Learner, anchors: AnchorBatch, share: float) -> AnchorBatch:
-    """Return the anchors of a batch that an exchange may learn from."""
+    """Return a batch without its audit anchors."""
     if not share:
         return anchors
     held = torch.from_numpy(audit_anchors(learner, share)).to(anchors.ids.device)
@@ -115,14 +117,14 @@ def without_audit(learner: Learner, anchors: AnchorBatch, share: float) -> Ancho
 
 
 def nearest(similarity_NN: Tensor, neighbours: int) -> Tensor:
-    """Return which anchors are among the nearest others of each: `[N, N]` bool, no anchor its own."""
+    """Return a mask `[N, N]` of the nearest other anchors of each; no anchor is its own neighbour."""
     others_NN = similarity_NN.clone().fill_diagonal_(float("-inf"))
     ids_NL = others_NN.topk(min(neighbours, len(others_NN) - 1), dim=1).indices
     return torch.zeros_like(others_NN, dtype=torch.bool).scatter_(1, ids_NL, True)
 
 
 def overlap(mine_NN: Tensor, theirs_NN: Tensor, rows_A: Tensor, neighbours: int) -> float:
-    """Return the mean share of the nearest anchors of some anchors that two agents both name.
+    """Return the mean share of nearest anchors that two agents have in common.
 
     Args:
         mine_NN, theirs_NN: `[N, N]` similarities, on any scales.

@@ -1,4 +1,4 @@
-"""What a strategy of exchange sees: where in a round it is, a batch, a society, an agent.
+"""Inputs of an exchange strategy: its turn in a round, a batch, the society, one agent and its state there.
 
 Legend: C crops of each anchor, N anchors, A of them in a batch, B private texts, D width of the exchange, W
 of the backbone, P parameters.
@@ -11,31 +11,32 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from typing_extensions import Self
 
+from agents.component_state import ComponentState
 from agents.config import EncoderConfig
+from agents.lazy_torch import Tensor
 from protocols.messages import Payload
 from protocols.topologies.base import Direction, Network
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from agents.models.encoder import Encoder
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Where in a round an agent is, and with whom it speaks.
+    """An agent's position in a round, and its partners there.
 
     Attributes:
         round: number of the round, from 1.
         hop: number of the hop within the round, counted over all passes and parts of the exchange.
         direction: ``PEER``, ``UP`` (gather) or ``DOWN`` (broadcast).
         passage: which of the exchange's passes through the topology's plan this is, from 0.
-        is_top: whether nobody is above the agent: in a tree, its root.
-        mixing: weight of each agent it hears from and of itself; sums to one. For averaging weights.
-        recipients: whom it addresses; known to `Exchange.compose` alone.
-        discounts: by sender, what its message counts for beside a fresh one, in (0, 1]; only where agents do
-            not wait for each other, and only known to `Exchange.merge`. See `agents.exchange.staleness`.
+        is_top: whether the agent has no parent: in a tree, the root.
+        mixing: weight of each sender and of the agent itself; sums to one. For averaging parameters.
+        recipients: agents that it addresses; known to `Exchange.compose` alone.
+        discounts: weight of each sender's message relative to a fresh one, in (0, 1]; only in asynchronous
+            runs, and only known to `Exchange.merge`. See `agents.exchange.staleness`.
     """
 
     round: int
@@ -48,7 +49,7 @@ class Turn:
     discounts: Mapping[int, float] = field(default_factory=dict)
 
     def discount(self, sender: int) -> float:
-        """Return what the message of a sender counts for; 1 where it is fresh."""
+        """Return the weight of a sender's message relative to a fresh one, which has 1."""
         return self.discounts.get(sender, 1.0)
 
 
@@ -80,7 +81,7 @@ class PrivateBatch:
 
 @dataclass(frozen=True)
 class Heads:
-    """Widths of the heads that a strategy trains beside the backbone; 0 for none."""
+    """Widths of the heads that a strategy trains with the backbone; 0 for none."""
 
     exchange_dimension: int = 0
     classes: int = 0
@@ -88,7 +89,7 @@ class Heads:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a strategy accepts on a hop: a payload type, and the shape of each of its arrays."""
+    """Message that a strategy accepts on a hop: the payload type, and the shape of each of its arrays."""
 
     payload: type[Payload]
     shapes: Mapping[str, tuple[int | None, ...]]
@@ -103,7 +104,7 @@ class Announced:
         payload: its class.
         shapes: of each of its arrays.
         scalars: its other fields, as they will be.
-        apart: whether every recipient gets one of its own, in the sizes that it expects.
+        apart: whether each recipient gets its own message, in the sizes that it expects.
     """
 
     payload: type[Payload]
@@ -125,10 +126,10 @@ class Announced:
 
 @dataclass(frozen=True)
 class Society:
-    """What a strategy may ask about a run before it starts.
+    """Facts about a run that a strategy can check before it starts.
 
     Attributes:
-        network: who may talk to whom; None where that is not yet known.
+        network: the agents' network; None where it is not yet known.
     """
 
     encoders: tuple[EncoderConfig, ...]
@@ -139,20 +140,59 @@ class Society:
     network: Network | None = None
 
 
+@dataclass
+class ExchangeState(ComponentState):
+    """State that a strategy keeps of one agent; `Exchange.state_type` names the class."""
+
+    @classmethod
+    def of(cls, learner: Learner) -> Self:
+        """Return a learner's state as an instance of this class.
+
+        Raises:
+            TypeError: it is of another class.
+        """
+        return cls.narrow(learner.exchange_state)
+
+
+@dataclass
+class RoundState(ExchangeState):
+    """State of a strategy whose loss ramps up with the exchanges.
+
+    Attributes:
+        round: of the last exchange in which the agent received a message; 0 before the first.
+        exchanges: number of such exchanges.
+    """
+
+    round: int = 0
+    exchanges: int = 0
+
+    def begin_round(self, turn: Turn) -> bool:
+        """Count an exchange in which the agent received a message; return whether it is a new one."""
+        if self.round == turn.round:
+            return False
+        self.round = turn.round
+        self.exchanges += 1
+        return True
+
+    def ramped(self, weight: float, ramp: int) -> float:
+        """Return a weight that rises linearly to its full value over `ramp` exchanges."""
+        return weight * min(1.0, self.exchanges / ramp)
+
+
 class Learner(Protocol):
-    """The face that an agent shows to its exchange strategy."""
+    """An agent as its exchange strategy sees it."""
 
     id: int
     seed: int
     anchor_clusters: np.ndarray
 
     @property
-    def memory(self) -> dict[str, Any]:
-        """What the strategy remembers about this agent."""
+    def exchange_state(self) -> ExchangeState:
+        """State that the strategy keeps of this agent; read it with `ExchangeState.of`."""
 
     @property
-    def looks_back(self) -> bool:
-        """Whether an objective of the agent wants `Exchange.reference`."""
+    def wants_reference(self) -> bool:
+        """Return whether an objective of the agent reads `Exchange.reference`."""
 
     @property
     def anchor_count(self) -> int:
@@ -168,7 +208,7 @@ class Learner(Protocol):
 
     @property
     def encoder(self) -> Encoder:
-        """The resident encoder, being this agent."""
+        """The shared encoder, pointed at this agent's parameters."""
 
     @property
     def layout(self) -> str:
@@ -184,11 +224,11 @@ class Learner(Protocol):
     def embed_private(self, count: int, round: int) -> Tensor:
         """Embed a random crop of `count` private texts, or of all if they are fewer: `[n, D]`.
 
-        Normalised, no gradient. Which texts, and which crops, depends on the agent and the round.
+        Normalised, no gradient. The texts and crops depend on the agent and the round.
         """
 
     def preview(self) -> PrivateBatch:
-        """Return what the agent's next training step will see of its private texts, to the bit.
+        """Return the private texts of the agent's next training step, to the bit.
 
-        The pooled states are attached to the graph. Nothing that the agent remembers changes.
+        The pooled states are attached to the graph. The agent's state is left as it was.
         """

@@ -133,7 +133,7 @@ class Host:
         """
         workers = self.blueprint.training.view_workers
         agents, order = self.agents, self.agents.order(rounds)
-        jobs = (job for id in order for job in trainer.jobs(agents.resting(id), self.arm))
+        jobs = (job for id in order for job in trainer.jobs(agents.counters(id), self.arm))
         metrics: dict[int, dict[str, float]] = {}
         with Prefetcher(jobs, workers) as batches:
             for id, agent in agents.each(order):
@@ -278,8 +278,8 @@ class Host:
         """
         for id in self.agents:
             path = directory / state_file(id)
-            state = load_state(path, self.device, digests.get(id))
             agent = self.agents[id]
+            state = load_state(path, agent.state_types, self.device, digests.get(id), afresh)
             if len(state.parameters) != len(agent.parameters):
                 raise RecordError(
                     f"the checkpoint {path} is of another encoder",

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from agents.exchange.anchors import controls
 from agents.exchange.base import Turn
 from agents.exchange.inbox import Fetch, Reader, receive
-from agents.exchange.parts import taking_part
 from agents.hosting.delivery import Delivery
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm
@@ -26,8 +26,8 @@ def say(
     agent: Agent, arm: Arm, part: int, turn: Turn, lies: Lies = ()
 ) -> list[tuple[Message, Codec]]:
     """Return what an agent says to the recipients of a turn, and in what it is sent."""
-    strategy, learner = taking_part(arm.exchange, part, agent)
-    said = strategy.speak(learner, turn)
+    strategy, learner = agent.part(arm.exchange, part)
+    said = controls.compose(strategy, learner, turn)
     if said is None:
         return []
     if isinstance(said, Payload):
@@ -61,7 +61,7 @@ def hear(
 ) -> list[str]:
     """Let an agent take in what it is sent; return the reasons of what was rejected."""
     turn, staleness = delivery.turn, delivery.staleness
-    strategy, learner = taking_part(arm.exchange, part, agent)
+    strategy, learner = agent.part(arm.exchange, part)
     accepted = strategy.expects(learner, turn)
     expectation = Expectation(
         round=turn.round,
@@ -83,5 +83,5 @@ def hear(
         inbox = ()
     if staleness is not None:
         turn = replace(turn, discounts=staleness.discounts(turn.round, inbox))
-    strategy.listen(learner, inbox, turn)
+    controls.merge(strategy, learner, inbox, turn)
     return reasons

@@ -1,8 +1,8 @@
-"""A file without a name, in which a host keeps the states that do not fit in memory.
+"""Temporary file for the states of a host's agents that do not fit in memory.
 
-Read and written with plain calls, not mapped: mapped pages would count as the process's memory. The file has
-no name in its folder, so the operating system takes it back when the process ends, however it ends. On
-systems that cannot do this (Windows), it is deleted when it is closed.
+Read and written with plain calls, not mapped: mapped pages would count as the process's memory. The file is
+unlinked from its folder, so the operating system frees it when the process ends, however it ends. On systems
+that cannot do this (Windows), it is deleted when it is closed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.hosting.tree import put_together, take_apart
+from agents.hosting.tree import flatten, unflatten
 from protocols.errors import RuntimeFailure
 
 _PAGE = 4096
@@ -25,7 +25,7 @@ _PAGE = 4096
 
 @dataclass(frozen=True)
 class _Part:
-    """Where the numbers of one tensor lie in a slot."""
+    """Position of one tensor in a slot."""
 
     start: int
     dtype: torch.dtype
@@ -35,7 +35,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class Slot:
-    """A tree in the file: its skeleton, its tensors' places, and the room that it takes there."""
+    """A tree in the file: its skeleton, the positions of its tensors, and its start and size there."""
 
     skeleton: Any
     parts: dict[str, _Part] = field(repr=False)
@@ -44,13 +44,13 @@ class Slot:
 
 
 class SpillFile:
-    """Keeps trees of tensors and plain values; see `agents.hosting.tree`.
+    """Storage on disk for trees of tensors and plain values; see `agents.hosting.tree`.
 
-    Room that is given back is used again for trees of about the same size, so the file grows no larger than
-    what it held at most of every size.
+    Freed space is reused for trees of about the same size, so the file grows no larger than the largest total
+    that it held of every size.
 
     Args:
-        folder: where the file lies; None for the system's temporary folder.
+        folder: of the file; None for the system's temporary folder.
 
     Attributes:
         held_bytes: room of all trees that are in it.
@@ -63,7 +63,7 @@ class SpillFile:
 
     def __init__(self, folder: str | None = None) -> None:
         try:
-            # Open for as long as the host keeps agents.
+            # Open for as long as the host has agents.
             self._file = cast("BinaryIO", tempfile.TemporaryFile(dir=folder, buffering=0))  # noqa: SIM115
         except OSError as error:
             raise _refused(folder, error) from error
@@ -73,12 +73,12 @@ class SpillFile:
         self.held_bytes = 0
 
     def write(self, tree: Any) -> Slot:
-        """Put a tree into the file.
+        """Write a tree to the file.
 
         Raises:
             RuntimeFailure: the disk is full.
         """
-        skeleton, tensors = take_apart(tree)
+        skeleton, tensors = flatten(tree)
         parts: dict[str, _Part] = {}
         end = 0
         for name, tensor in tensors.items():
@@ -103,20 +103,20 @@ class SpillFile:
             self._read(_bytes_of(values))
             return values.to(part.device)
 
-        return put_together(slot.skeleton, tensor)
+        return unflatten(slot.skeleton, tensor)
 
-    def expect(self, slot: Slot) -> None:
-        """Tell the operating system that a tree will be read soon, so that it reads it meanwhile."""
+    def prefetch(self, slot: Slot) -> None:
+        """Ask the operating system to read a tree ahead."""
         if hasattr(os, "posix_fadvise"):  # not on macOS or Windows
             os.posix_fadvise(self._file.fileno(), slot.start, slot.room, os.POSIX_FADV_WILLNEED)
 
     def free(self, slot: Slot) -> None:
-        """Give a tree's room back."""
+        """Free the space of a tree."""
         self._free.setdefault(slot.room, []).append(slot.start)
         self.held_bytes -= slot.room
 
     def close(self) -> None:
-        """Give the file back to the operating system."""
+        """Close the file, which deletes it."""
         self._file.close()
 
     def __enter__(self) -> SpillFile:
@@ -126,7 +126,7 @@ class SpillFile:
         self.close()
 
     def _take(self, size: int) -> tuple[int, int]:
-        """Return start and room of a free part of the file."""
+        """Return start and size of a free part of the file."""
         room = _rounded(size)
         self.held_bytes += room
         free = self._free.get(room)
@@ -143,12 +143,12 @@ class SpillFile:
         while left:
             count = self._file.readinto(left)  # type: ignore[attr-defined]
             if not count:
-                raise RuntimeFailure("the file of spilled states is cut short", hint="run again")
+                raise RuntimeFailure("the file of spilled states is truncated", hint="run again")
             left = left[count:]
 
 
 def _rounded(size: int) -> int:
-    """Round up to one of four sizes per power of two: few sizes, a quarter of waste at most.
+    """Round up to one of four sizes per power of two: few sizes, and at most a quarter is wasted.
 
     Example:
         >>> [_rounded(size) for size in (1, 5000, 9000, 17_000)]

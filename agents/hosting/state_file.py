@@ -1,8 +1,9 @@
-"""A tree of values in one file that cannot run code, such as an agent's whole state.
+"""File format of checkpoints: a tree of values, such as an agent's whole state, that cannot run code.
 
-A tree consists of dictionaries, lists, tuples, plain values, tensors and arrays. Tensors and arrays are
-written by safetensors. The skeleton stands in the file's header as JSON, with a name in the place of each of
-them; so reading it back gives the same types, the same keys and the same bits.
+A tree consists of dictionaries, lists, tuples, plain values, tensors and arrays; see `agents.hosting.tree`.
+Tensors and arrays are written by safetensors, and the skeleton as JSON in the file's header. Reading it back
+gives the same types, the same keys and the same bits. The classes of an agent's states come from the run's
+configuration, never from the file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,13 +18,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from agents.hosting.tree import put_together, take_apart
-from agents.training.shared_model import AgentState
+from agents.hosting.tree import flatten, unflatten
+from agents.training.state import AgentState, StateTypes
 from protocols.errors import RecordError
 
 T = TypeVar("T")
 
-FORMAT = "agentos-state-1"
+FORMAT = "agentos-state-2"
 _UNREADABLE = (
     AttributeError,
     KeyError,
@@ -44,7 +44,7 @@ def state_file(agent: int) -> str:
 
 def save_state(state: AgentState, path: Path) -> str:
     """Write a state to a file, whole or not at all; see `save_tree`."""
-    return save_tree({each.name: getattr(state, each.name) for each in fields(state)}, path)
+    return save_tree(state.to_tree(), path)
 
 
 def save_tree(tree: Any, path: Path) -> str:
@@ -54,34 +54,48 @@ def save_tree(tree: Any, path: Path) -> str:
         TypeError: it holds something else than containers, plain values, tensors and arrays.
         OSError: the file cannot be written.
     """
-    skeleton, tensors = take_apart(tree)
-    # Cloned: parts of one buffer may not be written twice.
+    skeleton, tensors = flatten(tree)
+    # Cloned: safetensors refuses tensors that share memory.
     whole = {
         name: tensor.clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
     content = save(whole, metadata={FORMAT: json.dumps(skeleton)})
-    draft = path.with_name(f".{path.name}.tmp")
+    partial = path.with_name(f".{path.name}.tmp")
     try:
-        draft.write_bytes(content)
-        draft.replace(path)
+        partial.write_bytes(content)
+        partial.replace(path)
     finally:
-        draft.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     return hashlib.sha256(content).hexdigest()
 
 
-def load_state(path: Path, device: torch.device, sha256: str | None = None) -> AgentState:
-    """Read what `save_state` wrote.
+def load_state(
+    path: Path,
+    types: StateTypes,
+    device: torch.device,
+    sha256: str | None = None,
+    afresh: bool = False,
+) -> AgentState:
+    """Read a state from a file.
 
     Args:
         path: of the file.
+        types: classes of the states that the run's exchange and objectives keep.
         device: for the tensors.
-        sha256: that the file must have.
+        sha256: of the file; None does not check it.
+        afresh: whether to drop the exchange's state, which may be of another exchange.
 
     Raises:
         RecordError: the file is missing, is not the one that was written, or is damaged.
     """
-    return load_tree(path, lambda values: _checked(AgentState(**values)), sha256, device)
+
+    def build(tree: Any) -> AgentState:
+        if afresh:
+            return AgentState.from_tree({**tree, "exchange": []}, types._replace(exchange=()))
+        return AgentState.from_tree(tree, types)
+
+    return load_tree(path, build, sha256, device)
 
 
 def load_tree(
@@ -90,12 +104,12 @@ def load_tree(
     sha256: str | None = None,
     device: torch.device | None = None,
 ) -> T:
-    """Read what `save_tree` wrote.
+    """Read a tree from a file.
 
     Args:
         path: of the file.
-        build: makes of the tree what is asked for; its errors mean that the file is damaged.
-        sha256: that the file must have.
+        build: converts the tree to the result; its errors mean that the file is damaged.
+        sha256: of the file; None does not check it.
         device: for the tensors; None for the CPU.
 
     Raises:
@@ -103,12 +117,12 @@ def load_tree(
     """
     try:
         if sha256 is not None and digest(path) != sha256:
-            raise ValueError("its SHA-256 is not the one that was noted when it was written")
+            raise ValueError("its SHA-256 differs from the one recorded when it was written")
         with safe_open(path, framework="pt", device=str(device or "cpu")) as file:
             header = file.metadata() or {}
             if FORMAT not in header:
-                raise ValueError("it is of another format")
-            return build(put_together(json.loads(header[FORMAT]), file.get_tensor))
+                raise ValueError("it has another format")
+            return build(unflatten(json.loads(header[FORMAT]), file.get_tensor))
     except _UNREADABLE as error:
         raise RecordError(
             f"the checkpoint {path} cannot be read",
@@ -116,22 +130,6 @@ def load_tree(
             actual=str(error),
             hint="resume from an earlier round with --round, or run again",
         ) from error
-
-
-def _checked(state: AgentState) -> AgentState:
-    """Return a state whose fields are what they should be; what is within memories is their owners'."""
-    if not (isinstance(state.parameters, torch.Tensor) and state.parameters.dtype == torch.float32):
-        raise TypeError("its parameters are not a float32 tensor")
-    if state.parameters.ndim != 1 or type(state.memory) is not dict:
-        raise TypeError("its parameters are not flat, or its memory is no dictionary")
-    for name in ("step", "batches", "read", "anchors_read", "embedded_tokens"):
-        if type(getattr(state, name)) is not int or getattr(state, name) < 0:
-            raise TypeError(f"{name} is no count")
-    for name in ("optimizer", "objectives"):
-        parts = getattr(state, name)
-        if type(parts) is not list or any(type(part) is not dict for part in parts):
-            raise TypeError(f"{name} is no list of dictionaries")
-    return state
 
 
 def digest(path: Path) -> str:

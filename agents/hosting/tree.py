@@ -1,4 +1,8 @@
-"""Taking a tree of containers, plain values, tensors and arrays apart, and putting it together again."""
+"""Flattening of a tree of containers, plain values, tensors and arrays, and its reconstruction.
+
+Files and the spill file share it. A skeleton is plain JSON: rebuilding one can make dictionaries, lists,
+tuples, plain values, tensors and arrays, and nothing else, so a skeleton from an untrusted file runs no code.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +16,32 @@ from torch import Tensor
 _PLAIN = (bool, int, float, str, type(None))
 
 
-def take_apart(value: Any) -> tuple[Any, dict[str, Tensor]]:
-    """Return a tree's skeleton, fit for JSON, and its tensors and arrays by the name that stands in for each.
+def flatten(value: Any) -> tuple[Any, dict[str, Tensor]]:
+    """Return a tree's skeleton, fit for JSON, and its tensors and arrays by the names in the skeleton.
 
-    The tensors are the tree's own, without their graph; arrays are copied.
+    The tensors are the tree's own, without their graph; arrays are copied. NumPy scalars become Python's.
 
     Raises:
         TypeError: the tree holds something else than dictionaries, lists, tuples, plain values, tensors and
             arrays.
 
     Example:
-        >>> take_apart({"step": 3, "moments": [torch.zeros(2)]})
+        >>> flatten({"step": 3, "moments": [torch.zeros(2)]})
         ({'dict': [['step', 3], ['moments', {'list': [{'tensor': '000000'}]}]]}, {'000000': tensor([0., 0.])})
     """
     tensors: dict[str, Tensor] = {}
     return _describe(value, tensors), tensors
 
 
-def put_together(skeleton: Any, tensor: Callable[[str], Tensor]) -> Any:
+def unflatten(skeleton: Any, tensor: Callable[[str], Tensor]) -> Any:
     """Rebuild a tree: the same types, the same keys, the same bits.
 
     Args:
-        skeleton: from `take_apart`.
-        tensor: gives the tensor of each name.
+        skeleton: from `flatten`.
+        tensor: returns the tensor of each name.
+
+    Raises:
+        ValueError, TypeError, KeyError or AttributeError: the skeleton is not from `flatten`.
     """
     if type(skeleton) in _PLAIN:
         return skeleton
@@ -44,8 +51,8 @@ def put_together(skeleton: Any, tensor: Callable[[str], Tensor]) -> Any:
     if kind == "array":
         return tensor(content).cpu().numpy()
     if kind == "dict":
-        return {put_together(k, tensor): put_together(v, tensor) for k, v in content}
-    items = [put_together(each, tensor) for each in content]
+        return {unflatten(k, tensor): unflatten(v, tensor) for k, v in content}
+    items = [unflatten(each, tensor) for each in content]
     return {"list": items, "tuple": tuple(items)}[kind]
 
 
@@ -59,7 +66,7 @@ def tree_bytes(value: Any) -> int:
     found, left = 0, [value]
     while left:
         each = left.pop()
-        if type(each) in _PLAIN:  # most are, and asking whether something is a tensor takes a while
+        if type(each) in _PLAIN:  # first, since most are, and instance checks of tensors are slow
             continue
         if isinstance(each, dict):
             left.extend(each.values())
@@ -71,9 +78,11 @@ def tree_bytes(value: Any) -> int:
 
 
 def _describe(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return a JSON value in which every container and tensor says what it is."""
+    """Return a JSON value in which every container and tensor is marked with its kind."""
     if type(value) in _PLAIN:
         return value
+    if isinstance(value, np.generic):
+        return value.item()
     if isinstance(value, (Tensor, np.ndarray)):
         name = f"{len(tensors):06d}"
         if isinstance(value, np.ndarray):

@@ -1,6 +1,6 @@
 """Self-supervised objectives: one file each, and the table that names them."""
 
-from agents.objectives.base import Draft, LossOutput, Objective, Prepared, Ratio, Step
+from agents.objectives.base import LossOutput, Objective, Prepared, Ratio, RawBatch, Step
 from agents.objectives.causal_lm import CausalLM
 from agents.objectives.denoising import Denoising
 from agents.objectives.info_nce import InfoNCE
@@ -28,7 +28,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
 __all__ = [
     "CausalLM",
     "Denoising",
-    "Draft",
+    "RawBatch",
     "InfoNCE",
     "MaskedLM",
     "Moon",

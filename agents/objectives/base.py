@@ -1,8 +1,9 @@
-"""What a self-supervised objective is: from a batch of documents to a loss.
+"""Self-supervised objectives: from a batch of documents to a loss.
 
 An objective works in two halves. `prepare` makes views, masks and pads on the CPU, in a background thread,
-some steps ahead; it depends on the documents and the step's generator alone. `loss` runs the encoder on what
-was prepared.
+some steps ahead; it depends on the documents and the step's generator alone. `loss` runs the encoder on the
+prepared batch. Its state of an agent is a small dataclass, `Objective.state_type`, that belongs to the agent
+and is checkpointed with it.
 
 Legend: B documents in a batch, T tokens, W width of the backbone.
 """
@@ -16,7 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import Self
 
+from agents.component_state import ComponentState
+from agents.lazy_torch import Tensor, nn
 from agents.text.batch import Batch
 from agents.text.collate import Collator, Padded
 from agents.text.tokens import Text
@@ -24,8 +28,6 @@ from agents.views import Setting, View, compose
 from protocols.spec import Spec
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
     from agents.models.encoder import Encoder
 
 Prepared = Mapping[str, "Padded | np.ndarray"]
@@ -33,15 +35,29 @@ Inputs = Mapping[str, Any]
 LanguageModel = Literal["masked", "causal"]
 
 
+@dataclass
+class ObjectiveState(ComponentState):
+    """State that an objective keeps of one agent; `Objective.state_type` names the class."""
+
+    @classmethod
+    def of(cls, step: Step) -> Self:
+        """Return the state of a step as an instance of this class.
+
+        Raises:
+            TypeError: it is of another class.
+        """
+        return cls.narrow(step.state)
+
+
 @dataclass(frozen=True)
-class Draft:
-    """A batch of documents, from which an objective prepares its inputs.
+class RawBatch:
+    """A batch of documents before an objective prepares its inputs.
 
     Attributes:
         texts: B documents; the last ones may be public anchors.
         collate: adds special tokens and pads.
         setting: of the views.
-        rng: what is drawn from it depends on agent and step alone.
+        rng: of the agent and the step.
     """
 
     texts: Sequence[Text]
@@ -62,22 +78,22 @@ class Draft:
 
 @dataclass(frozen=True)
 class Step:
-    """What an objective sees of one training step.
+    """Inputs of an objective in one training step.
 
     Attributes:
-        encoder: the resident encoder, being the agent that trains.
-        inputs: what `Objective.prepare` returned, on the device: a `Batch` for every padded batch, a tensor
-            for every array.
-        rng: as in the draft, under a name of its own.
+        encoder: the shared encoder, pointed at the agent that trains.
+        inputs: result of `Objective.prepare`, on the device: a `Batch` for every padded batch, a tensor for
+            every array.
+        rng: of the agent and the step, independent of that of the raw batch.
         index: optimizer steps that the agent has taken before.
         steps: optimizer steps of the whole run.
-        memory: what the objective remembers about this agent; checkpointed with it.
+        state: that the objective keeps of this agent; read it with `ObjectiveState.of`.
         micro_batch_tokens: padded tokens that go through the encoder at once; None for all.
-        pass_tokens: what a pass through the encoder costs besides its tokens, to divide a batch by length;
-            None for one pass.
+        pass_tokens: fixed cost of a pass through the encoder, in tokens, to divide a batch by length; None
+            for one pass.
         anchors: documents of the batch, at its end, that are public anchors: their ids `[A]`.
-        neighbours: what the neighbours sent of the anchors, for objectives that want it; None for nothing.
-        reference: parameters to look back at, for objectives that want them; None before there are any.
+        neighbours: the neighbours' embeddings of anchors, for objectives that take them; None for none.
+        reference: received parameters, for objectives that take them; None before the first exchange.
         snapshot: returns a copy of the trained parameters `[P]`, all in one tensor.
         under: runs a function while the encoder has other parameters `[P]`, without gradients.
     """
@@ -87,7 +103,7 @@ class Step:
     rng: np.random.Generator
     index: int = 0
     steps: int = 1
-    memory: dict[str, Any] = field(default_factory=dict)
+    state: ObjectiveState = field(default_factory=ObjectiveState)
     micro_batch_tokens: int | None = None
     pass_tokens: int | None = None
     anchors: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -123,11 +139,11 @@ class Neighbours(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """Parameters that an agent can look back at; see `Step.under`.
+    """Parameters around an agent's last exchange; evaluate them with `Step.under`.
 
     Attributes:
-        received: `[P]`, what its last exchange resulted in.
-        previous: `[P]`, its own, as they were just before.
+        received: `[P]`, result of its last exchange.
+        previous: `[P]`, its own just before.
     """
 
     received: Tensor
@@ -136,12 +152,12 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True)
 class Ratio:
-    """A number to report over many steps: the sum of totals by the sum of counts.
+    """A metric over many steps: the sum of totals divided by the sum of counts.
 
     Attributes:
         total: scalar, on any device, detached.
         count: scalar, or a plain number.
-        exponential: whether to report its exponential, as a perplexity is.
+        exponential: whether to report its exponential, as for a perplexity.
     """
 
     total: Tensor
@@ -151,15 +167,15 @@ class Ratio:
 
 @dataclass(frozen=True)
 class LossOutput:
-    """What an objective returns.
+    """Result of an objective in one step.
 
     Attributes:
         loss: scalar, before the objective's weight.
         token_counts: `[B]`, tokens that went through the encoder for each document.
         pooled: one `[B, W]` tensor per view of the documents, in their order, attached to the graph; an
             exchange learns from the anchors among them at no extra cost. Empty if there is none.
-        metrics: what else to report, by a name that no evaluation has: theirs are of held-out text.
-        decoder_tokens: tokens that went through a decoder beside the encoder.
+        metrics: further metrics, under names that no evaluation uses: those are of held-out text.
+        decoder_tokens: tokens that went through a separate decoder.
         embedded_tokens: tokens that went through the encoder, or a copy of it, without a gradient.
     """
 
@@ -178,30 +194,32 @@ class Objective(Spec, ABC):
     weight: float = Field(1.0, gt=0.0, description="Factor of this objective in the total loss.")
     language_model: ClassVar[LanguageModel | None] = None
     """The language-model head that the encoder needs: `Encoder.language_head`."""
+    state_type: ClassVar[type[ObjectiveState]] = ObjectiveState
+    """Class of the state that the objective keeps of each agent."""
 
     @abstractmethod
-    def prepare(self, draft: Draft) -> Prepared:
-        """Make what `loss` needs, on the CPU: padded batches and arrays, by name."""
+    def prepare(self, raw: RawBatch) -> Prepared:
+        """Make the inputs of `loss` on the CPU: padded batches and arrays, by name."""
 
     @abstractmethod
     def loss(self, step: Step) -> LossOutput:
         """Compute the loss of a step; permuting its documents must not change what it measures."""
 
     def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
-        """Build the heads that the objective trains beside the backbone; see `Encoder.heads`."""
+        """Build the heads that the objective trains with the backbone; see `Encoder.heads`."""
         return {}
 
     @property
     def relies_on_dropout(self) -> bool:
-        """Whether the objective learns nothing from an encoder without dropout."""
+        """Return whether the objective learns nothing from an encoder without dropout."""
         return False
 
     @property
     def wants_neighbours(self) -> bool:
-        """Whether the objective wants `Step.neighbours`; an exchange must offer them."""
+        """Return whether the objective takes `Step.neighbours`; an exchange must offer them."""
         return False
 
     @property
     def wants_reference(self) -> bool:
-        """Whether the objective wants `Step.reference`; an exchange must offer it."""
+        """Return whether the objective takes `Step.reference`; an exchange must offer it."""
         return False

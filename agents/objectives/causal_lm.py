@@ -1,4 +1,4 @@
-"""Causal language modelling: guess every token from those before it."""
+"""Causal language modelling: predict every token from those before it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 from pydantic import Field
 
 from agents.objectives.base import (
-    Draft,
     LanguageModel,
     LossOutput,
     Objective,
     Prepared,
     Ratio,
+    RawBatch,
     Step,
 )
 from agents.objectives.masking import IGNORED
@@ -26,12 +26,12 @@ _TAIL = 8
 
 
 class CausalLM(Objective):
-    """Causal language model: guess every token from those before it; for decoders.
+    """Causal language model (GPT, Radford et al. 2018): predict each token from those before it.
 
-    ``mean over t of -log p(x_t | x_<t)``, in nats. Guessed are all tokens that follow one (the first token
-    too where the tokenizer puts a special one before it), and at the end of a document the end-of-text
-    token, if there is one: `Collator.end`. A text that was cut has no end to guess. The pooled states are
-    offered to the exchange: the text is whole, and costs nothing more.
+    For decoders. ``mean over t of -log p(x_t | x_<t)``, in nats. Targets are all tokens that follow another
+    (the first token too where the tokenizer puts a special one before it), and at the end of a document the
+    end-of-text token, if there is one: `Collator.end`. A truncated text has no such target. The pooled states
+    are offered to the exchange: the text is unmasked, and they cost nothing more.
 
     Source: Radford et al., Improving Language Understanding by Generative Pre-Training, 2018.
     """
@@ -42,21 +42,21 @@ class CausalLM(Objective):
     views: tuple[Annotated[View, Kinds(VIEWS)], ...] = Field(
         (Crop(shortest=1.0, longest=1.0),),
         min_length=1,
-        description="Augmentations; by default a random span as long as is read.",
+        description="Augmentations; by default a random span of the largest length.",
     )
 
-    def prepare(self, draft: Draft) -> Prepared:
+    def prepare(self, raw: RawBatch) -> Prepared:
         """Take a view of every document; the labels are the next tokens."""
-        views = [compose(self.views, text, draft.setting, draft.rng) for text in draft.texts]
-        batch = draft.collate(views)
+        views = [compose(self.views, text, raw.setting, raw.rng) for text in raw.texts]
+        batch = raw.collate(views)
         whole = [
-            _ends_alike(view, text, draft.collate.budget)
-            for view, text in zip(views, draft.texts, strict=True)
+            _ends_alike(view, text, raw.collate.budget)
+            for view, text in zip(views, raw.texts, strict=True)
         ]
-        return {"texts": batch, "labels": next_tokens(batch, np.array(whole), draft.collate)}
+        return {"texts": batch, "labels": next_tokens(batch, np.array(whole), raw.collate)}
 
     def loss(self, step: Step) -> LossOutput:
-        """Return the mean over all guessed tokens of the batch."""
+        """Return the mean over all predicted tokens of the batch."""
         from agents.models.token_scores import guess
 
         batch = step.inputs["texts"]
@@ -69,11 +69,11 @@ class CausalLM(Objective):
 
 
 def next_tokens(batch: Padded, whole: np.ndarray, collate: Collator) -> np.ndarray:
-    """Return for every token the one that follows, or `IGNORED`: `[B, T]` int64.
+    """Return the token that follows each one, or `IGNORED`: `[B, T]` int64.
 
     Args:
         batch: B padded texts.
-        whole: `[B]` bool, texts behind which the end-of-text token is to be guessed.
+        whole: `[B]` bool, texts after which the end-of-text token is to be predicted.
         collate: that padded them.
     """
     seen = batch.attention_mask.astype(bool)
@@ -89,6 +89,6 @@ def next_tokens(batch: Padded, whole: np.ndarray, collate: Collator) -> np.ndarr
 
 
 def _ends_alike(view: Text, text: Text, budget: int) -> bool:
-    """Whether a view that is not cut by the budget ends as its document does."""
+    """Return whether a view is within the budget and ends as its document does."""
     tail = min(len(view), len(text), _TAIL)
     return len(view) <= budget and np.array_equal(view.tokens[-tail:], text.tokens[-tail:])

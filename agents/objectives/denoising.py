@@ -1,4 +1,4 @@
-"""Writing a text again from the embedding of a corrupted one."""
+"""Reconstruction of a text from the embedding of a corrupted one."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from agents.objectives.base import Draft, LossOutput, Objective, Prepared, Ratio, Step
+from agents.lazy_torch import nn
+from agents.objectives.base import LossOutput, Objective, Prepared, Ratio, RawBatch, Step
 from agents.objectives.reconstruction import reconstruct, target, windows
 from agents.views import VIEWS, View, WordDeletion, compose
 from protocols.spec import Kinds
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from agents.models.encoder import Encoder
 
 _DECODER = "denoising_decoder"
 
 
 class Denoising(Objective):
-    """Denoising (TSDAE): write a text again from the pooled state of a corrupted one.
+    """TSDAE (Wang et al. 2021): reconstruct a text from the pooled state of a corrupted one.
 
-    ``mean over tokens of -log p(token | tokens before it, pooled(corrupted text))``. The decoder sees the
-    encoder's work through one vector, so that vector must hold what the text says. Of documents longer than
-    the encoder reads, a random part is learnt from. The pooled states of the corrupted texts are offered
-    to exchanges.
+    ``mean over tokens of -log p(token | tokens before it, pooled(corrupted text))``. The decoder is
+    conditioned on a single vector, which must therefore hold the content of the text. Documents longer than
+    the encoder reads are cut to a random span. The pooled states of the corrupted texts are offered to
+    exchanges.
 
     Source: Wang et al., TSDAE: Using Transformer-based Sequential Denoising Auto-Encoder for Unsupervised
     Sentence Embedding Learning, 2021.
@@ -44,14 +43,14 @@ class Denoising(Objective):
 
         return {_DECODER: TextDecoder(encoder.backbone, self.layers)}
 
-    def prepare(self, draft: Draft) -> Prepared:
-        """Take a part of every document, and corrupt it."""
-        texts = windows(draft)
+    def prepare(self, raw: RawBatch) -> Prepared:
+        """Take a span of every document, and corrupt it."""
+        texts = windows(raw)
         return {
-            "corrupted": draft.collate(
-                [compose(self.noise, text, draft.setting, draft.rng) for text in texts]
+            "corrupted": raw.collate(
+                [compose(self.noise, text, raw.setting, raw.rng) for text in texts]
             ),
-            "target": target(draft, texts),
+            "target": target(raw, texts),
         }
 
     def loss(self, step: Step) -> LossOutput:

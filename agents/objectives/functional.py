@@ -6,9 +6,7 @@ of a row, D width, K classes. Every temperature divides. Every loss is a mean ov
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from agents.lazy_torch import F, Tensor, torch
 
 _NEVER = -1e30
 """A score that no softmax sees, and that can be multiplied and subtracted."""
@@ -204,7 +202,7 @@ def similarity_distillation(own_AD: Tensor, target_AA: Tensor, temperature: floa
     Source: Fang et al., SEED: Self-supervised Distillation for Visual Representation, 2021.
     """
     log_own_AA = masked_log_similarity(own_AD, temperature)
-    # Where the target is zero its share of the divergence is zero, whatever the student says.
+    # Where the target is zero its share of the divergence is zero, independent of the student.
     log_own_AA = log_own_AA.masked_fill(target_AA == 0, 0.0)
     log_target_AA = target_AA.clamp(min=torch.finfo(target_AA.dtype).tiny).log()
     return (target_AA * (log_target_AA - log_own_AA)).sum(dim=1).mean()

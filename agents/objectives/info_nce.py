@@ -6,50 +6,62 @@ Legend: B documents, N keys, M embeddings by neighbours, D width of the projecti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.lazy_torch import torch
-from agents.objectives import momentum
-from agents.objectives.base import Draft, LossOutput, Prepared, Ratio, Step
-from agents.objectives.contrastive import Augmented
+from agents.lazy_torch import Tensor, torch
+from agents.objectives import functional, momentum
+from agents.objectives.base import (
+    LossOutput,
+    Neighbours,
+    ObjectiveState,
+    Prepared,
+    Ratio,
+    RawBatch,
+    Step,
+)
+from agents.objectives.contrastive import Augmented, ContrastiveState
 from agents.text.batch import Batch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from agents.objectives.base import Neighbours
 
 _MOMENTUM = 0.999
 
 
+@dataclass
+class InfoNCEState(ContrastiveState, momentum.MomentumState):
+    """Check that views differ and, with a queue, the momentum encoder and its keys."""
+
+
 class InfoNCE(Augmented):
-    """Contrastive: pull two views of a document together, push the batch apart.
+    """InfoNCE (van den Oord et al. 2018): contrast two views of a document with the rest of the batch.
 
     The negatives of a view are the other views of all other documents of the batch. With a `queue`, the keys
     are made by a momentum encoder, and those of earlier batches are negatives too, unless they are of the
-    same document (He et al., MoCo, 2020). With `neighbours`, so are the embeddings of other public anchors
-    that the exchange brought. A `guide` leaves out negatives of the batch and of the queue that look more
-    like the query than its positive does (Solatorio, GISTEmbed, 2024).
-    See `agents.objectives.functional.one_way`.
+    same document (He et al., MoCo, 2020). With `neighbours`, so are received embeddings of other public
+    anchors. A `guide` excludes negatives of the batch and of the queue that are more similar to the query
+    than its positive (Solatorio, GISTEmbed, 2024). See `agents.objectives.functional.one_way`.
     """
 
     kind: Literal["info_nce"] = "info_nce"
+    state_type: ClassVar[type[ObjectiveState]] = InfoNCEState
     direction: Literal["both", "first"] = Field(
-        "both", description="Whether the second view also seeks the first."
+        "both", description="Whether the second view is a query too."
     )
     queue: int = Field(
         0,
         ge=0,
         le=1_000_000,
         description="Keys of earlier batches that are negatives too; above 0, a momentum encoder makes "
-        "the keys, which doubles the parameters that are kept of an agent.",
+        "the keys, which doubles the parameters stored for an agent.",
     )
     momentum: float = Field(
-        _MOMENTUM, ge=0.0, lt=1.0, description="Of the momentum encoder; 0.99 for short runs."
+        _MOMENTUM,
+        ge=0.0,
+        lt=1.0,
+        description="Decay rate of the momentum encoder; 0.99 for short runs.",
     )
     neighbours: bool = Field(
         False, description="Whether neighbours' embeddings of anchors are negatives too."
@@ -65,15 +77,15 @@ class InfoNCE(Augmented):
 
     @property
     def wants_neighbours(self) -> bool:
-        """Whether it is told to."""
+        """Return whether `neighbours` is set."""
         return self.neighbours
 
-    def prepare(self, draft: Draft) -> Prepared:
+    def prepare(self, raw: RawBatch) -> Prepared:
         """Make two views of every document, in one batch."""
-        views = draft.views(self.views, count=2)
+        views = raw.views(self.views, count=2)
         if not self.queue:
             return {"views": views}
-        return {"views": views, "documents": momentum.fingerprints(draft.texts)}
+        return {"views": views, "documents": momentum.fingerprints(raw.texts)}
 
     def loss(self, step: Step) -> LossOutput:
         """Encode the views, in one pass, and contrast them."""
@@ -81,28 +93,28 @@ class InfoNCE(Augmented):
         self.refuse_identical_views(step, batch)
         lengths = batch.lengths.reshape(2, -1)
         if self.queue and self.direction == "first":
-            # Nobody but the momentum encoder reads a view that seeks nothing.
+            # Only the momentum encoder reads a view that is no query.
             lengths, batch = lengths[:1], _half(batch, 0)
         pooled = torch.chunk(step.encode(batch), len(lengths))
         queries = [step.encoder.projection(view) for view in pooled]
         sides = self._queued(step, queries) if self.queue else self._in_batch(queries)
-        seeking = 1 if self.direction == "first" else 2
-        false = [self._false_negatives(side) for side in sides[:seeking]]
+        query_sides = 1 if self.direction == "first" else 2
+        false = [self._false_negatives(side) for side in sides[:query_sides]]
         losses = [
             self._contrast(step, pooled[index], sides[index], false[index], temperature)
-            for index in range(seeking)
+            for index in range(query_sides)
         ]
         keyed = int(self._keyed(step).lengths.sum()) if self.queue else 0
         return LossOutput(
             torch.stack(losses).mean(),
             lengths.sum(axis=0),
             pooled,
-            {**self.report(temperature), **_left_out(false)},
+            {**self.report(temperature), **_excluded(false)},
             embedded_tokens=keyed,
         )
 
     def _in_batch(self, views: Sequence[Tensor]) -> list[_Side]:
-        """Let every query seek the other view, among those of the batch."""
+        """Return sides whose keys are the other views of the batch."""
         first, second = views
         none_BB = torch.zeros(len(first), len(first), dtype=torch.bool, device=first.device)
         return [
@@ -111,7 +123,7 @@ class InfoNCE(Augmented):
         ]
 
     def _queued(self, step: Step, queries: Sequence[Tensor]) -> list[_Side]:
-        """Let every query seek the momentum encoder's key of the other view, among those in the queue."""
+        """Return sides whose keys are the momentum encoder's, of the other views and of the queue."""
         documents_B, keyed = step.inputs["documents"], self._keyed(step)
         views = len(keyed.lengths) // len(documents_B)
         keys = torch.chunk(momentum.encode_keys(step, keyed, self.momentum), views)
@@ -128,13 +140,13 @@ class InfoNCE(Augmented):
         return sides
 
     def _keyed(self, step: Step) -> Batch:
-        """Return the views that the momentum encoder is given: both, unless nobody reads the first."""
+        """Return the input of the momentum encoder: both views, or the second where the first is unused."""
         both = self.direction == "both" or self.guide == "momentum"
         batch: Batch = step.inputs["views"]
         return batch if both else _half(batch, 1)
 
     def _false_negatives(self, side: _Side) -> Tensor | None:
-        """Return the keys that the guide leaves out, `[B, N]` bool; None without one."""
+        """Return a mask `[B, N]` of the keys that the guide excludes; None without one."""
         if side.guide is None:
             return None
         positives_B = torch.arange(len(side.guide), device=side.guide.device)
@@ -149,8 +161,6 @@ class InfoNCE(Augmented):
         temperature: float | Tensor,
     ) -> Tensor:
         """Return the loss of one direction."""
-        from agents.objectives import functional
-
         excluded_BN = side.excluded if false_BN is None else side.excluded | false_BN
         others_BM = None
         if self.neighbours and step.neighbours is not None:
@@ -172,8 +182,8 @@ class _Side(NamedTuple):
     Attributes:
         queries: `[B, D]`.
         keys: `[N, D]`, first the positive of each query.
-        guide: `[B, D]`, the queries as the guide sees them, in the space of the keys; None without one.
-        excluded: `[B, N]` bool, keys that are known to be no negatives of a query.
+        guide: `[B, D]`, the guide's embeddings of the queries, in the space of the keys; None without one.
+        excluded: `[B, N]` bool, keys of the query's own document, which are not its negatives.
     """
 
     queries: Tensor
@@ -183,9 +193,7 @@ class _Side(NamedTuple):
 
 
 def _neighbours(step: Step, sent: Neighbours, pooled_BW: Tensor) -> tuple[Tensor, Tensor]:
-    """Return cosines `[B, M]` to what neighbours sent, and where it is of the query's own anchor."""
-    from agents.objectives import functional
-
+    """Return cosines `[B, M]` to neighbours' embeddings, and a mask of those of the query's own anchor."""
     cosines_BM = functional.cosines(step.encoder.exchange_head(pooled_BW), sent.embeddings)
     anchors_A = torch.from_numpy(step.anchors).to(cosines_BM.device)
     same_BM = torch.zeros_like(cosines_BM, dtype=torch.bool)
@@ -194,8 +202,8 @@ def _neighbours(step: Step, sent: Neighbours, pooled_BW: Tensor) -> tuple[Tensor
     return cosines_BM, same_BM
 
 
-def _left_out(false: Sequence[Tensor | None]) -> dict[str, Ratio]:
-    """Return, as a metric, the share of negatives that the guide left out; at 1 there is nothing to learn."""
+def _excluded(false: Sequence[Tensor | None]) -> dict[str, Ratio]:
+    """Return, as a metric, the share of negatives that the guide excluded; at 1 there is nothing to learn."""
     found = [false_BN for false_BN in false if false_BN is not None]
     if not found:
         return {}

@@ -5,8 +5,7 @@ Legend: B texts, L latent dimensions.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from agents.lazy_torch import Tensor, torch
 
 
 def gaussian_kl(mean_BL: Tensor, log_variance_BL: Tensor) -> Tensor:

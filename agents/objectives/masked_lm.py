@@ -1,4 +1,4 @@
-"""Masked language modelling: guess hidden tokens from both sides."""
+"""Masked language modelling: predict masked tokens from both sides."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from agents.objectives.base import (
-    Draft,
     LanguageModel,
     LossOutput,
     Objective,
     Prepared,
     Ratio,
+    RawBatch,
     Step,
 )
 from agents.objectives.masking import choose, corrupt, labels_of
@@ -21,13 +21,13 @@ from protocols.spec import Kinds
 
 
 class MaskedLM(Objective):
-    """Masked language model: guess 15 % of the tokens, most of them masked, from the others.
+    """Masked language model (BERT, Devlin et al. 2019): predict 15 % of the tokens from the others.
 
     ``mean over masked t of -log p(x_t | masked text)``, in nats. Of the chosen tokens 80 % are masked, 10 %
-    replaced by random ones and 10 % left; other ones are chosen whenever a document comes round again. No
-    pooled states are offered: agents exchange embeddings of text without masks, and learn from such.
+    replaced by random ones and 10 % left; the choice is new in every epoch. No pooled states are offered:
+    agents exchange embeddings of text without masks, and learn from those.
 
-    Source: Devlin et al., BERT, 2019; anew each time as in Liu et al., RoBERTa, 2019; whole words as in
+    Source: Devlin et al., BERT, 2019; dynamic masking as in Liu et al., RoBERTa, 2019; whole words as in
     Cui et al., Pre-Training with Whole Word Masking for Chinese BERT, 2021.
     """
 
@@ -37,26 +37,26 @@ class MaskedLM(Objective):
     views: tuple[Annotated[View, Kinds(VIEWS)], ...] = Field(
         (Crop(shortest=1.0, longest=1.0),),
         min_length=1,
-        description="Augmentations before the masks; by default a random span as long as is read.",
+        description="Augmentations before masking; by default a random span of the largest length.",
     )
     rate: float = Field(
-        0.15, gt=0.0, lt=1.0, description="Probability of a token to be guessed; one is at least."
+        0.15, gt=0.0, lt=1.0, description="Probability that a token is predicted; at least one is."
     )
     whole_words: bool = Field(False, description="Choose words with all their tokens.")
 
-    def prepare(self, draft: Draft) -> Prepared:
-        """Mask a view of every document; the labels are the tokens to be guessed."""
-        vocabulary, budget = draft.setting.vocabulary, draft.collate.budget
+    def prepare(self, raw: RawBatch) -> Prepared:
+        """Mask a view of every document; the labels are the tokens to be predicted."""
+        vocabulary, budget = raw.setting.vocabulary, raw.collate.budget
         texts, masks, masked = [], [], []
-        for document in draft.texts:
-            view = compose(self.views, document, draft.setting, draft.rng)
+        for document in raw.texts:
+            view = compose(self.views, document, raw.setting, raw.rng)
             text = view.span(0, min(len(view), budget))
-            chosen = choose(text, vocabulary, self.rate, self.whole_words, draft.rng)
+            chosen = choose(text, vocabulary, self.rate, self.whole_words, raw.rng)
             texts.append(text)
             masks.append(chosen)
-            masked.append(corrupt(text, chosen, vocabulary, draft.rng))
-        batch = draft.collate(masked)
-        labels = labels_of(texts, masks, len(draft.collate.prefix), batch.input_ids.shape)
+            masked.append(corrupt(text, chosen, vocabulary, raw.rng))
+        batch = raw.collate(masked)
+        labels = labels_of(texts, masks, len(raw.collate.prefix), batch.input_ids.shape)
         return {"masked": batch, "labels": labels}
 
     def loss(self, step: Step) -> LossOutput:

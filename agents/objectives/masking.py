@@ -1,21 +1,17 @@
-"""Which tokens of a text are masked, and what takes their place.
+"""Choice of masked tokens, and their replacements.
 
 Legend: T tokens of a text.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from agents.text.tokens import Text
-
-if TYPE_CHECKING:
-    from agents.text.vocabulary import Vocabulary
+from agents.text.vocabulary import Vocabulary
 
 IGNORED = -100
-"""Label of a token that nothing is to be guessed for."""
+"""Label of a token that is not to be predicted."""
 
 _MASKED, _RANDOM = 0.8, 0.1
 
@@ -23,16 +19,16 @@ _MASKED, _RANDOM = 0.8, 0.1
 def choose(
     text: Text, vocabulary: Vocabulary, rate: float, whole_words: bool, rng: np.random.Generator
 ) -> np.ndarray:
-    """Choose tokens to be guessed, each with the same probability; at least one.
+    """Choose tokens to be predicted, each with the same probability; at least one.
 
-    Special tokens (unknown ones too) and hidden ones are never chosen; a text of nothing else has none.
+    Special tokens (unknown ones too) and hidden ones are never chosen; a text of only such tokens has none.
 
     Args:
         text: of T tokens.
-        vocabulary: says which tokens are special, and where words begin.
+        vocabulary: knows special tokens, and where words begin.
         rate: probability of a token, or of a word.
         whole_words: choose words with all their tokens.
-        rng: the only source of chance.
+        rng: the only source of randomness.
 
     Returns:
         `[T]` bool.
@@ -70,11 +66,11 @@ def corrupt(
 def labels_of(
     texts: list[Text], chosen: list[np.ndarray], first: int, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Return the true tokens where they are to be guessed, and `IGNORED` elsewhere: `[B, T]` int64.
+    """Return the true tokens where they are to be predicted, and `IGNORED` elsewhere: `[B, T]` int64.
 
     Args:
         texts: before they were masked.
-        chosen: what to guess of each.
+        chosen: mask of the tokens to be predicted, of each.
         first: special tokens before a text.
         shape: of the padded batch.
     """

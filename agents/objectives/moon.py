@@ -1,33 +1,31 @@
-"""Contrast between models: embed a text as the received parameters do, not as my earlier ones did.
+"""Contrast between models: the received parameters' embeddings and the agent's earlier ones.
 
 Legend: B documents, D width of the projection.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
-from agents.lazy_torch import F, torch
-from agents.objectives.base import Draft, LossOutput, Objective, Prepared, Step
+from agents.lazy_torch import F, Tensor, torch
+from agents.objectives.base import LossOutput, Objective, Prepared, RawBatch, Step
 from agents.objectives.contrastive import Views
 from agents.text.batch import Batch
 from agents.views import Crop
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 class Moon(Objective):
-    """MOON, beside another objective: stay with the received parameters, move on from my earlier ones.
+    """MOON (Li et al. 2021): stay close to the received model's embeddings, away from the previous model's.
 
-    One view of each document is embedded three times: by the agent, by the parameters that its last exchange
-    resulted in (the positive) and by the agent's own from just before (the negative). The latter two are
-    constants, without dropout. Before the first exchange there is nothing to learn. See `model_contrast`.
+    Use it together with another objective. One view of each document is embedded three times: by the agent,
+    by the parameters that resulted from its last exchange (the positive) and by its own just before (the
+    negative). The latter two are constants, without dropout. Before the first exchange the loss is 0. See
+    `model_contrast`.
 
-    It takes an exchange of parameters, and two copies of them for each agent.
+    It needs an exchange of parameters, and stores two copies of them for each agent.
 
     Source: Li et al., Model-Contrastive Federated Learning, 2021.
     """
@@ -40,12 +38,12 @@ class Moon(Objective):
 
     @property
     def wants_reference(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
-    def prepare(self, draft: Draft) -> Prepared:
+    def prepare(self, raw: RawBatch) -> Prepared:
         """Make one view of every document."""
-        return {"views": draft.views(self.views)}
+        return {"views": raw.views(self.views)}
 
     def loss(self, step: Step) -> LossOutput:
         """Embed the views three times, and contrast."""

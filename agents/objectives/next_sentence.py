@@ -1,4 +1,4 @@
-"""Telling the continuation of a text from a piece of another one."""
+"""Classification of a text's continuation against a segment of another text."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from agents.objectives.base import Draft, LossOutput, Objective, Prepared, Step
-from agents.objectives.pairs import ASIDE, classify, piece, segments
+from agents.lazy_torch import nn
+from agents.objectives.base import LossOutput, Objective, Prepared, RawBatch, Step
+from agents.objectives.pairs import UNCLASSIFIED, classify, piece, segments
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from agents.models.encoder import Encoder
 
 _HEAD = "next_sentence"
 
 
 class NextSentence(Objective):
-    """Next sentence: tell what follows in a document from a piece of another one.
+    """Next sentence prediction (BERT, Devlin et al. 2019): tell a continuation from another document.
 
-    ``CE(head(pooled), random?)``. With probability 1/2 the second segment is what follows the first in the
-    document, otherwise it begins at a random sentence of another document of the batch. How documents are
-    cut, those of a single sentence included: `agents.objectives.pairs`; neither the length of a random
-    segment nor the place it begins at gives it away. Documents of a single token are encoded, but not asked
-    about, and in a batch of one document nothing is random. No pooled states are offered to exchanges, since
-    half of the pairs are of two documents.
+    ``CE(head(pooled), random?)``. With probability 1/2 the second segment is the continuation of the first,
+    otherwise it begins at a random sentence of another document of the batch. `agents.objectives.pairs` cuts
+    the documents, including those of a single sentence; neither length nor position of a random segment
+    reveals it. Documents of a single token are encoded, but not classified, and in a batch of one document
+    nothing is random. No pooled states are offered to exchanges, since half of the pairs are of two
+    documents.
 
     Source: Devlin et al., BERT: Pre-training of Deep Bidirectional Transformers, 2019.
     """
@@ -36,22 +35,20 @@ class NextSentence(Objective):
 
     def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
         """Build the classifier: pooled states to two logits, consecutive and random."""
-        from torch import nn
-
         return {_HEAD: nn.Linear(encoder.width, 2)}
 
-    def prepare(self, draft: Draft) -> Prepared:
+    def prepare(self, raw: RawBatch) -> Prepared:
         """Cut every document in two, and replace half of the second segments: label 1."""
         first, second, labels = [], [], []
-        for row, text in enumerate(draft.texts):
+        for row, text in enumerate(raw.texts):
             start, following = segments(
-                text, draft.collate.pair_budget, draft.setting.vocabulary, draft.rng
+                text, raw.collate.pair_budget, raw.setting.vocabulary, raw.rng
             )
-            random = len(draft.texts) > 1 and bool(draft.rng.random() < 0.5)
-            labels.append(ASIDE if len(text) == 1 else int(random))
+            random = len(raw.texts) > 1 and bool(raw.rng.random() < 0.5)
+            labels.append(UNCLASSIFIED if len(text) == 1 else int(random))
             first.append(start)
-            second.append(_elsewhere(draft, row, len(following)) if random else following)
-        return {"pairs": draft.collate.pair(first, second), "labels": np.array(labels)}
+            second.append(_elsewhere(raw, row, len(following)) if random else following)
+        return {"pairs": raw.collate.pair(first, second), "labels": np.array(labels)}
 
     def loss(self, step: Step) -> LossOutput:
         """Classify the pooled states of the pairs."""
@@ -59,7 +56,7 @@ class NextSentence(Objective):
         return replace(result, pooled=())
 
 
-def _elsewhere(draft: Draft, row: int, length: int) -> np.ndarray:
-    """Return a piece of another document."""
-    other = (row + int(draft.rng.integers(1, len(draft.texts)))) % len(draft.texts)
-    return piece(draft.texts[other], length, draft.setting.vocabulary, draft.rng)
+def _elsewhere(raw: RawBatch, row: int, length: int) -> np.ndarray:
+    """Return a segment of another document."""
+    other = (row + int(raw.rng.integers(1, len(raw.texts)))) % len(raw.texts)
+    return piece(raw.texts[other], length, raw.setting.vocabulary, raw.rng)

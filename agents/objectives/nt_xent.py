@@ -7,29 +7,29 @@ from typing import Literal
 from pydantic import Field
 
 from agents.lazy_torch import torch
-from agents.objectives.base import Draft, LossOutput, Prepared, Ratio, Step
+from agents.objectives import functional
+from agents.objectives.base import LossOutput, Prepared, Ratio, RawBatch, Step
 from agents.objectives.contrastive import Augmented
 
 
 class NTXent(Augmented):
-    """NT-Xent over 2N views: each view against the other of its document and all those of the others.
+    """NT-Xent (SimCLR, Chen et al. 2020): contrast each of 2N views with all others of the batch.
 
     See `agents.objectives.functional.nt_xent`.
     """
 
     kind: Literal["nt_xent"] = "nt_xent"
     guide: Literal["none", "self"] = Field(
-        "none", description="Who finds false negatives, which are left out: the encoder itself."
+        "none",
+        description="Model that finds false negatives, which are excluded: the encoder itself.",
     )
 
-    def prepare(self, draft: Draft) -> Prepared:
+    def prepare(self, raw: RawBatch) -> Prepared:
         """Make two views of every document, in one batch."""
-        return {"views": draft.views(self.views, count=2)}
+        return {"views": raw.views(self.views, count=2)}
 
     def loss(self, step: Step) -> LossOutput:
         """Encode both views in one pass and contrast them."""
-        from agents.objectives import functional
-
         batch, temperature = step.inputs["views"], self.temperature_in(step)
         self.refuse_identical_views(step, batch)
         first, second = torch.chunk(step.encode(batch), 2)

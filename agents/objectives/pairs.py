@@ -1,26 +1,20 @@
-"""Pairs of consecutive segments of a document, and the question that is asked about them.
+"""Pairs of consecutive segments of a document, and their binary classification.
 
 Legend: B documents, T tokens, W width of the backbone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from agents.lazy_torch import F
+from agents.lazy_torch import F, nn
 from agents.objectives.base import LossOutput, Ratio, Step
 from agents.text.collate import share
+from agents.text.tokens import Text
+from agents.text.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from agents.text.tokens import Text
-    from agents.text.vocabulary import Vocabulary
-
-ASIDE = -100
-"""Label of a pair that is encoded but not asked about, as `torch.nn.functional.cross_entropy` has it."""
+UNCLASSIFIED = -100
+"""Label of a pair that is encoded but not classified, as in `torch.nn.functional.cross_entropy`."""
 
 
 def segments(
@@ -28,15 +22,15 @@ def segments(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut a document in two at random, where a sentence begins.
 
-    The sentences around the cut are joined on either side until the budget is filled; the outermost ones are
-    cut off, so that the two segments meet. In a long document both are equally long, so that length does not
-    tell which comes first. Where there is a single sentence a word begins at the cut, in a single word a
-    token. A single token makes both segments.
+    Sentences around the cut are joined on either side until the budget is filled, and the outermost ones
+    truncated, so that the two segments are adjacent. In a long document both are equally long, so that length
+    does not reveal their order. In a single sentence the cut is at the beginning of a word, in a single word
+    between tokens. A single token makes both segments.
 
     Args:
         text: the document.
-        budget: tokens of both segments together, at least two; of an odd number one is not used.
-        vocabulary: tells where words begin.
+        budget: tokens of both segments together, at least two; one of an odd number is unused.
+        vocabulary: knows where words begin.
         rng: draws the cut, each with the same probability.
 
     Returns:
@@ -56,8 +50,8 @@ def segments(
 def piece(text: Text, length: int, vocabulary: Vocabulary, rng: np.random.Generator) -> np.ndarray:
     """Return tokens that could be a second segment of this document.
 
-    It begins where one of `segments` could, and is as long as asked for, or as long as can be: neither
-    place nor length tells it from the second segment of another document.
+    It begins where one of `segments` could, and has the given length, or the largest possible one: neither
+    position nor length distinguishes it from the second segment of another document.
     """
     if len(text) == 1:
         return text.tokens
@@ -68,7 +62,7 @@ def piece(text: Text, length: int, vocabulary: Vocabulary, rng: np.random.Genera
 
 
 def _places(text: Text, vocabulary: Vocabulary) -> np.ndarray:
-    """Return where a document of at least two tokens may be cut."""
+    """Return the positions at which a document of at least two tokens may be cut."""
     if len(text.sentences) > 1:
         return text.sentences[1:]
     words = vocabulary.words(text.tokens)[1:]
@@ -76,22 +70,25 @@ def _places(text: Text, vocabulary: Vocabulary) -> np.ndarray:
 
 
 def classify(step: Step, head: nn.Module, metric: str) -> LossOutput:
-    """Ask a question of two answers about every pair; the pooled states are offered to exchanges.
+    """Classify every pair into two classes; the pooled states are offered to exchanges.
 
     Args:
-        step: its inputs are ``pairs``, a batch, and ``labels`` `[B]`: 0, 1 or `ASIDE`.
+        step: its inputs are ``pairs``, a batch, and ``labels`` `[B]`: 0, 1 or `UNCLASSIFIED`.
         head: pooled states `[B, W]` to logits `[B, 2]`.
-        metric: name of the share of right answers.
+        metric: name of the accuracy.
 
     Returns:
-        The cross-entropy in nats, a mean over the pairs asked about; 0 where there is none.
+        The cross-entropy in nats, a mean over the classified pairs; 0 where there is none.
     """
     pairs, labels_B = step.inputs["pairs"], step.inputs["labels"]
     pooled_BW = step.encode(pairs)
     logits_B2 = head(pooled_BW).float()
-    asked = (labels_B != ASIDE).sum()
-    nats = F.cross_entropy(logits_B2, labels_B, ignore_index=ASIDE, reduction="sum")
+    classified = (labels_B != UNCLASSIFIED).sum()
+    nats = F.cross_entropy(logits_B2, labels_B, ignore_index=UNCLASSIFIED, reduction="sum")
     right = (logits_B2.argmax(dim=1) == labels_B).sum()
     return LossOutput(
-        nats / asked.clamp(min=1), pairs.lengths, (pooled_BW,), {metric: Ratio(right, asked)}
+        nats / classified.clamp(min=1),
+        pairs.lengths,
+        (pooled_BW,),
+        {metric: Ratio(right, classified)},
     )

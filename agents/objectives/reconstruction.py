@@ -1,4 +1,4 @@
-"""What objectives share that write a text again from its embedding.
+"""Common part of the objectives that reconstruct a text from its embedding.
 
 Legend: B documents, W width of the backbone.
 """
@@ -6,34 +6,32 @@ Legend: B documents, W width of the backbone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.objectives.base import Draft, Ratio, Step
+from agents.lazy_torch import Tensor
+from agents.objectives.base import Ratio, RawBatch, Step
 from agents.text.collate import Padded
 from agents.text.tokens import Text
 from agents.views import Crop
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 _WINDOW = Crop(shortest=1.0, longest=1.0)
 
 
-def windows(draft: Draft) -> list[Text]:
-    """Return of every document as much as the encoder reads: a random part of a longer one."""
-    return [_WINDOW.apply(text, draft.setting, draft.rng) for text in draft.texts]
+def windows(raw: RawBatch) -> list[Text]:
+    """Return the documents, of longer ones a random span of the largest length that the encoder reads."""
+    return [_WINDOW.apply(text, raw.setting, raw.rng) for text in raw.texts]
 
 
-def target(draft: Draft, texts: Sequence[Text]) -> Padded:
-    """Frame and pad texts for a decoder, to which the first token is given.
+def target(raw: RawBatch, texts: Sequence[Text]) -> Padded:
+    """Add special tokens and pad texts for a decoder, which predicts all tokens but the first.
 
-    Where the tokenizer puts nothing before a text, its padding token begins it, so that every token of the
-    text is to be predicted; a text that fills the budget then loses its last.
+    Where the tokenizer puts nothing before a text, the padding token is put there, so that every token of the
+    text is predicted; a text that fills the budget then loses its last.
     """
-    start = [] if draft.collate.prefix else [draft.collate.padding_id]
-    return draft.collate([np.concatenate([start, text.tokens]).astype(np.int64) for text in texts])
+    start = [] if raw.collate.prefix else [raw.collate.padding_id]
+    return raw.collate([np.concatenate([start, text.tokens]).astype(np.int64) for text in texts])
 
 
 class Reconstruction(NamedTuple):
@@ -41,8 +39,8 @@ class Reconstruction(NamedTuple):
 
     Attributes:
         nats: ``-log p``, attached to the graph.
-        right: tokens that were the most likely one.
-        tokens: how many were predicted, at least one.
+        right: tokens that had the highest probability.
+        tokens: number of predicted tokens, at least one.
     """
 
     nats: Tensor
@@ -55,7 +53,7 @@ class Reconstruction(NamedTuple):
 
 
 def reconstruct(step: Step, decoder: str, conditions_BW: Tensor) -> Reconstruction:
-    """Write the texts of ``step.inputs["target"]`` from a vector each, in micro-batches where configured.
+    """Score the texts of ``step.inputs["target"]`` given a vector each, in micro-batches where configured.
 
     Args:
         step: of the objective.

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from agents.lazy_torch import torch
-from agents.objectives.base import Draft, LossOutput, Prepared, Step
+from agents.objectives import functional
+from agents.objectives.base import LossOutput, Prepared, RawBatch, Step
 from agents.objectives.contrastive import Contrastive
 from agents.views import Dropout
 
 
 class SimCSE(Contrastive):
-    """SimCSE: tell a document's second pass through dropout from those of all other documents.
+    """SimCSE (Gao et al. 2021): contrast two passes of a document through dropout.
 
     InfoNCE in one direction with in-batch negatives. For pretrained encoders: from random weights it learns
     nothing.
@@ -23,17 +24,15 @@ class SimCSE(Contrastive):
 
     @property
     def relies_on_dropout(self) -> bool:
-        """Always: both views are the document itself."""
+        """Return True: both views are the document itself."""
         return True
 
-    def prepare(self, draft: Draft) -> Prepared:
+    def prepare(self, raw: RawBatch) -> Prepared:
         """Take every document twice, in one batch."""
-        return {"views": draft.views((Dropout(),), count=2)}
+        return {"views": raw.views((Dropout(),), count=2)}
 
     def loss(self, step: Step) -> LossOutput:
         """Encode both copies in one pass, with masks of their own, and contrast them."""
-        from agents.objectives import functional
-
         batch, temperature = step.inputs["views"], self.temperature_in(step)
         first, second = torch.chunk(step.encode(batch), 2)
         project = step.encoder.projection

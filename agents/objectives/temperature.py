@@ -1,36 +1,34 @@
-"""A temperature that is learnt."""
+"""A learnt temperature ``exp(-s)`` with a trained scalar ``s``.
+
+Source: Radford et al., Learning Transferable Visual Models From Natural Language Supervision, 2021.
+"""
 
 from __future__ import annotations
 
 import math
 
-import torch
-from torch import Tensor, nn
+from agents.lazy_torch import Tensor, nn, torch
 
 SMALLEST = 0.01
-"""Temperatures are kept from falling below it: cosines are multiplied by 100 at most."""
+"""Lower bound of temperatures: cosines are multiplied by 100 at most."""
 
 
-class LearntTemperature(nn.Module):
-    """A temperature ``exp(-s)`` with a trained scalar ``s``.
-
-    Source: Radford et al., Learning Transferable Visual Models From Natural Language Supervision, 2021.
-
-    Args:
-        initial: where it begins, at least `SMALLEST`.
+def learnt_temperature(initial: float) -> nn.Module:
+    """Return a head that holds ``s``, for a temperature that begins at `initial`, at least `SMALLEST`.
 
     Example:
-        >>> round(LearntTemperature(0.05)().item(), 4)
+        >>> round(read_temperature(learnt_temperature(0.05)).item(), 4)
         0.05
     """
+    head = nn.Module()
+    head.log_scale = nn.Parameter(torch.tensor(-math.log(initial)))
+    return head
 
-    def __init__(self, initial: float) -> None:
-        super().__init__()
-        self.log_scale = nn.Parameter(torch.tensor(-math.log(initial)))
 
-    def forward(self) -> Tensor:
-        """Return the temperature, a scalar attached to the graph."""
-        # The parameter itself is clipped: were it only its use, it would lose its gradient beyond the bound.
-        with torch.no_grad():
-            self.log_scale.clamp_(max=-math.log(SMALLEST))
-        return (-self.log_scale).exp()
+def read_temperature(head: nn.Module) -> Tensor:
+    """Return the temperature of a head, a scalar attached to the graph."""
+    log_scale: Tensor = head.get_parameter("log_scale")
+    # The parameter itself is clamped: a clamp in the graph would cut off its gradient beyond the bound.
+    with torch.no_grad():
+        log_scale.clamp_(max=-math.log(SMALLEST))
+    return (-log_scale).exp()

@@ -1,4 +1,4 @@
-"""A latent variable between a text's embedding and the text written again from it."""
+"""Reconstruction of a text from a latent variable of its embedding."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.objectives.base import Draft, LossOutput, Objective, Prepared, Ratio, Step
+from agents.lazy_torch import nn
+from agents.objectives import latent
+from agents.objectives.base import LossOutput, Objective, Prepared, Ratio, RawBatch, Step
 from agents.objectives.reconstruction import reconstruct, target, windows
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from agents.models.encoder import Encoder
 
 _POSTERIOR, _LATENT, _DECODER = "vae_posterior", "vae_latent", "vae_decoder"
 
 
 class VAE(Objective):
-    """Variational autoencoder: write a text again from a noisy latent code of its embedding.
+    """Text VAE (Bowman et al. 2016): reconstruct a text from a noisy latent code of its embedding.
 
     ``(-log p(text | z) + beta * KL) / tokens`` with ``z = mu + sigma * noise`` drawn from
     ``q(z | text) = N(mu, sigma^2)``, two linear maps of the pooled state, and ``KL = sum over dimensions of
     max(free_nats, KL(q || N(0, 1)))`` with means over the batch: the negative evidence lower bound in
     nats per token. ``beta`` rises from 0 to 1 over the first steps of the agent.
 
-    A decoder may learn to do without z; then the posterior collapses to the prior. Hence
-    ``vae_active_units`` are reported (dimensions whose mu has a variance above 0.01 over the texts of a
+    A decoder may learn to ignore z; then the posterior collapses to the prior. Hence ``vae_active_units`` are
+    reported (dimensions whose mu has a variance above 0.01 over the texts of a
     batch), and in ``vae_collapsed`` the share of batches in which no dimension is active. ``vae_kl`` is
     the plain KL, in nats per text. The pooled states, not the codes, are evaluated and offered to exchanges.
 
@@ -46,9 +46,7 @@ class VAE(Objective):
     )
 
     def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
-        """Build the posterior, the way back from a code to the width of a state, and the decoder."""
-        from torch import nn
-
+        """Build the posterior, the map from a code to the width of a state, and the decoder."""
         from agents.models.decoder import TextDecoder
 
         return {
@@ -57,16 +55,14 @@ class VAE(Objective):
             _DECODER: TextDecoder(encoder.backbone, self.layers),
         }
 
-    def prepare(self, draft: Draft) -> Prepared:
-        """Take a part of every document, and draw the noise of its code: the same on any device."""
-        texts = windows(draft)
-        noise = draft.rng.standard_normal((len(texts), self.latent), dtype=np.float32)
-        return {"texts": draft.collate(texts), "target": target(draft, texts), "noise": noise}
+    def prepare(self, raw: RawBatch) -> Prepared:
+        """Take a span of every document, and draw the noise of its code: the same on any device."""
+        texts = windows(raw)
+        noise = raw.rng.standard_normal((len(texts), self.latent), dtype=np.float32)
+        return {"texts": raw.collate(texts), "target": target(raw, texts), "noise": noise}
 
     def loss(self, step: Step) -> LossOutput:
         """Encode the texts, draw their codes, and score the texts."""
-        from agents.objectives import latent
-
         heads, texts = step.encoder.heads, step.inputs["texts"]
         pooled_BW = step.encode(texts)
         mean_BL, log_variance_BL = heads[_POSTERIOR](pooled_BW).float().chunk(2, dim=1)

@@ -1,4 +1,4 @@
-"""What a host needs to know to build its agents: plain values that travel between processes."""
+"""Blueprint of the agents of a host: plain values that are sent between processes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from agents.config import EncoderConfig, TrainingConfig
 from agents.exchange.base import Exchange, Heads
 from agents.models.text_encoder import TextEncoder
 from agents.objectives.base import Objective
+from agents.text.tokens import Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from agents.text.tokens import Tokens
-
 
 Evaluate = Callable[[TextEncoder], tuple[dict[str, float], dict[str, Any]]]
-"""From an encoder under test to metrics, and to plain values for pictures."""
+"""Function from an encoder to metrics, and to plain values for charts."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,9 @@ class Group:
     """Agents with the same encoder.
 
     Attributes:
-        encoder: where the encoder comes from.
+        encoder: configuration of the encoder.
         tokenizer: of the encoder.
-        tokens: every document of the corpus under that tokenizer, by row.
+        tokens: every document of the corpus in that tokenizer's ids, by row.
     """
 
     encoder: EncoderConfig
@@ -52,7 +51,7 @@ class Member:
 class Anchors:
     """The public anchors: their rows `[N]`, and the class `[N]` int64 of each.
 
-    The classes are clusters of the anchors' text or, where the exchange says so, their true labels.
+    The classes are clusters of the anchors' text or, where the exchange wants them, their true labels.
     """
 
     rows: np.ndarray
@@ -61,12 +60,12 @@ class Anchors:
 
 @dataclass(frozen=True)
 class Arm:
-    """What distinguishes a run from its baseline.
+    """Settings in which a run differs from its baseline.
 
     Attributes:
         exchange: the strategy.
-        anchor_fraction: share of each batch that are anchors, learnt from as text.
-        checksums: whether messages are checked for damage on their way.
+        anchor_fraction: share of anchors in each batch, which objectives learn from as text.
+        checksums: whether messages carry a checksum, to detect damage in transit.
     """
 
     exchange: Exchange
@@ -76,15 +75,15 @@ class Arm:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """Everything that hosts need to build their agents.
+    """Configuration from which hosts build their agents.
 
     Attributes:
         individual_initialisation: whether every agent draws its own initial weights.
-        evaluation_length: tokens of a text when it is evaluated.
-        device: ``auto``, or a device that torch knows.
-        threads: of a host.
-        state_bytes: of agents' states that a host keeps in memory; what exceeds them goes to disk.
-        spill_folder: where; None for the system's temporary folder.
+        evaluation_length: largest number of tokens of a text in evaluation.
+        device: ``auto``, or the name of a torch device.
+        threads: torch threads of a host.
+        state_bytes: bytes of agents' states that a host keeps in memory; the rest goes to disk.
+        spill_folder: for that; None for the system's temporary folder.
     """
 
     seed: int
@@ -103,6 +102,6 @@ class Blueprint:
     spill_folder: str | None = None
 
     def only(self, ids: Collection[int], share: float = 1.0) -> Blueprint:
-        """Return the blueprint of a host that holds only these agents, and takes a share of the memory."""
+        """Return the blueprint of a host with only these agents and a share of the memory."""
         members = tuple(member for member in self.members if member.id in ids)
         return replace(self, members=members, state_bytes=self.state_bytes * share)

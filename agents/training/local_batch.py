@@ -1,4 +1,4 @@
-"""What makes up a batch: which documents, and what is prepared of them."""
+"""Batches of local training: their documents, and their prepared inputs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from agents.text.tokens import Text
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Which documents make up one batch.
+class BatchRows:
+    """Documents of one batch.
 
     Attributes:
         batch: its number since the beginning of training.
         rows: `[B]` rows of the corpus, public anchors last.
         anchors: `[A]` ids of those anchors.
-        read, anchors_read: where the agent reads on afterwards.
+        read, anchors_read: the agent's positions in its documents and anchors after the batch.
     """
 
     batch: int
@@ -29,9 +29,9 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A batch of which everything is prepared that needs no encoder."""
+class PreparedBatch:
+    """A batch with the inputs of each objective prepared, before it goes through the encoder."""
 
-    reading: Reading
+    documents: BatchRows
     texts: list[Text]
-    prepared: list[Prepared]
+    inputs: list[Prepared]

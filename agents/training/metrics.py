@@ -1,16 +1,14 @@
-"""What is counted and averaged over the steps of a round."""
+"""Sums and means over the steps of a round."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from agents.objectives.base import LossOutput, Ratio
+from agents.objectives.base import LossOutput, Ratio
 
 _LARGEST_EXPONENT = 700.0
 
@@ -27,28 +25,28 @@ class StepMetrics:
         self.anchor_tokens = 0
         self.decoder_tokens = 0
 
-    def add(self, loss: Tensor, exchange_loss: Tensor | None) -> None:
-        """Take in the losses of a batch."""
-        self._ratio("loss", loss.detach(), 1.0)
+    def add_losses(self, loss: Tensor, exchange_loss: Tensor | None) -> None:
+        """Add the losses of a batch."""
+        self._add_ratio("loss", loss.detach(), 1.0)
         if exchange_loss is not None:
-            self._ratio("exchange_loss", exchange_loss.detach(), 1.0)
+            self._add_ratio("exchange_loss", exchange_loss.detach(), 1.0)
 
-    def tell(self, objective: str | None, result: LossOutput) -> None:
-        """Take in what an objective reports, and its own loss where there are several."""
+    def add_objective(self, objective: str | None, result: LossOutput) -> None:
+        """Add the metrics of an objective, and its own loss where it is named."""
         if objective is not None:
-            self._ratio(f"{objective}_loss", result.loss.detach(), 1.0)
+            self._add_ratio(f"{objective}_loss", result.loss.detach(), 1.0)
         self.decoder_tokens += result.decoder_tokens
         for name, ratio in result.metrics.items():
-            self._report(name, ratio)
+            self._add_metric(name, ratio)
 
-    def count(self, token_counts: np.ndarray, anchors: int) -> None:
-        """Count the tokens `[B]` that went through the encoder; the last texts are anchors."""
+    def add_tokens(self, token_counts: np.ndarray, anchors: int) -> None:
+        """Add the tokens `[B]` that went through the encoder; the last texts are anchors."""
         self.tokens += int(token_counts.sum())
         if anchors:
             self.anchor_tokens += int(token_counts[-anchors:].sum())
 
     def metrics(self) -> dict[str, float]:
-        """Return the means, and the tokens."""
+        """Return the means, and the numbers of tokens."""
         means = {
             name: float(total) / max(float(self._counts[name]), 1e-12)
             for name, total in self._sums.items()
@@ -60,12 +58,12 @@ class StepMetrics:
             counts["decoder_tokens"] = self.decoder_tokens
         return {**means, **counts}
 
-    def _report(self, name: str, ratio: Ratio) -> None:
-        self._ratio(name, ratio.total.detach(), ratio.count)
+    def _add_metric(self, name: str, ratio: Ratio) -> None:
+        self._add_ratio(name, ratio.total.detach(), ratio.count)
         if ratio.exponential:
             self._exponential.add(name)
 
-    def _ratio(self, name: str, total: Tensor, count: Tensor | float) -> None:
+    def _add_ratio(self, name: str, total: Tensor, count: Tensor | float) -> None:
         zero = torch.zeros((), device=self._device)
         self._sums[name] = self._sums.get(name, zero) + total
         self._counts[name] = self._counts.get(name, zero) + count

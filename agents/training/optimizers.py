@@ -1,30 +1,27 @@
-"""Optimizers and schedules. An optimizer's state belongs to an agent, not to the module it shares."""
+"""Optimizers and schedules. An optimizer's state belongs to an agent, not to the shared model."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.lazy_torch import torch
+from agents.lazy_torch import Tensor, torch
 from protocols.spec import Spec
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Schedule = Literal["constant", "linear", "cosine", "inverse_sqrt"]
 ParameterGroups = list[dict[str, Any]]
 
 
 class OptimizerSpec(Spec, ABC):
-    """How gradients change parameters."""
+    """Rule by which gradients change parameters."""
 
     kind: str
     needs_shapes: ClassVar[bool] = False
-    """Whether each parameter is given by itself; else all of them in two flat slices."""
+    """Whether the optimizer takes each parameter in its shape; otherwise all of them in two flat slices."""
 
     @abstractmethod
     def build(self, groups: ParameterGroups, learning_rate: float) -> torch.optim.Optimizer:
@@ -48,7 +45,7 @@ class AdamW(OptimizerSpec):
         return self
 
     def build(self, groups: ParameterGroups, learning_rate: float) -> torch.optim.Optimizer:
-        """One fused kernel over each slice."""
+        """Build the optimizer with one fused kernel over each slice."""
         return torch.optim.AdamW(
             groups, lr=learning_rate, betas=self.betas, eps=self.epsilon, fused=True
         )
@@ -62,7 +59,7 @@ class SGD(OptimizerSpec):
 
     kind: Literal["sgd"] = "sgd"
     momentum: float = Field(0.9, ge=0.0, lt=1.0, description="Decay rate of the velocity.")
-    nesterov: bool = Field(False, description="Take the gradient where the momentum leads.")
+    nesterov: bool = Field(False, description="Evaluate the gradient ahead, along the momentum.")
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:
@@ -71,7 +68,7 @@ class SGD(OptimizerSpec):
         return self
 
     def build(self, groups: ParameterGroups, learning_rate: float) -> torch.optim.Optimizer:
-        """One fused kernel over each slice."""
+        """Build the optimizer with one fused kernel over each slice."""
         return torch.optim.SGD(
             groups, lr=learning_rate, momentum=self.momentum, nesterov=self.nesterov, fused=True
         )
@@ -92,7 +89,7 @@ class Adafactor(OptimizerSpec):
     clip: float = Field(1.0, ge=1.0, description="Largest root mean square of an update.")
 
     def build(self, groups: ParameterGroups, learning_rate: float) -> torch.optim.Optimizer:
-        """Every parameter by itself: its rows and columns count."""
+        """Build the optimizer over single parameters, whose rows and columns it needs."""
         return torch.optim.Adafactor(
             groups, lr=learning_rate, beta2_decay=self.decay, d=self.clip, foreach=False
         )
@@ -102,10 +99,10 @@ OPTIMIZERS: dict[str, type[OptimizerSpec]] = {"adamw": AdamW, "sgd": SGD, "adafa
 
 
 def learning_rate_factor(schedule: Schedule, step: int, warmup: int, steps: int) -> float:
-    """Return what the peak learning rate is multiplied with in a step.
+    """Return the factor of the peak learning rate in a step.
 
-    It rises linearly over the warm-up. Then it is constant; or falls to 0 in a line or in half a cosine,
-    which it would reach one step after the last; or falls as ``sqrt(warmup / step)``.
+    It rises linearly over the warm-up. Then it is constant; or falls to 0 linearly or as half a cosine, which
+    it would reach one step after the last; or falls as ``sqrt(warmup / step)``.
 
     Args:
         schedule: name of the schedule.

@@ -1,4 +1,4 @@
-"""Which precision pays on a machine, by taking a few training steps in both."""
+"""Choice of the faster precision on a machine, by timing a few training steps in each."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from agents.training.shared_model import SharedModel
 CHOICES: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
 STEPS, REPEATS = 3, 3
 WORTH = 1.1
-"""bf16 must take so many times fewer seconds a step: it is less exact."""
+"""Speed-up that bf16 must reach to be chosen: it is less exact."""
 
 
 def step_seconds(blueprint: Blueprint, arm: Arm, device: torch.device) -> dict[str, float]:
     """Return the seconds of a training step in each precision, the least of a few measurements.
 
-    One agent of each group of the blueprint takes the steps; it is built for that, and forgotten.
+    One agent of each group of the blueprint takes the steps; it is built for that, and discarded.
     """
     first = {member.group: member for member in reversed(blueprint.members)}
     agents: dict[str, list[Agent]] = {}
@@ -34,8 +34,10 @@ def step_seconds(blueprint: Blueprint, arm: Arm, device: torch.device) -> dict[s
             Agent(member, SharedModel(short, short.groups[group], device), arm)
             for group, member in sorted(first.items())
         ]
+        for agent in agents[precision]:
+            agent.begin()
     seconds: dict[str, list[float]] = {precision: [] for precision in CHOICES}
-    for _ in range(1 + REPEATS):  # the first ones pay for what is set up once
+    for _ in range(1 + REPEATS):  # the first one includes one-time set-up, and is dropped
         for precision in CHOICES:
             began = time.perf_counter()
             for agent in agents[precision]:
@@ -45,7 +47,7 @@ def step_seconds(blueprint: Blueprint, arm: Arm, device: torch.device) -> dict[s
 
 
 def worthwhile(seconds: Mapping[str, float]) -> Literal["fp32", "bf16"]:
-    """Return bf16 where it pays, else fp32.
+    """Return bf16 where it is enough faster, else fp32.
 
     Example:
         >>> worthwhile({"fp32": 0.30, "bf16": 0.20}), worthwhile({"fp32": 0.30, "bf16": 0.29})

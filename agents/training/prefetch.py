@@ -1,4 +1,4 @@
-"""Work that is done ahead of time by background threads, in a fixed order."""
+"""Background threads that run jobs ahead of time, in a fixed order."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ T = TypeVar("T")
 
 
 class Prefetcher(Generic[T]):
-    """Runs jobs in the background, some ahead of whoever reads their results, in the order of the jobs.
+    """Runs jobs in the background, some ahead of the reader of their results, in the order of the jobs.
 
-    Jobs must not depend on each other or on what the reader does with results. The iterable of jobs is
-    itself read by the reader's thread, and no further ahead than the jobs that are under way.
+    Jobs must not depend on each other or on the use of their results. The iterable of jobs is itself
+    consumed in the reader's thread, and no further ahead than the jobs in progress.
 
     Args:
         jobs: functions without arguments.
-        workers: threads; 0 runs every job when its result is asked for.
-        ahead: jobs that may be done or under way before their results are asked for.
+        workers: threads; 0 runs every job when its result is read.
+        ahead: jobs that may be finished or in progress before their results are read.
 
     Attributes:
         wait_s: seconds that the reader has waited.
@@ -55,7 +55,7 @@ class Prefetcher(Generic[T]):
             self.wait_s += time.perf_counter() - began
 
     def close(self) -> None:
-        """Drop what was not asked for, and end the threads."""
+        """Drop unread results, and end the threads."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -72,7 +72,7 @@ class Prefetcher(Generic[T]):
             except StopIteration:
                 return
             except Exception as error:
-                # Told in its place, after the results of the jobs before it.
+                # Raised in its place, after the results of the jobs before it.
                 job = partial(_fail, error)
             self._queue.append(job if self._pool is None else self._pool.submit(job))
 

@@ -1,10 +1,10 @@
-"""The one module of an architecture on a host, and how it becomes one agent after another."""
+"""The one model of an architecture on a host, pointed at one agent after another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from agents.text.length_buckets import pass_tokens
 from agents.text.thesaurus import Thesaurus
 from agents.text.vocabulary import Vocabulary
 from agents.training.blueprint import Blueprint, Group, Member
+from agents.training.state import AgentState
 from agents.views import Setting, views_of
 from protocols.errors import ModelError
 from protocols.seeding import derive
@@ -32,39 +33,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-@dataclass
-class AgentState:
-    """All that changes about an agent; saving it and loading it back changes nothing.
-
-    Attributes:
-        parameters: `[P]`, flat; see `agents.models.flat_parameters`.
-        optimizer: what the optimizer keeps for each parameter it was given, in their order.
-        step: optimizer steps taken.
-        batches: batches read; as many as steps, unless gradients are accumulated.
-        read, anchors_read: documents and anchors read (or skipped) since the beginning.
-        embedded_tokens: tokens embedded without a gradient since the last round was told.
-        memory: what its exchange strategy remembers.
-        objectives: what each of its objectives remembers.
-    """
-
-    parameters: Tensor
-    optimizer: list[dict[str, Any]]
-    step: int = 0
-    batches: int = 0
-    read: int = 0
-    anchors_read: int = 0
-    embedded_tokens: int = 0
-    memory: dict[str, Any] = field(default_factory=dict)
-    objectives: list[dict[str, Any]] = field(default_factory=list)
-
-
 class SharedModel:
     """An encoder, its optimizer and its collators, shared by all agents of a group on a host.
 
     Args:
         blueprint: of the host.
-        group: whose encoder to build.
-        device: where the encoder lives.
+        group: of the agents; its encoder is built.
+        device: of the encoder.
     """
 
     def __init__(self, blueprint: Blueprint, group: Group, device: torch.device) -> None:
@@ -104,11 +79,11 @@ class SharedModel:
         return AgentState(
             self._initial,
             optimizer=[{} for _ in self._slices],
-            objectives=[{} for _ in self.blueprint.objectives],
+            objectives=[objective.state_type() for objective in self.blueprint.objectives],
         )
 
     def setting(self, member: Member) -> Setting:
-        """Return what an agent's views may ask; its thesaurus outlives the agent, as its text does."""
+        """Return the setting of an agent's views; its thesaurus is kept, as it depends on the text alone."""
         if member.id not in self._thesauri:
             tokens = self.group.tokens
             self._thesauri[member.id] = Thesaurus(self.vocabulary, tokens, member.rows)
@@ -135,20 +110,20 @@ class SharedModel:
             self._point_at(self._current.parameters)
 
     def _point_at(self, parameters: Tensor) -> None:
-        # Autocast remembers its bfloat16 copy of every parameter, whatever the parameter then points at.
+        # Autocast caches a bfloat16 copy of every parameter, and does not notice that its data has changed.
         torch.clear_autocast_cache()
         self.binding.point_at(parameters)
 
     @property
     def pass_tokens(self) -> int | None:
-        """What a pass through the encoder costs, in tokens; None where batches are not divided by length."""
+        """Fixed cost of a pass through the encoder, in tokens; None where batches are not divided."""
         chosen = self.blueprint.training.length_buckets
-        # A GPU is done with what a batch pads before a second pass has been launched.
+        # On a GPU, computing the padding takes less time than launching a second pass.
         wanted = self.device.type == "cpu" if chosen is None else chosen
         return pass_tokens(self.encoder.width) if wanted else None
 
     def to_device(self, prepared: Prepared) -> dict[str, Any]:
-        """Move what an objective has prepared to the encoder's device."""
+        """Move an objective's prepared inputs to the encoder's device."""
         return {
             name: self.batch(value) if isinstance(value, Padded) else tensor(value, self.device)
             for name, value in prepared.items()
@@ -159,7 +134,7 @@ class SharedModel:
         return to_device(padded, self.device)
 
     def tokenise_evaluation(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Tokenise texts for evaluation, each once: all agents see the same ones, every time."""
+        """Tokenise texts for evaluation, each once: all agents encode the same texts, every time."""
         new = [text for text in dict.fromkeys(texts) if text not in self._tokenised]
         if new:
             encoded = self.group.tokenizer(
@@ -187,7 +162,7 @@ class SharedModel:
         for objective in self.blueprint.objectives:
             if objective.relies_on_dropout and dropout_of(self.encoder.backbone) == 0.0:
                 raise ModelError(
-                    f"{objective.kind} with these views tells them apart by dropout alone, and the "
+                    f"{objective.kind} with these views relies on dropout to make them differ, and the "
                     f"encoder {self.group.encoder.origin!r} has none",
                     expected="an encoder with dropout above 0",
                     actual=0.0,
@@ -247,7 +222,7 @@ class SharedModel:
 
 
 def _checkpoint_activations(backbone: PreTrainedModel) -> None:
-    # Under its old name in releases before 5.23, which is deprecated since.
+    # Releases before 5.23 have the old name alone, which is deprecated since.
     enable = getattr(backbone, "activation_checkpointing_enable", None)
     try:
         (enable or backbone.gradient_checkpointing_enable)({"use_reentrant": False})
@@ -262,9 +237,11 @@ def _slice(start: int, end: int, flat: Tensor) -> Tensor:
 
 
 def _positions(backbone: nn.Module) -> int | None:
-    """Return how many tokens a backbone has positions for; None where it says nothing."""
+    """Return the number of tokens that a backbone has positions for; None where it is not known."""
     table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
     if isinstance(table, nn.Embedding) and table.padding_idx is not None:
-        return table.num_embeddings - table.padding_idx - 1  # RoBERTa counts from its padding on
+        return (
+            table.num_embeddings - table.padding_idx - 1
+        )  # RoBERTa numbers positions from its padding id on
     limit: int | None = getattr(backbone.config, "max_position_embeddings", None)
     return limit

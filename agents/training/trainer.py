@@ -5,70 +5,66 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from agents.exchange.base import PrivateBatch
-from agents.exchange.parts import all_parts
-from agents.objectives.base import Draft, LossOutput, Step
-from agents.text.batch import Batch
+from agents.objectives.base import RawBatch
 from agents.text.tokens import Text
 from agents.training.blueprint import Arm
-from agents.training.exchange_loss import exchange_loss, neighbours_of, reference_of, shown
-from agents.training.local_batch import Reading, Ready
+from agents.training.exchange_loss import exchange_loss, exchange_views
+from agents.training.learner import LocalLearner
+from agents.training.local_batch import BatchRows, PreparedBatch
+from agents.training.local_loss import local_loss
 from agents.training.metrics import StepMetrics
 from agents.training.optimizers import clip, learning_rate_factor
 from agents.training.prefetch import Prefetcher
-from agents.views.mlm_fill import fill
 from protocols.errors import TrainingError
 from protocols.seeding import derive, generator
 
-if TYPE_CHECKING:
-    from agents.training.agent import Agent
 
-
-def steps_of(agent: Agent) -> int:
-    """Return the local steps of a round: none for an agent of which nothing is trained, a teacher."""
+def steps_of(agent: LocalLearner) -> int:
+    """Return the local steps of a round: 0 for an agent without trained parameters, such as a teacher."""
     trained = len(agent.resident.binding.gradient)
     return agent.resident.blueprint.training.local_steps if trained else 0
 
 
-def jobs(agent: Agent, arm: Arm) -> Iterator[Callable[[], Ready]]:
-    """Yield what prepares an agent's batches of a round, one function each, in their order.
+def jobs(agent: LocalLearner, arm: Arm) -> Iterator[Callable[[], PreparedBatch]]:
+    """Yield functions that prepare an agent's batches of a round, one each, in their order.
 
     The functions may run in any thread at any time: they depend on the blueprint alone.
     """
     training = agent.resident.blueprint.training
     batches = steps_of(agent) * training.accumulate
-    for reading in agent.readings(arm.anchor_fraction, batches):
-        yield partial(_prepare, agent, reading)
+    for documents in agent.batch_rows(arm.anchor_fraction, batches):
+        yield partial(_prepare, agent, documents)
 
 
 def train(
-    agent: Agent, arm: Arm, round: int, batches: Prefetcher[Ready] | None = None
+    agent: LocalLearner, arm: Arm, round: int, batches: Prefetcher[PreparedBatch] | None = None
 ) -> dict[str, float]:
     """Take an agent through the local steps of a round.
 
-    What is drawn (documents, views, dropout, the neighbour to learn from) depends on the run's seed, the
-    agent and the step alone.
+    All draws (documents, views, dropout, the neighbour to learn from) depend on the run's seed, the agent
+    and the step alone.
 
     Args:
-        agent: who learns.
-        arm: what it learns from others.
+        agent: to train.
+        arm: its exchange.
         round: for messages.
         batches: its batches, prepared ahead; None prepares each when it is due.
 
     Returns:
         ``loss``, unless nothing of the agent is trained, and, where there was one, ``exchange_loss`` (means
-        over the batches, weights included), ``steps``, ``embedded_tokens`` (of what was embedded without a
-        gradient: by the objectives, and for others since the last round), ``tokens`` (all that went through
-        the encoder with a gradient), ``anchor_tokens`` (those of public anchors among them),
-        ``decoder_tokens`` where a decoder was trained, ``train_s``, ``wait_s`` (waiting for batches, part of
-        ``train_s``) and what the objectives report.
+        over the batches, weights included), ``steps``, ``embedded_tokens`` (of passes without a gradient: by
+        the objectives, and for messages since the last round), ``tokens`` (all that went through the encoder
+        with a gradient), ``anchor_tokens`` (those of public anchors among them), ``decoder_tokens`` where a
+        decoder was trained, ``train_s``, ``wait_s`` (waiting for batches, part of ``train_s``) and the
+        metrics of the objectives.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -76,14 +72,12 @@ def train(
     batches = Prefetcher(jobs(agent, arm), workers=0) if batches is None else batches
     began, waited = time.perf_counter(), batches.wait_s
     steps = steps_of(agent)
-    tally = StepMetrics(agent.resident.device)
-    devices = [agent.resident.device] if agent.resident.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(derive(agent.seed, "dropout", agent.id, agent.state.step))
+    sums = StepMetrics(agent.resident.device)
+    with _dropout_of(agent):
         agent.encoder.train()
         for _ in range(steps):
-            _step(agent, arm, batches, tally)
-    metrics = tally.metrics()
+            _step(agent, arm, batches, sums)
+    metrics = sums.metrics()
     losses = [metrics.get("loss", 0.0), metrics.get("exchange_loss", 0.0)]
     if not np.isfinite(losses).all():
         raise TrainingError(
@@ -92,55 +86,64 @@ def train(
             actual=f"{losses[0]} (of the exchange: {losses[1]})",
             hint="lower training.learning_rate, raise training.warmup_steps, or use precision fp32",
         )
-    # What the exchange before this round cost in passes without a gradient.
+    # Passes without a gradient of the exchange before this round are counted here too.
     metrics["embedded_tokens"], agent.state.embedded_tokens = agent.state.embedded_tokens, 0
     metrics["steps"] = steps
     times = {"train_s": time.perf_counter() - began, "wait_s": batches.wait_s - waited}
     return {**metrics, **times}
 
 
-def preview(agent: Agent, arm: Arm) -> PrivateBatch:
+def preview(agent: LocalLearner, arm: Arm) -> PrivateBatch:
     """Return the private texts of an agent's next batch as its next training step will see them.
 
-    The same documents, views and dropout, so the same pooled states to the bit, attached to the graph. What
-    the agent and its objectives remember is left as it was.
+    The same documents, views and dropout, so the same pooled states to the bit, attached to the graph. The
+    states of the agent and of its objectives are left as they were.
     """
-    ready = next(jobs(agent, arm))()
+    batch = next(jobs(agent, arm))()
     state = agent.state
     kept = copy.deepcopy(state.objectives)
-    devices = [agent.resident.device] if agent.resident.device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=devices), agent.resident.autocast():
-            torch.manual_seed(derive(agent.seed, "dropout", agent.id, state.step))
+        with _dropout_of(agent), agent.resident.autocast():
             agent.encoder.train()
-            tally = StepMetrics(agent.resident.device)
-            _, pooled = _objectives(agent, arm, ready, tally)
-            private = shown(agent, arm, ready, pooled, tally)[0]
-            agent.state.embedded_tokens += tally.tokens
+            metrics = StepMetrics(agent.resident.device)
+            _, pooled = local_loss(agent, arm, batch, metrics)
+            private = exchange_views(agent, arm, batch, pooled, metrics)[0]
+            agent.state.embedded_tokens += metrics.tokens
             return private
     finally:
         state.objectives = kept
 
 
-def _prepare(agent: Agent, reading: Reading) -> Ready:
+@contextmanager
+def _dropout_of(agent: LocalLearner) -> Iterator[None]:
+    """Seed torch's generators for the agent's next steps, and restore them afterwards."""
+    devices = [agent.resident.device] if agent.resident.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(derive(agent.seed, "dropout", agent.id, agent.state.step))
+        yield
+
+
+def _prepare(agent: LocalLearner, documents: BatchRows) -> PreparedBatch:
     resident = agent.resident
-    texts = [Text.row(resident.group.tokens, int(row)) for row in reading.rows]
-    prepared = []
+    texts = [Text.row(resident.group.tokens, int(row)) for row in documents.rows]
+    inputs = []
     for index, objective in enumerate(resident.blueprint.objectives):
-        rng = generator(agent.seed, "views", agent.id, reading.batch, index)
-        prepared.append(objective.prepare(Draft(texts, resident.collate, agent.setting, rng)))
-    return Ready(reading, texts, prepared)
+        rng = generator(agent.seed, "views", agent.id, documents.batch, index)
+        inputs.append(objective.prepare(RawBatch(texts, resident.collate, agent.setting, rng)))
+    return PreparedBatch(documents, texts, inputs)
 
 
-def _step(agent: Agent, arm: Arm, batches: Prefetcher[Ready], tally: StepMetrics) -> None:
+def _step(
+    agent: LocalLearner, arm: Arm, batches: Prefetcher[PreparedBatch], metrics: StepMetrics
+) -> None:
     resident, state = agent.resident, agent.state
     training = resident.blueprint.training
     resident.binding.gradient.zero_()
     for _ in range(training.accumulate):
-        loss = _loss(agent, arm, next(batches), tally)
-        if loss.requires_grad:  # not where an encoder is frozen and its head has heard nobody yet
+        loss = _loss(agent, arm, next(batches), metrics)
+        if loss.requires_grad:  # not for a frozen encoder whose head has no teacher yet
             (loss / training.accumulate).backward()  # type: ignore[no-untyped-call]
-    for strategy, learner in all_parts(arm.exchange, agent):
+    for strategy, learner in agent.parts(arm.exchange):
         strategy.correct(learner, resident.binding.gradient)
     clip(resident.binding.gradient, training.clip_norm)
     factor = learning_rate_factor(
@@ -152,60 +155,13 @@ def _step(agent: Agent, arm: Arm, batches: Prefetcher[Ready], tally: StepMetrics
     state.step += 1
 
 
-def _loss(agent: Agent, arm: Arm, ready: Ready, tally: StepMetrics) -> Tensor:
-    """Return the total loss of one batch."""
-    state, reading = agent.state, ready.reading
+def _loss(agent: LocalLearner, arm: Arm, batch: PreparedBatch, metrics: StepMetrics) -> Tensor:
+    """Return the total loss of one batch, and move the agent on behind it."""
+    state, documents = agent.state, batch.documents
     with agent.resident.autocast():
-        total, pooled = _objectives(agent, arm, ready, tally)
-        learnt = exchange_loss(agent, arm, ready, pooled, tally)
-    tally.add(total, learnt)
-    state.batches = reading.batch + 1
-    state.read, state.anchors_read = reading.read, reading.anchors_read
+        total, pooled = local_loss(agent, arm, batch, metrics)
+        learnt = exchange_loss(agent, arm, batch, pooled, metrics)
+    metrics.add_losses(total, learnt)
+    state.batches = documents.batch + 1
+    state.read, state.anchors_read = documents.read, documents.anchors_read
     return total if learnt is None else total + learnt
-
-
-def _objectives(
-    agent: Agent, arm: Arm, ready: Ready, tally: StepMetrics
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Return the weighted loss and the first pooled views that an objective offers."""
-    resident = agent.resident
-    objectives = resident.blueprint.objectives
-    total = torch.zeros((), device=resident.device)
-    pooled: tuple[Tensor, ...] = ()
-    for index, objective in enumerate(objectives):
-        step = Step(
-            encoder=agent.encoder,
-            inputs=_inputs(agent, ready, index),
-            rng=generator(agent.seed, "objective", agent.id, ready.reading.batch, index),
-            index=agent.state.step,
-            steps=resident.blueprint.training.steps,
-            memory=agent.state.objectives[index],
-            micro_batch_tokens=resident.blueprint.training.micro_batch_tokens,
-            pass_tokens=resident.pass_tokens,
-            anchors=ready.reading.anchors,
-            neighbours=neighbours_of(agent, arm) if objective.wants_neighbours else None,
-            reference=reference_of(agent, arm) if objective.wants_reference else None,
-            snapshot=agent.parameters.clone,
-            under=resident.under,
-        )
-        result: LossOutput = objective.loss(step)
-        total = total + objective.weight * result.loss
-        pooled = pooled or result.pooled
-        tally.tell(objective.kind if len(objectives) > 1 else None, result)
-        tally.count(result.token_counts, len(ready.reading.anchors))
-        agent.state.embedded_tokens += result.embedded_tokens
-    return total, pooled
-
-
-def _inputs(agent: Agent, ready: Ready, index: int) -> dict[str, Any]:
-    """Return what an objective has prepared, on the device, with blanks filled in."""
-    resident = agent.resident
-    inputs = resident.to_device(ready.prepared[index])
-    for name, batch in inputs.items():
-        if isinstance(batch, Batch) and batch.blank is not None:
-            seed = derive(agent.seed, "blanks", agent.id, ready.reading.batch, index, name)
-            tokens = resident.blueprint.training.micro_batch_tokens
-            inputs[name] = fill(agent.encoder, batch, resident.vocabulary.fillers, seed, tokens)
-            blank_B = batch.blank.any(dim=1).cpu().numpy()
-            agent.state.embedded_tokens += int(batch.lengths[blank_B].sum())
-    return inputs

@@ -18,7 +18,7 @@ import typer
 from pydantic import Field
 
 from agentos.config.run import RunConfig
-from agents.exchange.base import Learner
+from agents.exchange.base import ExchangeState, Learner
 from agents.exchange.parameters.fedavg import FedAvg
 from agents.training.agent import Agent
 from experiments.benchmarks.federated_round import theirs
@@ -34,11 +34,11 @@ class NumberAveraging(FedAvg):
     kind: Literal["numbers"] = "numbers"  # type: ignore[assignment]
     floats: int = Field(1000, description="Numbers of each agent.")
 
-    def begin(self, learner: Learner) -> None:
+    def initial_state(self, learner: Learner) -> ExchangeState:
         """Replace the encoder's parameters by a vector of zeros."""
         assert isinstance(learner, Agent)
         learner.state.parameters = torch.zeros(self.floats)
-        super().begin(learner)
+        return super().initial_state(learner)
 
 
 def configuration(agents: int, rounds: int, object_store_mb: int) -> RunConfig:

@@ -172,16 +172,20 @@ def _check_forms(known: Admission, data: bytes, expectation: Expectation) -> Non
 def _checkpoints() -> Iterator[tuple[Samples, Read]]:
     import torch
 
+    from agents.exchange.anchors.anchor_contrast import AnchorContrastState
     from agents.hosting.state_file import load_state, save_state
-    from agents.training.shared_model import AgentState
+    from agents.objectives.info_nce import InfoNCEState
+    from agents.training.state import AgentState, StateTypes
 
+    banks = {4: torch.ones(2, 2, 3), 0: torch.zeros(0, 3)}
+    types = StateTypes((AnchorContrastState,), (InfoNCEState,))
     buffer = torch.arange(24.0)
     state = AgentState(
         parameters=buffer,
         optimizer=[{"step": torch.tensor(3.0), "exp_avg": buffer[:8]}, {}],
         step=3,
-        memory={"banks": {4: buffer[2:6].view(2, 2), 0: torch.zeros(0, 3)}, "pair": (1, 0.5, None)},
-        objectives=[{"queue": torch.ones(1, 2, dtype=torch.bfloat16), "ids": np.arange(4)}],
+        exchange=[AnchorContrastState(banks=banks, shares=[0.5, 0.5], own=(1, torch.ones(2)))],
+        objectives=[InfoNCEState(queue=torch.ones(1, 2, dtype=torch.bfloat16))],
     )
     with TemporaryDirectory() as folder:
         path = Path(folder) / "agent-0.safetensors"
@@ -190,7 +194,7 @@ def _checkpoints() -> Iterator[tuple[Samples, Read]]:
 
         def read(kind: str, data: bytes) -> str:
             path.write_bytes(data)
-            load_state(path, torch.device("cpu"))
+            load_state(path, types, torch.device("cpu"))
             return "taken"
 
         yield [("state", sample)], read

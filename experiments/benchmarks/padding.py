@@ -89,7 +89,7 @@ def shares(agent: Agent) -> tuple[float, float, float]:
     """Return the shares of padding in one pass and in buckets, and the mean passes per batch."""
     tokens, padded, divided, passes = 0, 0, 0, []
     for job in jobs(agent, agent.arm):
-        for batch in (b for inputs in job().prepared for b in inputs.values()):
+        for batch in (b for inputs in job().inputs for b in inputs.values()):
             if not isinstance(batch, Padded):
                 continue
             parts = buckets(batch.lengths, pass_tokens(agent.encoder.width))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from typing import Any, get_args
 
 import numpy as np
@@ -67,7 +68,7 @@ def snapshot(value: Any) -> Any:
         return {key: snapshot(each) for key, each in value.items()}
     if isinstance(value, (tuple, list)):
         return [snapshot(each) for each in value]
-    return snapshot(vars(value)) if hasattr(value, "optimizer") else value
+    return snapshot(vars(value)) if is_dataclass(value) else value
 
 
 def has_loss(exchange: Exchange) -> bool:
@@ -121,6 +122,19 @@ def test_kind_is_the_key_in_the_table():
     for kind, cls in EXCHANGES.items():
         assert get_args(cls.model_fields["kind"].annotation) == (kind,)
         assert cls.__doc__
+
+
+def test_state_is_a_dataclass_whose_fields_have_defaults_and_survives_a_file(begin, tmp_path):
+    society = begin()
+    society.run(1)
+    before = states(society)
+    society.host.restore(tmp_path, society.host.snapshot(tmp_path))
+    assert states(society) == before
+    for agent in society.host.agents.values():
+        for part, state in zip(society.exchange.parts, agent.state.exchange, strict=True):
+            assert type(state) is part.state_type
+            assert {each.name for each in fields(state)} == set(vars(state))
+            part.state_type()
 
 
 def test_specification_survives_json(exchange):

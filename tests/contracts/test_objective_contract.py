@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agentos.evaluation import TASKS
-from agents.objectives import OBJECTIVES, Draft, Objective, Step
+from agents.objectives import OBJECTIVES, Objective, RawBatch, Step
 from agents.objectives.base import Reference
 from agents.text.tokens import Text
 
@@ -90,12 +90,13 @@ def look(objective, agent, texts, rng=None, pass_tokens=None):
     )
     resident, rng = agent.resident, rng or np.random.default_rng(0)
     resident.binding.gradient.zero_()
-    prepared = objective.prepare(Draft(texts, resident.collate, agent.setting, rng))
+    prepared = objective.prepare(RawBatch(texts, resident.collate, agent.setting, rng))
     step = Step(
         agent.encoder,
         resident.to_device(prepared),
         rng,
         pass_tokens=pass_tokens,
+        state=objective.state_type(),
         reference=_reference(agent) if objective.wants_reference else None,
         snapshot=agent.parameters.clone,
         under=resident.under,

@@ -82,7 +82,7 @@ def example(name: str) -> Any:
 
 
 def test_every_block_of_python_is_tried() -> None:
-    classes = re.findall(r"^class ([A-Z]\w*)\(", GUIDE.read_text(encoding="utf-8"), re.M)
+    classes = re.findall(r"^class ([A-Z]\w*)(?<!State)\(", GUIDE.read_text(encoding="utf-8"), re.M)
     assert classes == list(BASES)
 
 

@@ -1,1 +1,1 @@
-"""Exchange strategies that speak about the public anchors."""
+"""Exchange strategies that send representations of public anchors."""

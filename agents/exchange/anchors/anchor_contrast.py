@@ -1,47 +1,66 @@
-"""Contrast between my embeddings of public anchors and my neighbours'."""
+"""Contrast between an agent's embeddings of public anchors and its neighbours'."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from agents.exchange.anchors.base import AnchorExchange
 from agents.exchange.base import (
     AnchorBatch,
-    AnchorExchange,
+    ExchangeState,
     Expected,
     Learner,
+    RoundState,
     Turn,
-    begin_round,
+    exchange_width,
     once_a_round,
+    to_tensor,
 )
 from agents.exchange.trust import TRUST, Equal, Trust, without_audit
-from agents.lazy_torch import torch
+from agents.lazy_torch import F, Tensor, torch
+from agents.objectives import functional
+from agents.objectives.base import Neighbours
 from protocols.messages import Embeddings, Message, Payload
 from protocols.spec import Kinds
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-    from agents.objectives.base import Neighbours
+@dataclass
+class AnchorContrastState(RoundState):
+    """Latest embeddings by each neighbour.
+
+    Attributes:
+        banks: `[C, N, D]` by sender, normalised.
+        discounts: weight of each stale bank by sender; fresh ones are left out.
+        shares: probability of drawing each bank, in the order of their senders; None for equal ones.
+        own: round, and the agent's own embeddings `[C, N, D]` in it.
+    """
+
+    banks: dict[int, Tensor] = field(default_factory=dict)
+    discounts: dict[int, float] = field(default_factory=dict)
+    shares: list[float] | None = None
+    own: tuple[int, Tensor] | None = None
 
 
 class AnchorContrast(AnchorExchange):
-    """Embeddings of anchors: pull mine towards a neighbour's of the same text, away from its others.
+    """Anchor contrast (after CRD, Tian et al. 2020): contrast anchor embeddings with a neighbour's.
 
-    I send my embeddings of `crops` random crops of every anchor. I keep what the neighbours last sent as
-    banks. At each step one neighbour and one of its crops are drawn, and the anchors of my batch are
-    contrasted with that bank. In master–slave and layered societies everybody sends its own embeddings,
-    upwards and downwards: banks are never averaged, since two encoders need not share axes. With ``trust:
-    agreement`` a neighbour is drawn the more often, the more it finds the same anchors alike as I do.
+    An agent sends its embeddings of `crops` random crops of every anchor, and keeps those that its
+    neighbours last sent as banks. At each step one neighbour and one of its crops are drawn, and the anchors
+    of the batch are contrasted with that bank. In master–slave and layered societies all agents send their
+    own embeddings, upwards and downwards: banks are never averaged, since two encoders need not share axes.
+    With ``trust: agreement`` neighbours whose anchors have similar neighbourhoods are drawn more often.
 
     Source: the contrastive distillation of Tian et al., Contrastive Representation Distillation, 2020,
     between peers as in Makhija et al., Federated Self-supervised Learning for Heterogeneous Clients, 2022.
     """
 
     kind: Literal["anchor_contrast"] = "anchor_contrast"
+    state_type: ClassVar[type[ExchangeState]] = AnchorContrastState
     offers_neighbours: ClassVar[bool] = True
     temperature: float = Field(0.05, gt=0.0, le=10.0, description="Divides the cosines.")
     trust: Annotated[Trust, Kinds(TRUST)] = Field(
@@ -50,45 +69,44 @@ class AnchorContrast(AnchorExchange):
 
     @property
     def asynchronous(self) -> bool:
-        """Yes: a stale bank is drawn less often."""
+        """Return True: a stale bank is drawn less often."""
         return True
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
-        """Send my embeddings of the anchors `[C, N, D]`."""
+        """Send the agent's embeddings of the anchors `[C, N, D]`."""
         return Embeddings(values=self._own(learner, turn).cpu().numpy())
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
-        """Accept embeddings of every anchor in my own width."""
+        """Accept embeddings of every anchor in the agent's own width."""
         width = exchange_width(learner)
         return Expected(Embeddings, {"values": (self.crops, learner.anchor_count, width)})
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Keep what came in this round; what came in earlier rounds gives way to it."""
+        """Keep the banks of this round; they replace those of earlier rounds."""
         if not inbox:
             return
-        memory = learner.memory
-        if begin_round(learner, turn):
-            memory["banks"] = {}
-            memory.pop("discounts", None)
+        state = AnchorContrastState.of(learner)
+        if state.begin_round(turn):
+            state.banks = {}
+            state.discounts = {}
         for message in inbox:
             sender = message.envelope.sender
             assert isinstance(message.payload, Embeddings)
-            memory["banks"][sender] = _bank(message.payload, learner)
+            bank_CND = to_tensor(message.payload.values, learner)
+            state.banks[sender] = F.normalize(bank_CND, dim=-1)
             if turn.discount(sender) < 1.0:
-                memory.setdefault("discounts", {})[sender] = turn.discount(sender)
-        banks, discounts = memory["banks"], memory.get("discounts", {})
+                state.discounts[sender] = turn.discount(sender)
+        senders = sorted(state.banks)
         shares = self.trust.shares(
             learner,
             lambda: _similarity(self._own(learner, turn)),
-            [_similarity(banks[sender]) for sender in sorted(banks)],
+            [_similarity(state.banks[sender]) for sender in senders],
         )
-        memory["shares"] = _discounted(shares, [discounts.get(each, 1.0) for each in sorted(banks)])
+        state.shares = _discounted(shares, [state.discounts.get(each, 1.0) for each in senders])
 
     def neighbours(self, learner: Learner) -> Neighbours | None:
-        """Return all banks: every crop of every anchor by every neighbour that was heard."""
-        from agents.objectives.base import Neighbours
-
-        banks = learner.memory.get("banks")
+        """Return all banks: every crop of every anchor by every neighbour."""
+        banks = AnchorContrastState.of(learner).banks
         if not banks:
             return None
         sent_CND = torch.cat([banks[sender] for sender in sorted(banks)])
@@ -100,14 +118,12 @@ class AnchorContrast(AnchorExchange):
         self, learner: Learner, anchors: AnchorBatch, rng: np.random.Generator
     ) -> Tensor | None:
         """Contrast the batch's anchors with one bank, drawn at random; a mean over the views."""
-        from agents.objectives import functional
-
-        banks = learner.memory.get("banks")
+        state = AnchorContrastState.of(learner)
         anchors = without_audit(learner, anchors, self.trust.audit_share)
-        if not banks or not len(anchors.ids):
+        if not state.banks or not len(anchors.ids):
             return None
-        sender = sorted(banks)[_drawn(len(banks), learner.memory.get("shares"), rng)]
-        bank_ND = banks[sender][int(rng.integers(self.crops))]
+        sender = sorted(state.banks)[_draw(len(state.banks), state.shares, rng)]
+        bank_ND = state.banks[sender][int(rng.integers(self.crops))]
         head = learner.encoder.exchange_head
         losses = [
             functional.bank_contrast(head(pooled), bank_ND, anchors.ids, self.temperature)
@@ -119,25 +135,15 @@ class AnchorContrast(AnchorExchange):
         def embed() -> Tensor:
             return learner.embed_anchors(self.crops, turn.round)
 
-        # Kept only where merging needs it again.
-        return embed() if self.trust.kind == "equal" else once_a_round(learner, turn, "own", embed)
-
-
-def exchange_width(learner: Learner) -> int:
-    """Width of the space in which this agent's society meets."""
-    head = learner.encoder.exchange_head
-    return int(getattr(head, "out_features", learner.encoder.width))
-
-
-def _bank(payload: Embeddings, learner: Learner) -> Tensor:
-    # Copied: the payload is a view of a message buffer that is not ours to keep.
-    values = torch.from_numpy(np.array(payload.values)).to(learner.parameters.device)
-    return torch.nn.functional.normalize(values, dim=-1)
+        if self.trust.kind == "equal":
+            return embed()  # not cached: merging needs the own embeddings for trust alone
+        state = AnchorContrastState.of(learner)
+        state.own = once_a_round(state.own, turn, embed)
+        return state.own[1]
 
 
 def _similarity(embeddings_CND: Tensor) -> Tensor:
-    mean_ND = embeddings_CND.mean(dim=0)
-    unit_ND = torch.nn.functional.normalize(mean_ND, dim=-1)
+    unit_ND = F.normalize(embeddings_CND.mean(dim=0), dim=-1)
     return unit_ND @ unit_ND.T
 
 
@@ -149,5 +155,5 @@ def _discounted(shares: list[float] | None, discounts: list[float]) -> list[floa
     return [each / sum(leaning) for each in leaning]
 
 
-def _drawn(count: int, shares: list[float] | None, rng: np.random.Generator) -> int:
+def _draw(count: int, shares: list[float] | None, rng: np.random.Generator) -> int:
     return int(rng.integers(count)) if shares is None else int(rng.choice(count, p=shares))

@@ -1,4 +1,4 @@
-"""What strategies share that speak of the classes of public anchors.
+"""Common part of the strategies that exchange classifications of public anchors.
 
 Legend: N anchors, A anchors in a batch, D width of the exchange, K classes.
 """
@@ -6,40 +6,53 @@ Legend: N anchors, A anchors in a batch, D width of the exchange, K classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
-from agents.exchange.base import AnchorBatch, Expected, Heads, Learner, Society, Turn
-from agents.exchange.fusion import FusedTeacher, Part
-from agents.lazy_torch import F, torch
+from agents.exchange.base import (
+    AnchorBatch,
+    ExchangeState,
+    Expected,
+    Heads,
+    Learner,
+    Society,
+    Turn,
+    to_tensor,
+)
+from agents.exchange.fusion import FusedTeacher, Part, TeacherState
+from agents.lazy_torch import F, Tensor, torch
+from agents.objectives import functional
 from protocols.messages import Payload, PseudoLabels
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Labels = Literal["clusters", "true"]
 LABELS_HELP = (
-    "What the classes are: clusters of the anchors' text, the same for everybody, or the true labels of the "
-    "anchors, where the data has them."
+    "Source of the classes: clusters of the anchors' text, the same for all agents, or the anchors' true "
+    "labels, where the data has them."
 )
 
 
-class ClassTeacher(FusedTeacher):
-    """A strategy that fuses what agents say of the anchors' classes; soft labels, if not otherwise said.
+@dataclass
+class ClassState(TeacherState["Tensor"]):
+    """Teacher `[N, K]`: fused scores or soft labels of the anchors."""
 
-    An agent says of an anchor how its embedding lies to the mean embedding of each class; see
+
+class ClassTeacher(FusedTeacher):
+    """A strategy that fuses classifications of the anchors: by default, soft labels.
+
+    An agent scores an anchor by the cosines of its embedding to the mean embedding of each class; see
     `class_cosines`.
     """
 
+    state_type: ClassVar[type[ExchangeState]] = ClassState
     classes: int = Field(16, ge=2, description="Clusters of the anchors, or labels of the data.")
     labels: Labels = Field("clusters", description=LABELS_HELP)
     temperature: float = Field(0.1, gt=0.0, le=10.0, description="Divides the cosines.")
 
     @property
     def wants_labels(self) -> bool:
-        """Whether the classes are the anchors' true labels."""
+        """Return whether the classes are the anchors' true labels."""
         return self.labels == "true"
 
     def check(self, society: Society) -> None:
@@ -65,18 +78,13 @@ class ClassTeacher(FusedTeacher):
         return PseudoLabels(probabilities=values.cpu().numpy(), weight=weight)
 
     def unpack(self, payload: Payload, learner: Learner) -> list[Part]:
-        """Read soft labels and the number of agents that they stand for."""
+        """Read soft labels and the number of agents that they represent."""
         assert isinstance(payload, PseudoLabels)
-        return [(received(payload.probabilities, learner), payload.weight)]
+        return [(to_tensor(payload.probabilities, learner), payload.weight)]
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
         """Accept a distribution over the classes for every anchor."""
         return Expected(PseudoLabels, {"probabilities": (learner.anchor_count, self.classes)})
-
-
-def received(values: np.ndarray, learner: Learner) -> Tensor:
-    """Return an array of a payload as a tensor on the agent's device, copied: the buffer is not ours."""
-    return torch.from_numpy(np.array(values)).to(learner.parameters.device)
 
 
 def check_classes(classes: int, society: Society) -> None:
@@ -111,7 +119,7 @@ def class_cosines(embeddings_ND: Tensor, classes_N: Tensor, classes: int) -> Ten
         classes: K.
 
     Returns:
-        `[N, K]`. A class with nobody else in it has cosine 0.
+        `[N, K]`. A class without another member has cosine 0.
     """
     membership_NK = F.one_hot(classes_N, classes).to(embeddings_ND.dtype)
     sums_KD = membership_NK.T @ embeddings_ND
@@ -123,8 +131,6 @@ def class_cosines(embeddings_ND: Tensor, classes_N: Tensor, classes: int) -> Ten
 
 def label_loss(learner: Learner, anchors: AnchorBatch, targets_AK: Tensor) -> Tensor:
     """Return the cross-entropy of the agent's classifier to soft labels, a mean over anchors and views."""
-    from agents.objectives import functional
-
     classify = learner.encoder.classifier
     losses = [
         functional.soft_cross_entropy(classify(pooled), targets_AK) for pooled in anchors.pooled
@@ -133,7 +139,7 @@ def label_loss(learner: Learner, anchors: AnchorBatch, targets_AK: Tensor) -> Te
 
 
 def label_divergence(learner: Learner, anchors: AnchorBatch, targets_AK: Tensor) -> Tensor:
-    """Return ``KL(targets || own)`` of the agent's classifier: `label_loss` less the targets' entropy."""
+    """Return ``KL(targets || own)`` of the agent's classifier: `label_loss` minus the targets' entropy."""
     entropy_A = torch.special.entr(targets_AK).sum(dim=-1)
     divergence: Tensor = label_loss(learner, anchors, targets_AK) - entropy_A.mean()
     return divergence

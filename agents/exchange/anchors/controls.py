@@ -1,34 +1,53 @@
-"""Controls of a study: what stands in the place of what neighbours sent.
+"""Controls of a study: substitutes for the neighbours' messages.
 
-With ``teacher: own`` an agent hears itself: the same loss, among peers the same passes through the encoder
-(parents in a tree embed the anchors once or twice more), no bytes and no cooperation. What a strategy gains
-beyond that is cooperation, not an extra signal. With ``teacher: shuffled`` it hears its neighbours as if they
-spoke of other anchors: the same bytes and the same loss, and nothing in them.
+With ``teacher: own`` an agent merges its own message: the same loss, among peers the same passes through the
+encoder (parents in a tree embed the anchors once or twice more), no bytes and no cooperation. A gain beyond
+that is due to cooperation, not to an extra signal. With ``teacher: shuffled`` it merges its neighbours'
+messages with the anchors permuted: the same bytes and the same loss, without information.
+
+Hosts call `compose` and `merge` of this module instead of the strategy's, so that no strategy has to know of
+controls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.exchange.anchors.base import AnchorExchange
+from agents.exchange.base import Exchange, Learner, Turn
 from protocols.messages import Message, Payload
 from protocols.seeding import generator
 
-if TYPE_CHECKING:
-    from agents.exchange.base import Learner, Turn
+
+def compose(
+    strategy: Exchange, learner: Learner, turn: Turn
+) -> Payload | Mapping[int, Payload] | None:
+    """Return what `Exchange.compose` returns, or None where each agent is its own teacher."""
+    if isinstance(strategy, AnchorExchange) and strategy.teacher == "own":
+        return None
+    return strategy.compose(learner, turn)
+
+
+def merge(strategy: Exchange, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
+    """Pass the inbox to `Exchange.merge`, or its substitute where the strategy runs as a control."""
+    if isinstance(strategy, AnchorExchange) and strategy.teacher == "own":
+        inbox = own(learner, strategy.compose(learner, turn), turn)
+    elif isinstance(strategy, AnchorExchange) and strategy.teacher == "shuffled":
+        inbox = shuffled(learner, inbox, turn)
+    strategy.merge(learner, inbox, turn)
 
 
 def own(
-    learner: Learner, said: Payload | Mapping[int, Payload] | None, turn: Turn
+    learner: Learner, composed: Payload | Mapping[int, Payload] | None, turn: Turn
 ) -> list[Message]:
-    """Return an inbox that holds what the agent would have said itself, once."""
-    payload = next(iter(said.values()), None) if isinstance(said, Mapping) else said
+    """Return an inbox that holds the agent's own message, once."""
+    payload = next(iter(composed.values()), None) if isinstance(composed, Mapping) else composed
     if payload is None:
         return []
-    # Nobody reads the recipient: the message goes nowhere, and cannot be addressed to its sender.
+    # Never delivered, so the recipient is unused; it must differ from the sender to be valid.
     message = Message.compose(
         payload, sender=learner.id, recipients=[learner.id + 1], round=turn.round, hop=turn.hop
     )
@@ -36,13 +55,12 @@ def own(
 
 
 def shuffled(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[Message]:
-    """Return the inbox as if every sender spoke of other anchors.
+    """Return the inbox with the anchors of every payload permuted.
 
-    The order differs from agent to agent, round to round and hop to hop: a mapping that stayed could be
-    learnt by heart.
+    The order differs between agents, rounds and hops: a fixed mapping could be learnt.
 
     Raises:
-        ConfigurationError: the payloads say nothing of anchors.
+        ConfigurationError: the payloads are not about anchors.
     """
     rng = generator(learner.seed, "shuffled anchors", learner.id, turn.round, turn.hop)
     order = derangement(learner.anchor_count, rng)

@@ -1,4 +1,4 @@
-"""Labels of many, each with habits of its own, fused by expectation-maximisation.
+"""Fusion of labels by expectation-maximisation over each agent's confusion matrix (Dawid and Skene, 1979).
 
 Legend: S agents, N anchors, K classes.
 """
@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 SETTLED = 1e-9
-"""A change of the probabilities at which the steps end."""
+"""Largest change of a probability at which the iteration stops."""
 
 
 def dawid_skene(
     chosen_SN: NDArray[np.int64], classes: int, iterations: int, smoothing: float
 ) -> NDArray[np.float64]:
-    """Estimate the class of each anchor from the labels that agents of unknown habits gave it.
+    """Estimate the class of each anchor from labels by agents with unknown confusions.
 
-    Agent s calls an anchor of class c by the label k with probability ``confusion[s, k, c]``, and
-    independently of the others. From the shares of the votes on, two steps alternate: confusions and class
+    Agent s gives an anchor of class c the label k with probability ``confusion[s, k, c]``, independently of
+    the other agents. Starting from the shares of the votes, two steps alternate: confusions and class
     frequencies from the classes' probabilities, and the probabilities from those by Bayes' rule.
 
     Args:
@@ -44,7 +44,7 @@ def dawid_skene(
         counts_SKC = np.einsum("snk,nc->skc", ballots_SNK, posterior_NK) + smoothing
         log_confusion_SKC = np.log(counts_SKC / counts_SKC.sum(axis=1, keepdims=True))
         frequency_C = posterior_NK.mean(axis=0)
-        with np.errstate(divide="ignore"):  # a class that nobody names stays impossible
+        with np.errstate(divide="ignore"):  # log 0: a class without votes stays impossible
             log_posterior_NC = np.log(frequency_C) + np.zeros_like(posterior_NK)
         for log_confusion_KC, chosen_N in zip(log_confusion_SKC, chosen_SN, strict=True):
             log_posterior_NC += log_confusion_KC[chosen_N]

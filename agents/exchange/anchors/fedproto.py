@@ -6,53 +6,55 @@ Legend: N anchors, A anchors in a batch, K classes, D width of the exchange.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from agents.exchange.anchors.anchor_contrast import exchange_width
+from agents.exchange.anchors.base import AnchorExchange
+from agents.exchange.anchors.classes import check_classes
 from agents.exchange.base import (
     AnchorBatch,
-    AnchorExchange,
+    ExchangeState,
     Expected,
     Heads,
     Learner,
     Society,
     Turn,
+    exchange_width,
 )
-from agents.exchange.private.base import meeting
-from agents.exchange.private.gathering import Centroids, said, take_in
-from agents.lazy_torch import F, torch
+from agents.exchange.private.base import exchange_embeddings
+from agents.exchange.private.gathering import (
+    Centroids,
+    CentroidState,
+    compose_centroids,
+    merge_centroids,
+)
+from agents.lazy_torch import F, Tensor, torch
 from protocols.messages import Message, Payload, Prototypes
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class FedProto(AnchorExchange):
-    """Class prototypes: draw my embeddings of each class of anchors towards everybody's mean.
+    """FedProto (Tan et al. 2022): draw each class of anchors towards the averaged class prototypes.
 
     The classes are clusters of the anchors, found once from cheap features of their public text, so they
-    mean the same to everybody. I send the mean of my normalised embeddings of each class, and how many
-    anchors it is the mean of. They are averaged by those numbers, mine included: among peers over the
-    neighbourhood, in a tree over everybody. I learn the squared distance of an anchor's normalised embedding
-    to its class's prototype. Unlike encoders meet in the exchange head, which this loss draws together.
+    mean the same to all agents. An agent sends the mean of its normalised embeddings of each class, and the
+    number of anchors in that mean. Means are averaged by those numbers, its own included: among peers over
+    the neighbourhood, in a tree over all agents. The loss is the squared distance of an anchor's normalised
+    embedding to its class's prototype. Encoders of different widths share the space of the exchange head,
+    which this loss aligns.
 
     Source: Tan et al., FedProto: Federated Prototype Learning across Heterogeneous Clients, 2022.
     """
 
     kind: Literal["fedproto"] = "fedproto"
+    state_type: ClassVar[type[ExchangeState]] = CentroidState
     classes: int = Field(16, ge=2, description="Clusters of the anchors.")
 
     def check(self, society: Society) -> None:
         """Refuse more classes than the anchors can fill."""
         super().check(society)
-        if society.anchors < 2 * self.classes:
-            raise ValueError(
-                f"exchange.classes {self.classes} needs at least {2 * self.classes} anchors, and "
-                f"data.anchors is {society.anchors}; raise data.anchors or lower exchange.classes"
-            )
+        check_classes(self.classes, society)
 
     def heads(self, widths: frozenset[int]) -> Heads:
         """Ask for the classes, and for a projection where widths differ."""
@@ -60,27 +62,27 @@ class FedProto(AnchorExchange):
 
     @property
     def asynchronous(self) -> bool:
-        """Yes: stale centroids stand for fewer texts."""
+        """Return True: stale centroids are weighted as fewer texts."""
         return True
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
-        """Send my own prototypes to peers, my subtree's upwards, and everybody's downwards."""
-        return said(learner, turn, lambda: self._own(learner, turn))
+        """Send the agent's own prototypes to peers, its subtree's upwards, and the root's downwards."""
+        return compose_centroids(learner, turn, lambda: self._own(learner, turn))
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
-        """Accept a prototype for every class, in my own width."""
+        """Accept a prototype for every class, in the agent's own width."""
         shape = (self.classes, exchange_width(learner))
         return Expected(Prototypes, {"values": shape, "counts": shape[:1]})
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Average my own prototypes and those that came; from above, take what came."""
-        take_in(learner, inbox, turn, lambda: self._own(learner, turn), counted_mean)
+        """Average the agent's own prototypes with those received; keep those from above as they are."""
+        merge_centroids(learner, inbox, turn, lambda: self._own(learner, turn), counted_mean)
 
     def loss(
         self, learner: Learner, anchors: AnchorBatch, rng: np.random.Generator
     ) -> Tensor | None:
         """Return the squared distance to the prototype of the class, a mean over anchors and views."""
-        fused: Centroids | None = learner.memory.get("fused")
+        fused = CentroidState.of(learner).fused
         if fused is None:
             return None
         values_KD, counts_K = fused
@@ -91,7 +93,7 @@ class FedProto(AnchorExchange):
             return None
         targets_AD = values_KD[classes_A[known_A]]
         distances = [
-            (meeting(learner, pooled)[known_A] - targets_AD).pow(2).sum(dim=1).mean()
+            (exchange_embeddings(learner, pooled)[known_A] - targets_AD).pow(2).sum(dim=1).mean()
             for pooled in anchors.pooled
         ]
         return self.ramped_weight(learner) * torch.stack(distances).mean()

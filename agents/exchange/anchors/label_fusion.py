@@ -1,4 +1,4 @@
-"""How soft labels of several agents become one.
+"""Fusion of several agents' soft labels into one.
 
 Legend: S votes, N anchors, K classes, A audit anchors.
 """
@@ -7,27 +7,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from agents.lazy_torch import F, torch
+from agents.exchange.anchors.dawid_skene import dawid_skene
+from agents.lazy_torch import F, Tensor, torch
 from protocols.spec import Spec
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Votes:
-    """What several agents say of the anchors' classes.
+    """Classifications of the anchors by several agents.
 
     Attributes:
         probabilities: `[S, N, K]`, rows sum to one.
-        weights: `[S]`, how many agents each stands for.
+        weights: `[S]`, number of agents that each represents.
         classes: `[N]` int64, the public class of every anchor: a cluster of its text, or its label.
-        audit: `[A]` int64, the anchors held aside to measure on; empty where a fusion measures nothing.
+        audit: `[A]` int64, anchors used for measuring only; empty where a fusion measures nothing.
     """
 
     probabilities: Tensor
@@ -45,15 +43,15 @@ class Votes:
 
 
 class LabelFusion(Spec, ABC):
-    """A way to fuse soft labels."""
+    """A rule that fuses soft labels."""
 
     kind: str
     adds_up: ClassVar[bool] = False
-    """Whether a mean of all votes is all it needs, so that a tree may average on the way up."""
+    """Whether the mean of all votes suffices, so that a tree may average on the way up."""
 
     @property
     def audit_share(self) -> float:
-        """Share of the anchors that is only measured on, and that no exchange learns from."""
+        """Share of anchors that are used for measuring only, and excluded from the loss."""
         return 0.0
 
     @abstractmethod
@@ -62,7 +60,7 @@ class LabelFusion(Spec, ABC):
 
 
 class Mean(LabelFusion):
-    """The mean of the probabilities."""
+    """Mean: average the probabilities."""
 
     kind: Literal["mean"] = "mean"
     adds_up: ClassVar[bool] = True
@@ -72,8 +70,8 @@ class Mean(LabelFusion):
         return votes.mean()
 
 
-class EntropyReduction(LabelFusion):
-    """The mean, sharpened: ``softmax(mean / temperature)``.
+class ERA(LabelFusion):
+    """Entropy reduction (DS-FL, Itahashi et al. 2020): sharpen the mean, ``softmax(mean / temperature)``.
 
     Source: Itahashi et al., Distillation-Based Semi-Supervised Federated Learning for
     Communication-Efficient Collaborative Training with Non-IID Private Data, 2020.
@@ -82,7 +80,7 @@ class EntropyReduction(LabelFusion):
     kind: Literal["era"] = "era"
     adds_up: ClassVar[bool] = True
     temperature: float = Field(
-        0.1, gt=0.0, le=10.0, description="Divides the mean probabilities; low sharpens."
+        0.1, gt=0.0, le=10.0, description="Divides the mean probabilities; a low value sharpens."
     )
 
     def fuse(self, votes: Votes) -> Tensor:
@@ -91,10 +89,12 @@ class EntropyReduction(LabelFusion):
 
 
 class EntropyWeighted(LabelFusion):
-    """A mean that, anchor by anchor, leans to the agents that are sure: weights ``exp(-H / temperature)``.
+    """Entropy weighting (after Sageflow, Park et al. 2021): weigh each agent by its certainty of an anchor.
 
-    Source: entropy as a measure of a sender's worth on public data as in Park et al., Sageflow, 2021, here
-    for each anchor by itself.
+    The weights are ``exp(-H / temperature)``, H the entropy of an agent's label of the anchor.
+
+    Source: entropy as a measure of a sender's quality on public data as in Park et al., Sageflow, 2021, here
+    for each anchor separately.
     """
 
     kind: Literal["entropy_weighted"] = "entropy_weighted"
@@ -102,39 +102,38 @@ class EntropyWeighted(LabelFusion):
         0.5,
         ge=0.01,
         le=100.0,
-        description="Divides the entropies (nats); low trusts the surest alone.",
+        description="Divides the entropies (nats); a low one trusts only the most certain.",
     )
 
     def fuse(self, votes: Votes) -> Tensor:
         """Return the weighted mean over agents."""
         entropy_SN = torch.special.entr(votes.probabilities).sum(dim=-1)
-        # The surest has weight 1, so that no row is lost to rounding.
+        # The most certain agent has weight 1, so that no row underflows.
         least_N = entropy_SN.amin(dim=0)
         return votes.mean(torch.exp((least_N - entropy_SN) / self.temperature))
 
 
 class ValidationWeighted(LabelFusion):
-    """A mean that leans to the agents that are right on audit anchors.
+    """Validation weighting: weigh each agent by its accuracy on audit anchors.
 
-    Their weights are ``exp(accuracy / temperature)``.
-
-    The accuracy of an agent is the share of the audit anchors whose most probable class, by its labels, is
-    the public class. With ``labels: true`` that is an accuracy. With clusters it is none: it says how far
-    an agent groups public texts as their words do, and favours those that follow the words. The audit
-    anchors are drawn once from the run's seed, the same for everybody, and the loss leaves them out.
+    The weights are ``exp(accuracy / temperature)``. The accuracy of an agent is the share of audit anchors
+    whose most probable class, by its labels, is the public class. With ``labels: true`` that is an accuracy.
+    With clusters it measures how far an agent groups public texts as their words do, and favours those that
+    follow the words. The audit anchors are drawn once from the run's seed, the same for all agents, and the
+    loss leaves them out.
     """
 
     kind: Literal["validation_weighted"] = "validation_weighted"
     audit: float = Field(
-        0.25, gt=0.0, le=0.5, description="Share of the anchors held aside to measure accuracy on."
+        0.25, gt=0.0, le=0.5, description="Share of anchors held out to measure accuracy on."
     )
     temperature: float = Field(
-        0.1, ge=0.01, le=10.0, description="Divides the accuracies; low trusts the best alone."
+        0.1, ge=0.01, le=10.0, description="Divides the accuracies; a low one trusts only the best."
     )
 
     @property
     def audit_share(self) -> float:
-        """Share of the anchors that is only measured on."""
+        """Share of anchors that are used for measuring only."""
         return self.audit
 
     def fuse(self, votes: Votes) -> Tensor:
@@ -146,12 +145,12 @@ class ValidationWeighted(LabelFusion):
 
 
 class Majority(LabelFusion):
-    """The shares of the votes: every agent has one for each anchor, for its most probable class."""
+    """Majority vote: the share of agents whose most probable class it is, for each class."""
 
     kind: Literal["majority"] = "majority"
 
     def fuse(self, votes: Votes) -> Tensor:
-        """Return the shares of the votes that each class won."""
+        """Return the share of the votes for each class."""
         _, _, classes = votes.probabilities.shape
         ballots = F.one_hot(votes.probabilities.argmax(dim=-1), classes)
         chosen = Votes(
@@ -161,24 +160,24 @@ class Majority(LabelFusion):
 
 
 class DawidSkene(LabelFusion):
-    """The posterior of a model in which every agent confuses classes in its own way; see `dawid_skene`.
+    """Dawid–Skene (1979): estimate classes together with each agent's confusion matrix.
 
     Source: Dawid and Skene, Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm,
     1979.
     """
 
     kind: Literal["dawid_skene"] = "dawid_skene"
-    iterations: int = Field(20, ge=1, description="Steps of expectation-maximisation, at most.")
+    iterations: int = Field(
+        20, ge=1, description="Largest number of expectation-maximisation steps."
+    )
     smoothing: float = Field(
         0.1,
         gt=0.0,
-        description="Labels added to every count of a confusion; keeps few anchors from certainty.",
+        description="Labels added to every count of a confusion; avoids certainty from few anchors.",
     )
 
     def fuse(self, votes: Votes) -> Tensor:
         """Return the probabilities of the classes, given the most probable class of every vote."""
-        from agents.exchange.anchors.dawid_skene import dawid_skene
-
         _, _, classes = votes.probabilities.shape
         chosen_SN = votes.probabilities.argmax(dim=-1).cpu().numpy()
         fused_NK = dawid_skene(chosen_SN, classes, self.iterations, self.smoothing)
@@ -187,7 +186,7 @@ class DawidSkene(LabelFusion):
 
 FUSIONS: dict[str, type[LabelFusion]] = {
     "mean": Mean,
-    "era": EntropyReduction,
+    "era": ERA,
     "entropy_weighted": EntropyWeighted,
     "validation_weighted": ValidationWeighted,
     "majority": Majority,

@@ -1,55 +1,52 @@
-"""Pseudo-labels of public anchors, fused from the neighbours."""
+"""Pseudo-labels of public anchors, fused from the neighbours'."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from agents.exchange.anchors.classes import ClassTeacher, label_loss, received
+from agents.exchange.anchors.classes import ClassState, ClassTeacher, label_loss
 from agents.exchange.anchors.label_fusion import FUSIONS, LabelFusion, Mean, Votes
-from agents.exchange.base import AnchorBatch, Expected, Learner, Turn
+from agents.exchange.base import AnchorBatch, Expected, Learner, Turn, to_tensor
 from agents.exchange.fusion import Part
 from agents.exchange.trust import audit_anchors, without_audit
-from agents.lazy_torch import torch
+from agents.lazy_torch import Tensor, torch
 from protocols.messages import LabelVotes, Payload
 from protocols.spec import Kinds
 from protocols.topologies.base import Direction
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-
-class PseudoLabelling(ClassTeacher):
-    """Pseudo-labels of anchors: classify them as the neighbours do where they are confident.
+class PseudoLabelExchange(ClassTeacher):
+    """Pseudo-labels (after FedMD, Li & Wang 2019): learn the neighbours' confident labels of the anchors.
 
     The classes are clusters of the anchors, found once from cheap features of their public text, so they
-    mean the same to everybody; or the anchors' true labels. I send soft labels: a softmax over the cosines
-    between an anchor and the mean embedding of each class, the anchor itself left out of its class's mean.
-    What I receive is fused; where its largest probability reaches `confidence`, a linear classifier on my
-    encoder learns it by cross-entropy.
+    mean the same to all agents; or the anchors' true labels. An agent sends soft labels: a softmax over the
+    cosines between an anchor and the mean embedding of each class, the anchor itself left out of its class's
+    mean. Received ones are fused; where the largest probability reaches `confidence`, a linear classifier on
+    the encoder learns the fused label by cross-entropy.
 
-    In a tree, a `fusion` that is made of a mean is averaged on the way up, and every message has one size.
-    The others must compare all votes: each parent passes on its subtree's votes side by side
-    (`LabelVotes`), so that an edge carries as many soft labels up as there are agents below it. Either way
-    the root fuses, and one set of soft labels goes down.
+    In a tree, a `fusion` based on the mean is averaged on the way up, and every message has one size. The
+    others must compare all votes: each parent passes on its subtree's votes side by side (`LabelVotes`), so
+    that an edge carries as many soft labels up as there are agents below it. Either way the root fuses, and
+    one set of soft labels goes down.
 
     Source: Li and Wang, FedMD, 2019, with the clusters of Caron et al., DeepCluster, 2018, for classes.
     """
 
     kind: Literal["pseudo_labels"] = "pseudo_labels"
     confidence: float = Field(
-        0.3, ge=0.0, lt=1.0, description="Least fused probability that an anchor is learnt at."
+        0.3, ge=0.0, lt=1.0, description="Lowest fused probability at which an anchor is learnt."
     )
     fusion: Annotated[LabelFusion, Kinds(FUSIONS)] = Field(
-        Mean(), description="How the labels of several agents become one."
+        Mean(), description="Rule that fuses the labels of several agents."
     )
 
     @property
     def asynchronous(self) -> bool:
-        """Whether the fusion is made of a mean: votes that travel side by side have no weights."""
+        """Return whether the fusion is based on the mean: votes side by side have no weights."""
         return self.fusion.adds_up
 
     def fuse(self, learner: Learner, parts: Sequence[Part]) -> Tensor:
@@ -66,25 +63,25 @@ class PseudoLabelling(ClassTeacher):
         return self.fusion.fuse(votes)
 
     def gather(self, parts: Sequence[Part]) -> list[Part]:
-        """Return the mean, or all votes where they are to be compared."""
+        """Return the mean, or all votes where the fusion compares them."""
         return super().gather(parts) if self.fusion.adds_up else list(parts)
 
     def pack(self, parts: Sequence[Part], turn: Turn) -> Payload:
-        """Make a payload of soft labels, or of several agents'."""
-        if not self._votes(turn):
+        """Make a payload of soft labels, or of several agents' soft labels."""
+        if not self._sends_votes(turn):
             return super().pack(parts, turn)
         stacked = torch.stack([values for values, _ in parts])
         return LabelVotes(probabilities=stacked.cpu().numpy())
 
     def unpack(self, payload: Payload, learner: Learner) -> list[Part]:
-        """Read soft labels and the number of agents that they stand for."""
+        """Read soft labels and the number of agents that they represent."""
         if isinstance(payload, LabelVotes):
-            return [(values, 1.0) for values in received(payload.probabilities, learner)]
+            return [(values, 1.0) for values in to_tensor(payload.probabilities, learner)]
         return super().unpack(payload, learner)
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
-        """Accept a distribution over the classes for every anchor, or several agents'."""
-        if self._votes(turn):
+        """Accept a distribution over the classes for every anchor, or those of several agents."""
+        if self._sends_votes(turn):
             shape = (None, learner.anchor_count, self.classes)
             return Expected(LabelVotes, {"probabilities": shape})
         return super().expects(learner, turn)
@@ -93,7 +90,7 @@ class PseudoLabelling(ClassTeacher):
         self, learner: Learner, anchors: AnchorBatch, rng: np.random.Generator
     ) -> Tensor | None:
         """Return the cross-entropy to confident fused labels, a mean over the views."""
-        teacher_NK = learner.memory.get("teacher")
+        teacher_NK = ClassState.of(learner).teacher
         if teacher_NK is None:
             return None
         anchors = without_audit(learner, anchors, self.fusion.audit_share)
@@ -104,5 +101,5 @@ class PseudoLabelling(ClassTeacher):
         sure = AnchorBatch(anchors.ids[confident], tuple(p[confident] for p in anchors.pooled))
         return self.ramped_weight(learner) * label_loss(learner, sure, targets_AK[confident])
 
-    def _votes(self, turn: Turn) -> bool:
+    def _sends_votes(self, turn: Turn) -> bool:
         return turn.direction is Direction.UP and not self.fusion.adds_up

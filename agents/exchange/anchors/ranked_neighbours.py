@@ -1,4 +1,4 @@
-"""Which anchors are nearest to each, as the neighbours rank them.
+"""Rankings of each anchor's nearest anchors, fused from the neighbours'.
 
 Legend: S rankings, N anchors, A anchors in a batch, L entries of a list, D width of the exchange.
 """
@@ -6,46 +6,58 @@ Legend: S rankings, N anchors, A anchors in a batch, L entries of a list, D widt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from agents.exchange.anchors.classes import received
 from agents.exchange.base import (
     AnchorBatch,
+    ExchangeState,
     Expected,
     Heads,
     Learner,
     Society,
     Turn,
     once_a_round,
+    to_tensor,
 )
-from agents.exchange.fusion import FusedTeacher, Part
-from agents.lazy_torch import F, torch
+from agents.exchange.fusion import FusedTeacher, Part, TeacherState
+from agents.lazy_torch import F, Tensor, torch
+from agents.objectives import functional
 from protocols.messages import Message, Payload, Rankings
 from protocols.topologies.base import Direction
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Ranking = tuple["Tensor", "Tensor", "Tensor"]
+Ranking = tuple[Tensor, Tensor, Tensor]
 """Ids `[N, L]`, scores `[N, L]` that sum to one in each list, and agreement `[N]`."""
 
 
+@dataclass
+class RankingState(TeacherState[Ranking]):
+    """Fused ranking, and the agent's own embeddings that it is compared with.
+
+    Attributes:
+        own: round, and the agent's own embeddings `[N, D]` in it.
+    """
+
+    own: tuple[int, Tensor] | None = None
+
+
 class RankedNeighbours(FusedTeacher):
-    """Ranked neighbours of anchors: order the candidates of an anchor as the neighbours do together.
+    """Ranked neighbours (ListNet, Cao et al. 2007): rank each anchor's nearest anchors as the neighbours do.
 
-    I send, for each anchor, the ids of its `length` nearest other anchors, and a softmax of their cosines
-    over the temperature. The lists that I receive are fused: a candidate's score is the mean of what each
-    list gives it (0 where it is not in it), and the best `length` remain. I learn a fused list by ListNet's
-    cross-entropy between its scores and a softmax of my cosines over the same candidates. My embeddings of
-    the candidates are those that I last sent from, constants; only the anchors of a batch take a gradient.
+    An agent sends, for each anchor, the ids of its `length` nearest other anchors, and a softmax of their
+    cosines over the temperature. Received lists are fused: a candidate's score is the mean of its scores in
+    all lists (0 where it is missing), and the best `length` remain. The loss is ListNet's cross-entropy
+    between the fused scores and a softmax of the agent's cosines over the same candidates. The candidates'
+    embeddings are those that the agent last ranked by, constants; only the anchors of a batch take a
+    gradient.
 
-    Where neighbours disagree I abstain. The agreement about an anchor is the share of a list that two
-    senders have in common, a mean over all pairs of senders: 1 where all lists are equal, ``length / (N -
-    1)`` where they are drawn at random. Anchors with less than `least_agreement` are not learnt from. A
-    list alone agrees with itself.
+    Anchors on which the neighbours disagree are skipped. The agreement about an anchor is the share of a list
+    that two senders have in common, a mean over all pairs of senders: 1 where all lists are equal,
+    ``length / (N - 1)`` where they are drawn at random. Anchors below `least_agreement` are not learnt from.
+    A single list agrees with itself.
 
     In a tree lists cannot be averaged without loss: each parent passes on its subtree's side by side, so
     that an edge carries as many lists up as there are agents below it. The root fuses, and one list for
@@ -56,17 +68,18 @@ class RankedNeighbours(FusedTeacher):
     """
 
     kind: Literal["ranked_neighbours"] = "ranked_neighbours"
-    length: int = Field(10, ge=2, description="Nearest anchors named of each anchor.")
+    state_type: ClassVar[type[ExchangeState]] = RankingState
+    length: int = Field(10, ge=2, description="Nearest anchors listed for each anchor.")
     temperature: float = Field(0.1, gt=0.0, le=10.0, description="Divides the cosines.")
     least_agreement: float = Field(
         0.2,
         ge=0.0,
         le=1.0,
-        description="Agreement of the senders below which an anchor is left out.",
+        description="Agreement of the senders below which an anchor is skipped.",
     )
 
     def check(self, society: Society) -> None:
-        """Refuse lists that are as long as the set of anchors."""
+        """Refuse lists as long as the set of anchors."""
         super().check(society)
         if society.anchors <= self.length:
             raise ValueError(
@@ -80,11 +93,11 @@ class RankedNeighbours(FusedTeacher):
 
     @property
     def asynchronous(self) -> bool:
-        """No: lists are counted, and have no weights."""
+        """Return False: lists have no weights that staleness could lower."""
         return False
 
     def summarise(self, learner: Learner, turn: Turn) -> Ranking:
-        """Return my own lists."""
+        """Return the agent's own lists."""
         return rank(self._embeddings(learner, turn), self.length, self.temperature)
 
     def pack(self, parts: Sequence[Part], turn: Turn) -> Payload:
@@ -101,12 +114,12 @@ class RankedNeighbours(FusedTeacher):
     def unpack(self, payload: Payload, learner: Learner) -> list[Part]:
         """Read rankings, their scores made to sum to one."""
         assert isinstance(payload, Rankings)
-        ids = received(payload.ids, learner).long()
-        scores = received(payload.scores, learner)
-        # Divided by the largest first: any finite numbers may come.
+        ids = to_tensor(payload.ids, learner).long()
+        scores = to_tensor(payload.scores, learner)
+        # Divided by the largest first: a sender may choose any finite numbers, and their sum may overflow.
         scores = scores / scores.amax(dim=-1, keepdim=True)
         scores = scores / scores.sum(dim=-1, keepdim=True)
-        rankings = zip(ids, scores, received(payload.agreement, learner), strict=True)
+        rankings = zip(ids, scores, to_tensor(payload.agreement, learner), strict=True)
         return [(ranking, 1.0) for ranking in rankings]
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
@@ -124,7 +137,7 @@ class RankedNeighbours(FusedTeacher):
         return list(parts)
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Fuse what came; see to it that there are embeddings of mine to order the candidates by."""
+        """Fuse received rankings; embed the anchors, for the candidates to be compared with."""
         if inbox:
             self._embeddings(learner, turn)
         super().merge(learner, inbox, turn)
@@ -133,15 +146,14 @@ class RankedNeighbours(FusedTeacher):
         self, learner: Learner, anchors: AnchorBatch, rng: np.random.Generator
     ) -> Tensor | None:
         """Return ListNet's cross-entropy where the senders agree, a mean over anchors and views."""
-        from agents.objectives import functional
-
-        if (teacher := learner.memory.get("teacher")) is None:
+        state = RankingState.of(learner)
+        if state.teacher is None or state.own is None:
             return None
-        ids_AL, targets_AL, agreement_A = (values[anchors.ids] for values in teacher)
+        ids_AL, targets_AL, agreement_A = (values[anchors.ids] for values in state.teacher)
         agreed = agreement_A >= self.least_agreement
         if not bool(agreed.any()):
             return None
-        candidates_ALD = learner.memory["own"][1][ids_AL[agreed]]
+        candidates_ALD = state.own[1][ids_AL[agreed]]
         head = learner.encoder.exchange_head
         losses = [
             functional.list_net(
@@ -152,10 +164,12 @@ class RankedNeighbours(FusedTeacher):
         return self.ramped_weight(learner) * torch.stack(losses).mean()
 
     def _embeddings(self, learner: Learner, turn: Turn) -> Tensor:
-        def work() -> Tensor:
+        def embed() -> Tensor:
             return F.normalize(learner.embed_anchors(self.crops, turn.round).mean(dim=0), dim=-1)
 
-        return once_a_round(learner, turn, "own", work)
+        state = RankingState.of(learner)
+        state.own = once_a_round(state.own, turn, embed)
+        return state.own[1]
 
 
 def rank(embeddings_ND: Tensor, length: int, temperature: float) -> Ranking:
@@ -175,7 +189,7 @@ def fuse(rankings: Sequence[Ranking]) -> Ranking:
     """Return the candidates with the best mean scores, their scores, and the mean overlap of two lists.
 
     Of S lists about an anchor, the candidates being in ``m`` of them each, two have ``sum m (m - 1) / (S (S
-    - 1) L)`` of their entries in common. A list alone keeps the agreement it came with.
+    - 1) L)`` of their entries in common. A single list keeps its agreement.
     """
     ids_NL, scores_NL, agreement_N = rankings[0]
     anchors, length = ids_NL.shape

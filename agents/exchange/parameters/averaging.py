@@ -1,14 +1,15 @@
-"""What all exchanges of parameters share: who sends what on which hop, and when it counts."""
+"""Common part of the strategies that exchange parameters: messages by hop, fusion, and results."""
 
 from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, overload
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, overload
 
 from pydantic import Field
 
-from agents.exchange.base import Exchange, Expected, Learner, Society, Turn
+from agents.exchange.base import Exchange, ExchangeState, Expected, Learner, Society, Turn
 from agents.exchange.inbox import abridged
 from agents.exchange.parameters.error_feedback import compensated
 from agents.exchange.parameters.robust_fusion import (
@@ -18,56 +19,81 @@ from agents.exchange.parameters.robust_fusion import (
     Vector,
     tensor_of,
 )
+from agents.lazy_torch import Tensor
+from agents.objectives.base import Reference
 from protocols.codecs import Codec
 from protocols.codecs.fp32 import Fp32
 from protocols.messages import Message, Payload, WeightDeltas, Weights
 from protocols.spec import Kinds
 from protocols.topologies.base import RANDOM_WINDOW, Direction, Network
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from agents.objectives.base import Reference
-
 Flat = Weights | WeightDeltas
 
 
-class ParameterExchange(Exchange, ABC):
-    """A strategy in which agents fuse what they offer: their parameters, or how those changed.
+@dataclass
+class ParameterState(ExchangeState):
+    """Results of an agent's exchanges.
 
-    Peers send to their neighbours, and fuse what they heard with their own. In a tree, what is offered goes
-    up, every parent fusing its children's with its own, until the root has the result. The result goes down
-    as parameters: all hold the same again, those too that missed an earlier one.
-
-    An agent that hears nobody, or fewer than the fusion needs, goes on as if there had been no exchange; in
-    a tree it then has nothing to tell those below, and they go on likewise. Only what is trained is sent:
-    nothing frozen and, of an encoder with adapters, the adapters alone. Optimizer state stays private.
-
-    Bytes: four for each parameter, and a header, in every message of every kind.
-
-    A learner's memory holds ``received`` and ``previous`` (see `Reference`; only where somebody wants them),
-    ``subtree`` (the round, what the agent and all below it offer, their documents) and ``settled``, the round
-    of its last result.
+    Attributes:
+        received: `[P]`, last result, or the initial parameters; only where the strategy or an objective
+            needs it.
+        previous: `[P]`, the agent's parameters just before that result; only where an objective needs it.
+        subtree: round, fused vector `[P]` of the agent and all below it, and their number of documents.
+        settled: round of the last result; 0 before the first.
+        residual: `[P]`, error feedback of a lossy codec; see `agents.exchange.parameters.error_feedback`.
     """
 
+    received: Tensor | None = None
+    previous: Tensor | None = None
+    subtree: tuple[int, Tensor, float] | None = None
+    settled: int = 0
+    residual: Tensor | None = None
+
+    def anchor(self) -> Tensor:
+        """Return the parameters last received, for a strategy that keeps them from the beginning.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if self.received is None:
+            raise ValueError("no parameters were received: set `keeps_received` of the strategy")
+        return self.received
+
+
+class ParameterExchange(Exchange, ABC):
+    """A strategy in which agents fuse vectors that they offer: their parameters, or changes of these.
+
+    Peers send to their neighbours, and fuse what they receive with their own. In a tree, offers go up, every
+    parent fusing its children's with its own, until the root has the result. The result goes down as
+    parameters: all agents are equal again, including those that missed an earlier result.
+
+    An agent that receives nothing, or fewer vectors than the fusion needs, continues as if there had been no
+    exchange; in a tree it then sends nothing downwards, and its subtree continues likewise. Only trained
+    parameters are sent: nothing frozen and, of an encoder with adapters, the adapters alone. Optimizer state
+    stays private.
+
+    Bytes: four for each parameter, and a header, in every message of every kind.
+    """
+
+    state_type: ClassVar[type[ExchangeState]] = ParameterState
     changes_parameters: ClassVar[bool] = True
     offers_reference: ClassVar[bool] = True
     keeps_received: ClassVar[bool] = False
-    """Whether the strategy itself needs the parameters last received, or those of the beginning."""
+    """Whether the strategy itself needs the parameters last received, or the initial ones before."""
     upwards: ClassVar[type[Flat]] = Weights
-    """What goes up a tree; everything else is `Weights`."""
+    """Payload that goes up a tree; all others are `Weights`."""
 
     fusion: Annotated[ParameterFusion, Kinds(PARAMETER_FUSIONS)] = Field(
-        Mean(), description="How one vector is made of several: mean, median, trimmed_mean or krum."
+        Mean(), description="Rule that fuses vectors: mean, median, trimmed_mean or krum."
     )
 
     @property
     def asynchronous(self) -> bool:
-        """Whether the fusion heeds weights: a robust one takes stale parameters for as good as fresh ones."""
+        """Return whether the fusion uses weights: a robust one would not weigh stale parameters down."""
         return self.fusion.kind == "mean"
 
     def offer(self, learner: Learner, turn: Turn) -> Tensor:
-        """Return what the agent brings into a fusion `[P]`; it may be a view of its parameters."""
+        """Return the agent's vector `[P]` for a fusion; it may be a view of its parameters."""
         return learner.parameters
 
     def conclude(self, learner: Learner, fused: Tensor, turn: Turn) -> Tensor:
@@ -75,35 +101,35 @@ class ParameterExchange(Exchange, ABC):
         return fused
 
     def adopt(self, learner: Learner, result: Tensor) -> None:
-        """Change the agent's parameters, now that it has a result `[P]`."""
+        """Change the agent's parameters in place by a result `[P]`."""
         learner.parameters.copy_(result)
 
-    def begin(self, learner: Learner) -> None:
-        """Take the initial parameters for received, where the strategy needs them."""
+    def initial_state(self, learner: Learner) -> ExchangeState:
+        """Take the initial parameters as received, where the strategy needs them."""
+        state = super().initial_state(learner)
         if self.keeps_received:
-            learner.memory["received"] = learner.parameters.clone()
+            ParameterState.narrow(state).received = learner.parameters.clone()
+        return state
 
     def reference(self, learner: Learner) -> Reference | None:
-        """Return what was received last, and the agent's parameters before; None before the first time."""
-        from agents.objectives.base import Reference
-
-        previous = learner.memory.get("previous")
-        return None if previous is None else Reference(learner.memory["received"], previous)
+        """Return the parameters last received, and the agent's own just before; None before the first."""
+        state = ParameterState.of(learner)
+        return None if state.previous is None else Reference(state.anchor(), state.previous)
 
     def check(self, society: Society) -> None:
-        """Refuse unlike encoders, whose parameters have no common meaning, and too small a network."""
-        unlike = sorted({encoder.origin for encoder in society.encoders})
+        """Refuse different encoders, whose parameters do not correspond, and too small a network."""
+        origins = sorted({encoder.origin for encoder in society.encoders})
         if len(set(society.encoders)) > 1:
             raise ValueError(
                 f"exchange.kind={self.kind} averages parameters and needs one encoder for all agents, "
-                f"here they differ ({', '.join(unlike)}); use an exchange of representations, such as "
+                f"here they differ ({', '.join(origins)}); use an exchange of representations, such as "
                 "anchor_contrast, or give every group the same encoder"
             )
         if society.network is not None:
             self.check_network(society.network)
 
     def check_network(self, network: Network) -> None:
-        """Refuse a network in which somebody fuses fewer vectors than the fusion needs."""
+        """Refuse a network in which an agent fuses fewer vectors than the fusion needs."""
         vectors, agent = _smallest(network) if self.fusion.fewest > 1 else (1, 0)
         if vectors < self.fusion.fewest:
             raise ValueError(
@@ -113,45 +139,48 @@ class ParameterExchange(Exchange, ABC):
             )
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
-        """Offer to peers and upwards; tell the result downwards, if there is one."""
-        memory, documents = learner.memory, float(learner.examples)
+        """Send the agent's offer to peers and upwards; send a result of this round downwards."""
+        state, documents = ParameterState.of(learner), float(learner.examples)
         if turn.direction is Direction.DOWN:
-            if memory.get("settled") != turn.round:
+            if state.settled != turn.round:
                 return None
-            return _pack(Weights, memory.get("received", learner.parameters), documents, learner)
+            result = learner.parameters if state.received is None else state.received
+            return _pack(Weights, result, documents, learner)
         if turn.direction is Direction.PEER:
             return _pack(Weights, self.offer(learner, turn), documents, learner)
-        subtree = memory.get("subtree")
+        subtree = state.subtree
         if subtree is None or subtree[0] != turn.round:
             subtree = turn.round, self.offer(learner, turn), documents
         values = subtree[1]
         if self.upwards is WeightDeltas:
-            values = compensated(values, self.codec, memory)
+            values, state.residual = compensated(values, self.codec, state.residual)
         return _pack(self.upwards, values, subtree[2], learner)
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
-        """Accept numbers laid out as my parameters."""
+        """Accept a vector in the layout of the agent's own parameters."""
         payload = self.upwards if turn.direction is Direction.UP else Weights
         return Expected(payload, {"values": (len(learner.parameters),)}, learner.layout)
 
-    def scalars(self, learner: Learner, turn: Turn, spoken_for: Sequence[int]) -> Mapping[str, Any]:
-        """Weigh as many documents as the parameters were trained on; upwards, those of the subtree."""
+    def scalars(
+        self, learner: Learner, turn: Turn, represented: Sequence[int]
+    ) -> Mapping[str, Any]:
+        """Return as weight the number of the agent's documents; upwards, of its subtree's."""
         upwards = turn.direction is Direction.UP
-        return {"weight": float(sum(spoken_for) if upwards else learner.examples)}
+        return {"weight": float(sum(represented) if upwards else learner.examples)}
 
     def codec_of(self, payload: type[Payload]) -> Codec:
-        """Send changes in the codec; and parameters too, unless it keeps a few numbers of all alone."""
+        """Use the codec for changes, and for parameters unless it drops most of the numbers."""
         sparse = self.codec.kind in ("top_k", "pca")
         return Fp32() if sparse and payload is Weights else self.codec
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Fuse what came from peers and from below; obey what came from above."""
+        """Fuse vectors from peers and children; adopt a result from above."""
         if not inbox:
             return
         if turn.direction is Direction.DOWN:
             values = tensor_of(_read(inbox[0]).values, learner.parameters)
-            # Copied where it is kept: a payload is a view of a message buffer that is not ours.
-            keeps = learner.looks_back or self.keeps_received
+            # Copied where it is kept: a payload is a view of a message buffer, reused after the hop.
+            keeps = learner.wants_reference or self.keeps_received
             self._settle(learner, values.clone() if keeps else values, turn)
             return
         if 1 + len(inbox) < self.fusion.fewest:
@@ -161,21 +190,21 @@ class ParameterExchange(Exchange, ABC):
         if turn.direction is Direction.PEER or turn.is_top:
             self._settle(learner, self.conclude(learner, fused, turn), turn)
         else:
-            learner.memory["subtree"] = (turn.round, fused, sum(weights))
+            ParameterState.of(learner).subtree = (turn.round, fused, sum(weights))
 
     def _settle(self, learner: Learner, result: Tensor, turn: Turn) -> None:
-        memory = learner.memory
-        if learner.looks_back:
-            memory["previous"] = learner.parameters.clone()
-        if learner.looks_back or self.keeps_received:
-            memory["received"] = result
+        state = ParameterState.of(learner)
+        if learner.wants_reference:
+            state.previous = learner.parameters.clone()
+        if learner.wants_reference or self.keeps_received:
+            state.received = result
         self.adopt(learner, result)
-        memory["settled"] = turn.round
-        memory.pop("subtree", None)
+        state.settled = turn.round
+        state.subtree = None
 
 
 class _Vectors(Sequence[Vector]):
-    """The agent's own vector and those that it heard, which are read when they are asked for."""
+    """The agent's own vector and those received, each read from its message on access."""
 
     def __init__(self, own: Tensor, inbox: Sequence[Message]) -> None:
         self._own = own
@@ -195,15 +224,15 @@ class _Vectors(Sequence[Vector]):
 
 
 def _shares(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[float]:
-    """Return the agent's own weight and those of all that it heard."""
+    """Return the agent's own weight and those of all received vectors."""
     read = abridged(inbox)
     senders = [message.envelope.sender for message in read]
     if turn.direction is Direction.PEER:
-        heard = [turn.mixing.get(each, 0.0) * turn.discount(each) for each in senders]
-        # The share of a neighbour that was not heard, or is stale, falls to the agent itself.
-        return [1.0 - sum(heard), *heard]
-    heard = [_read(message).weight * turn.discount(message.envelope.sender) for message in read]
-    return [float(learner.examples), *heard]
+        received = [turn.mixing.get(each, 0.0) * turn.discount(each) for each in senders]
+        # The missing share of an absent or stale neighbour falls to the agent itself.
+        return [1.0 - sum(received), *received]
+    received = [_read(message).weight * turn.discount(message.envelope.sender) for message in read]
+    return [float(learner.examples), *received]
 
 
 def _pack(payload: type[Flat], values: Tensor, weight: float, learner: Learner) -> Payload:
@@ -211,12 +240,12 @@ def _pack(payload: type[Flat], values: Tensor, weight: float, learner: Learner) 
 
 
 def _read(message: Message) -> Flat:
-    assert isinstance(message.payload, (Weights, WeightDeltas))  # `expects` has seen to it
+    assert isinstance(message.payload, (Weights, WeightDeltas))  # guaranteed by `expects`
     return message.payload
 
 
 def _smallest(network: Network) -> tuple[int, int]:
-    """Return the fewest vectors that somebody fuses, its own included, and who; 2^31 for nobody."""
+    """Return the fewest vectors that any agent fuses, its own included, and the agent; 2^31 if none fuses."""
     rounds = range(network.period or RANDOM_WINDOW)
     hops = [hop for round in rounds for hop in network.hops(round)]
     fused = (

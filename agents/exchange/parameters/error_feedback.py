@@ -1,4 +1,4 @@
-"""Error feedback: what a codec loses of one message is added to the next.
+"""Error feedback: the error of a lossy codec in one message is added to the next.
 
 A lossy codec that drops the same small numbers every time would never let them through. With a residual
 ``e``, a sender of changes ``d_1, d_2, ...`` sends ``c_t = C(d_t + e_{t-1})`` and keeps
@@ -6,8 +6,8 @@ A lossy codec that drops the same small numbers every time would never let them 
 
     sum_t c_t = sum_t d_t - e_T:
 
-what all receivers add up differs from the truth by the last residual alone, however coarse the codec. It is
-meant for changes, which receivers add up; states (embeddings, parameters) are replaced by the next message
+the sum at the receivers differs from the true one by the last residual alone, however coarse the codec. It
+is meant for changes, which receivers add up; states (embeddings, parameters) are replaced by the next message
 anyway. A message that is lost on its way is not sent again.
 
 Sources: F. Seide et al., 1-Bit Stochastic Gradient Descent, 2014; S. P. Karimireddy et al., Error Feedback
@@ -16,48 +16,40 @@ Fixes SignSGD and other Gradient Compression Schemes, 2019.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 
-from agents.lazy_torch import torch
+from agents.lazy_torch import Tensor, torch
 from protocols.codecs import Codec
 from protocols.codecs.fp32 import Fp32
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-RESIDUAL = "residual"
-
 
 def compensated(
-    change: Tensor, codec: Codec, memory: dict[str, Any], name: str = RESIDUAL
-) -> Tensor:
-    """Return what to send of a change, and remember what the codec is going to lose of it.
+    change: Tensor, codec: Codec, residual: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Return the change with the residual added, and the residual of the next message.
 
-    Call it once for each message: the residual moves on.
+    Call it once for each message, and keep the residual: it is state of the sender.
 
     Args:
         change: `[P]`, or any shape that stays the same; left as it is.
-        codec: that the message will be sent in.
-        memory: of the learner; the residual lies in it, a tensor of the same shape and device.
-        name: of the residual, where one agent sends several things.
+        codec: of the message.
+        residual: of the last message, of the same shape and device; None before the first.
 
     Returns:
-        The change and the residual so far, not yet coded.
+        The change plus the residual, not yet encoded; and the part of it that the codec will lose, None for
+        a lossless one.
 
     Example:
         >>> import torch
         >>> from protocols.codecs.top_k import TopK
-        >>> memory = {}
-        >>> codec = TopK(share=0.5)
-        >>> [compensated(torch.tensor([2.0, 1.0]), codec, memory).tolist() for _ in range(3)]
-        [[2.0, 1.0], [2.0, 2.0], [2.0, 3.0]]
+        >>> codec, change = TopK(share=0.5), torch.tensor([2.0, 1.0])
+        >>> first, residual = compensated(change, codec, None)
+        >>> second, residual = compensated(change, codec, residual)
+        >>> first.tolist(), second.tolist(), residual.tolist()
+        ([2.0, 1.0], [2.0, 2.0], [0.0, 2.0])
     """
     if isinstance(codec, Fp32):
-        return change.clone()
-    residual = memory.get(name)
+        return change.clone(), residual
     total = change.clone() if residual is None else change + residual
-    heard = codec.roundtrip(np.ascontiguousarray(total.detach().cpu().numpy()))
-    memory[name] = total - torch.from_numpy(heard).to(total.device)
-    return total
+    decoded = codec.roundtrip(np.ascontiguousarray(total.detach().cpu().numpy()))
+    return total, total - torch.from_numpy(decoded).to(total.device)

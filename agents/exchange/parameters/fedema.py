@@ -1,34 +1,47 @@
-"""Averaging of parameters, of which every agent takes the more the less it has diverged."""
+"""Averaging of parameters that each agent adopts in part, by its divergence."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from agents.exchange.base import Learner
-from agents.exchange.parameters.averaging import ParameterExchange
-from agents.lazy_torch import torch
+from agents.exchange.base import ExchangeState, Learner
+from agents.exchange.parameters.averaging import ParameterExchange, ParameterState
+from agents.lazy_torch import Tensor, torch
 
-if TYPE_CHECKING:
-    from torch import Tensor
+
+@dataclass
+class FedEMAState(ParameterState):
+    """Result of the last exchange, and the agent's scale.
+
+    Attributes:
+        scale: lambda of the agent; None before its first exchange.
+    """
+
+    scale: float | None = None
 
 
 class FedEMA(ParameterExchange):
-    """FedEMA: FedAvg or gossip, and every agent keeps the more of its own the further it has diverged.
+    """FedEMA (Zhuang et al. 2022): average, and keep more of the own parameters the further they diverged.
 
     With the result g of an exchange, an agent's parameters w become ``m w + (1 - m) g`` where
     ``m = min(lambda |g - w|, 1)``, the norm over all trained parameters. Each agent sets its lambda at its
-    first exchange, so that m is tau there: ``lambda = tau / |g - w|``. What goes down a tree is g. So agents
-    end with parameters of their own; with a tau of 0 this is ``weights``.
+    first exchange, so that m is tau there: ``lambda = tau / |g - w|``. In a tree, g goes down. So agents end
+    with different parameters; with a tau of 0 this is ``fedavg``.
 
     Source: Zhuang et al., Divergence-aware Federated Self-Supervised Learning, 2022.
     """
 
     kind: Literal["fedema"] = "fedema"
+    state_type: ClassVar[type[ExchangeState]] = FedEMAState
     keeps_received: ClassVar[bool] = True
     tau: float = Field(
-        0.7, ge=0.0, le=1.0, description="What an agent keeps of its own at its first exchange."
+        0.7,
+        ge=0.0,
+        le=1.0,
+        description="Share of its own parameters that an agent keeps at its first exchange.",
     )
 
     def adopt(self, learner: Learner, result: Tensor) -> None:
@@ -36,5 +49,7 @@ class FedEMA(ParameterExchange):
         distance = float(torch.linalg.vector_norm(result - learner.parameters))
         if distance == 0.0:
             return
-        scale = learner.memory.setdefault("lambda", self.tau / distance)
-        learner.parameters.lerp_(result, 1.0 - min(scale * distance, 1.0))
+        state = FedEMAState.of(learner)
+        if state.scale is None:
+            state.scale = self.tau / distance
+        learner.parameters.lerp_(result, 1.0 - min(state.scale * distance, 1.0))

@@ -1,7 +1,7 @@
-"""Rules that make one vector of several: the mean, and rules that withstand poisoned senders.
+"""Rules that fuse parameter vectors: the mean, and rules that tolerate poisoned senders.
 
-The robust rules weigh every vector alike: a number of documents that somebody claims is no evidence. They
-take vectors block by block, so that what came in messages is never stacked as a whole.
+The robust rules weigh all vectors equally, since a sender can claim any number of documents. They read
+vectors block by block, so that the messages are never stacked as a whole.
 
 Legend: n vectors, P numbers in each, C numbers in a block.
 """
@@ -12,34 +12,31 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Literal, Union
+from typing import Literal, Union
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agents.lazy_torch import torch
+from agents.lazy_torch import Tensor, torch
 from protocols.spec import Spec
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Vector = Union["Tensor", NDArray[np.float32]]
 SHARED = 2**14
-"""Numbers from which it takes longer to copy a message's than to have a tensor share them."""
+"""Length above which copying a message's vector takes longer than sharing its memory with a tensor."""
 STACKED = 2**24
-"""Numbers, of all vectors together, that are compared at once."""
+"""Numbers in a block of all vectors together."""
 
 
 class ParameterFusion(Spec, ABC):
-    """A rule that makes one vector of several."""
+    """A rule that fuses several vectors into one."""
 
     kind: str
 
     @property
     @abstractmethod
     def fewest(self) -> int:
-        """Vectors that the rule needs at least, the agent's own included, to keep its promise."""
+        """Smallest number of vectors, the agent's own included, for which the rule's guarantee holds."""
 
     @abstractmethod
     def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
@@ -47,18 +44,18 @@ class ParameterFusion(Spec, ABC):
 
         Args:
             vectors: `[P]` each, at least `fewest`: the agent's own, a tensor, then others' by sender.
-            weights: of the vectors, above 0 in all; the robust rules disregard them.
+            weights: of the vectors, above 0 in total; the robust rules ignore them.
         """
 
 
 class Mean(ParameterFusion):
-    """The weighted mean; a single poisoned vector can take it anywhere."""
+    """Weighted mean: no robustness, a single poisoned vector can move it anywhere."""
 
     kind: Literal["mean"] = "mean"
 
     @property
     def fewest(self) -> int:
-        """One: its own."""
+        """Return 1: its own."""
         return 1
 
     def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
@@ -71,9 +68,9 @@ class Mean(ParameterFusion):
 
 
 class Median(ParameterFusion):
-    """The median of each coordinate: right while fewer than half of the vectors are poisoned.
+    """Coordinate-wise median (Yin et al. 2018): tolerates up to half of the vectors, less one, poisoned.
 
-    Of an even number of vectors, the mean of the two in the middle.
+    For an even number of vectors, the mean of the two in the middle.
 
     Source: Yin et al., Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates, 2018.
     """
@@ -82,35 +79,35 @@ class Median(ParameterFusion):
 
     @property
     def fewest(self) -> int:
-        """Three: the median of two is their mean."""
+        """Return 3: the median of two is their mean."""
         return 3
 
     def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
-        """Return what lies in the middle of every coordinate."""
+        """Return the median of every coordinate."""
         middle = slice((len(vectors) - 1) // 2, len(vectors) // 2 + 1)
         return _by_coordinate(vectors, lambda block_nC: _ascending(block_nC)[middle].mean(dim=0))
 
 
 class TrimmedMean(ParameterFusion):
-    """The mean of each coordinate without its largest and its smallest values.
+    """Trimmed mean (Yin et al. 2018): average each coordinate without its largest and smallest values.
 
-    Of n vectors ``floor(share * n)`` are left out at each end, and so many may be poisoned.
+    Of n vectors ``floor(share * n)`` are dropped at each end, and as many may be poisoned.
 
     Source: Yin et al., Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates, 2018.
     """
 
     kind: Literal["trimmed_mean"] = "trimmed_mean"
     share: float = Field(
-        0.2, gt=0.0, lt=0.5, description="Share of the vectors left out at each end."
+        0.2, gt=0.0, lt=0.5, description="Share of the vectors dropped at each end."
     )
 
     @property
     def fewest(self) -> int:
-        """As many as it takes to leave out one at each end."""
+        """Return the smallest number for which one vector is dropped at each end."""
         return next(n for n in range(3, 2 + math.ceil(2 / self.share)) if self._cut(n))
 
     def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
-        """Return the mean of what is left."""
+        """Return the mean of the rest."""
         kept = slice(self._cut(len(vectors)), len(vectors) - self._cut(len(vectors)))
         return _by_coordinate(vectors, lambda block_nC: _ascending(block_nC)[kept].mean(dim=0))
 
@@ -119,17 +116,17 @@ class TrimmedMean(ParameterFusion):
 
 
 class Krum(ParameterFusion):
-    """The one vector that lies closest to its ``n - f - 2`` nearest others, f of n being poisoned.
+    """Krum (Blanchard et al. 2017): pick the vector closest to its ``n - f - 2`` nearest others.
 
     Source: Blanchard et al., Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent, 2017.
     """
 
     kind: Literal["krum"] = "krum"
-    byzantine: int = Field(1, ge=1, description="Poisoned vectors that are withstood, f.")
+    byzantine: int = Field(1, ge=1, description="Poisoned vectors that are tolerated, f.")
 
     @property
     def fewest(self) -> int:
-        """``2 f + 3``, as the proof requires."""
+        """Return ``2 f + 3``, as the proof requires."""
         return 2 * self.byzantine + 3
 
     def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
@@ -140,7 +137,7 @@ class Krum(ParameterFusion):
                 squares_nn[i, j] += float((block_nC[i] - block_nC[j]).square().sum())
         squares_nn += squares_nn.T
         nearest = len(vectors) - self.byzantine - 2
-        # The first of each sorted row is the vector itself, at no distance.
+        # The first of each sorted row is the vector itself, at distance 0.
         scores_n = np.sort(squares_nn, axis=1)[:, 1 : 1 + nearest].sum(axis=1)
         chosen = vectors[int(np.argmin(scores_n))]
         return tensor_of(chosen, vectors[0]).clone()
@@ -177,7 +174,7 @@ def _ascending(block_nC: Tensor) -> Tensor:
 
 
 def tensor_of(vector: Vector, like: Vector) -> Tensor:
-    """Return a vector as a tensor on another's device, to be read only: a message may be behind it."""
+    """Return a vector as a read-only tensor on another's device; it may share memory with a message."""
     if not isinstance(vector, np.ndarray):
         return vector
     device = torch.device("cpu") if isinstance(like, np.ndarray) else like.device
@@ -186,7 +183,7 @@ def tensor_of(vector: Vector, like: Vector) -> Tensor:
 
 
 def _shared(values: NDArray[np.float32]) -> Tensor:
-    """Return a tensor over memory that may not be written to; a copy where a release cannot do that."""
+    """Return a tensor over read-only memory; a copy where the library releases cannot share it."""
     try:
         return torch.utils.dlpack.from_dlpack(values)
     except (BufferError, TypeError, RuntimeError):

@@ -1,1 +1,1 @@
-"""Exchange strategies that learn from summaries of private texts."""
+"""Exchange strategies that learn on private texts, from summaries or embeddings of the neighbours'."""

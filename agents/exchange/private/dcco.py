@@ -1,4 +1,4 @@
-"""Cross-correlation of two views, over my batch and my neighbours'.
+"""Cross-correlation of two views, over the agent's batch and its neighbours'.
 
 Legend: B private texts in a batch, D width of the exchange, M = 4 + D rows of moments.
 """
@@ -6,55 +6,69 @@ Legend: B private texts in a batch, D width of the exchange, M = 4 + D rows of m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from agents.exchange.anchors.anchor_contrast import exchange_width
 from agents.exchange.base import (
     Announced,
+    ExchangeState,
     Expected,
     Learner,
     PrivateBatch,
+    RoundState,
     Turn,
-    begin_round,
+    exchange_width,
     once_a_round,
 )
 from agents.exchange.fusion import Weighted, weighted_mean
-from agents.exchange.private.base import PrivateExchange, meeting
-from agents.lazy_torch import torch
+from agents.exchange.private.base import PrivateExchange, exchange_embeddings
+from agents.lazy_torch import Tensor, torch
 from protocols.messages import Message, Payload, Statistics
 from protocols.topologies.base import Direction
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 _LEAST_VARIANCE = 1e-8
-"""Of a number of a normalised embedding, whose mean square is 1 / D."""
+"""Smallest variance of a coordinate of a normalised embedding, whose mean square is 1 / D."""
+
+
+@dataclass
+class DCCOState(RoundState):
+    """Moments by each neighbour.
+
+    Attributes:
+        own: round, and the moments `[M, D]` and size of the agent's own next batch.
+        received: moments of this round and the number of texts that they are of, by sender.
+        others: mean of the received moments, and the number of texts.
+    """
+
+    own: tuple[int, Weighted] | None = None
+    received: dict[int, Weighted] = field(default_factory=dict)
+    others: Weighted | None = None
 
 
 class DCCO(PrivateExchange):
-    """Cross-correlation of private views: make numbers agree between views, and differ from each other.
+    """DCCO (Vemulapalli et al. 2022): decorrelate the coordinates of private views over all agents' batches.
 
-    I send first and second moments of my normalised embeddings of the two views of my next batch: two means
-    and two mean squares `[D]`, and the mean products of every number of one view with every number of the
-    other `[D, D]`. Together with those of my own batch they give the correlation matrix C of the views over
-    all these texts, as if they were one large batch; I learn
-    ``(sum_i (1 - C_ii)^2 + redundancy * sum_(i != j) C_ij^2) / D``. My neighbours' moments are constants, as
-    old as the exchange; the gradient with respect to the joint moments goes into my own at full strength, so
-    that it does not fade as the society grows. The gradients of all agents, each by its share of the texts,
-    add up to that of the one large batch, while moments are fresh (one local step per round).
+    An agent sends first and second moments of its normalised embeddings of the two views of its next batch:
+    two means and two mean squares `[D]`, and the mean products of every coordinate of one view with every
+    coordinate of the other `[D, D]`. Together with those of its own batch, received moments give the
+    correlation matrix C of the views over all these texts, as if they were one large batch; the loss is
+    ``(sum_i (1 - C_ii)^2 + redundancy * sum_(i != j) C_ij^2) / D``. The neighbours' moments are constants, as
+    old as the exchange; the gradient with respect to the joint moments goes into the agent's own at full
+    strength, so that it does not shrink as the society grows. The gradients of all agents, each weighted by
+    its share of the texts, add up to that of the one large batch, while moments are fresh (one local step per
+    round).
 
-    Peers hear their neighbours' moments. In a tree, every message is the sum over the side of the edge that
-    it comes from, so that each agent has everybody else's, each once. No anchors are needed, and no text or
-    embedding is sent; moments over few texts still say much about them.
+    Peers receive their neighbours' moments. In a tree, every message is the sum over the side of the edge
+    that it comes from, so that each agent has the moments of every other agent once. No anchors are needed,
+    and no text or embedding is sent; moments over few texts still reveal much about them.
 
-    Agents of one society begin with the same encoder. The paper also keeps them equal, by averaging weights
-    (a `hybrid` with ``weights`` does so); left to themselves they drift, and with unlike encoders, which meet
-    in the exchange head, C is that of a mixture of spaces: a number may then mean something else to each, and
-    only that it differs from the others is agreed upon.
+    Agents of one society begin with the same encoder. The paper also keeps them equal, by averaging
+    parameters (a `hybrid` with ``fedavg`` does so); otherwise they drift, and with encoders of different
+    widths, which share the space of the exchange head, C is that of a mixture of spaces: a coordinate may
+    then mean something else to each agent, and they agree only on coordinates being uncorrelated.
 
     Sources: Vemulapalli et al., Federated Training of Dual Encoding Models on Small Non-IID Client Datasets
     (DCCO), 2022; the loss of Zbontar et al., Barlow Twins: Self-Supervised Learning via Redundancy Reduction,
@@ -62,24 +76,26 @@ class DCCO(PrivateExchange):
     """
 
     kind: Literal["dcco"] = "dcco"
+    state_type: ClassVar[type[ExchangeState]] = DCCOState
     redundancy: float = Field(
-        0.005, gt=0.0, description="Weight of correlations between different numbers."
+        0.005, gt=0.0, description="Weight of correlations between different coordinates."
     )
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | Mapping[int, Payload] | None:
-        """Send my own moments to peers; in a tree, to each recipient all but what came from it."""
-        own = once_a_round(learner, turn, "own", lambda: self._next(learner))
+        """Send the agent's own moments to peers; in a tree, to each recipient all but its own side's."""
+        state = DCCOState.of(learner)
+        state.own = once_a_round(state.own, turn, lambda: self._next(learner))
+        own = state.own[1]
         if turn.direction is Direction.PEER:
             return _pack(own)
-        fresh = learner.memory.get("round") == turn.round
-        heard = learner.memory["heard"] if fresh else {}
+        received = state.received if state.round == turn.round else {}
         return {
-            recipient: _pack(weighted_mean([own, *_parts(heard, without=recipient)]))
+            recipient: _pack(weighted_mean([own, *_parts(received, without=recipient)]))
             for recipient in turn.recipients
         }
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
-        """Accept moments in my own width."""
+        """Accept moments in the agent's own width."""
         width = exchange_width(learner)
         return Expected(
             Statistics,
@@ -87,33 +103,35 @@ class DCCO(PrivateExchange):
         )
 
     def announces(
-        self, learner: Learner, turn: Turn, spoken_for: Sequence[int]
+        self, learner: Learner, turn: Turn, represented: Sequence[int]
     ) -> Announced | None:
-        """Announce a message to each by itself in a tree; see `Exchange.announces`."""
-        said = super().announces(learner, turn, spoken_for)
-        return said and replace(said, apart=turn.direction is not Direction.PEER)
+        """Announce a message for each recipient in a tree; see `Exchange.announces`."""
+        announced = super().announces(learner, turn, represented)
+        return announced and replace(announced, apart=turn.direction is not Direction.PEER)
 
-    def scalars(self, learner: Learner, turn: Turn, spoken_for: Sequence[int]) -> Mapping[str, Any]:
-        """Weigh as many texts as the moments are of; downwards, but those of the recipient's side."""
+    def scalars(
+        self, learner: Learner, turn: Turn, represented: Sequence[int]
+    ) -> Mapping[str, Any]:
+        """Return as weight the number of texts; downwards, without those of the recipient's side."""
         below = turn.direction is Direction.DOWN
-        return {"weight": float(learner.private_batch_size * max(1, len(spoken_for) - below))}
+        return {"weight": float(learner.private_batch_size * max(1, len(represented) - below))}
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Keep what came in this round, by sender, and its mean."""
+        """Keep the moments of this round by sender, and their mean."""
         if not inbox:
             return
-        if begin_round(learner, turn):
-            learner.memory["heard"] = {}
-        heard = learner.memory["heard"]
+        state = DCCOState.of(learner)
+        if state.begin_round(turn):
+            state.received = {}
         for message in inbox:
-            heard[message.envelope.sender] = _unpack(message.payload, learner)
-        learner.memory["others"] = weighted_mean(_parts(heard))
+            state.received[message.envelope.sender] = _unpack(message.payload, learner)
+        state.others = weighted_mean(_parts(state.received))
 
     def private_loss(
         self, learner: Learner, private: PrivateBatch, rng: np.random.Generator
     ) -> Tensor | None:
-        """Return the loss of the joint correlation matrix; its gradient goes into my own moments."""
-        others: Weighted | None = learner.memory.get("others")
+        """Return the loss of the joint correlation matrix; its gradient goes into the agent's own moments."""
+        others = DCCOState.of(learner).others
         if others is None:
             return None
         own_MD = self._moments(learner, private)
@@ -126,7 +144,9 @@ class DCCO(PrivateExchange):
         return self._moments(learner, private).detach(), float(len(private.pooled[0]))
 
     def _moments(self, learner: Learner, private: PrivateBatch) -> Tensor:
-        first_BD, second_BD = (meeting(learner, pooled) for pooled in private.pooled[:2])
+        first_BD, second_BD = (
+            exchange_embeddings(learner, pooled) for pooled in private.pooled[:2]
+        )
         return moments(first_BD, second_BD)
 
 
@@ -151,8 +171,8 @@ def redundancy_loss(moments_MD: Tensor, redundancy: float) -> Tensor:
     return ((1.0 - diagonal).pow(2).sum() + redundancy * others) / len(diagonal)
 
 
-def _parts(heard: Mapping[int, Weighted], without: int | None = None) -> list[Weighted]:
-    return [heard[sender] for sender in sorted(heard) if sender != without]
+def _parts(received: Mapping[int, Weighted], without: int | None = None) -> list[Weighted]:
+    return [received[sender] for sender in sorted(received) if sender != without]
 
 
 def _pack(weighted: Weighted) -> Payload:
@@ -165,5 +185,5 @@ def _pack(weighted: Weighted) -> Payload:
 def _unpack(payload: Payload, learner: Learner) -> Weighted:
     assert isinstance(payload, Statistics)
     values = np.concatenate([payload.means, payload.squares, payload.products])
-    # Moments of normalised embeddings lie between -1 and 1, whatever a neighbour says.
+    # Moments of normalised embeddings lie between -1 and 1; a sender may claim otherwise.
     return torch.from_numpy(values).to(learner.parameters.device).clamp(-1.0, 1.0), payload.weight

@@ -1,7 +1,7 @@
-"""Centroids on their way through a topology: fused with my own wherever they arrive.
+"""Centroids on their way through a topology, fused with the agent's own wherever they arrive.
 
 Peers fuse their own with their neighbours'. In a tree, centroids flow up, each parent fusing its own with its
-children's, until the root holds everybody's; those flow down unchanged.
+children's, until the root has fused those of all agents; the result flows down unchanged.
 
 Legend: K centroids, D width of the exchange.
 """
@@ -9,59 +9,73 @@ Legend: K centroids, D width of the exchange.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-import numpy as np
-
-from agents.exchange.base import Learner, Turn, begin_round, once_a_round
-from agents.lazy_torch import torch
+from agents.exchange.base import Learner, RoundState, Turn, once_a_round, to_tensor
+from agents.lazy_torch import Tensor
 from protocols.messages import Message, Payload, Prototypes
 from protocols.topologies.base import Direction
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Centroids = tuple["Tensor", "Tensor"]
-"""Centres `[K, D]`, and how many texts lie around each `[K]`; those with none are to be ignored."""
+Centroids = tuple[Tensor, Tensor]
+"""Centres `[K, D]`, and the number of texts around each `[K]`; those with none are to be ignored."""
 
 _MOST = 2.0**53
 """Largest count: sums of more could be infinite."""
 
 
-def said(learner: Learner, turn: Turn, own: Callable[[], Centroids]) -> Payload:
-    """Return what an agent sends: its own to peers and from the leaves, else what it has fused."""
+@dataclass
+class CentroidState(RoundState):
+    """Fused centroids.
+
+    Attributes:
+        fused: latest centroids; None before the first exchange.
+        own: round, and the agent's own centroids in it.
+    """
+
     fused: Centroids | None = None
-    if turn.direction is not Direction.PEER and learner.memory.get("round") == turn.round:
-        fused = learner.memory.get("fused")
-    values, counts = fused or once_a_round(learner, turn, "own", own)
+    own: tuple[int, Centroids] | None = None
+
+
+def compose_centroids(learner: Learner, turn: Turn, own: Callable[[], Centroids]) -> Payload:
+    """Return the agent's own centroids to peers and from the leaves, else those that it has fused."""
+    state = CentroidState.of(learner)
+    fused = None
+    if turn.direction is not Direction.PEER and state.round == turn.round:
+        fused = state.fused
+    values, counts = fused or _own(state, turn, own)
     return Prototypes(values=values.cpu().numpy(), counts=counts.cpu().numpy())
 
 
-def take_in(
+def merge_centroids(
     learner: Learner,
     inbox: Sequence[Message],
     turn: Turn,
     own: Callable[[], Centroids],
     fuse: Callable[[Sequence[Centroids]], Centroids],
 ) -> None:
-    """Remember as ``fused`` what came from above, or the agent's own and what came, fused."""
+    """Keep centroids from above; fuse others with the agent's own."""
     if not inbox:
         return
-    begin_round(learner, turn)
+    state = CentroidState.of(learner)
+    state.begin_round(turn)
     received = [_read(message.payload, learner) for message in inbox]
     if turn.direction is Direction.DOWN:
-        learner.memory["fused"] = received[0]
+        state.fused = received[0]
         return
     discounts = [turn.discount(message.envelope.sender) for message in inbox]
-    heard = [(values, counts * d) for (values, counts), d in zip(received, discounts, strict=True)]
-    learner.memory["fused"] = fuse([once_a_round(learner, turn, "own", own), *heard])
+    weighed = [
+        (values, counts * d) for (values, counts), d in zip(received, discounts, strict=True)
+    ]
+    state.fused = fuse([_own(state, turn, own), *weighed])
+
+
+def _own(state: CentroidState, turn: Turn, own: Callable[[], Centroids]) -> Centroids:
+    state.own = once_a_round(state.own, turn, own)
+    return state.own[1]
 
 
 def _read(payload: Payload, learner: Learner) -> Centroids:
     assert isinstance(payload, Prototypes)
-    device = learner.parameters.device
-    # Copied: the payload is a view of a message buffer that is not ours to keep.
-    values = torch.from_numpy(np.array(payload.values)).to(device)
-    counts = torch.from_numpy(np.array(payload.counts)).to(device)
-    # A mean of normalised embeddings lies in the unit ball, whatever a neighbour says.
+    values, counts = to_tensor(payload.values, learner), to_tensor(payload.counts, learner)
+    # A mean of normalised embeddings lies in the unit ball; a sender may claim otherwise.
     return values / values.norm(dim=-1, keepdim=True).clamp(min=1.0), counts.clamp(max=_MOST)

@@ -1,4 +1,4 @@
-"""Prototypes of all agents' private texts, clustered where they live and again where they meet.
+"""Prototypes of all agents' private texts, clustered by each agent and again where they are fused.
 
 Legend: B private texts in a batch, K centroids, D width of the exchange.
 """
@@ -6,41 +6,52 @@ Legend: B private texts in a batch, K centroids, D width of the exchange.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.exchange.anchors.anchor_contrast import exchange_width
-from agents.exchange.base import Expected, Learner, PrivateBatch, Turn
-from agents.exchange.private.base import PrivateExchange, meeting
-from agents.exchange.private.gathering import Centroids, said, take_in
+from agents.exchange.base import (
+    ExchangeState,
+    Expected,
+    Learner,
+    PrivateBatch,
+    Turn,
+    exchange_width,
+)
+from agents.exchange.private.base import PrivateExchange, exchange_embeddings
+from agents.exchange.private.gathering import (
+    Centroids,
+    CentroidState,
+    compose_centroids,
+    merge_centroids,
+)
 from agents.exchange.private.sinkhorn import cluster, sinkhorn
-from agents.lazy_torch import torch
+from agents.lazy_torch import Tensor, torch
+from agents.objectives import functional
 from protocols.messages import Message, Payload, Prototypes
 from protocols.seeding import generator
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _SINKHORN_STEPS = 3  # as SwAV
 
 
-class GlobalPrototypes(PrivateExchange):
-    """Prototypes of private texts: cluster them locally, then jointly, and predict the joint clusters.
+class PrototypeExchange(PrivateExchange):
+    """Orchestra (Lubana et al. 2022): cluster private texts jointly, and predict their clusters.
 
-    I cluster crops of a sample of my private texts into K centroids and send these, each with the number of
-    my texts that it stands for. Where centroids meet (at every parent of a tree on the way up, at every peer)
-    they are clustered into K again, weighted by those numbers; in a tree the root's are for everybody. On
-    each batch I assign both views of my texts to these prototypes, all equally full, and predict from each
-    view the assignment of the other: ``CE(q2, softmax(z1 C / temperature))`` and the reverse. No anchors are
-    needed. What is sent are means over private texts; one that stands for few texts says much about them.
+    An agent clusters crops of a sample of its private texts into K centroids and sends these, each with the
+    number of texts that it represents. Wherever centroids are merged (at every parent of a tree on the way
+    up, at every peer) they are clustered into K again, weighted by those numbers; in a tree all agents use
+    the root's. On each batch an agent assigns both views of its texts to these prototypes, in equal shares,
+    and predicts from each view the assignment of the other: ``CE(q2, softmax(z1 C / temperature))`` and the
+    reverse. No anchors are needed. Messages hold means over private texts; a mean over few texts reveals much
+    about them.
 
     Agents of one society begin with the same encoder, so their spaces agree at first, and the common
-    prototypes hold them together. Unlike encoders meet in the exchange head, where at first a prototype means
-    something else to each; the loss trains the heads to fill the same places, but which texts go where is
-    agreed upon only as far as the centroids that others send are predictable. Do not expect as much of it.
+    prototypes keep them aligned. Encoders of different widths share the space of the exchange head, where at
+    first a prototype means something else to each; the loss trains the heads to fill the same space, but the
+    agents agree on the texts of each prototype only as far as their centroids are predictable. Expect less
+    of it there.
 
     Sources: Lubana et al., Orchestra: Unsupervised Federated Learning via Globally Consistent Clustering,
     2022; the loss of Caron et al., Unsupervised Learning of Visual Features by Contrasting Cluster
@@ -48,9 +59,10 @@ class GlobalPrototypes(PrivateExchange):
     """
 
     kind: Literal["prototypes"] = "prototypes"
+    state_type: ClassVar[type[ExchangeState]] = CentroidState
     centroids: int = Field(16, ge=2, description="Clusters of each agent, and of all together.")
     sample: int = Field(
-        256, ge=2, description="Private texts that an agent embeds for them in each exchange."
+        256, ge=2, description="Private texts that an agent embeds and clusters in each exchange."
     )
     temperature: float = Field(0.1, gt=0.0, le=10.0, description="Divides the cosines.")
     epsilon: float = Field(
@@ -68,40 +80,38 @@ class GlobalPrototypes(PrivateExchange):
 
     @property
     def asynchronous(self) -> bool:
-        """Yes: stale centroids stand for fewer texts."""
+        """Return True: stale centroids are weighted as fewer texts."""
         return True
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
-        """Send my own centroids to peers, my subtree's upwards, and everybody's downwards."""
-        return said(learner, turn, lambda: self._own(learner, turn))
+        """Send the agent's own centroids to peers, its subtree's upwards, and the root's downwards."""
+        return compose_centroids(learner, turn, lambda: self._own(learner, turn))
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
-        """Accept as many centroids as I make, in my own width."""
+        """Accept as many centroids as the agent makes, in its own width."""
         shape = (self.centroids, exchange_width(learner))
         return Expected(Prototypes, {"values": shape, "counts": shape[:1]})
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Cluster my own centroids and those that came; from above, take what came."""
+        """Cluster the agent's own centroids with those received; keep those from above as they are."""
 
         def fuse(parts: Sequence[Centroids]) -> Centroids:
             rng = generator(learner.seed, "joint prototypes", learner.id, turn.round)
             values, counts = (torch.cat(each) for each in zip(*parts, strict=True))
             return cluster(values, counts, self.centroids, self.epsilon, rng)
 
-        take_in(learner, inbox, turn, lambda: self._own(learner, turn), fuse)
+        merge_centroids(learner, inbox, turn, lambda: self._own(learner, turn), fuse)
 
     def private_loss(
         self, learner: Learner, private: PrivateBatch, rng: np.random.Generator
     ) -> Tensor | None:
         """Predict from each view the other's assignment; a mean over both directions."""
-        from agents.objectives import functional
-
-        fused: Centroids | None = learner.memory.get("fused")
+        fused = CentroidState.of(learner).fused
         if fused is None or not bool((fused[1] > 0).any()):
             return None
         prototypes_KD = fused[0][fused[1] > 0]
         first_BK, second_BK = (
-            functional.cosines(meeting(learner, pooled), prototypes_KD)
+            functional.cosines(exchange_embeddings(learner, pooled), prototypes_KD)
             for pooled in private.pooled[:2]
         )
         swapped = [

@@ -5,14 +5,9 @@ Legend: N points, K clusters, D width.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from agents.lazy_torch import F, torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from agents.lazy_torch import F, Tensor, torch
 
 _LLOYD_STEPS = 10
 _SINKHORN_STEPS = 10
@@ -24,13 +19,13 @@ def sinkhorn(
     """Assign points to clusters softly, so that all clusters get the same share of the points.
 
     The entropic optimal transport from the points to equally large clusters: the balanced assignment Q that
-    maximises ``sum(Q * cosines) + epsilon * entropy(Q)``, after so many steps of normalising the columns and
-    then the rows.
+    maximises ``sum(Q * cosines) + epsilon * entropy(Q)``, after `steps` alternations of normalising the
+    columns and then the rows.
 
     Args:
         cosines_NK: `[N, K]`.
-        epsilon: > 0, divides the cosines; smaller is harder.
-        steps: after few, as in SwAV, clusters are only about equal.
+        epsilon: > 0, divides the cosines; a smaller one gives harder assignments.
+        steps: after few, as in SwAV, clusters are only approximately equal.
         weights_N: `[N]`, > 0, of the points; all the same if not given.
 
     Returns:
@@ -66,7 +61,7 @@ def cluster(
     Sources: Arthur and Vassilvitskii, k-means++, 2007; balanced as in Lubana et al., Orchestra, 2022.
     """
     kept = weights_N > 0
-    # Small, and once a round: in double precision, in one order of summation, on every device.
+    # Small, and once a round: double precision on the CPU, for one order of summation on every device.
     points = F.normalize(points_ND[kept].cpu().double(), dim=-1)
     weights = weights_N[kept].cpu().double()
     if len(points) <= count:
@@ -83,7 +78,7 @@ def cluster(
 
 
 def _plus_plus(points: Tensor, weights: Tensor, count: int, rng: np.random.Generator) -> Tensor:
-    """Draw points one after another, by weight and by how unlike the nearest of those drawn they are."""
+    """Draw points one after another, by weight times the distance to the nearest drawn point."""
     odds = weights
     unlike = torch.full_like(weights, 2.0)
     chosen: list[int] = []

@@ -152,7 +152,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
     ),
     "a direction among peers": (
         {"exchange": {"kind": "embedding_distillation", "direction": "down"}, "topology": "ring"},
-        "exchange.direction=down lets the top of a tree teach, and peers have no top",
+        "exchange.direction=down lets the root of a tree teach, and peers have no root",
     ),
     "answers that nobody can give": (
         {

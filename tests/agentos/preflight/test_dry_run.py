@@ -48,8 +48,8 @@ class Whispers(Centres):
 
     kind: Literal["whispers"] = "whispers"  # type: ignore[assignment]
 
-    def announces(self, learner: Learner, turn: Turn, spoken_for: Any) -> Announced | None:
-        return super().announces(learner, turn, spoken_for) if learner.id % 2 == 0 else None
+    def announces(self, learner: Learner, turn: Turn, represented: Any) -> Announced | None:
+        return super().announces(learner, turn, represented) if learner.id % 2 == 0 else None
 
 
 class Confused(Centres):
@@ -57,7 +57,7 @@ class Confused(Centres):
 
     kind: Literal["confused"] = "confused"  # type: ignore[assignment]
 
-    def announces(self, learner: Learner, turn: Turn, spoken_for: Any) -> Announced | None:
+    def announces(self, learner: Learner, turn: Turn, represented: Any) -> Announced | None:
         return Announced(Weights, {"values": (5,)}, {"weight": 1.0, "layout": "x"})
 
 
@@ -145,9 +145,9 @@ def test_silent_hop_is_told_and_nobody_waits() -> None:
     class Upwards(Centres):
         kind: Literal["upwards"] = "upwards"  # type: ignore[assignment]
 
-        def announces(self, learner: Learner, turn: Turn, spoken_for: Any) -> Any:
+        def announces(self, learner: Learner, turn: Turn, represented: Any) -> Any:
             down = turn.direction is Direction.DOWN
-            return None if down else super().announces(learner, turn, spoken_for)
+            return None if down else super().announces(learner, turn, represented)
 
     found = walked(Upwards(), MasterSlave())
     assert found.silent == ["hop 1 (down): nobody speaks"]
@@ -156,7 +156,7 @@ def test_silent_hop_is_told_and_nobody_waits() -> None:
 
 @pytest.mark.parametrize(("exchange", "unknown"), [(Vague(), "values"), (Chatty(), "values")])
 def test_strategy_that_leaves_a_size_open_must_announce(exchange: Exchange, unknown: str) -> None:
-    with pytest.raises(NotImplementedError, match=f"how large {unknown} of its .*announces"):
+    with pytest.raises(NotImplementedError, match=f"size of {unknown} open .*announces"):
         walked(exchange, Ring())
 
 

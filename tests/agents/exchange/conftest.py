@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -9,8 +10,34 @@ import numpy as np
 import pytest
 import torch
 
-from agents.objectives import Draft, LossOutput, Objective, Prepared, Step
+from agents.exchange.anchors.anchor_contrast import AnchorContrastState
+from agents.exchange.anchors.anchor_similarity import SimilarityState
+from agents.exchange.anchors.classes import ClassState
+from agents.exchange.anchors.codistillation import CodistillationState
+from agents.exchange.anchors.embedding_distillation import EmbeddingState
+from agents.exchange.anchors.ranked_neighbours import RankingState
+from agents.exchange.parameters.fedema import FedEMAState
+from agents.exchange.private.cross_negatives import CrossNegativesState
+from agents.exchange.private.dcco import DCCOState
+from agents.exchange.private.gathering import CentroidState
+from agents.objectives import LossOutput, Objective, Prepared, RawBatch, Step
 from protocols.messages import Message, Payload
+
+
+@dataclass
+class AnyState(
+    AnchorContrastState,
+    SimilarityState,
+    ClassState,
+    CodistillationState,
+    EmbeddingState,
+    RankingState,
+    CentroidState,
+    DCCOState,
+    CrossNegativesState,
+    FedEMAState,
+):
+    """State for any of these strategies, so that a learner can be made without one."""
 
 
 class StubLearner:
@@ -31,8 +58,8 @@ class StubLearner:
         examples: int = 1,
     ) -> None:
         self.id, self.seed, self.examples, self.layout = id, 0, examples, "layout"
-        self.memory: dict[str, Any] = {}
-        self.looks_back = False
+        self.exchange_state = AnyState()
+        self.wants_reference = False
         self.anchor_clusters = np.asarray(clusters, dtype=np.int64)
         self.anchor_count = embeddings.shape[1]
         self.parameters = torch.zeros(4) if parameters is None else parameters
@@ -78,7 +105,7 @@ class Quadratic(Objective):
 
     kind: Literal["quadratic"] = "quadratic"
 
-    def prepare(self, draft: Draft) -> Prepared:
+    def prepare(self, raw: RawBatch) -> Prepared:
         return {}
 
     def loss(self, step: Step) -> LossOutput:
@@ -92,8 +119,8 @@ class Towards(Objective):
 
     kind: Literal["towards"] = "towards"
 
-    def prepare(self, draft: Draft) -> Prepared:
-        return {"texts": draft.views(())}
+    def prepare(self, raw: RawBatch) -> Prepared:
+        return {"texts": raw.views(())}
 
     def loss(self, step: Step) -> LossOutput:
         batch = step.inputs["texts"]
@@ -144,14 +171,15 @@ def exchange_gradient():
     """Return the gradient `[P]` of what an agent's next step learns from the exchange alone."""
     from agents.training import trainer
     from agents.training.exchange_loss import exchange_loss
+    from agents.training.local_loss import local_loss
     from agents.training.metrics import StepMetrics
 
     def gradient(agent: Any, arm: Any) -> torch.Tensor:
-        ready, tally = next(trainer.jobs(agent, arm))(), StepMetrics(agent.resident.device)
+        batch, metrics = next(trainer.jobs(agent, arm))(), StepMetrics(agent.resident.device)
         agent.encoder.train()
         agent.resident.binding.gradient.zero_()
-        _, pooled = trainer._objectives(agent, arm, ready, tally)
-        exchange_loss(agent, arm, ready, pooled, tally).backward()
+        _, pooled = local_loss(agent, arm, batch, metrics)
+        exchange_loss(agent, arm, batch, pooled, metrics).backward()
         return agent.resident.binding.gradient.clone()
 
     return gradient
@@ -164,8 +192,8 @@ def private_views():
 
     def views(agent: Any, arm: Any, encoder: Any) -> list[torch.Tensor]:
         ready = next(trainer.jobs(agent, arm))()
-        batch = agent.resident.to_device(ready.prepared[0])["views"]
-        private = len(ready.reading.rows) - len(ready.reading.anchors)
+        batch = agent.resident.to_device(ready.inputs[0])["views"]
+        private = len(ready.documents.rows) - len(ready.documents.anchors)
         halves = encoder.exchange_head(encoder.pool_batch(batch)).chunk(2)
         return [torch.nn.functional.normalize(half[:private], dim=-1) for half in halves]
 

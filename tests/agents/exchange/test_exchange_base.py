@@ -6,7 +6,7 @@ from agents.config import EncoderConfig
 from agents.exchange import EXCHANGES, Society, Turn
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
-from agents.exchange.anchors.pseudo_labels import PseudoLabelling
+from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
 from agents.exchange.parameters.fedavg import FedAvg
@@ -67,8 +67,8 @@ def test_too_few_anchors_are_refused_with_the_fields_to_change(kind):
 
 def test_more_classes_than_the_anchors_fill_are_refused():
     with pytest.raises(ValueError, match=r"exchange\.classes 16 needs at least 32 anchors"):
-        PseudoLabelling().check(Society((NANO,), anchors=31, batch_size=64))
-    PseudoLabelling().check(Society((NANO,), anchors=32, batch_size=64))
+        PseudoLabelExchange().check(Society((NANO,), anchors=31, batch_size=64))
+    PseudoLabelExchange().check(Society((NANO,), anchors=32, batch_size=64))
 
 
 def test_weights_of_unlike_encoders_are_refused_with_the_way_out():
@@ -82,7 +82,7 @@ def test_heads_are_asked_for_only_where_they_are_needed():
     assert AnchorContrast(dimension=32).heads(like) == Heads()
     assert AnchorContrast(dimension=32).heads(unlike) == Heads(exchange_dimension=32)
     assert AnchorSimilarity().heads(unlike) == Heads()
-    assert PseudoLabelling(classes=5).heads(unlike) == Heads(classes=5)
+    assert PseudoLabelExchange(classes=5).heads(unlike) == Heads(classes=5)
     assert FedAvg().heads(like) == Isolated().heads(unlike) == Heads()
 
 

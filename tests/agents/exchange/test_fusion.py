@@ -9,7 +9,7 @@ import torch
 from agents.exchange import Turn
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.anchors.classes import class_cosines
-from agents.exchange.anchors.pseudo_labels import PseudoLabelling
+from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
 from agents.exchange.base import AnchorBatch
 from agents.exchange.fusion import weighted_mean
 from agents.objectives import functional
@@ -21,7 +21,7 @@ from protocols.topologies.peer import Ring
 from protocols.wire.serialize import decode
 
 SIMILARITY = AnchorSimilarity()
-LABELS = PseudoLabelling(classes=4, confidence=0.0)
+LABELS = PseudoLabelExchange(classes=4, confidence=0.0)
 BOTH = pytest.mark.parametrize("exchange", [SIMILARITY, LABELS], ids=lambda e: e.kind)
 PEER = Turn(round=1, hop=0, direction=Direction.PEER)
 
@@ -43,7 +43,7 @@ def summaries(society) -> np.ndarray:
 
 
 def teacher(society, id: int) -> np.ndarray:
-    return society.host.agents[id].memory["teacher"].numpy()
+    return society.host.agents[id].exchange_state.teacher.numpy()
 
 
 @BOTH
@@ -173,7 +173,7 @@ def test_similarity_loss_is_finite_whatever_finite_numbers_a_neighbour_sends(
 def test_pseudo_label_loss_is_the_cross_entropy_of_the_confident_anchors(
     make_learner, message, draw
 ):
-    exchange = PseudoLabelling(classes=3, confidence=0.6, weight=2.0)
+    exchange = PseudoLabelExchange(classes=3, confidence=0.6, weight=2.0)
     learner = make_learner(clusters=[0, 1, 2, 0, 1, 2])
     labels = np.array(
         [
@@ -204,7 +204,7 @@ def test_pseudo_label_loss_is_the_cross_entropy_of_the_confident_anchors(
 
 
 def test_pseudo_labels_below_the_confidence_teach_nothing(make_learner, message, draw):
-    exchange = PseudoLabelling(classes=2, confidence=0.9)
+    exchange = PseudoLabelExchange(classes=2, confidence=0.9)
     learner = make_learner(clusters=[0, 1] * 3)
     labels = PseudoLabels(probabilities=np.full((6, 2), 0.5, np.float32), weight=1.0)
     hear(exchange, learner, message, [labels])
@@ -239,7 +239,7 @@ def test_summaries_weigh_in_an_average_by_the_agents_they_stand_for(make_learner
     up = Turn(round=1, hop=0, direction=Direction.UP)
     inbox = [message(p, sender) for sender, p in enumerate(payloads, start=1)]
     SIMILARITY.merge(learner, inbox, up)
-    assert torch.allclose(learner.memory["teacher"], torch.tensor(0.25))
+    assert torch.allclose(learner.exchange_state.teacher, torch.tensor(0.25))
     said = SIMILARITY.compose(learner, Turn(round=1, hop=1, direction=Direction.UP))
     assert said.weight == 5.0
     expected = (own_summary(SIMILARITY, learner) + other) / 5

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pytest
 import torch
 
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
-from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
+from agents.exchange.anchors.anchor_similarity import AnchorSimilarity, SimilarityState
+from agents.exchange.base import ExchangeState
 from agents.exchange.hybrid import Hybrid
 from agents.exchange.parameters.fedavg import FedAvg
 from agents.training.blueprint import Arm
@@ -43,7 +45,8 @@ def test_parts_do_what_they_do_alone(make_society):
     society = make_society(BOTH, Ring())
     society.run(3)
     together = {
-        id: (agent.parameters.clone(), agent.memory) for id, agent in society.host.agents.items()
+        id: (agent.parameters.clone(), agent.state.exchange)
+        for id, agent in society.host.agents.items()
     }
     society = make_society(FedAvg(), Ring())
     society.run(3)
@@ -54,8 +57,8 @@ def test_parts_do_what_they_do_alone(make_society):
         agent.parameters.copy_(together[id][0])
     society.run(3)
     for id, agent in society.host.agents.items():
-        assert torch.equal(agent.memory["teacher"], together[id][1]["part 1"]["teacher"])
-        assert "teacher" not in together[id][1]["part 0"]
+        assert torch.equal(agent.exchange_state.teacher, together[id][1][1].teacher)
+        assert not hasattr(together[id][1][0], "teacher")
 
 
 def test_losses_of_the_parts_are_added(make_society):
@@ -76,26 +79,32 @@ def test_strategies_that_disagree_are_refused():
         unlike.heads(frozenset({64, 128}))
 
 
-class Watching(AnchorSimilarity):
-    """Keeps what it is shown of private texts."""
+@dataclass
+class PrivateViews(SimilarityState):
+    private: Any = None
 
+
+class Probe(AnchorSimilarity):
+    """Keeps its views of private texts."""
+
+    state_type: ClassVar[type[ExchangeState]] = PrivateViews
     learns_from_private: ClassVar[bool] = True
 
     def private_loss(self, learner, private, rng):
-        learner.memory["seen"] = private
+        learner.exchange_state.private = private
 
 
 def test_preview_is_what_the_next_step_sees(make_host):
     """The same texts, views and dropout: the same pooled states, and nothing else changes."""
     host = make_host(1, training={"local_steps": 1})
-    host.begin(Arm(Watching(), 0.25))
+    host.begin(Arm(Probe(), 0.25))
     agent = host.agents[0]
     before = agent.parameters.clone()
     previews = [agent.preview(), agent.preview()]
     assert torch.equal(agent.parameters, before)
     assert (agent.state.step, agent.state.batches) == (0, 0)
     agent.train(host.arm, 1)
-    seen = agent.memory["seen"]
+    seen = agent.exchange_state.private
     for preview in previews:
         assert preview.batch == seen.batch == 0
         assert len(preview.pooled) == len(seen.pooled) == 2

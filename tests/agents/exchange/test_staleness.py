@@ -12,7 +12,7 @@ from agents.exchange import EXCHANGES, Turn
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.anchors.fedproto import FedProto
-from agents.exchange.anchors.pseudo_labels import PseudoLabelling
+from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
 from agents.exchange.hybrid import Hybrid
 from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.staleness import Staleness
@@ -86,14 +86,14 @@ def test_stale_bank_is_drawn_less_often(make_learner):
     payloads = {id: exchange.compose(make_learner(id=id), PEER) for id in (1, 2, 3)}
     inbox = [message_of(payloads[id], id) for id in (1, 2)]
     exchange.merge(learner, inbox, PEER)
-    assert learner.memory["shares"] is None
-    assert "discounts" not in learner.memory
+    assert learner.exchange_state.shares is None
+    assert learner.exchange_state.discounts == {}
     later = replace(STALE, round=10)
     exchange.merge(learner, inbox, later)
-    assert learner.memory["shares"] == pytest.approx([2 / 3, 1 / 3])
+    assert learner.exchange_state.shares == pytest.approx([2 / 3, 1 / 3])
     # What was stale on one hop of a round stays so on the next.
     exchange.merge(learner, [message_of(payloads[3], 3)], replace(later, hop=1, discounts={}))
-    assert learner.memory["shares"] == pytest.approx([0.4, 0.2, 0.4])
+    assert learner.exchange_state.shares == pytest.approx([0.4, 0.2, 0.4])
 
 
 def test_stale_summary_counts_for_less_in_the_teacher(make_learner):
@@ -104,7 +104,9 @@ def test_stale_summary_counts_for_less_in_the_teacher(make_learner):
         for sender, each in enumerate(said, start=1)
     ]
     AnchorSimilarity().merge(learner, inbox, STALE)
-    np.testing.assert_allclose(learner.memory["teacher"], (2 * said[0] + said[1]) / 3, rtol=1e-6)
+    np.testing.assert_allclose(
+        learner.exchange_state.teacher, (2 * said[0] + said[1]) / 3, rtol=1e-6
+    )
 
 
 def test_stale_prototypes_stand_for_fewer_texts(make_learner):
@@ -114,7 +116,7 @@ def test_stale_prototypes_stand_for_fewer_texts(make_learner):
     values = np.zeros((2, 2), np.float32)
     inbox = [message_of(Prototypes(values=values, counts=np.full(2, 4, np.float32)), 2)]
     exchange.merge(learner, inbox, STALE)
-    fused, counts = learner.memory["fused"]
+    fused, counts = learner.exchange_state.fused
     assert counts.tolist() == [4.0, 4.0]  # 2 of its own, and 4 times a half
     np.testing.assert_allclose(fused, own / 2, rtol=1e-6)
 
@@ -128,7 +130,7 @@ def test_strategies_say_whether_they_can_weigh_by_age():
         "dcco",
     }
     assert not FedAvg(fusion="median").asynchronous
-    assert not PseudoLabelling(fusion="majority").asynchronous
+    assert not PseudoLabelExchange(fusion="majority").asynchronous
     assert Hybrid(strategies=["fedavg", "anchor_contrast"]).asynchronous
     assert not Hybrid(strategies=["fedavg", "codistillation"]).asynchronous
 

@@ -86,12 +86,12 @@ def test_neighbour_that_sends_noise_has_almost_no_weight(kind, make_relative, me
     inbox = [message(exchange.compose(other, PEER), other.id) for other in others]
     exchange.merge(me, inbox, PEER)
     if kind is AnchorContrast:
-        shares = me.memory["shares"]
+        shares = me.exchange_state.shares
     else:
         parts = [part for m in inbox for part in exchange.unpack(m.payload, me)]
         shares = [weight / 3 for _, weight in exchange.judge(me, parts, PEER)]
         expected = sum(s * values for s, (values, _) in zip(shares, parts, strict=True))
-        torch.testing.assert_close(me.memory["teacher"], expected)
+        torch.testing.assert_close(me.exchange_state.teacher, expected)
     assert sum(shares) == pytest.approx(1.0)
     assert shares[1] < 0.01
     assert min(shares[0], shares[2]) > 0.1

@@ -82,11 +82,11 @@ def test_memory_in_use_stays_within_the_budget_and_one_agent(make_host):
     host.train(1)
     # AdamW keeps two moments, and counts the steps of its two slices.
     one = tree_bytes(host.agents[0].state.parameters) * 3 + 8
-    assert host.agents.awake_bytes == 4 * one
+    assert host.agents.loaded_bytes == 4 * one
     host = make_host(4, state_bytes=2 * one)
     host.begin(Arm(EXCHANGES["fedavg"](), 0.0))
     host.train(1)
-    assert host.agents.awake_bytes == 2 * one
+    assert host.agents.loaded_bytes == 2 * one
     assert host.agents.spilled_bytes >= 2 * one
     host.close()
 
@@ -100,7 +100,7 @@ def test_untouched_agents_share_the_initial_weights(make_host):
     metrics = host.evaluate()
     assert calls == [0]
     assert metrics[0] == metrics[1] == metrics[2]
-    assert host.agents.awake_bytes == 0
+    assert host.agents.loaded_bytes == 0
     host.agents[1].parameters.mul_(1.5)
     again = host.evaluate()
     assert again[0] == again[2] == metrics[0]

@@ -8,7 +8,7 @@ import torch
 
 from agents.config import EncoderConfig
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
-from agents.exchange.base import Turn
+from agents.exchange.base import ExchangeState, Turn
 from agents.exchange.isolated import Isolated
 from agents.hosting.delivery import Delivery
 from agents.hosting.host import Host, choose_device
@@ -38,11 +38,11 @@ def test_beginning_forgets_what_agents_had_learnt_and_remembered(make_host):
     host.begin(CONTRAST)
     fresh = host.agents[0].state.parameters.clone()
     host.train(1)
-    host.agents[0].memory["banks"] = {}
+    host.agents[0].exchange_state.banks = {}
     host.begin(Arm(Isolated(), 0.0))
     state = host.agents[0].state
     assert torch.equal(state.parameters, fresh)
-    assert (state.step, state.read, state.memory) == (0, 0, {})
+    assert (state.step, state.read, state.exchange) == (0, 0, [ExchangeState()])
     assert state.optimizer == [{}, {}]
 
 
@@ -87,7 +87,7 @@ def test_messages_are_found_across_outboxes(make_host):
     outboxes = [host.compose({id: (TURN, (0,))}) for id in (2, 1)]
     delivery = Delivery(TURN, frozenset({1, 2}), ((1, 0), (0, 0)))
     assert host.merge([outbox.handle for outbox in outboxes], {0: delivery}) == {0: []}
-    assert set(host.agents[0].memory["banks"]) == {1, 2}
+    assert set(host.agents[0].exchange_state.banks) == {1, 2}
 
 
 def test_host_keeps_as_much_of_the_messages_as_it_is_told(make_host, make_blueprint):

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass, is_dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from agents.exchange.anchors.anchor_contrast import AnchorContrast
-from agents.hosting.state_file import FORMAT, load_state, save_state
+from agents.exchange.anchors.anchor_contrast import AnchorContrast, AnchorContrastState
+from agents.exchange.base import ExchangeState
+from agents.hosting.state_file import FORMAT, load_state, save_state, save_tree
+from agents.objectives.base import ObjectiveState
+from agents.objectives.info_nce import InfoNCEState
 from agents.training.blueprint import Arm
-from agents.training.shared_model import AgentState
+from agents.training.state import AgentState, StateTypes
 from protocols.errors import RecordError
 
 CPU = torch.device("cpu")
+
+
+@dataclass
+class OddState(ExchangeState):
+    """State with fields of every kind that a file can hold."""
+
+    banks: Any = None
+    subtree: Any = None
+    ids: Any = None
+    odd: Any = None
+
+
+TYPES = StateTypes((OddState,), (InfoNCEState,))
 
 
 def example() -> AgentState:
@@ -25,13 +43,15 @@ def example() -> AgentState:
         parameters=buffer,
         optimizer=[{"step": torch.tensor(3.0), "exp_avg": buffer[:2]}, {}],
         step=3,
-        memory={
-            "banks": {4: buffer[2:].view(2, 2).T, 0: torch.zeros(0, 3)},
-            "subtree": (2, torch.ones(2, dtype=torch.bfloat16), 1.5),
-            "ids": np.array([[1, 2], [3, 4]], dtype=np.int64)[:, ::-1],
-            "odd": [None, True, 0.1, math.inf, "text", ()],
-        },
-        objectives=[{"queue": torch.ones(1, 2)}],
+        exchange=[
+            OddState(
+                banks={4: buffer[2:].view(2, 2).T, 0: torch.zeros(0, 3)},
+                subtree=(2, torch.ones(2, dtype=torch.bfloat16), 1.5),
+                ids=np.array([[1, 2], [3, 4]], dtype=np.int64)[:, ::-1],
+                odd=[None, True, 0.1, math.inf, "text", ()],
+            )
+        ],
+        objectives=[InfoNCEState(queue=torch.ones(1, 2))],
     )
 
 
@@ -46,13 +66,13 @@ def same(left, right) -> bool:
         return all(same(left[key], right[key]) for key in left)
     if isinstance(left, (list, tuple)):
         return len(left) == len(right) and all(map(same, left, right))
-    return same(vars(left), vars(right)) if isinstance(left, AgentState) else left == right
+    return same(vars(left), vars(right)) if is_dataclass(left) else left == right
 
 
 def test_state_comes_back_with_its_types_keys_and_bits(tmp_path):
     state = example()
     digest = save_state(state, tmp_path / "state")
-    assert same(load_state(tmp_path / "state", CPU, digest), state)
+    assert same(load_state(tmp_path / "state", TYPES, CPU, digest), state)
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
 
 
@@ -75,7 +95,7 @@ def test_agent_goes_on_from_a_file_as_if_it_had_never_stopped(make_host, tmp_pat
     expected = host.train(2)
     other = begun()
     for id, agent in other.agents.items():
-        agent.state = load_state(paths[id], CPU, digests[id])
+        agent.state = load_state(paths[id], agent.state_types, CPU, digests[id])
     actual = other.train(2)
     for id in expected:
         assert actual[id]["loss"] == expected[id]["loss"]
@@ -84,7 +104,7 @@ def test_agent_goes_on_from_a_file_as_if_it_had_never_stopped(make_host, tmp_pat
 
 
 def test_strange_values_are_refused_before_anything_is_written(tmp_path):
-    state = AgentState(torch.zeros(1), [], memory={"f": len})
+    state = AgentState(torch.zeros(1), [], exchange=[OddState(odd=len)])
     with pytest.raises(TypeError, match="builtin_function"):
         save_state(state, tmp_path / "state")
     assert not list(tmp_path.iterdir())
@@ -119,4 +139,32 @@ def test_damaged_files_are_refused_by_name(tmp_path, how, checked):
     if how == "flipped" and not checked:
         return  # what the checksum is for
     with pytest.raises(RecordError, match=r"agent-3\.safetensors cannot be read"):
-        load_state(path, CPU, digest if checked else None)
+        load_state(path, TYPES, CPU, digest if checked else None)
+
+
+def test_state_of_another_exchange_is_refused_unless_it_is_dropped(tmp_path):
+    path = tmp_path / "agent-3.safetensors"
+    save_state(example(), path)
+    other = StateTypes((AnchorContrastState,), (InfoNCEState,))
+    with pytest.raises(RecordError, match="OddState, and this run keeps AnchorContrastState"):
+        load_state(path, other, CPU)
+    with pytest.raises(RecordError, match="states of 1 parts, and this run has 2"):
+        load_state(path, StateTypes((OddState, OddState), (InfoNCEState,)), CPU)
+    state = load_state(path, other, CPU, afresh=True)
+    assert state.exchange == []
+    assert torch.equal(state.objectives[0].queue, torch.ones(1, 2))
+
+
+def test_state_with_other_fields_is_refused(tmp_path):
+    path = tmp_path / "agent-3.safetensors"
+    tree = example().to_tree()
+    name, fields = tree["objectives"][0]
+    for changed in ({**fields, "__class__": "x"}, {}, [1]):
+        save_tree({**tree, "objectives": [(name, changed)]}, path)
+        with pytest.raises(RecordError, match="does not have the fields identical"):
+            load_state(path, TYPES, CPU)
+
+
+def test_component_that_declares_no_state_says_which_class_to_set():
+    with pytest.raises(TypeError, match=r"set `state_type` .* to InfoNCEState"):
+        InfoNCEState.narrow(ObjectiveState())

@@ -28,7 +28,7 @@ from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
 from agents.models.build import build_encoder
 from agents.models.pretrained import load_tokenizer, quietly
-from agents.objectives import CausalLM, Draft, InfoNCE, MaskedLM, Step
+from agents.objectives import CausalLM, InfoNCE, MaskedLM, RawBatch, Step
 from agents.objectives.masking import IGNORED
 from agents.text.tokens import Text
 from agents.training.blueprint import Arm, Group
@@ -119,11 +119,12 @@ def load_quietly(auto, path):
 def look(objective, agent, **fields):
     """Return what an objective makes of six short and long documents, and its inputs."""
     texts = [Text.row(agent.resident.group.tokens, row) for row in range(6)]
-    draft = Draft(texts, agent.resident.collate, agent.setting, np.random.default_rng(2))
-    inputs = agent.resident.to_device(objective.prepare(draft))
+    raw = RawBatch(texts, agent.resident.collate, agent.setting, np.random.default_rng(2))
+    inputs = agent.resident.to_device(objective.prepare(raw))
     encoder = agent.encoder.train()
     agent.resident.binding.gradient.zero_()
-    result = objective.loss(Step(encoder, inputs, np.random.default_rng(0), **fields))
+    step = Step(encoder, inputs, np.random.default_rng(0), state=objective.state_type(), **fields)
+    result = objective.loss(step)
     result.loss.backward()
     return result, inputs
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.models.microbatch import narrow, rowwise, split
-from agents.objectives import OBJECTIVES, Draft, Step
+from agents.objectives import OBJECTIVES, RawBatch, Step
 from agents.text.tokens import Text
 from agents.training.blueprint import Arm
 
@@ -54,8 +54,8 @@ def batch(agents, documents):
     """24 views of 12 documents, of many lengths, on the device."""
     agent = agents[0.0]
     texts = [Text.of(documents[row]) for row in range(12)]
-    draft = Draft(texts, agent.resident.collate, agent.setting, np.random.default_rng(0))
-    prepared = OBJECTIVES["info_nce"]().prepare(draft)
+    raw = RawBatch(texts, agent.resident.collate, agent.setting, np.random.default_rng(0))
+    prepared = OBJECTIVES["info_nce"]().prepare(raw)
     return agent.resident.to_device(prepared)["views"]
 
 
@@ -65,7 +65,11 @@ def loss_and_gradient(agent, kind, batch, tokens, autocast=None):
     torch.manual_seed(3)
     objective = OBJECTIVES[kind](temperature=0.1)
     step = Step(
-        agent.encoder, {"views": batch}, np.random.default_rng(0), micro_batch_tokens=tokens
+        agent.encoder,
+        {"views": batch},
+        np.random.default_rng(0),
+        state=objective.state_type(),
+        micro_batch_tokens=tokens,
     )
     with autocast or nullcontext():
         loss = objective.loss(step).loss

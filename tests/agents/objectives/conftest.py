@@ -47,21 +47,21 @@ def check() -> Callable[..., None]:
 def look(documents):
     """Take an agent's next step under an objective: the loss of a batch, and its inputs.
 
-    The agent's objective memory, anchors and neighbours take part as in training; nothing is learnt.
+    The objective's state, anchors and neighbours take part as in training; nothing is learnt.
     """
-    from agents.objectives import Draft, Step
+    from agents.objectives import RawBatch, Step
     from agents.text.tokens import Text
 
     def make(objective, agent, index=0, rows=range(6), **fields):
         texts = [Text.row(documents, row) for row in rows]
         resident, rng = agent.resident, np.random.default_rng(index)
-        prepared = objective.prepare(Draft(texts, resident.collate, agent.setting, rng))
+        prepared = objective.prepare(RawBatch(texts, resident.collate, agent.setting, rng))
         step = Step(
             agent.encoder,
             resident.to_device(prepared),
             rng,
             index=index,
-            memory=agent.state.objectives[0],
+            state=agent.state.objectives[0],
             snapshot=agent.parameters.clone,
             under=resident.under,
             **fields,

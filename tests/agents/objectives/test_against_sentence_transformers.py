@@ -136,6 +136,7 @@ def test_micro_batches_are_the_cached_ranking_loss(make_agent, look, dropout):
                 {"views": batch},
                 np.random.default_rng(0),
                 micro_batch_tokens=16,
+                state=objective.state_type(),
             )
             loss = objective.loss(step).loss
         else:

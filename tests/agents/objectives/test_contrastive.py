@@ -13,6 +13,7 @@ from agents.exchange.isolated import Isolated
 from agents.objectives import InfoNCE, functional
 from agents.objectives.nt_xent import NTXent
 from agents.objectives.simcse import SimCSE
+from agents.objectives.temperature import read_temperature
 from agents.training.blueprint import Arm
 from protocols.errors import ModelError, TrainingError
 
@@ -99,7 +100,7 @@ def test_learnt_temperature_takes_no_weight_decay_and_stops_at_a_hundredth(make_
     scale = agent.encoder.heads["info_nce_temperature"]
     with torch.no_grad():
         scale.log_scale.fill_(9.0)
-    temperature = scale()
+    temperature = read_temperature(scale)
     temperature.backward()
     assert temperature.item() == pytest.approx(0.01)
     assert scale.log_scale.grad.item() != 0.0  # it can come back

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from agents.config import EncoderConfig
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.isolated import Isolated
-from agents.objectives import Draft, InfoNCE, Step, functional
+from agents.objectives import InfoNCE, RawBatch, Step, functional
 from agents.objectives.base import Neighbours
 from agents.text.tokens import Text
 from agents.training.blueprint import Arm
@@ -24,9 +24,10 @@ def agent_of(make_host, projection=0):
 
 def look(objective, agent, documents):
     texts = [Text.of(tokens) for tokens in documents[:6]]
-    draft = Draft(texts, agent.resident.collate, agent.setting, np.random.default_rng(2))
-    inputs = agent.resident.to_device(objective.prepare(draft))
-    return objective.loss(Step(agent.encoder, inputs, np.random.default_rng(2))), texts
+    raw = RawBatch(texts, agent.resident.collate, agent.setting, np.random.default_rng(2))
+    inputs = agent.resident.to_device(objective.prepare(raw))
+    step = Step(agent.encoder, inputs, np.random.default_rng(2), state=objective.state_type())
+    return objective.loss(step), texts
 
 
 def test_loss_is_info_nce_between_two_rounds_of_views_read_in_order(make_host, documents):
@@ -117,7 +118,7 @@ def test_trainer_hands_neighbours_only_to_objectives_that_want_them(make_host):
         host = make_host(1, objectives=(InfoNCE(neighbours=neighbours),))
         host.begin(Arm(AnchorContrast(), 0.25))
         agent = host.agents[0]
-        agent.memory.update(banks={1: agent.embed_anchors(crops=2, round=1)}, exchanges=0)
+        agent.exchange_state.banks = {1: agent.embed_anchors(crops=2, round=1)}
         metrics = host.train(1)[0]
         losses[neighbours] = metrics["loss"]
     assert losses[True] > losses[False]

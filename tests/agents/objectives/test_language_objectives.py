@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
-from agents.objectives import CausalLM, Draft, MaskedLM, Step
+from agents.objectives import CausalLM, MaskedLM, RawBatch, Step
 from agents.objectives.masking import IGNORED
 from agents.text.collate import Collator
 from agents.text.tokens import Text
@@ -25,7 +25,7 @@ def draft_of(tokenizer):
     def make(texts, max_length=32, seed=0, own=tokenizer):
         collate = Collator(own, max_length)
         setting = Setting(collate.budget, Vocabulary(own))
-        return Draft(texts, collate, setting, np.random.default_rng(seed))
+        return RawBatch(texts, collate, setting, np.random.default_rng(seed))
 
     return make
 
@@ -92,12 +92,12 @@ def test_tokenizer_that_frames_no_text_ends_it_with_its_own_token_or_not_at_all(
 def test_hidden_tokens_neither_guess_nor_are_guessed(draft_of):
     hidden = np.zeros(12, dtype=bool)
     hidden[[4, 11]] = True
-    draft = draft_of([WORDS.with_hidden(hidden)])
-    labels = CausalLM().prepare(draft)["labels"][0]
+    raw = draft_of([WORDS.with_hidden(hidden)])
+    labels = CausalLM().prepare(raw)["labels"][0]
     # Token 4 is at place 5 behind [CLS]; neither it nor what comes next can be guessed from it.
     np.testing.assert_array_equal(labels[[4, 5, 11, 12]], [IGNORED] * 4)
     assert (labels[[0, 1, 2, 3, 6, 7, 8, 9, 10]] != IGNORED).all()
-    masked = MaskedLM(rate=0.99).prepare(draft)["labels"][0]
+    masked = MaskedLM(rate=0.99).prepare(raw)["labels"][0]
     assert masked[5] == masked[12] == IGNORED
 
 
@@ -131,8 +131,8 @@ def test_batch_with_nothing_to_guess_has_no_loss_and_a_gradient_of_zero(
     host.begin(Arm(Isolated(), 0.0))
     agent = host.agents[0]
     unknown = [Text.of(np.array([1, 1, 1])), Text.of(np.array([1]))]
-    draft = Draft(unknown, agent.resident.collate, agent.setting, np.random.default_rng(0))
-    inputs = agent.resident.to_device(MaskedLM().prepare(draft))
+    raw = RawBatch(unknown, agent.resident.collate, agent.setting, np.random.default_rng(0))
+    inputs = agent.resident.to_device(MaskedLM().prepare(raw))
     encoder = agent.encoder.train()
     rng = np.random.default_rng(0)
     result = MaskedLM().loss(Step(encoder, inputs, rng, micro_batch_tokens=micro_batch_tokens))

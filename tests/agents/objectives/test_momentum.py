@@ -66,7 +66,7 @@ class PlainMoCo:
                 pairs = zip(self.key_encoder.parameters(), self.encoder.parameters(), strict=True)
                 for slow, fast in pairs:
                     slow.copy_(momentum * slow + (1 - momentum) * fast)
-        views = ready.prepared[0]["views"]
+        views = ready.inputs[0]["views"]
         documents = [tuple(text.tokens.tolist()) for text in ready.texts]
         with torch.no_grad():
             keys = [self.embed(self.key_encoder, views, half) for half in (0, 1)]
@@ -102,9 +102,9 @@ def test_queue_and_momentum_encoder_give_the_losses_of_plain_moco(make_host, dir
     expected = [plain.step(job()) for job in trainer.jobs(twin, ALONE)]
     actual = [agent.train(ALONE, round)["loss"] for round in range(1, STEPS + 1)]
     np.testing.assert_allclose(actual, expected, rtol=2e-4)
-    memory = agent.state.objectives[0]
+    state = agent.state.objectives[0]
     torch.testing.assert_close(
-        memory["queue"], torch.stack([key for _, key in plain.queue]), rtol=1e-3, atol=1e-4
+        state.queue, torch.stack([key for _, key in plain.queue]), rtol=1e-3, atol=1e-4
     )
     assert plain.same > 0, "no document met its own key"
 
@@ -135,11 +135,11 @@ def test_momentum_encoder_moves_once_in_a_step_however_many_batches_it_has(make_
     before = agent.parameters.clone()
     agent.parameters.add_(1.0)
     look(objective, agent, index=0)
-    memory = agent.state.objectives[0]
-    torch.testing.assert_close(memory["momentum_parameters"], before)
+    state = agent.state.objectives[0]
+    torch.testing.assert_close(state.momentum_parameters, before)
     for _ in range(2):
         look(objective, agent, index=1)
-        torch.testing.assert_close(memory["momentum_parameters"], before + 0.5)
+        torch.testing.assert_close(state.momentum_parameters, before + 0.5)
 
 
 def test_view_that_seeks_nothing_is_read_by_the_momentum_encoder_alone(make_agent, look):
@@ -156,7 +156,7 @@ def test_momentum_guide_leaves_out_what_its_own_keys_find_too_alike(make_agent, 
     guided = InfoNCE(queue=50, direction="first", guide="momentum", temperature=0.5, margin=-0.01)
     agent = make_agent(guided)
     look(guided, agent, index=0, rows=range(6, 12))
-    queue = agent.state.objectives[0]["queue"].clone()
+    queue = agent.state.objectives[0].queue.clone()
     result, step = look(guided, agent, index=1)
     assert len(queue) == 6
     agent.encoder.train()
@@ -223,8 +223,8 @@ def test_training_goes_on_to_the_same_bits_from_a_copy_of_the_state(make_host, p
     resumed.train(ALONE, 2)
     assert torch.equal(agent.parameters, resumed.parameters)
     mine, other = agent.state.objectives[0], resumed.state.objectives[0]
-    assert mine.keys() == other.keys() >= {"queue", "momentum_parameters"}
-    for name, value in mine.items():
-        assert torch.equal(torch.as_tensor(value), torch.as_tensor(other[name])), name
+    assert mine.queue is not None
+    for name, value in vars(mine).items():
+        assert torch.equal(torch.as_tensor(value), torch.as_tensor(getattr(other, name))), name
     names = [slot.name for slot in agent.resident.binding.layout.slots]
     assert ("heads.info_nce_temperature.log_scale" in names) == objective.learn_temperature

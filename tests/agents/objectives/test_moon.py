@@ -108,8 +108,8 @@ def test_trainer_hands_over_what_the_exchange_remembers(make_host):
     report = host.train(1)[0]
     assert (report["moon_loss"], report["embedded_tokens"]) == (0.0, 0)
     agent = host.agents[0]
-    assert agent.looks_back
-    agent.memory["previous"], agent.memory["received"] = moved(agent, 1), moved(agent, 2)
+    assert agent.wants_reference
+    agent.exchange_state.previous, agent.exchange_state.received = moved(agent, 1), moved(agent, 2)
     second = host.train(2)[0]
     assert second["moon_loss"] > 0.1
     # Of three passes over one view, two are without a gradient; info_nce trains on two views more.

@@ -11,8 +11,8 @@ import torch
 
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
-from agents.objectives import Draft, NextSentence, SentenceOrder, Step
-from agents.objectives.pairs import ASIDE, classify, piece, segments
+from agents.objectives import NextSentence, RawBatch, SentenceOrder, Step
+from agents.objectives.pairs import UNCLASSIFIED, classify, piece, segments
 from agents.text.tokens import Text
 from agents.training.blueprint import Arm
 
@@ -28,8 +28,8 @@ def agent(make_host):
     return host.agents[0]
 
 
-def draft(agent, texts, seed=0):
-    return Draft(texts, agent.resident.collate, agent.setting, np.random.default_rng(seed))
+def raw(agent, texts, seed=0):
+    return RawBatch(texts, agent.resident.collate, agent.setting, np.random.default_rng(seed))
 
 
 def numbered(*lengths, every=4, first=5):
@@ -123,7 +123,7 @@ def test_half_of_the_second_segments_follow_and_half_are_of_another_document(age
     starts = {text.tokens[start] for text in texts for start in text.sentences[1:]}
     labels = []
     for seed in range(200):
-        prepared = NextSentence().prepare(draft(agent, texts, seed))
+        prepared = NextSentence().prepare(raw(agent, texts, seed))
         for row, label in enumerate(prepared["labels"]):
             first, second = parts(prepared["pairs"], row)
             assert {home[token] for token in first} == {row}
@@ -142,7 +142,7 @@ def test_neither_place_nor_length_tells_random_segments_from_those_that_follow(a
     texts = [Text(np.arange(5, 45), np.array([0, 13, 20, 31]))] * 6
     seen = {0: [], 1: []}
     for seed in range(300):
-        prepared = NextSentence().prepare(draft(agent, texts, seed))
+        prepared = NextSentence().prepare(raw(agent, texts, seed))
         for row, label in enumerate(prepared["labels"]):
             first, second = parts(prepared["pairs"], row)
             seen[label].append((len(first), len(second), int(second[0])))
@@ -172,7 +172,7 @@ def test_a_piece_begins_where_enough_follows_if_it_can(length, expected):
 
 def test_a_single_document_is_never_paired_with_another(agent):
     for seed in range(10):
-        assert NextSentence().prepare(draft(agent, numbered(9), seed))["labels"] == [0]
+        assert NextSentence().prepare(raw(agent, numbered(9), seed))["labels"] == [0]
 
 
 # --- sentence order -----------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def test_a_single_document_is_never_paired_with_another(agent):
 def test_half_of_the_pairs_are_swapped(agent):
     texts, labels = numbered(9, 12, 30, 7), []
     for seed in range(200):
-        prepared = SentenceOrder().prepare(draft(agent, texts, seed))
+        prepared = SentenceOrder().prepare(raw(agent, texts, seed))
         for row, label in enumerate(prepared["labels"]):
             pair = parts(prepared["pairs"], row)
             before, after = pair[::-1] if label else pair
@@ -195,9 +195,9 @@ def test_half_of_the_pairs_are_swapped(agent):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_documents_of_a_single_token_are_encoded_and_not_asked_about(agent, kind):
-    prepared = kind().prepare(draft(agent, numbered(1, 9, 1)))
-    assert (prepared["labels"] == ASIDE).tolist() == [True, False, True]
-    inputs = agent.resident.to_device(kind().prepare(draft(agent, numbered(1, 1))))
+    prepared = kind().prepare(raw(agent, numbered(1, 9, 1)))
+    assert (prepared["labels"] == UNCLASSIFIED).tolist() == [True, False, True]
+    inputs = agent.resident.to_device(kind().prepare(raw(agent, numbered(1, 1))))
     result = kind().loss(Step(agent.encoder, inputs, np.random.default_rng(0)))
     assert result.loss == 0.0
     assert result.token_counts.tolist() == [5, 5]
@@ -210,7 +210,7 @@ def test_loss_and_accuracy_equal_the_loop_over_pairs(agent, kind, documents):
     objective = kind()
     texts = [Text.row(documents, row) for row in range(8)] + numbered(1)
     texts[-1] = Text.of(texts[0].tokens[:1])
-    prepared = objective.prepare(draft(agent, texts))
+    prepared = objective.prepare(raw(agent, texts))
     agent.encoder.eval()
     step = Step(agent.encoder, agent.resident.to_device(prepared), np.random.default_rng(0))
     result = objective.loss(step)
@@ -218,7 +218,7 @@ def test_loss_and_accuracy_equal_the_loop_over_pairs(agent, kind, documents):
     weights, biases = head.weight.detach().double(), head.bias.detach().double()
     total, right, count = 0.0, 0, 0
     for row, label in enumerate(prepared["labels"]):
-        if label == ASIDE:
+        if label == UNCLASSIFIED:
             continue
         length = prepared["pairs"].lengths[row]
         ids = torch.from_numpy(prepared["pairs"].input_ids[row : row + 1, :length])
@@ -236,11 +236,11 @@ def test_loss_and_accuracy_equal_the_loop_over_pairs(agent, kind, documents):
 
 
 def test_gradient_of_the_question_equals_the_one_derived_by_hand():
-    # d CE / d logit = (probability - is the label) / pairs asked about; nothing where ASIDE.
+    # d CE / d logit = (probability - is the label) / pairs asked about; nothing where UNCLASSIFIED.
     logits = torch.tensor(
         [[0.3, -1.0], [2.0, 0.5], [0.1, 0.2]], dtype=torch.float32, requires_grad=True
     )
-    labels = torch.tensor([1, 0, ASIDE])
+    labels = torch.tensor([1, 0, UNCLASSIFIED])
 
     class Given:
         inputs = {"pairs": type("Pairs", (), {"lengths": np.ones(3)}), "labels": labels}
@@ -260,7 +260,7 @@ def test_gradient_of_the_question_equals_the_one_derived_by_hand():
 @pytest.mark.parametrize("kind", KINDS)
 def test_micro_batches_change_neither_loss_nor_gradient(agent, kind, documents):
     texts = [Text.row(documents, row) for row in range(6)]
-    inputs = agent.resident.to_device(kind().prepare(draft(agent, texts)))
+    inputs = agent.resident.to_device(kind().prepare(raw(agent, texts)))
     found = []
     for tokens in (None, 24):
         agent.resident.binding.gradient.zero_()
@@ -275,6 +275,6 @@ def test_only_pairs_of_one_document_are_offered_to_exchanges(agent, documents):
     texts = [Text.row(documents, row) for row in range(3)]
     views = {}
     for kind in KINDS:
-        inputs = agent.resident.to_device(kind().prepare(draft(agent, texts)))
+        inputs = agent.resident.to_device(kind().prepare(raw(agent, texts)))
         views[kind] = len(kind().loss(Step(agent.encoder, inputs, np.random.default_rng(0))).pooled)
     assert views == {NextSentence: 0, SentenceOrder: 1}

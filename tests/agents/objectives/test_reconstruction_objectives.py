@@ -14,7 +14,7 @@ from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.models.build import build_encoder
 from agents.models.decoder import TextDecoder
-from agents.objectives import VAE, Denoising, Draft, InfoNCE, NextSentence, SentenceOrder, Step
+from agents.objectives import VAE, Denoising, InfoNCE, NextSentence, RawBatch, SentenceOrder, Step
 from agents.objectives.reconstruction import target
 from agents.text.batch import Batch
 from agents.text.tokens import Text
@@ -43,9 +43,9 @@ def texts(documents):
 
 def step_of(agent, objective, texts, seed=0, **fields):
     rng = np.random.default_rng(seed)
-    draft = Draft(texts, agent.resident.collate, agent.setting, rng)
-    inputs = agent.resident.to_device(objective.prepare(draft))
-    return Step(agent.encoder.eval(), inputs, rng, **fields)
+    raw = RawBatch(texts, agent.resident.collate, agent.setting, rng)
+    inputs = agent.resident.to_device(objective.prepare(raw))
+    return Step(agent.encoder.eval(), inputs, rng, state=objective.state_type(), **fields)
 
 
 def slow_scores(decoder, text, condition):
@@ -141,8 +141,8 @@ def test_denoising_equals_sentence_transformers_on_equal_weights(tmp_path, token
         layer.output.dense = torch.nn.Linear(48, 32)
     decoder.load_state_dict(theirs.decoder.state_dict())
 
-    draft = Draft(texts, agent.resident.collate, agent.setting, np.random.default_rng(0))
-    inputs = agent.resident.to_device(objective.prepare(draft))
+    raw = RawBatch(texts, agent.resident.collate, agent.setting, np.random.default_rng(0))
+    inputs = agent.resident.to_device(objective.prepare(raw))
     result = objective.loss(Step(ours, inputs, np.random.default_rng(0)))
     features = [
         {"input_ids": inputs[name].input_ids, "attention_mask": inputs[name].attention_mask}
@@ -209,8 +209,8 @@ def test_of_a_long_document_a_random_part_is_corrupted_and_written(agent):
 def test_a_tokenizer_without_a_first_token_begins_with_its_padding(agent, texts):
     collate = copy.copy(agent.resident.collate)
     collate.prefix, collate.suffix, collate.budget = [], [], 6
-    draft = Draft(texts, collate, agent.setting, np.random.default_rng(0))
-    padded = target(draft, texts)
+    raw = RawBatch(texts, collate, agent.setting, np.random.default_rng(0))
+    padded = target(raw, texts)
     assert padded.lengths.tolist() == [4, 6, 2, 6]
     for row, text in enumerate(texts):
         expected = [0, *text.tokens[:5].tolist()]

@@ -149,8 +149,8 @@ def test_tokens_of_what_is_embedded_for_others_are_counted(host):
 
 def test_private_texts_of_a_batch_are_as_many_as_a_step_reads(host):
     for agent in host.agents.values():
-        (reading,) = agent.readings(ALONE.anchor_fraction, 1)
-        assert agent.private_batch_size == len(reading.rows) - len(reading.anchors)
+        (documents,) = agent.batch_rows(ALONE.anchor_fraction, 1)
+        assert agent.private_batch_size == len(documents.rows) - len(documents.anchors)
 
 
 def test_anchors_are_cropped_to_the_training_length(make_host):

@@ -1,41 +1,56 @@
-"""What a training step shows to the exchange."""
+"""Views that a training step passes to the exchange."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pytest
 import torch
 
-from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
+from agents.exchange.anchors.anchor_similarity import AnchorSimilarity, SimilarityState
+from agents.exchange.base import ExchangeState
 from agents.exchange.isolated import Isolated
 from agents.objectives import Denoising, InfoNCE, MaskedLM
 from agents.training.blueprint import Arm
 
 
-class Watching(Isolated):
-    """Keeps what it is shown of private texts."""
+@dataclass
+class PrivateViews(ExchangeState):
+    private: Any = None
 
+
+@dataclass
+class AllViews(SimilarityState):
+    private: Any = None
+    anchors: Any = None
+
+
+class PrivateProbe(Isolated):
+    """Keeps its views of private texts."""
+
+    state_type: ClassVar[type[ExchangeState]] = PrivateViews
     learns_from_private: ClassVar[bool] = True
 
     def private_loss(self, learner, private, rng):
-        learner.memory["seen"] = private
+        learner.exchange_state.private = private
 
 
-class WatchingBoth(AnchorSimilarity):
-    """Keeps what it is shown of private texts and of anchors."""
+class Probe(AnchorSimilarity):
+    """Keeps its views of private texts and of anchors."""
 
+    state_type: ClassVar[type[ExchangeState]] = AllViews
     learns_from_private: ClassVar[bool] = True
 
     def private_loss(self, learner, private, rng):
-        learner.memory["seen"] = private
+        learner.exchange_state.private = private
 
     def loss(self, learner, anchors, rng):
-        learner.memory["anchors"] = anchors
+        learner.exchange_state.anchors = anchors
 
 
 @pytest.mark.parametrize("objective", [InfoNCE(), Denoising(), MaskedLM()], ids=lambda o: o.kind)
-@pytest.mark.parametrize("exchange", [Watching(), WatchingBoth()], ids=lambda e: e.kind)
+@pytest.mark.parametrize("exchange", [PrivateProbe(), Probe()], ids=lambda e: e.kind)
 def test_private_texts_are_seen_in_two_views_whatever_the_objective_offers(
     make_host, objective, exchange
 ):
@@ -45,11 +60,11 @@ def test_private_texts_are_seen_in_two_views_whatever_the_objective_offers(
         host.begin(Arm(shown, 0.25))
         tokens.append(host.train(1)[0]["tokens"])
         if shown is exchange:
-            memory = host.agents[0].memory
-    first, second = memory["seen"].pooled
+            state = host.agents[0].exchange_state
+    first, second = state.private.pooled
     assert first.shape == second.shape == (8, 64)
     assert not torch.equal(first, second)
     if exchange.anchor_fraction:
-        assert [view.shape for view in memory["anchors"].pooled] == [(3, 64)] * 2
+        assert [view.shape for view in state.anchors.pooled] == [(3, 64)] * 2
     # Views that the objective offers cost nothing more.
     assert (tokens[0] == tokens[1]) == (objective.kind == "info_nce")

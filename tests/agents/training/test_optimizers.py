@@ -134,7 +134,7 @@ def train_plainly(agent, make_optimizer, accumulate=1) -> torch.nn.Module:
     for step in range(training.local_steps):
         losses = []
         for ready in batches[step * accumulate : (step + 1) * accumulate]:
-            views = ready.prepared[0]["views"]
+            views = ready.inputs[0]["views"]
             ids, mask = (torch.from_numpy(a) for a in (views.input_ids, views.attention_mask))
             first, second = model.projection(model(ids, mask)).chunk(2)
             losses.append(functional.info_nce(first, second, 0.05))

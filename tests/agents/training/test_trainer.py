@@ -174,7 +174,7 @@ def test_several_objectives_add_up_by_weight(make_host):
 
 def test_dropout_views_are_refused_where_there_is_no_dropout(make_host):
     objectives = (InfoNCE(views=({"kind": "dropout"},)),)
-    with pytest.raises(ModelError, match="by dropout alone") as error:
+    with pytest.raises(ModelError, match="relies on dropout") as error:
         make_host(1, objectives=objectives)
     assert "crop" in error.value.hint
     make_host(1, encoders=(NOISY,), objectives=objectives)
@@ -200,7 +200,8 @@ def test_exchange_encodes_anchors_itself_when_no_objective_offers_views(make_hos
     host.begin(Arm(AnchorContrast(), anchor_fraction=0.25))
     agent = host.agents[0]
     first = host.train(1)
-    agent.memory.update(banks={1: agent.embed_anchors(crops=2, round=1)}, exchanges=2)
+    agent.exchange_state.banks = {1: agent.embed_anchors(crops=2, round=1)}
+    agent.exchange_state.exchanges = 2
     second = host.train(2)
     # 2 steps x 11 documents of 4 tokens between [CLS] and [SEP]; two crops of each anchor come on top.
     plain = 2 * 11 * 6
@@ -230,7 +231,7 @@ def test_frozen_encoder_waits_until_its_exchange_head_has_something_to_learn(mak
     weight = agent.encoder.exchange_head.weight
     assert "exchange_loss" not in host.train(1)[0]
     bank = agent.embed_anchors(crops=2, round=1).flip(1)
-    agent.memory.update(banks={1: bank}, exchanges=2)
+    agent.exchange_state.banks, agent.exchange_state.exchanges = {1: bank}, 2
     before = weight.detach().clone()
     assert host.train(2)[0]["exchange_loss"] > 0
     assert not torch.equal(weight, before)

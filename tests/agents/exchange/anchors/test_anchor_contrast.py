@@ -26,7 +26,7 @@ def test_banks_are_each_neighbours_own_embeddings_in_every_family(make_society, 
     said = {id: agents[id].embed_anchors(2, 1) for id in range(7)}
     society.run(1)
     for id, agent in agents.items():
-        banks = agent.memory["banks"]
+        banks = agent.exchange_state.banks
         assert set(banks) == society.network.neighbours(id)
         for sender, bank in banks.items():
             torch.testing.assert_close(bank, said[sender], rtol=1e-5, atol=1e-6)
@@ -41,7 +41,7 @@ def test_banks_of_an_earlier_round_give_way_only_where_something_is_heard(make_l
         turn = Turn(round=round, hop=hop, direction=Direction.PEER)
         inbox = [message(payloads[sender], sender, round, hop) for sender in senders]
         EXCHANGE.merge(learner, inbox, turn)
-        return set(learner.memory.get("banks", {}))
+        return set(learner.exchange_state.banks)
 
     assert merge(1, 0) == set()
     assert merge(1, 0, 1, 2) == {1, 2}
@@ -55,7 +55,7 @@ def test_banks_are_normalised_copies(make_learner, message):
     values = np.full((2, 4, 3), 5.0, dtype=np.float32)
     turn = Turn(round=1, hop=0, direction=Direction.PEER)
     EXCHANGE.merge(learner, [message(Embeddings(values=values), 1)], turn)
-    bank = learner.memory["banks"][1]
+    bank = learner.exchange_state.banks[1]
     assert torch.allclose(bank, torch.tensor(3**-0.5))
     bank.zero_()
     assert (values == 5.0).all()

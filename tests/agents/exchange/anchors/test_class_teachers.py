@@ -14,7 +14,7 @@ from agents.exchange.anchors.codistillation import Codistillation, edge_draw
 from agents.exchange.anchors.dsfl import DSFL
 from agents.exchange.anchors.fedmd import FedMD
 from agents.exchange.anchors.label_fusion import FUSIONS, Votes
-from agents.exchange.anchors.pseudo_labels import PseudoLabelling
+from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
 from agents.exchange.base import AnchorBatch, Heads
 from agents.exchange.trust import audit_anchors
 from agents.objectives import functional
@@ -59,7 +59,7 @@ def all_scores(society) -> np.ndarray:
 
 
 def teacher(society, id) -> np.ndarray:
-    return society.host.agents[id].memory["teacher"].numpy()
+    return society.host.agents[id].exchange_state.teacher.numpy()
 
 
 def fused(society, kind, said) -> np.ndarray:
@@ -77,7 +77,7 @@ def fused(society, kind, said) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", FUSIONS)
 def test_peers_fuse_the_labels_of_their_neighbours(kind, make_society):
-    society = make_society(PseudoLabelling(classes=4, fusion=kind), Ring())
+    society = make_society(PseudoLabelExchange(classes=4, fusion=kind), Ring())
     said = softmax(all_scores(society))
     society.run(1)
     for id in range(7):
@@ -88,7 +88,7 @@ def test_peers_fuse_the_labels_of_their_neighbours(kind, make_society):
 @pytest.mark.parametrize("kind", FUSIONS)
 @pytest.mark.parametrize(("topology", "top"), TREES, ids=["master", "branching 2", "four levels"])
 def test_trees_fuse_the_labels_of_everybody_at_once(kind, topology, top, make_society):
-    society = make_society(PseudoLabelling(classes=4, fusion=kind), topology)
+    society = make_society(PseudoLabelExchange(classes=4, fusion=kind), topology)
     said = softmax(all_scores(society))
     society.run(1)
     everybody = fused(society, kind, said)
@@ -100,7 +100,7 @@ def test_trees_fuse_the_labels_of_everybody_at_once(kind, topology, top, make_so
 
 @pytest.mark.parametrize(("kind", "votes"), [("mean", 1), ("era", 1), ("dawid_skene", 3)])
 def test_messages_up_hold_one_label_or_those_of_everybody_below(kind, votes, make_society):
-    society = make_society(PseudoLabelling(classes=4, fusion=kind), Layered())
+    society = make_society(PseudoLabelExchange(classes=4, fusion=kind), Layered())
     arrays = {}
     for leg in society.scheduled_hops(1):
         outbox = society.compose(leg)
@@ -117,7 +117,7 @@ def test_messages_up_hold_one_label_or_those_of_everybody_below(kind, votes, mak
 
 
 def test_audit_anchors_are_not_learnt_from(make_learner, message, draw):
-    exchange = PseudoLabelling(classes=2, confidence=0.0, fusion="validation_weighted", ramp=1)
+    exchange = PseudoLabelExchange(classes=2, confidence=0.0, fusion="validation_weighted", ramp=1)
     learner, other = (make_learner(anchors=8, clusters=[0, 1] * 4, id=id) for id in (0, 1))
     exchange.merge(learner, [message(exchange.compose(other, PEER), 1)], PEER)
     view = draw(8, 2).requires_grad_()
@@ -200,8 +200,8 @@ def test_loss_and_gradient_equal_the_loop_over_anchors(kind, make_learner, messa
         "codistillation": softmax(scores),
         "dsfl": softmax(softmax(scores) / 0.1),
     }.get(kind, scores)
-    np.testing.assert_allclose(learner.memory["teacher"], said, rtol=1e-4, atol=1e-5)
-    target = learner.memory["teacher"] = learner.memory["teacher"].double()
+    np.testing.assert_allclose(learner.exchange_state.teacher, said, rtol=1e-4, atol=1e-5)
+    target = learner.exchange_state.teacher = learner.exchange_state.teacher.double()
     ids = [4, 0, 5]
     views = tuple(draw(3, 3).double().requires_grad_() for _ in range(2))
     loss = exchange.loss(learner, AnchorBatch(torch.tensor(ids), views), np.random.default_rng(0))
@@ -249,7 +249,7 @@ def test_mutual_partner_is_the_neighbour_whose_edge_drew_the_least(over, make_so
             around = [(id - 1) % 7, (id + 1) % 7]
             partner = min(around, key=lambda other: edge_draw(3, round, id, other))
             agent, other = society.host.agents[id], society.host.agents[partner]
-            assert agent.memory["drawn"][1] == partner
+            assert agent.exchange_state.drawn[1] == partner
             turn = Turn(round=round, hop=0, direction=Direction.PEER)
             payload = society.exchange.compose(other, turn)
             said = payload.values if over == "similarities" else payload.probabilities
@@ -266,7 +266,7 @@ def test_mutual_of_a_tree_chooses_among_parent_and_children(make_society):
         for id in range(7):
             around = sorted(society.network.neighbours(id))
             partner = min(around, key=lambda other: edge_draw(3, round, id, other))
-            assert society.host.agents[id].memory["drawn"][1] == partner
+            assert society.host.agents[id].exchange_state.drawn[1] == partner
             if id in (1, 2):
                 directions.add(partner == society.network.parent(id))
     assert directions == {True, False}
@@ -279,7 +279,7 @@ def test_mutual_teacher_of_an_earlier_round_gives_way(make_learner, message):
         turn = Turn(round=round, hop=0, direction=Direction.PEER)
         payload = exchange.compose(others[id], turn)
         exchange.merge(learner, [message(payload, id, round)], turn)
-        np.testing.assert_array_equal(learner.memory["teacher"], payload.values)
+        np.testing.assert_array_equal(learner.exchange_state.teacher, payload.values)
 
 
 def test_what_each_strategy_sends_and_asks_of_the_encoder(make_learner):
@@ -296,18 +296,18 @@ def test_what_each_strategy_sends_and_asks_of_the_encoder(make_learner):
         assert exchange.heads(frozenset({64, 128})) == Heads(classes=classes)
 
 
-def test_classes_are_refused_where_anchors_do_not_fill_them_or_nobody_speaks_of_them():
+def test_classes_are_refused_where_anchors_do_not_fill_them_or_are_unused():
     small = Society(LIKE, anchors=31, batch_size=64)
     for exchange in (FedMD(), DSFL(), Codistillation(over="classes")):
         with pytest.raises(ValueError, match=r"exchange\.classes 16 needs at least 32 anchors"):
             exchange.check(small)
     Codistillation().check(small)
-    with pytest.raises(ValueError, match=r"exchange\.labels is set, and mutual speaks"):
+    with pytest.raises(ValueError, match=r"exchange\.labels is set, and codistillation exchanges"):
         Codistillation(labels="true").check(small)
 
 
-def test_true_labels_are_wanted_where_they_are_spoken_of():
-    for cls in (PseudoLabelling, FedMD, DSFL):
+def test_true_labels_are_wanted_where_classes_are_exchanged():
+    for cls in (PseudoLabelExchange, FedMD, DSFL):
         assert cls(labels="true").wants_labels
         assert not cls().wants_labels
     assert Codistillation(over="classes", labels="true").wants_labels

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from agents.exchange import EXCHANGES, Turn
+from agents.exchange.anchors.anchor_contrast import AnchorContrastState
+from agents.exchange.anchors.base import AnchorExchange
 from agents.exchange.anchors.controls import derangement, own, shuffled
-from agents.exchange.base import AnchorExchange
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered
 from protocols.topologies.peer import Ring
@@ -42,9 +43,9 @@ def plain(value):
     return value.numpy() if hasattr(value, "numpy") else value
 
 
-def learnt(memory) -> list[np.ndarray]:
+def learnt(state) -> list[np.ndarray]:
     """Return what an agent will learn from, as arrays."""
-    kept = memory["banks"] if "banks" in memory else memory["teacher"]
+    kept = state.banks if isinstance(state, AnchorContrastState) else state.teacher
     values = list(kept.values()) if isinstance(kept, dict) else kept
     return [
         np.asarray(each) for each in (values if isinstance(values, (tuple, list)) else [values])
@@ -65,13 +66,13 @@ def test_own_teacher_sends_no_byte_and_is_what_the_agent_would_have_said(
             assert society.deliver(leg, agent, []) == []
     reference = make_exchange(kind)
     for agent in society.host.agents.values():
-        said = agent.memory
-        agent.state.memory = {}
+        kept = agent.exchange_state
+        agent.state.exchange = [reference.initial_state(agent)]
         reference.merge(agent, own(agent, reference.compose(agent, PEER), PEER), PEER)
-        alone = learnt(agent.memory)
-        for mine, expected in zip(learnt(said), alone, strict=True):
+        alone = learnt(agent.exchange_state)
+        for mine, expected in zip(learnt(kept), alone, strict=True):
             np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-6)
-        agent.state.memory = said
+        agent.state.exchange = [kept]
     losses = [metrics["exchange_loss"] for metrics in society.train(2).values()]
     assert np.isfinite(losses).all()
 
@@ -85,7 +86,7 @@ def test_shuffled_teacher_hears_the_same_bytes_about_other_anchors(kind, make_so
         (leg,) = society.scheduled_hops(1)
         sizes[teacher] = society.compose(leg).payload_bytes
         society.run(1)
-        heard[teacher] = learnt(society.host.agents[0].memory)
+        heard[teacher] = learnt(society.host.agents[0].exchange_state)
         losses = [metrics["exchange_loss"] for metrics in society.train(2).values()]
         assert np.isfinite(losses).all()
     assert sizes["neighbours"] == sizes["shuffled"]

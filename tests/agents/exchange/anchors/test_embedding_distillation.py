@@ -69,7 +69,9 @@ def test_peers_learn_from_the_mean_of_their_aligned_neighbours(make_society):
     for id in range(7):
         aligned = [align(own[other], own[id]) for other in ((id - 1) % 7, (id + 1) % 7)]
         expected = unit((aligned[0] + aligned[1]) / 2)
-        torch.testing.assert_close(agents[id].memory["teacher"], expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            agents[id].exchange_state.teacher, expected, rtol=1e-3, atol=1e-4
+        )
 
 
 def test_trees_average_on_the_way_up_and_send_the_roots_mean_down_as_it_is(make_society):
@@ -84,13 +86,13 @@ def test_trees_average_on_the_way_up_and_send_the_roots_mean_down_as_it_is(make_
         said[parent] = unit(torch.stack([own[parent], *aligned]).mean(dim=0))
     top = unit(torch.stack(aligned).mean(dim=0))  # the root learns from the others
     close = {"rtol": 1e-3, "atol": 1e-4}
-    torch.testing.assert_close(agents[0].memory["teacher"], top, **close)
-    root = agents[0].memory["passed_on"]
+    torch.testing.assert_close(agents[0].exchange_state.teacher, top, **close)
+    root = agents[0].exchange_state.passed_on
     torch.testing.assert_close(root, said[0], **close)
     for id in range(1, 7):
         expected = align(root, own[id])
-        torch.testing.assert_close(agents[id].memory["teacher"], expected, **close)
-    assert torch.allclose(agents[2].memory["passed_on"], root)
+        torch.testing.assert_close(agents[id].exchange_state.teacher, expected, **close)
+    assert torch.allclose(agents[2].exchange_state.passed_on, root)
 
 
 @pytest.mark.parametrize("topology", [MasterSlave(master=3), Layered()], ids=lambda t: t.kind)
@@ -109,10 +111,12 @@ def test_only_the_top_teaches_where_teaching_flows_down(make_society, topology):
             sent = torch.from_numpy(np.array(decode(buffer).payload.values[0]))
             torch.testing.assert_close(sent, own[top], rtol=1e-4, atol=1e-5)
             assert society.deliver(leg, receiver, [buffer]) == []
-    assert "teacher" not in agents[top].memory
+    assert agents[top].exchange_state.teacher is None
     for id in set(range(7)) - {top}:
         expected = align(own[top], own[id])
-        torch.testing.assert_close(agents[id].memory["teacher"], expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            agents[id].exchange_state.teacher, expected, rtol=1e-3, atol=1e-4
+        )
 
 
 def hear(learner, message, values) -> None:
@@ -129,7 +133,7 @@ def test_loss_is_the_cross_entropy_between_similarities_to_the_teachers_anchors(
     views = tuple(draw(3, 5).requires_grad_() for _ in range(2))
     batch = AnchorBatch(torch.tensor(ids), views)
     loss = exchange.loss(learner, batch, np.random.default_rng(0))
-    teacher = learner.memory["teacher"].double()
+    teacher = learner.exchange_state.teacher.double()
     copies = [view.detach().double().requires_grad_() for view in views]
     expected = torch.zeros((), dtype=torch.float64)
     for copy in copies:
@@ -170,7 +174,7 @@ def test_teaching_downwards_is_refused_among_peers_and_only_there():
     def society(topology) -> Society:
         return Society((EncoderConfig(),), 256, 64, network=topology.build(7, seed=0))
 
-    with pytest.raises(ValueError, match=r"exchange\.direction=down.*peers have no top"):
+    with pytest.raises(ValueError, match=r"exchange\.direction=down.*peers have no root"):
         DOWN.check(society(Ring()))
     DOWN.check(society(Layered()))
     EXCHANGE.check(society(Ring()))

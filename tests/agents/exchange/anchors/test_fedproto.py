@@ -37,7 +37,7 @@ def test_prototypes_are_the_mean_over_the_neighbourhood_or_everybody(make_societ
     society.run(1)
     for id in range(7):
         among = [id, (id - 1) % 7, (id + 1) % 7] if topology.kind == "ring" else list(range(7))
-        values, counts = agents[id].memory["fused"]
+        values, counts = agents[id].exchange_state.fused
         np.testing.assert_allclose(values, own[among].mean(axis=0), rtol=1e-4, atol=1e-6)
         assert counts.tolist() == [3.0 * len(among)] * 4
 

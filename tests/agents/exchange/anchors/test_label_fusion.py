@@ -11,16 +11,16 @@ from pydantic import ValidationError
 
 from agents.exchange.anchors.dawid_skene import dawid_skene
 from agents.exchange.anchors.label_fusion import (
+    ERA,
     FUSIONS,
     DawidSkene,
-    EntropyReduction,
     EntropyWeighted,
     Majority,
     Mean,
     ValidationWeighted,
     Votes,
 )
-from agents.exchange.anchors.pseudo_labels import PseudoLabelling
+from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
 
 
 def votes(probabilities, weights=None, classes=None, audit=()) -> Votes:
@@ -50,7 +50,7 @@ def test_mean_weighs_by_agents():
 
 
 def test_era_is_a_softmax_of_the_mean():
-    fused = EntropyReduction(temperature=0.25).fuse(votes(TWO)).numpy()
+    fused = ERA(temperature=0.25).fuse(votes(TWO)).numpy()
     sure = math.exp(0.75 / 0.25) / (math.exp(0.75 / 0.25) + math.exp(0.25 / 0.25))
     np.testing.assert_allclose(fused, [[0.5, 0.5], [sure, 1 - sure]])
 
@@ -158,8 +158,8 @@ def test_fused_labels_are_distributions_in_any_order_of_the_senders(kind):
 
 
 def test_fusion_is_configured_by_kind():
-    assert PseudoLabelling(fusion="majority").fusion == Majority()
-    fusion = PseudoLabelling(fusion={"era": {"temperature": 0.2}}).fusion
-    assert fusion == EntropyReduction(temperature=0.2)
+    assert PseudoLabelExchange(fusion="majority").fusion == Majority()
+    fusion = PseudoLabelExchange(fusion={"era": {"temperature": 0.2}}).fusion
+    assert fusion == ERA(temperature=0.2)
     with pytest.raises(ValidationError, match="loudest"):
-        PseudoLabelling(fusion="loudest")
+        PseudoLabelExchange(fusion="loudest")

@@ -68,7 +68,7 @@ def said_by(society, id, round=1):
 
 
 def assert_teacher(society, id, senders):
-    ids, scores, agreement = society.host.agents[id].memory["teacher"]
+    ids, scores, agreement = society.host.agents[id].exchange_state.teacher
     fused, agreed = slow_fuse([said_by(society, sender) for sender in senders], 4)
     assert_same_lists(as_dicts(ids, scores), fused)
     np.testing.assert_allclose(agreement, agreed, rtol=1e-5)
@@ -165,9 +165,9 @@ def test_loss_and_gradient_equal_the_loops_where_senders_agree(make_learner, mes
     learner, others = make_learner(anchors=8), [make_learner(anchors=8, id=id) for id in (1, 2)]
     inbox = [message(exchange.compose(other, PEER), other.id) for other in others]
     exchange.merge(learner, inbox, PEER)
-    ids, memory = [6, 0, 3, 5, 1], learner.memory
-    memory["own"] = (1, memory["own"][1].double())
-    memory["teacher"] = (memory["teacher"][0], *(each.double() for each in memory["teacher"][1:]))
+    ids, state = [6, 0, 3, 5, 1], learner.exchange_state
+    state.own = (1, state.own[1].double())
+    state.teacher = (state.teacher[0], *(each.double() for each in state.teacher[1:]))
     views = (draw(5, 5).double().requires_grad_(), draw(5, 5).double().requires_grad_())
     loss = exchange.loss(learner, AnchorBatch(torch.tensor(ids), views), np.random.default_rng(0))
     means = [each.embed_anchors(2, 1).mean(dim=0).double().numpy() for each in (learner, *others)]
@@ -212,8 +212,8 @@ def test_candidates_are_compared_with_what_the_agent_last_sent_from(make_learner
         exchange.merge(learner, [message(exchange.compose(other, turn), 1, round)], turn)
         mean = learner.embed_anchors(2, round).mean(dim=0)
         expected = torch.nn.functional.normalize(mean, dim=-1)
-        assert learner.memory["own"][0] == round
-        torch.testing.assert_close(learner.memory["own"][1], expected)
+        assert learner.exchange_state.own[0] == round
+        torch.testing.assert_close(learner.exchange_state.own[1], expected)
 
 
 def test_scores_of_any_size_become_shares(make_learner):

@@ -9,11 +9,12 @@ import torch
 from agents.config import EncoderConfig
 from agents.exchange import Society, Turn
 from agents.exchange.hybrid import Hybrid
-from agents.exchange.parameters.diloco import DiLoCo
+from agents.exchange.parameters.diloco import DiLoCo, DiLoCoState
 from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.parameters.fedema import FedEMA
 from agents.exchange.parameters.fedprox import FedProx
 from agents.exchange.parameters.robust_fusion import Krum, Mean, Median, TrimmedMean
+from agents.hosting.tree import flatten
 from protocols.messages import WeightDeltas, Weights
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered
@@ -90,24 +91,24 @@ def test_every_message_holds_four_bytes_for_each_parameter(make_society, kind, t
 
 @by_kind
 def test_agent_remembers_what_to_look_back_at_where_it_is_wanted(make_society, kind):
-    for looks_back in (False, True):
+    for wants_reference in (False, True):
         society = make_society(kind(), MasterSlave())
         agents = society.host.agents
         exchange = society.exchange
         own = type(agents[0])
         try:
-            own.looks_back, kept = looks_back, own.looks_back
+            own.wants_reference, kept = wants_reference, own.wants_reference
             assert exchange.reference(agents[4]) is None
             before = agents[4].parameters.clone()
             society.run(1)
             reference = exchange.reference(agents[4])
         finally:
-            own.looks_back = kept
-        if not looks_back:
+            own.wants_reference = kept
+        if not wants_reference:
             assert reference is None
             continue
         assert torch.equal(reference.previous, before)
-        result = agents[0].memory["received"]
+        result = agents[0].exchange_state.received
         assert torch.equal(reference.received, result)
         assert torch.equal(agents[4].parameters, result) == (kind is not FedEMA)
 
@@ -193,19 +194,29 @@ def test_networks_with_too_few_to_fuse_are_refused(fusion, topology, agents, ref
                 exchange.check(society)
 
 
-def test_memory_survives_a_checkpoint(make_society, tmp_path):
+def tree(state):
+    """Return a state as values that compare."""
+    skeleton, tensors = flatten(state.to_tree())
+    return skeleton, {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
+
+
+def test_state_survives_a_checkpoint(make_society, tmp_path):
     society = make_society(DiLoCo(), Layered())
     for leg in society.scheduled_hops(1)[:2]:
         society.take(leg)
     agents = society.host.agents
-    before = {id: agent.memory for id, agent in agents.items()}
+    before = {id: agent.exchange_state for id, agent in agents.items()}
     digests = society.host.snapshot(tmp_path)
     society.host.restore(tmp_path, digests)
-    assert set(before[0]) == {"received", "velocity", "settled"}
-    assert set(before[1]) == {"received", "subtree"}
+    assert (before[0].settled, before[0].subtree) == (1, None)
+    assert before[0].velocity is not None
+    assert (before[1].settled, before[1].velocity) == (0, None)
+    assert before[1].subtree is not None
     for id, agent in agents.items():
-        assert agent.memory is not before[id]
-        torch.testing.assert_close(agent.memory, before[id], rtol=0, atol=0)
+        after = agent.exchange_state
+        assert after is not before[id]
+        assert type(after) is DiLoCoState
+        assert tree(after) == tree(before[id])
 
 
 def test_exchange_that_is_taken_up_later_begins_where_agents_stand(make_society, tmp_path):
@@ -216,5 +227,6 @@ def test_exchange_that_is_taken_up_later_begins_where_agents_stand(make_society,
     society = make_society(DiLoCo(), Ring())
     society.host.restore(tmp_path, digests, afresh=True)
     for id, agent in society.host.agents.items():
-        assert list(agent.memory) == ["received"]
-        assert torch.equal(agent.memory["received"], standing[id])
+        state = agent.exchange_state
+        assert tree(state) == tree(DiLoCoState(received=state.received))
+        assert torch.equal(agent.exchange_state.received, standing[id])

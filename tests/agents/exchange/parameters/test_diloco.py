@@ -53,7 +53,7 @@ def test_root_steps_as_nesterov_sgd_on_the_mean_change(make_society, topology):
     society = make_society(exchange, topology)
     agents = society.host.agents
     examples = np.array([agents[id].examples for id in range(7)], dtype=np.float64)
-    phi = torch.nn.Parameter(agents[0].memory["received"].double())
+    phi = torch.nn.Parameter(agents[0].exchange_state.received.double())
     outer = torch.optim.SGD([phi], lr=0.7, momentum=0.9, nesterov=True)
     for round in (1, 2, 3):
         mean = torch.from_numpy(examples @ parameters(society) / examples.sum())
@@ -64,14 +64,16 @@ def test_root_steps_as_nesterov_sgd_on_the_mean_change(make_society, topology):
         assert (after == after[0]).all(), "they hold the same bits"
         np.testing.assert_allclose(after[0], phi.detach().numpy(), rtol=1e-5, atol=1e-6)
         wander(society, round)
-    assert ["velocity" in agents[id].memory for id in range(7)] == [True] + [False] * 6
+    assert [agents[id].exchange_state.velocity is not None for id in range(7)] == [True] + [
+        False
+    ] * 6
 
 
 @pytest.mark.parametrize("topology", PEERS, ids=str)
 def test_each_peer_steps_by_itself_and_mixes_what_comes_out(make_society, topology):
     society = make_society(DiLoCo(outer_learning_rate=0.5, outer_momentum=0.8), topology)
     agents = society.host.agents
-    phis = [torch.nn.Parameter(agents[id].memory["received"].double()) for id in range(7)]
+    phis = [torch.nn.Parameter(agents[id].exchange_state.received.double()) for id in range(7)]
     outer = [torch.optim.SGD([phi], lr=0.5, momentum=0.8, nesterov=True) for phi in phis]
     for round in (1, 2, 3, 4):
         for phi, optimizer, theta in zip(phis, outer, parameters(society), strict=True):
@@ -120,7 +122,7 @@ def test_change_spans_all_rounds_since_the_last_exchange(make_society):
 def test_relay_sends_the_mean_change_of_its_subtree(make_society):
     society = make_society(DiLoCo(), Layered())
     changes = {
-        id: (agent.memory["received"] - agent.parameters).double().numpy()
+        id: (agent.exchange_state.received - agent.parameters).double().numpy()
         for id, agent in society.host.agents.items()
     }
     up = [leg for leg in society.scheduled_hops(1) if leg.hop.direction is Direction.UP]
@@ -135,12 +137,12 @@ def test_peer_that_heard_nobody_keeps_what_it_has_learnt_for_next_time(make_soci
     society = make_society(DiLoCo(), Ring())
     agent = society.host.agents[0]
     (leg,) = society.scheduled_hops(1)
-    start, local = agent.memory["received"].clone(), agent.parameters.clone()
+    start, local = agent.exchange_state.received.clone(), agent.parameters.clone()
     society.compose(leg)
     assert society.deliver(leg, 0, []) == []
-    assert torch.equal(agent.memory["received"], start)
+    assert torch.equal(agent.exchange_state.received, start)
     assert torch.equal(agent.parameters, local)
-    assert "velocity" not in agent.memory
+    assert agent.exchange_state.velocity is None
 
 
 def test_inner_optimizer_state_stays_private_and_goes_on(make_society):
@@ -159,7 +161,7 @@ def test_disagreement_does_not_enter_the_momentum(make_society):
     for exchange in (DiLoCo(outer_momentum=0.9), FedAvg()):
         society = make_society(exchange, OnePeerExponential())
         for agent in society.host.agents.values():
-            agent.memory["received"] = agent.parameters.clone()
+            agent.exchange_state.received = agent.parameters.clone()
         for round in (1, 2, 3):
             society.run(round)
         after.append(parameters(society))
@@ -174,7 +176,7 @@ def test_what_a_sparse_codec_loses_of_a_change_comes_with_the_next(make_society)
     heard = changed = torch.zeros(len(child.parameters))
     for round in (1, 2, 3):
         wander(society, round)
-        changed = changed + child.memory["received"] - child.parameters
+        changed = changed + child.exchange_state.received - child.parameters
         up, down = society.scheduled_hops(round)
         outbox = society.compose(up)
         senders = [envelope.sender for envelope in outbox.envelopes]
@@ -187,6 +189,6 @@ def test_what_a_sparse_codec_loses_of_a_change_comes_with_the_next(make_society)
         assert np.count_nonzero(decode(told[0]).payload.values) > 0.9 * len(sent)
         for id in range(1, 7):
             assert society.deliver(down, id, list(told)) == []
-    lost = child.memory["residual"]
+    lost = child.exchange_state.residual
     assert lost.abs().max() > 0
     torch.testing.assert_close(heard + lost, changed, rtol=1e-4, atol=1e-5)

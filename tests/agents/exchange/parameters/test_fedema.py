@@ -38,9 +38,9 @@ def test_moving_average_is_that_computed_by_hand(make_learner, message):
 def test_agent_that_has_not_diverged_sets_its_scale_later(make_learner, message):
     learner = make_learner(parameters=torch.zeros(2))
     obey(learner, message, [0.0, 0.0], 1)
-    assert "lambda" not in learner.memory
+    assert learner.exchange_state.scale is None
     obey(learner, message, [3.0, 4.0], 2)
-    assert learner.memory["lambda"] == pytest.approx(0.14)
+    assert learner.exchange_state.scale == pytest.approx(0.14)
 
 
 @pytest.mark.parametrize("topology", [Ring(), Layered()], ids=lambda topology: topology.kind)
@@ -52,6 +52,6 @@ def test_every_agent_keeps_tau_of_its_own_beside_the_common_result(make_society,
     society = make_society(FedEMA(tau=0.4), topology)
     society.run(1)
     for id, agent in society.host.agents.items():
-        assert torch.equal(agent.memory["received"], results[id])
+        assert torch.equal(agent.exchange_state.received, results[id])
         expected = 0.4 * before[id] + 0.6 * results[id]
         torch.testing.assert_close(agent.parameters, expected, rtol=1e-5, atol=1e-6)

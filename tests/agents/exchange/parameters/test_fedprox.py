@@ -34,7 +34,7 @@ def test_pull_is_towards_the_last_result_and_before_one_towards_the_beginning(ma
     society = make_society(FedProx(mu=2.0), MasterSlave())
     agent = society.host.agents[4]
     exchange = society.exchange
-    noise = agent.parameters - agent.memory["received"]
+    noise = agent.parameters - agent.exchange_state.received
     gradient = torch.ones_like(agent.parameters)
     exchange.correct(agent, gradient)
     torch.testing.assert_close(gradient, 1 + 2 * noise)

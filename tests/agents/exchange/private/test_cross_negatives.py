@@ -65,7 +65,7 @@ def test_gradients_are_those_of_all_losses_in_one_graph(
         found = exchange_gradient(agent, arm)
         assert expected.norm() > 1e-3
         assert (found - expected).norm() < 1e-3 * expected.norm()
-        agent.memory["answers"] = {}
+        agent.exchange_state.gradients = {}
         deaf = exchange_gradient(agent, arm)
         assert (deaf - expected).norm() > 0.05 * expected.norm()
 
@@ -156,7 +156,7 @@ def test_step_is_bounded_whatever_finite_numbers_a_neighbour_sends(make_learner,
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(views[0].grad).all()
-    answers = [values.norm(dim=-1) for _, values in learner.memory["answers"].values()]
+    answers = [values.norm(dim=-1) for _, values in learner.exchange_state.gradients.values()]
     assert max(norms.max() for norms in answers) <= 1.5 / 0.2 * 1.001
 
 

@@ -63,7 +63,7 @@ def test_agents_hold_the_moments_of_their_neighbours_or_of_everybody_else(
         if topology.kind == "ring":
             among = sorted({(id - 1) % 7, (id + 1) % 7})
         pooled = [torch.cat([views[other][view] for other in among]) for view in (0, 1)]
-        held, weight = agent.memory["others"]
+        held, weight = agent.exchange_state.others
         assert weight == pytest.approx(len(pooled[0]))
         torch.testing.assert_close(held, moments(*pooled).detach(), rtol=1e-4, atol=1e-6)
 

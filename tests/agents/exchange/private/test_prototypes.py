@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from agents.exchange import Turn
 from agents.exchange.base import PrivateBatch
-from agents.exchange.private.prototypes import GlobalPrototypes
+from agents.exchange.private.prototypes import PrototypeExchange
 from agents.exchange.private.sinkhorn import cluster
 from protocols.messages import Prototypes
 from protocols.seeding import generator
@@ -18,7 +18,7 @@ from protocols.topologies.layered import Layered
 from protocols.topologies.master_slave import MasterSlave
 from protocols.topologies.peer import Ring
 
-EXCHANGE = GlobalPrototypes(centroids=4, sample=10, ramp=1)
+EXCHANGE = PrototypeExchange(centroids=4, sample=10, ramp=1)
 PEER = Turn(round=1, hop=0, direction=Direction.PEER)
 
 
@@ -51,7 +51,7 @@ def test_peers_cluster_their_neighbourhood(make_society):
     for id in range(7):
         neighbours = [own[other] for other in sorted(((id - 1) % 7, (id + 1) % 7))]
         expected = joint(agents[id], [own[id], *neighbours])
-        torch.testing.assert_close(agents[id].memory["fused"], expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(agents[id].exchange_state.fused, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_parents_cluster_their_subtrees_and_the_roots_prototypes_are_for_everybo
     total = sum(agent.examples for agent in agents.values())
     assert said[root][1].sum() == pytest.approx(total)
     for agent in agents.values():
-        torch.testing.assert_close(agent.memory["fused"], said[root], rtol=1e-4, atol=1e-5)
-        assert torch.equal(agent.memory["fused"][0], agents[root].memory["fused"][0])
+        torch.testing.assert_close(agent.exchange_state.fused, said[root], rtol=1e-4, atol=1e-5)
+        assert torch.equal(agent.exchange_state.fused[0], agents[root].exchange_state.fused[0])
 
 
 @pytest.mark.parametrize("topology", [Ring(), Layered()], ids=lambda topology: topology.kind)
@@ -154,4 +154,4 @@ def test_fewer_texts_than_centroids_are_refused():
     with pytest.raises(
         ValidationError, match=r"exchange\.sample 8 is less than exchange\.centroids"
     ):
-        GlobalPrototypes(sample=8)
+        PrototypeExchange(sample=8)

@@ -1,0 +1,66 @@
+"""Loss of a training step from the agent's own objectives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agents.objectives.base import LossOutput, Step
+from agents.text.batch import Batch
+from agents.training.blueprint import Arm
+from agents.training.exchange_loss import neighbours_of, reference_of
+from agents.training.learner import LocalLearner
+from agents.training.local_batch import PreparedBatch
+from agents.training.metrics import StepMetrics
+from agents.views.mlm_fill import fill
+from protocols.seeding import derive, generator
+
+
+def local_loss(
+    agent: LocalLearner, arm: Arm, batch: PreparedBatch, metrics: StepMetrics
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return the weighted sum of the objectives' losses, and the first pooled views that one offers."""
+    resident = agent.resident
+    objectives = resident.blueprint.objectives
+    documents = batch.documents
+    total = torch.zeros((), device=resident.device)
+    pooled: tuple[Tensor, ...] = ()
+    for index, objective in enumerate(objectives):
+        step = Step(
+            encoder=agent.encoder,
+            inputs=_inputs(agent, batch, index),
+            rng=generator(agent.seed, "objective", agent.id, documents.batch, index),
+            index=agent.state.step,
+            steps=resident.blueprint.training.steps,
+            state=agent.state.objectives[index],
+            micro_batch_tokens=resident.blueprint.training.micro_batch_tokens,
+            pass_tokens=resident.pass_tokens,
+            anchors=documents.anchors,
+            neighbours=neighbours_of(agent, arm) if objective.wants_neighbours else None,
+            reference=reference_of(agent, arm) if objective.wants_reference else None,
+            snapshot=agent.parameters.clone,
+            under=resident.under,
+        )
+        result: LossOutput = objective.loss(step)
+        total = total + objective.weight * result.loss
+        pooled = pooled or result.pooled
+        metrics.add_objective(objective.kind if len(objectives) > 1 else None, result)
+        metrics.add_tokens(result.token_counts, len(documents.anchors))
+        agent.state.embedded_tokens += result.embedded_tokens
+    return total, pooled
+
+
+def _inputs(agent: LocalLearner, batch: PreparedBatch, index: int) -> dict[str, Any]:
+    """Return the prepared inputs of an objective on the device, with blanks filled in."""
+    resident = agent.resident
+    inputs = resident.to_device(batch.inputs[index])
+    for name, padded in inputs.items():
+        if isinstance(padded, Batch) and padded.blank is not None:
+            seed = derive(agent.seed, "blanks", agent.id, batch.documents.batch, index, name)
+            tokens = resident.blueprint.training.micro_batch_tokens
+            inputs[name] = fill(agent.encoder, padded, resident.vocabulary.fillers, seed, tokens)
+            blank_B = padded.blank.any(dim=1).cpu().numpy()
+            agent.state.embedded_tokens += int(padded.lengths[blank_B].sum())
+    return inputs
