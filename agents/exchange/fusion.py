@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from agents.exchange.base import AnchorExchange, Learner, Turn, begin_round
 from agents.lazy_torch import torch
 from protocols.messages import Message, Payload
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 if TYPE_CHECKING:
     from torch import Tensor

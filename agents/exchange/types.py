@@ -14,7 +14,8 @@ import numpy as np
 
 from agents.config import EncoderConfig
 from protocols.messages import Payload
-from protocols.topologies.base import Direction, Network
+from protocols.topologies.hops import Direction
+from protocols.topologies.network import Network
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from protocols.errors import TopologyError
-
-if TYPE_CHECKING:
-    from protocols.topologies.base import Network
+from protocols.topologies.network import Network
 
 CHECKED_ROUNDS = 4
 """Rounds whose hops are checked, where a schedule has no period or a longer one."""

@@ -10,7 +10,9 @@ from typing import Any, Literal, final
 from pydantic import Field, model_validator
 
 from protocols.errors import TopologyError
-from protocols.topologies.base import Direction, Edge, Family, Hop, Network, Topology
+from protocols.topologies.base import Topology
+from protocols.topologies.hops import Direction, Edge, Hop
+from protocols.topologies.network import Family, Network
 
 
 @final

@@ -12,7 +12,9 @@ from pydantic import Field
 
 from protocols.errors import TopologyError
 from protocols.seeding import derive
-from protocols.topologies.base import Arrangement, Direction, Edge, Hop, Network, Topology
+from protocols.topologies.base import Topology
+from protocols.topologies.hops import Direction, Edge, Hop
+from protocols.topologies.network import Arrangement, Network
 
 if TYPE_CHECKING:
     import networkx as nx

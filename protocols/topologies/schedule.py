@@ -9,8 +9,10 @@ from pydantic import Field
 
 from protocols.seeding import generator
 from protocols.spec import Kinds
-from protocols.topologies.base import Hop, Network, Topology
+from protocols.topologies.base import Topology
 from protocols.topologies.from_file import FromFile
+from protocols.topologies.hops import Hop
+from protocols.topologies.network import Network
 from protocols.topologies.peer import (
     Complete,
     ErdosRenyi,

@@ -25,7 +25,7 @@ from agents.exchange.base import (
 )
 from agents.lazy_torch import F, torch
 from protocols.messages import Embeddings, Message, Payload
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 if TYPE_CHECKING:
     from torch import Tensor

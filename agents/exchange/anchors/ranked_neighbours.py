@@ -24,7 +24,7 @@ from agents.exchange.base import (
 from agents.exchange.fusion import FusedTeacher, Part
 from agents.lazy_torch import F, torch
 from protocols.messages import Message, Payload, Rankings
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from pydantic import Field
 from agents.exchange.base import Learner, Turn
 from agents.exchange.parameters.averaging import Flat, ParameterExchange
 from protocols.messages import WeightDeltas
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -33,7 +33,7 @@ from protocols.messages import (
     Payload,
     PrivateEmbeddings,
 )
-from protocols.topologies.base import Network
+from protocols.topologies.network import Network
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -26,7 +26,7 @@ from agents.exchange.fusion import Weighted, weighted_mean
 from agents.exchange.private.base import PrivateExchange, meeting
 from agents.lazy_torch import torch
 from protocols.messages import Message, Payload, Statistics
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,7 +16,7 @@ import numpy as np
 from agents.exchange.base import Learner, Turn, begin_round, once_a_round
 from agents.lazy_torch import torch
 from protocols.messages import Message, Payload, Prototypes
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 if TYPE_CHECKING:
     from torch import Tensor
