@@ -41,10 +41,10 @@ class Endpoint:
         self.values = np.random.default_rng(0).standard_normal(floats, dtype=np.float32)
         self.store = RayStore()
 
-    def send(self, recipient: int) -> Any:
+    def send(self) -> Any:
         """Encode and store a message."""
         payload = Weights(values=self.values, weight=1.0, layout=LAYOUT)
-        message = Message.compose(payload, sender=0, recipients=[recipient], round=1, hop=0)
+        message = Message.compose(payload, sender=0, round=1, hop=0)
         return self.store.put([packet_of(message)])
 
     def receive(self, parcels: Any) -> float:
@@ -53,7 +53,6 @@ class Endpoint:
         expectation = Expectation(
             round=1,
             hop=0,
-            recipient=1,
             senders=frozenset({0}),
             payload=Weights,
             shapes={"values": self.values.shape},
@@ -92,7 +91,7 @@ def timed(sender: Any, receiver: Any) -> dict[str, float]:
         seconds[name] = time.perf_counter() - began
         return answer
 
-    parcels = call("encode and store", sender, "send", 1)
+    parcels = call("encode and store", sender, "send")
     told = call("fetch, check and decode", receiver, "receive", parcels)
     reference = call("put", sender, "put")
     if told != call("get", receiver, "get", reference):

@@ -17,7 +17,10 @@ from protocols.spec import Spec
 PROBABILITY_TOLERANCE = 1e-3
 """How far from 1 a row of probabilities may sum; float32 or float16 rows round that much."""
 
-Index = Annotated[int, Field(ge=0, lt=2**31)]
+INDEX_LIMIT = 2**31
+"""Agents, rounds, hops and batches are numbered below it."""
+
+Index = Annotated[int, Field(ge=0, lt=INDEX_LIMIT)]
 Weight = Annotated[float, Field(gt=0, le=2.0**53)]  # bounded, so that sums of weights are finite
 
 

@@ -9,6 +9,7 @@ spoke of other anchors: the same bytes and the same loss, and nothing in them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,11 +29,7 @@ def own(
     payload = next(iter(said.values()), None) if isinstance(said, Mapping) else said
     if payload is None:
         return []
-    # Nobody reads the recipient: the message goes nowhere, and cannot be addressed to its sender.
-    message = Message.compose(
-        payload, sender=learner.id, recipients=[learner.id + 1], round=turn.round, hop=turn.hop
-    )
-    return [message]
+    return [Message.compose(payload, sender=learner.id, round=turn.round, hop=turn.hop)]
 
 
 def shuffled(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[Message]:
@@ -46,10 +43,7 @@ def shuffled(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[Mes
     """
     rng = generator(learner.seed, "shuffled anchors", learner.id, turn.round, turn.hop)
     order = derangement(learner.anchor_count, rng)
-    return [
-        message.model_copy(update={"payload": message.payload.of_other_anchors(order)})
-        for message in inbox
-    ]
+    return [replace(message, payload=message.payload.of_other_anchors(order)) for message in inbox]
 
 
 def derangement(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
