@@ -1,4 +1,4 @@
-"""What the agents of a host receive on a hop: fetched, validated once however many receive it, and sorted."""
+"""Admission of messages to the agents of a host: fetched, validated once for all receivers, and sorted."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class _Validated(NamedTuple):
 class Admission:
     """Admits messages for the agents of a host.
 
-    Messages are immutable, so agents may share one. A rejected message is validated again for every receiver,
-    each of which reports it.
+    Messages are immutable, so agents may share one. A rejected message is validated again for every receiver:
+    each reports it.
 
     Args:
         outboxes: messages of the hop, by outbox.

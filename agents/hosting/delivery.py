@@ -1,4 +1,4 @@
-"""Routing: which messages a host has sent to whom, which an agent is to merge, and where their bytes lie."""
+"""Routing: the messages that a host has sent, those that an agent is to merge, and where their bytes lie."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PayloadStore(Protocol):
     def get(self, handles: Sequence[Any]) -> list[Sequence[Bytes | Packet]]:
         """Return the messages behind handles, copying nothing where that is possible.
 
-        Where there are many, one may be fetched when it is looked up; it stays valid while it is used.
+        Where there are many, each may be fetched only when it is indexed; it stays valid while it is used.
         """
 
 

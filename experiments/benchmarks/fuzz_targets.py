@@ -102,7 +102,7 @@ def payloads() -> list[Payload]:
 
 
 def codecs() -> list[Codec]:
-    """Return codecs of every kind, with parameters of which a message names some."""
+    """Return codecs of every kind, one of them with parameters that differ from the defaults."""
     return [*(codec.model_validate({}) for codec in CODECS.values()), TopK(share=0.2, per="array")]
 
 

@@ -53,7 +53,7 @@ def flip_bits(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
 
 
 def overwrite(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
-    """Overwrite a few bytes with ones that formats give a meaning to."""
+    """Overwrite a few bytes with ones that have a meaning in some format."""
     data = np.frombuffer(buffer, np.uint8).copy()
     if data.size:
         start = int(rng.integers(data.size))
@@ -130,9 +130,9 @@ def claim_sizes(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
 
 
 def break_json(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
-    """Repeat a key, nest deeply, or write what Python reads as JSON and JSON does not know."""
+    """Repeat a key, nest deeply, or write text that Python reads and JSON forbids."""
     text = buffer[8 : _start(buffer)].decode("utf-8", "replace").rstrip()
-    places = [index + 1 for index, letter in enumerate(text) if letter in "{:,["] or [0]
+    places = [index + 1 for index, each in enumerate(text) if each in "{:,["] or [0]
     at = places[rng.integers(len(places))]
     inserts = (
         *('"dtype":"F32",', '"version":"1",', "NaN", "Infinity,", "-", "1e999,", "9" * 5000),
@@ -171,7 +171,7 @@ def mutate(
 
 
 def _start(buffer: bytes) -> int:
-    """Return where the data begin, by what the buffer says."""
+    """Return where the data begin, as the buffer claims."""
     return min(len(buffer), 8 + int.from_bytes(buffer[:8], "little"))
 
 

@@ -1,4 +1,4 @@
-"""What agents may say: an envelope, and one class per kind of payload."""
+"""Messages: an envelope, and one class per kind of payload."""
 
 from __future__ import annotations
 

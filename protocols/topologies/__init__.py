@@ -1,4 +1,4 @@
-"""Topologies: who may talk to whom, in what order, and how much they weigh each other."""
+"""Topologies: which agents exchange messages, in which order, and with which mixing weights."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ class Topology(Spec, ABC):
     """Base of every topology: a recipe that builds a `Network` for a number of agents.
 
     A subclass names its ``kind``, declares its parameters as fields and implements `_network`;
-    `build` then checks whatever came out. Most subclasses end in ``PeerNetwork.of(graph)``.
+    `build` then checks the result. Most subclasses end in ``PeerNetwork.of(graph)``.
 
     Example:
         >>> import networkx as nx

@@ -21,7 +21,7 @@ Family = Literal["peer", "master_slave", "layered"]
 Arrangement = Literal["circle", "grid", "levels", "free"]
 
 KEPT_ROUNDS = 16
-"""How many rounds of a time-varying network are remembered: each is asked for once per agent."""
+"""Rounds of a time-varying network that are cached: each is read once per agent."""
 
 RANDOM_WINDOW = 32
 """Rounds over which the spectral gap of a schedule that never repeats is measured."""
@@ -29,19 +29,19 @@ RANDOM_WINDOW = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Network(ABC):
-    """A built topology: an immutable value that answers who is connected, and who sends when.
+    """A built topology: an immutable value that holds the edges, and the hops of every round.
 
-    A subclass says what a round's hops are (`_hops`); everything else follows. Lookup tables are
+    A subclass implements the hops of a round (`_hops`); everything else follows. Lookup tables are
     built when first needed, and are not pickled.
 
     Args:
         agents: N.
-        family: ``peer``, ``master_slave`` or ``layered``; exchanges go by it.
+        family: ``peer``, ``master_slave`` or ``layered``; exchanges depend on it.
         edges: every edge that is ever live, undirected; kept sorted, smaller agent first.
-        roles: what each agent is, for instance ``peer``, ``master``, ``slave``, ``root``,
+        roles: of each agent, for instance ``peer``, ``master``, ``slave``, ``root``,
             ``relay``, ``leaf``.
-        levels: how far below the top each agent stands; 0 is the top, and all peers stand there.
-        arrangement: how a picture lays the agents out.
+        levels: distance of each agent from the top, which is level 0; peers are all at level 0.
+        arrangement: how a drawing lays the agents out.
     """
 
     agents: int
@@ -57,7 +57,7 @@ class Network(ABC):
 
     @abstractmethod
     def _hops(self, round: int) -> tuple[Hop, ...]:
-        """Work out the hops of a round; `hops` remembers them."""
+        """Return the hops of a round, computed anew; `hops` caches them."""
 
     @property
     def period(self) -> int | None:
@@ -74,7 +74,7 @@ class Network(ABC):
         return self._plan(round).hops
 
     def senders(self, agent: int, round: int) -> tuple[int, ...]:
-        """Return every agent that ``agent`` hears from in some hop of the round, ascending."""
+        """Return every agent that sends to ``agent`` in some hop of the round, ascending."""
         return self._plan(round).senders.get(agent, ())
 
     def neighbours(self, agent: int) -> frozenset[int]:
@@ -90,14 +90,14 @@ class Network(ABC):
         return self._children.get(agent, ())
 
     def mixing_weights(self, agent: int, round: int) -> dict[int, float]:
-        """Return the weights with which ``agent`` averages itself and all that it hears from.
+        """Return the weights with which ``agent`` averages itself and its senders.
 
         They are Metropolis-Hastings weights over the round's live edges (see `mixing`): they sum to
-        1, and need no more than the degrees of the agents that it hears from.
+        1, and need no more than the degrees of its senders.
         """
         senders = self._plan(round).senders
-        heard = {other: len(senders.get(other, ())) for other in senders.get(agent, ())}
-        return mixing.metropolis_hastings(agent, heard)
+        degrees = {other: len(senders.get(other, ())) for other in senders.get(agent, ())}
+        return mixing.metropolis_hastings(agent, degrees)
 
     def mixing(self, round: int) -> Matrix:
         """Return the mixing matrix ``[N, N]``, dense: row i is ``mixing_weights(i, round)``.
@@ -119,7 +119,7 @@ class Network(ABC):
 
     @cached_property
     def spectral_gap(self) -> float | None:
-        """How fast repeated mixing agrees, per round: 0 never, 1 at once. None above 2,000 agents.
+        """Rate at which repeated mixing agrees, per round: 0 never, 1 at once. None above 2,000 agents.
 
         For a fixed network, 1 minus the second largest absolute eigenvalue of the mixing matrix.
         For one that varies, ``1 - ||P - J/N||_2 ** (1/T)`` where P is the product of the mixing
@@ -144,7 +144,7 @@ class Network(ABC):
 
     @property
     def edge_count(self) -> int:
-        """Edges that are ever live, each counted once whichever ways it carries."""
+        """Edges that are ever live, each counted once even where it carries both ways."""
         return len(self.edges)
 
     @cached_property
@@ -183,7 +183,7 @@ class Network(ABC):
 
 @dataclass(frozen=True)
 class _Plan:
-    """The hops of one round, and who hears from whom in any of them."""
+    """The hops of one round, and the senders of each agent over all of them."""
 
     hops: tuple[Hop, ...]
 

@@ -31,7 +31,7 @@ class _Specification(Spec):
 
 @dataclass(frozen=True)
 class Coding:
-    """How the arrays of a message are coded.
+    """Codec of a message, and the fields that it codes.
 
     Attributes:
         codec: that codes them.

@@ -1,7 +1,7 @@
 """Messages to bytes and back.
 
 A message is a header (see `protocols.wire.header`) followed by its arrays (see `protocols.wire.frame`). Both
-are canonical: equal messages give equal bytes, and whatever else is refused.
+are canonical: equal messages give equal bytes, and any other encoding is refused.
 """
 
 from __future__ import annotations

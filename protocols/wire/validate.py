@@ -1,4 +1,4 @@
-"""The checks that a message passes before an agent acts on it, and what they compare it with."""
+"""The checks that a message passes before an agent acts on it, against the receiver's expectation."""
 
 from __future__ import annotations
 
