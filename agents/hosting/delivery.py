@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
-
-import numpy as np
 
 from agents.exchange.base import Turn
 from agents.exchange.staleness import Staleness
-from agents.hosting.state_file import digest
-from protocols.errors import RecordError
 from protocols.messages import Envelope
 from protocols.wire.buffers import Bytes, Packet
 
@@ -87,48 +81,3 @@ class Delivery:
     damage: Mapping[int, Sequence[Callable[[Bytes], Bytes]]] = field(default_factory=dict)
     checksums: tuple[int, ...] = ()
     fewest: int = 0
-
-
-def write_messages(messages: Iterable[Bytes | Packet], path: Path) -> tuple[str, list[int]]:
-    """Write messages under way into a file, end to end; return its SHA-256, and the size of each.
-
-    One at a time is in memory.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    sha256, sizes = hashlib.sha256(), []
-    with path.open("wb") as file:
-        for message in messages:
-            pieces = message.pieces if isinstance(message, Packet) else (message,)
-            for piece in pieces:
-                file.write(piece.data)
-                sha256.update(piece.data)
-            sizes.append(message.nbytes)
-    return sha256.hexdigest(), sizes
-
-
-def read_messages(path: Path, sha256: str, sizes: Sequence[int]) -> Iterator[Packet]:
-    """Yield the messages in a file, in their order; receivers admit them as any others.
-
-    Args:
-        path: of the file.
-        sha256: that it must have.
-        sizes: of the messages.
-
-    Raises:
-        RecordError: the file is missing, or is not the one that was written.
-    """
-    try:
-        if digest(path) != sha256 or path.stat().st_size != sum(sizes):
-            raise ValueError("its digest or size differs from that in its checkpoint")
-        with path.open("rb") as file:
-            for size in sizes:
-                yield Packet((np.frombuffer(file.read(size), np.uint8),))
-    except (OSError, ValueError) as error:
-        raise RecordError(
-            f"the messages in {path} cannot be read",
-            expected="the file that was written with its checkpoint",
-            actual=getattr(error, "strerror", None) or str(error),
-            hint="resume from an earlier round with --round, or run again",
-        ) from error

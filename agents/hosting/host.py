@@ -20,14 +20,8 @@ from agents.exchange.inbox import KEPT_BYTES
 from agents.hosting import messaging
 from agents.hosting.admission import Admission
 from agents.hosting.agent_pool import AgentPool
-from agents.hosting.delivery import (
-    Delivery,
-    Outbox,
-    PayloadStore,
-    Sent,
-    read_messages,
-    write_messages,
-)
+from agents.hosting.delivery import Delivery, Outbox, PayloadStore, Sent
+from agents.hosting.message_file import read_messages, write_messages
 from agents.hosting.messaging import Alterations, Composed
 from agents.hosting.state_file import load_state, save_state, state_file
 from agents.hosting.tracing import Traced, Tracer
