@@ -1,1 +1,1 @@
-"""What agents may say, who may talk to whom, and what it costs."""
+"""The protocol between agents: messages, their wire format, codecs, topologies, and what they cost."""

@@ -1,4 +1,4 @@
-"""The whole error tree. Every error pickles, and names what was expected, what came, and the hint."""
+"""The whole error tree. Every error pickles, and names what was expected, what came, and a hint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class AgentOSError(Exception):
         message: what went wrong, in one sentence.
         expected: what would have been accepted.
         actual: what was given instead.
-        hint: what the reader can do about it.
+        hint: how the reader can resolve it.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class AgentOSError(Exception):
 
 
 def _rebuild(error_type: type[AgentOSError], message: str, fields: dict[str, Any]) -> AgentOSError:
-    """Rebuild a pickled error whatever the signature of its class."""
+    """Rebuild a pickled error without calling its class, whose signature may differ."""
     error = error_type.__new__(error_type)
     Exception.__init__(error, message)
     error.__dict__.update(fields)
@@ -73,7 +73,7 @@ class RejectedMessage(ProtocolError):
     """A well-formed message that the receiver must not act on.
 
     Args:
-        reason: a short stable code, such as ``"version"`` or ``"not_finite"``; it is what is counted.
+        reason: a short stable code, such as ``"version"`` or ``"not_finite"``; rejections are counted by it.
         sender: the agent that the envelope names, if it could be read.
     """
 
@@ -97,7 +97,7 @@ class RuntimeFailure(AgentOSError):
 
 
 class HostLost(RuntimeFailure):
-    """A host died, or what it held for others is gone; new hosts can go on from a checkpoint."""
+    """A host died, or the messages that it held are gone; new hosts can go on from a checkpoint."""
 
 
 class DeadlineExceeded(RuntimeFailure):

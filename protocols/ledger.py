@@ -1,4 +1,4 @@
-"""What a run costs: serialised bytes per delivery, summed by kind, edge, agent and round."""
+"""The cost of a run: serialised bytes per delivery, summed by kind, edge, agent and round."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _WIDTH = 6
 class Ledger:
     """Accumulates deliveries; 48 bytes of memory each.
 
-    A delivery is one buffer at one receiver: a message to three recipients is recorded three times. Beside
-    the bytes that were sent stand those that the same message would have had without a codec.
+    A delivery is one message at one receiver: a broadcast to three is recorded three times. For each, the
+    ledger also holds the bytes that the message would have had without a codec.
 
     Example:
         >>> ledger = Ledger()
@@ -48,7 +48,7 @@ class Ledger:
         payload_bytes: int,
         fp32_bytes: int | None = None,
     ) -> None:
-        """Add one delivery of `payload_bytes` serialised bytes; as many without a codec, if not told."""
+        """Add one delivery of `payload_bytes` serialised bytes; by default, as many without a codec."""
         without = payload_bytes if fp32_bytes is None else fp32_bytes
         self.record_message(round, hop, sender, (receiver,), kind, payload_bytes, without)
 
@@ -129,13 +129,12 @@ class Ledger:
 
     @classmethod
     def from_rows(cls, columns: Mapping[str, Sequence[Any]]) -> Ledger:
-        """Return the ledger that `rows` describes; one from before there were codecs lacks fp32_bytes.
+        """Return the ledger that `rows` describes.
 
         Raises:
-            RecordError: a column is missing, of another length, or holds what is no count (numbers
-            must be Python ints, as `rows` and Arrow's ``to_pylist`` give them).
+            RecordError: a column is missing, of another length, or holds something other than counts (numbers
+                must be Python ints, as `rows` and Arrow's ``to_pylist`` give them).
         """
-        columns = {"fp32_bytes": columns.get("payload_bytes", ()), **columns}
         lengths = {name: len(values) for name, values in columns.items()}
         if lengths.keys() != set(COLUMNS) or len(set(lengths.values())) != 1:
             raise _damaged("columns of one length: " + ", ".join(COLUMNS), lengths)
@@ -158,7 +157,7 @@ class Ledger:
 
 
 def _table(cells: array[int]) -> NDArray[np.int64]:
-    """Return the deliveries ``[deliveries, 6]``, copied: a view would forbid further records."""
+    """Return the deliveries ``[deliveries, 6]``, copied: while a view exists, the array cannot grow."""
     return np.array(cells, np.int64).reshape(-1, _WIDTH)
 
 

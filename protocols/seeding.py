@@ -1,6 +1,6 @@
-"""Generators derived by name, never by call order.
+"""Random generators derived by name, never by call order.
 
-Who draws first, on which host, after how many restarts: none of it can change what is drawn.
+The order of draws, the placement on hosts and restarts cannot change what is drawn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def derive(seed: int, *names: str | int) -> int:
 
     Args:
         seed: the run's seed.
-        names: what the numbers are for, for instance ``("batch", agent, round)``.
+        names: purpose of the numbers, for instance ``("batch", agent, round)``.
 
     Example:
         >>> derive(0, "batch", 3) == derive(0, "batch", 3)

@@ -1,8 +1,8 @@
 """Frozen specifications, and tables that turn a ``kind`` into one.
 
 An extension (a topology, an objective, an exchange, ...) is one class: a frozen pydantic model whose
-fields are its parameters and whose methods are its behaviour. State lives elsewhere. So the same object
-is the configuration, the thing that runs, and what is pickled to another process.
+fields are its parameters and whose methods are its behaviour. State lives elsewhere, so that one object
+serves as the configuration, runs, and is pickled to another process.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Kinds:
     def __get_pydantic_json_schema__(
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        # What pydantic derives knows nothing of bare names, and takes the kind for optional.
+        # The schema that pydantic derives lacks bare names, and has the kind optional.
         bare = [kind for kind, cls in self.table.items() if not _required(cls) - {"kind"}]
         full = handler(core_schema)
         named = {
@@ -110,7 +110,7 @@ def spell_out(value: Any) -> Any:
     if isinstance(value, Mapping) and len(value) == 1:
         ((kind, parameters),) = value.items()
         parameters = {} if parameters is None else parameters
-        # A kind within that says otherwise is a mistake, and not ours to hint.
+        # Parameters of another kind are a mistake: validation reports it.
         is_short = isinstance(kind, str) and isinstance(parameters, Mapping) and kind != "kind"
         if is_short and parameters.get("kind", kind) == kind:
             return {"kind": kind, **parameters}

@@ -220,6 +220,11 @@ class Society:
         turns = {sender: (self.turn(leg, sender), leg.hop.recipients(sender)) for sender in senders}
         return self.host.compose(turns, leg.part)
 
+    def addressed(self, outbox: Any, agent: int) -> list[Any]:
+        """Return the messages to an agent."""
+        sent = zip(outbox.recipients, outbox.handle, strict=True)
+        return [buffer for recipients, buffer in sent if agent in recipients]
+
     def deliver(self, leg: Any, agent: int, buffers: Sequence[Any]) -> list[str]:
         """Hand buffers to one agent; return the reasons of those it rejected."""
         from agents.hosting.delivery import Delivery
@@ -237,10 +242,8 @@ class Society:
     def take(self, leg: Any, reverse: bool = False) -> None:
         """Take one hop; nothing may be rejected."""
         outbox = self.compose(leg, reverse)
-        letters = list(zip(outbox.envelopes, outbox.handle, strict=True))
         for agent in sorted({receiver for _, receiver in leg.hop.edges}, reverse=reverse):
-            mine = [buffer for envelope, buffer in letters if agent in envelope.recipients]
-            assert self.deliver(leg, agent, mine) == []
+            assert self.deliver(leg, agent, self.addressed(outbox, agent)) == []
 
     def train(self, round: int) -> dict[int, dict[str, float]]:
         """Take a step with three of the seven, the top and a leaf of every tree among them."""

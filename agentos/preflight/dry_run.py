@@ -108,15 +108,14 @@ def _hop(
         said = exchange.announces(learners[sender], turn, fused)
         if said is None:
             continue
-        recipients, sizes = hop.recipients(sender), None
-        for receiver in recipients:
+        sizes = None
+        for receiver in hop.recipients(sender):
             expected = exchange.expects(learners[receiver], turn_of(network, leg, receiver))
             letter = said.to(expected) if said.apart else said
             _check_form(found, letter, expected, (hop, sender, receiver))
-            named = (receiver,) if said.apart else recipients
             try:
                 if sizes is None or said.apart:
-                    sizes = _sizes(exchange, letter, sender, named, turn)
+                    sizes = _sizes(exchange, letter, sender, turn)
             except WireError as error:
                 found.blame(Problem("exchange.codec", error.message, error.actual, error.expected))
                 break
@@ -128,13 +127,10 @@ def _hop(
     return carried
 
 
-def _sizes(
-    exchange: Exchange, said: Announced, sender: int, recipients: tuple[int, ...], turn: Turn
-) -> tuple[int, int]:
+def _sizes(exchange: Exchange, said: Announced, sender: int, turn: Turn) -> tuple[int, int]:
     """Return the bytes of a message, and what it would take without a codec."""
     envelope = Envelope(
         sender=sender,
-        recipients=recipients,
         round=turn.round,
         hop=turn.hop,
         kind=said.payload.kind,

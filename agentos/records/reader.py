@@ -11,7 +11,8 @@ from typing import Any
 from agentos.evaluation import TASKS, Metric
 from protocols.errors import RecordError
 from protocols.ledger import Ledger
-from protocols.topologies.base import Hop, Network
+from protocols.topologies.hops import Hop
+from protocols.topologies.network import Network
 
 CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"

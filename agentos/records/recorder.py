@@ -47,7 +47,7 @@ from agentos.records.reader import (
 from agentos.rounds.health.collapse import Health
 from protocols.errors import RecordError
 from protocols.ledger import COLUMNS, Ledger
-from protocols.topologies.base import Network
+from protocols.topologies.network import Network
 
 if TYPE_CHECKING:
     from agentos.rounds.recovery import Restart

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from agentos.rounds.health.monitor import HealthMonitor
     from agentos.runtime import Session
     from agents.exchange import Turn
-    from agents.hosting.delivery import Delivery, Heading, Outbox
+    from agents.hosting.delivery import Delivery, Outbox, Sent
     from agents.training.blueprint import Arm
 
 
@@ -246,16 +246,14 @@ class AsynchronousCoordinator:
         calls = {host: (mine, part) for host, mine in self._by_host(turns).items()}
         outboxes: dict[int, Outbox] = self.session.call("compose", calls) if calls else {}
         said = [
-            (envelope, size, without, outbox.handle, index)
+            (sent, outbox.handle, index)
             for outbox in outboxes.values()
-            for index, (envelope, size, without) in enumerate(
-                zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
-            )
+            for index, sent in enumerate(outbox.sent())
         ]
         # By sender: in which order a host's agents spoke must not show.
-        for envelope, size, without, handle, index in sorted(said, key=_sender):
+        for (envelope, recipients, size, without), handle, index in sorted(said, key=_sender):
             sender, round, hop = envelope.sender, envelope.round, envelope.hop
-            for receiver in envelope.recipients:
+            for receiver in recipients:
                 arrival = self._now[sender] + self.timing.transit_s(sender, receiver, size)
                 letter = Letter(sender, receiver, hop, round, arrival, handle, index)
                 if receiver not in self._ended:
@@ -307,5 +305,5 @@ class AsynchronousCoordinator:
         return by_host(self.session.placement, values)
 
 
-def _sender(said: tuple[Heading, int, int, Any, int]) -> int:
-    return said[0].sender
+def _sender(said: tuple[Sent, Any, int]) -> int:
+    return said[0][0].sender

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agentos.rounds.health.collapse import Health
     from agentos.rounds.health.monitor import HealthMonitor
     from agentos.runtime import Session
-    from agents.hosting.delivery import Delivery, Heading, Outbox
+    from agents.hosting.delivery import Delivery, Outbox, Sent
     from agents.training.blueprint import Arm
 
 logger = logging.getLogger(__name__)
@@ -193,10 +193,10 @@ class SynchronousCoordinator:
         outboxes: dict[int, Outbox] = self.session.call("compose", self._turns(leg))
         incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in leg.hop.edges}
         for number, outbox in enumerate(outboxes.values()):
-            sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
             # By sender: in which order a host's agents spoke must not show.
-            for index, (envelope, size, without) in sorted(enumerate(sizes), key=_sender):
-                sender, recipients, kind = envelope.sender, envelope.recipients, envelope.kind
+            for index, sent in sorted(enumerate(outbox.sent()), key=_sender):
+                envelope, recipients, size, without = sent
+                sender, kind = envelope.sender, envelope.kind
                 for receiver in recipients:
                     incoming[receiver].append((number, index))
                 self.result.ledger.record_message(
@@ -276,5 +276,5 @@ def _needed(
     return [handles[outbox] for outbox in used], needed
 
 
-def _sender(letter: tuple[int, tuple[Heading, int, int]]) -> int:
-    return letter[1][0].sender
+def _sender(numbered: tuple[int, Sent]) -> int:
+    return numbered[1][0].sender

@@ -18,7 +18,7 @@ from agents.exchange.anchors.base import AnchorExchange
 from agents.exchange.base import ExchangeState, Learner, RoundState, Turn
 from agents.lazy_torch import Tensor, torch
 from protocols.messages import Message, Payload
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 S = TypeVar("S")
 Weighted = tuple[Tensor, float]

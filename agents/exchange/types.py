@@ -17,7 +17,8 @@ from agents.component_state import ComponentState
 from agents.config import EncoderConfig
 from agents.lazy_torch import Tensor
 from protocols.messages import Payload
-from protocols.topologies.base import Direction, Network
+from protocols.topologies.hops import Direction
+from protocols.topologies.network import Network
 
 if TYPE_CHECKING:
     from agents.models.encoder import Encoder

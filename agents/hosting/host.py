@@ -1,4 +1,4 @@
-"""A host of one or many agents. It only forwards: agents learn, strategies speak, the store carries."""
+"""A host of one or many agents. It only forwards: agents learn, strategies compose, the store carries."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ import torch
 from safetensors import SafetensorError
 
 from agents.exchange.base import Turn
-from agents.exchange.inbox import KEPT_BYTES, Reader
+from agents.exchange.inbox import KEPT_BYTES
+from agents.hosting import messaging
+from agents.hosting.admission import Admission
 from agents.hosting.agent_pool import AgentPool
-from agents.hosting.delivery import Delivery, Heading, Outbox, PayloadStore, fetches
-from agents.hosting.messaging import Lies, hear, say
+from agents.hosting.delivery import Delivery, Outbox, PayloadStore, Sent
+from agents.hosting.message_file import read_messages, write_messages
+from agents.hosting.messaging import Alterations, Composed
 from agents.hosting.state_file import load_state, save_state, state_file
-from agents.hosting.stowage import read_messages, write_messages
 from agents.hosting.tracing import Traced, Tracer
 from agents.models.cpu.malloc import keep_freed_memory
 from agents.training import trainer
 from agents.training.blueprint import Arm, Blueprint
 from agents.training.prefetch import Prefetcher
 from agents.training.shared_model import SharedModel
-from protocols.codecs import Codec
 from protocols.errors import RecordError
-from protocols.messages import Message
 from protocols.wire.buffers import Packet, checksum
 from protocols.wire.coding import is_coded
-from protocols.wire.forms import Packing
+from protocols.wire.serialize import packet_of
 from protocols.wire.sizes import uncoded_bytes
 
 
@@ -145,63 +145,62 @@ class Host:
         self,
         turns: dict[int, tuple[Turn, tuple[int, ...]]],
         part: int = 0,
-        lies: Mapping[int, Lies] | None = None,
+        alterations: Mapping[int, Alterations] | None = None,
     ) -> Outbox:
-        """Let agents speak under a part of the exchange: each to its recipients of the hop.
+        """Compose and store the messages of agents under a part of the exchange.
 
-        What is said to several is encoded once. Lies are what some agents make of their payloads.
+        A broadcast is one message, however many agents receive it.
+
+        Args:
+            turns: of each sender, where in the round it is, and its recipients.
+            part: of the exchange.
+            alterations: that faulty agents make to their payloads.
         """
-        envelopes: list[Heading] = []
-        sizes: list[int] = []
-        fp32_bytes: list[int] = []
+        sent: list[Sent] = []
         checksums: list[int] = []
-        pack = Packing()
 
         def packets() -> Iterator[Packet]:
-            for message, codec in self._said(turns, part, lies or {}):
-                packet = pack(message, codec)
-                envelopes.append(Heading.of(message.envelope))
-                sizes.append(packet.nbytes)
+            for recipients, message, codec in self._composed(turns, part, alterations or {}):
+                packet = packet_of(message, codec)
                 coded = is_coded(codec, type(message.payload))
-                fp32_bytes.append(uncoded_bytes(message) if coded else packet.nbytes)
+                fp32_bytes = uncoded_bytes(message) if coded else packet.nbytes
+                sent.append((message.envelope, recipients, packet.nbytes, fp32_bytes))
                 if self.arm.checksums:
                     checksums.append(checksum(packet))
                 yield packet
 
         handle = self.store.put(packets())
-        return Outbox(handle, tuple(envelopes), tuple(sizes), tuple(fp32_bytes), tuple(checksums))
+        envelopes, recipients, sizes, fp32_sizes = zip(*sent, strict=True) if sent else [()] * 4
+        return Outbox(handle, envelopes, recipients, sizes, fp32_sizes, tuple(checksums))
 
-    def _said(
+    def _composed(
         self,
         turns: dict[int, tuple[Turn, tuple[int, ...]]],
         part: int,
-        lies: Mapping[int, Lies],
-    ) -> Iterator[tuple[Message, Codec]]:
-        """Yield what agents say, one after another."""
+        alterations: Mapping[int, Alterations],
+    ) -> Iterator[Composed]:
+        """Yield the messages of agents, one agent after another."""
         addressed: dict[int, Turn] = {}  # by identity: turns that are equal came as one
         for sender, agent in self.agents.each(self.agents.order(turns)):
             turn, recipients = shared = turns[sender]
             if id(shared) not in addressed:
                 addressed[id(shared)] = replace(turn, recipients=recipients)
+            own = alterations.get(sender, ())
             with self._span("compose", sender):
-                said = say(agent, self.arm, part, addressed[id(shared)], lies.get(sender, ()))
-            yield from said
+                composed = messaging.compose(agent, self.arm, part, addressed[id(shared)], own)
+            yield from composed
 
     def merge(
         self, handles: list[Any], deliveries: dict[int, Delivery], part: int = 0
     ) -> dict[int, list[str]]:
-        """Let agents take in what they received; return the reasons of what was rejected."""
+        """Merge deliveries into agents; return the reasons of rejected messages."""
         with self._span("deliver"):
             outboxes = self.store.get(handles)
+        admission = Admission(outboxes, deliveries.values(), self._kept_bytes)
         rejected: dict[int, list[str]] = {}
-        reader = Reader()
         for id, agent in self.agents.each(self.agents.order(deliveries)):
-            letters = fetches(deliveries[id], outboxes)
             with self._span("merge", id):
-                delivery = deliveries[id]
-                rejected[id] = hear(
-                    agent, self.arm, part, delivery, letters, reader, self._kept_bytes
-                )
+                rejected[id] = messaging.merge(agent, self.arm, part, deliveries[id], admission)
         return rejected
 
     def evaluate(self, agents: Collection[int] | None = None) -> dict[int, dict[str, float]]:
@@ -294,7 +293,7 @@ class Host:
     def save_messages(
         self, handles: list[Any], places: Sequence[tuple[int, int]], path: Path
     ) -> tuple[str, list[int]]:
-        """Write messages that are under way into a file, end to end; return its SHA-256, and their sizes.
+        """Write messages under way into a file, end to end; return its SHA-256, and their sizes.
 
         Args:
             handles: of the outboxes that they lie in.
@@ -309,12 +308,12 @@ class Host:
             return write_messages((outboxes[box][index] for box, index in places), path)
 
     def reload_messages(self, path: Path, sha256: str, sizes: Sequence[int]) -> Outbox:
-        """Put the messages in a file on their way again, in their order.
+        """Store the messages of a file again, in their order.
 
         Raises:
             RecordError: the file is missing or damaged.
         """
-        return Outbox(self.store.put(read_messages(path, sha256, sizes)), (), (), ())
+        return Outbox(self.store.put(read_messages(path, sha256, sizes)), (), (), (), ())
 
     def close(self) -> None:
         """Give up the agents, and what they keep on disk."""

@@ -1,14 +1,15 @@
-"""An agent's part in a hop: what it says, and what becomes of what it is sent."""
+"""An agent's part in a hop: the messages that it composes, and the merging of those that it receives."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from agents.exchange.anchors import controls
 from agents.exchange.base import Turn
-from agents.exchange.inbox import Fetch, Reader, receive
+from agents.hosting.admission import Admission
 from agents.hosting.delivery import Delivery
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm
@@ -18,55 +19,47 @@ from protocols.wire.validate import Expectation
 
 logger = logging.getLogger(__name__)
 
-Lies = Sequence[Callable[[Payload], Payload]]
-"""What an agent makes of its payloads before they are sent."""
+Alterations: TypeAlias = Sequence[Callable[[Payload], Payload]]
+"""Changes that a faulty agent makes to its payloads before they are sent."""
+Composed: TypeAlias = tuple[tuple[int, ...], Message, Codec]
+"""Recipients of a message, the message, and the codec that it is sent in."""
 
 
-def say(
-    agent: Agent, arm: Arm, part: int, turn: Turn, lies: Lies = ()
-) -> list[tuple[Message, Codec]]:
-    """Return what an agent says to the recipients of a turn, and in what it is sent."""
+def compose(
+    agent: Agent, arm: Arm, part: int, turn: Turn, alterations: Alterations = ()
+) -> list[Composed]:
+    """Return the messages of an agent to the recipients of a turn: one to all, or one to each."""
     strategy, learner = agent.part(arm.exchange, part)
-    said = controls.compose(strategy, learner, turn)
-    if said is None:
+    composed = controls.compose(strategy, learner, turn)
+    if composed is None:
         return []
-    if isinstance(said, Payload):
-        letters = [(turn.recipients, said)]
+    if isinstance(composed, Payload):
+        addressed = [(turn.recipients, composed)]
     else:
-        letters = [((each,), payload) for each, payload in sorted(said.items())]
+        addressed = [((each,), payload) for each, payload in sorted(composed.items())]
     messages = []
-    for recipients, payload in letters:
-        for lie in lies:
-            payload = lie(payload)
+    for recipients, payload in addressed:
+        for alter in alterations:
+            payload = alter(payload)
         message = Message.compose(
             payload,
             sender=agent.id,
-            recipients=recipients,
             round=turn.round,
             hop=turn.hop,
             gradient=strategy.gradient(turn),
         )
-        messages.append((message, strategy.codec_of(type(payload))))
+        messages.append((recipients, message, strategy.codec_of(type(payload))))
     return messages
 
 
-def hear(
-    agent: Agent,
-    arm: Arm,
-    part: int,
-    delivery: Delivery,
-    fetches: Sequence[Fetch],
-    reader: Reader,
-    kept_bytes: int,
-) -> list[str]:
-    """Let an agent take in what it is sent; return the reasons of what was rejected."""
+def merge(agent: Agent, arm: Arm, part: int, delivery: Delivery, admission: Admission) -> list[str]:
+    """Merge a delivery into an agent; return the reasons of rejected messages."""
     turn, staleness = delivery.turn, delivery.staleness
     strategy, learner = agent.part(arm.exchange, part)
     accepted = strategy.expects(learner, turn)
     expectation = Expectation(
         round=turn.round,
         hop=turn.hop,
-        recipient=agent.id,
         senders=delivery.senders,
         payload=accepted.payload,
         shapes=accepted.shapes,
@@ -74,7 +67,8 @@ def hear(
         codec=strategy.codec_of(accepted.payload),
         rounds=None if staleness is None else staleness.accepted(turn.round),
     )
-    inbox, rejected = receive(fetches, expectation, kept_bytes, reader)
+    inbox: Sequence[Message]
+    inbox, rejected = admission.inbox(delivery, expectation)
     for error in rejected:
         logger.warning("agent-%d, round %d: %s", agent.id, turn.round, error)
     reasons = [error.reason for error in rejected]

@@ -1,11 +1,11 @@
-"""Feed millions of damaged and lying messages, checkpoints and records to what reads them.
+"""Feed millions of damaged and forged messages, checkpoints and records to their readers.
 
 ``python -m experiments.benchmarks.fuzz --messages 1000000``
 
 Valid messages of every kind of payload under every codec, states of agents, and the files of a run folder are
-mutated (see `experiments.benchmarks.mutations`) and read. The readers may take what came, or refuse it with
-the error that their callers expect; anything else, warnings included, is a finding: its bytes are kept, and
-the program fails. Memory is bounded by the operating system to little more than the program itself, so that
+mutated (see `experiments.benchmarks.mutations`) and read. A reader may take an input, or refuse it with the
+error that its callers expect; anything else, warnings included, is a finding: its bytes are kept, and the
+program fails. Memory is bounded by the operating system to little more than the program itself, so that
 an allocation for a false claim ends as a `MemoryError`, which is a finding too.
 
 Every mutation derives from the seed and its number, so a finding comes again.
@@ -41,10 +41,10 @@ RESULTS = Path(__file__).parents[1] / "results" / "fuzz.md"
 
 @dataclass
 class Outcome:
-    """What came of inputs.
+    """Outcomes of inputs.
 
     Attributes:
-        counts: inputs by what came of them.
+        counts: number of inputs by outcome.
         findings: the inputs on which a reader failed, and how.
         grown_mb: by how much the largest memory of the process grew.
     """
@@ -54,7 +54,7 @@ class Outcome:
     grown_mb: float = 0.0
 
     def add(self, other: Outcome) -> None:
-        """Take in what came of other inputs."""
+        """Add the outcomes of other inputs."""
         self.counts.update(other.counts)
         self.findings.extend(other.findings)
         self.grown_mb = max(self.grown_mb, other.grown_mb)
@@ -65,7 +65,7 @@ def fuzz(name: str, seed: int, block: int, inputs: int = BLOCK) -> Outcome:
 
     Args:
         name: of the target; see `TARGETS`.
-        seed, block: what the inputs derive from.
+        seed, block: that the inputs derive from.
         inputs: how many.
     """
     target, outcome = TARGETS[name], Outcome()
@@ -89,7 +89,7 @@ def _outcome_of(
         return read(kind, data)
     except target.refusals as error:
         return f"refused: {getattr(error, 'reason', None) or type(error).__name__}"
-    except BaseException as error:  # whatever it is, it is a finding
+    except BaseException as error:  # any other error is a finding
         outcome.findings.append((data, f"{kind}: {type(error).__name__}: {str(error)[:200]}"))
         return f"FAILED: {type(error).__name__}"
 
@@ -98,12 +98,12 @@ def main(
     messages: Annotated[int, typer.Option(help="Mutated messages.")] = 1_000_000,
     checkpoints: Annotated[int, typer.Option(help="Mutated states of agents.")] = 100_000,
     records: Annotated[int, typer.Option(help="Mutated files of a run folder.")] = 20_000,
-    seed: Annotated[int, typer.Option(help="What every mutation derives from.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of every mutation.")] = 0,
     jobs: Annotated[int, typer.Option(help="Processes.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Table, in Markdown.")] = RESULTS,
-    keep: Annotated[Path, typer.Option(help="Where findings are kept.")] = Path("findings"),
+    keep: Annotated[Path, typer.Option(help="Folder for findings.")] = Path("findings"),
 ) -> None:
-    """Feed mutated messages, checkpoints and records to what reads them; fail on any finding."""
+    """Feed mutated messages, checkpoints and records to their readers; fail on any finding."""
     wanted = {"messages": messages, "checkpoints": checkpoints, "records": records}
     outcomes: dict[str, tuple[Outcome, float]] = {}
     with ProcessPoolExecutor(jobs, get_context("spawn"), _bound_memory) as pool:
@@ -128,9 +128,9 @@ def main(
 
 
 def table(outcomes: dict[str, tuple[Outcome, float]], seed: int) -> str:
-    """Return what came of all inputs, in Markdown."""
+    """Return the outcomes of all inputs, in Markdown."""
     lines = [
-        "# Fuzzing what reads untrusted bytes",
+        "# Fuzzing the readers of untrusted bytes",
         "",
         f"`python -m experiments.benchmarks.fuzz`, seed {seed}; memory bounded to {HEADROOM_MB} MB "
         "beyond the program. Failed: anything but the error that callers expect, warnings included.",
@@ -146,7 +146,7 @@ def table(outcomes: dict[str, tuple[Outcome, float]], seed: int) -> str:
             f"{outcome.grown_mb:.0f} MB | {seconds:.0f} |"
         )
     for name, (outcome, _) in outcomes.items():
-        lines += ["", f"What came of {name}:", "", "| outcome | inputs |", "|---|---:|"]
+        lines += ["", f"Outcomes of {name}:", "", "| outcome | inputs |", "|---|---:|"]
         lines += [f"| {what} | {count:,} |" for what, count in outcome.counts.most_common()]
     return "\n".join(lines) + "\n"
 
@@ -158,7 +158,7 @@ def _sum(outcome: Outcome, beginning: str) -> int:
 def _bound_memory() -> None:
     """Let the operating system refuse more memory than the program holds now, and some headroom."""
     for target in TARGETS.values():
-        with target.open() as (samples, read):  # import and allocate what reading takes
+        with target.open() as (samples, read):  # import and allocate everything that reading needs
             for kind, buffer in samples:
                 with suppress(*target.refusals):  # some codecs leave too little of some payloads
                     read(kind, buffer)

@@ -1,11 +1,11 @@
-"""A large message from one host to another, beside Ray's own put and get of the same array.
+"""A large message from one host to another, compared with Ray's own put and get of the same array.
 
     python -m experiments.benchmarks.message_path
 
 Two Ray actors. On one side the first encodes a message of weights and stores it, and the second fetches it,
 checks it as every received message is checked, and decodes it; on the other side the first puts the array
-and the second gets it. Both are given the time of two calls. That decoding copies nothing is asserted: what
-was decoded lies in the object store's memory. The sides take turns.
+and the second gets it. Either side takes two calls, and the sides take turns. The decoded array must lie in
+the object store's memory: decoding copies nothing.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from protocols.wire.validate import Expectation, admit
 
 LAYOUT = "benchmark"
 BREATH_S = 0.05
-"""Before each call, so that Ray has given back what the ones before it held."""
+"""Pause before each call, in which Ray frees what earlier calls held."""
 WARM_UP = 12
-"""Messages until every place in the store has been used; a page's first use costs much, on either side."""
+"""Messages before timing, which use every page of the store once: a page's first use is costly."""
 SETTLING_S = 15.0
-"""Ray goes on starting processes of its own for a while, on the same cores."""
+"""Seconds for which Ray goes on starting processes of its own, on the same cores."""
 
 
 class Endpoint:
@@ -41,10 +41,10 @@ class Endpoint:
         self.values = np.random.default_rng(0).standard_normal(floats, dtype=np.float32)
         self.store = RayStore()
 
-    def send(self, recipient: int) -> Any:
+    def send(self) -> Any:
         """Encode and store a message."""
         payload = Weights(values=self.values, weight=1.0, layout=LAYOUT)
-        message = Message.compose(payload, sender=0, recipients=[recipient], round=1, hop=0)
+        message = Message.compose(payload, sender=0, round=1, hop=0)
         return self.store.put([packet_of(message)])
 
     def receive(self, parcels: Any) -> float:
@@ -53,7 +53,6 @@ class Endpoint:
         expectation = Expectation(
             round=1,
             hop=0,
-            recipient=1,
             senders=frozenset({0}),
             payload=Weights,
             shapes={"values": self.values.shape},
@@ -80,7 +79,7 @@ class Endpoint:
 
 
 def timed(sender: Any, receiver: Any) -> dict[str, float]:
-    """Return the seconds of the two halves of either side, in turn."""
+    """Return the seconds of both halves of either side."""
     import ray
 
     seconds: dict[str, float] = {}
@@ -92,11 +91,11 @@ def timed(sender: Any, receiver: Any) -> dict[str, float]:
         seconds[name] = time.perf_counter() - began
         return answer
 
-    parcels = call("encode and store", sender, "send", 1)
-    told = call("fetch, check and decode", receiver, "receive", parcels)
+    parcels = call("encode and store", sender, "send")
+    last = call("fetch, check and decode", receiver, "receive", parcels)
     reference = call("put", sender, "put")
-    if told != call("get", receiver, "get", reference):
-        raise AssertionError("the sides received other numbers")
+    if last != call("get", receiver, "get", reference):
+        raise AssertionError("the two sides received different numbers")
     return seconds
 
 

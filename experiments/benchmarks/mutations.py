@@ -1,7 +1,8 @@
-"""Damage and lies: from valid bytes to bytes that nobody should act on.
+"""Damage and lies: from valid bytes to bytes that no reader may act on.
 
-Blind mutations know nothing of a format. Those of a safetensors file (messages and checkpoints) rewrite its
-header and the JSON texts within it, and fix the length before it, so that they reach the checks behind.
+Blind mutations know nothing of a format. Those of a safetensors file (a checkpoint) rewrite its header and
+the JSON texts within it, and fix the length before it, so that they reach the checks behind. For those of
+messages see `experiments.benchmarks.message_mutations`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
-from protocols.wire.buffers import Packet
 
 Rng = np.random.Generator
 Mutation = Callable[[bytes, Rng, Sequence[bytes]], bytes]
@@ -41,7 +40,7 @@ HOSTILE: tuple[Any, ...] = (
 )
 DEEP = 20_000
 _INTERESTING = np.array([0x00, 0x01, 0x7F, 0x80, 0xFF, 0x22, 0x2C, 0x5B, 0x7B, 0x7D], np.uint8)
-_FLOATS = np.array([np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e-45, -0.0, 1e30], np.float32)
+FLOATS = np.array([np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e-45, -0.0, 1e30], np.float32)
 
 
 def flip_bits(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
@@ -54,7 +53,7 @@ def flip_bits(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
 
 
 def overwrite(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
-    """Overwrite a few bytes with ones that formats give a meaning to."""
+    """Overwrite a few bytes with ones that have a meaning in some format."""
     data = np.frombuffer(buffer, np.uint8).copy()
     if data.size:
         start = int(rng.integers(data.size))
@@ -99,7 +98,7 @@ def change_numbers(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
     data = np.frombuffer(buffer, np.uint8)[start:].copy()
     whole = data[: len(data) // 4 * 4].view("<f4")
     if whole.size:
-        whole[rng.integers(whole.size, size=3)] = rng.choice(_FLOATS, size=3)
+        whole[rng.integers(whole.size, size=3)] = rng.choice(FLOATS, size=3)
     return buffer[:start] + data.tobytes()
 
 
@@ -109,7 +108,7 @@ def edit_header(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
     if header is None:
         return flip_bits(buffer, rng, others)
     for _ in range(int(rng.integers(1, 4))):
-        header = _edited(header, rng)
+        header = edited(header, rng)
     return _with_header(buffer, _text(header))
 
 
@@ -131,9 +130,9 @@ def claim_sizes(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
 
 
 def break_json(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
-    """Repeat a key, nest deeply, or write what Python reads as JSON and JSON does not know."""
+    """Repeat a key, nest deeply, or write text that Python reads and JSON forbids."""
     text = buffer[8 : _start(buffer)].decode("utf-8", "replace").rstrip()
-    places = [index + 1 for index, letter in enumerate(text) if letter in "{:,["] or [0]
+    places = [index + 1 for index, each in enumerate(text) if each in "{:,["] or [0]
     at = places[rng.integers(len(places))]
     inserts = (
         *('"dtype":"F32",', '"version":"1",', "NaN", "Infinity,", "-", "1e999,", "9" * 5000),
@@ -143,7 +142,7 @@ def break_json(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
 
 
 BLIND: tuple[Mutation, ...] = (flip_bits, overwrite, truncate, extend, splice)
-FRAMED: tuple[Mutation, ...] = (
+SAFETENSORS: tuple[Mutation, ...] = (
     *BLIND,
     lie_about_length,
     change_numbers,
@@ -153,11 +152,11 @@ FRAMED: tuple[Mutation, ...] = (
     claim_sizes,
     break_json,
 )
-"""Of safetensors files; what reaches deepest comes most often."""
+"""Mutations of safetensors files; those that reach deepest come most often."""
 
 
 def mutate(
-    buffer: bytes, rng: Rng, others: Sequence[bytes], mutations: Sequence[Mutation] = FRAMED
+    buffer: bytes, rng: Rng, others: Sequence[bytes], mutations: Sequence[Mutation]
 ) -> bytes:
     """Apply one mutation, or a few.
 
@@ -171,33 +170,8 @@ def mutate(
     return buffer
 
 
-def cut(buffer: bytes, rng: Rng) -> Packet:
-    """Return a buffer in pieces: mostly those that its header speaks of; also too many, too few, or others.
-
-    Example:
-        >>> cut(b"some bytes", np.random.default_rng(0)).nbytes
-        10
-    """
-    start = _start(buffer)
-    places = {start}
-    for entry in (_header(buffer) or {}).values():
-        offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-        for offset in offsets if isinstance(offsets, list) else ():
-            if isinstance(offset, int) and 0 < offset < len(buffer) - start:
-                places.add(start + offset)
-    chance = rng.random()
-    if chance < 0.1:
-        places.add(int(rng.integers(len(buffer) + 1)))
-    elif chance < 0.2:
-        places.discard(int(rng.choice(sorted(places))))
-    pieces = np.split(np.frombuffer(buffer, np.uint8), sorted(places))
-    if chance > 0.9:
-        pieces[int(rng.integers(len(pieces)))] = pieces[int(rng.integers(len(pieces)))]
-    return Packet(tuple(pieces))
-
-
 def _start(buffer: bytes) -> int:
-    """Return where the data begin, by what the buffer says."""
+    """Return where the data begin, as the buffer claims."""
     return min(len(buffer), 8 + int.from_bytes(buffer[:8], "little"))
 
 
@@ -219,18 +193,18 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def _edited(value: Any, rng: Rng) -> Any:
-    """Return a JSON value with one change somewhere in it."""
+def edited(value: Any, rng: Rng) -> Any:
+    """Return a value of lists, mappings and scalars with one change somewhere in it."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
-            return _text(_edited(json.loads(value), rng))  # a text that is JSON itself
+            return _text(edited(json.loads(value), rng))  # a text that is JSON itself
         except (ValueError, RecursionError):
             pass
     if rng.random() < 0.25 or not isinstance(value, (dict, list)) or not value:
         return HOSTILE[rng.integers(len(HOSTILE))]
     if isinstance(value, list):
         at = int(rng.integers(len(value)))
-        return [*value[:at], _edited(value[at], rng), *value[at + 1 :]]
+        return [*value[:at], edited(value[at], rng), *value[at + 1 :]]
     keys = list(value)
     key, other = (keys[rng.integers(len(keys))] for _ in range(2))
     rest = {name: each for name, each in value.items() if name != key}
@@ -241,4 +215,4 @@ def _edited(value: Any, rng: Rng) -> Any:
         return {**rest, f"{key}_": value[key]}
     if kind < 0.3:
         return {**value, key: value[other]}
-    return {**value, key: _edited(value[key], rng)}
+    return {**value, key: edited(value[key], rng)}

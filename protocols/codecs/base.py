@@ -1,4 +1,4 @@
-"""What a codec is: a smaller form of a float32 array, of which the sender knows what is lost.
+"""Base of every codec: a smaller form of a float32 array, with a known loss.
 
 A codec works on rows: those of the last axis, or blocks of 1,024 numbers where an array is flat.
 
@@ -21,7 +21,7 @@ from protocols.spec import Spec
 BLOCK = 1024
 """Numbers of a flat array that are coded together."""
 EXPANSION = 4096
-"""A coded array stands for at most so many times its own bytes: what a receiver may have to allocate."""
+"""Largest ratio of an array's bytes to its coded bytes; bounds what a receiver may have to allocate."""
 LARGEST = float(np.finfo(np.float32).max)
 
 Shape = tuple[int, ...]
@@ -44,7 +44,7 @@ class Part(NamedTuple):
 class Codec(Spec, ABC):
     """A way to send a float32 array in fewer bytes.
 
-    What is coded depends on the numbers alone, never on threads, so that runs are equal to the bit. Numbers
+    The coded form depends on the numbers alone, never on threads, so that runs are equal to the bit. Numbers
     that are not finite stay so, for the receiver to reject.
     """
 
@@ -52,11 +52,11 @@ class Codec(Spec, ABC):
 
     @abstractmethod
     def parts(self, shape: Shape) -> dict[str, Part]:
-        """Return dtype and shape of every array that an array of this shape is coded in."""
+        """Return dtype and shape of every part that an array of this shape is coded in."""
 
     @abstractmethod
     def encode(self, values: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """Code an array that is not empty; see `parts`."""
+        """Return the parts that code an array, which is not empty; see `parts`."""
 
     @abstractmethod
     def decode(self, parts: Parts, shape: Shape) -> NDArray[np.float32]:
@@ -67,22 +67,22 @@ class Codec(Spec, ABC):
         """
 
     def roundtrip(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what a receiver will make of an array."""
+        """Return an array as a receiver will decode it."""
         return self.decode(self.encode(values), values.shape)
 
     def nbytes(self, shape: Shape) -> int:
-        """Return the bytes of a coded array, its part of the header aside."""
+        """Return the bytes of a coded array, without its part of the header."""
         return sum(part.nbytes for part in self.parts(shape).values())
 
     def check_expansion(self, shape: Shape) -> None:
-        """Refuse an array that is too large for its coded form: nothing is allocated for a claim.
+        """Refuse an array that is too large for its coded form; nothing is allocated for a false claim.
 
         Raises:
             WireError: it stands for more than `EXPANSION` times the bytes that are sent.
         """
         if math.prod(shape) * 4 > EXPANSION * self.nbytes(shape):
             raise WireError(
-                f"codec {self.kind} would make too much of too few bytes",
+                f"codec {self.kind} would expand too few bytes to too many",
                 expected=f"at most {EXPANSION} times {self.nbytes(shape)} bytes",
                 actual=f"shape {list(shape)}",
                 hint="let the codec keep more of an array, or send it as fp16",
@@ -90,7 +90,7 @@ class Codec(Spec, ABC):
 
 
 def row_shape(shape: Shape) -> tuple[int, int]:
-    """Return R and W.
+    """Return R and W of an array of this shape.
 
     Example:
         >>> row_shape((2, 256, 64)), row_shape((10,)), row_shape((3000,))
@@ -112,6 +112,6 @@ def to_rows(values: NDArray[np.float32], padding: float) -> Rows:
 
 
 def from_rows(rows: Rows, shape: Shape) -> NDArray[np.float32]:
-    """Return the array that `to_rows` cut."""
+    """Return the array that `to_rows` cut into rows."""
     values: NDArray[np.float32] = rows.reshape(-1)[: math.prod(shape)].reshape(shape)
     return values

@@ -1,4 +1,4 @@
-"""bfloat16: 2 bytes a number, with 8 significant bits and the range of float32."""
+"""bfloat16: 2 bytes per number, with 8 significant bits and the range of float32."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Bf16(Codec):
         """Round to the nearest bfloat16, ties to even."""
         bits = np.ascontiguousarray(values).view(np.uint32)
         upper = bits >> 16
-        # In 64 bits: the bits of a NaN may carry over.
+        # In 64 bits: adding to the bits of a NaN may carry over.
         rounded = ((bits.astype(np.uint64) + 0x7FFF + (upper & 1)) >> 16).astype(np.uint32)
         overflown = np.isfinite(values) & (rounded & 0x7FFF > _LARGEST)
         rounded = np.where(overflown, (upper & 0x8000) | _LARGEST, rounded)

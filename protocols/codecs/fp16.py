@@ -1,4 +1,4 @@
-"""Half precision: 2 bytes a number, with 11 significant bits."""
+"""Half precision: 2 bytes per number, with 11 significant bits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Fp16(Codec):
     def encode(self, values: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Round to the nearest half, ties to even."""
         clipped = np.clip(values, -LARGEST_HALF, LARGEST_HALF)
-        # Infinities are no large numbers: the receiver is to reject them.
+        # Infinities must not pass for large numbers: the receiver is to reject them.
         kept = np.where(np.isinf(values), values, clipped)
         return {"values": kept.astype("<f2")}
 

@@ -1,4 +1,4 @@
-"""Nothing lost, nothing saved."""
+"""No coding: every number in 4 bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One byte a number: 256 even steps between the least and the largest number of a row."""
+"""One byte per number: 256 even steps between the least and the largest number of a row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STEPS = 255
 
 
 class Int8(Codec):
-    """One byte a number, in 256 even steps from the least to the largest number of its row.
+    """One byte per number, in 256 even steps from the least to the largest number of its row.
 
     ``|x - x'| <= range / 510`` up to float32's own rounding, where the range is that of the row (of a block
     of 1,024 numbers, where an array is flat). The least, the largest and rows of one number are exact.
@@ -50,7 +50,7 @@ def quantise(rows_RW: Rows) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """
     codes = np.empty(rows_RW.shape, np.uint8)
     ranges = np.stack([rows_RW.min(axis=1), rows_RW.max(axis=1)], axis=1)
-    # A row that is not finite has no steps; its range says so to the receiver.
+    # A row that is not finite has no steps; a range of NaN lets the receiver reject it.
     ranges[~np.isfinite(ranges).all(axis=1)] = np.nan
     step = max(1, CHUNK_ELEMENTS // rows_RW.shape[1])
     for start in range(0, len(rows_RW), step):

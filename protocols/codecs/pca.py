@@ -1,4 +1,4 @@
-"""Fewer dimensions, and one byte for each."""
+"""Principal components of the rows, one byte per number."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from protocols.codecs.int8 import quantise, restore
 
 
 class Pca(Codec):
-    """The principal components of the rows, one byte for each number, with their basis.
+    """The principal components of the rows, one byte per number, with their basis.
 
     The rows are centred and turned onto their K leading principal directions. Each component is sent as
     `int8`, in steps of its own range; the basis goes with every message in half precision, and the mean in
-    full. With singular values ``s`` of the centred rows X, C the components and Q what int8 makes of them,
+    full. With singular values ``s`` of the centred rows X, components C, and Q their int8 form,
 
         |X - X'|_F <= sqrt(sum_{i >= K} s_i^2) + |C - Q|_F (1 + e) + |C|_F e,  e = 2^-11 sqrt(K) + 2^-20:
 
-    what the discarded directions held, and the rounding. It pays where rows are many and wide: the basis
+    the energy of the discarded directions, and the rounding. It pays where rows are many and wide: the basis
     alone costs ``2 K W`` bytes.
     """
 
@@ -43,7 +43,7 @@ class Pca(Codec):
         """Project onto the leading directions; each points to where its largest number is positive."""
         rows_RW = to_rows(values, padding=float(values.flat[-1])).astype(np.float64)
         mean_W = rows_RW.mean(axis=0)
-        mean_W[~np.isfinite(mean_W)] = np.nan  # what is not finite, the mean tells the receiver
+        mean_W[~np.isfinite(mean_W)] = np.nan  # the receiver rejects it
         centred_RW = np.nan_to_num(rows_RW - mean_W.astype(np.float32), posinf=0.0, neginf=0.0)
         kept = min(self.dimensions, *centred_RW.shape)
         with _one_thread():

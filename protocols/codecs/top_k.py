@@ -1,4 +1,4 @@
-"""Only the numbers that matter most, and where they stand."""
+"""The numbers of largest magnitude, and their places."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from protocols.errors import WireError
 
 
 class TopK(Codec):
-    """The largest magnitudes, exactly, and where they stand; all else becomes 0.
+    """The largest magnitudes, exactly, and their places; all other numbers become 0.
 
-    What is lost is at most as large as the least that is kept, in each row (a block of 1,024 numbers, where
-    an array is flat) or in the whole array. Of equal magnitudes the first ones are kept. A sender that
-    adds what was lost to the next message loses nothing in the long run: see `error feedback
+    A lost number is at most as large as the least that is kept, in its row (a block of 1,024 numbers, where
+    an array is flat) or in the whole array. Of equal magnitudes the first ones are kept. A sender that adds
+    what was lost to its next message loses nothing in the long run: see `error feedback
     <agents.exchange.error_feedback>`.
 
     Source: A. Aji and K. Heafield, Sparse Communication for Distributed Gradient Descent, 2017.
@@ -56,12 +56,12 @@ class TopK(Codec):
         }
 
     def decode(self, parts: Parts, shape: Shape) -> NDArray[np.float32]:
-        """Put what was kept where it stood, among zeros."""
+        """Put the kept numbers in their places, among zeros."""
         height, width, _ = self._sizes(shape)
         places = parts["places"].astype(np.int64)
         if places.max() >= width or (np.diff(places, axis=1) <= 0).any():
             raise WireError(
-                "the places of what top_k kept are not ascending, or lie beyond the row",
+                "the places of the numbers that top_k kept are not ascending, or lie beyond the row",
                 expected=f"ascending places below {width}",
                 actual=f"up to {places.max()}",
                 hint="let the sender code its message with protocols.codecs",

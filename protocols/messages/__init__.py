@@ -1,20 +1,11 @@
-"""What agents may say: an envelope, and one class per kind of payload."""
+"""Messages: an envelope, and one class per kind of payload."""
 
 from __future__ import annotations
 
-from protocols.messages.message import (
-    DETACHED,
-    PAYLOADS,
-    PROTOCOL_VERSION,
-    Control,
-    Envelope,
-    Gradient,
-    Message,
-    Metrics,
-    WeightDeltas,
-    Weights,
-)
+from protocols.messages.message import DETACHED, PROTOCOL_VERSION, Envelope, Gradient, Message
+from protocols.messages.parameters import WeightDeltas, Weights
 from protocols.messages.payload import PROBABILITY_TOLERANCE, Payload
+from protocols.messages.registry import PAYLOADS
 from protocols.messages.representations import (
     EmbeddingGradients,
     Embeddings,
@@ -27,6 +18,7 @@ from protocols.messages.representations import (
     SimilarityTargets,
     Statistics,
 )
+from protocols.messages.scalars import Control, Metrics
 
 __all__ = [
     "Control",

@@ -18,18 +18,18 @@ from pydantic_core import CoreSchema, core_schema
 CHUNK_ELEMENTS = 1 << 18
 """Elements checked at a time: 1 MiB of float32, so that a scan stays in cache."""
 _FEW = 1 << 12
-"""Elements of which it takes longer to make an inner product safe than to look at each."""
+"""Elements up to which checking each one is faster than an inner product: see `_surely_finite`."""
 
 
 class Array:
     """Annotation of a NumPy field: which dtypes it takes, and its dimensions.
 
     Nothing is cast. The field holds a read-only view of what was given (a copy only where that is
-    not C-contiguous or not aligned), and the flags of the caller's own array stay as they were; so
-    a caller that goes on writing to its array changes the field too. No dimension is empty.
+    not C-contiguous or not aligned), and the flags of the caller's own array stay as they were: a
+    caller that goes on writing to its array changes the field too. No dimension is empty.
 
     Args:
-        dtype: a NumPy dtype name, or several of which any will do.
+        dtype: a NumPy dtype name, or several, any one of them allowed.
         dims: one entry per dimension: a name, or an int where the size is fixed.
         coded: whether a codec may send the numbers in fewer bytes; float32 only.
 
@@ -108,7 +108,7 @@ class Array:
 
 
 def first_not_finite(values: NDArray[Any]) -> tuple[int, ...] | None:
-    """Return the index of the first NaN or infinity of a C-contiguous array, or None.
+    """Return the index of the first NaN or infinity in a C-contiguous array, or None.
 
     Scans chunk by chunk, so that a large array needs no temporary of its own size.
 
@@ -137,14 +137,14 @@ def first_not_finite(values: NDArray[Any]) -> tuple[int, ...] | None:
 def _surely_finite(numbers: NDArray[Any]) -> bool:
     """Return whether the halves of `[n]` have a finite inner product: as fast as memory delivers both.
 
-    An infinity or a NaN makes its own product one, and a sum that holds one is not finite whatever is added.
-    The inner product of finite numbers may overflow, and then this is false. Only BLAS is fast enough, and it
-    knows two types.
+    A product with an infinity or a NaN is one itself, and no sum with such a term is finite. The inner
+    product of finite numbers may overflow; then this is false, and the caller checks each number. Only BLAS
+    is fast enough, and it has two types.
     """
     if numbers.dtype.char not in "fd":
         return False
     half = numbers.size // 2
-    with np.errstate(over="ignore", invalid="ignore"):  # that is what is asked
+    with np.errstate(over="ignore", invalid="ignore"):  # the result answers for both
         product = np.dot(numbers[:half], numbers[half : 2 * half])
     return math.isfinite(product) and math.isfinite(numbers[-1])
 

@@ -1,153 +1,101 @@
-"""What agents may say: an envelope, and one class per kind of payload.
+"""The message: a payload, and the envelope that names its sender, its kind and its place in the round.
 
-Payloads of representations are in `protocols.messages.representations`, what all have in common in
-`protocols.messages.payload`; all of them can be imported from here. P is the number of parameters.
+Recipients are no part of it: routing travels with deliveries, so that one broadcast is one message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Final, Literal
+from dataclasses import dataclass
+from operator import index
+from typing import Final, Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field, InstanceOf, field_validator, model_validator
+from msgspec import Struct
 
-from protocols.messages.arrays import Array
-from protocols.messages.payload import Index, Payload, Weight
-from protocols.messages.representations import (
-    EmbeddingGradients,
-    Embeddings,
-    LabelVotes,
-    Logits,
-    PrivateEmbeddings,
-    Prototypes,
-    PseudoLabels,
-    Rankings,
-    SimilarityTargets,
-    Statistics,
-)
-from protocols.spec import Spec
+from protocols.messages.payload import INDEX_LIMIT, Payload
 
 PROTOCOL_VERSION: Final = 1
+"""Version of the wire format; receivers refuse every other one."""
+
+GradientKind = Literal["detached", "stale", "differentiable"]
+_GRADIENT_KINDS = frozenset(get_args(GradientKind))
 
 
-class Gradient(Spec):
-    """What a tensor's gradient means to its receiver: none, an old one, or one that flows back."""
+class Gradient(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Meaning of a tensor's gradient to its receiver: none, an old one, or one that flows back.
 
-    kind: Literal["detached", "stale", "differentiable"] = "detached"
-    staleness: Index = Field(0, description="age in rounds; only, and at least 1, when stale")
+    Args:
+        kind: ``detached``, ``stale`` or ``differentiable``.
+        staleness: age in rounds; at least 1 when stale, else 0.
 
-    @model_validator(mode="after")
-    def _age_only_when_stale(self) -> Gradient:
-        if (self.kind == "stale") != (self.staleness > 0):
+    Raises:
+        ValueError: the kind is unknown, or the age does not fit it.
+    """
+
+    kind: GradientKind = "detached"
+    staleness: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in _GRADIENT_KINDS:
+            raise ValueError(
+                f"gradient kind must be one of {sorted(_GRADIENT_KINDS)}, got {self.kind!r}"
+            )
+        if not 0 <= self.staleness < INDEX_LIMIT or (self.kind == "stale") != (self.staleness > 0):
             raise ValueError(
                 f"staleness must be at least 1 when stale and 0 otherwise, "
                 f"got {self.staleness} with kind {self.kind!r}"
             )
-        return self
 
 
 DETACHED = Gradient()
 
 
-class Envelope(Spec):
-    """Who says what kind of thing to whom, and when."""
+class Envelope(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Sender, kind and place in the round of a message.
 
-    version: Literal[1] = PROTOCOL_VERSION
-    sender: Index
-    recipients: tuple[Index, ...] = Field(min_length=1, description="sorted, each once")
-    round: Index
-    hop: Index = Field(description="step of the topology's plan within the round")
+    A struct rather than a pydantic model: there is one of every message of a run, it crosses process
+    boundaries with each, and the header on the wire holds it as it is.
+
+    Args:
+        sender: number of the agent.
+        round: from 0.
+        hop: step of the topology's plan within the round.
+        kind: of the payload.
+        gradient: what the payload's gradient means to a receiver.
+
+    Raises:
+        ValueError: a number is negative, or does not fit in 31 bits.
+    """
+
+    sender: int
+    round: int
+    hop: int
     kind: str
     gradient: Gradient = DETACHED
 
-    @field_validator("recipients")
-    @classmethod
-    def _sorted_once(cls, recipients: tuple[int, ...]) -> tuple[int, ...]:
-        if len(recipients) > 1 and list(recipients) != sorted(set(recipients)):
-            raise ValueError(f"recipients must be sorted, each named once, got {recipients}")
-        return recipients
-
-    @model_validator(mode="after")
-    def _not_to_oneself(self) -> Envelope:
-        if self.sender in self.recipients:
-            raise ValueError(f"agent {self.sender} is both the sender and a recipient")
-        return self
+    def __post_init__(self) -> None:
+        for name in ("sender", "round", "hop"):
+            if not 0 <= getattr(self, name) < INDEX_LIMIT:
+                raise ValueError(
+                    f"{name} must be from 0 to {INDEX_LIMIT - 1}, got {getattr(self, name)}"
+                )
 
 
-class Weights(Payload):
-    """All the parameters of an encoder, flat, and the fingerprint of how they are laid out."""
+@dataclass(frozen=True)
+class Message:
+    """A payload under an envelope of its kind.
 
-    kind: ClassVar[str] = "weights"
-    values: Annotated[NDArray[np.float32], Array("float32", "P", coded=True)]
-    weight: Weight = Field(description="share in an average, for instance the number of texts")
-    layout: str = Field(min_length=1, description="fingerprint of names, shapes and order")
-
-
-class WeightDeltas(Payload):
-    """The change of all the parameters of an encoder since the last exchange, flat."""
-
-    kind: ClassVar[str] = "weight_deltas"
-    values: Annotated[NDArray[np.float32], Array("float32", "P", coded=True)]
-    weight: Weight = Field(description="share in an average, for instance the number of texts")
-    layout: str = Field(min_length=1, description="fingerprint of names, shapes and order")
-
-
-class Metrics(Payload):
-    """Named finite numbers about the sender."""
-
-    kind: ClassVar[str] = "metrics"
-    values: dict[str, float]
-
-
-class Control(Payload):
-    """A command and its arguments."""
-
-    kind: ClassVar[str] = "control"
-    command: str = Field(min_length=1)
-    arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
-
-    @field_validator("arguments")
-    @classmethod
-    def _integers_of_64_bits(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        for name, value in arguments.items():
-            if isinstance(value, int) and not -(2**63) <= value < 2**63:
-                raise ValueError(f"argument {name!r} does not fit in 64 bits")
-        return arguments
-
-
-PAYLOADS: dict[str, type[Payload]] = {
-    "embeddings": Embeddings,
-    "similarity_targets": SimilarityTargets,
-    "prototypes": Prototypes,
-    "statistics": Statistics,
-    "private_embeddings": PrivateEmbeddings,
-    "embedding_gradients": EmbeddingGradients,
-    "pseudo_labels": PseudoLabels,
-    "label_votes": LabelVotes,
-    "logits": Logits,
-    "rankings": Rankings,
-    "weights": Weights,
-    "weight_deltas": WeightDeltas,
-    "metrics": Metrics,
-    "control": Control,
-}
-
-
-class Message(Spec):
-    """An envelope and the payload it announces."""
+    Raises:
+        ValueError: envelope and payload differ in kind.
+    """
 
     envelope: Envelope
-    payload: InstanceOf[Payload]
+    payload: Payload
 
-    @model_validator(mode="after")
-    def _kinds_agree(self) -> Message:
+    def __post_init__(self) -> None:
         if self.envelope.kind != self.payload.kind:
             raise ValueError(
                 f"{self.payload.kind!r} payload under a {self.envelope.kind!r} envelope"
             )
-        return self
 
     @classmethod
     def compose(
@@ -155,25 +103,16 @@ class Message(Spec):
         payload: Payload,
         *,
         sender: int,
-        recipients: Iterable[int],
         round: int,
         hop: int,
         gradient: Gradient = DETACHED,
     ) -> Message:
-        """Return a message that carries the payload; recipients may come in any order.
+        """Return a message that carries the payload; numbers may be NumPy's.
 
         Example:
-            >>> Message.compose(
-            ...     Metrics(values={"loss": 0.5}), sender=0, recipients={2, 1}, round=3, hop=0
-            ... ).envelope.recipients
-            (1, 2)
+            >>> from protocols.messages import Metrics
+            >>> Message.compose(Metrics(values={"loss": 0.5}), sender=0, round=3, hop=0).envelope.kind
+            'metrics'
         """
-        envelope = Envelope(
-            sender=sender,
-            recipients=tuple(sorted(recipients)),
-            round=round,
-            hop=hop,
-            kind=payload.kind,
-            gradient=gradient,
-        )
-        return cls(envelope=envelope, payload=payload)
+        envelope = Envelope(index(sender), index(round), index(hop), payload.kind, gradient)
+        return cls(envelope, payload)

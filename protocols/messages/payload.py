@@ -1,4 +1,4 @@
-"""What every payload of a message has in common."""
+"""The base class of every payload, and checks that several share."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from protocols.messages.arrays import Array, first_improper_row, first_not_finit
 from protocols.spec import Spec
 
 PROBABILITY_TOLERANCE = 1e-3
-"""How far from 1 a row of probabilities may sum; float32 or float16 rows round that much."""
+"""How far from 1 the sum of a row of probabilities may lie: float16 rows round that much."""
 
-Index = Annotated[int, Field(ge=0, lt=2**31)]
+INDEX_LIMIT = 2**31
+"""Agents, rounds, hops and batches are numbered below it."""
+
+Index = Annotated[int, Field(ge=0, lt=INDEX_LIMIT)]
 Weight = Annotated[float, Field(gt=0, le=2.0**53)]  # bounded, so that sums of weights are finite
 
 
@@ -64,14 +67,14 @@ class Payload(Spec):
 
     @classmethod
     def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Repair what a codec did to the meaning of a field; the array may be written to."""
+        """Restore properties of a field that a codec loses, such as rows that sum to 1, in place."""
         return values
 
     def check_values(self, sender: int | None = None) -> None:
-        """Check the numbers themselves, which building a payload does not: it costs a full scan.
+        """Check the numbers themselves, a full scan that building a payload omits.
 
         Raises:
-            RejectedMessage: a number is not finite (or, in some kinds, otherwise meaningless).
+            RejectedMessage: a number is not finite, or breaks a rule of the kind.
         """
         for name in self.array_fields:
             values = getattr(self, name)
@@ -86,13 +89,13 @@ class Payload(Spec):
                 )
 
     def of_other_anchors(self, order: NDArray[np.int64]) -> Self:
-        """Return the payload as if what it says of anchor ``order[i]`` were said of anchor i.
+        """Return the payload with anchor ``order[i]`` in the place of anchor i.
 
         Args:
             order: `[N]`, a permutation.
 
         Raises:
-            ConfigurationError: it says nothing of anchors.
+            ConfigurationError: no field has an axis of anchors.
 
         Example:
             >>> labels = PseudoLabels(probabilities=np.eye(3, dtype=np.float32), weight=1)
@@ -105,8 +108,8 @@ class Payload(Spec):
                 changed[name] = changed.get(name, getattr(self, name)).take(order, axis=axis)
         if not changed:
             raise ConfigurationError(
-                f"{self.kind} payloads say nothing of anchors, so there is nothing to shuffle",
-                expected="a strategy that speaks of anchors one by one",
+                f"{self.kind} payloads have no axis of anchors to shuffle",
+                expected="a strategy that sends something for each anchor",
                 actual=self.kind,
                 hint="set exchange.teacher to neighbours or own",
             )
@@ -122,8 +125,8 @@ class Payload(Spec):
 
 
 def distributions(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Make rows along the last axis sum to 1, in place, without what is negative; rows of nothing stay."""
-    with np.errstate(over="ignore", invalid="ignore"):  # hostile numbers; they are rejected later
+    """Clip rows along the last axis at 0 and make them sum to 1, in place; rows of zeros stay."""
+    with np.errstate(over="ignore", invalid="ignore"):  # hostile numbers are rejected later
         values = np.maximum(values, 0.0, out=values)
         totals = values.sum(axis=-1, keepdims=True)
         np.divide(values, totals, out=values, where=totals > 0)

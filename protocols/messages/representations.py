@@ -1,7 +1,7 @@
-"""Payloads that say how texts look to an agent: embeddings, labels, rankings and statistics.
+"""Payloads of representations: embeddings, labels, rankings and statistics of texts.
 
 Shape legend: V views, B private texts, N anchors, D dimensions, K prototypes or classes, L entries of a list,
-S agents that speak through one sender. Only anchors are called N: see `Payload.of_other_anchors`.
+S agents that one sender stands for. Only anchors are called N: see `Payload.of_other_anchors`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Embeddings(Payload):
 
 
 class SimilarityTargets(Payload):
-    """For each of N public anchors, how probable each other one is among those alike to it."""
+    """For each of N public anchors, a probability distribution over the others by similarity."""
 
     kind: ClassVar[str] = "similarity_targets"
     values: Annotated[NDArray[np.float32], Array("float32", "N", "N", coded=True)]
@@ -53,7 +53,7 @@ class SimilarityTargets(Payload):
         own = self.values.diagonal()
         if own.max() > PROBABILITY_TOLERANCE:
             raise RejectedMessage(
-                "an anchor is among those alike to it",
+                "an anchor has a similarity to itself",
                 reason="not_probabilities",
                 sender=sender,
                 expected="a diagonal of 0",
@@ -63,7 +63,7 @@ class SimilarityTargets(Payload):
 
 
 class Prototypes(Payload):
-    """K cluster centres and how many texts lie around each."""
+    """K cluster centres, and the number of texts in each cluster."""
 
     kind: ClassVar[str] = "prototypes"
     values: Annotated[NDArray[np.float32], Array("float32", "K", "D", coded=True)]
@@ -79,7 +79,7 @@ class Prototypes(Payload):
                 sender=sender,
                 expected="counts of 0 or more",
                 actual=f"{self.counts.min()} at counts[{self.counts.argmin()}]",
-                hint="send how many texts, or what total weight, each prototype stands for",
+                hint="send the number of texts, or the total weight, behind each prototype",
             )
 
 
@@ -90,7 +90,7 @@ class Statistics(Payload):
     means: Annotated[NDArray[np.float32], Array("float32", "V", "D")]
     squares: Annotated[NDArray[np.float32], Array("float32", "V", "D")]
     products: Annotated[NDArray[np.float32], Array("float32", "D", "D")] = Field(
-        description="of each number of the first view with each of the second"
+        description="of each dimension of the first view with each of the second"
     )
     weight: Weight = Field(description="number of texts")
 
@@ -109,9 +109,9 @@ class Statistics(Payload):
 
 
 class PrivateEmbeddings(Payload):
-    """The sender's embeddings of V views of each of B texts of its own: private text, so to speak.
+    """The sender's embeddings of V views of each of B private texts.
 
-    Text can be guessed from its embedding, so this has a kind of its own, which the ledger names.
+    Text can be reconstructed from its embedding, so these have a kind of their own, which the ledger names.
     """
 
     kind: ClassVar[str] = "private_embeddings"
@@ -136,7 +136,7 @@ class PseudoLabels(Payload):
 
     @classmethod
     def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Make rows distributions again; a row of nothing stays to be rejected."""
+        """Make rows distributions again; a row of zeros stays to be rejected."""
         return distributions(values)
 
     def check_values(self, sender: int | None = None) -> None:
@@ -153,7 +153,7 @@ class LabelVotes(Payload):
 
     @classmethod
     def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Make rows distributions again; a row of nothing stays to be rejected."""
+        """Make rows distributions again; a row of zeros stays to be rejected."""
         return distributions(values)
 
     def check_values(self, sender: int | None = None) -> None:
@@ -172,10 +172,10 @@ class Logits(Payload):
 
 
 class Rankings(Payload):
-    """For each of N public anchors, the L that each of S agents finds most alike to it.
+    """For each of N public anchors, the L most similar ones according to each of S agents.
 
-    Scores are relative within a list, not cosines. The agreement is how far those for whom a list speaks
-    agree about it, from 0 to 1; an agent agrees with itself.
+    Scores are relative within a list, not cosines. The agreement of a list, from 0 to 1, is that of the
+    agents that it was fused from; an agent agrees with itself.
     """
 
     kind: ClassVar[str] = "rankings"
@@ -185,7 +185,7 @@ class Rankings(Payload):
 
     @classmethod
     def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Make lists distributions again; a list of nothing stays to be rejected."""
+        """Make lists distributions again; a list of zeros stays to be rejected."""
         return distributions(values)
 
     def check_values(self, sender: int | None = None) -> None:
@@ -206,17 +206,17 @@ class Rankings(Payload):
             if rows.any():
                 agent, anchor = np.argwhere(rows)[0]
                 raise RejectedMessage(
-                    "a ranking is none",
+                    "a list is not a ranking",
                     reason="not_rankings",
                     sender=sender,
                     expected=expected,
                     actual=f"list {anchor} of agent {agent} of {length}: "
                     f"ids {self.ids[agent, anchor][:8].tolist()}",
-                    hint="send the nearest other anchors, and what a softmax makes of their cosines",
+                    hint="send the nearest other anchors, and the softmax of their cosines",
                 )
 
     def of_other_anchors(self, order: NDArray[np.int64]) -> Self:
-        """Return the lists as if they were other anchors'; the anchors in them change names too."""
+        """Return the lists of other anchors in the places of these; ids in them are renamed alike."""
         moved = super().of_other_anchors(order)
         renamed: NDArray[np.int32] = np.argsort(order).astype(np.int32)[moved.ids]
         return type(self)(scores=moved.scores, ids=renamed, agreement=moved.agreement)

@@ -1,10 +1,12 @@
-"""Topologies: who may talk to whom, in what order, and how much they weigh each other."""
+"""Topologies: which agents exchange messages, in which order, and with which mixing weights."""
 
 from __future__ import annotations
 
-from protocols.topologies.base import Direction, Hop, Network, Topology
+from protocols.topologies.base import Topology
+from protocols.topologies.hops import Direction, Hop
 from protocols.topologies.layered import Layered, TreeNetwork
 from protocols.topologies.master_slave import MasterSlave
+from protocols.topologies.network import Network
 from protocols.topologies.peer import PeerNetwork
 from protocols.topologies.schedule import FIXED_PEERS, OnePeerExponential, RandomMatching
 

@@ -1,4 +1,4 @@
-"""Figures of a graph that cost more than a glance at it."""
+"""Figures of a graph that are costly to compute."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import reduce
 from operator import or_
 
 LIMIT = 2_000
-"""Most agents for which figures of quadratic or cubic cost are worked out."""
+"""Most agents for which figures of quadratic or cubic cost are computed."""
 
 
 def diameter(neighbours: Sequence[Set[int]]) -> int:

@@ -1,4 +1,4 @@
-"""Peers over a graph that the user brings as a file."""
+"""Peers over a graph that is read from a file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class FromFile(Topology):
     """Peers over a graph read from an edge list (two names a line) or a GraphML file.
 
     Nodes become agents 0..N-1 in the order of their names: of the numbers, where all names are
-    whole numbers, of the text otherwise. Edges carry both ways, whatever the file says. Columns of
-    an edge list after the second and attributes in GraphML do not matter: mixing weights follow
-    from the degrees.
+    whole numbers, of the text otherwise. Edges carry both ways, directed or not. Columns of an edge
+    list after the second and attributes in GraphML are ignored: mixing weights follow from the
+    degrees.
     """
 
     kind: Literal["from_file"] = "from_file"
@@ -56,7 +56,7 @@ class FromFile(Topology):
         suffix = self.path.suffix.lower()
         if suffix not in GRAPHML + EDGE_LISTS:
             raise self._unusable(
-                "of no known kind", f"a file ending in {', '.join(EDGE_LISTS + GRAPHML)}"
+                "of an unknown kind", f"a file ending in {', '.join(EDGE_LISTS + GRAPHML)}"
             )
         try:
             return self._read_graphml() if suffix in GRAPHML else self._read_edge_list()

@@ -1,4 +1,4 @@
-"""The steps of a round: which way messages travel, and along which edges."""
+"""Hops, the steps of a round: the direction of their messages, and the edges that these travel along."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Edge = tuple[int, int]
 
 
 class Direction(str, Enum):
-    """Which way the messages of a hop travel."""
+    """Direction in which the messages of a hop travel."""
 
     PEER = "peer"
     UP = "up"
@@ -23,7 +23,7 @@ class Direction(str, Enum):
 
 @dataclass(frozen=True)
 class Hop:
-    """One step of a round: everything that is sent before anything of it is merged.
+    """One step of a round: all of its messages are sent before any of them is merged.
 
     Args:
         index: place of the hop in its round, from 0.
@@ -44,11 +44,11 @@ class Hop:
         object.__setattr__(self, "edges", tuple(sorted(self.edges)))
 
     def recipients(self, sender: int) -> tuple[int, ...]:
-        """Return the agents that ``sender`` addresses in this hop, ascending."""
+        """Return the agents that ``sender`` sends to in this hop, ascending."""
         return self._recipients.get(sender, ())
 
     def senders(self, receiver: int) -> tuple[int, ...]:
-        """Return the agents that address ``receiver`` in this hop, ascending."""
+        """Return the agents that send to ``receiver`` in this hop, ascending."""
         return self._senders.get(receiver, ())
 
     @cached_property
@@ -77,5 +77,5 @@ def grouped(pairs: Iterable[Edge]) -> dict[int, tuple[int, ...]]:
 
 
 def fields_only(value: Any) -> dict[str, Any]:
-    """Return the state to pickle: the fields, without what `cached_property` stored beside them."""
+    """Return the state to pickle: the fields, without the values that `cached_property` stored."""
     return {field.name: getattr(value, field.name) for field in fields(value)}

@@ -1,14 +1,11 @@
-"""What every network must keep, whoever wrote the topology that built it."""
+"""Invariants of every network, shipped or built by a topology of a user's own."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from protocols.errors import TopologyError
-
-if TYPE_CHECKING:
-    from protocols.topologies.base import Network
+from protocols.topologies.network import Network
 
 CHECKED_ROUNDS = 4
 """Rounds whose hops are checked, where a schedule has no period or a longer one."""
@@ -38,7 +35,7 @@ def _check_nodes(network: Network, agents: int, kind: str) -> None:
             f"{kind} built a network of another size",
             expected=f"{agents} agents",
             actual=f"{network.agents} agents",
-            hint="let the topology build exactly the number that it is asked for",
+            hint="let the topology build exactly the requested number",
         )
     for name, values in (("roles", network.roles), ("levels", network.levels)):
         if len(values) != agents or any(value in ("", None) for value in values):
@@ -140,9 +137,9 @@ def _check_mixing(network: Network, round: int, kind: str) -> None:
     if wrong:
         raise TopologyError(
             f"the mixing weights of {kind} do not keep the mean in round {round}",
-            expected="weights that sum to 1 over those who receive from an agent, too",
+            expected="weights that sum to 1 over the receivers of an agent, too",
             actual=f"{len(wrong)} others; agent {wrong[0]} has {columns[wrong[0]]:.6g}",
-            hint="let every agent send to as many as it hears from, or override mixing_weights",
+            hint="let every agent send to as many as send to it, or override mixing_weights",
         )
 
 

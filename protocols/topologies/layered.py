@@ -1,4 +1,4 @@
-"""Layers: agents in a tree; what they send goes up to the root level by level, and down again."""
+"""Layers: agents in a tree, whose messages go up to the root level by level, and down again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any, Literal, final
 from pydantic import Field, model_validator
 
 from protocols.errors import TopologyError
-from protocols.topologies.base import Direction, Edge, Family, Hop, Network, Topology
+from protocols.topologies.base import Topology
+from protocols.topologies.hops import Direction, Edge, Hop
+from protocols.topologies.network import Family, Network
 
 
 @final
@@ -65,7 +67,7 @@ class TreeNetwork(Network):
 
 @final
 class Layered(Topology):
-    """A tree of agents: knowledge goes up level by level to the root, and down again."""
+    """A tree of agents: messages go up level by level to the root, and down again."""
 
     kind: Literal["layered"] = "layered"
     levels: tuple[int, ...] | None = Field(

@@ -1,7 +1,7 @@
-"""Mixing matrices: how much an agent weighs what each neighbour sent it, and how fast that agrees.
+"""Mixing matrices: the weights of neighbours in an agent's average, and how fast mixing agrees.
 
-Shapes: N agents, numbered 0..N-1; a mixing matrix W is ``[N, N]``, W[i, j] the weight that agent i
-gives to what agent j sent, and W[i, i] the weight it gives to itself.
+Shapes: N agents, numbered 0..N-1; a mixing matrix W is ``[N, N]``, W[i, j] the weight of agent j's
+message in the average of agent i, and W[i, i] the weight of agent i itself.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ NEGLIGIBLE = 1e-12
 def metropolis_hastings(agent: int, degrees: Mapping[int, int]) -> dict[int, float]:
     """Return one row of the Metropolis-Hastings mixing matrix; only local knowledge is needed.
 
-    ``W[i, j] = 1 / (1 + max(degree(i), degree(j)))`` for each j that i hears from, and W[i, i]
+    ``W[i, j] = 1 / (1 + max(degree(i), degree(j)))`` for each j that sends to i, and W[i, i]
     takes the rest. The matrix is symmetric and doubly stochastic on every undirected graph; on a
-    directed one it is doubly stochastic where all agents send to and hear from equally many.
+    directed one it is doubly stochastic where all agents have the same number of senders and receivers.
 
     Args:
         agent: whose row it is.
-        degrees: each agent that it hears from, and how many agents that one hears from.
+        degrees: of each agent that sends to it, the number of that one's own senders.
 
     Returns:
         The weight of each agent in ``degrees`` and of ``agent`` itself, by ascending number; they
@@ -92,6 +92,6 @@ def _apply(matrix: Matrix, product: Matrix) -> Matrix:
         return matrix @ product
     result = np.empty_like(product)
     for agent, row in enumerate(matrix):
-        heard = np.flatnonzero(row)
-        result[agent] = row[heard] @ product[heard]
+        senders = np.flatnonzero(row)
+        result[agent] = row[senders] @ product[senders]
     return result

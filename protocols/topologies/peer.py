@@ -1,4 +1,4 @@
-"""Peers: agents alike, that exchange with their neighbours, both ways, in one hop."""
+"""Peers: agents of equal rank that exchange with their neighbours, both ways, in one hop."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from pydantic import Field
 
 from protocols.errors import TopologyError
 from protocols.seeding import derive
-from protocols.topologies.base import Arrangement, Direction, Edge, Hop, Network, Topology
+from protocols.topologies.base import Topology
+from protocols.topologies.hops import Direction, Edge, Hop
+from protocols.topologies.network import Arrangement, Network
 
 if TYPE_CHECKING:
     import networkx as nx
 
 ATTEMPTS = 100
-"""How often a random graph is drawn before it counts as one that never comes out connected."""
+"""Draws of a random graph before its parameters count as too sparse for a connected one."""
 
 MAX_EDGES = 500_000
-"""Most edges that are built: above, the tables of a network take gigabytes."""
+"""Most edges that are built: beyond, the tables of a network take gigabytes."""
 
 
 @final
@@ -57,7 +59,7 @@ class PeerNetwork(Network):
     ) -> PeerNetwork:
         """Return the network of peers over edges between agents 0..N-1; it may name one twice.
 
-        Graphs that are easily spelt out need no networkx, whose import takes longer than the rest.
+        Graphs of a simple formula are built without networkx, whose import takes longer than building them.
         """
         return cls(
             agents=agents,
@@ -73,7 +75,7 @@ class PeerNetwork(Network):
 
 
 def peer_hop(edges: tuple[tuple[int, int], ...]) -> tuple[Hop, ...]:
-    """Return a round of one hop among peers, or of none where nobody sends."""
+    """Return a round of one hop among peers, or of none where there are no edges."""
     return (Hop(index=0, direction=Direction.PEER, edges=edges),) if edges else ()
 
 

@@ -1,4 +1,4 @@
-"""Time-varying peers: who exchanges with whom changes from round to round."""
+"""Time-varying peers: the live edges change from round to round."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pydantic import Field
 
 from protocols.seeding import generator
 from protocols.spec import Kinds
-from protocols.topologies.base import Hop, Network, Topology
+from protocols.topologies.base import Topology
 from protocols.topologies.from_file import FromFile
+from protocols.topologies.hops import Hop
+from protocols.topologies.network import Network
 from protocols.topologies.peer import (
     Complete,
     ErdosRenyi,
@@ -32,7 +34,7 @@ FIXED_PEERS: dict[str, type[Topology]] = {
     "grid": Grid,
     "from_file": FromFile,
 }
-"""The topologies of peers that stay as they are: a matching may be drawn over each."""
+"""The topologies of peers that do not vary: a matching may be drawn over each."""
 
 
 @final
@@ -53,11 +55,11 @@ class OnePeerExponentialNetwork(Network):
 
 @final
 class OnePeerExponential(Topology):
-    """Each peer sends to one other a round, 1, then 2, 4, 8, ... places further, and starts again.
+    """Each peer sends to one other per round, 1, then 2, 4, 8, ... places further, and starts again.
 
-    The exchange is directed: in round t agent i sends to i + 2^(t mod T) and hears from i - 2^(t
-    mod T), modulo N, T = ceil(log2 N). Each agent weighs itself and what it hears by 1/2, so that
-    the mixing matrix is doubly stochastic but not symmetric. Where N is a power of two, T rounds
+    The exchange is directed: in round t agent i sends to i + 2^(t mod T) and receives from i - 2^(t
+    mod T), modulo N, T = ceil(log2 N). Each agent weighs itself and its sender by 1/2, so that the
+    mixing matrix is doubly stochastic but not symmetric. Where N is a power of two, T rounds
     reach the exact mean. The network's edges are those of `exponential`.
 
     Source: Ying et al., "Exponential graph is provably efficient for decentralized deep training",
@@ -81,7 +83,7 @@ class OnePeerExponential(Topology):
 @final
 @dataclass(frozen=True, kw_only=True)
 class MatchingNetwork(Network):
-    """Pairs of neighbours that are drawn anew each round.
+    """Pairs of neighbours, drawn anew each round.
 
     Args:
         seed: the run's seed; a round's pairs depend on it and on the round alone.
@@ -91,7 +93,7 @@ class MatchingNetwork(Network):
 
     @property
     def period(self) -> None:
-        """None: the pairs never repeat on purpose."""
+        """None: the pairs do not repeat after any fixed number of rounds."""
         return
 
     def _hops(self, round: int) -> tuple[Hop, ...]:
@@ -109,7 +111,7 @@ class MatchingNetwork(Network):
 
 @final
 class RandomMatching(Topology):
-    """Each round pairs peers at random, as many as go; the two of a pair exchange.
+    """Each round pairs as many peers as possible at random; the two of a pair exchange.
 
     Agents choose in random order among their neighbours that are still free, so that the matching
     is maximal: no two neighbours are both left over. Agent (round mod N) chooses first, so that in

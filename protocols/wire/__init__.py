@@ -1,1 +1,1 @@
-"""Messages as bytes: framing, serialisation, and the checks that every receiver runs."""
+"""The wire format: headers, framing, serialisation, and the checks that every receiver runs."""

@@ -1,4 +1,4 @@
-"""Bytes that travel together and need not lie side by side in memory."""
+"""Packets: the bytes of a message, which need not lie side by side in memory."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Bytes: TypeAlias = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Packet:
-    """A message as its sender has it: the header, and then each array where it lies, uncopied.
+    """A message as its sender holds it: the header, and then each array where it lies, uncopied.
 
-    Whoever keeps a packet copies it (`joined`, `write_to`), as what its arrays belong to may change: an agent
-    goes on training. Its bytes, in order, are those of the one buffer that `joined` makes.
+    A packet that is kept must be copied first (`joined`, `write_to`): its arrays may be an agent's own, and
+    training changes them. Its bytes, in order, are those of the one buffer that `joined` makes.
 
     Attributes:
         pieces: of the message, in their order, `[bytes]` each.

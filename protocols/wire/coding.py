@@ -1,8 +1,8 @@
-"""The coded arrays of a message: from a payload to what travels, and back after every check.
+"""Coding of a message's arrays: from a payload to what travels, and back after every check.
 
-A payload class marks the fields that may be coded (``Array(..., coded=True)``); everything else travels as it
-is. The frame's metadata then hold a fourth text, ``codec``: the codec's own specification and the shape of
-every coded field. It says what arrays there must be, to the byte, so nothing is allocated for a false claim.
+A payload class marks the fields that may be coded (``Array(..., coded=True)``); the others travel as they
+are. The header then holds the codec's own specification and the shape of every coded field. From these
+follow dtype and shape of each part, so that nothing is allocated for a false claim.
 """
 
 from __future__ import annotations
@@ -13,39 +13,29 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from protocols.codecs import CODECS, Codec
-from protocols.codecs.base import Part, Shape
+from protocols.codecs.base import Part
 from protocols.codecs.fp32 import Fp32
-from protocols.errors import WireError
 from protocols.messages import Payload
 from protocols.spec import Kinds, Spec
-from protocols.wire.frame import MAX_RANK, Frame
-from protocols.wire.json_text import from_json, to_json
+from protocols.wire.header import CodedFields, Header, Shape, bounded, canonical, malformed
 
-CODEC = "codec"
 FP32 = Fp32()
 
-_Size = Annotated[int, Field(ge=1, strict=True)]
-_Shape = Annotated[tuple[_Size, ...], Field(min_length=1, max_length=MAX_RANK)]
-_HINT = "let the sender code its message with wire.encode"
 
-
-class _Claim(Spec):
-    """What the metadata say of the coded arrays."""
-
+class _Specification(Spec):
     codec: Annotated[Codec, Kinds(CODECS)]
-    shapes: dict[str, _Shape]
 
 
 @dataclass(frozen=True)
 class Coding:
-    """How the arrays of a message were coded.
+    """Codec of a message, and the fields that it codes.
 
     Attributes:
-        codec: which made them.
-        shapes: of the coded fields, as they were; empty where nothing is coded.
+        codec: that codes them.
+        shapes: of the coded fields, before they are coded; empty where none is.
     """
 
     codec: Codec
@@ -55,50 +45,43 @@ class Coding:
     def of(cls, codec: Codec, payload: type[Payload], shapes: Mapping[str, Shape]) -> Coding:
         """Return how a payload with arrays of these shapes is coded."""
         if not is_coded(codec, payload):
-            return cls(FP32, {})
+            return UNCODED
         return cls(codec, {name: shapes[name] for name in payload.coded_fields})
 
     @classmethod
-    def read(cls, frame: Frame, payload: type[Payload], expected: Codec | None) -> Coding:
-        """Read what a frame claims.
+    def read(cls, header: Header, payload: type[Payload], expected: Codec | None) -> Coding:
+        """Read the claim of a header.
 
         Args:
-            frame: of the message.
+            header: of the message.
             payload: its class.
-            expected: a codec that need not be in the table; it is used where the frame names it.
+            expected: a codec that need not be in the table; it is used where the header names it.
 
         Raises:
             WireError: the claim is malformed.
         """
-        text = frame.metadata.get(CODEC)
-        if text is None:
-            return cls(FP32, {})
-        fields = from_json(text, "the codec")
-        if expected is not None and fields.get("codec") == expected.model_dump(mode="json"):
-            fields = {**fields, "codec": expected}
-        try:
-            claim = _Claim.model_validate(fields)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            raise _error("the codec is malformed", first["msg"][:200], text[:200]) from error
-        coding = cls(claim.codec, claim.shapes)
+        claim = header.coding
+        if claim is None:
+            return UNCODED
+        codec = expected
+        if codec is None or claim.codec != codec.model_dump(mode="json"):
+            codec = _codec_of(claim)
+        coding = cls(codec, claim.shapes)
         of_all = claim.shapes.keys() == set(payload.coded_fields) != set()
-        if not of_all or isinstance(claim.codec, Fp32) or coding.text != text:
-            raise _error("the codec is not canonical", coding.text[:200], text[:200])
+        # Bytes are compared: numbers of unlike types may be equal.
+        if not of_all or isinstance(codec, Fp32) or canonical(coding.fields) != canonical(claim):
+            raise malformed("the codec is not canonical", bounded(coding.fields), bounded(claim))
         return coding
 
     @property
-    def text(self) -> str:
-        """The JSON text in the metadata."""
-        return to_json({"codec": self.codec.model_dump(mode="json"), "shapes": self.shapes})
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """What is added to the metadata of the frame."""
-        return {CODEC: self.text} if self.shapes else {}
+    def fields(self) -> CodedFields | None:
+        """The claim in the header."""
+        if not self.shapes:
+            return None
+        return CodedFields(self.codec.model_dump(mode="json"), dict(self.shapes))
 
     def parts(self) -> dict[str, Part]:
-        """Return dtype and shape of every coded array, by its name in the frame.
+        """Return dtype and shape of every coded array, by its name in the array table.
 
         Raises:
             WireError: a coded array stands for too much.
@@ -107,7 +90,7 @@ class Coding:
         for name, shape in self.shapes.items():
             self.codec.check_expansion(shape)
             parts = self.codec.parts(shape)
-            found |= {f"{name}.{part}": what for part, what in parts.items()}
+            found |= {f"{name}.{part}": each for part, each in parts.items()}
         return found
 
     def encode(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -135,7 +118,7 @@ class Coding:
             if given is None or Part(given.dtype, given.shape) != part:
                 found = None if given is None else f"{given.dtype} {list(given.shape)}"
                 wanted = f"{part.dtype} {list(part.shape)}"
-                raise _error(f"array {name} does not fit its codec", wanted, found)
+                raise malformed(f"array {name} does not fit its codec", wanted, found)
         arrays = {name: values for name, values in sent.items() if name not in expected}
         for name, shape in self.shapes.items():
             prefix = f"{name}."
@@ -144,10 +127,18 @@ class Coding:
         return arrays
 
 
+UNCODED = Coding(FP32, {})
+"""Every array as it is."""
+
+
 def is_coded(codec: Codec, payload: type[Payload]) -> bool:
-    """Return whether a codec has anything to do in messages of a payload."""
+    """Return whether a codec changes anything in messages of a payload."""
     return bool(payload.coded_fields) and not isinstance(codec, Fp32)
 
 
-def _error(message: str, expected: object, actual: object) -> WireError:
-    return WireError(message, expected=expected, actual=actual, hint=_HINT)
+def _codec_of(claim: CodedFields) -> Codec:
+    try:
+        return _Specification.model_validate({"codec": claim.codec}).codec
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise malformed("the codec is malformed", first["msg"], bounded(claim.codec)) from error

@@ -1,8 +1,7 @@
-"""What a receiver is waiting for, and the checks that a message passes before anyone acts on it."""
+"""The checks that a message passes before an agent acts on it, against the receiver's expectation."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -15,23 +14,25 @@ from protocols.errors import ConfigurationError, RejectedMessage, WireError
 from protocols.messages import Envelope, Message, Payload
 from protocols.wire.buffers import Packet
 from protocols.wire.coding import Coding
-from protocols.wire.frame import Buffer, Described, unpack
-from protocols.wire.serialize import envelope_of, payload_of
+from protocols.wire.frame import Buffer, tile, unframe
+from protocols.wire.header import Described, Shape
+from protocols.wire.serialize import payload_of
 
 _FLOAT32 = np.dtype("<f4")
-_MEND_EXPECTATION = "let sender and receiver follow one topology and one hop plan"
-_MEND_FORM = "give sender and receiver the same exchange settings and the same anchors"
+_SAME_PLAN = "let sender and receiver follow one topology and one hop plan"
+_SAME_SETTINGS = "give sender and receiver the same exchange settings and the same anchors"
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a receiver is waiting for.
+    """A description of the message that a receiver is waiting for.
+
+    It holds nothing of the receiver itself: to which agents a message goes is a matter of routing.
 
     Args:
         round: the round under way.
         hop: the step of the topology's plan within the round.
-        recipient: the receiver's own id.
-        senders: the neighbours that it listens to in this hop.
+        senders: the neighbours that send to the receiver in this hop.
         payload: the class of payload.
         shapes: per array field, the sizes it must have; None where any size will do.
         layout: the parameter layout that weights must have; None where any will do.
@@ -45,7 +46,6 @@ class Expectation:
 
     round: int
     hop: int
-    recipient: int
     senders: frozenset[int]
     payload: type[Payload]
     shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Expectation:
             )
 
     def asks_as(self, other: Expectation) -> bool:
-        """Whether this asks the same of a message as another does, but for who sends and who receives it."""
+        """Return whether this asks the same of a message as another does, the senders aside."""
         return other is self or (
             self.hop == other.hop
             and (self.rounds or self.round) == (other.rounds or other.round)
@@ -77,26 +77,38 @@ class Expectation:
         )
 
 
-def admit(buffer: Buffer | Packet, expectation: Expectation) -> Message:
+def admit(message: Buffer | Packet, expectation: Expectation) -> Message:
     """Return the message in a buffer if it is the one that the receiver is waiting for.
 
     Raises:
-        RejectedMessage: it is not. The reason is one of ``malformed``, ``version``, ``recipient``,
-            ``neighbour``, ``round``, ``hop``, ``kind``, ``codec``, ``dtype``, ``shape``, ``layout``,
-            ``not_finite``, ``not_probabilities``, ``not_rankings``, ``not_counts``, ``not_moments``.
+        RejectedMessage: it is not. The reason is one of ``malformed``, ``version``, ``neighbour``,
+            ``round``, ``hop``, ``kind``, ``codec``, ``dtype``, ``shape``, ``layout``, ``not_finite``,
+            ``not_probabilities``, ``not_rankings``, ``not_counts``, ``not_moments``.
+    """
+    admitted = reread(message, expectation)
+    admitted.payload.check_values(admitted.envelope.sender)
+    return admitted
+
+
+def reread(message: Buffer | Packet, expectation: Expectation) -> Message:
+    """Return a message that was admitted before, checked in all but its numbers: that costs a full scan.
+
+    Raises:
+        RejectedMessage: see `admit`.
     """
     sender: int | None = None
     try:
-        frame = unpack(buffer)
-        envelope = envelope_of(frame)
+        header, data = unframe(message)
+        envelope = header.envelope
         sender = envelope.sender
         check_envelope(envelope, expectation)
-        coding = Coding.read(frame, expectation.payload, expectation.codec)
+        coding = Coding.read(header, expectation.payload, expectation.codec)
         _check_codec(coding, expectation, sender)
-        sent = frame.arrays()
-        _check_shapes(_described(sent, coding), expectation, sender)
-        text, arrays = frame.metadata["payload"], coding.decode(sent)
-        payload = payload_of(text, arrays, expectation.payload, coding.shapes)
+        arrays = tile(header.arrays, data)
+        _check_shapes(_described(arrays, coding), expectation, sender)
+        if coding.shapes:
+            arrays = coding.decode(arrays)
+        payload = payload_of(header, arrays, expectation.payload, coding.shapes)
     except WireError as error:
         raise RejectedMessage(
             f"malformed message: {error.message}",
@@ -109,37 +121,32 @@ def admit(buffer: Buffer | Packet, expectation: Expectation) -> Message:
     layout = getattr(payload, "layout", None)
     if expectation.layout not in (None, layout):
         _reject("layout", sender, expectation.layout, layout, "average only encoders of one kind")
-    payload.check_values(sender)
-    return Message(envelope=envelope, payload=payload)
+    return Message(envelope, payload)
 
 
 def check_envelope(envelope: Envelope, expectation: Expectation) -> None:
-    """Check who says when what to whom.
+    """Check sender, round, hop and kind of a message.
 
     Raises:
         RejectedMessage: it is not the one that the receiver is waiting for; see `admit` for the reasons.
     """
-    sender, recipients = envelope.sender, envelope.recipients
-    senders, kind = expectation.senders, expectation.payload.kind
-    place = bisect_left(recipients, expectation.recipient)  # they are sorted
-    if recipients[place : place + 1] != (expectation.recipient,):
-        _reject("recipient", sender, expectation.recipient, recipients, _MEND_EXPECTATION)
+    sender, senders, kind = envelope.sender, expectation.senders, expectation.payload.kind
     if sender not in senders:
-        _reject("neighbour", sender, sorted(senders), sender, _MEND_EXPECTATION)
+        _reject("neighbour", sender, sorted(senders), sender, _SAME_PLAN)
     earliest, latest = expectation.rounds or (expectation.round, expectation.round)
     if not earliest <= envelope.round <= latest:
         expected = f"{earliest} to {latest}" if expectation.rounds else expectation.round
-        _reject("round", sender, expected, envelope.round, _MEND_EXPECTATION)
+        _reject("round", sender, expected, envelope.round, _SAME_PLAN)
     if envelope.hop != expectation.hop:
-        _reject("hop", sender, expectation.hop, envelope.hop, _MEND_EXPECTATION)
+        _reject("hop", sender, expectation.hop, envelope.hop, _SAME_PLAN)
     if envelope.kind != kind:
-        _reject("kind", sender, kind, envelope.kind[:40], _MEND_FORM)
+        _reject("kind", sender, kind, envelope.kind[:40], _SAME_SETTINGS)
 
 
 def _check_codec(coding: Coding, expectation: Expectation, sender: int) -> None:
     codec = expectation.codec
     if codec is not None and expectation.payload.coded_fields and coding.codec != codec:
-        _reject("codec", sender, repr(codec), repr(coding.codec), _MEND_FORM)
+        _reject("codec", sender, repr(codec), repr(coding.codec), _SAME_SETTINGS)
 
 
 def _described(arrays: Mapping[str, NDArray[Any]], coding: Coding) -> dict[str, Described]:
@@ -154,16 +161,21 @@ def _check_shapes(
     sizes: dict[str, int] = {}
     for name, array in expectation.payload.array_fields.items():
         if name not in described:
-            continue  # building the payload says so
+            continue  # building the payload reports it
         dtype, shape = described[name]
         if not array.accepts(dtype):
-            _reject("dtype", sender, f"{name} {array}", dtype, _MEND_FORM)
-        wanted = expectation.shapes.get(name, (None,) * len(array.dims))
-        fits = len(wanted) == len(shape) and all(
-            size in (None, given) for size, given in zip(wanted, shape, strict=True)
-        )
-        if not fits or not array.bind(shape, sizes):
-            _reject("shape", sender, f"{name} {array} {wanted}", shape, _MEND_FORM)
+            _reject("dtype", sender, f"{name} {array}", dtype, _SAME_SETTINGS)
+        wanted = expectation.shapes.get(name)
+        if not _fits(shape, wanted) or not array.bind(shape, sizes):
+            _reject("shape", sender, f"{name} {array} {wanted or 'any'}", shape, _SAME_SETTINGS)
+
+
+def _fits(shape: Shape, wanted: tuple[int | None, ...] | None) -> bool:
+    if wanted is None or wanted == shape:
+        return True
+    return len(wanted) == len(shape) and all(
+        size in (None, given) for size, given in zip(wanted, shape, strict=True)
+    )
 
 
 def _reject(

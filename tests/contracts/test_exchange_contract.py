@@ -12,7 +12,6 @@ import torch
 from agentos.preflight.dry_run import walk
 from agentos.rounds.hop_schedule import scheduled_hops
 from agents.exchange import EXCHANGES, Exchange, Society
-from agents.hosting.delivery import Heading
 from protocols.ledger import Ledger
 from protocols.messages import Message, Metrics
 from protocols.topologies.layered import Layered
@@ -88,8 +87,7 @@ def letters(society, index: int) -> tuple[Any, int, list[np.ndarray]]:
         society.take(earlier)
     receiver = leg.hop.edges[0][1]
     outbox = society.compose(leg)
-    pairs = zip(outbox.envelopes, outbox.handle, strict=True)
-    return leg, receiver, [buffer for e, buffer in pairs if receiver in e.recipients]
+    return leg, receiver, society.addressed(outbox, receiver)
 
 
 def changed(message: Message, payload: dict[str, Any] | None = None, **envelope: Any) -> np.ndarray:
@@ -101,7 +99,6 @@ def changed(message: Message, payload: dict[str, Any] | None = None, **envelope:
             type(message.payload)(**{**fields, **(payload or {})}),
             **{
                 "sender": kept.sender,
-                "recipients": kept.recipients,
                 "round": kept.round,
                 "hop": kept.hop,
                 **envelope,
@@ -184,29 +181,27 @@ def test_agents_go_on_where_half_of_the_messages_are_lost(begin):
     for round in (1, 2):
         for leg in society.scheduled_hops(round):
             outbox = society.compose(leg)
-            pairs = zip(outbox.envelopes, outbox.handle, strict=True)
-            for number, (envelope, buffer) in enumerate(pairs):
-                heard = envelope.recipients[number % 2 :: 2]
+            pairs = zip(outbox.recipients, outbox.handle, strict=True)
+            for number, (recipients, buffer) in enumerate(pairs):
+                heard = recipients[number % 2 :: 2]
                 assert all(society.deliver(leg, each, [buffer]) == [] for each in heard)
     assert all(np.isfinite(metrics["loss"]) for metrics in society.train(2).values())
 
 
-def test_only_the_addressed_neighbours_are_named_on_the_envelope(begin):
+def test_messages_go_to_the_addressed_neighbours_and_to_no_others(begin):
     society = begin()
     for leg in society.scheduled_hops(1):
         outbox = society.compose(leg)
-        for envelope, buffer, size in zip(
-            outbox.envelopes, outbox.handle, outbox.payload_bytes, strict=True
+        for (envelope, recipients, size, _), buffer in zip(
+            outbox.sent(), outbox.handle, strict=True
         ):
-            assert set(envelope.recipients) <= society.network.neighbours(envelope.sender)
+            assert set(recipients) <= society.network.neighbours(envelope.sender)
             assert (envelope.round, envelope.hop) == (1, leg.number)
             assert size == buffer.nbytes
-            assert Heading.of(decode(buffer).envelope) == envelope
+            assert decode(buffer).envelope == envelope
         # All at once, or each by itself, but nobody else and nobody twice.
         for sender in {envelope.sender for envelope in outbox.envelopes}:
-            own = [
-                envelope.recipients for envelope in outbox.envelopes if envelope.sender == sender
-            ]
+            own = [to for envelope, to, *_ in outbox.sent() if envelope.sender == sender]
             assert tuple(sorted(sum(own, ()))) == leg.hop.recipients(sender)
 
 
@@ -238,14 +233,11 @@ def test_bytes_on_the_wire_are_those_announced(make_society, exchange, family, c
     sent = Ledger()
     for leg in scheduled_hops(coded, society.network, 1, rounds=2):
         outbox = society.compose(leg)
-        sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
-        for envelope, size, fp32 in sizes:
-            for receiver in envelope.recipients:
+        for envelope, recipients, size, fp32 in outbox.sent():
+            for receiver in recipients:
                 sent.record(1, leg.number, envelope.sender, receiver, envelope.kind, size, fp32)
-        pairs = list(zip(outbox.envelopes, outbox.handle, strict=True))
         for agent in sorted({receiver for _, receiver in leg.hop.edges}):
-            letters = [buffer for e, buffer in pairs if agent in e.recipients]
-            assert society.deliver(leg, agent, letters) == []
+            assert society.deliver(leg, agent, society.addressed(outbox, agent)) == []
     rows = foretold.ledger.rows()
     first = [number for number, round in enumerate(rows["round"]) if round == 1]
     assert sent.rows() == {name: [column[i] for i in first] for name, column in rows.items()}
@@ -257,9 +249,8 @@ def test_messages_stay_as_they_were_sent_through_merging_and_training(begin):
     for leg in society.scheduled_hops(1):
         outbox = society.compose(leg)
         kept += [(buffer, buffer.tobytes()) for buffer in outbox.handle]
-        pairs = list(zip(outbox.envelopes, outbox.handle, strict=True))
         for agent in {receiver for _, receiver in leg.hop.edges}:
-            society.deliver(leg, agent, [b for e, b in pairs if agent in e.recipients])
+            society.deliver(leg, agent, society.addressed(outbox, agent))
     society.train(1)
     society.run(2)
     assert all(buffer.tobytes() == before for buffer, before in kept)
@@ -294,7 +285,7 @@ def test_agents_keep_nothing_that_lies_in_a_message(begin):
     assert snapshot(society.host.agents[receiver].state) == before
 
 
-def hostile(message: Message, stranger: int, receiver: int) -> dict[str, np.ndarray]:
+def hostile(message: Message, stranger: int) -> dict[str, np.ndarray]:
     """Make one bad message of each kind, by the reason for which it is to be rejected."""
     kept, payload = message.envelope, message.payload
     arrays = {name: getattr(payload, name) for name in payload.array_fields}
@@ -306,13 +297,11 @@ def hostile(message: Message, stranger: int, receiver: int) -> dict[str, np.ndar
     other_kind = Message.compose(
         Metrics(values={"loss": 0.0}),
         sender=kept.sender,
-        recipients=kept.recipients,
         round=kept.round,
         hop=kept.hop,
     )
     return {
-        "neighbour": changed(message, sender=stranger, recipients=[receiver]),
-        "recipient": changed(message, recipients=[stranger]),
+        "neighbour": changed(message, sender=stranger),
         "round": changed(message, round=2),
         "hop": changed(message, hop=kept.hop + 1),
         "shape": changed(message, smaller),
@@ -328,7 +317,7 @@ def test_bad_messages_are_rejected_by_name_and_leave_the_agent_as_it_was(begin):
     if not buffers:
         return
     stranger = next(id for id in range(7) if id not in {receiver, *leg.hop.senders(receiver)})
-    bad = hostile(decode(buffers[0]), stranger, receiver)
+    bad = hostile(decode(buffers[0]), stranger)
     before = states(society)
     for reason, buffer in bad.items():
         assert society.deliver(leg, receiver, [buffer]) == [reason]

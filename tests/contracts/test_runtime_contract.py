@@ -69,8 +69,8 @@ def take_a_round(session: Session) -> list[dict[int, Any]]:
         found = tuple(
             (number, index)
             for number, box in enumerate(outboxes)
-            for index, envelope in enumerate(box.envelopes)
-            if agent in envelope.recipients
+            for index, recipients in enumerate(box.recipients)
+            if agent in recipients
         )
         deliveries[host][1][agent] = Delivery(turn, frozenset(hop.senders(agent)), found)
     rejected = merged(session.call("merge", deliveries))

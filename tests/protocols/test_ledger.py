@@ -108,12 +108,6 @@ def test_bytes_without_a_codec_stand_beside_those_that_were_sent() -> None:
     assert Ledger.from_rows(ledger.rows()).fp32_by_kind() == ledger.fp32_by_kind()
 
 
-def test_rows_from_before_there_were_codecs_are_read() -> None:
-    columns = ledger_of(DELIVERIES).rows()
-    del columns["fp32_bytes"]
-    assert Ledger.from_rows(columns).fp32_total() == 328
-
-
 def test_reading_does_not_stop_the_recording() -> None:
     ledger = ledger_of(DELIVERIES)
     ledger.by_edge()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from protocols.wire.buffers import Bytes, Packet
-from protocols.wire.frame import ALIGNMENT
+from protocols.wire.header import ALIGNMENT
 
 PARCEL_BYTES = 16 * 2**20, 64 * 2**20
 """The least and the most of messages that share an object of the store: Ray's cost is per object."""

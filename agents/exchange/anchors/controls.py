@@ -12,6 +12,7 @@ controls.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,11 +48,7 @@ def own(
     payload = next(iter(composed.values()), None) if isinstance(composed, Mapping) else composed
     if payload is None:
         return []
-    # Never delivered, so the recipient is unused; it must differ from the sender to be valid.
-    message = Message.compose(
-        payload, sender=learner.id, recipients=[learner.id + 1], round=turn.round, hop=turn.hop
-    )
-    return [message]
+    return [Message.compose(payload, sender=learner.id, round=turn.round, hop=turn.hop)]
 
 
 def shuffled(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[Message]:
@@ -64,10 +61,7 @@ def shuffled(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[Mes
     """
     rng = generator(learner.seed, "shuffled anchors", learner.id, turn.round, turn.hop)
     order = derangement(learner.anchor_count, rng)
-    return [
-        message.model_copy(update={"payload": message.payload.of_other_anchors(order)})
-        for message in inbox
-    ]
+    return [replace(message, payload=message.payload.of_other_anchors(order)) for message in inbox]
 
 
 def derangement(count: int, rng: np.random.Generator) -> NDArray[np.int64]:

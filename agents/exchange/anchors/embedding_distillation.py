@@ -29,7 +29,7 @@ from agents.exchange.base import (
 from agents.lazy_torch import F, Tensor, torch
 from agents.objectives import functional
 from protocols.messages import Embeddings, Message, Payload
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 
 @dataclass

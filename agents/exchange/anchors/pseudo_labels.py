@@ -16,7 +16,7 @@ from agents.exchange.trust import audit_anchors, without_audit
 from agents.lazy_torch import Tensor, torch
 from protocols.messages import LabelVotes, Payload
 from protocols.spec import Kinds
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 
 class PseudoLabelExchange(ClassTeacher):

@@ -27,7 +27,7 @@ from agents.exchange.fusion import FusedTeacher, Part, TeacherState
 from agents.lazy_torch import F, Tensor, torch
 from agents.objectives import functional
 from protocols.messages import Message, Payload, Rankings
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 Ranking = tuple[Tensor, Tensor, Tensor]
 """Ids `[N, L]`, scores `[N, L]` that sum to one in each list, and agreement `[N]`."""

@@ -25,7 +25,8 @@ from protocols.codecs import Codec
 from protocols.codecs.fp32 import Fp32
 from protocols.messages import Message, Payload, WeightDeltas, Weights
 from protocols.spec import Kinds
-from protocols.topologies.base import RANDOM_WINDOW, Direction, Network
+from protocols.topologies.hops import Direction
+from protocols.topologies.network import RANDOM_WINDOW, Network
 
 Flat = Weights | WeightDeltas
 

@@ -11,7 +11,7 @@ from agents.exchange.base import ExchangeState, Learner, Turn
 from agents.exchange.parameters.averaging import Flat, ParameterExchange, ParameterState
 from agents.lazy_torch import Tensor
 from protocols.messages import WeightDeltas
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 
 @dataclass

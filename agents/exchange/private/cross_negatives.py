@@ -37,7 +37,7 @@ from protocols.messages import (
     Payload,
     PrivateEmbeddings,
 )
-from protocols.topologies.base import Network
+from protocols.topologies.network import Network
 
 _CHECKED_ROUNDS = 32
 

@@ -27,7 +27,7 @@ from agents.exchange.fusion import Weighted, weighted_mean
 from agents.exchange.private.base import PrivateExchange, exchange_embeddings
 from agents.lazy_torch import Tensor, torch
 from protocols.messages import Message, Payload, Statistics
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 _LEAST_VARIANCE = 1e-8
 """Smallest variance of a coordinate of a normalised embedding, whose mean square is 1 / D."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from agents.exchange.base import Learner, RoundState, Turn, once_a_round, to_tensor
 from agents.lazy_torch import Tensor
 from protocols.messages import Message, Payload, Prototypes
-from protocols.topologies.base import Direction
+from protocols.topologies.hops import Direction
 
 Centroids = tuple[Tensor, Tensor]
 """Centres `[K, D]`, and the number of texts around each `[K]`; those with none are to be ignored."""

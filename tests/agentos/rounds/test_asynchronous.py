@@ -17,8 +17,9 @@ from agentos.rounds.clock.timing import Timing
 from agentos.rounds.health.collapse import Reading
 from agentos.rounds.health.monitor import HealthMonitor
 from agentos.runtime import Session
-from agents.hosting.delivery import Delivery, Heading, Outbox
+from agents.hosting.delivery import Delivery, Outbox
 from agents.training.blueprint import Arm, Blueprint
+from protocols.messages import Envelope
 from protocols.topologies import Network
 
 SIZE = 100
@@ -66,11 +67,12 @@ class Scribe(Session):
 
     def _compose(self, host: int, turns: dict[int, Any], part: int) -> Outbox:
         envelopes = tuple(
-            Heading(sender=a, recipients=to, round=turn.round, hop=turn.hop, kind="embeddings")
-            for a, (turn, to) in turns.items()
+            Envelope(a, turn.round, turn.hop, "embeddings") for a, (turn, _) in turns.items()
         )
+        recipients = tuple(to for _, to in turns.values())
         sizes = (SIZE,) * len(envelopes)
-        return Outbox([(e.sender, e.round, e.hop) for e in envelopes], envelopes, sizes, sizes)
+        handle = [(e.sender, e.round, e.hop) for e in envelopes]
+        return Outbox(handle, envelopes, recipients, sizes, sizes)
 
     def _merge(
         self, host: int, handles: list[Any], deliveries: dict[int, Delivery], part: int

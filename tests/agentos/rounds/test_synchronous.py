@@ -12,8 +12,9 @@ from agentos import RunConfig
 from agentos.records.reports import ArmResult, RoundReport
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime import Session
-from agents.hosting.delivery import Delivery, Heading, Outbox
+from agents.hosting.delivery import Delivery, Outbox
 from agents.training.blueprint import Arm, Blueprint
+from protocols.messages import Envelope
 from protocols.topologies import Direction
 
 SIZE = 1000
@@ -74,17 +75,11 @@ class Scribe(Session):
     def _compose(self, host: int, turns: dict[int, Any], part: int) -> Outbox:
         said = {agent: turn for agent, turn in turns.items() if agent not in self.silent}
         envelopes = tuple(
-            Heading(
-                sender=agent,
-                recipients=recipients,
-                round=turn.round,
-                hop=turn.hop,
-                kind="embeddings",
-            )
-            for agent, (turn, recipients) in said.items()
+            Envelope(agent, turn.round, turn.hop, "embeddings") for agent, (turn, _) in said.items()
         )
+        recipients = tuple(to for _, to in said.values())
         sizes = tuple(SIZE + agent for agent in said)
-        return Outbox(list(said), envelopes, sizes, sizes)
+        return Outbox(list(said), envelopes, recipients, sizes, sizes)
 
     def _merge(
         self, host: int, handles: list[Any], deliveries: dict[int, Delivery], part: int

@@ -95,7 +95,7 @@ def message():
     """Put a payload of one agent into a message to agent 0."""
 
     def make(payload: Payload, sender: int, round: int = 1, hop: int = 0) -> Message:
-        return Message.compose(payload, sender=sender, recipients=[0], round=round, hop=hop)
+        return Message.compose(payload, sender=sender, round=round, hop=hop)
 
     return make
 

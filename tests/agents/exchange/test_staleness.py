@@ -78,7 +78,7 @@ def test_master_weighs_stale_parameters_by_documents_times_their_factor(make_lea
 
 
 def message_of(payload, sender: int):
-    return Message.compose(payload, sender=sender, recipients=[0], round=1, hop=0)
+    return Message.compose(payload, sender=sender, round=1, hop=0)
 
 
 def test_stale_bank_is_drawn_less_often(make_learner):

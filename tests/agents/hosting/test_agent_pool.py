@@ -46,12 +46,12 @@ def run(make_host, tmp_path):
                 leg = ScheduledHop(round, number, part, passage, hop)
                 turns = {a: (turn_of(network, leg, a), hop.recipients(a)) for a in range(3)}
                 outbox = host.compose(turns, part)
-                letters = list(enumerate(outbox.envelopes))
+                sent = list(enumerate(outbox.recipients))
                 deliveries = {
                     a: Delivery(
                         turns[a][0],
                         frozenset(hop.senders(a)),
-                        tuple((0, i) for i, envelope in letters if a in envelope.recipients),
+                        tuple((0, i) for i, recipients in sent if a in recipients),
                     )
                     for a in range(3)
                 }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from protocols.topologies import PeerNetwork
-from protocols.topologies.base import KEPT_ROUNDS
+from protocols.topologies.network import KEPT_ROUNDS
 from protocols.topologies.peer import Complete, Exponential, Grid, Ring
 from protocols.topologies.schedule import OnePeerExponential, RandomMatching
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -28,8 +29,6 @@ from protocols.messages import (
 )
 from protocols.messages.arrays import Array
 from protocols.seeding import generator
-from protocols.wire.frame import pack, unpack
-from protocols.wire.json_text import to_json
 from protocols.wire.serialize import decode, encode
 from protocols.wire.sizes import message_bytes, uncoded_bytes
 from protocols.wire.validate import Expectation, admit
@@ -56,12 +55,12 @@ CODED = {kind: codec() for kind, codec in CODECS.items() if kind != "fp32"}
 
 
 def message(payload: Payload) -> Message:
-    return Message.compose(payload, sender=0, recipients=[1, 2], round=3, hop=1)
+    return Message.compose(payload, sender=0, round=3, hop=1)
 
 
 def expecting(payload: Payload, codec: Codec | None = None) -> Expectation:
     shapes = {name: getattr(payload, name).shape for name in payload.array_fields}
-    return Expectation(3, 1, 1, frozenset({0}), type(payload), shapes, codec=codec)
+    return Expectation(3, 1, frozenset({0}), type(payload), shapes, codec=codec)
 
 
 def field(payload: Payload) -> str:
@@ -143,17 +142,27 @@ def test_numbers_that_are_not_finite_are_rejected_however_coded(codec: Codec) ->
     assert caught.value.reason == "not_finite"
 
 
-def claimed(by: Codec, shape: list[int], parts: dict[str, Any], **changes: Any) -> Any:
-    """Return a message of embeddings that claims a shape and a codec."""
-    metadata = dict(unpack(encode(message(PAYLOADS["embeddings"]))).metadata)
-    claim = {"codec": by.model_dump(), "shapes": {"values": shape}, **changes}
-    arrays = {f"values.{name}": np.asarray(part) for name, part in parts.items()}
-    return pack({**metadata, "codec": to_json(claim)}, arrays)
+Claim = Callable[[Any], bytes]
+
+
+def claimed(by: Codec, shape: list[Any], parts: dict[str, Any], **changes: Any) -> Claim:
+    """Return what forges a message of embeddings that claims a shape and a codec."""
+    codec = changes.get("codec", by.model_dump())
+    shapes = changes.get("shapes", {"values": shape})
+    arrays = {f"values.{name}": part for name, part in parts.items()}
+
+    def forged(reforge: Any) -> bytes:
+        buffer = encode(message(PAYLOADS["embeddings"]))
+        coding = [codec, shapes, *changes.get("more", ())]
+        forgery: bytes = reforge(buffer, coding=coding, arrays=arrays)
+        return forgery
+
+    return forged
 
 
 TERABYTE = [1, 2**19, 2**19]
 SMALL = Int8().encode(normal(2, 3, 4))
-BAD: dict[str, Any] = {
+BAD: dict[str, Claim] = {
     "terabyte": claimed(Int8(), TERABYTE, SMALL),
     "terabyte of little": claimed(
         Pca(dimensions=1), TERABYTE, Pca(dimensions=1).encode(normal(2, 3, 4))
@@ -172,12 +181,12 @@ BAD: dict[str, Any] = {
     "no shapes": claimed(Int8(), [2, 3, 4], SMALL, shapes={}),
     "another field": claimed(Int8(), [2, 3, 4], SMALL, shapes={"value": [2, 3, 4]}),
     "empty": claimed(Int8(), [2, 3, 0], SMALL),
-    "size as float": claimed(Int8(), [2, 3, 4.0], SMALL),  # type: ignore[list-item]
+    "size as float": claimed(Int8(), [2, 3, 4.0], SMALL),
     "size as bool": claimed(Int8(), [2, True, 12], SMALL),
     "no axes": claimed(Int8(), [], SMALL),
     "too many axes": claimed(Int8(), [1] * 6 + [2, 3, 4], SMALL),
     "wrong rank": claimed(Int8(), [6, 4], SMALL),
-    "more in the claim": claimed(Int8(), [2, 3, 4], SMALL, surprise=1),
+    "more in the claim": claimed(Int8(), [2, 3, 4], SMALL, more=[1]),
     "places": claimed(
         TopK(share=0.5),
         [1, 1, 4],
@@ -186,9 +195,10 @@ BAD: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("buffer", BAD.values(), ids=BAD)
-def test_false_claim_is_malformed_and_allocates_nothing(buffer: Any) -> None:
-    expectation = Expectation(3, 1, 1, frozenset({0}), Embeddings)
+@pytest.mark.parametrize("claim", BAD.values(), ids=BAD)
+def test_false_claim_is_malformed_and_allocates_nothing(reforge: Any, claim: Claim) -> None:
+    buffer = claim(reforge)
+    expectation = Expectation(3, 1, frozenset({0}), Embeddings)
     tracemalloc.start()
     with pytest.raises(RejectedMessage) as caught:
         admit(buffer, expectation)
@@ -201,10 +211,10 @@ def test_false_claim_is_malformed_and_allocates_nothing(buffer: Any) -> None:
     assert len(str(caught.value)) < 1000
 
 
-def test_claimed_shape_is_judged_before_it_is_decoded() -> None:
+def test_claimed_shape_is_judged_before_it_is_decoded(reforge: Any) -> None:
     payload = PAYLOADS["embeddings"]
     with pytest.raises(RejectedMessage) as caught:
-        admit(claimed(Int8(), TERABYTE, SMALL), expecting(payload))
+        admit(claimed(Int8(), TERABYTE, SMALL)(reforge), expecting(payload))
     assert caught.value.reason == "shape"
     assert json.dumps(TERABYTE)[1:-1] in str(caught.value.actual)
 

@@ -110,11 +110,9 @@ GRADIENTS = st.one_of(
 
 @st.composite
 def messages(draw: st.DrawFn, payloads: st.SearchStrategy[Any]) -> Message:
-    people = draw(st.lists(IDS, min_size=2, max_size=5, unique=True))
     return Message.compose(
         draw(payloads),
-        sender=people[0],
-        recipients=people[1:],
+        sender=draw(IDS),
         round=draw(IDS),
         hop=draw(IDS),
         gradient=draw(GRADIENTS),

@@ -47,9 +47,7 @@ def test_numbers_are_read_where_they_lie(ray_cluster, monkeypatch):
         Weights(values=np.full(size, size, np.float32), weight=1.0, layout="x")
         for size in (50_000, 3, 50_001, 100_000, 50_002, 200_000)
     ]
-    messages = [
-        Message.compose(payload, sender=0, recipients=[1], round=1, hop=0) for payload in payloads
-    ]
+    messages = [Message.compose(payload, sender=0, round=1, hop=0) for payload in payloads]
     store = RayStore(parcel_bytes=700_000)
     (found,) = store.get([store.put(map(packet_of, messages))])
     assert [type(each) for each in found] == [np.ndarray] * 3 + [Packet, np.ndarray, Packet]

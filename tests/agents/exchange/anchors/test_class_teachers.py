@@ -104,13 +104,11 @@ def test_messages_up_hold_one_label_or_those_of_everybody_below(kind, votes, mak
     arrays = {}
     for leg in society.scheduled_hops(1):
         outbox = society.compose(leg)
-        letters = list(zip(outbox.envelopes, outbox.handle, strict=True))
-        for envelope, buffer in letters:
+        for envelope, buffer in zip(outbox.envelopes, outbox.handle, strict=True):
             sent = decode(buffer).payload.probabilities
             arrays[str(leg.hop.direction), envelope.sender] = sent.size // (12 * 4)
         for agent in {receiver for _, receiver in leg.hop.edges}:
-            mine = [buffer for envelope, buffer in letters if agent in envelope.recipients]
-            assert society.deliver(leg, agent, mine) == []
+            assert society.deliver(leg, agent, society.addressed(outbox, agent)) == []
     assert {arrays["up", leaf] for leaf in (3, 4, 5, 6)} == {1}
     assert {arrays["up", relay] for relay in (1, 2)} == {votes}
     assert {arrays["down", id] for id in (0, 1, 2)} == {1}

@@ -105,9 +105,8 @@ def test_only_the_top_teaches_where_teaching_flows_down(make_society, topology):
         if leg.hop.direction is Direction.UP:
             assert outbox.envelopes == ()
             continue
-        letters = list(zip(outbox.envelopes, outbox.handle, strict=True))
         for receiver in {receiver for _, receiver in leg.hop.edges}:
-            ((_, buffer),) = [each for each in letters if receiver in each[0].recipients]
+            (buffer,) = society.addressed(outbox, receiver)
             sent = torch.from_numpy(np.array(decode(buffer).payload.values[0]))
             torch.testing.assert_close(sent, own[top], rtol=1e-4, atol=1e-5)
             assert society.deliver(leg, receiver, [buffer]) == []

@@ -123,16 +123,14 @@ def test_messages_up_hold_a_list_of_every_agent_below_and_down_one(make_society)
     said = {}
     for leg in society.scheduled_hops(1):
         outbox = society.compose(leg)
-        for envelope, buffer in zip(outbox.envelopes, outbox.handle, strict=True):
+        for (envelope, recipients, *_), buffer in zip(outbox.sent(), outbox.handle, strict=True):
             payload = decode(buffer).payload
             assert isinstance(payload, Rankings)
             said[leg.hop.direction, envelope.sender] = len(payload.ids)
-            for agent in envelope.recipients:
+            for agent in recipients:
                 society.deliver(leg, agent, [])
-        letters = list(zip(outbox.envelopes, outbox.handle, strict=True))
         for agent in {receiver for _, receiver in leg.hop.edges}:
-            mine = [buffer for envelope, buffer in letters if agent in envelope.recipients]
-            assert society.deliver(leg, agent, mine) == []
+            assert society.deliver(leg, agent, society.addressed(outbox, agent)) == []
     up, down = Direction.UP, Direction.DOWN
     assert {key: value for key, value in said.items() if key[0] == up} == {
         **{(up, leaf): 1 for leaf in (3, 4, 5, 6)},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -36,12 +38,12 @@ def parameters(society) -> np.ndarray:
 def deliver(society, leg, lost=()):
     """Take a hop in which some edges carry nothing."""
     outbox = society.compose(leg)
-    letters = list(zip(outbox.envelopes, outbox.handle, strict=True))
+    sent = list(zip(outbox.sent(), outbox.handle, strict=True))
     for agent in sorted({receiver for _, receiver in leg.hop.edges}):
         mine = [
             buffer
-            for envelope, buffer in letters
-            if agent in envelope.recipients and (envelope.sender, agent) not in lost
+            for (envelope, recipients, *_), buffer in sent
+            if agent in recipients and (envelope.sender, agent) not in lost
         ]
         assert society.deliver(leg, agent, mine) == []
 
@@ -134,7 +136,7 @@ def test_a_poisoned_sender_destroys_the_mean_and_no_robust_fusion(
         if poison == "random":
             values = np.random.default_rng(0).normal(0, 1e4, len(values)).astype(np.float32)
         payload = message.payload.model_copy(update={"values": values})
-        letters[3] = encode(message.model_copy(update={"payload": payload}))
+        letters[3] = encode(replace(message, payload=payload))
         inbox = [letters[sender] for sender in leg.hop.senders(0)]
         assert society.deliver(leg, 0, inbox) == []
         sizes[fusion.kind] = np.abs(parameters(society)[0] - before[0]).max()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -113,7 +115,7 @@ def test_weights_laid_out_otherwise_are_rejected(make_society):
     message = decode(society.compose(leg).handle[1])
     other = message.payload.model_copy(update={"layout": "another"})
     before = parameters(society)
-    bad = encode(message.model_copy(update={"payload": other}))
+    bad = encode(replace(message, payload=other))
     assert society.deliver(leg, 0, [bad]) == ["layout"]
     np.testing.assert_array_equal(parameters(society), before)
 
@@ -168,7 +170,7 @@ def test_one_step_of_sgd_under_a_master_is_a_step_on_everybodys_batches(train_pl
         said = {id: exchange.compose(host.agents[id], turns[id]) for id in senders}
         for receiver in {receiver for _, receiver in hop.edges}:
             inbox = [
-                Message.compose(said[id], sender=id, recipients=[receiver], round=1, hop=hop.index)
+                Message.compose(said[id], sender=id, round=1, hop=hop.index)
                 for id in hop.senders(receiver)
             ]
             exchange.merge(host.agents[receiver], inbox, turns[receiver])
@@ -199,7 +201,7 @@ def test_of_an_encoder_with_frozen_layers_what_is_trained_is_exchanged(train_pla
     assert layout.parameter_count < sum(each.numel() for each in agent.encoder.parameters())
     other = payload.model_copy(update={"values": payload.values + np.float32(1)})
     turn = Turn(1, 0, Direction.UP, is_top=True)
-    message = Message.compose(other, sender=1, recipients=[0], round=1, hop=0)
+    message = Message.compose(other, sender=1, round=1, hop=0)
     exchange.merge(agent, [message], turn)
     assert all(
         torch.equal(value, frozen[name])

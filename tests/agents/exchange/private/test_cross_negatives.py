@@ -168,9 +168,7 @@ def test_envelopes_say_what_the_gradient_means(make_society):
             outbox = society.compose(leg)
             found.append({read_envelope(buffer).gradient for buffer in outbox.handle})
             for agent in range(7):
-                pairs = zip(outbox.envelopes, outbox.handle, strict=True)
-                mine = [buffer for envelope, buffer in pairs if agent in envelope.recipients]
-                assert society.deliver(leg, agent, mine) == []
+                assert society.deliver(leg, agent, society.addressed(outbox, agent)) == []
         return [mark for (mark,) in found]
 
     every = STALE.model_copy(update={"every": 3})

@@ -1,4 +1,4 @@
-"""Messages that are under way, end to end in one file: one at a time is in memory."""
+"""Files of messages under way, end to end: one at a time is in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from protocols.wire.buffers import Bytes, Packet
 
 
 def write_messages(messages: Iterable[Bytes | Packet], path: Path) -> tuple[str, list[int]]:
-    """Write messages into a file; return its SHA-256, and the size of each.
+    """Write messages under way into a file; return its SHA-256, and the size of each.
 
     Raises:
         OSError: the file cannot be written.
@@ -31,7 +31,7 @@ def write_messages(messages: Iterable[Bytes | Packet], path: Path) -> tuple[str,
 
 
 def read_messages(path: Path, sha256: str, sizes: Sequence[int]) -> Iterator[Packet]:
-    """Yield the messages in a file, in their order; whoever receives one admits it.
+    """Yield the messages in a file, in their order; receivers admit them as any others.
 
     Args:
         path: of the file.
@@ -43,7 +43,7 @@ def read_messages(path: Path, sha256: str, sizes: Sequence[int]) -> Iterator[Pac
     """
     try:
         if digest(path) != sha256 or path.stat().st_size != sum(sizes):
-            raise ValueError("it is not what its checkpoint says")
+            raise ValueError("its digest or size differs from that in its checkpoint")
         with path.open("rb") as file:
             for size in sizes:
                 yield Packet((np.frombuffer(file.read(size), np.uint8),))
