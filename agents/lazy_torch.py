@@ -1,7 +1,7 @@
-"""PyTorch, imported when it is first used.
+"""PyTorch, imported on first use.
 
-Specs of objectives and exchanges carry their own behaviour, so their modules name ``torch``. Reading or
-checking a configuration must not cost a second of imports: those modules take ``torch`` from here.
+Specifications of objectives and exchanges carry their own behaviour, so their modules name ``torch``. Reading
+or checking a configuration must not pay a second for importing it: those modules take their names from here.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch as torch
     import torch.nn.functional as F
+    from torch import Tensor as Tensor
+    from torch import nn as nn
 else:
 
-    class _Lazy:
-        """Stands for a module until an attribute of it is asked for."""
+    class _LazyModule:
+        """Stand-in for a module, which is imported when one of its attributes is read."""
 
         def __init__(self, name: str) -> None:
             self._name = name
@@ -27,10 +29,21 @@ else:
             return getattr(self._module, attribute)
 
         def __reduce__(self) -> tuple[Any, ...]:
-            # A strategy that a script defines goes to the hosts by value, with the names that it uses.
-            return _Lazy, (self._name,)
+            # Ray pickles a strategy defined in a script by value, together with the globals it uses.
+            return _LazyModule, (self._name,)
 
-    torch = _Lazy("torch")
-    F = _Lazy("torch.nn.functional")
+    class _LazyTensor:
+        """Stand-in for `torch.Tensor` in annotations and `isinstance`; it has no other use."""
 
-__all__ = ["F", "torch"]
+        def __instancecheck__(self, instance: Any) -> bool:
+            return isinstance(instance, torch.Tensor)
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _LazyTensor, ()
+
+    torch = _LazyModule("torch")
+    nn = _LazyModule("torch.nn")
+    F = _LazyModule("torch.nn.functional")
+    Tensor = _LazyTensor()
+
+__all__ = ["F", "Tensor", "nn", "torch"]

@@ -27,6 +27,9 @@ def test_lazy_modules_are_the_real_ones_once_used():
 
     assert lazy.torch.float32 is torch.float32
     assert lazy.F.normalize is torch.nn.functional.normalize
+    assert lazy.nn.Linear is torch.nn.Linear
+    assert isinstance(torch.zeros(1), lazy.Tensor)
+    assert not isinstance([0.0], lazy.Tensor)
     with pytest.raises(AttributeError):
         _ = lazy.torch.no_such_name
 
@@ -41,3 +44,4 @@ def test_lazy_modules_travel_by_name():
     twin = pickle.loads(pickle.dumps(lazy.torch))
     assert type(twin) is type(lazy.torch)
     assert twin.float32 is torch.float32
+    assert isinstance(torch.zeros(1), pickle.loads(pickle.dumps(lazy.Tensor)))
