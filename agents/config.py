@@ -31,6 +31,8 @@ PRESETS = {
 Preset = Literal["nano", "tiny", "small", "nano-decoder", "tiny-decoder", "small-decoder"]
 Pooling = Literal["mean", "cls", "last"]
 Precision = Literal["fp32", "bf16", "auto"]
+LanguageModelKind = Literal["masked", "causal"]
+"""A masked language model sees both sides of a token, a causal one the tokens before it."""
 _ORIGINS = ("preset", "path", "name")
 
 
@@ -117,7 +119,7 @@ class EncoderConfig(Spec):
         return self.path or self.name or self.preset or "tiny"
 
     @property
-    def language_model(self) -> Literal["masked", "causal"] | None:
+    def language_model(self) -> LanguageModelKind | None:
         """The language model that a preset can be; None before a model is loaded."""
         if not self.from_scratch:
             return None
@@ -169,9 +171,9 @@ class TrainingConfig(Spec):
     )
     precision: Precision = Field(
         "fp32",
-        description="bf16: products of bfloat16 with sums in fp32, by autocast or, on a processor without "
-        "units for it, by rounding. Parameters stay fp32. auto: the run takes a few steps in both on its "
-        "first host, takes bf16 where it is 1.1 times as fast, and records which in its place.",
+        description="bf16: autocast, products of bfloat16 with sums in fp32; parameters stay fp32. It is "
+        "slow on processors without units for it. auto: the first host times a few steps in both and takes "
+        "bf16 where it is 1.1 times as fast; the record names the choice in place of auto.",
     )
     activation_checkpointing: bool = Field(
         False, description="Compute activations again for the gradient instead of keeping them."
