@@ -83,21 +83,15 @@ class LoadedEncoder:
 
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
         """Score the tokens of texts with the folder's language model; None where it holds none."""
-        from functools import partial
+        from agents.models.token_scores import score_tokens
 
-        import torch
-
-        from agents.models import token_scores as scoring
-        from agents.text.batch import to_device
-
-        return scoring.token_scores(
+        return score_tokens(
             self.encoder,
             texts,
             self._tokens(texts),
             seed,
             collate=self._collate,
             vocabulary=self._vocabulary,
-            to_device=partial(to_device, device=torch.device("cpu")),
         )
 
     def _tokens(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:

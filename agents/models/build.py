@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from transformers import AutoModel, BertConfig, GPT2Config
+from torch import nn
+from transformers import (
+    AutoModel,
+    BertConfig,
+    GPT2Config,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
-from agents.config import PRESETS, EncoderConfig
+from agents.config import PRESETS, EncoderConfig, LanguageModelKind
 from agents.models.adapters import add_lora, base_of, freeze_below, load_adapters, whole_model
 from agents.models.encoder import Encoder
 from agents.models.export import pooling_of
@@ -21,12 +29,22 @@ from agents.text.vocabulary import Vocabulary
 from protocols.errors import ModelError
 from protocols.seeding import derive
 
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-    from agents.objectives.base import LanguageModel, Objective
-
 _POSITIONS = 512
+
+
+class HeadProvider(Protocol):
+    """The part of an objective that decides which heads an encoder is built with."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the objective; seeds the draws of its heads."""
+
+    @property
+    def language_model(self) -> LanguageModelKind | None:
+        """Kind of the language-model head that it trains; None for none."""
+
+    def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
+        """Build its other heads by name."""
 
 
 def build_backbone(
@@ -77,7 +95,7 @@ def build_encoder(
     *,
     exchange_dimension: int = 0,
     classes: int = 0,
-    objectives: Sequence[Objective] = (),
+    objectives: Sequence[HeadProvider] = (),
 ) -> Encoder:
     """Build or load an encoder with all its heads; `agents.models.heads` reads those saved with a backbone.
 
@@ -152,7 +170,7 @@ def load_encoder(
     return encoder
 
 
-def _language_model(objectives: Sequence[Objective]) -> LanguageModel | None:
+def _language_model(objectives: Sequence[HeadProvider]) -> LanguageModelKind | None:
     kinds = {objective.language_model for objective in objectives} - {None}
     if len(kinds) > 1:
         raise ModelError(

@@ -1,24 +1,24 @@
 """A language encoder: a Hugging Face backbone, a pooling, and heads.
 
-Legend: B texts in a batch, T tokens, W width of the backbone, D width of a head.
+Legend: B texts in a batch, T tokens, M tokens to be predicted in all texts, W width of the backbone, D width
+of a head, V size of the vocabulary.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from agents.models.cpu.first_token import at_first_token, can_be_cut, without_last_layer
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from agents.models.language_head import LanguageHead
-    from agents.text.batch import Batch
+from agents.models.cpu.first_token import at_first_token, supports_first_token, without_last_layer
+from agents.models.language_head import LanguageHead
+from agents.text.batch import Batch
+from agents.text.masking import IGNORED
 
 
 class Encoder(nn.Module):
@@ -99,7 +99,7 @@ class Encoder(nn.Module):
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
         """Encode a batch into pooled states `[B, W]`, float32, not normalised; see `states`."""
-        if self.pooling == "cls" and can_be_cut(self.backbone):
+        if self.pooling == "cls" and supports_first_token(self.backbone):
             with without_last_layer(self.backbone) as layer:
                 states_BTW = self.states(input_ids, attention_mask, token_type_ids)
             return at_first_token(layer, states_BTW, attention_mask)[:, 0].float()
@@ -110,6 +110,37 @@ class Encoder(nn.Module):
         """Encode a batch into pooled states `[B, W]`."""
         pooled: Tensor = self(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         return pooled
+
+    def predict_tokens(self, batch: Batch, labels_BT: Tensor, with_pooled: bool = False) -> Tensor:
+        """Predict the labelled tokens of a batch with the language-model head.
+
+        Args:
+            batch: B texts.
+            labels_BT: the true token where the state predicts one, `agents.text.masking.IGNORED` elsewhere;
+                may be wider than the batch, as a micro-batch has no more padding than it needs.
+            with_pooled: append the pooled states, which then cost nothing more.
+
+        Returns:
+            One row per text, `[B, 2]` or `[B, 2 + W]`: the summed ``-log p`` in nats, attached to the graph,
+            the number of predictions whose most probable token was right, and the pooled state.
+        """
+        assert self.language_head is not None
+        labels_BT = labels_BT[:, : batch.input_ids.shape[1]]
+        states_BTW = self.states(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        predicted_BT = labels_BT != IGNORED
+        # Logits over the vocabulary are what costs, so only the states of labelled tokens pass the head.
+        logits_MV = self.language_head(states_BTW[predicted_BT]).float()
+        targets_M = labels_BT[predicted_BT]
+        nll_M = F.cross_entropy(logits_MV, targets_M, reduction="none")
+        correct_M = (logits_MV.argmax(dim=-1) == targets_M).float()
+        zeros_BT = torch.zeros(labels_BT.shape, device=nll_M.device)
+        columns = [
+            zeros_BT.masked_scatter(predicted_BT, values_M).sum(dim=1, keepdim=True)
+            for values_M in (nll_M, correct_M)
+        ]
+        if with_pooled:
+            columns.append(pool(states_BTW, batch.attention_mask, self.pooling))
+        return torch.cat(columns, dim=1)
 
 
 def pool(states_BTW: Tensor, mask_BT: Tensor, pooling: str) -> Tensor:

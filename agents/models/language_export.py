@@ -51,8 +51,8 @@ def _tell_borders(model: PreTrainedModel, collate: Collator) -> None:
     settings = model.generation_config
     settings._from_model_config = False  # or transformers would derive it again, without these
     known = {
-        "bos_token_id": collate.prefix[-1] if collate.prefix else collate.end,
-        "eos_token_id": collate.end,
+        "bos_token_id": collate.prefix[-1] if collate.prefix else collate.end_token,
+        "eos_token_id": collate.end_token,
         "pad_token_id": collate.padding_id,
     }
     for name, token in known.items():

@@ -5,24 +5,25 @@ Legend: M states, W width of the backbone, V size of the vocabulary.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from agents.config import LanguageModelKind
 from protocols.errors import ModelError
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
-
-    from agents.objectives.base import LanguageModel
 
 _CLASSES: dict[str, Any] = {"masked": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
 
 
-def kind_of(config: PretrainedConfig) -> LanguageModel | None:
+def kind_of(config: PretrainedConfig) -> LanguageModelKind | None:
     """Return which language model an architecture can be: one that sees both sides, or the past alone."""
     is_decoder = getattr(config, "is_decoder", False)
     if type(config) in AutoModelForMaskedLM._model_mapping and not is_decoder:
@@ -30,7 +31,7 @@ def kind_of(config: PretrainedConfig) -> LanguageModel | None:
     return "causal" if type(config) in AutoModelForCausalLM._model_mapping else None
 
 
-def saved_kind(config: PretrainedConfig) -> LanguageModel | None:
+def saved_kind(config: PretrainedConfig) -> LanguageModelKind | None:
     """Return which language model a folder's weights are of; None for a bare backbone."""
     names = " ".join(config.architectures or ())
     if not any(name in names for name in ("MaskedLM", "ForPreTraining", "CausalLM", "LMHead")):
@@ -55,14 +56,16 @@ class LanguageHead(nn.Module):
         kind: masked or causal.
     """
 
-    def __init__(self, model: PreTrainedModel, kind: LanguageModel) -> None:
+    def __init__(self, model: PreTrainedModel, kind: LanguageModelKind) -> None:
         super().__init__()
         self.kind = kind
         self.model = model
         setattr(model, model.base_model_prefix, _Given())
 
     @classmethod
-    def of(cls, backbone: PreTrainedModel, kind: LanguageModel, origin: str | None) -> LanguageHead:
+    def of(
+        cls, backbone: PreTrainedModel, kind: LanguageModelKind, origin: str | None
+    ) -> LanguageHead:
         """Build the head of a backbone, or load it from where the backbone came from.
 
         Args:

@@ -15,17 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
+from agents.lazy_torch import Tensor, torch
+from agents.text.batch import Batch
 from agents.text.length_buckets import buckets
-
-if TYPE_CHECKING:
-    from agents.text.batch import Batch
 
 
 def rowwise(
@@ -52,6 +47,7 @@ def rowwise(
     run: Callable[..., Tensor] = function
     if micro_batch_tokens is not None:
         parts = split(batch.lengths, micro_batch_tokens)
+        checkpoint = torch.utils.checkpoint.checkpoint
         run = partial(checkpoint, function, use_reentrant=False, preserve_rng_state=True)
     else:
         parts = [] if pass_tokens is None else buckets(batch.lengths, pass_tokens)

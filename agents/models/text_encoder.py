@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from agents.config import LanguageModelKind
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class TokenScores:
         count: `[N]` int64, scored tokens; 0 where a text is too short to hold one.
     """
 
-    kind: Literal["masked", "causal"]
+    kind: LanguageModelKind
     nll: NDArray[np.float64]
     correct: NDArray[np.int64]
     count: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""Masked language modelling: guess hidden tokens from both sides."""
+"""Masked language modelling: predict hidden tokens from both sides."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from agents.config import LanguageModelKind
 from agents.objectives.base import (
     Draft,
-    LanguageModel,
     LossOutput,
     Objective,
     Prepared,
-    Ratio,
     Step,
 )
-from agents.objectives.masking import choose, corrupt, labels_of
+from agents.objectives.token_prediction import predict_tokens
+from agents.text.masking import choose_tokens, corrupt, masked_labels
 from agents.views import VIEWS, Crop, View, compose
 from protocols.spec import Kinds
 
 
 class MaskedLM(Objective):
-    """Masked language model: guess 15 % of the tokens, most of them masked, from the others.
+    """Masked language model: predict 15 % of the tokens, most of them masked, from the others.
 
     ``mean over masked t of -log p(x_t | masked text)``, in nats. Of the chosen tokens 80 % are masked, 10 %
     replaced by random ones and 10 % left; other ones are chosen whenever a document comes round again. No
@@ -31,7 +31,7 @@ class MaskedLM(Objective):
     Cui et al., Pre-Training with Whole Word Masking for Chinese BERT, 2021.
     """
 
-    language_model: ClassVar[LanguageModel | None] = "masked"
+    language_model: ClassVar[LanguageModelKind | None] = "masked"
 
     kind: Literal["masked_lm"] = "masked_lm"
     views: tuple[Annotated[View, Kinds(VIEWS)], ...] = Field(
@@ -40,33 +40,31 @@ class MaskedLM(Objective):
         description="Augmentations before the masks; by default a random span as long as is read.",
     )
     rate: float = Field(
-        0.15, gt=0.0, lt=1.0, description="Probability of a token to be guessed; one is at least."
+        0.15, gt=0.0, lt=1.0, description="Probability that a token is predicted; at least one is."
     )
     whole_words: bool = Field(False, description="Choose words with all their tokens.")
 
     def prepare(self, draft: Draft) -> Prepared:
-        """Mask a view of every document; the labels are the tokens to be guessed."""
+        """Mask a view of every document; the labels are the tokens to be predicted."""
         vocabulary, budget = draft.setting.vocabulary, draft.collate.budget
         texts, masks, masked = [], [], []
         for document in draft.texts:
             view = compose(self.views, document, draft.setting, draft.rng)
             text = view.span(0, min(len(view), budget))
-            chosen = choose(text, vocabulary, self.rate, self.whole_words, draft.rng)
+            chosen = choose_tokens(text, vocabulary, self.rate, self.whole_words, draft.rng)
             texts.append(text)
             masks.append(chosen)
             masked.append(corrupt(text, chosen, vocabulary, draft.rng))
         batch = draft.collate(masked)
-        labels = labels_of(texts, masks, len(draft.collate.prefix), batch.input_ids.shape)
+        labels = masked_labels(texts, masks, len(draft.collate.prefix), batch.input_ids.shape)
         return {"masked": batch, "labels": labels}
 
     def loss(self, step: Step) -> LossOutput:
         """Return the mean over all masked tokens of the batch."""
-        from agents.models.token_scores import guess
-
         batch = step.inputs["masked"]
-        guessed = guess(step, batch, step.inputs["labels"])
+        predictions = predict_tokens(step, batch, step.inputs["labels"])
         metrics = {
-            "masked_token_accuracy": Ratio(guessed.correct, guessed.count),
-            "masked_perplexity": Ratio(guessed.nll, guessed.count, exponential=True),
+            "masked_token_accuracy": predictions.accuracy(),
+            "masked_perplexity": predictions.perplexity(),
         }
-        return LossOutput(guessed.loss, batch.lengths, metrics=metrics)
+        return LossOutput(predictions.loss, batch.lengths, metrics=metrics)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from agents.lazy_torch import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from agents.text.collate import Padded
+from agents.lazy_torch import Tensor, torch
+from agents.text.collate import Padded
 
 
 class Batch(NamedTuple):

@@ -101,8 +101,7 @@ class Collator:
 
     Attributes:
         prefix, suffix: special tokens before and after a text.
-        end: the token that says that a text is over, which decoders learn to say; None where the tokenizer
-            has none.
+        end_token: the end-of-text token, which decoders learn to predict; None where the tokenizer has none.
 
     Raises:
         ModelError: `max_length` leaves no room for text.
@@ -112,7 +111,7 @@ class Collator:
         self.prefix, self.suffix = _special_tokens(tokenizer)
         self._frame = _pair_frame(tokenizer, self.prefix, self.suffix)
         self.padding_id = int(tokenizer.pad_token_id or 0)
-        self.end: int | None = self.suffix[0] if self.suffix else tokenizer.eos_token_id
+        self.end_token: int | None = self.suffix[0] if self.suffix else tokenizer.eos_token_id
         self.max_length = max_length
         self.budget = max_length - len(self.prefix) - len(self.suffix)
         if self.budget < 1:
@@ -124,13 +123,13 @@ class Collator:
             )
 
     @property
-    def around(self) -> int:
-        """Special tokens that each text is given."""
+    def special_count(self) -> int:
+        """Number of special tokens added to each text."""
         return len(self.prefix) + len(self.suffix)
 
     def __call__(self, texts: Sequence[Text | np.ndarray]) -> Padded:
         """Pad texts or token arrays; each is cut at the budget."""
-        lengths = np.array([min(len(text), self.budget) + self.around for text in texts])
+        lengths = np.array([min(len(text), self.budget) + self.special_count for text in texts])
         ids = np.full((len(texts), int(lengths.max())), self.padding_id, dtype=np.int64)
         mask = (np.arange(ids.shape[1])[None, :] < lengths[:, None]).astype(np.int64)
         blank = np.zeros(ids.shape, dtype=bool)

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from agents.exchange.base import PrivateBatch
 from agents.exchange.parts import all_parts, blank_memory
-from agents.models import token_scores as scoring
 from agents.models.encoder import Encoder
 from agents.models.export import export
 from agents.models.microbatch import rowwise
 from agents.models.text_encoder import TokenScores
+from agents.models.token_scores import score_tokens
 from agents.text.collate import Collator, EpochReader, whole
 from agents.text.tokens import Text
 from agents.training import trainer
@@ -179,21 +179,20 @@ class Agent:
     def watch(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Embed texts during training: `[N, W]` as `embed`, and the tokens that it took."""
         tokens = self.resident.tokenise_evaluation(texts)
-        around = self.resident.collate_evaluation.around
+        around = self.resident.collate_evaluation.special_count
         return self.embed(texts), sum(len(text) + around for text in tokens)
 
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
-        """Score the tokens of texts for evaluation; see `agents.models.token_scores.token_scores`."""
+        """Score the tokens of texts for evaluation; see `agents.models.token_scores.score_tokens`."""
         resident = self.resident
         with resident.autocast():
-            return scoring.token_scores(
+            return score_tokens(
                 self.encoder.eval(),
                 texts,
                 resident.tokenise_evaluation(texts),
                 seed,
                 collate=resident.collate_evaluation,
                 vocabulary=resident.vocabulary,
-                to_device=resident.batch,
             )
 
     def save(self, directory: Path) -> None:
@@ -217,7 +216,7 @@ class Agent:
         collate, tokens = self.resident.collate, self.resident.group.tokens
         crop = Crop()
         texts = [crop.apply(Text.of(tokens[int(row)]), self.setting, rng).tokens for row in rows]
-        self.state.embedded_tokens += sum(len(text) + collate.around for text in texts)
+        self.state.embedded_tokens += sum(len(text) + collate.special_count for text in texts)
         pooled = self._encode(texts, collate)
         with torch.no_grad():
             projected = self.encoder.exchange_head(pooled)

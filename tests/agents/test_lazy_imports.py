@@ -10,7 +10,11 @@ HEAVY = ("torch", "transformers", "tokenizers", "ray", "sklearn", "scipy", "data
 
 @pytest.mark.parametrize(
     "modules",
-    ["agents.exchange", "agents.objectives", "agents.config, agents.views, agents.training.blueprint"],
+    [
+        "agents.exchange",
+        "agents.objectives",
+        "agents.config, agents.views, agents.training.blueprint",
+    ],
 )
 def test_configuration_imports_neither_torch_nor_transformers(modules):
     check = f"import sys, {modules}; print(*(name for name in {HEAVY} if name in sys.modules))"

@@ -29,7 +29,7 @@ from agents.exchange.isolated import Isolated
 from agents.models.build import build_encoder
 from agents.models.pretrained import load_tokenizer, quietly
 from agents.objectives import CausalLM, Draft, InfoNCE, MaskedLM, Step
-from agents.objectives.masking import IGNORED
+from agents.text.masking import IGNORED
 from agents.text.tokens import Text
 from agents.training.blueprint import Arm, Group
 from protocols.errors import ModelError
@@ -296,7 +296,7 @@ def test_token_scores_are_those_of_one_text_after_another(family, folder, agent_
             continue
         collate = agent.resident.collate_evaluation
         cut = len(ids) > collate.budget
-        ids = [*collate.prefix, *ids[: collate.budget], *([] if cut else [collate.end])]
+        ids = [*collate.prefix, *ids[: collate.budget], *([] if cut else [collate.end_token])]
         with torch.no_grad():
             logs = model(torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
         targets = torch.tensor(ids[1:])
