@@ -21,11 +21,12 @@ from agentos.rounds.health.collapse import HealthConfig
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.runtime.ray.runtime import RayRuntime
-from agents.config import EncoderConfig, TrainingConfig
+from agents.config import EncoderConfig
 from agents.exchange import EXCHANGES, Exchange, Society
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.objectives import OBJECTIVES, Objective
 from agents.objectives.info_nce import InfoNCE
+from agents.training.config import TrainingConfig
 from agents.views import views_of
 from protocols.errors import TopologyError
 from protocols.spec import Kinds, Spec

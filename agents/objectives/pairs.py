@@ -11,7 +11,7 @@ import numpy as np
 
 from agents.lazy_torch import F
 from agents.objectives.base import LossOutput, Ratio, Step
-from agents.text.collate import share
+from agents.text.collate import split_budget
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,7 +49,7 @@ def segments(
         return tokens, tokens
     places = _places(text, vocabulary)
     cut = int(places[rng.integers(0, len(places))])
-    before, after = share(cut, len(tokens) - cut, budget - budget % 2)
+    before, after = split_budget(cut, len(tokens) - cut, budget - budget % 2)
     return tokens[cut - before : cut], tokens[cut : cut + after]
 
 

@@ -18,7 +18,8 @@ from agents.models.export import export
 from agents.models.microbatch import rowwise
 from agents.models.text_encoder import TokenScores
 from agents.models.token_scores import score_tokens
-from agents.text.collate import Collator, EpochReader, whole
+from agents.text.collate import Collator
+from agents.text.epochs import EpochReader, within_epoch
 from agents.text.tokens import Text
 from agents.training import trainer
 from agents.training.blueprint import Arm, Member
@@ -131,8 +132,8 @@ class Agent:
         private, anchors = self._batch_sizes(anchor_fraction)
         first, read, anchors_read = self.state.batches, self.state.read, self.state.anchors_read
         for batch in range(first, first + batches):
-            read = whole(read, private, self.examples)
-            anchors_read = whole(anchors_read, anchors, self.anchor_count)
+            read = within_epoch(read, private, self.examples)
+            anchors_read = within_epoch(anchors_read, anchors, self.anchor_count)
             rows = self._private.read(read, private)
             ids = self._anchors.read(anchors_read, anchors)
             rows = np.concatenate([rows, self.resident.blueprint.anchors.rows[ids]])
