@@ -43,8 +43,8 @@ class LoadedEncoder:
         self, origin: str, pooling: Pooling | None = None, max_length: int | None = None
     ) -> None:
         from agents.models.build import load_encoder
-        from agents.models.export import pooling_of, saved_length
         from agents.models.pretrained import load_tokenizer
+        from agents.models.sentence_transformer import pooling_of, saved_length
         from agents.text.collate import Collator
         from agents.text.vocabulary import Vocabulary
 

@@ -19,12 +19,18 @@ from transformers import (
 )
 
 from agents.config import PRESETS, EncoderConfig, LanguageModelKind
-from agents.models.adapters import add_lora, base_of, freeze_below, load_adapters, whole_model
+from agents.models.adapters import (
+    add_lora,
+    base_model_of,
+    freeze_below,
+    full_model_of,
+    load_adapters,
+)
 from agents.models.encoder import Encoder
-from agents.models.export import pooling_of
 from agents.models.heads import holds_language_head, restore_heads
 from agents.models.language_head import LanguageHead, kind_of, saved_kind
 from agents.models.pretrained import load_backbone, load_config, quietly
+from agents.models.sentence_transformer import pooling_of
 from agents.text.vocabulary import Vocabulary
 from protocols.errors import ModelError
 from protocols.seeding import derive
@@ -119,7 +125,7 @@ def build_encoder(
         Vocabulary(tokenizer).mask()
     backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed)
     if config.lora is not None:
-        base = base_of(config)
+        base = base_model_of(config)
         with _drawn_from(seed, "adapters"):
             add_lora(backbone, config.lora, base or config.origin)
         if base is not None:
@@ -133,7 +139,7 @@ def build_encoder(
     if kind is not None:
         with _drawn_from(seed, "language head"), quietly():
             encoder.language_head = LanguageHead.of(
-                backbone, kind, None if config.from_scratch else whole_model(config)
+                backbone, kind, None if config.from_scratch else full_model_of(config)
             )
     for objective in objectives:
         with _drawn_from(seed, "heads of", objective.kind):
@@ -158,13 +164,13 @@ def load_encoder(
     """
     backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed=0)
     encoder = Encoder(backbone, pooling)
-    adapted = base_of(config) is not None
+    adapted = base_model_of(config) is not None
     kind = saved_kind(backbone.config)
     if kind is None and adapted and holds_language_head(Path(config.origin)):
         kind = kind_of(backbone.config)
     if kind is not None:
         with quietly():
-            encoder.language_head = LanguageHead.of(backbone, kind, whole_model(config))
+            encoder.language_head = LanguageHead.of(backbone, kind, full_model_of(config))
     if adapted:
         restore_heads(encoder, Path(config.origin))
     return encoder

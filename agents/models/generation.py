@@ -10,11 +10,11 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from agents.config import EncoderConfig
-from agents.models.adapters import base_of, whole_model
+from agents.models.adapters import base_model_of, full_model_of
 from agents.models.build import load_encoder
-from agents.models.export import pooling_of
 from agents.models.language_head import kind_of
 from agents.models.pretrained import load_tokenizer, quietly
+from agents.models.sentence_transformer import pooling_of
 from agents.text.collate import Collator
 from protocols.errors import ConfigurationError, ModelError
 from protocols.seeding import derive
@@ -130,7 +130,7 @@ def generate(folder: Path, prompt: str, decoding: Decoding) -> list[str]:
 def _load(config: EncoderConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """Load a causal language model; adapters are merged with the model that they belong to."""
     model: PreTrainedModel
-    if base_of(config) is None:
+    if base_model_of(config) is None:
         with quietly():
             model = AutoModelForCausalLM.from_pretrained(
                 config.origin, dtype=torch.float32, local_files_only=True
@@ -145,7 +145,7 @@ def _load(config: EncoderConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrain
 
 def _require_causal(folder: Path, encoder: EncoderConfig) -> None:
     try:
-        origin = whole_model(encoder)
+        origin = full_model_of(encoder)
         config = AutoConfig.from_pretrained(origin, local_files_only=Path(origin).is_dir())
     except Exception as error:  # safetensors and tokenizers raise bare ones
         raise ModelError(

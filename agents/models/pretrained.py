@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from agents.config import PRESETS, EncoderConfig
-from agents.models.adapters import base_of, merge_adapters, whole_model
+from agents.models.adapters import base_model_of, full_model_of, merge_adapters
 from protocols.errors import ModelError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
     model_config = load_config(config)
     if config.dropout is not None:
         _set_dropout(model_config, config.dropout)
-    base = base_of(config)
+    base = base_model_of(config)
     source = base or origin
     try:
         with quietly():
@@ -134,7 +134,7 @@ def load_config(config: EncoderConfig) -> PretrainedConfig:
     """
     _require_folder(config)
     try:
-        origin = whole_model(config)
+        origin = full_model_of(config)
         loaded: PretrainedConfig = AutoConfig.from_pretrained(
             origin, local_files_only=Path(origin).is_dir()
         )

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from agentos.evaluation.loaded_encoder import LoadedEncoder
-from agents.models.export import write_sentence_transformer
+from agents.models.sentence_transformer import write_sentence_transformer
 from agents.text.masking import choose_tokens
 from agents.text.tokens import Text
 from agents.text.vocabulary import Vocabulary
