@@ -255,7 +255,7 @@ class RunConfig(Spec):
     def _blanks_are_filled(self) -> Self:
         masked = any(objective.language_model == "masked" for objective in self.objectives)
         for objective in self.objectives:
-            if not masked and any(view.leaves_blanks for view in views_of(objective)):
+            if not masked and any(view.needs_infilling for view in views_of(objective)):
                 raise ValueError(
                     f"objective {objective.kind} has words replaced by the agent's own masked language "
                     "model, and no objective trains one; add {kind: masked_lm} to objectives, or use the "

@@ -77,7 +77,7 @@ def build_backbone(
         return load_backbone(config, vocabulary_size)
 
 
-def blank_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
+def meta_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
     """Return a backbone with shapes and no values: for counting, at no cost in memory.
 
     Args:

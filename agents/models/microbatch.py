@@ -89,11 +89,11 @@ def split(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
 def narrow(batch: Batch, rows: Tensor, part: np.ndarray) -> Batch:
     """Return some texts of a batch, without the padding that only others need."""
     width = int(batch.lengths[part].max())
-    types, blank = batch.token_type_ids, batch.blank
+    types, infill = batch.token_type_ids, batch.infill
     return batch._replace(
         input_ids=batch.input_ids[rows, :width],
         attention_mask=batch.attention_mask[rows, :width],
         token_type_ids=None if types is None else types[rows, :width],
         lengths=batch.lengths[part],
-        blank=None if blank is None else blank[rows, :width],
+        infill=None if infill is None else infill[rows, :width],
     )

@@ -48,14 +48,14 @@ class TextEncoder(Protocol):
 
 
 @dataclass(frozen=True)
-class EmbeddingOnly:
+class FunctionEncoder:
     """A subject made of a plain function, without a language-model head.
 
     Args:
         function: texts to `[N, D]` float32.
 
     Example:
-        >>> subject = EmbeddingOnly(lambda texts: np.array([[len(t)] for t in texts], np.float32))
+        >>> subject = FunctionEncoder(lambda texts: np.array([[len(t)] for t in texts], np.float32))
         >>> subject.embed(["one", "three"]).tolist(), subject.token_scores(["one"], seed=0)
         ([[3.0], [5.0]], None)
     """

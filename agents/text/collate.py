@@ -24,14 +24,14 @@ class Padded:
         attention_mask: `[B, T]` int64, 1 at tokens that are attended to.
         lengths: `[B]` tokens of each text, special tokens included.
         token_type_ids: `[B, T]` int64, 1 in the second text of a pair; None where there are no pairs.
-        blank: `[B, T]` bool, masks that the agent's language model is to fill in; None where there are none.
+        infill: `[B, T]` bool, mask tokens for the agent's language model to replace; None for none.
     """
 
     input_ids: np.ndarray
     attention_mask: np.ndarray
     lengths: np.ndarray
     token_type_ids: np.ndarray | None = None
-    blank: np.ndarray | None = None
+    infill: np.ndarray | None = None
 
 
 class Collator:
@@ -74,7 +74,7 @@ class Collator:
         lengths = np.array([min(len(text), self.budget) + self.special_count for text in texts])
         ids = np.full((len(texts), int(lengths.max())), self.padding_id, dtype=np.int64)
         mask = (np.arange(ids.shape[1])[None, :] < lengths[:, None]).astype(np.int64)
-        blank = np.zeros(ids.shape, dtype=bool)
+        infill = np.zeros(ids.shape, dtype=bool)
         first = len(self.prefix)
         ids[:, :first] = self.prefix
         for row, text, length in zip(range(len(texts)), texts, lengths.tolist(), strict=True):
@@ -86,9 +86,9 @@ class Collator:
             ids[row, first:end] = text.tokens[: end - first]
             if text.hidden is not None:
                 mask[row, first:end][text.hidden[: end - first]] = 0
-            if text.blank is not None:
-                blank[row, first:end] = text.blank[: end - first]
-        return Padded(ids, mask, lengths, blank=blank if blank.any() else None)
+            if text.infill is not None:
+                infill[row, first:end] = text.infill[: end - first]
+        return Padded(ids, mask, lengths, infill=infill if infill.any() else None)
 
     @property
     def pair_budget(self) -> int:

@@ -23,7 +23,7 @@ from agents.training.local_batch import Reading, Ready
 from agents.training.metrics import StepMetrics
 from agents.training.optimizers import clip, learning_rate_factor
 from agents.training.prefetch import Prefetcher
-from agents.views.mlm_fill import fill
+from agents.views.mlm_fill import fill_masks
 from protocols.errors import TrainingError
 from protocols.seeding import derive, generator
 
@@ -198,14 +198,16 @@ def _objectives(
 
 
 def _inputs(agent: Agent, ready: Ready, index: int) -> dict[str, Any]:
-    """Return what an objective has prepared, on the device, with blanks filled in."""
+    """Move an objective's inputs to the device and replace mask tokens left for infilling."""
     resident = agent.resident
     inputs = resident.to_device(ready.prepared[index])
     for name, batch in inputs.items():
-        if isinstance(batch, Batch) and batch.blank is not None:
+        if isinstance(batch, Batch) and batch.infill is not None:
             seed = derive(agent.seed, "blanks", agent.id, ready.reading.batch, index, name)
             tokens = resident.blueprint.training.micro_batch_tokens
-            inputs[name] = fill(agent.encoder, batch, resident.vocabulary.fillers, seed, tokens)
-            blank_B = batch.blank.any(dim=1).cpu().numpy()
-            agent.state.embedded_tokens += int(batch.lengths[blank_B].sum())
+            inputs[name] = fill_masks(
+                agent.encoder, batch, resident.vocabulary.infill_candidates, seed, tokens
+            )
+            infill_B = batch.infill.any(dim=1).cpu().numpy()
+            agent.state.embedded_tokens += int(batch.lengths[infill_B].sum())
     return inputs

@@ -125,9 +125,9 @@ def measure(preset: str, agents: int, memory_mb: int, steps: int) -> Row:
 def parameters(preset: str) -> int:
     """Return the trained parameters of a preset with its vocabulary."""
     from agents.config import EncoderConfig
-    from agents.models.build import blank_backbone
+    from agents.models.build import meta_backbone
 
-    backbone = blank_backbone(EncoderConfig(preset=preset), VOCABULARY[preset])
+    backbone = meta_backbone(EncoderConfig(preset=preset), VOCABULARY[preset])
     unused = getattr(backbone, "pooler", None)
     frozen = sum(each.numel() for each in unused.parameters()) if unused is not None else 0
     return sum(each.numel() for each in backbone.parameters()) - frozen
