@@ -1,4 +1,4 @@
-"""Building encoders: a backbone, new or loaded, and the heads that objectives and exchanges ask for."""
+"""Construction of encoders: a backbone, new or loaded, with the heads of objectives and exchanges."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ def build_backbone(
     """Build or load the backbone of an encoder.
 
     Args:
-        config: where it comes from.
-        vocabulary_size: of the tokenizer; used by presets, checked for loaded models.
-        padding_id: token that pads a batch; used by presets.
-        seed: draws a preset's weights.
+        config: of the encoder.
+        vocabulary_size: of the tokenizer; sets a preset's vocabulary, and is checked for loaded models.
+        padding_id: padding token, for presets.
+        seed: of a preset's initial weights.
 
     Raises:
         ModelError: the folder or name cannot be loaded, or its vocabulary is smaller than the
             tokenizer's.
     """
-    with _drawn_from(seed, "initialisation"):
+    with _seeded(seed, "initialisation"):
         if config.from_scratch:
             model: PreTrainedModel = AutoModel.from_config(
                 preset_config(config, vocabulary_size, padding_id)
@@ -78,10 +78,10 @@ def build_backbone(
 
 
 def meta_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
-    """Return a backbone with shapes and no values: for counting, at no cost in memory.
+    """Build a backbone on the meta device, with shapes but no values, to count its parameters and FLOPs.
 
     Args:
-        config: where the backbone comes from.
+        config: of the encoder.
         vocabulary_size: of a preset; a pretrained backbone has its own.
 
     Raises:
@@ -103,22 +103,21 @@ def build_encoder(
     classes: int = 0,
     objectives: Sequence[HeadProvider] = (),
 ) -> Encoder:
-    """Build or load an encoder with all its heads; `agents.models.heads` reads those saved with a backbone.
+    """Build or load an encoder with all its heads; `agents.models.heads` restores saved ones.
 
-    The backbone's initial weights depend on the seed and the configuration alone, whatever the heads.
+    The backbone's initial weights depend only on the seed and the configuration, not on the heads.
 
     Args:
-        config: where the backbone comes from.
+        config: of the encoder.
         tokenizer: its size is that of a preset's vocabulary, and is checked for loaded models.
-        seed: draws what is not loaded.
+        seed: of all initial weights that are not loaded.
         exchange_dimension: see `Encoder`.
         classes: see `Encoder`.
-        objectives: what the encoder will be trained on; each may ask for heads.
+        objectives: that will train the encoder; each may add heads.
 
     Raises:
         ModelError: the folder or name cannot be loaded, its vocabulary is smaller than the tokenizer's, two
-            objectives ask for heads that exclude each other, or the encoder or its tokenizer is not made
-            for an objective.
+            objectives need heads that exclude each other, or encoder or tokenizer do not suit an objective.
     """
     kind = _language_model(objectives)
     if kind == "masked":
@@ -126,23 +125,23 @@ def build_encoder(
     backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed)
     if config.lora is not None:
         base = base_model_of(config)
-        with _drawn_from(seed, "adapters"):
+        with _seeded(seed, "adapters"):
             add_lora(backbone, config.lora, base or config.origin)
         if base is not None:
             load_adapters(backbone, Path(config.origin))
     if config.frozen_layers is not None:
         freeze_below(backbone, config.frozen_layers, config.origin)
-    with _drawn_from(seed, "heads"):
+    with _seeded(seed, "heads"):
         encoder = Encoder(
             backbone, pooling_of(config), config.projection, exchange_dimension, classes
         )
     if kind is not None:
-        with _drawn_from(seed, "language head"), quietly():
+        with _seeded(seed, "language head"), quietly():
             encoder.language_head = LanguageHead.of(
                 backbone, kind, None if config.from_scratch else full_model_of(config)
             )
     for objective in objectives:
-        with _drawn_from(seed, "heads of", objective.kind):
+        with _seeded(seed, "heads of", objective.kind):
             try:
                 encoder.add_heads(objective.heads(encoder))
             except ValueError as error:
@@ -157,7 +156,7 @@ def build_encoder(
 def load_encoder(
     config: EncoderConfig, tokenizer: PreTrainedTokenizerBase, pooling: str
 ) -> Encoder:
-    """Load an encoder to be evaluated: with the language-model head that its folder has, if any.
+    """Load an encoder for evaluation, with the language-model head of its folder if there is one.
 
     Raises:
         ModelError: as `build_backbone`.
@@ -181,7 +180,7 @@ def _language_model(objectives: Sequence[HeadProvider]) -> LanguageModelKind | N
     if len(kinds) > 1:
         raise ModelError(
             "one encoder cannot have a masked and a causal language-model head",
-            expected="objectives of one of the two",
+            expected="objectives that train one of the two",
             actual=", ".join(objective.kind for objective in objectives),
             hint="drop one of the objectives",
         )
@@ -189,8 +188,8 @@ def _language_model(objectives: Sequence[HeadProvider]) -> LanguageModelKind | N
 
 
 @contextmanager
-def _drawn_from(seed: int, *names: str) -> Iterator[None]:
-    """Draw PyTorch's numbers from a seed of this name, and leave its global generator as it was."""
+def _seeded(seed: int, *names: str) -> Iterator[None]:
+    """Seed PyTorch's global generator by name within the context, and restore it afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, *names))
         yield

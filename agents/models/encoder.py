@@ -1,4 +1,4 @@
-"""A language encoder: a Hugging Face backbone, a pooling, and heads.
+"""Language encoders: a Hugging Face backbone, a pooling, and heads.
 
 Legend: B texts in a batch, T tokens, M tokens to be predicted in all texts, W width of the backbone, D width
 of a head, V size of the vocabulary.
@@ -22,19 +22,19 @@ from agents.text.masking import IGNORED
 
 
 class Encoder(nn.Module):
-    """Texts to vectors, with the heads that objectives and exchanges train beside the backbone.
+    """Maps texts to vectors, and carries the heads that objectives and exchanges train with the backbone.
 
     Args:
         backbone: any `transformers` encoder or decoder.
         pooling: ``mean`` over the tokens of a text, its first token (``cls``), or its ``last``.
         projection: width of the two-layer MLP head that contrastive objectives train; 0 for none
             (Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020).
-        exchange_dimension: width in which agents of unlike widths meet; 0 when all widths agree.
+        exchange_dimension: common width for agents whose backbones differ in width; 0 if all agree.
         classes: size of the classifier that pseudo-labels train; 0 for none.
-        language_head: states to tokens, for masked or causal language modelling; None for none.
+        language_head: for masked or causal language modelling; None for none.
 
     Attributes:
-        heads: what else objectives train, by name; see `Objective.heads`.
+        heads: further heads of objectives, by name; see `Objective.heads`.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class Encoder(nn.Module):
         self.language_head = language_head
         self.heads = nn.ModuleDict()
         self._accepts = frozenset(inspect.signature(type(backbone).forward).parameters)
-        # RoBERTa has a single type; GPT-2 would look types up among its tokens.
+        # RoBERTa has a single type, and GPT-2 would take types for token ids.
         types = getattr(backbone.config, "type_vocab_size", None) or 0
-        self._knows_types = "token_type_ids" in self._accepts and types > 1
+        self._uses_types = "token_type_ids" in self._accepts and types > 1
         _freeze_unused(backbone)
 
     def add_heads(self, heads: Mapping[str, nn.Module]) -> None:
         """Add heads by name.
 
         Raises:
-            ValueError: there is one of that name already.
+            ValueError: a name is taken.
         """
         for name, head in heads.items():
             if name in self.heads:
@@ -88,7 +88,7 @@ class Encoder(nn.Module):
             `[B, T, W]`, float32.
         """
         inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if token_type_ids is not None and self._knows_types:
+        if token_type_ids is not None and self._uses_types:
             inputs["token_type_ids"] = token_type_ids
         if "use_cache" in self._accepts:
             inputs["use_cache"] = False
@@ -99,6 +99,7 @@ class Encoder(nn.Module):
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
         """Encode a batch into pooled states `[B, W]`, float32, not normalised; see `states`."""
+        # The first token alone passes the last layer, half of the work of an encoder of two layers.
         if self.pooling == "cls" and supports_first_token(self.backbone):
             with without_last_layer(self.backbone) as layer:
                 states_BTW = self.states(input_ids, attention_mask, token_type_ids)
@@ -156,7 +157,7 @@ def pool(states_BTW: Tensor, mask_BT: Tensor, pooling: str) -> Tensor:
 
 
 def _freeze_unused(backbone: nn.Module) -> None:
-    """Freeze BERT's pooler: pooling bypasses it, so it would only decay, and cost bytes to exchange."""
+    """Freeze BERT's pooler: it gets no gradient, so it would only decay, and cost bytes to exchange."""
     pooler = getattr(backbone, "pooler", None)
     if isinstance(pooler, nn.Module):
         pooler.requires_grad_(False)
