@@ -1,8 +1,8 @@
 """Dropout with a mask that is cheap to draw on a CPU.
 
-PyTorch draws Bernoulli numbers one by one on one thread, which takes a third of a small encoder's step.
-Here eight elements share one 64-bit draw, a byte each, so the probability is rounded to 1/256. The bare
-loops of ``experiments.benchmarks.federated_round`` use PyTorch's dropout and show the difference.
+PyTorch draws Bernoulli numbers one by one on one thread, which takes a tenth to a third of a small encoder's
+step, depending on the processor (``experiments.benchmarks.cpu_step``). Here eight elements share one 64-bit
+draw, a byte each, so the probability is rounded to 1/256.
 """
 
 from __future__ import annotations

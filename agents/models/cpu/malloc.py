@@ -1,8 +1,8 @@
 """Settings of glibc's allocator that keep freed memory in the process between training steps.
 
 A step frees all its activations, several megabytes each. By default glibc returns such blocks to the kernel
-at once, and the next step faults them in again page by page, which takes a tenth of a small encoder's step on
-a CPU (``experiments.benchmarks.contrastive_throughput``, with and without ``MALLOC_TRIM_THRESHOLD_`` set).
+at once, and the next step faults them in again page by page, which takes a tenth of a small encoder's step or
+more (``experiments.benchmarks.cpu_step``).
 """
 
 from __future__ import annotations
