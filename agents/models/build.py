@@ -140,6 +140,7 @@ def build_encoder(
             encoder.language_head = LanguageHead.of(
                 backbone, kind, None if config.from_scratch else full_model_of(config)
             )
+    # Each head has draws of its own, so that one more objective changes no other initial weight.
     for objective in objectives:
         with _seeded(seed, "heads of", objective.kind):
             try:
@@ -208,7 +209,7 @@ def preset_config(config: EncoderConfig, vocabulary_size: int, padding_id: int) 
             n_positions=_POSITIONS,
             resid_pdrop=dropout,
             embd_pdrop=dropout,
-            attn_pdrop=0.0,
+            attn_pdrop=0.0,  # PyTorch's fused attention on a CPU has no dropout
             pad_token_id=padding_id,
             bos_token_id=None,
             eos_token_id=None,

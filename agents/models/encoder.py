@@ -90,10 +90,10 @@ class Encoder(nn.Module):
         inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None and self._uses_types:
             inputs["token_type_ids"] = token_type_ids
-        if "use_cache" in self._accepts:
+        if "use_cache" in self._accepts:  # decoders would keep keys and values for generation
             inputs["use_cache"] = False
         states: Tensor = self.backbone(**inputs).last_hidden_state
-        return states.float()
+        return states.float()  # autocast returns bfloat16
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -149,6 +149,7 @@ def pool(states_BTW: Tensor, mask_BT: Tensor, pooling: str) -> Tensor:
     if pooling == "cls":
         return states_BTW[:, 0]
     if pooling == "last":
+        # Hidden tokens leave holes in the mask, so its sum is not the place of the last visible token.
         places_T = torch.arange(1, mask_BT.shape[1] + 1, device=mask_BT.device)
         last_B = (mask_BT * places_T).argmax(dim=1)
         return states_BTW[torch.arange(len(states_BTW), device=states_BTW.device), last_B]

@@ -66,6 +66,7 @@ def layout_of(module: nn.Module) -> Layout:
     plain: list[tuple[str, nn.Parameter]] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
+            # By convention matrices decay; biases and scales of norms do not.
             (decayed if parameter.dim() > 1 else plain).append((name, parameter))
     slots: list[Slot] = []
     ends: list[int] = []
@@ -103,6 +104,7 @@ class Binding:
         self.layout = layout_of(module)
         named = dict(module.named_parameters())
         self._parameters = [(named[slot.name], slot) for slot in self.layout.slots]
+        # Gradients are views too: clipping and the optimizer see one tensor, and clearing it is one fill.
         device = next(module.parameters()).device
         self.gradient = torch.zeros(self.layout.size, device=device)
         for parameter, slot in self._parameters:
@@ -111,4 +113,6 @@ class Binding:
     def point_at(self, flat: Tensor) -> None:
         """Point the module's parameters at `flat` `[P]`."""
         for parameter, slot in self._parameters:
-            parameter.data = slot.view(flat)
+            parameter.data = slot.view(
+                flat
+            )  # the Parameter object stays, so hooks and ties stay valid

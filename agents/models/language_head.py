@@ -89,12 +89,14 @@ class LanguageHead(nn.Module):
             model = auto.from_config(backbone.config)
         else:
             model = auto.from_pretrained(origin, config=backbone.config, dtype=torch.float32)
+        # The model came with a backbone of its own. Tying after the exchange ties the head to this one.
         setattr(model, model.base_model_prefix, backbone)
         model.tie_weights()
         return cls(model, kind)
 
     def forward(self, states_MW: Tensor) -> Tensor:
         """Return logits `[M, V]` of states `[M, W]`."""
+        # Heads take any leading dimensions; the states of a whole batch pass as one sequence.
         logits_1MV: Tensor = self.model(inputs_embeds=states_MW[None], return_dict=True).logits
         return logits_1MV[0]
 

@@ -55,6 +55,7 @@ def rowwise(
     for part in parts:
         rows = torch.from_numpy(part).to(batch.input_ids.device)
         outputs.append(run(narrow(batch, rows, part), *(array[rows] for array in arrays)))
+    # The inverse of the permutation that the parts make up brings rows back into the order of the batch.
     order = np.argsort(np.concatenate(parts), kind="stable")
     return torch.cat(outputs)[torch.from_numpy(order).to(batch.input_ids.device)]
 
@@ -77,6 +78,7 @@ def split(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
     """
     parts: list[list[int]] = []
     for row in np.argsort(lengths, kind="stable").tolist():
+        # Lengths ascend, so this row's is what the whole part would be padded to.
         if parts and (len(parts[-1]) + 1) * lengths[row] <= tokens:
             parts[-1].append(row)
         else:

@@ -52,7 +52,7 @@ class Collator:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
         self.prefix, self.suffix = _special_tokens(tokenizer)
         self._frame = _pair_frame(tokenizer, self.prefix, self.suffix)
-        self.padding_id = int(tokenizer.pad_token_id or 0)
+        self.padding_id = int(tokenizer.pad_token_id or 0)  # masked out, so any token serves
         self.end_token: int | None = self.suffix[0] if self.suffix else tokenizer.eos_token_id
         self.max_length = max_length
         self.budget = max_length - len(self.prefix) - len(self.suffix)
@@ -160,7 +160,7 @@ def _pair_frame(
         end = tokenizer.eos_token_id
         between = suffix or ([] if end is None else [end])
         return _PairFrame((prefix, between, suffix))
-    half = len(inner) // 2
+    half = len(inner) // 2  # both texts are "a", so each has half of the ordinary tokens
     a, b, c, d = inner[0], inner[half - 1] + 1, inner[half], inner[-1] + 1
     # An empty part takes the type of the token that follows; it is repeated zero times anyway.
     own = tuple(types[min(place, len(ids) - 1)] for place in (0, a, b, c, d))

@@ -46,6 +46,7 @@ class EpochReader:
         """Return the same rows as `take` would."""
         seed, names = self._key
         epoch, offset = divmod(position, max(1, len(self.rows)))
+        # Reads across two epochs are rare; the cache holds one permutation only.
         if offset + count > len(self.rows):
             return take(self.rows, position, count, seed, *names)
         if epoch != self._epoch:

@@ -57,6 +57,7 @@ def buckets(lengths: np.ndarray, pass_tokens: int) -> list[np.ndarray]:
     cut = np.zeros(len(before), dtype=np.int64)
     for end in range(1, len(before)):
         padded = (before[end] - before[:end]) * longest_K[end - 1]
+        # One candidate per last cut: the best division before it, and one bucket from there to the end.
         costs = least[:end] + padded + pass_tokens
         cut[end] = costs.argmin()
         least[end] = costs[cut[end]]

@@ -43,6 +43,7 @@ def choose_tokens(
         begins = np.zeros(len(text), dtype=np.int64)
         begins[vocabulary.words(text.tokens)] = 1
         units = np.cumsum(begins) - 1
+    # Indexing the draws by unit gives all tokens of a word the same one.
     chosen: np.ndarray = allowed & (rng.random(len(text))[units] < rate)
     if not chosen.any() and allowed.any():
         places = np.flatnonzero(allowed)

@@ -134,6 +134,8 @@ def _hashes(tokens: np.ndarray, starts: np.ndarray) -> NDArray[np.uint64]:
     odd = rng.integers(2**63, size=int(place.max()) + 1, dtype=np.uint64) * np.uint64(
         2
     ) + np.uint64(1)
+    # The sum over tokens of a random value of the token times one of its place, modulo 2**64, is computed for
+    # all words at once. Odd factors are invertible, so no bit is lost; places make the order count.
     hashes: NDArray[np.uint64] = np.add.reduceat(draws[tokens] * odd[place], starts)
     return hashes
 
@@ -156,6 +158,7 @@ def _vectors(counts: csr_array) -> NDArray[np.float64]:
         left, values, _ = np.linalg.svd(table.toarray())
         left, values = left[:, :_DIMENSIONS], values[:_DIMENSIONS]
     else:
+        # A fixed start vector: the solver's own random one would change the result from run to run.
         start = generator(0, "thesaurus", "svd").standard_normal(size)
         left, values, _ = svds(table, k=_DIMENSIONS, v0=start)
     vectors: NDArray[np.float64] = left * np.sqrt(values)
@@ -173,6 +176,7 @@ def _nearest(vectors_ND: NDArray[np.float64]) -> list[np.ndarray]:
         # Rounded, so that ties do not depend on the order of additions, and so on the number of threads.
         distances = -np.round(block @ vectors_ND.T, 6)
         distances[np.arange(len(block)), np.arange(start, start + len(block))] = 1.0
+        # Sorted by index before the stable sort by distance, so that ties come in the order of frequency.
         near = np.sort(np.argpartition(distances, count, axis=1)[:, :count], axis=1)
         found = np.take_along_axis(distances, near, axis=1)
         order = np.argsort(found, axis=1, kind="stable")

@@ -52,6 +52,7 @@ class Typos:
         """
         numbers = tokens.astype(np.int64) * VARIANTS + (draws * VARIANTS).astype(np.int64)
         places = np.flatnonzero(self._possible[numbers])
+        # `_possible` has ruled None out already; the second filter is for the type checker.
         found = [self._variants[number] for number in numbers[places].tolist()]
         return places, [variant for variant in found if variant is not None]
 

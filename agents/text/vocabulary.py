@@ -38,6 +38,7 @@ class Vocabulary:
             token or "" for token in tokenizer.convert_ids_to_tokens(list(range(self.size)))
         ]
         self.special = np.zeros(self.size, dtype=bool)
+        # Tokens added to a tokenizer may have ids beyond the vocabulary.
         self.special[[i for i in tokenizer.all_special_ids if i < self.size]] = True
         self.ordinary = np.flatnonzero(~self.special)
         self.mask_id: int | None = tokenizer.mask_token_id

@@ -81,9 +81,10 @@ class WordCodec:
 
     def _in_place(self, ids: list[int], marked: bool) -> np.ndarray | None:
         """Swap the first token for its marked or unmarked twin; None where the vocabulary lacks it."""
+        # Tokenisers encode a word by itself as at the start of a text, where markers differ from its place.
         if ids and self._subwords[ids[0]].marked != marked:
             name = self._names[ids[0]]
-            if name == self._marker:
+            if name == self._marker:  # SentencePiece may emit the space as a token of its own
                 ids = ids[1:]
             else:
                 other = self._marker + name if marked else name.removeprefix(self._marker)

@@ -58,6 +58,7 @@ def fill_masks(
     allowed_V = torch.from_numpy(candidates).to(infill_BT.device)
     ids_BT = batch.input_ids.clone()
     rows = np.flatnonzero(infill_BT.any(dim=1).cpu().numpy())
+    # Only texts with mask tokens pass the encoder; without a limit they fit into one part.
     limit = micro_batch_tokens or int(batch.lengths.max()) * len(rows)
     was_training = encoder.training
     encoder.eval()

@@ -71,6 +71,7 @@ def _rearrange(starts: np.ndarray, order: np.ndarray, length: int) -> tuple[np.n
     Returns:
         `[T]`, the former place of each token, and `[N]`, the new starts of the parts.
     """
+    # Within a part, a token's former place is its new one plus a constant: old start minus new start.
     lengths = lengths_of(starts, length)[order]
     begins = np.cumsum(lengths) - lengths
     return np.repeat(starts[order] - begins, lengths) + np.arange(length), begins

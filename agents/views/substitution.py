@@ -94,6 +94,7 @@ class CharacterNoise(View):
         chosen = np.flatnonzero(rng.random(len(starts)) < self.p)
         lengths = lengths_of(starts, len(text))[chosen]
         draws = rng.random((2, len(chosen)))
+        # The chosen token is uniform within the word, and only that token is misspelt.
         places = starts[chosen] + (draws[0] * lengths).astype(np.int64)
         misspelt, tokens = setting.vocabulary.typos.draw(text.tokens[places], draws[1])
         return text.with_words(np.arange(len(text)), places[misspelt], tokens) if tokens else text

@@ -1,8 +1,8 @@
 """Dropout with a mask that is cheap to draw on a CPU.
 
-PyTorch draws Bernoulli numbers one by one on one thread, which takes a tenth to a third of a small encoder's
-step, depending on the processor (``experiments.benchmarks.cpu_step``). Here eight elements share one 64-bit
-draw, a byte each, so the probability is rounded to 1/256.
+PyTorch draws Bernoulli numbers one by one on one thread, which takes 7 % of a small encoder's step on a
+recent processor and up to a third on an older one (``experiments.benchmarks.cpu_step``). Here eight elements
+share one 64-bit draw, a byte each, so the probability is rounded to 1/256.
 """
 
 from __future__ import annotations
