@@ -1,4 +1,4 @@
-"""Heads beside a saved encoder: what the file holds, and what is taken from it."""
+"""Heads saved with an encoder: contents of the file, and what is restored from it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def assert_share(count: int, of: int, expected: float) -> None:
 
 
 def fates(true, seen, chosen, mask_id):
-    """How many chosen tokens were masked, replaced by another, and left."""
+    """Return the numbers of chosen tokens that were masked, replaced by another, and left."""
     masked = seen[chosen] == mask_id
     left = seen[chosen] == true[chosen]
     return masked.sum(), (~masked & ~left).sum(), left.sum()
@@ -80,7 +80,7 @@ def test_single_tokens_are_chosen_without_their_words(spelt, vocabulary):
 
 
 @pytest.mark.parametrize("whole_words", [False, True])
-def test_every_text_has_a_token_to_guess(spelt, vocabulary, whole_words):
+def test_every_text_has_a_token_to_predict(spelt, vocabulary, whole_words):
     for length in (1, 2, 3):
         for seed in range(30):
             text = spelt.span(seed, seed + length)
