@@ -115,10 +115,11 @@ def make_blueprint(tokenizer: Any, documents: list[np.ndarray]) -> Callable[...,
 
     The agents take the given encoders in turn. What is not named here goes to the `Blueprint`.
     """
-    from agents.config import EncoderConfig, TrainingConfig
+    from agents.config import EncoderConfig
     from agents.exchange.base import Heads
     from agents.objectives import InfoNCE
     from agents.training.blueprint import Anchors, Blueprint, Group, Member
+    from agents.training.config import TrainingConfig
 
     def make(
         agents: int = 2,

@@ -21,11 +21,12 @@ from agentos.rounds.health.collapse import HealthConfig
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.runtime.ray.runtime import RayRuntime
-from agents.config import EncoderConfig, TrainingConfig
+from agents.config import EncoderConfig
 from agents.exchange import EXCHANGES, Exchange, Society
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.objectives import OBJECTIVES, Objective
 from agents.objectives.info_nce import InfoNCE
+from agents.training.config import TrainingConfig
 from agents.views import views_of
 from protocols.errors import TopologyError
 from protocols.spec import Kinds, Spec
@@ -254,7 +255,7 @@ class RunConfig(Spec):
     def _blanks_are_filled(self) -> Self:
         masked = any(objective.language_model == "masked" for objective in self.objectives)
         for objective in self.objectives:
-            if not masked and any(view.leaves_blanks for view in views_of(objective)):
+            if not masked and any(view.needs_infilling for view in views_of(objective)):
                 raise ValueError(
                     f"objective {objective.kind} has words replaced by the agent's own masked language "
                     "model, and no objective trains one; add {kind: masked_lm} to objectives, or use the "

@@ -58,9 +58,9 @@ def size_of(encoder: EncoderConfig) -> Size:
     """
     from torch import nn
 
-    from agents.models.build import blank_backbone
+    from agents.models.build import meta_backbone
 
-    backbone = blank_backbone(encoder, vocabulary_size=1)  # it shows in the embedding tables alone
+    backbone = meta_backbone(encoder, vocabulary_size=1)  # it shows in the embedding tables alone
     tables = {
         id(parameter)
         for module in backbone.modules()

@@ -1,1 +1,1 @@
-"""Encoders and decoders: building, loading, adapting, exporting, generating."""
+"""Encoders and decoders: construction, loading, adaptation, export and generation."""

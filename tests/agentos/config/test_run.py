@@ -273,7 +273,7 @@ def test_blanks_need_an_objective_that_trains_the_language_model() -> None:
     with pytest.raises(ValidationError, match=r"add \{kind: masked_lm\} to objectives"):
         RunConfig.model_validate({"objectives": [contrast]})
     config = RunConfig.model_validate({"objectives": [contrast, "masked_lm"]})
-    assert config.objectives[0].views[0].leaves_blanks  # type: ignore[attr-defined]
+    assert config.objectives[0].views[0].needs_infilling  # type: ignore[attr-defined]
     assert RunConfig.model_validate(config.resolved()) == config
 
 

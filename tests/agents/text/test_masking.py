@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from transformers import DataCollatorForLanguageModeling
 
-from agents.objectives.masking import IGNORED, choose, corrupt, labels_of
+from agents.text.masking import IGNORED, choose_tokens, corrupt, masked_labels
 from agents.text.tokens import Text
 from agents.text.vocabulary import Vocabulary
 
@@ -28,7 +28,7 @@ def assert_share(count: int, of: int, expected: float) -> None:
 
 
 def fates(true, seen, chosen, mask_id):
-    """How many chosen tokens were masked, replaced by another, and left."""
+    """Return the numbers of chosen tokens that were masked, replaced by another, and left."""
     masked = seen[chosen] == mask_id
     left = seen[chosen] == true[chosen]
     return masked.sum(), (~masked & ~left).sum(), left.sum()
@@ -36,7 +36,7 @@ def fates(true, seen, chosen, mask_id):
 
 def test_rates_are_those_of_the_original_and_of_transformers(spelt, vocabulary, tokenizer):
     rng = np.random.default_rng(1)
-    chosen = choose(spelt, vocabulary, 0.15, False, rng)
+    chosen = choose_tokens(spelt, vocabulary, 0.15, False, rng)
     seen = corrupt(spelt, chosen, vocabulary, rng).tokens
     np.testing.assert_array_equal(seen[~chosen], spelt.tokens[~chosen])
 
@@ -65,7 +65,7 @@ def test_random_tokens_are_spread_over_all_ordinary_ones(spelt, vocabulary):
 
 
 def test_whole_words_are_chosen_with_all_their_tokens(spelt, vocabulary):
-    chosen = choose(spelt, vocabulary, 0.15, True, np.random.default_rng(2))
+    chosen = choose_tokens(spelt, vocabulary, 0.15, True, np.random.default_rng(2))
     starts = vocabulary.words(spelt.tokens)
     words = np.split(chosen, starts[1:])
     assert max(map(len, words)) == 3
@@ -74,24 +74,24 @@ def test_whole_words_are_chosen_with_all_their_tokens(spelt, vocabulary):
 
 
 def test_single_tokens_are_chosen_without_their_words(spelt, vocabulary):
-    chosen = choose(spelt, vocabulary, 0.15, False, np.random.default_rng(2))
+    chosen = choose_tokens(spelt, vocabulary, 0.15, False, np.random.default_rng(2))
     words = np.split(chosen, vocabulary.words(spelt.tokens)[1:])
     assert any(word.any() and not word.all() for word in words)
 
 
 @pytest.mark.parametrize("whole_words", [False, True])
-def test_every_text_has_a_token_to_guess(spelt, vocabulary, whole_words):
+def test_every_text_has_a_token_to_predict(spelt, vocabulary, whole_words):
     for length in (1, 2, 3):
         for seed in range(30):
             text = spelt.span(seed, seed + length)
             rng = np.random.default_rng(seed)
-            assert choose(text, vocabulary, 0.01, whole_words, rng).sum() >= 1
+            assert choose_tokens(text, vocabulary, 0.01, whole_words, rng).sum() >= 1
 
 
 def test_the_token_that_is_chosen_for_want_of_another_is_any_of_them(spelt, vocabulary):
     text = spelt.span(0, 3)
     places = [
-        int(choose(text, vocabulary, 1e-9, False, np.random.default_rng(seed)).argmax())
+        int(choose_tokens(text, vocabulary, 1e-9, False, np.random.default_rng(seed)).argmax())
         for seed in range(60)
     ]
     assert set(places) == {0, 1, 2}
@@ -103,15 +103,15 @@ def test_special_and_hidden_tokens_are_never_chosen(vocabulary, tokenizer):
     text = Text.of(np.array([unknown, wave, mask, wave, unknown]))
     hidden = text.with_hidden(np.array([False, False, False, True, False]))
     for seed in range(20):
-        chosen = choose(hidden, vocabulary, 0.9, False, np.random.default_rng(seed))
+        chosen = choose_tokens(hidden, vocabulary, 0.9, False, np.random.default_rng(seed))
         np.testing.assert_array_equal(chosen, [False, True, False, False, False])
     nothing = Text.of(np.array([unknown, unknown]))
-    assert not choose(nothing, vocabulary, 0.9, False, np.random.default_rng(0)).any()
+    assert not choose_tokens(nothing, vocabulary, 0.9, False, np.random.default_rng(0)).any()
 
 
 def test_labels_are_the_true_tokens_behind_the_special_ones():
     texts = [Text.of(np.array([7, 8, 9])), Text.of(np.array([5]))]
     chosen = [np.array([True, False, True]), np.array([False])]
-    labels = labels_of(texts, chosen, 1, (2, 5))
+    labels = masked_labels(texts, chosen, 1, (2, 5))
     n = IGNORED
     np.testing.assert_array_equal(labels, [[n, 7, n, 9, n], [n] * 5])

@@ -2,7 +2,7 @@
 
 Blind mutations know nothing of a format. Those of a safetensors file (a checkpoint) rewrite its header and
 the JSON texts within it, and fix the length before it, so that they reach the checks behind. For those of
-messages see `experiments.benchmarks.message_mutations`.
+messages see `experiments.benchmarks.fuzzing.message_mutations`.
 """
 
 from __future__ import annotations

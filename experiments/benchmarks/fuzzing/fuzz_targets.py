@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.benchmarks.message_mutations import MESSAGES, cut
-from experiments.benchmarks.mutations import BLIND, SAFETENSORS, Mutation
+from experiments.benchmarks.fuzzing.message_mutations import MESSAGES, cut
+from experiments.benchmarks.fuzzing.mutations import BLIND, SAFETENSORS, Mutation
 from protocols.codecs import CODECS, Codec
 from protocols.codecs.top_k import TopK
 from protocols.errors import ProtocolError, RecordError

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from experiments.benchmarks.mutations import (
+from experiments.benchmarks.fuzzing.mutations import (
     BLIND,
     FLOATS,
     Mutation,

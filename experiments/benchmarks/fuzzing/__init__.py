@@ -1,0 +1,1 @@
+"""Targets and mutations of the fuzzer `experiments.benchmarks.fuzz`."""
