@@ -33,11 +33,6 @@ class RayRuntime(Runtime):
     object_store_mb: int = Field(
         512, ge=80, description="Shared memory for messages, when Ray is started here."
     )
-    transport: Literal["object_store", "direct"] = Field(
-        "object_store",
-        description="How messages pass between hosts; direct: from memory to memory by gloo, or by NCCL "
-        "between GPUs (Ray Direct Transport, alpha).",
-    )
 
     @model_validator(mode="after")
     def _one_way_to_count(self) -> Self:

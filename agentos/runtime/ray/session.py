@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from agentos.runtime.base import Session, pack
-from agentos.runtime.ray import direct
 from agentos.runtime.ray.failures import of_ray
 from agentos.runtime.ray.object_store import RayStore, parcel_bytes
 from agents.exchange.inbox import KEPT_BYTES
@@ -37,9 +36,6 @@ class RaySession(Session):
         self._options: dict[str, Any] = {}
         self._parts: dict[int, tuple[Blueprint]] = {}
         self._hung: set[int] = set()
-        is_direct = runtime.transport == "direct"
-        self._submit = direct.submit if is_direct else _submit
-        self._landed = direct.landed if is_direct else _landed
         self.placement: Mapping[int, int] = {}
 
     def create_hosts(self, agents: int) -> None:
@@ -71,14 +67,11 @@ class RaySession(Session):
 
         from agents.hosting.host import Host
 
-        if self._runtime.transport == "direct":
-            self._actors.update(direct.create_hosts(hosts, options))
-        else:
-            actor_class = ray.remote(Host).options(**options)
-            self._actors.update(
-                (host, actor_class.remote(RayStore(self._parcel_bytes), self._kept_bytes))
-                for host in hosts
-            )
+        actor_class = ray.remote(Host).options(**options)
+        self._actors.update(
+            (host, actor_class.remote(RayStore(self._parcel_bytes), self._kept_bytes))
+            for host in hosts
+        )
         if options.get("num_gpus", 1.0) < 1.0:
             self.call("share_gpu", dict.fromkeys(hosts, (options["num_gpus"],)))
 
@@ -103,7 +96,7 @@ class RaySession(Session):
         while waiting or running:
             while waiting and len(running) < self._width:
                 host = waiting.pop(0)
-                reference = self._submit(self._actors[host], method, arguments[host])
+                reference = _submit(self._actors[host], method, arguments[host])
                 running[reference] = (host, time.monotonic() + self._runtime.timeout_s)
             first = min(deadline for _, deadline in running.values())
             done, _ = ray.wait(list(running), timeout=max(0.0, first - time.monotonic()))
@@ -112,9 +105,7 @@ class RaySession(Session):
                 raise self._late(method, [host for host, _ in running.values()])
             for reference in done:
                 host, _ = running.pop(reference)
-                answers[host] = self._landed(
-                    self._actors[host], self._answer(host, method, reference)
-                )
+                answers[host] = self._answer(host, method, reference)
         return {host: answers[host] for host in arguments}
 
     def kill(self, host: int) -> None:
@@ -128,15 +119,13 @@ class RaySession(Session):
         import ray
 
         lost = self._lost()
-        # Hosts that hand messages to each other directly form one group, which nobody can join again.
-        renewed = tuple(self._actors) if lost and self._runtime.transport == "direct" else lost
-        for host in renewed:
+        for host in lost:
             ray.kill(self._actors[host])  # one that hangs; one that is dead stays so
         # No core is asked for: the old one may not be free yet, and a cluster that lost a node may have none.
         # Ray places the host wherever there is room.
-        self._start(renewed, {**self._options, "num_cpus": 0})
+        self._start(lost, {**self._options, "num_cpus": 0})
         self._hung.clear()
-        self._build({host: self._parts[host] for host in renewed if host in self._parts})
+        self._build({host: self._parts[host] for host in lost if host in self._parts})
         return lost
 
     def _build(self, parts: Mapping[int, tuple[Blueprint]]) -> None:
@@ -218,7 +207,3 @@ def _itself(value: Any) -> Any:
 
 def _submit(actor: Any, method: str, arguments: Sequence[Any]) -> Any:
     return getattr(actor, method).remote(*map(_Whole, arguments))
-
-
-def _landed(actor: Any, answer: Any) -> Any:
-    return answer
