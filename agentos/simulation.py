@@ -30,6 +30,7 @@ from agentos.rounds.health.monitor import HealthMonitor, health_monitor
 from agentos.rounds.recovery import Recovery
 from agentos.rounds.resumption import ISOLATED, TOGETHER, Resumption
 from agentos.rounds.synchronous import SynchronousCoordinator
+from agentos.runtime.host_calls import SaveEncoders
 from agentos.runtime.profiling.profile import Profile, ProfiledSession
 from agentos.runtime.profiling.trace_file import write_trace
 from protocols.errors import RuntimeFailure
@@ -269,11 +270,11 @@ class _Run:
     def _save_encoders(self, session: Session) -> None:
         self.simulation._listener.on_stage("Saving encoders")
         folder = self.simulation.directory.absolute() / "encoders"
-        calls: dict[int, tuple[dict[int, Path]]] = {}
+        folders: dict[int, dict[int, Path]] = {}
         for agent in self.config.some_agents(self.config.saved_encoders):
             host = session.placement[agent]
-            calls.setdefault(host, ({},))[0][agent] = folder / f"agent-{agent}"
-        session.call("save", calls)
+            folders.setdefault(host, {})[agent] = folder / f"agent-{agent}"
+        session.call({host: SaveEncoders(mine) for host, mine in folders.items()})
 
     def _close_records(self, status: str) -> Result:
         from agentos.reporting.report import write_report

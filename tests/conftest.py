@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from agentos.runtime.base import Runtime, Session
+from agentos.runtime.host_calls import Answer, HostCall
 from agentos.runtime.ray.runtime import RayRuntime
 
 if TYPE_CHECKING:
@@ -351,8 +352,8 @@ class _StaysOpen(Session):
     def build(self, blueprint: Blueprint) -> None:
         self._session.build(blueprint)
 
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        return self._session.call(method, arguments)
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        return self._session.call(calls)
 
     def kill(self, host: int) -> None:
         self._session.kill(host)

@@ -6,6 +6,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from agentos.runtime.host_calls import ChoosePrecision
+
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
     from agentos.runtime import Session
@@ -28,14 +30,12 @@ def settle(
         blueprint: of its agents.
     """
     from agents.training.blueprint import Arm
-    from agents.training.precision import worthwhile
 
     if config.training.precision != "auto":
         return config, {}
     host, exchange = session.hosts[0], config.exchange
-    answers = session.call("step_seconds", {host: (Arm(exchange, exchange.anchor_fraction),)})
-    seconds: dict[str, float] = answers[host]
-    chosen = worthwhile(seconds)
+    measuring = ChoosePrecision(Arm(exchange, exchange.anchor_fraction))
+    chosen, seconds = session.call({host: measuring})[host]
     logger.info("precision %s; seconds of a step: %s", chosen, seconds)
     training = config.training.model_copy(update={"precision": chosen})
     session.build(replace(blueprint, training=training))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from agentos.records.metrics_log import plain, replacing
 from agentos.records.reports import by_agent
+from agentos.runtime.host_calls import EmbedTexts, Explain
 from protocols.errors import RecordError
 from protocols.seeding import derive, generator
 
@@ -129,8 +130,8 @@ class SimilarityRecorder:
             host = session.placement[agent]
             agents[host] = (*agents.get(host, ()), agent)
         texts = self.sample.texts
-        found = session.call("embed_texts", {host: (texts, ids) for host, ids in agents.items()})
-        explained = session.call("explain", {host: (ids,) for host, ids in agents.items()})
+        found = session.call({host: EmbedTexts(texts, ids) for host, ids in agents.items()})
+        explained = session.call({host: Explain(ids) for host, ids in agents.items()})
         self._embeddings[arm] = by_agent(found)
         self._told["matrices"][arm] = measure(self._embeddings[arm])
         self._told["explained"][arm] = by_agent(explained)

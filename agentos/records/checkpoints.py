@@ -19,6 +19,7 @@ from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.records.metrics_log import replacing, writing
 from agentos.records.reader import read_ledger
 from agentos.records.recorder import write_ledger
+from agentos.runtime.host_calls import Restore, Snapshot
 from protocols.errors import RecordError
 from protocols.ledger import Ledger
 from protocols.spec import Spec
@@ -123,7 +124,7 @@ class Checkpoints:
         with writing(folder):
             _remove(folder)
             folder.mkdir(parents=True)
-        answers: Mapping[int, Mapping[int, str]] = session.call_all("snapshot", folder)
+        answers = session.call_all(Snapshot(folder))
         digests = {agent: sha for told in answers.values() for agent, sha in told.items()}
         write_ledger(ledger, folder / LEDGER)
         manifest = Manifest(
@@ -204,7 +205,7 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
             hint="keep the number of agents as it was",
         )
     manifest = checkpoint.manifest
-    session.call_all("restore", checkpoint.directory, manifest.agents, manifest.afresh)
+    session.call_all(Restore(checkpoint.directory, manifest.agents, manifest.afresh))
 
 
 def _write_manifest(manifest: Manifest, folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agentos.rounds.mailbox import Letter
+from agentos.runtime.host_calls import ReloadMessages, SaveMessages
 from protocols.errors import RecordError
 
 if TYPE_CHECKING:
@@ -43,9 +44,8 @@ def write_snapshot(
     handles, places = outboxes_of(letters)
     said = list(dict.fromkeys(places))  # what was said to several is written once
     host = session.hosts[0]
-    messages, sizes = session.call("save_messages", {host: (handles, said, folder / MESSAGES)})[
-        host
-    ]
+    saving = SaveMessages(handles, said, folder / MESSAGES)
+    messages, sizes = session.call({host: saving})[host]
     number = {place: index for index, place in enumerate(said)}
     rows = [
         (each.sender, each.receiver, each.hop, each.round, each.arrival_s, number[place])
@@ -70,7 +70,8 @@ def read_snapshot(checkpoint: Checkpoint, session: Session) -> tuple[dict[str, A
         values = load_tree(folder / MOMENT, dict, files[MOMENT])
         rows, sizes, messages = values.pop("letters"), values.pop("sizes"), files[MESSAGES]
     host = session.hosts[0]
-    outbox = session.call("reload_messages", {host: (folder / MESSAGES, messages, sizes)})[host]
+    reloading = ReloadMessages(folder / MESSAGES, messages, sizes)
+    outbox = session.call({host: reloading})[host]
     with reading(checkpoint):
         return values, [
             Letter(sender, receiver, hop, round, arrival_s, outbox.handle, index)

@@ -47,6 +47,7 @@ from agentos.rounds.clock.timeline import SIMULATED
 from agentos.rounds.hop_schedule import ScheduledHop, turn_of
 from agentos.rounds.mailbox import Letter, Mailbox, Opened
 from agentos.rounds.open_rounds import OpenRounds, by_host
+from agentos.runtime.host_calls import Begin, Compose, Merge, TrainRounds
 from agents.exchange.staleness import Staleness
 from protocols.topologies import Network
 
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from agentos.rounds.health.monitor import HealthMonitor
     from agentos.runtime import Session
     from agents.exchange import Turn
-    from agents.hosting.delivery import Delivery, Heading, Outbox
+    from agents.hosting.delivery import Delivery, Heading
     from agents.training.blueprint import Arm
 
 
@@ -116,7 +117,7 @@ class AsynchronousCoordinator:
             begun: rounds that were run before, and the checkpoint after the last of them: by such a society,
                 or by agents that waited for each other.
         """
-        self.session.call_all("begin", self.arm)
+        self.session.call_all(Begin(self.arm))
         if self.watch is not None:
             self.watch.paused = frozenset()
         if begun is None:
@@ -214,8 +215,8 @@ class AsynchronousCoordinator:
         """Let agents take the local steps of their next rounds; return when each is done."""
         for agent in agents:
             self._round[agent] += 1
-        calls = {host: (rounds,) for host, rounds in self._by_host(self._rounds_of(agents)).items()}
-        metrics = by_agent(self.session.call("train_each", calls))
+        rounds = self._by_host(self._rounds_of(agents))
+        metrics = by_agent(self.session.call({h: TrainRounds(mine) for h, mine in rounds.items()}))
         due = {
             agent: self._now[agent] + self.timing.training_s(agent, values)
             for agent, values in metrics.items()
@@ -243,8 +244,8 @@ class AsynchronousCoordinator:
             agent: (turn_of(self.network, leg, agent), leg.hop.recipients(agent))
             for agent, leg in legs.items()
         }
-        calls = {host: (mine, part) for host, mine in self._by_host(turns).items()}
-        outboxes: dict[int, Outbox] = self.session.call("compose", calls) if calls else {}
+        calls = {host: Compose(mine, part) for host, mine in self._by_host(turns).items()}
+        outboxes = self.session.call(calls) if calls else {}
         said = [
             (envelope, size, without, outbox.handle, index)
             for outbox in outboxes.values()
@@ -271,10 +272,10 @@ class AsynchronousCoordinator:
         }
         turns = {agent: turn_of(self.network, leg, agent) for agent, leg in legs.items()}
         calls = {
-            host: (*self._deliveries(mine, turns, legs), part)
+            host: Merge(*self._deliveries(mine, turns, legs), part)
             for host, mine in self._by_host(opened).items()
         }
-        rejected = by_agent(self.session.call("merge", calls)) if calls else {}
+        rejected = by_agent(self.session.call(calls)) if calls else {}
         for agent, found in opened.items():
             ages = [
                 self.mailbox.staleness.age(legs[agent].round, each.round) for each in found.letters

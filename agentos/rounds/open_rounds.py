@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport, by_agent
 from agentos.rounds.clock.timeline import SIMULATED
 from agentos.rounds.health.collapse import Health, Reading, collapse
+from agentos.runtime.host_calls import Evaluate
 
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
@@ -150,9 +151,7 @@ class OpenRounds:
         calls = by_host(self.session.placement, dict.fromkeys({*agents} & {*chosen}))
         if not calls:
             return {}
-        return by_agent(
-            self.session.call("evaluate", {host: (list(a),) for host, a in calls.items()})
-        )
+        return by_agent(self.session.call({host: Evaluate(list(a)) for host, a in calls.items()}))
 
     def _report(self, round: int) -> None:
         metrics = dict(sorted(self._metrics.pop(round).items()))

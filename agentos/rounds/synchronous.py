@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport, by_agent
 from agentos.rounds.faults.injector import FaultInjector, Mail
 from agentos.rounds.hop_schedule import ScheduledHop, scheduled_hops, turns_of
+from agentos.runtime.host_calls import Begin, Compose, Evaluate, Merge, Train
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class SynchronousCoordinator:
         Args:
             begun: the rounds that were run before, and the checkpoint after the last of them.
         """
-        self.session.call_all("begin", self.arm)
+        self.session.call_all(Begin(self.arm))
         if self.watch is not None:
             self.watch.paused = frozenset()
         self.script.restart(begun.checkpoint.manifest.late if begun else ())
@@ -136,8 +137,7 @@ class SynchronousCoordinator:
     def _train(self, round: int, absent: frozenset[int]) -> AgentMetrics:
         """Let the agents that are there train; those that are away say that they are."""
         self.script.strike("train", self.session)
-        arguments = (round, absent) if absent else (round,)
-        metrics: AgentMetrics = by_agent(self.session.call_all("train", *arguments))
+        metrics = by_agent(self.session.call_all(Train(round, absent)))
         metrics.update((agent, {"absent": 1.0}) for agent in absent)
         return dict(sorted(metrics.items()))
 
@@ -183,14 +183,14 @@ class SynchronousCoordinator:
 
     def _evaluate(self) -> AgentMetrics:
         count = self.config.evaluation.agents
-        chosen = () if count is None else (self.config.some_agents(count),)
-        return by_agent(self.session.call_all("evaluate", *chosen))
+        chosen = None if count is None else self.config.some_agents(count)
+        return by_agent(self.session.call_all(Evaluate(chosen)))
 
     def _hop(self, leg: ScheduledHop) -> dict[int, list[str]]:
         """Let the hop's senders compose, and its receivers merge; return what was rejected."""
         expected, leg = leg, self.script.open(leg)
         self.script.strike("compose", self.session)
-        outboxes: dict[int, Outbox] = self.session.call("compose", self._turns(leg))
+        outboxes = self.session.call(self._compositions(leg))
         incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in leg.hop.edges}
         for number, outbox in enumerate(outboxes.values()):
             sizes = zip(outbox.envelopes, outbox.payload_bytes, outbox.fp32_bytes, strict=True)
@@ -209,13 +209,15 @@ class SynchronousCoordinator:
             self.timeline.wait(mail.waits)
         deliveries = self._deliveries(leg, boxes, mail)
         handles = [outbox.handle for outbox in boxes]
-        calls = {host: (*_needed(handles, batch), leg.part) for host, batch in deliveries.items()}
+        calls = {
+            host: Merge(*_needed(handles, batch), leg.part) for host, batch in deliveries.items()
+        }
         self.script.strike("merge", self.session)
-        rejected: dict[int, list[str]] = by_agent(self.session.call("merge", calls))
+        rejected = by_agent(self.session.call(calls))
         self.script.settle(mail, rejected)
         return rejected
 
-    def _turns(self, leg: ScheduledHop) -> dict[int, tuple[Any, ...]]:
+    def _compositions(self, leg: ScheduledHop) -> dict[int, Compose]:
         turns: dict[int, dict[int, Any]] = {}
         senders = sorted({sender for sender, _ in leg.hop.edges})
         shared: dict[Any, Any] = {}  # what is equal is sent to a host once
@@ -224,10 +226,8 @@ class SynchronousCoordinator:
             addressed = shared.setdefault((id(turn), recipients), (turn, recipients))
             turns.setdefault(host, {})[agent] = addressed
         lies = self.script.lies(leg, senders)
-        if not lies:
-            return {host: (own, leg.part) for host, own in turns.items()}
         return {
-            host: (own, leg.part, {agent: lies[agent] for agent in own if agent in lies})
+            host: Compose(own, leg.part, {agent: lies[agent] for agent in own if agent in lies})
             for host, own in turns.items()
         }
 

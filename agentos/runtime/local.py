@@ -6,12 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentos.runtime.base import Runtime, Session
+from agentos.runtime.host_calls import Answer, Build, HostCall
 from agentos.runtime.ray.failures import host_died
+from agents import hosting
+from agents.lazy_torch import torch
+from agents.training.blueprint import Blueprint
 from protocols.errors import ConfigurationError
 from protocols.wire.buffers import Bytes, Packet
 
 if TYPE_CHECKING:
-    from agents.training.blueprint import Blueprint
+    from agents.hosting import Host
 
 
 class LocalRuntime(Runtime):
@@ -38,39 +42,34 @@ class LocalRuntime(Runtime):
 
 class _LocalSession(Session):
     def __init__(self) -> None:
-        import torch
-
-        from agents.hosting.host import Host
-
         self._threads = torch.get_num_threads()
-        self._host: Host | None = Host(LocalStore())
+        self._host: Host | None = hosting.Host(LocalStore())
         self._blueprint: Blueprint | None = None
 
     def build(self, blueprint: Blueprint) -> None:
         self._blueprint = blueprint
         self.placement = {member.id: 0 for member in blueprint.members}
-        self.call_all("build", blueprint)
+        self.call_all(Build(blueprint))
 
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        if arguments and self._host is None:
-            raise host_died(0, method, "it was ended on purpose")
-        return {host: getattr(self._host, method)(*args) for host, args in arguments.items()}
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        answers = {}
+        for host, call in calls.items():
+            if self._host is None:
+                raise host_died(host, call.title(), "it was ended on purpose")
+            answers[host] = call.run(self._host)
+        return answers
 
     def kill(self, host: int) -> None:
         self._host = None
 
     def revive(self) -> tuple[int, ...]:
-        from agents.hosting.host import Host
-
         if self._host is not None or self._blueprint is None:
             return ()
-        self._host = Host(LocalStore())
+        self._host = hosting.Host(LocalStore())
         self.build(self._blueprint)
         return (0,)
 
     def close(self) -> None:
-        import torch
-
         if self._blueprint is not None:
             torch.set_num_threads(self._threads)
             if self._host is not None:

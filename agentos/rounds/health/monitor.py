@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agentos.rounds.health.collapse import Health, HealthConfig, Reading, judge, read
+from agentos.runtime.host_calls import Probe
 from protocols.seeding import generator
 
 if TYPE_CHECKING:
@@ -57,13 +58,14 @@ class HealthMonitor:
         """Let some agents embed the texts, or all."""
         shown = frozenset(agent for edge in self.edges for agent in edge)
         if agents is None:
-            answers = session.call_all("watch", self.texts, read, shown)
+            answers = session.call_all(Probe(self.texts, read, shown))
         else:
             asked: dict[int, list[int]] = {}
             for agent in sorted(agents):
                 asked.setdefault(session.placement[agent], []).append(agent)
-            calls = {host: (self.texts, read, shown, mine) for host, mine in sorted(asked.items())}
-            answers = session.call("watch", calls)
+            answers = session.call(
+                {host: Probe(self.texts, read, shown, mine) for host, mine in sorted(asked.items())}
+            )
         return {agent: look for answer in answers.values() for agent, look in answer.items()}
 
     def conclude(self, round: int, looks: Mapping[int, Look]) -> Health:

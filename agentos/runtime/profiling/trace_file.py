@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentos.records.metrics_log import replacing
-from agentos.runtime.profiling.profile import PHASES, Profile
+from agentos.runtime.profiling.profile import Profile
 from protocols.errors import RecordError
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ def _events(profile: Profile) -> Iterator[Event]:
     ends = [answered for _, _, answered in profile.calls]
     start, end = profile.began_s, max(ends, default=profile.began_s)
     calls = [(made, answered) for _, made, answered in profile.calls]
-    for method, made, answered in profile.calls:
-        yield _event(profile, 0, WAIT, made, answered, method=method)
+    for call, made, answered in profile.calls:
+        yield _event(profile, 0, WAIT, made, answered, call=call.title())
     for began, ended in _gaps(start, end, calls):
         yield _event(profile, 0, "start" if began == start else COORDINATE, began, ended)
     for what, when in profile.marks:
@@ -136,13 +136,12 @@ def _events(profile: Profile) -> Iterator[Event]:
 def _host(profile: Profile, host: int, end: float) -> Iterator[Event]:
     ahead, lane = profile.clocks[host].ahead_s, 1 + host
     worked = [
-        (method, began - ahead, ended - ahead)
-        for each, method, began, ended in profile.worked
+        (call, began - ahead, ended - ahead)
+        for each, call, began, ended in profile.worked
         if each == host
     ]
-    for method, began, ended in worked:
-        phase = PHASES.get(method, "other")
-        yield _event(profile, lane, phase, began, ended, method=method)
+    for call, began, ended in worked:
+        yield _event(profile, lane, call.phase, began, ended, call=call.title())
     start = min((began for _, began, _ in worked), default=end)
     for began, ended in _gaps(start, end, [(began, ended) for _, began, ended in worked]):
         yield _event(profile, lane, WAIT, began, ended)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from agentos.runtime.base import Session, pack
+from agentos.runtime.host_calls import Answer, Build, HostCall, Settle, ShareGpu
 from agentos.runtime.ray.failures import of_ray
 from agentos.runtime.ray.object_store import RayStore, parcel_bytes
+from agents import hosting
 from agents.exchange.inbox import KEPT_BYTES
+from agents.training.blueprint import Blueprint
 from protocols.errors import AgentOSError, DeadlineExceeded
 
 if TYPE_CHECKING:
     from agentos.runtime.ray.runtime import RayRuntime
-    from agents.training.blueprint import Blueprint
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ class RaySession(Session):
         self._connection = connection
         self._actors: dict[int, Any] = {}
         self._options: dict[str, Any] = {}
-        self._parts: dict[int, tuple[Blueprint]] = {}
+        self._parts: dict[int, Blueprint] = {}
         self._hung: set[int] = set()
         self.placement: Mapping[int, int] = {}
 
@@ -65,48 +67,44 @@ class RaySession(Session):
     def _start(self, hosts: Iterable[int], options: Mapping[str, Any]) -> None:
         import ray
 
-        from agents.hosting.host import Host
-
-        actor_class = ray.remote(Host).options(**options)
+        actor_class = ray.remote(HostActor).options(**options)
         self._actors.update(
-            (host, actor_class.remote(RayStore(self._parcel_bytes), self._kept_bytes))
-            for host in hosts
+            (host, actor_class.remote(self._parcel_bytes, self._kept_bytes)) for host in hosts
         )
         if options.get("num_gpus", 1.0) < 1.0:
-            self.call("share_gpu", dict.fromkeys(hosts, (options["num_gpus"],)))
+            self.call(dict.fromkeys(hosts, ShareGpu(options["num_gpus"])))
 
     def build(self, blueprint: Blueprint) -> None:
         """Place the agents of a blueprint on the hosts; see `Session.build`."""
         packed = dict(enumerate(pack(blueprint, len(self._actors))))
         self.placement = {agent: host for host, ids in packed.items() for agent in ids}
         share = 1 / self._hosts_per_machine
-        self._parts = {
-            host: (blueprint.only(frozenset(ids), share),) for host, ids in packed.items()
-        }
+        self._parts = {host: blueprint.only(frozenset(ids), share) for host, ids in packed.items()}
         self._build(self._parts)
         logger.info("%d agents on %d Ray hosts", len(self.placement), len(packed))
 
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        """Call a method on several hosts, as many at a time as there are cores for; see `Session.call`."""
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        """Run calls on several hosts, as many at a time as there are cores for; see `Session.call`."""
         import ray
 
-        waiting = list(arguments)
+        waiting = list(calls)
         running: dict[Any, tuple[int, float]] = {}
-        answers: dict[int, Any] = {}
+        answers: dict[int, Answer] = {}
         while waiting or running:
             while waiting and len(running) < self._width:
                 host = waiting.pop(0)
-                reference = _submit(self._actors[host], method, arguments[host])
+                reference = self._actors[host].run.remote(calls[host])
                 running[reference] = (host, time.monotonic() + self._runtime.timeout_s)
             first = min(deadline for _, deadline in running.values())
             done, _ = ray.wait(list(running), timeout=max(0.0, first - time.monotonic()))
             if not done:
                 self._hung.update(host for host, _ in running.values())
-                raise self._late(method, [host for host, _ in running.values()])
+                late = [host for host, _ in running.values()]
+                raise self._late(calls[late[0]].title(), late)
             for reference in done:
                 host, _ = running.pop(reference)
-                answers[host] = self._answer(host, method, reference)
-        return {host: answers[host] for host in arguments}
+                answers[host] = self._answer(host, calls[host].title(), reference)
+        return {host: answers[host] for host in calls}
 
     def kill(self, host: int) -> None:
         """End a host's process; see `Session.kill`."""
@@ -128,9 +126,9 @@ class RaySession(Session):
         self._build({host: self._parts[host] for host in lost if host in self._parts})
         return lost
 
-    def _build(self, parts: Mapping[int, tuple[Blueprint]]) -> None:
-        self.call("build", parts)
-        self.call("settle", dict.fromkeys(parts, ()))
+    def _build(self, parts: Mapping[int, Blueprint]) -> None:
+        self.call({host: Build(part) for host, part in parts.items()})
+        self.call(dict.fromkeys(parts, Settle()))
 
     def _lost(self) -> tuple[int, ...]:
         """Return the hosts that died, and those that do not answer in time."""
@@ -162,7 +160,7 @@ class RaySession(Session):
                 ray.kill(actor)
         self._connection.close()
 
-    def _answer(self, host: int, method: str, reference: Any) -> Any:
+    def _answer(self, host: int, title: str, reference: Any) -> Any:
         import ray
 
         try:
@@ -170,40 +168,38 @@ class RaySession(Session):
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, AgentOSError):
                 raise error.cause from None
-            failure = of_ray(error.cause, host, method)
+            failure = of_ray(error.cause, host, title)
             if failure is None:
                 raise
             raise failure from error
         except ray.exceptions.GetTimeoutError:
-            raise self._late(method, [host]) from None
+            raise self._late(title, [host]) from None
         except ray.exceptions.RayError as error:
-            failure = of_ray(error, host, method)
+            failure = of_ray(error, host, title)
             if failure is None:
                 raise
             raise failure from error
 
-    def _late(self, method: str, hosts: list[int]) -> DeadlineExceeded:
+    def _late(self, title: str, hosts: list[int]) -> DeadlineExceeded:
         return DeadlineExceeded(
-            f"hosts {hosts} did not finish '{method}' in time",
+            f"hosts {hosts} did not finish '{title}' in time",
             expected=f"an answer within {self._runtime.timeout_s:g} s",
             hint="raise runtime.timeout_s, lower training.local_steps, use more hosts, or see that the "
             "cluster has free cores for them",
         )
 
 
-class _Whole:
-    """An argument that Ray hands to pickle, once: it would look into a dictionary, value by value."""
+class HostActor:
+    """The actor around a host: its one method runs typed calls.
 
-    def __init__(self, value: Any) -> None:
-        self._value = value
+    Args:
+        parcel_bytes: see `RayStore`.
+        kept_bytes: see `Host`.
+    """
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _itself, (self._value,)
+    def __init__(self, parcel_bytes: int, kept_bytes: int) -> None:
+        self._host = hosting.Host(RayStore(parcel_bytes), kept_bytes)
 
-
-def _itself(value: Any) -> Any:
-    return value
-
-
-def _submit(actor: Any, method: str, arguments: Sequence[Any]) -> Any:
-    return getattr(actor, method).remote(*map(_Whole, arguments))
+    def run(self, call: HostCall[Answer]) -> Answer:
+        """Run a call on the host."""
+        return call.run(self._host)

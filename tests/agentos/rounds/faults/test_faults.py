@@ -17,6 +17,7 @@ from agentos.rounds.faults import FAULTS
 from agentos.rounds.faults.injector import FaultInjector
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime.base import Session
+from agentos.runtime.host_calls import HostCall, Merge
 from agentos.runtime.local import LocalRuntime
 from agents.training.blueprint import Arm
 from protocols.errors import HostLost, RuntimeFailure
@@ -205,12 +206,10 @@ def test_order_of_arrival_changes_nothing_but_the_order(
     orders: list[list[tuple[int, int]]] = []
     call = session.call
 
-    def noting(method: str, arguments: Mapping[int, Any]) -> Any:
-        if method == "merge":
-            orders.extend(
-                [[*d.messages] for _, batch, _ in arguments.values() for d in batch.values()]
-            )
-        return call(method, arguments)
+    def noting(calls: Mapping[int, HostCall[Any]]) -> Any:
+        merges = [each for each in calls.values() if isinstance(each, Merge)]
+        orders.extend([*d.messages] for merge in merges for d in merge.deliveries.values())
+        return call(calls)
 
     monkeypatch.setattr(session, "call", noting)
     calm = play(policy={"restarts": 7})

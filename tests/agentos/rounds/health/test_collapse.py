@@ -25,6 +25,7 @@ from agentos.rounds.health.collapse import (
     read,
 )
 from agentos.rounds.health.monitor import HealthMonitor
+from agentos.runtime.host_calls import Probe
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm
 from protocols.topologies import Direction, Hop
@@ -136,9 +137,9 @@ class Patient:
     def __init__(self, rows: Mapping[int, Any]) -> None:
         self.rows = rows
 
-    def call_all(self, method: str, texts: Any, read: Any, shown: Any) -> Any:
-        assert method == "watch"
-        answers = {a: (read(r, 5), r if a in shown else None) for a, r in self.rows.items()}
+    def call_all(self, call: Probe[Any]) -> Any:
+        measure, shown = call.measure, call.shown
+        answers = {a: (measure(r, 5), r if a in shown else None) for a, r in self.rows.items()}
         return {0: {a: v for a, v in answers.items() if a % 2}, 1: {2: answers[2], 0: answers[0]}}
 
 
