@@ -51,6 +51,26 @@ class Begun:
     rounds: tuple[RoundReport, ...]
 
 
+@dataclass(frozen=True)
+class Restart:
+    """A return of the run to its last checkpoint, after hosts were lost.
+
+    Attributes:
+        number: of the restart, from 1.
+        arm, round: the round that was under way.
+        back_to: the round that it went back to; 0 for the beginning.
+        hosts: the hosts that were replaced.
+        why: the failure that was observed.
+    """
+
+    number: int
+    arm: str
+    round: int
+    back_to: int
+    hosts: tuple[int, ...]
+    why: str
+
+
 @dataclass
 class ArmResult:
     """What came of a whole run or of its baseline."""

@@ -51,10 +51,10 @@ class Session(ABC):
         """
 
     def revive(self) -> tuple[int, ...]:
-        """Put new hosts in the place of those that died or hang; return which.
+        """Replace hosts that died or hang; return which.
 
         The new ones hold the same agents, untrained. Hosts that still work on an earlier call are waited for.
-        By default hosts share the fate of the caller, and there is nothing to do.
+        By default hosts live as long as the caller, and there is nothing to do.
 
         Raises:
             HostLost: a new host died at once.
@@ -133,13 +133,13 @@ class Runtime(Spec, ABC):
     def ahead(self, address: str | None = None) -> AbstractContextManager[Callable[[], str | None]]:
         """Begin in the background what takes a while and needs no blueprint; leaving it undoes that.
 
-        By default nothing does.
+        By default there is nothing to begin.
 
         Args:
             address: of a cluster to join, for the runtimes that can.
 
         Returns:
-            What waits until that is done, and returns the address to `start` with.
+            A function that waits until that is done, and returns the address to `start` with.
         """
         return nullcontext(lambda: address)
 
@@ -152,7 +152,7 @@ class Runtime(Spec, ABC):
             address: of a cluster to join, where the runtime can.
 
         Raises:
-            ConfigurationError: the runtime cannot do what is asked.
+            ConfigurationError: the runtime does not support an option.
             RuntimeFailure: no host could be started.
         """
 

@@ -11,20 +11,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 
+from agents import hosting
 from agents.exchange.base import Turn
 from agents.hosting.delivery import Delivery, Outbox
 from agents.hosting.tracing import Traced
 from agents.training.blueprint import Arm, Blueprint
-
-if TYPE_CHECKING:
-    from agents.hosting.host import (
-        Host,  # imports torch, and every configuration reaches this module
-    )
-    from agents.hosting.messaging import Lies
+from protocols.messages import Payload
 
 Phase = Literal["start", "train", "compose", "merge", "evaluate", "save", "other"]
 
@@ -55,7 +51,7 @@ class HostCall(ABC, Generic[Answer_co]):
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__).lower()
 
     @abstractmethod
-    def run(self, host: Host) -> Answer_co:
+    def run(self, host: hosting.Host) -> Answer_co:
         """Carry the call out on the host, in its process."""
 
 
@@ -66,7 +62,7 @@ class Build(HostCall[None]):
     phase = "start"
     blueprint: Blueprint
 
-    def run(self, host: Host) -> None:
+    def run(self, host: hosting.Host) -> None:
         """Build them."""
         host.build(self.blueprint)
 
@@ -77,7 +73,7 @@ class Settle(HostCall[None]):
 
     phase = "start"
 
-    def run(self, host: Host) -> None:
+    def run(self, host: hosting.Host) -> None:
         """Exempt it."""
         host.settle()
 
@@ -89,7 +85,7 @@ class ShareGpu(HostCall[float]):
     phase = "start"
     share: float
 
-    def run(self, host: Host) -> float:
+    def run(self, host: hosting.Host) -> float:
         """Return the share that was free to take."""
         return host.share_gpu(self.share)
 
@@ -98,7 +94,7 @@ class ShareGpu(HostCall[float]):
 class NameMachine(HostCall[str]):
     """Name the machine that a host runs on."""
 
-    def run(self, host: Host) -> str:
+    def run(self, host: hosting.Host) -> str:
         """Return its network name."""
         return host.machine()
 
@@ -110,7 +106,7 @@ class ChoosePrecision(HostCall[tuple[Literal["fp32", "bf16"], dict[str, float]]]
     phase = "start"
     arm: Arm
 
-    def run(self, host: Host) -> tuple[Literal["fp32", "bf16"], dict[str, float]]:
+    def run(self, host: hosting.Host) -> tuple[Literal["fp32", "bf16"], dict[str, float]]:
         """Return the precision that pays, and the seconds of a step in each."""
         return host.choose_precision(self.arm)
 
@@ -122,7 +118,7 @@ class Begin(HostCall[None]):
     phase = "start"
     arm: Arm
 
-    def run(self, host: Host) -> None:
+    def run(self, host: hosting.Host) -> None:
         """Begin."""
         host.begin(self.arm)
 
@@ -135,7 +131,7 @@ class Train(HostCall[Metrics]):
     round: int
     absent: frozenset[int] = frozenset()
 
-    def run(self, host: Host) -> Metrics:
+    def run(self, host: hosting.Host) -> Metrics:
         """Return each agent's training metrics."""
         return host.train(self.round, self.absent)
 
@@ -147,23 +143,23 @@ class TrainRounds(HostCall[Metrics]):
     phase = "train"
     rounds: dict[int, int]
 
-    def run(self, host: Host) -> Metrics:
+    def run(self, host: hosting.Host) -> Metrics:
         """Return each agent's training metrics."""
         return host.train_rounds(self.rounds)
 
 
 @dataclass(frozen=True)
 class Compose(HostCall[Outbox]):
-    """Compose the messages of a hop; see `Host.compose`."""
+    """Compose the messages of a hop, with the alterations of faulty agents; see `Host.compose`."""
 
     phase = "compose"
     turns: dict[int, tuple[Turn, tuple[int, ...]]]
     part: int = 0
-    lies: Mapping[int, Lies] = field(default_factory=dict)
+    alterations: Mapping[int, Sequence[Callable[[Payload], Payload]]] = field(default_factory=dict)
 
-    def run(self, host: Host) -> Outbox:
+    def run(self, host: hosting.Host) -> Outbox:
         """Return their headings, their sizes and where they lie."""
-        return host.compose(self.turns, self.part, self.lies)
+        return host.compose(self.turns, self.part, self.alterations)
 
 
 @dataclass(frozen=True)
@@ -175,7 +171,7 @@ class Merge(HostCall[dict[int, list[str]]]):
     deliveries: dict[int, Delivery]
     part: int = 0
 
-    def run(self, host: Host) -> dict[int, list[str]]:
+    def run(self, host: hosting.Host) -> dict[int, list[str]]:
         """Return the reasons for which each agent rejected messages."""
         return host.merge(self.handles, self.deliveries, self.part)
 
@@ -187,7 +183,7 @@ class Evaluate(HostCall[Metrics]):
     phase = "evaluate"
     agents: Collection[int] | None = None
 
-    def run(self, host: Host) -> Metrics:
+    def run(self, host: hosting.Host) -> Metrics:
         """Return each agent's metrics."""
         return host.evaluate(self.agents)
 
@@ -202,7 +198,7 @@ class Probe(HostCall[dict[int, tuple[Value, "np.ndarray | None"]]], Generic[Valu
     shown: Collection[int]
     agents: Collection[int] | None = None
 
-    def run(self, host: Host) -> dict[int, tuple[Value, np.ndarray | None]]:
+    def run(self, host: hosting.Host) -> dict[int, tuple[Value, np.ndarray | None]]:
         """Return each agent's measurement, and the embeddings `[N, W]` of those in `shown`."""
         return host.probe(self.texts, self.measure, self.shown, self.agents)
 
@@ -215,7 +211,7 @@ class EmbedTexts(HostCall[dict[int, np.ndarray]]):
     texts: Sequence[str]
     agents: Sequence[int]
 
-    def run(self, host: Host) -> dict[int, np.ndarray]:
+    def run(self, host: hosting.Host) -> dict[int, np.ndarray]:
         """Return each agent's embeddings `[N, W]`."""
         return host.embed_texts(self.texts, self.agents)
 
@@ -227,7 +223,7 @@ class Explain(HostCall[dict[int, dict[str, Any]]]):
     phase = "evaluate"
     agents: Sequence[int]
 
-    def run(self, host: Host) -> dict[int, dict[str, Any]]:
+    def run(self, host: hosting.Host) -> dict[int, dict[str, Any]]:
         """Return it for each agent."""
         return host.explain(self.agents)
 
@@ -239,7 +235,7 @@ class SaveEncoders(HostCall[None]):
     phase = "save"
     folders: dict[int, Path]
 
-    def run(self, host: Host) -> None:
+    def run(self, host: hosting.Host) -> None:
         """Save them."""
         host.save(self.folders)
 
@@ -251,7 +247,7 @@ class Snapshot(HostCall[dict[int, str]]):
     phase = "save"
     folder: Path
 
-    def run(self, host: Host) -> dict[int, str]:
+    def run(self, host: hosting.Host) -> dict[int, str]:
         """Return the SHA-256 of each agent's file."""
         return host.snapshot(self.folder)
 
@@ -265,7 +261,7 @@ class Restore(HostCall[None]):
     digests: dict[int, str]
     afresh: bool = False
 
-    def run(self, host: Host) -> None:
+    def run(self, host: hosting.Host) -> None:
         """Restore them."""
         host.restore(self.folder, self.digests, self.afresh)
 
@@ -279,7 +275,7 @@ class SaveMessages(HostCall[tuple[str, list[int]]]):
     places: Sequence[tuple[int, int]]
     path: Path
 
-    def run(self, host: Host) -> tuple[str, list[int]]:
+    def run(self, host: hosting.Host) -> tuple[str, list[int]]:
         """Return the file's SHA-256 and the messages' sizes in bytes."""
         return host.save_messages(self.handles, self.places, self.path)
 
@@ -293,7 +289,7 @@ class ReloadMessages(HostCall[Outbox]):
     sha256: str
     sizes: Sequence[int]
 
-    def run(self, host: Host) -> Outbox:
+    def run(self, host: hosting.Host) -> Outbox:
         """Return where they lie, in their order."""
         return host.reload_messages(self.path, self.sha256, self.sizes)
 
@@ -304,6 +300,6 @@ class Trace(HostCall[Traced[Answer]], Generic[Answer]):
 
     call: HostCall[Answer]
 
-    def run(self, host: Host) -> Traced[Answer]:
+    def run(self, host: hosting.Host) -> Traced[Answer]:
         """Return the call's answer with its times."""
         return host.traced(self.call.run)

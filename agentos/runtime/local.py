@@ -1,9 +1,9 @@
-"""One host in this very process: serial, debuggable, bit-identical to the others."""
+"""One host in this process: serial, debuggable, and bit-identical to other runtimes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from agentos.runtime.base import Runtime, Session
 from agentos.runtime.host_calls import Answer, Build, HostCall
@@ -13,9 +13,6 @@ from agents.lazy_torch import torch
 from agents.training.blueprint import Blueprint
 from protocols.errors import ConfigurationError
 from protocols.wire.buffers import Bytes, Packet
-
-if TYPE_CHECKING:
-    from agents.hosting import Host
 
 
 class LocalRuntime(Runtime):
@@ -43,7 +40,7 @@ class LocalRuntime(Runtime):
 class _LocalSession(Session):
     def __init__(self) -> None:
         self._threads = torch.get_num_threads()
-        self._host: Host | None = hosting.Host(LocalStore())
+        self._host: hosting.Host | None = hosting.Host(LocalStore())
         self._blueprint: Blueprint | None = None
 
     def build(self, blueprint: Blueprint) -> None:
@@ -78,7 +75,7 @@ class _LocalSession(Session):
 
 
 class LocalStore:
-    """Messages of agents in one process: the handle is the list of them."""
+    """Messages of agents in one process; a handle is the list of messages itself."""
 
     def put(self, packets: Iterable[Packet]) -> Sequence[Bytes]:
         """Return copies: a message must not change when its sender goes on training."""

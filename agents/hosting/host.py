@@ -336,7 +336,7 @@ def _writing(directory: Path) -> Iterator[None]:
             f"agents cannot be written to {directory}",
             expected="a folder with room, that this user may write to, on every host",
             actual=getattr(error, "strerror", None) or str(error),
-            hint="make room; then go on with 'agentos resume'",
+            hint="make room; then continue with 'agentos resume'",
         ) from error
 
 

@@ -12,6 +12,7 @@ from agentos.config.run import RunConfig
 from agentos.events import Listener
 from agentos.preparation import blueprint_of, prepare_corpus
 from agentos.records.reports import RoundReport
+from agentos.rounds.base import RoundServices, RoundsPlan
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime.base import Session
 from agentos.runtime.host_calls import Answer, Evaluate, HostCall, Train
@@ -42,7 +43,8 @@ def timed_rounds(
     reports: list[RoundReport] = []
     exchange = exchange or config.exchange
     arm = Arm(exchange, exchange.anchor_fraction)
-    SynchronousCoordinator(config, config.network(), session, arm, "together", reports.append).run()
+    plan = RoundsPlan("together", arm, config.network(), config.training.rounds, config.evaluation)
+    SynchronousCoordinator(plan, session, RoundServices(reports.append)).run()
     return [report.round_s for report in reports[1 + warm_up : -1]]
 
 

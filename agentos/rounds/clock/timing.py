@@ -1,27 +1,26 @@
-r"""How long training and messages take.
+r"""Durations of training and of messages, in simulated seconds.
 
 Local steps of agent \(i\) take \(W_i / v_i\): its work over its speed. Work is counted, not measured: tokens
-that went through the encoder (with and without a gradient, those included that it embedded for others since
-its last round), or operations estimated from them (see `agentos.preflight.flops`; texts are taken at their
-longest), or
-steps. A message of \(b\) serialised bytes takes \(\lambda_{ij} + b / \beta_{ij}\) over the edge from i to j:
-its latency and its bandwidth.
+that went through the encoder (with and without a gradient, including those that it embedded for others since
+its last round), operations estimated from them (see `agentos.preflight.flops`; texts are taken at their
+longest), or steps. A message of \(b\) serialised bytes takes \(\lambda_{ij} + b / \beta_{ij}\) over the edge
+from i to j: its latency and its bandwidth.
 
 Every direction of every edge is a link of its own. Nothing is shared: several messages of one sender leave at
-once, and several to one receiver do not slow each other. Sending, merging, evaluation and the watch over
-health take no time.
+once, and several to one receiver do not slow each other. Sending, merging, evaluation and health checks take
+no time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from agentos.config.run import RunConfig
-    from agentos.preflight.flops import Size
-    from protocols.topologies import Network
+from agentos.preflight.flops import Size, size_of
+from agentos.rounds.clock.config import ClockConfig
+from agentos.rounds.clock.distributions import Quantity
+from agents.exchange import Society
 
 Edge = tuple[int, int]
 Work = Literal["flops", "tokens", "steps"]
@@ -29,12 +28,12 @@ Work = Literal["flops", "tokens", "steps"]
 
 @dataclass(frozen=True)
 class Timing:
-    """What was drawn or read for a run.
+    """Speeds, latencies and bandwidths of a run.
 
     Attributes:
         speeds: of each agent, in work per second.
         latency_s, bytes_per_s: of each direction of every edge; bytes take no time where it has no bandwidth.
-        work: what is counted.
+        work: the unit that speeds count.
         sizes: of each agent's encoder; only where operations are counted.
         length: tokens of the longest text.
     """
@@ -75,36 +74,37 @@ class Timing:
         return self.latency_s[edge] + (payload_bytes / bandwidth if bandwidth else 0.0)
 
 
-def timing_of(config: RunConfig, network: Network) -> Timing | None:
-    """Return how long things take in a run; None where it has no clock.
+def timing_of(clock: ClockConfig, society: Society, seed: int, max_length: int) -> Timing:
+    """Draw or read how long training and messages take in a run.
+
+    Args:
+        clock: of the run.
+        society: its encoders and its network.
+        seed: of the run.
+        max_length: tokens of the longest text that agents train on.
 
     Raises:
         DataError: a trace cannot be used.
     """
-    clock = config.clock
-    if clock is None:
-        return None
+    network = society.network
+    assert network is not None, "a run knows its network"
     agents = [(agent,) for agent in range(network.agents)]
     edges = sorted({*network.edges, *((b, a) for a, b in network.edges)})
 
-    def of_edges(name: Literal["latency_s", "bytes_per_s"]) -> dict[Edge, float]:
-        quantity = getattr(clock, name)
-        found = {} if quantity is None else quantity.values(edges, config.seed, name)
+    def of_edges(quantity: Quantity | None, name: str) -> dict[Edge, float]:
+        found = {} if quantity is None else quantity.values(edges, seed, name)
         return {edge: found[edge] for edge in edges if edge in found}
 
-    speeds = clock.speed.values(agents, config.seed, "speed")
+    speeds = clock.speed.values(agents, seed, "speed")
+    sizes = {}
+    if clock.work == "flops":
+        by_encoder = {encoder: size_of(encoder) for encoder in set(society.encoders)}
+        sizes = {agent: by_encoder[encoder] for agent, encoder in enumerate(society.encoders)}
     return Timing(
         speeds={agent: speeds[agent,] for agent in range(network.agents)},
-        latency_s=of_edges("latency_s"),
-        bytes_per_s=of_edges("bytes_per_s"),
+        latency_s=of_edges(clock.latency_s, "latency_s"),
+        bytes_per_s=of_edges(clock.bytes_per_s, "bytes_per_s"),
         work=clock.work,
-        sizes=_sizes(config) if clock.work == "flops" else {},
-        length=config.training.max_length,
+        sizes=sizes,
+        length=max_length,
     )
-
-
-def _sizes(config: RunConfig) -> dict[int, Size]:
-    from agentos.preflight.flops import size_of
-
-    groups = [(size_of(group.encoder), group.count) for group in config.agents.resolved]
-    return dict(enumerate(size for size, count in groups for _ in range(count)))

@@ -1,4 +1,4 @@
-"""Where the time of a run goes: what every host and the coordinator did when.
+"""Profile of a run: the work of every host and of the coordinator over time.
 
 A profile stands between the coordinator and the hosts: it passes every call on, and takes the times from the
 answers. A run without one does none of this.
@@ -34,7 +34,7 @@ _PINGS = 5
 
 @dataclass
 class Clock:
-    """What is known of how far a host's clock is ahead of the coordinator's, in seconds."""
+    """Bounds on how far a host's clock is ahead of the coordinator's, in seconds."""
 
     machine: str
     least_s: float = -math.inf
@@ -54,18 +54,18 @@ class Clock:
 
     @property
     def is_shared(self) -> bool:
-        """Whether the host is on the coordinator's machine."""
+        """Return whether the host is on the coordinator's machine."""
         return self.machine == socket.gethostname()
 
     @property
     def ahead_s(self) -> float:
-        """By how much the host's clock is ahead; 0 on the coordinator's machine."""
+        """The lead of the host's clock; 0 on the coordinator's machine."""
         known = math.isfinite(self.least_s) and math.isfinite(self.most_s)
         return 0.0 if self.is_shared or not known else (self.least_s + self.most_s) / 2
 
     @property
     def error_s(self) -> float:
-        """How far off that can be."""
+        """Largest error of that lead."""
         return 0.0 if self.is_shared else max(0.0, (self.most_s - self.least_s) / 2)
 
 
@@ -76,8 +76,8 @@ class Profile(Listener):
     Attributes:
         calls: (class, made, answered) of each call that the coordinator made.
         worked: (host, class, begun, ended) of each call that a host answered, on the host's clock.
-        spans: what was done in these calls, by host, on its clock.
-        marks: (what, when) of what happened to the run as a whole.
+        spans: of work in these calls, by host, on its clock.
+        marks: (event, when) of the run as a whole.
     """
 
     began_s: float = field(default_factory=time.monotonic)
@@ -117,7 +117,7 @@ class Profile(Listener):
 
 
 class ProfiledSession(Session):
-    """Hosts that are up, with a profile that watches them.
+    """Hosts that are up, with a profile of their calls.
 
     Args:
         session: of the hosts.

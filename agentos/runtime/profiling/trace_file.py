@@ -15,14 +15,12 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from agentos.records.metrics_log import replacing
 from agentos.runtime.profiling.profile import Profile
+from agents.hosting.tracing import Span
 from protocols.errors import RecordError
-
-if TYPE_CHECKING:
-    from agents.hosting.tracing import Span
 
 COORDINATOR = "coordinator"
 WAIT, COORDINATE = "wait", "coordinate"
@@ -32,7 +30,7 @@ Event = dict[str, Any]
 
 
 class Stretch(NamedTuple):
-    """What a host or the coordinator did from when to when, in seconds since the profile began."""
+    """A stretch of work of a host or the coordinator, in seconds since the profile began."""
 
     phase: str
     began_s: float
@@ -41,11 +39,11 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True)
 class Timeline:
-    """What a trace file says of the coordinator and of the hosts, single agents aside.
+    """The content of a trace file about the coordinator and the hosts, without single agents.
 
     Attributes:
-        lanes: name -> what was done, in the order in which it began; the coordinator first.
-        clock_error_s: by how much the clock of a host may be off; None where all share one.
+        lanes: name -> stretches of work, in the order in which they began; the coordinator first.
+        clock_error_s: largest error of a host's clock; None where all share one.
     """
 
     lanes: dict[str, list[Stretch]]

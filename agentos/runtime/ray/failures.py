@@ -1,4 +1,4 @@
-"""What the failures of a runtime are called, and which of them new hosts can repair."""
+"""Errors of Ray, translated into those of a run; new hosts can repair `HostLost`."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from protocols.errors import AgentOSError, HostLost, RuntimeFailure
 
 
 def host_died(host: int, title: str, why: str) -> HostLost:
-    """Return the error of a host that gives no answer any more."""
+    """Return the error of a host that has died."""
     return HostLost(
         f"host {host} died while it was to {title}",
         expected="an answer",
         actual=why,
-        hint="look for a lack of memory or a killed process, and go on with 'agentos resume'",
+        hint="look for a lack of memory or a killed process, and continue with 'agentos resume'",
     )
 
 
-def of_ray(error: BaseException, host: int, title: str) -> AgentOSError | None:
-    """Return what an error of Ray's comes to for a run; None for one that is none of Ray's.
+def translated(error: BaseException, host: int, title: str) -> AgentOSError | None:
+    """Return the error of a run that an error of Ray means; None for other errors.
 
     Args:
-        error: that waiting for an answer raised, or its cause in the host.
-        host: whose answer it was.
+        error: raised while waiting for an answer, or its cause in the host.
+        host: that was to answer.
         title: of the call that the host was to run.
     """
     from ray import exceptions
@@ -41,6 +41,6 @@ def of_ray(error: BaseException, host: int, title: str) -> AgentOSError | None:
         return HostLost(
             f"host {host} could not {title}: messages are gone with the host that sent them",
             actual=first,
-            hint="look for a lack of memory or a killed process, and go on with 'agentos resume'",
+            hint="look for a lack of memory or a killed process, and continue with 'agentos resume'",
         )
     return None

@@ -6,19 +6,16 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from agentos.runtime.base import Session, pack
+from agentos.runtime.base import Runtime, Session, pack
 from agentos.runtime.host_calls import Answer, Build, HostCall, Settle, ShareGpu
-from agentos.runtime.ray.failures import of_ray
-from agentos.runtime.ray.object_store import RayStore, parcel_bytes
+from agentos.runtime.ray.failures import translated
+from agentos.runtime.ray.layout import Layout
+from agentos.runtime.ray.object_store import RayStore
 from agents import hosting
-from agents.exchange.inbox import KEPT_BYTES
 from agents.training.blueprint import Blueprint
 from protocols.errors import AgentOSError, DeadlineExceeded
-
-if TYPE_CHECKING:
-    from agentos.runtime.ray.runtime import RayRuntime
 
 logger = logging.getLogger(__name__)
 
@@ -27,58 +24,40 @@ class RaySession(Session):
     """Hosts that are up, each an actor of Ray.
 
     Args:
-        runtime: whose hosts they are.
-        connection: to Ray; closing it undoes it.
+        runtime: its deadline holds for every call.
+        layout: of the hosts.
+        connection: to Ray; closing it ends what was started here.
     """
 
-    def __init__(self, runtime: RayRuntime, connection: ExitStack) -> None:
+    def __init__(self, runtime: Runtime, layout: Layout, connection: ExitStack) -> None:
         self._runtime = runtime
+        self._layout = layout
         self._connection = connection
         self._actors: dict[int, Any] = {}
-        self._options: dict[str, Any] = {}
         self._parts: dict[int, Blueprint] = {}
         self._hung: set[int] = set()
         self.placement: Mapping[int, int] = {}
 
-    def create_hosts(self, agents: int) -> None:
-        """Create the hosts for so many agents, none of which is built."""
+    def create_hosts(self) -> None:
+        """Create the hosts, without building any agents."""
+        self._create(range(self._layout.hosts), self._layout.options)
+
+    def _create(self, hosts: Iterable[int], options: Mapping[str, Any]) -> None:
         import ray
 
-        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
-        count = self._runtime.host_count(agents, cpus, gpus)
-        # More hosts than cores take turns: threads that compete would slow all of them down.
-        self._width = max(1, int(cpus) // self._runtime.threads)
-        self._options = {"num_cpus": min(float(self._runtime.threads), cpus / count)}
-        if gpus and self._runtime.device in ("auto", "cuda"):
-            self._options["num_gpus"] = min(1.0, gpus / count)
-        if len(ray.nodes()) > 1:  # type: ignore[no-untyped-call]
-            # Ray fills a node before it turns to the next one, unless it is told not to.
-            self._options["scheduling_strategy"] = "SPREAD"
-        machines = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
-        self._hosts_per_machine = -(-count // machines)
-        store_bytes = resources.get("object_store_memory", 0)
-        share_bytes = int(store_bytes / machines / self._hosts_per_machine)
-        self._parcel_bytes = parcel_bytes(share_bytes)
-        # While they merge, the hosts of a machine may hold half of its store among them.
-        self._kept_bytes = max(KEPT_BYTES, share_bytes // 2)
-        self._start(range(count), self._options)
-
-    def _start(self, hosts: Iterable[int], options: Mapping[str, Any]) -> None:
-        import ray
-
+        layout = self._layout
         actor_class = ray.remote(HostActor).options(**options)
         self._actors.update(
-            (host, actor_class.remote(self._parcel_bytes, self._kept_bytes)) for host in hosts
+            (host, actor_class.remote(layout.parcel_bytes, layout.kept_bytes)) for host in hosts
         )
-        if options.get("num_gpus", 1.0) < 1.0:
-            self.call(dict.fromkeys(hosts, ShareGpu(options["num_gpus"])))
+        if layout.gpu_share is not None:
+            self.call(dict.fromkeys(hosts, ShareGpu(layout.gpu_share)))
 
     def build(self, blueprint: Blueprint) -> None:
         """Place the agents of a blueprint on the hosts; see `Session.build`."""
         packed = dict(enumerate(pack(blueprint, len(self._actors))))
         self.placement = {agent: host for host, ids in packed.items() for agent in ids}
-        share = 1 / self._hosts_per_machine
+        share = 1 / self._layout.hosts_per_machine
         self._parts = {host: blueprint.only(frozenset(ids), share) for host, ids in packed.items()}
         self._build(self._parts)
         logger.info("%d agents on %d Ray hosts", len(self.placement), len(packed))
@@ -91,7 +70,7 @@ class RaySession(Session):
         running: dict[Any, tuple[int, float]] = {}
         answers: dict[int, Answer] = {}
         while waiting or running:
-            while waiting and len(running) < self._width:
+            while waiting and len(running) < self._layout.at_once:
                 host = waiting.pop(0)
                 reference = self._actors[host].run.remote(calls[host])
                 running[reference] = (host, time.monotonic() + self._runtime.timeout_s)
@@ -118,10 +97,10 @@ class RaySession(Session):
 
         lost = self._lost()
         for host in lost:
-            ray.kill(self._actors[host])  # one that hangs; one that is dead stays so
-        # No core is asked for: the old one may not be free yet, and a cluster that lost a node may have none.
-        # Ray places the host wherever there is room.
-        self._start(lost, {**self._options, "num_cpus": 0})
+            ray.kill(self._actors[host])  # for hosts that hang; a dead one stays dead
+        # Without a core of their own: the old one may not be free yet, and a cluster that lost a node may
+        # have none. Ray places the hosts where there is room.
+        self._create(lost, {**self._layout.options, "num_cpus": 0})
         self._hung.clear()
         self._build({host: self._parts[host] for host in lost if host in self._parts})
         return lost
@@ -168,14 +147,14 @@ class RaySession(Session):
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, AgentOSError):
                 raise error.cause from None
-            failure = of_ray(error.cause, host, title)
+            failure = translated(error.cause, host, title)
             if failure is None:
                 raise
             raise failure from error
         except ray.exceptions.GetTimeoutError:
             raise self._late(title, [host]) from None
         except ray.exceptions.RayError as error:
-            failure = of_ray(error, host, title)
+            failure = translated(error, host, title)
             if failure is None:
                 raise
             raise failure from error

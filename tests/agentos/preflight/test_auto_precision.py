@@ -24,7 +24,7 @@ def test_choice_takes_the_place_of_auto_in_the_record(
     bf16_s: float,
     chosen: str,
 ) -> None:
-    monkeypatch.setattr("agentos.reporting.report.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.arms.write_report", lambda directory: None)
     seconds = {"fp32": 0.1, "bf16": bf16_s}
     monkeypatch.setattr("agents.hosting.host.step_seconds", lambda *_: seconds)
     fields = {"baseline": {"isolated": False}, "evaluation": {"tasks": ["geometry"]}}

@@ -24,6 +24,7 @@ from agentos.records.agent_similarity import (
     load_agent_similarity,
     measure,
 )
+from agentos.rounds.final_states import compare_agents
 from agentos.runtime.host_calls import EmbedTexts, Explain
 from protocols.errors import RecordError
 
@@ -145,7 +146,7 @@ def test_every_host_is_asked_for_its_own_agents_and_the_order_is_theirs(tmp_path
             }
 
     sample = Sample(("a", "b c", "d", "e"), (0, 0, 1, 1), ("x", "y"), True, "anchors", 4, (0, 1, 2))
-    SimilarityRecorder(tmp_path, sample).record("together", Session())  # type: ignore[arg-type]
+    compare_agents(Session(), SimilarityRecorder(tmp_path, sample), "together")  # type: ignore[arg-type]
     assert asked[EmbedTexts] == asked[Explain] == {1: (0, 2), 0: (1,)}
     between = load_agent_similarity(tmp_path)
     assert between is not None

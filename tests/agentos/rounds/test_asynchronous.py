@@ -11,6 +11,7 @@ import pytest
 from agentos import RunConfig
 from agentos.records.reports import RoundReport
 from agentos.rounds.asynchronous import AsynchronousCoordinator
+from agentos.rounds.base import RoundServices, RoundsPlan
 from agentos.rounds.clock.config import Asynchronous
 from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.clock.timing import Timing
@@ -114,17 +115,17 @@ class Played:
         self.timing = timing
         watch = HealthMonitor(config.health, ("a",), ((0, 1),)) if session.ill else None
         arm = Arm(config.exchange, config.exchange.anchor_fraction)
-        society = AsynchronousCoordinator(
-            config,
-            self.network,
-            session,
-            arm,
+        count = config.evaluation.agents
+        plan = RoundsPlan(
             "together",
-            self.reports.append,
-            timing,
-            mode,
-            watch,
+            arm,
+            self.network,
+            config.training.rounds,
+            config.evaluation,
+            None if count is None else config.agents.spread(count),
         )
+        services = RoundServices(self.reports.append, watch)
+        society = AsynchronousCoordinator(plan, session, services, timing, mode)
         self.result = society.run()
 
     def ends(self, agent: int) -> list[float]:

@@ -17,7 +17,7 @@ from pydantic import PrivateAttr
 from agentos import RunConfig, Simulation
 from agentos.events import Listener
 from agentos.records.recorder import load_run
-from agentos.rounds.recovery import Restart
+from agentos.records.reports import Restart
 from agentos.rounds.resumption import resumption
 from agentos.runtime.base import Runtime, Session
 from agentos.runtime.host_calls import (
@@ -103,7 +103,7 @@ class Told(Listener):
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing: here it is about the records."""
-    monkeypatch.setattr("agentos.reporting.report.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.arms.write_report", lambda directory: None)
 
 
 def assert_same_records(one: Path, other: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from agentos import RunConfig
 from agentos.records.reports import ArmResult, RoundReport
+from agentos.rounds.base import RoundServices, RoundsPlan
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime import Session
 from agentos.runtime.host_calls import Answer, Begin, Compose, Evaluate, HostCall, Merge, Train
@@ -114,9 +115,10 @@ class Played:
         self.session = session
         self.network = config.network()
         arm = Arm(config.exchange, config.exchange.anchor_fraction)
-        coordinator = SynchronousCoordinator(
-            config, self.network, session, arm, "together", self.reports.append, before
-        )
+        rounds = config.training.rounds
+        plan = RoundsPlan("together", arm, self.network, rounds, config.evaluation, before=before)
+        services = RoundServices(self.reports.append)
+        coordinator = SynchronousCoordinator(plan, session, services)
         self.result = coordinator.run()
 
 
@@ -307,7 +309,7 @@ def test_rejected_messages_are_counted_and_told(
     play: Callable[..., Played], caplog: pytest.LogCaptureFixture
 ) -> None:
     rejects = {(1, 2): ["shape", "not_finite"], (2, 0): ["version"]}
-    with caplog.at_level(logging.WARNING, logger="agentos.rounds.synchronous"):
+    with caplog.at_level(logging.WARNING, logger="agentos.rounds.base"):
         played = play(4, "ring", rounds=3, rejects=rejects)
     counts = [{a: m["rejected"] for a, m in r.metrics.items()} for r in played.reports[1:]]
     assert counts == [
@@ -379,9 +381,9 @@ def test_result_keeps_the_rounds_before_an_interruption(small: Callable[..., Run
 
     config, session = small(), Scribe(dict.fromkeys(range(4), 0))
     arm = Arm(config.exchange, 0.25)
-    coordinator = SynchronousCoordinator(
-        config, config.network(), session, arm, "together", stop_in_round_1
-    )
+    rounds = config.training.rounds
+    plan = RoundsPlan("together", arm, config.network(), rounds, config.evaluation)
+    coordinator = SynchronousCoordinator(plan, session, RoundServices(stop_in_round_1))
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
     assert [report.round for report in coordinator.result.rounds] == [0, 1]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from agentos import RunConfig
 from agentos.records.reports import RoundReport
+from agentos.rounds.base import RoundServices, RoundsPlan
 from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.clock.timing import timing_of
 from agentos.rounds.faults import FAULTS
@@ -110,17 +111,12 @@ def play(session: Session, small_values: dict[str, Any]) -> Play:
         )
         reports: list[RoundReport] = []
         arm = Arm(config.exchange, config.exchange.anchor_fraction, config.policy.checksums)
-        timing = timing_of(config, config.network())
-        coordinator = SynchronousCoordinator(
-            config,
-            config.network(),
-            session,
-            arm,
-            "together",
-            reports.append,
-            timeline=Timeline(timing) if timing else None,
-            script=script,
-        )
+        timeline = None
+        if config.clock is not None:
+            timeline = Timeline(timing_of(config.clock, config.society(), config.seed, 16))
+        plan = RoundsPlan("together", arm, config.network(), rounds, config.evaluation)
+        services = RoundServices(reports.append)
+        coordinator = SynchronousCoordinator(plan, session, services, timeline, script)
         result = coordinator.run()
         played = Played(reports, result.ledger.rows(), waited)
         if not faults:

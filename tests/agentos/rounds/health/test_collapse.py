@@ -151,10 +151,10 @@ def test_watch_compares_neighbours_and_warns_of_the_fallen(
     flat = np.ones((20, 8), np.float32)
     session: Any = Patient({0: fine, 1: 3 * fine[:, ::-1], 2: flat, 3: fine})
     with caplog.at_level(logging.WARNING, logger="agentos.rounds.health.monitor"):
-        health = watch.look(4, session)
-        again = watch.look(5, session)
+        health = watch.check(4, session)
+        again = watch.check(5, session)
         session.rows = {**session.rows, 2: fine}
-        watch.look(6, session)
+        watch.check(6, session)
     assert list(health.readings) == [0, 1, 2, 3]
     assert health.cka == {(0, 1): 1.0, (0, 2): 0.0}
     assert (health.fallen, again.fallen) == ((2,), ())
