@@ -16,6 +16,7 @@ from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.events import Listener, Listeners
 from agentos.preflight.auto_precision import choose_precision
+from agentos.preflight.flops import sizes_of
 from agentos.preparation import blueprint_of, prepare_corpus
 from agentos.records.agent_similarity import SimilarityRecorder, draw_sample
 from agentos.records.checkpoints import ARMS, forget
@@ -79,10 +80,8 @@ class Simulation:
         Raises:
             AgentOSError: the run cannot begin or continue; the records hold what was finished.
         """
-        config, timing = self.config, None
-        if config.clock is not None:  # first of all: a trace may be wrong
-            society, length = config.society(), config.training.max_length
-            timing = timing_of(config.clock, society, config.seed, length)
+        config = self.config
+        timing = _timing_of(config)  # first of all: a trace may be wrong
         with Recorder(self.directory) as recorder, ExitStack() as stack:
             is_new = resumption is None or resumption.branches
             self._claim(recorder, None if is_new else resumption)
@@ -164,6 +163,14 @@ class Simulation:
             similarity=similarity,
             profile=self.profile,
         )
+
+
+def _timing_of(config: RunConfig) -> Timing | None:
+    if config.clock is None:
+        return None
+    costs = sizes_of(config.society().encoders) if config.clock.work == "flops" else {}
+    length = config.training.max_length
+    return timing_of(config.clock, config.network(), config.seed, costs, length)
 
 
 def _as_yaml(config: RunConfig) -> str:

@@ -14,7 +14,7 @@ def spelled_out(values: Mapping[str, Any], cls: type[Spec]) -> dict[str, Any]:
     What does not fit the class stays as it is, for its validation to complain about.
 
     Example:
-        >>> from agentos.config import RunConfig
+        >>> from agentos.config.run import RunConfig
         >>> spelled_out({"objectives": [{"info_nce": {"views": ["crop"]}}]}, RunConfig)
         {'objectives': [{'kind': 'info_nce', 'views': [{'kind': 'crop'}]}]}
     """

@@ -231,11 +231,11 @@ def _check_hop(found: DryRun, network: Network, hop: Hop, place: int) -> None:
 
 def _check_reach(found: DryRun, network: Network, reached: list[int]) -> None:
     """Report the agents that never receive anything, or whose messages reach no other agent."""
-    heard = 0
+    sources = 0  # a bit for each agent that some other agent knows of
     for agent in range(network.agents):
-        heard |= reached[agent] & ~(1 << agent)
+        sources |= reached[agent] & ~(1 << agent)
     deaf = [agent for agent in range(network.agents) if reached[agent] == 1 << agent]
-    mute = [agent for agent in range(network.agents) if not heard >> agent & 1]
+    mute = [agent for agent in range(network.agents) if not sources >> agent & 1]
     hint = "raise training.rounds, lower exchange.every, or choose another topology"
     count = f"{len(found.rounds)} exchanges"
     for agents, what in ((deaf, "never receive anything"), (mute, "never reach any other agent")):

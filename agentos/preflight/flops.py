@@ -18,6 +18,7 @@ Source: Kaplan et al., Scaling Laws for Neural Language Models, 2020, section 2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from agents import lazy_models
@@ -52,6 +53,12 @@ class Size(NamedTuple):
         """
         forward = 2 * self.parameters + 4 * self.layers * self.width * length
         return forward * (3 * trained + embedded)
+
+
+def sizes_of(encoders: Sequence[EncoderConfig]) -> dict[int, Size]:
+    """Return the size of each agent's encoder, agents numbered in the order of their encoders."""
+    by_encoder = {encoder: size_of(encoder) for encoder in set(encoders)}
+    return {agent: by_encoder[encoder] for agent, encoder in enumerate(encoders)}
 
 
 def size_of(encoder: EncoderConfig) -> Size:

@@ -15,15 +15,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
-from agentos.preflight.flops import Size, size_of
 from agentos.rounds.clock.config import ClockConfig
 from agentos.rounds.clock.distributions import Quantity
-from agents.exchange import Society
+from protocols.topologies import Network
 
 Edge = tuple[int, int]
 Work = Literal["flops", "tokens", "steps"]
+
+
+class Cost(Protocol):
+    """The cost of an encoder; see `agentos.preflight.flops`."""
+
+    def flops(self, length: int, trained: int, embedded: int = 0) -> int:
+        """Return the operations for so many tokens of texts of a length."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Timing:
         speeds: of each agent, in work per second.
         latency_s, bytes_per_s: of each direction of every edge; bytes take no time where it has no bandwidth.
         work: the unit that speeds count.
-        sizes: of each agent's encoder; only where operations are counted.
+        costs: of each agent's encoder; only where operations are counted.
         length: tokens of the longest text.
     """
 
@@ -42,7 +48,7 @@ class Timing:
     latency_s: Mapping[Edge, float] = field(default_factory=dict)
     bytes_per_s: Mapping[Edge, float] = field(default_factory=dict)
     work: Work = "steps"
-    sizes: Mapping[int, Size] = field(default_factory=dict)
+    costs: Mapping[int, Cost] = field(default_factory=dict)
     length: int = 0
 
     def training_s(self, agent: int, metrics: Mapping[str, float]) -> float:
@@ -59,7 +65,7 @@ class Timing:
         elif self.work == "tokens":
             done = trained + embedded
         else:
-            done = self.sizes[agent].flops(self.length, int(trained), int(embedded))
+            done = self.costs[agent].flops(self.length, int(trained), int(embedded))
         return done / self.speeds[agent]
 
     def transit_s(self, sender: int, receiver: int, payload_bytes: int) -> float:
@@ -74,20 +80,21 @@ class Timing:
         return self.latency_s[edge] + (payload_bytes / bandwidth if bandwidth else 0.0)
 
 
-def timing_of(clock: ClockConfig, society: Society, seed: int, max_length: int) -> Timing:
+def timing_of(
+    clock: ClockConfig, network: Network, seed: int, costs: Mapping[int, Cost], max_length: int
+) -> Timing:
     """Draw or read how long training and messages take in a run.
 
     Args:
         clock: of the run.
-        society: its encoders and its network.
+        network: of the run.
         seed: of the run.
+        costs: of each agent's encoder; needed only where speeds count operations.
         max_length: tokens of the longest text that agents train on.
 
     Raises:
         DataError: a trace cannot be used.
     """
-    network = society.network
-    assert network is not None, "a run knows its network"
     agents = [(agent,) for agent in range(network.agents)]
     edges = sorted({*network.edges, *((b, a) for a, b in network.edges)})
 
@@ -96,15 +103,11 @@ def timing_of(clock: ClockConfig, society: Society, seed: int, max_length: int) 
         return {edge: found[edge] for edge in edges if edge in found}
 
     speeds = clock.speed.values(agents, seed, "speed")
-    sizes = {}
-    if clock.work == "flops":
-        by_encoder = {encoder: size_of(encoder) for encoder in set(society.encoders)}
-        sizes = {agent: by_encoder[encoder] for agent, encoder in enumerate(society.encoders)}
     return Timing(
         speeds={agent: speeds[agent,] for agent in range(network.agents)},
         latency_s=of_edges(clock.latency_s, "latency_s"),
         bytes_per_s=of_edges(clock.bytes_per_s, "bytes_per_s"),
         work=clock.work,
-        sizes=sizes,
+        costs=costs,
         length=max_length,
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from agentos import RunConfig
-from agentos.preflight.flops import Size
+from agentos.preflight.flops import Size, sizes_of
 from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.clock.timing import Timing, timing_of
 
@@ -74,7 +74,7 @@ def test_training_takes_its_work_over_the_speed(work, done) -> None:
     # 2 * 5000 + 4 * 1 * 10 * 50 = 12,000 operations a token; three times that for 70 + 10 with a gradient,
     # once for 50 without one.
     size = Size(parameters=5000, layers=1, width=10)
-    timing = Timing({3: 8.0}, work=work, sizes={3: size}, length=50)
+    timing = Timing({3: 8.0}, work=work, costs={3: size}, length=50)
     metrics = {"steps": 4, "tokens": 70, "decoder_tokens": 10, "embedded_tokens": 50}
     assert timing.training_s(3, metrics) == done / 8.0
 
@@ -82,7 +82,9 @@ def test_training_takes_its_work_over_the_speed(work, done) -> None:
 def test_run_draws_what_its_clock_says(small: Callable[..., RunConfig]) -> None:
     config = small(clock={"speed": 2e9, "latency_s": 0.25, "bytes_per_s": None}, topology="ring")
     assert config.clock is not None
-    timing = timing_of(config.clock, config.society(), config.seed, 16)
+    timing = timing_of(
+        config.clock, config.network(), 0, sizes_of(config.society().encoders), max_length=16
+    )
     assert timing.speeds == dict.fromkeys(range(4), 2e9)
     assert timing.transit_s(3, 0, 10**9) == 0.25
     # A nano encoder: 2 layers of width 64, see tests of flops.

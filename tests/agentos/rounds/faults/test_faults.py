@@ -113,7 +113,7 @@ def play(session: Session, small_values: dict[str, Any]) -> Play:
         arm = Arm(config.exchange, config.exchange.anchor_fraction, config.policy.checksums)
         timeline = None
         if config.clock is not None:
-            timeline = Timeline(timing_of(config.clock, config.society(), config.seed, 16))
+            timeline = Timeline(timing_of(config.clock, config.network(), config.seed, {}, 16))
         plan = RoundsPlan("together", arm, config.network(), rounds, config.evaluation)
         services = RoundServices(reports.append)
         coordinator = SynchronousCoordinator(plan, session, services, timeline, script)
