@@ -49,11 +49,11 @@ def check(
 
     from agentos.config.field_errors import InvalidConfiguration
     from agentos.config.load import load
-    from agentos.preflight.checking import check_protocol
+    from agentos.preflight.dry_run import check_protocol
 
     console = Console()
     config = load(source, overrides or [])
-    found = check_protocol(config)
+    found = check_protocol(config.protocol())
     show(console, config, found)
     if found.problems:
         raise InvalidConfiguration(source, found.problems)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from rich.table import Table
 from typing_extensions import Self
 
+from agentos.arms import compares_with_isolated
 from agentos.config.run import RunConfig
 from agentos.data.cleaning.counts import left_out
 from agentos.events import Listener
@@ -23,14 +24,12 @@ from agentos.reporting.report import REPORT
 from agentos.reporting.units import ABSENT, bytes_text, metric_text, saved_text, seconds_text
 from agentos.reporting.verdict import verdict
 from agentos.rounds.resumption import ISOLATED
-from agentos.simulation import compares_with_isolated
 
 if TYPE_CHECKING:
     from agentos.data.corpus import Corpus
     from agentos.evaluation.base import Metric
-    from agentos.records.reports import RoundReport
+    from agentos.records.reports import Restart, RoundReport
     from agentos.reporting.comparison import Comparison
-    from agentos.rounds.recovery import Restart
 
 _COLUMNS = 5  # runs that a table in a terminal sets side by side
 _ROWS = 20  # agents that a table in a terminal lists one by one
@@ -79,7 +78,7 @@ class LiveDisplay(Listener):
         """Show what is being prepared."""
         self._progress.update(self._bar, description=what)
 
-    def on_corpus(self, config: RunConfig, corpus: Corpus) -> None:
+    def on_corpus(self, corpus: Corpus) -> None:
         """Print who reads what."""
         counts = corpus.counts
         self._console.print(

@@ -70,8 +70,10 @@ def fork(
     """
     from agentos.rounds.resumption import branch
 
-    config = _config(directory, overrides or [])
-    watched(config, out, address, branch(directory, config, round), profile)
+    before, config = _config(directory, []), _config(directory, overrides or [])
+    afresh = config.exchange != before.exchange
+    start = branch(directory, round, config.training.rounds, afresh)
+    watched(config, out, address, start, profile)
 
 
 def _require_same_results(before: RunConfig, config: RunConfig) -> None:

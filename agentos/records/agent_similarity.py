@@ -16,14 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.records.metrics_log import plain, replacing
-from agentos.records.reports import by_agent
 from protocols.errors import RecordError
 from protocols.seeding import derive, generator
 
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
     from agentos.data.corpus import Corpus
-    from agentos.runtime import Session
 
 EMBEDDINGS = "embeddings.safetensors"
 SIMILARITY = "similarity.json"
@@ -118,22 +116,22 @@ class SimilarityRecorder:
             "explained": known.explained if known else {},
         }
 
-    def record(self, arm: str, session: Session) -> None:
-        """Gather the embeddings of an arm's agents, measure them against each other, and write.
+    def record(
+        self, arm: str, embeddings: Embeddings, explained: dict[int, dict[str, Any]]
+    ) -> None:
+        """Measure the embeddings of an arm's agents against each other, and write.
+
+        Args:
+            arm: of the run.
+            embeddings: of the sample's texts by its agents.
+            explained: what the last evaluation of each has for pictures.
 
         Raises:
             RecordError: the folder cannot be written to.
         """
-        agents: dict[int, tuple[int, ...]] = {}
-        for agent in self.sample.agents:
-            host = session.placement[agent]
-            agents[host] = (*agents.get(host, ()), agent)
-        texts = self.sample.texts
-        found = session.call("embed_texts", {host: (texts, ids) for host, ids in agents.items()})
-        explained = session.call("explain", {host: (ids,) for host, ids in agents.items()})
-        self._embeddings[arm] = by_agent(found)
-        self._told["matrices"][arm] = measure(self._embeddings[arm])
-        self._told["explained"][arm] = by_agent(explained)
+        self._embeddings[arm] = embeddings
+        self._told["matrices"][arm] = measure(embeddings)
+        self._told["explained"][arm] = explained
         self._write()
 
     def _write(self) -> None:

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -22,9 +21,6 @@ from agentos.records.recorder import write_ledger
 from protocols.errors import RecordError
 from protocols.ledger import Ledger
 from protocols.spec import Spec
-
-if TYPE_CHECKING:
-    from agentos.runtime import Session
 
 CHECKPOINTS = "checkpoints"
 MANIFEST = "manifest.json"
@@ -84,6 +80,24 @@ class Checkpoint:
         return read_ledger(path)
 
 
+@dataclass(frozen=True)
+class Progress:
+    """The progress of a run that a checkpoint records.
+
+    Attributes:
+        arm, round: under way, and the last one that is over.
+        ledger: all deliveries so far.
+        paused: agents whose exchange is paused.
+        late: messages in flight that will arrive too late: the round and the receiver of each.
+    """
+
+    arm: str
+    round: int
+    ledger: Ledger
+    paused: Collection[int] = ()
+    late: tuple[tuple[int, int], ...] = ()
+
+
 class Checkpoints:
     """The checkpoints of a run folder.
 
@@ -98,42 +112,34 @@ class Checkpoints:
 
     def write(
         self,
-        session: Session,
-        arm: str,
-        round: int,
-        ledger: Ledger,
-        paused: Collection[int] = (),
-        late: tuple[tuple[int, int], ...] = (),
-        more: Callable[[Path], dict[str, str]] = lambda folder: {},
+        progress: Progress,
+        save_states: Callable[[Path], Mapping[int, str]],
+        save_more: Callable[[Path], dict[str, str]] = lambda folder: {},
     ) -> None:
         """Write a checkpoint, and remove the oldest ones.
 
         Args:
-            session: whose agents' states to write.
-            arm, round: how far the run is.
-            ledger: up to now.
-            paused: agents whose exchange is paused.
-            late: messages that will come too late.
-            more: writes other files into the folder; returns the SHA-256 of each by its name.
+            progress: of the run.
+            save_states: writes the agents' states into the folder; returns the SHA-256 of each agent's file.
+            save_more: writes other files into the folder; returns the SHA-256 of each by its name.
 
         Raises:
             RecordError: the folder cannot be written to.
         """
-        folder = self.directory / f"{arm}-{round:05d}"
+        folder = self.directory / f"{progress.arm}-{progress.round:05d}"
         with writing(folder):
             _remove(folder)
             folder.mkdir(parents=True)
-        answers: Mapping[int, Mapping[int, str]] = session.call_all("snapshot", folder)
-        digests = {agent: sha for told in answers.values() for agent, sha in told.items()}
-        write_ledger(ledger, folder / LEDGER)
+        digests = save_states(folder)
+        write_ledger(progress.ledger, folder / LEDGER)
         manifest = Manifest(
-            arm=arm,
-            round=round,
+            arm=progress.arm,
+            round=progress.round,
             agents=dict(sorted(digests.items())),
             ledger=_digest(folder / LEDGER),
-            paused=tuple(sorted(paused)),
-            late=late,
-            files=more(folder),
+            paused=tuple(sorted(progress.paused)),
+            late=progress.late,
+            files=save_more(folder),
         )
         _write_manifest(manifest, folder)
         for old in checkpoints_of(self.directory.parent)[: -self.config.keep]:
@@ -188,23 +194,6 @@ def copy(checkpoint: Checkpoint, run: Path, afresh: bool) -> Checkpoint:
         shutil.copytree(checkpoint.directory, folder, ignore=shutil.ignore_patterns(MANIFEST))
     _write_manifest(manifest, folder)
     return Checkpoint(folder, manifest)
-
-
-def restore(session: Session, checkpoint: Checkpoint) -> None:
-    """Take the agents of a session back to a checkpoint; see `agents.hosting.host.Host.restore`.
-
-    Raises:
-        RecordError: the checkpoint is damaged, or was written by other agents.
-    """
-    if checkpoint.manifest.agents.keys() != session.placement.keys():
-        raise RecordError(
-            f"the checkpoint {checkpoint.directory} is of other agents",
-            expected=f"{len(session.placement)} agents",
-            actual=f"{len(checkpoint.manifest.agents)}",
-            hint="keep the number of agents as it was",
-        )
-    manifest = checkpoint.manifest
-    session.call_all("restore", checkpoint.directory, manifest.agents, manifest.afresh)
 
 
 def _write_manifest(manifest: Manifest, folder: Path) -> None:

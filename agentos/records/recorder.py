@@ -50,7 +50,7 @@ from protocols.ledger import COLUMNS, Ledger
 from protocols.topologies.network import Network
 
 if TYPE_CHECKING:
-    from agentos.rounds.recovery import Restart
+    from agentos.records.reports import Restart
 
 __all__ = [
     "MetricsLog",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from protocols.ledger import Ledger
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from agentos.records.checkpoints import Checkpoint
     from agentos.rounds.health.collapse import Health
 
+Value = TypeVar("Value")
 AgentMetrics = dict[int, dict[str, float]]
 
 
@@ -48,6 +49,26 @@ class Begun:
 
     checkpoint: Checkpoint
     rounds: tuple[RoundReport, ...]
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A return of the run to its last checkpoint, after hosts were lost.
+
+    Attributes:
+        number: of the restart, from 1.
+        arm, round: the round that was under way.
+        back_to: the round that it went back to; 0 for the beginning.
+        hosts: the hosts that were replaced.
+        why: the failure that was observed.
+    """
+
+    number: int
+    arm: str
+    round: int
+    back_to: int
+    hosts: tuple[int, ...]
+    why: str
 
 
 @dataclass
@@ -90,7 +111,7 @@ class ArmResult:
         return max(ends, default=None)
 
 
-def by_agent(answers: Mapping[int, Mapping[int, Any]]) -> dict[int, Any]:
+def by_agent(answers: Mapping[int, Mapping[int, Value]]) -> dict[int, Value]:
     """Merge the hosts' answers, agents ascending: packing must not show."""
     merged = {agent: value for answer in answers.values() for agent, value in answer.items()}
     return dict(sorted(merged.items()))

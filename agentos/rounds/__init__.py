@@ -1,1 +1,1 @@
-"""Rounds: who trains, who exchanges with whom, and what happens when something fails."""
+"""Rounds: training and exchange in order, and recovery from failures."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentos.config.run import RunConfig
-from agentos.preflight.checking import check_protocol
+from agentos.preflight.dry_run import check_protocol
 from agents.objectives.contrastive import Contrastive
 
 
@@ -31,5 +31,5 @@ def estimate(config: RunConfig) -> Estimate:
     due = [round for round in range(1, rounds + 1) if config.exchange.is_due(round, rounds)]
     crops = int(getattr(config.exchange, "crops", 0))
     tokens = agents * (texts * views + len(due) * crops * config.data.anchors)
-    payload_bytes = check_protocol(config).ledger.total() if due else 0
+    payload_bytes = check_protocol(config.protocol()).ledger.total() if due else 0
     return Estimate(tokens * training.max_length, payload_bytes)

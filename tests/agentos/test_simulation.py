@@ -301,7 +301,7 @@ class Told(Listener):
     def on_stage(self, what: str) -> None:
         self.heard.append(what.split(":")[0])
 
-    def on_corpus(self, config: RunConfig, corpus: Any) -> None:
+    def on_corpus(self, corpus: Any) -> None:
         self.heard.append(len(corpus.shards))
 
     def on_round(self, report: Any) -> None:

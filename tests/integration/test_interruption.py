@@ -112,7 +112,7 @@ def test_baseline_that_was_cut_short_is_no_comparison(
 class Impatient(Listener):
     """Interrupts the preparation."""
 
-    def on_corpus(self, config: RunConfig, corpus: Corpus) -> None:
+    def on_corpus(self, corpus: Corpus) -> None:
         raise KeyboardInterrupt
 
 

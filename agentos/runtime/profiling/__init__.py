@@ -1,1 +1,1 @@
-"""Profiles: what every host did when."""
+"""Profiles of the work of hosts over time."""

@@ -310,7 +310,7 @@ BAD: Mapping[str, tuple[list[str], int, list[str]]] = {
     "encoder without a tokenizer": (
         ["agents.encoder={path: bare}"],
         1,
-        ["the tokenizer of 'bare' does not know the text", "unknown tokens", "beside it"],
+        ["the tokenizer of 'bare' does not know the text", "unknown tokens", "next to it"],
     ),
     "too little text": (
         ["data.limit=30"],

@@ -16,8 +16,9 @@ from rich.console import Console
 from agentos import RunConfig
 from agentos.cli.kinds import show_error
 from agentos.cli.progress import LiveDisplay, show_comparison, show_result
-from agentos.config.field_errors import InvalidConfiguration, Problem
+from agentos.config.field_errors import InvalidConfiguration
 from agentos.events import Listener, Listeners
+from agentos.problems import Problem
 from agentos.records.reports import RoundReport
 from agentos.reporting.comparison import compare
 from protocols.errors import DataError
@@ -55,7 +56,7 @@ def test_lines_without_a_terminal(small: Callable[..., RunConfig], screen: Conso
     config = small()
     with LiveDisplay(screen, config) as display:
         display.on_stage("Reading text")
-        display.on_corpus(config, corpus(3))
+        display.on_corpus(corpus(3))
         display.on_round(report(0))
         display.on_round(report(1, loss=1.5))
     header, text, across, agents, before, first = text_of(screen).splitlines()
@@ -70,7 +71,7 @@ def test_lines_without_a_terminal(small: Callable[..., RunConfig], screen: Conso
 
 
 def test_crowd_of_agents_is_not_listed(small: Callable[..., RunConfig], screen: Console) -> None:
-    LiveDisplay(screen, small()).on_corpus(small(), corpus(50))
+    LiveDisplay(screen, small()).on_corpus(corpus(50))
     assert "agents read" not in text_of(screen)
 
 
@@ -164,7 +165,7 @@ def test_listeners_are_told_in_order(small: Callable[..., RunConfig]) -> None:
         def on_stage(self, what: str) -> None:
             told.append((self.name, what))
 
-        def on_corpus(self, config: RunConfig, corpus: Any) -> None:
+        def on_corpus(self, corpus: Any) -> None:
             told.append((self.name, corpus))
 
         def on_round(self, report: RoundReport) -> None:
@@ -172,7 +173,7 @@ def test_listeners_are_told_in_order(small: Callable[..., RunConfig]) -> None:
 
     both = Listeners(Told("first"), Listener(), Told("second"))
     both.on_stage("Reading")
-    both.on_corpus(small(), "corpus")  # type: ignore[arg-type]
+    both.on_corpus("corpus")  # type: ignore[arg-type]
     both.on_round(report(3))
     expected = [(name, what) for what in ("Reading", "corpus", 3) for name in ("first", "second")]
     assert told == expected

@@ -187,7 +187,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
     ),
     "an objective with nothing to look back at": (
         {"objectives": ["moon"], "exchange": "fedavg"},
-        "moon learns nothing before the first exchange; add an objective beside it",
+        "moon learns nothing before the first exchange; add another objective",
     ),
     "too few neighbours to find a poisoned one": (
         {"exchange": {"kind": "fedavg", "fusion": "krum"}, "topology": "ring"},

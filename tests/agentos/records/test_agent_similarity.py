@@ -24,6 +24,8 @@ from agentos.records.agent_similarity import (
     load_agent_similarity,
     measure,
 )
+from agentos.rounds.final_states import compare_agents
+from agentos.runtime.host_calls import EmbedTexts, Explain
 from protocols.errors import RecordError
 
 
@@ -127,23 +129,25 @@ def test_run_records_nothing_where_that_is_asked(
 
 
 def test_every_host_is_asked_for_its_own_agents_and_the_order_is_theirs(tmp_path: Path) -> None:
-    asked = {}
+    asked: dict[Any, Any] = {}
 
     class Session:
         placement = {0: 1, 1: 0, 2: 1}
 
-        def call(self, method: str, arguments: Any) -> Any:
-            asked[method] = {host: given[-1] for host, given in arguments.items()}
-            if method == "explain":
-                return {host: {id: {} for id in ids} for host, (ids,) in arguments.items()}
+        def call(self, calls: Any) -> Any:
+            for host, call in calls.items():
+                asked.setdefault(type(call), {})[host] = call.agents
             return {
-                host: {id: np.eye(4, dtype=np.float32) + id for id in ids}
-                for host, (_, ids) in arguments.items()
+                host: {
+                    id: {} if isinstance(call, Explain) else np.eye(4, dtype=np.float32) + id
+                    for id in call.agents
+                }
+                for host, call in calls.items()
             }
 
     sample = Sample(("a", "b c", "d", "e"), (0, 0, 1, 1), ("x", "y"), True, "anchors", 4, (0, 1, 2))
-    SimilarityRecorder(tmp_path, sample).record("together", Session())  # type: ignore[arg-type]
-    assert asked["embed_texts"] == asked["explain"] == {1: (0, 2), 0: (1,)}
+    compare_agents(Session(), SimilarityRecorder(tmp_path, sample), "together")  # type: ignore[arg-type]
+    assert asked[EmbedTexts] == asked[Explain] == {1: (0, 2), 0: (1,)}
     between = load_agent_similarity(tmp_path)
     assert between is not None
     assert list(between.embeddings["together"]) == [0, 1, 2]
