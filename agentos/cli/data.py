@@ -47,7 +47,7 @@ def data(
     from agentos.data.corpus import corpus_tokens, prepare
     from agentos.data.summary import summarise
     from agentos.reporting.charts.corpus_figure import draw_corpus
-    from agentos.reporting.network.draw import save
+    from agentos.reporting.pictures import save
 
     config = configuration(source, overrides or [])
     console = _console()

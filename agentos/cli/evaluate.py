@@ -61,7 +61,7 @@ def evaluate(
     from rich.console import Console
 
     from agentos.evaluation.assess import assess
-    from agentos.records.metrics_log import writing
+    from agentos.records.atomic_files import writing
 
     console = Console()
     with console.status("") as status:

@@ -129,7 +129,8 @@ def topology(
     """
     from agentos.cli.kinds import show_topology
     from agentos.config.load import load_topology
-    from agentos.reporting.network.draw import draw_network, save
+    from agentos.reporting.network.draw import draw_network
+    from agentos.reporting.pictures import save
 
     chosen = load_topology(kind, parameters or [])
     network = chosen.build(agents, seed)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.records.metrics_log import plain, replacing
+from agentos.records.atomic_files import plain, replacing
 from agentos.records.reports import by_agent
 from protocols.errors import RecordError
 from protocols.seeding import derive, generator

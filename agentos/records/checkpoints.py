@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from agentos.records.atomic_files import replacing, writing
 from agentos.records.checkpoint_config import CheckpointConfig
-from agentos.records.metrics_log import replacing, writing
 from agentos.records.reader import read_ledger
 from agentos.records.recorder import write_ledger
 from protocols.errors import RecordError

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from agentos.records.atomic_files import plain, replacing, writing
 from agentos.records.reader import TIMINGS
-from protocols.errors import RecordError
 
 SIMULATED = "simulated_"
 """Seconds that begin so are worked out, not measured: the same in every run of a configuration."""
@@ -105,50 +103,6 @@ class MetricsLog:
                 for agent, value in by_agent.items() if len(by_agent) <= CURVES else ():
                     self._writer.add_scalar(f"{key}/{agent}", value, round)
             self._writer.flush()
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into a `RecordError` that names the path."""
-    try:
-        yield
-    except OSError as error:
-        raise RecordError(
-            f"The records cannot be written to {path}",
-            expected="a folder with room, that this user may write to",
-            actual=error.strerror or str(error),
-            hint="choose another folder with --out; or make room, and go on with 'agentos resume'",
-        ) from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; it takes the place of ``path`` at the end, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with writing(path):
-            yield draft
-            draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def plain(value: Any) -> Any:
-    """Return a value that JSON can hold: NumPy scalars as Python's, and not finite as None.
-
-    Example:
-        >>> plain({"loss": np.float32(0.5), "gap": float("nan"), 3: (1, 2)})
-        {'loss': 0.5, 'gap': None, '3': [1, 2]}
-    """
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
 
 
 def rewind(path: Path, round: int) -> None:

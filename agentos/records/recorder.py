@@ -23,7 +23,8 @@ import numpy as np
 
 from agentos.evaluation import Metric
 from agentos.records.agent_similarity import EMBEDDINGS, SIMILARITY
-from agentos.records.metrics_log import MetricsLog, plain, replacing, rewind, writing
+from agentos.records.atomic_files import plain, replacing, writing
+from agentos.records.metrics_log import MetricsLog, rewind
 from agentos.records.reader import (
     CONFIG,
     ENVIRONMENT,

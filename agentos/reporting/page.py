@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agentos.records.metrics_log import replacing
+from agentos.records.atomic_files import replacing
 from agentos.reporting.charts.plotting import Chart
 
 

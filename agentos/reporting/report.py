@@ -181,7 +181,8 @@ def _edges(record: RunRecord) -> str:
 
 
 def _network(record: RunRecord) -> dict[str, Any]:
-    from agentos.reporting.network.draw import draw_network, to_svg
+    from agentos.reporting.network.draw import draw_network
+    from agentos.reporting.pictures import to_svg
 
     network = record.network
     sent = record.ledger.by_edge() if record.ledger else {}

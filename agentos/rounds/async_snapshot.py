@@ -37,7 +37,7 @@ def write_snapshot(
     Raises:
         RecordError: the folder cannot be written to.
     """
-    from agentos.records.metrics_log import writing
+    from agentos.records.atomic_files import writing
     from agents.hosting.state_file import save_tree
 
     handles, places = outboxes_of(letters)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentos.records.metrics_log import writing
+from agentos.records.atomic_files import writing
 from agentos.sweep.plan import Planned
 from agentos.sweep.rows import FINISHED, RESULTS, Row, write_table
 from agentos.sweep.worker import INTERRUPTED, ROW, failure, write_row

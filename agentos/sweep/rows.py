@@ -11,7 +11,7 @@ import numpy as np
 
 from agentos.config.run import RunConfig
 from agentos.preflight.flops import size_of
-from agentos.records.metrics_log import replacing
+from agentos.records.atomic_files import replacing
 from agentos.records.reader import RunRecord
 from agentos.records.recorder import load_run, summarise_metrics
 from agentos.reporting.charts.series import agent_number, bytes_until

@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 
 from agentos.config.run import RunConfig
-from agentos.records.metrics_log import plain, replacing
+from agentos.records.atomic_files import plain, replacing
 from agentos.sweep.rows import FAILED, Row, measured
 from protocols.errors import AgentOSError
 

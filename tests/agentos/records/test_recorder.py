@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentos.evaluation import Metric, Probe
-from agentos.records.metrics_log import plain
+from agentos.records.atomic_files import plain
 from agentos.records.recorder import RecordedNetwork, Recorder, load_run, summarise_metrics
 from protocols.errors import RecordError
 from protocols.ledger import Ledger
