@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
     from agentos.data.corpus import Corpus
-    from agentos.records.reports import RoundReport
-    from agentos.rounds.recovery import Restart
+    from agentos.records.reports import Restart, RoundReport
 
 
 class Listener:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +16,11 @@ from agentos.config.run import RunConfig
 from agentos.events import Listener, Listeners
 from agentos.preflight.auto_precision import settle
 from agentos.records.agent_similarity import SimilarityRecorder, draw_sample
-from agentos.records.checkpoints import ARMS, Checkpoints, forget
-from agentos.records.reader import TRACE
+from agentos.records.checkpoints import Checkpoints, forget
+from agentos.records.layout import ARMS, ENCODERS, ISOLATED, TOGETHER, TRACE, agent_name
 from agentos.records.recorder import Recorder
 from agentos.records.reports import ArmResult, Begun, RoundReport
-from agentos.records.result import Result, summarise
+from agentos.records.result import Result, RunIdentity, summarise
 from agentos.rounds.asynchronous import AsynchronousCoordinator
 from agentos.rounds.clock.config import Asynchronous
 from agentos.rounds.clock.timeline import Timeline
@@ -28,7 +28,7 @@ from agentos.rounds.clock.timing import Timing, timing_of
 from agentos.rounds.faults.injector import FaultInjector
 from agentos.rounds.health.monitor import HealthMonitor, health_monitor
 from agentos.rounds.recovery import Recovery
-from agentos.rounds.resumption import ISOLATED, TOGETHER, Resumption
+from agentos.rounds.resumption import Resumption
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime.profiling.profile import Profile, ProfiledSession
 from agentos.runtime.profiling.trace_file import write_trace
@@ -121,7 +121,9 @@ class Simulation:
                     recorder.start(text, network, corpus.names, config.evaluation.metrics, measured)
                 between = None
                 if config.evaluation.between_agents:
-                    between = SimilarityRecorder(self.directory, draw_sample(config, corpus))
+                    between = SimilarityRecorder(
+                        self.directory, draw_sample(corpus, config.agents.total, config.seed)
+                    )
                 watch = health_monitor(config, corpus, network)
                 run = _Run(self, network, session, recorder, began, between, watch, timing)
                 if resumption is not None and resumption.branches:
@@ -200,7 +202,7 @@ class _Run:
     def branch(self, resumption: Resumption) -> Resumption:
         """Take over what another run recorded and its checkpoint."""
         for report in resumption.begun[TOGETHER].rounds:
-            _Recording(self.recorder).on_round(report)
+            self.recorder.on_round(report)
         return resumption.into(self.simulation.directory)
 
     def _arm(self, name: str, session: Session, begun: Begun | None) -> None:
@@ -212,8 +214,6 @@ class _Run:
                 begun = self.recovery.recover(error, name, self.results[name].rounds, begun)
 
     def _attempt(self, name: str, session: Session, begun: Begun | None) -> None:
-        log = self.recorder if name == TOGETHER else self.recorder.baseline()
-        on_round = Listeners(_Recording(log), self.simulation._listener).on_round
         arm = self._exchange_of(name)
         clock = self.config.clock
         checkpoints = Checkpoints(self.simulation.directory, self.config.checkpoints)
@@ -226,7 +226,7 @@ class _Run:
                 session,
                 arm,
                 name,
-                on_round,
+                self._on_round,
                 self.timing,
                 clock.mode,
                 self.watch,
@@ -239,7 +239,7 @@ class _Run:
                 session,
                 arm,
                 name,
-                on_round,
+                self._on_round,
                 # Both arms begin with the same weights.
                 before=self.results[TOGETHER].before if name == ISOLATED else None,
                 checkpoints=checkpoints,
@@ -256,6 +256,10 @@ class _Run:
             self.recorder.ledger(coordinator.result.ledger)
             self._save_encoders(session)
 
+    def _on_round(self, report: RoundReport) -> None:
+        self.recorder.on_round(report)
+        self.simulation._listener.on_round(report)
+
     def _exchange_of(self, name: str) -> Arm:
         from agents.exchange.isolated import Isolated
         from agents.training.blueprint import Arm
@@ -268,11 +272,11 @@ class _Run:
 
     def _save_encoders(self, session: Session) -> None:
         self.simulation._listener.on_stage("Saving encoders")
-        folder = self.simulation.directory.absolute() / "encoders"
+        folder = self.simulation.directory.absolute() / ENCODERS
         calls: dict[int, tuple[dict[int, Path]]] = {}
         for agent in self.config.some_agents(self.config.saved_encoders):
             host = session.placement[agent]
-            calls.setdefault(host, ({},))[0][agent] = folder / f"agent-{agent}"
+            calls.setdefault(host, ({},))[0][agent] = folder / agent_name(agent)
         session.call("save", calls)
 
     def _close_records(self, status: str) -> Result:
@@ -280,14 +284,19 @@ class _Run:
 
         together = self.results.get(TOGETHER, ArmResult())
         self.recorder.ledger(together.ledger)
-        result = summarise(
-            self.config,
+        run = RunIdentity(
             self.simulation.directory,
+            self.config.name,
+            self.config.seed,
+            self.config.training.local_steps,
+            self.config.evaluation.metrics,
+        )
+        result = summarise(
+            run,
+            together,
+            self.results.get(ISOLATED),
             status=status,
             wall_s=time.perf_counter() - self.began,
-            together=together,
-            isolated=self.results.get(ISOLATED),
-            metrics=self.config.evaluation.metrics,
         )
         self.recorder.summary(result.as_json())
         self.recorder.close()
@@ -295,22 +304,6 @@ class _Run:
             write_trace(self.simulation.profile, self.simulation.directory / TRACE)
         write_report(self.simulation.directory)
         return result
-
-
-class _Recording(Listener):
-    def __init__(self, log: Any) -> None:
-        self._log = log
-
-    def on_round(self, report: RoundReport) -> None:
-        rows: Sequence[dict[str, Any]] = [
-            {"agent": agent, "round_s": report.round_s, **values}
-            for agent, values in report.metrics.items()
-        ]
-        self._log.round(report.round, rows)
-        if report.health is not None:
-            self._log.health(report.round, report.health)
-        if report.faults and report.arm == TOGETHER:
-            self._log.faults(report.round, report.faults)
 
 
 def _remove_if_empty(directory: Path) -> None:

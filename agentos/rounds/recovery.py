@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentos.records.checkpoints import checkpoints_of
-from agentos.records.reports import Begun, RoundReport
+from agentos.records.reports import Begun, Restart, RoundReport
 from agentos.rounds.faults.policies import PolicyConfig, restarts_after
 from protocols.errors import DeadlineExceeded, HostLost, RuntimeFailure
 
@@ -21,26 +20,6 @@ if TYPE_CHECKING:
     from agentos.runtime import Session
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Restart:
-    """A run that went back to its last checkpoint.
-
-    Attributes:
-        number: of the restart, from 1.
-        arm, round: the round that was under way.
-        back_to: the round that it went back to; 0 for the beginning.
-        hosts: the hosts that were replaced.
-        why: what was seen.
-    """
-
-    number: int
-    arm: str
-    round: int
-    back_to: int
-    hosts: tuple[int, ...]
-    why: str
 
 
 class Recovery:

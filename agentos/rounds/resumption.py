@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentos.records.checkpoints import ARMS, Checkpoint, checkpoints_of, copy
-from agentos.records.reader import CONFIG, SUMMARY, RunRecord, load_run
+from agentos.records.checkpoints import Checkpoint, checkpoints_of, copy
+from agentos.records.layout import CONFIG, SUMMARY, TOGETHER
+from agentos.records.reader import RunRecord, load_run
 from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport
 from agentos.rounds.async_snapshot import MOMENT
 from protocols.errors import ConfigurationError, RecordError
@@ -17,8 +18,6 @@ from protocols.ledger import Ledger
 
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
-
-TOGETHER, ISOLATED = ARMS
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from agentos import RunConfig, Simulation
 from agentos.events import Listener
 from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.records.checkpoints import CHECKPOINTS, checkpoints_of
-from agentos.records.recorder import load_run
+from agentos.records.reader import load_run
 from agentos.records.reports import RoundReport
 from agentos.rounds.resumption import branch, resumption
 from protocols.errors import ConfigurationError, RecordError
