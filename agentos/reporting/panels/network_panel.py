@@ -42,6 +42,10 @@ def network_panel(
         "picture": data_uri(to_svg(figure)),
         "alt": f"{network.agents} agents and the {edges} between them",
         "caption": "The agents and the edges between them"
-        + (". Widths and labels of edges show their bytes, both directions together." if sent else "."),
+        + (
+            ". Widths and labels of edges show their bytes, both directions together."
+            if sent
+            else "."
+        ),
         "facts": [{"name": name, "value": value} for name, value in facts.items()],
     }
