@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agentos.config.run import RunConfig
-from agentos.events import Listener, Listeners
+from agentos.events import Listener
 from agentos.records.agent_similarity import SimilarityRecorder
 from agentos.records.checkpoints import Checkpoints
-from agentos.records.metrics_log import MetricsLog
-from agentos.records.reader import TRACE
+from agentos.records.layout import ENCODERS, ISOLATED, TOGETHER, TRACE
 from agentos.records.recorder import Recorder
 from agentos.records.reports import ArmResult, Begun, RoundReport
-from agentos.records.result import Result, summarise
+from agentos.records.result import Result, RunIdentity, summarise
 from agentos.reporting.report import write_report
 from agentos.rounds.asynchronous import AsynchronousCoordinator
 from agentos.rounds.base import Coordinator, RoundServices, RoundsPlan
@@ -27,7 +24,7 @@ from agentos.rounds.faults.injector import FaultInjector
 from agentos.rounds.final_states import compare_agents, save_encoders
 from agentos.rounds.health.monitor import HealthMonitor
 from agentos.rounds.recovery import Recovery
-from agentos.rounds.resumption import ISOLATED, TOGETHER, Resumption
+from agentos.rounds.resumption import Resumption
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime import Session
 from agentos.runtime.profiling.profile import Profile
@@ -115,7 +112,7 @@ class Arms:
     def branch(self, resumption: Resumption) -> Resumption:
         """Take over the records of another run, and its checkpoint."""
         for report in resumption.begun[TOGETHER].rounds:
-            _Recording(self.recorder).on_round(report)
+            self.recorder.on_round(report)
         return resumption.into(self.setting.directory)
 
     def _arm(self, name: str, begun: Begun | None) -> None:
@@ -137,11 +134,10 @@ class Arms:
             self.recorder.ledger(coordinator.result.ledger)
             self.listener.on_stage("Saving encoders")
             agents = self.config.agents.spread(self.config.saved_encoders)
-            save_encoders(self.session, agents, self.setting.directory.absolute() / "encoders")
+            save_encoders(self.session, agents, self.setting.directory.absolute() / ENCODERS)
 
     def _coordinator(self, name: str) -> Coordinator:
         config, setting, is_together = self.config, self.setting, name == TOGETHER
-        log = self.recorder if is_together else self.recorder.baseline()
         count = config.evaluation.agents
         plan = RoundsPlan(
             name=name,
@@ -154,7 +150,7 @@ class Arms:
             before=None if is_together else self.results[TOGETHER].before,
         )
         services = RoundServices(
-            on_round=Listeners(_Recording(log), self.listener).on_round,
+            on_round=self._on_round,
             monitor=setting.monitor if is_together else None,
             checkpoints=Checkpoints(self.setting.directory, config.checkpoints),
         )
@@ -165,17 +161,26 @@ class Arms:
         timeline = Timeline(setting.timing) if setting.timing else None
         return SynchronousCoordinator(plan, self.session, services, timeline, self.injector)
 
+    def _on_round(self, report: RoundReport) -> None:
+        self.recorder.on_round(report)
+        self.listener.on_round(report)
+
     def _close_records(self, status: str) -> Result:
         together = self.results.get(TOGETHER, ArmResult())
         self.recorder.ledger(together.ledger)
-        result = summarise(
-            self.config,
+        run = RunIdentity(
             self.setting.directory,
+            self.config.name,
+            self.config.seed,
+            self.config.training.local_steps,
+            self.config.evaluation.metrics,
+        )
+        result = summarise(
+            run,
+            together,
+            self.results.get(ISOLATED),
             status=status,
             wall_s=time.perf_counter() - self.setting.began_s,
-            together=together,
-            isolated=self.results.get(ISOLATED),
-            metrics=self.config.evaluation.metrics,
         )
         self.recorder.summary(result.as_json())
         self.recorder.close()
@@ -183,23 +188,6 @@ class Arms:
             write_trace(self.setting.profile, self.setting.directory / TRACE)
         write_report(self.setting.directory)
         return result
-
-
-class _Recording(Listener):
-    def __init__(self, log: Recorder | MetricsLog) -> None:
-        self._log = log
-
-    def on_round(self, report: RoundReport) -> None:
-        rows: Sequence[dict[str, Any]] = [
-            {"agent": agent, "round_s": report.round_s, **values}
-            for agent, values in report.metrics.items()
-        ]
-        self._log.round(report.round, rows)
-        if isinstance(self._log, Recorder):
-            if report.health is not None:
-                self._log.health(report.round, report.health)
-            if report.faults:
-                self._log.faults(report.round, report.faults)
 
 
 def arm_of(config: RunConfig, name: str) -> Arm:

@@ -19,12 +19,13 @@ from agentos.preflight.auto_precision import choose_precision
 from agentos.preflight.flops import sizes_of
 from agentos.preparation import blueprint_of, prepare_corpus
 from agentos.records.agent_similarity import SimilarityRecorder, draw_sample
-from agentos.records.checkpoints import ARMS, forget
+from agentos.records.checkpoints import forget
+from agentos.records.layout import ARMS, TOGETHER
 from agentos.records.recorder import Recorder
 from agentos.records.result import Result
 from agentos.rounds.clock.timing import Timing, timing_of
 from agentos.rounds.health.monitor import health_monitor
-from agentos.rounds.resumption import TOGETHER, Resumption
+from agentos.rounds.resumption import Resumption
 from agentos.runtime import Session
 from agentos.runtime.profiling.profile import Profile, ProfiledSession
 from agents.training.blueprint import Blueprint
@@ -147,7 +148,9 @@ class Simulation:
         config, network = self.config, self.config.network()
         similarity = monitor = None
         if config.evaluation.between_agents:
-            similarity = SimilarityRecorder(self.directory, draw_sample(config, corpus))
+            similarity = SimilarityRecorder(
+                self.directory, draw_sample(corpus, config.agents.total, config.seed)
+            )
         if config.exchange.kind != "isolated":
             monitor = health_monitor(config.health, corpus, network, config.seed)
         return RunSetting(

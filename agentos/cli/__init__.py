@@ -1,1 +1,1 @@
-"""Commands of the command line, one module each; `agentos.cli.main` puts them together."""
+"""The command line: one module per command, assembled by `agentos.cli.main`."""

@@ -1,4 +1,4 @@
-"""What the command line shows of a sweep: what would run, progress, and what came of it."""
+"""The display of a sweep: its plan, its progress, and the runs that failed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from agentos.sweep.plan import Planned
 from agentos.sweep.rows import FAILED, FINISHED, Row
 
 _SHOWN = 3
-"""Running runs that are named."""
+"""Most running runs that are named."""
 
 
 class SweepDisplay:
-    """Shows runs done, runs under way and time left; a line for every run where there is no terminal.
+    """Shows finished runs, active runs and the time left; a line for every run where there is no terminal.
 
     Args:
         console: where to print.
-        done: runs that had finished before.
-        total: runs of the sweep.
+        done: number of runs that had finished before.
+        total: number of runs in the sweep.
     """
 
     def __init__(self, console: Console, done: int, total: int) -> None:
@@ -42,7 +42,7 @@ class SweepDisplay:
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             TextColumn("{task.description}"),
             console=console,
-            # Runs take minutes: the speed is that of all of them, not of the last seconds.
+            # Runs take minutes: the speed must be averaged over all of them, not over the last seconds.
             speed_estimate_period=1e9,
             transient=True,
         )
@@ -57,20 +57,20 @@ class SweepDisplay:
         self._progress.stop()
 
     def on_start(self, run: Planned) -> None:
-        """Name a run that has begun."""
+        """Show a run that has started."""
         self._active.append(run.label)
         self._describe()
 
     def on_end(self, run: Planned, row: Row) -> None:
-        """Count a run, and say what it came to."""
+        """Count a run that has ended, and print how."""
         self._active.remove(run.label)
         self._done += 1
         self._progress.advance(self._bar)
         self._describe()
         finished = row["status"] == FINISHED
-        told = f"{seconds_text(row['wall_s'])}" if finished else f"[red]{FAILED}[/]"
+        end = f"{seconds_text(row['wall_s'])}" if finished else f"[red]{FAILED}[/]"
         self._console.print(
-            f"\\[{self._done}/{self._total}] {run.label}: {told}{self._left()}", highlight=False
+            f"\\[{self._done}/{self._total}] {run.label}: {end}{self._left()}", highlight=False
         )
 
     def _left(self) -> str:
@@ -85,7 +85,7 @@ class SweepDisplay:
 
 
 def show_plan(console: Console, folder: Folder, estimates: Mapping[str, Estimate]) -> None:
-    """Print the runs of a sweep, what each costs at most, and what is left to do."""
+    """Print the runs of a sweep, the maximum cost of each, and the total still to be done."""
     axes = list(folder.planned[0].axes)
     table = Table()
     for heading in ("arm", *axes, "seed", "id", "state"):
@@ -111,7 +111,7 @@ def show_plan(console: Console, folder: Folder, estimates: Mapping[str, Estimate
 
 
 def show_failures(console: Console, folder: Folder, runs: Sequence[Planned]) -> None:
-    """Print why runs failed, and where they say more."""
+    """Print why runs failed, and the paths of their logs."""
     for run in runs:
         row = folder.row(run)
         if row is not None and row["status"] == FAILED:

@@ -1,7 +1,7 @@
 """Checkpoints of a run: every agent's state after a round, and the ledger up to it.
 
-A checkpoint is a folder ``checkpoints/ARM-ROUND/`` of the run. Its ``manifest.json`` is written last, so a
-folder without one is none; it holds the SHA-256 of every other file.
+A checkpoint is a folder ``checkpoints/ARM-ROUND/`` of the run. Its ``manifest.json`` holds the SHA-256 of
+every other file and is written last, so a folder without one is not a checkpoint.
 """
 
 from __future__ import annotations
@@ -14,32 +14,26 @@ from pathlib import Path
 
 from pydantic import Field
 
+from agentos.records.atomic_files import replacing, writing
 from agentos.records.checkpoint_config import CheckpointConfig
-from agentos.records.metrics_log import replacing, writing
-from agentos.records.reader import read_ledger
-from agentos.records.recorder import write_ledger
+from agentos.records.layout import ARMS, CHECKPOINTS, LEDGER, MANIFEST
+from agentos.records.ledger_file import read_ledger, write_ledger
 from protocols.errors import RecordError
 from protocols.ledger import Ledger
 from protocols.spec import Spec
 
-CHECKPOINTS = "checkpoints"
-MANIFEST = "manifest.json"
-LEDGER = "ledger.parquet"
-ARMS = ("together", "isolated")
-"""In the order in which they run."""
-
 
 class Manifest(Spec):
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes:
-        arm, round: how far the run was.
+        arm, round: the progress of the run.
         agents: the SHA-256 of each agent's file.
-        ledger: that of the ledger.
+        ledger: the SHA-256 of the ledger.
         paused: agents whose exchange is paused.
-        afresh: whether agents are to forget what they remember of the exchange, which was another.
-        late: messages under way that will come too late: the round in which, and to whom.
-        files: the SHA-256 of what else there is, by its name.
+        afresh: whether agents discard their exchange's state, because the exchange has changed since.
+        late: messages in flight that will arrive too late: the round and the receiver of each.
+        files: the SHA-256 of every other file, by name.
     """
 
     format: int = Field(1, ge=1, le=1)
@@ -55,18 +49,18 @@ class Manifest(Spec):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint on disk."""
+    """A complete checkpoint on disk."""
 
     directory: Path
     manifest: Manifest
 
     @property
     def progress(self) -> tuple[int, int]:
-        """How far the run was: arm, then round."""
+        """The progress of the run: index of the arm, then round."""
         return ARMS.index(self.manifest.arm), self.manifest.round
 
     def ledger(self) -> Ledger:
-        """Return the bytes up to the checkpoint.
+        """Return the ledger up to the checkpoint.
 
         Raises:
             RecordError: the file is missing or damaged.
@@ -103,7 +97,7 @@ class Checkpoints:
 
     Args:
         run: the run folder.
-        config: how many to keep, and when they are due.
+        config: when they are due, and how many to keep.
     """
 
     def __init__(self, run: Path, config: CheckpointConfig) -> None:
@@ -147,7 +141,7 @@ class Checkpoints:
 
 
 def checkpoints_of(run: Path) -> list[Checkpoint]:
-    """Return the whole checkpoints of a run folder, the latest last."""
+    """Return the complete checkpoints of a run folder, the latest last."""
     found = []
     for path in run.glob(f"{CHECKPOINTS}/*/{MANIFEST}"):
         try:
@@ -160,7 +154,7 @@ def checkpoints_of(run: Path) -> list[Checkpoint]:
 
 
 def forget(run: Path, rounds: Mapping[str, int]) -> None:
-    """Remove the checkpoints after these rounds, before their records are: nobody may go on from them.
+    """Remove the checkpoints after these rounds: the records that belong to them are removed next.
 
     Args:
         run: the run folder.
@@ -181,7 +175,7 @@ def copy(checkpoint: Checkpoint, run: Path, afresh: bool) -> Checkpoint:
     Args:
         checkpoint: to copy.
         run: the folder of the other run.
-        afresh: whether its exchange is another, so that what agents remember of theirs means nothing.
+        afresh: whether the other run has another exchange, so that the state of this one is useless.
 
     Raises:
         RecordError: the folder cannot be written to.
@@ -202,7 +196,7 @@ def _write_manifest(manifest: Manifest, folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a checkpoint; one that is left half removed by a crash is none any more."""
+    """Remove a checkpoint, its manifest first: one that a crash leaves half removed no longer counts."""
     (folder / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 

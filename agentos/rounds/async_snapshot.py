@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from agentos.records.atomic_files import writing
 from agentos.records.checkpoints import Checkpoint
-from agentos.records.metrics_log import writing
 from agentos.rounds.mailbox import InFlight
 from agentos.runtime import Session
 from agentos.runtime.host_calls import ReloadMessages, SaveMessages

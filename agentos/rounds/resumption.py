@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agentos.records.checkpoints import ARMS, Checkpoint, checkpoints_of, copy
-from agentos.records.reader import SUMMARY, RunRecord, load_run
+from agentos.records.checkpoints import Checkpoint, checkpoints_of, copy
+from agentos.records.layout import SUMMARY, TOGETHER
+from agentos.records.reader import RunRecord, load_run
 from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport
 from agentos.rounds.async_snapshot import SNAPSHOT
 from protocols.errors import ConfigurationError, RecordError
 from protocols.ledger import Ledger
-
-TOGETHER, ISOLATED = ARMS
 
 
 @dataclass(frozen=True)

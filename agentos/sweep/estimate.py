@@ -1,4 +1,4 @@
-"""What a run will cost at most, before it is run: tokens and bytes."""
+"""Upper bounds of the cost of a run, before it runs: tokens and bytes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from agents.objectives.contrastive import Contrastive
 
 @dataclass(frozen=True)
 class Estimate:
-    """Most that a run may cost: texts are taken to be as long, and vocabularies as large, as they may be.
+    """The most that a run may cost, with texts and vocabularies as large as they may be.
 
     Attributes:
-        tokens: through encoders, those of anchors without a gradient included.
-        payload_bytes: of all deliveries; see `agentos.preflight.dry_run`.
+        tokens: tokens through encoders, including those of anchors without a gradient.
+        payload_bytes: bytes of all deliveries; see `agentos.preflight.dry_run`.
     """
 
     tokens: int

@@ -5,8 +5,8 @@
 Valid messages of every kind of payload under every codec, states of agents, and the files of a run folder are
 mutated (see `experiments.benchmarks.fuzzing.mutations`) and read. A reader may take an input, or refuse it
 with the error that its callers expect; anything else, warnings included, is a finding: its bytes are kept,
-and the program fails. Memory is bounded by the operating system to little more than the program itself, so that
-an allocation for a false claim ends as a `MemoryError`, which is a finding too.
+and the program fails. Memory is bounded by the operating system to little more than the program itself, so
+that an allocation for a false claim ends as a `MemoryError`, which is a finding too.
 
 Every mutation derives from the seed and its number, so a finding comes again.
 """

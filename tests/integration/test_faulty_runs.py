@@ -12,7 +12,7 @@ import pytest
 from agentos import RunConfig, Simulation
 from agentos.config.load import load
 from agentos.events import Listener
-from agentos.records.recorder import load_run
+from agentos.records.reader import load_run
 from agentos.records.reports import RoundReport
 from agentos.rounds.resumption import branch, resumption
 from agentos.runtime.base import Runtime

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agentos.records.metrics_log import replacing
+from agentos.records.atomic_files import replacing
 from agentos.runtime.profiling.profile import Profile
 from agents.hosting.tracing import Span
 from protocols.errors import RecordError

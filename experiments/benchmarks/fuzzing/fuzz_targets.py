@@ -212,7 +212,8 @@ def _run_folder(directory: Path) -> Path:
     """Write a small run folder."""
     from agentos.evaluation import Retrieval
     from agentos.records.checkpoints import Manifest
-    from agentos.records.recorder import RecordedNetwork, Recorder
+    from agentos.records.reader import RecordedNetwork
+    from agentos.records.recorder import Recorder
     from agentos.runtime.profiling.profile import Profile
     from agentos.runtime.profiling.trace_file import write_trace
     from protocols.ledger import Ledger

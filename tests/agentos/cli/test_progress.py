@@ -14,8 +14,10 @@ import pytest
 from rich.console import Console
 
 from agentos import RunConfig
-from agentos.cli.kinds import show_error
-from agentos.cli.progress import LiveDisplay, show_comparison, show_result
+from agentos.cli.compare import show_comparison
+from agentos.cli.error_text import show_error
+from agentos.cli.outcome_tables import show_outcome
+from agentos.cli.progress import LiveDisplay
 from agentos.config.field_errors import InvalidConfiguration
 from agentos.events import Listener, Listeners
 from agentos.problems import Problem
@@ -64,15 +66,15 @@ def test_lines_without_a_terminal(small: Callable[..., RunConfig], screen: Conso
     assert text == (
         "text: 1,234 private documents, 32 public anchors, 60 held out; left out: 5 duplicates"
     )
-    assert across.startswith("about 3 of the duplicates would have lain across")
-    assert agents == "agents read: lib[0] 7, lib[1] 7, lib[2] 7"
+    assert across.startswith("about 3 of the duplicates would have been in two of")
+    assert agents == "documents per agent: lib[0] 7, lib[1] 7, lib[2] 7"
     assert before.split(" s  ")[1] == "together: round 0/4  2.00 MB"
     assert first.split(" s  ")[1] == "together: round 1/4  loss 1.500  2.00 MB"
 
 
 def test_crowd_of_agents_is_not_listed(small: Callable[..., RunConfig], screen: Console) -> None:
     LiveDisplay(screen, small()).on_corpus(corpus(50))
-    assert "agents read" not in text_of(screen)
+    assert "documents per agent" not in text_of(screen)
 
 
 def test_bar_in_a_terminal_covers_both_arms(
@@ -104,7 +106,7 @@ def test_closing_twice_does_nothing(small: Callable[..., RunConfig], terminal: C
 
 
 def test_result_shows_every_agent_before_alone_and_together(finished: Any, screen: Console) -> None:
-    show_result(screen, finished.directory)
+    show_outcome(screen, finished.directory)
     shown = text_of(screen)
     result = finished.result
     for title in ("MRR (higher is better)", "Recall@10 (higher", "Probe accuracy (higher"):
@@ -185,5 +187,5 @@ def test_result_of_a_run_without_evaluation_says_so(
     from agentos import Simulation
 
     config = small(evaluation={"tasks": []}, exchange="isolated")
-    show_result(screen, Simulation(config, out=tmp_path / "run", cache=cache).run().directory)
+    show_outcome(screen, Simulation(config, out=tmp_path / "run", cache=cache).run().directory)
     assert "Nothing was evaluated in this run." in text_of(screen)

@@ -16,7 +16,7 @@ from pydantic import PrivateAttr
 
 from agentos import RunConfig, Simulation
 from agentos.events import Listener
-from agentos.records.recorder import load_run
+from agentos.records.reader import load_run
 from agentos.records.reports import Restart
 from agentos.rounds.resumption import resumption
 from agentos.runtime.base import Runtime, Session

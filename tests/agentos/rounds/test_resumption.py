@@ -15,7 +15,7 @@ from agentos.config.load import load
 from agentos.events import Listener
 from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.records.checkpoints import CHECKPOINTS, checkpoints_of
-from agentos.records.recorder import load_run
+from agentos.records.reader import load_run
 from agentos.records.reports import RoundReport
 from agentos.rounds.resumption import Resumption, branch, resumption
 from protocols.errors import ConfigurationError, RecordError

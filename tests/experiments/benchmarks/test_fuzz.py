@@ -145,6 +145,9 @@ READERS = (
     ),
     *(
         "agentos.records.metrics_log",
+        "agentos.records.atomic_files",
+        "agentos.records.ledger_file",
+        "agentos.records.views.run_view",
         "agentos.records.agent_similarity",
         "agentos.config.load",
         "protocols.wire.frame",
