@@ -1,1 +1,3 @@
 """Tokens, words, masks and batches of an agent's text."""
+
+__all__: list[str] = []
