@@ -1,0 +1,1 @@
+"""Progress, tables and errors as the command line prints them."""
