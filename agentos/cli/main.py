@@ -125,7 +125,7 @@ def _console(stderr: bool = False) -> Console:
 
 
 def _explain(error: AgentOSError) -> None:
-    from agentos.cli.error_text import show_error
+    from agentos.cli.display.error_text import show_error
 
     show_error(_console(stderr=True), error)
 

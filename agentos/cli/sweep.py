@@ -50,7 +50,7 @@ def sweep(
     """
     from rich.console import Console
 
-    from agentos.cli import sweep_progress as display
+    from agentos.cli.display import sweep_progress as display
     from agentos.sweep.execute import Folder, execute, jobs_for
     from agentos.sweep.plan import plan
     from agentos.sweep.rows import RESULTS

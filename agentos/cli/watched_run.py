@@ -48,8 +48,8 @@ def watched(
     from rich.console import Console
 
     from agentos import Simulation
-    from agentos.cli.outcome_tables import show_outcome
-    from agentos.cli.progress import LiveDisplay
+    from agentos.cli.display.outcome_tables import show_outcome
+    from agentos.cli.display.progress import LiveDisplay
 
     console = Console()
     with LiveDisplay(console, config) as display:

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from agentos import RunConfig
 from agentos.cli.compare import show_comparison
-from agentos.cli.error_text import show_error
-from agentos.cli.outcome_tables import show_outcome
-from agentos.cli.progress import LiveDisplay
+from agentos.cli.display.error_text import show_error
+from agentos.cli.display.outcome_tables import show_outcome
+from agentos.cli.display.progress import LiveDisplay
 from agentos.config.field_errors import InvalidConfiguration
 from agentos.events import Listener, Listeners
 from agentos.problems import Problem
