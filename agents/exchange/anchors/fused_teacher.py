@@ -16,12 +16,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from agents.exchange.anchors.base import AnchorExchange
 from agents.exchange.base import ExchangeState, Learner, RoundState, Turn
-from agents.lazy_torch import Tensor, torch
+from agents.exchange.fusion import weighted_mean
 from protocols.messages import Message, Payload
 from protocols.topologies.hops import Direction
 
 S = TypeVar("S")
-Weighted = tuple[Tensor, float]
 Part = tuple[Any, float]
 """A summary (a tensor, or a tuple of some), and the number of agents that it represents."""
 
@@ -39,15 +38,6 @@ class TeacherState(RoundState, Generic[S]):
     teacher: S | None = None
     subtree: tuple[int, list[tuple[S, float]]] | None = None
     from_root: tuple[int, list[tuple[S, float]]] | None = None
-
-
-def weighted_mean(parts: Sequence[Weighted]) -> Weighted:
-    """Return the weighted mean of tensors and the sum of their weights, added in the given order."""
-    total = sum(weight for _, weight in parts)
-    mean = torch.zeros_like(parts[0][0])
-    for values, weight in parts:
-        mean.add_(values, alpha=weight / total)
-    return mean, total
 
 
 class FusedTeacher(AnchorExchange):

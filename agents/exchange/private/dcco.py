@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.exchange.anchors.fused_teacher import Weighted, weighted_mean
 from agents.exchange.base import (
     Announced,
     ExchangeState,
@@ -24,6 +23,7 @@ from agents.exchange.base import (
     exchange_width,
     once_a_round,
 )
+from agents.exchange.fusion import Weighted, weighted_mean
 from agents.exchange.private.base import PrivateExchange, exchange_embeddings
 from agents.lazy_torch import Tensor, torch
 from protocols.messages import Message, Payload, Statistics

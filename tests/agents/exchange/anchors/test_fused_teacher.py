@@ -9,9 +9,9 @@ import torch
 from agents.exchange import Turn
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.anchors.classes import class_cosines
-from agents.exchange.anchors.fused_teacher import weighted_mean
 from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
 from agents.exchange.base import AnchorBatch
+from agents.exchange.fusion import weighted_mean
 from agents.objectives import functional
 from protocols.messages import PseudoLabels, SimilarityTargets
 from protocols.topologies.hops import Direction
