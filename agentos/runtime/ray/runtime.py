@@ -12,7 +12,7 @@ from typing_extensions import Self
 
 from agentos.runtime.base import Runtime, Session
 from agentos.runtime.ray.connection import connect, end_in_order, require_listener
-from agentos.runtime.ray.layout import Cluster, lay_out
+from agentos.runtime.ray.host_layout import Cluster, lay_out
 from agentos.runtime.ray.session import RaySession
 from agents.training.blueprint import Blueprint
 

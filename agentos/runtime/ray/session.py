@@ -11,7 +11,7 @@ from typing import Any
 from agentos.runtime.base import Runtime, Session, pack
 from agentos.runtime.host_calls import Answer, Build, HostCall, Settle, ShareGpu
 from agentos.runtime.ray.failures import translated
-from agentos.runtime.ray.layout import Layout
+from agentos.runtime.ray.host_layout import Layout
 from agentos.runtime.ray.object_store import RayStore
 from agents import hosting
 from agents.training.blueprint import Blueprint

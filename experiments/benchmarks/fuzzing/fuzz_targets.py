@@ -12,13 +12,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from agentos.evaluation import Retrieval
+from agentos.records.checkpoints import Manifest, checkpoints_of
+from agentos.records.reader import RecordedNetwork, load_run
+from agentos.records.recorder import Recorder
+from agentos.runtime.profiling.profile import Profile
+from agentos.runtime.profiling.trace_file import load_timeline, write_trace
+from agents.exchange.anchors.anchor_contrast import AnchorContrastState
+from agents.hosting.state_file import load_state, save_state
+from agents.objectives.info_nce import InfoNCEState
+from agents.training.state import AgentState, StateTypes
 from experiments.benchmarks.fuzzing.message_mutations import MESSAGES, cut
 from experiments.benchmarks.fuzzing.mutations import BLIND, SAFETENSORS, Mutation
 from protocols.codecs import CODECS, Codec
 from protocols.codecs.top_k import TopK
 from protocols.errors import ProtocolError, RecordError
+from protocols.ledger import Ledger
 from protocols.messages import (
     PAYLOADS,
     Control,
@@ -152,13 +164,6 @@ def _messages() -> Iterator[tuple[Samples, Read]]:
 
 @contextmanager
 def _checkpoints() -> Iterator[tuple[Samples, Read]]:
-    import torch
-
-    from agents.exchange.anchors.anchor_contrast import AnchorContrastState
-    from agents.hosting.state_file import load_state, save_state
-    from agents.objectives.info_nce import InfoNCEState
-    from agents.training.state import AgentState, StateTypes
-
     banks = {4: torch.ones(2, 2, 3), 0: torch.zeros(0, 3)}
     types = StateTypes((AnchorContrastState,), (InfoNCEState,))
     buffer = torch.arange(24.0)
@@ -184,9 +189,6 @@ def _checkpoints() -> Iterator[tuple[Samples, Read]]:
 
 @contextmanager
 def _records() -> Iterator[tuple[Samples, Read]]:
-    from agentos.records.checkpoints import checkpoints_of
-    from agentos.records.reader import load_run
-    from agentos.runtime.profiling.trace_file import load_timeline
 
     with TemporaryDirectory() as folder:
         run = Path(folder)
@@ -210,13 +212,6 @@ def _records() -> Iterator[tuple[Samples, Read]]:
 
 def _run_folder(directory: Path) -> Path:
     """Write a small run folder."""
-    from agentos.evaluation import Retrieval
-    from agentos.records.checkpoints import Manifest
-    from agentos.records.reader import RecordedNetwork
-    from agentos.records.recorder import Recorder
-    from agentos.runtime.profiling.profile import Profile
-    from agentos.runtime.profiling.trace_file import write_trace
-    from protocols.ledger import Ledger
 
     pair = RecordedNetwork(
         agents=2, family="peer", edges=((0, 1),), roles=("peer", "peer"), levels=(0, 0)
