@@ -1,4 +1,4 @@
-"""How a society of agents is run: data, runtimes, coordination, evaluation, records."""
+"""Running a society of agents: data, runtimes, rounds, evaluation, records and reports."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""What one agent is: its encoder, its views and objectives, what it sends and how it learns from it."""
+"""One agent: its models, text, views and objectives, and how it sends, receives, trains and is hosted."""
 
 __all__: list[str] = []

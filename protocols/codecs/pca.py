@@ -57,8 +57,9 @@ class Pca(Codec):
 
     def decode(self, parts: Parts, shape: Shape) -> NDArray[np.float32]:
         """Turn the components back, and add the mean."""
-        components_KR = restore(parts["codes"], parts["ranges"]).astype(np.float64)
+        # Hostile ranges may hold signalling NaNs, and casting one raises a warning.
         with _one_thread(), np.errstate(invalid="ignore", over="ignore"):
+            components_KR = restore(parts["codes"], parts["ranges"]).astype(np.float64)
             rows_RW = components_KR.T @ parts["basis"].astype(np.float64) + parts["mean"]
         return from_rows(np.clip(rows_RW, -LARGEST, LARGEST).astype(np.float32), shape)
 

@@ -224,6 +224,12 @@ def test_pca_points_each_direction_to_its_largest_number() -> None:
     assert (basis[np.arange(len(basis)), np.abs(basis).argmax(axis=1)] > 0).all()
 
 
+def test_pca_decodes_a_signalling_nan_without_a_warning() -> None:
+    parts = Pca().encode(np.ones((1, 4), np.float32))
+    parts["ranges"] = np.array([[0, 0x7F800001]], np.uint32).view(np.float32)
+    assert np.isnan(Pca().decode(parts, (1, 4))).all()
+
+
 def test_bytes_are_these() -> None:
     shape = (512, 768)
     sizes = {kind: cls().nbytes(shape) for kind, cls in CODECS.items()}
