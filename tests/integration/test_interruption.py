@@ -257,7 +257,7 @@ def test_kill_9_of_the_driver_leaves_nothing_running_and_a_run_that_goes_on(
     (spilled,) = command.spill.iterdir()
     (spilled / "object").write_bytes(b"a message that did not fit")
     wait_for(lambda: last_round(command.out) >= 3, 60)
-    wait_for(lambda: "ray::Host.train" in names(command), 60, every_s=0.0)
+    wait_for(lambda: "ray::HostActor.run" in names(command), 60, every_s=0.0)
     command.process.kill()
     command.process.wait()
     killed_in = last_round(command.out) + 1

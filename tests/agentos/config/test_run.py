@@ -164,7 +164,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
             "topology": "one_peer_exponential",
             "training": {"local_steps": 1},
         },
-        "an agent hears some to whom it does not speak in the same round",
+        "an agent receives from agents that it does not send to in the same round",
     ),
     "private embeddings that nobody agreed to show": (
         {"exchange": "cross_negatives"},
