@@ -51,7 +51,7 @@ class Session(ABC):
         """
 
     def revive(self) -> tuple[int, ...]:
-        """Replace hosts that died or hang; return which.
+        """Replace hosts that died or hang; return which. `agentos.rounds.recovery` calls this after a failure.
 
         The new ones hold the same agents, untrained. Hosts that still work on an earlier call are waited for.
         By default hosts live as long as the caller, and there is nothing to do.

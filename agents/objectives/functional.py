@@ -9,7 +9,7 @@ from __future__ import annotations
 from agents.lazy_torch import F, Tensor, torch
 
 _NEVER = -1e30
-"""A score that no softmax sees, and that can be multiplied and subtracted."""
+"""A finite stand-in for -inf, so that it can be multiplied and subtracted."""
 
 
 def contrast(
@@ -24,9 +24,9 @@ def contrast(
     importance, harder ones more: ``Z = K * sum(e^((1 + b) s)) / sum(e^(b s))``.
 
     Args:
-        scores_BN: `[B, N]` cosines, already divided by the temperature.
+        scores_BN: `[B, N]` cosines, already divided by the temperature, as `one_way` and `nt_xent` do.
         positives_B: `[B]` int64, the column of each row's positive.
-        excluded_BN: `[B, N]` bool, columns that are no negatives of a row; never its positive.
+        excluded_BN: `[B, N]` bool, columns that are not negatives of a row; never its positive.
         hardness: b >= 0; the gradient goes through the weights too, as in the authors' code.
 
     Source: Robinson et al., Contrastive Learning with Hard Negative Samples, 2021, without the correction
@@ -120,7 +120,7 @@ def nt_xent(
         first_BD: `[B, D]`, not necessarily normalised.
         second_BD: `[B, D]`, the other view of the same rows.
         temperature: > 0, divides the cosines.
-        excluded_VV: `[2B, 2B]` bool, views that are no negatives of a view; see `contrast`.
+        excluded_VV: `[2B, 2B]` bool, views that are not negatives of a view; see `contrast`.
         hardness: see `contrast`.
 
     Source: Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020.
@@ -139,7 +139,7 @@ def false_negatives(cosines_BN: Tensor, positives_B: Tensor, margin: float = 0.0
     Args:
         cosines_BN: `[B, N]` cosines of queries to candidates, in the guide's space.
         positives_B: `[B]` int64, the column of each row's positive.
-        margin: also those that are less alike by less than this.
+        margin: also exclude those within this margin of the positive.
 
     Returns:
         `[B, N]` bool, false at the positives.

@@ -66,7 +66,7 @@ class Expectation:
             )
 
     def asks_as(self, other: Expectation) -> bool:
-        """Return whether this asks the same of a message as another does, the senders aside."""
+        """Return whether this expects the same of a message as another does, ignoring senders."""
         return other is self or (
             self.hop == other.hop
             and (self.rounds or self.round) == (other.rounds or other.round)
@@ -91,7 +91,7 @@ def admit(message: Buffer | Packet, expectation: Expectation) -> Message:
 
 
 def reread(message: Buffer | Packet, expectation: Expectation) -> Message:
-    """Return a message that was admitted before, checked in all but its numbers: that costs a full scan.
+    """Return a message already admitted, without re-checking its values, which would need a full scan.
 
     Raises:
         RejectedMessage: see `admit`.

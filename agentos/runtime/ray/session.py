@@ -92,7 +92,7 @@ class RaySession(Session):
         ray.kill(self._actors[host])
 
     def revive(self) -> tuple[int, ...]:
-        """Create lost hosts anew; see `Session.revive`."""
+        """Recreate lost hosts; called by `agentos.rounds.recovery`. See `Session.revive`."""
         import ray
 
         lost = self._lost()
