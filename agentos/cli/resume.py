@@ -19,7 +19,7 @@ def resume(
     directory: Directory,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[runtime.KEY=VALUE]...", help="Fields of the runtime to change."),
+        typer.Argument(metavar="runtime.KEY=VALUE", help="Fields of the runtime to change."),
     ] = None,
     round: Annotated[
         int | None, typer.Option(min=1, help="Round to go back to; default: the latest checkpoint.")
@@ -45,7 +45,7 @@ def fork(
     directory: Directory,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Fields to change from then on."),
+        typer.Argument(metavar="KEY.PATH=VALUE", help="Fields to change from then on."),
     ] = None,
     round: Annotated[
         int, typer.Option(min=1, help="Round after which the new run branches off.")

@@ -51,10 +51,11 @@ class Session(ABC):
         """
 
     def revive(self) -> tuple[int, ...]:
-        """Replace hosts that died or hang; return which. `agentos.rounds.recovery` calls this after a failure.
+        """Replace hosts that died or hang; return which.
 
-        The new ones hold the same agents, untrained. Hosts that still work on an earlier call are waited for.
-        By default hosts live as long as the caller, and there is nothing to do.
+        `agentos.rounds.recovery` calls this after a failure. The new hosts hold the same agents, untrained.
+        Hosts that still work on an earlier call are waited for. By default hosts live as long as the caller,
+        and there is nothing to do.
 
         Raises:
             HostLost: a new host died at once.

@@ -131,7 +131,7 @@ def overlap(mine_NN: Tensor, theirs_NN: Tensor, rows_A: Tensor, neighbours: int)
         rows_A: `[A]` int64, the anchors compared.
         neighbours: how many nearest others of each.
 
-    Source: mutual nearest neighbours as in Huh et al., The Platonic Representation Hypothesis, 2024.
+    Source: Huh et al., The Platonic Representation Hypothesis, 2024, for mutual nearest neighbours.
     """
     mine, theirs = nearest(mine_NN, neighbours)[rows_A], nearest(theirs_NN, neighbours)[rows_A]
     return float((mine & theirs).sum()) / float(mine.sum())

@@ -1,4 +1,4 @@
-"""One byte per number: 256 even steps between the least and the largest number of a row."""
+"""One byte per number: 256 even steps from the smallest to the largest number of a row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STEPS = 255
 
 
 class Int8(Codec):
-    """One byte per number, in 256 even steps from the least to the largest number of its row.
+    """One byte per number, in 256 even steps from the smallest to the largest number of its row.
 
     ``|x - x'| <= range / 510`` up to float32's own rounding, where the range is that of the row (of a block
     of 1,024 numbers, where an array is flat). The least, the largest and rows of one number are exact.

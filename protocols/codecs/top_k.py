@@ -21,7 +21,7 @@ class TopK(Codec):
     what was lost to its next message loses nothing in the long run: see `error feedback
     <agents.exchange.error_feedback>`.
 
-    Source: A. Aji and K. Heafield, Sparse Communication for Distributed Gradient Descent, 2017.
+    Source: Aji and Heafield, Sparse Communication for Distributed Gradient Descent, 2017.
     """
 
     kind: Literal["top_k"] = "top_k"

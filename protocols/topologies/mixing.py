@@ -32,8 +32,7 @@ def metropolis_hastings(agent: int, degrees: Mapping[int, int]) -> dict[int, flo
         The weight of each agent in ``degrees`` and of ``agent`` itself, by ascending number; they
         sum to 1.
 
-    Source: Xiao, Boyd and Lall, "A scheme for robust distributed sensor fusion based on average
-    consensus", 2005.
+    Source: Xiao et al., A scheme for robust distributed sensor fusion based on average consensus, 2005.
 
     Example:
         >>> metropolis_hastings(0, {1: 3, 2: 3})

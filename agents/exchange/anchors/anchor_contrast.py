@@ -55,8 +55,8 @@ class AnchorContrast(AnchorExchange):
     own embeddings, upwards and downwards: banks are never averaged, since two encoders need not share axes.
     With ``trust: agreement`` neighbours whose anchors have similar neighbourhoods are drawn more often.
 
-    Source: the contrastive distillation of Tian et al., Contrastive Representation Distillation, 2020,
-    between peers as in Makhija et al., Federated Self-supervised Learning for Heterogeneous Clients, 2022.
+    Source: Tian et al., Contrastive Representation Distillation, 2020, between peers as in Makhija et al.,
+    Federated Self-supervised Learning for Heterogeneous Clients, 2022.
     """
 
     kind: Literal["anchor_contrast"] = "anchor_contrast"

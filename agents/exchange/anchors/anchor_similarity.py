@@ -49,8 +49,8 @@ class AnchorSimilarity(FusedTeacher):
     With ``trust: agreement`` the average leans towards agents whose anchors have similar neighbourhoods: to
     neighbours among peers, to children in a tree. A parent is always trusted.
 
-    Source: similarity-based distillation, Fang et al., SEED, 2021; between federated clients, Makhija et
-    al., Architecture Agnostic Federated Learning for Neural Networks, 2022.
+    Sources: Fang et al., SEED, 2021, for similarity-based distillation; Makhija et al., Architecture Agnostic
+    Federated Learning for Neural Networks, 2022, between federated clients.
     """
 
     kind: Literal["anchor_similarity"] = "anchor_similarity"

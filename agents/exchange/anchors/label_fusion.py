@@ -93,7 +93,7 @@ class EntropyWeighted(LabelFusion):
 
     The weights are ``exp(-H / temperature)``, H the entropy of an agent's label of the anchor.
 
-    Source: entropy as a measure of a sender's quality on public data as in Park et al., Sageflow, 2021, here
+    Source: Park et al., Sageflow, 2021, for entropy as a measure of a sender's quality on public data; here
     for each anchor separately.
     """
 
@@ -145,7 +145,7 @@ class ValidationWeighted(LabelFusion):
 
 
 class Majority(LabelFusion):
-    """Majority vote: the share of agents whose most probable class it is, for each class."""
+    """Majority vote: for each class, the share of agents that rank it first."""
 
     kind: Literal["majority"] = "majority"
 

@@ -10,7 +10,7 @@ the sum at the receivers differs from the true one by the last residual alone, h
 is meant for changes, which receivers add up; states (embeddings, parameters) are replaced by the next message
 anyway. A message that is lost on its way is not sent again.
 
-Sources: F. Seide et al., 1-Bit Stochastic Gradient Descent, 2014; S. P. Karimireddy et al., Error Feedback
+Sources: Seide et al., 1-Bit Stochastic Gradient Descent, 2014; Karimireddy et al., Error Feedback
 Fixes SignSGD and other Gradient Compression Schemes, 2019.
 """
 
