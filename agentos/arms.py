@@ -48,9 +48,9 @@ class RunSetting:
         directory: the run folder.
         began_s: when hosts began to start, on `time.perf_counter`.
         timing: how long things take; None without a clock.
-        monitor: of the agents' health; None for none.
+        monitor: monitor of the agents' health; None if it is not monitored.
         similarity: compares the agents at the end; None for no comparison.
-        profile: of the hosts' work; None for none.
+        profile: profile of the hosts' work; None if the run is not profiled.
     """
 
     config: RunConfig
@@ -73,7 +73,7 @@ class Arms:
         setting: what they share.
 
     Attributes:
-        results: of each arm that has begun.
+        results: results of each arm that has begun.
     """
 
     def __init__(self, setting: RunSetting) -> None:

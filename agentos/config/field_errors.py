@@ -44,7 +44,7 @@ def explain(error: ValidationError, root: type[Spec]) -> list[Problem]:
     """Turn pydantic's errors into problems that name the field, the value and what is allowed.
 
     Args:
-        error: of validating `root`.
+        error: error of validating `root`.
         root: the class that was to be built.
     """
     items = error.errors(include_url=False)

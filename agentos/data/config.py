@@ -15,7 +15,7 @@ from protocols.spec import Kinds, Spec
 
 
 class TokenizerConfig(Spec):
-    """The tokenizer trained for encoders that have none."""
+    """The tokenizer trained for encoders that have no tokenizer."""
 
     kind: Literal["wordpiece", "bpe"] = Field(
         default="wordpiece", description="WordPiece, or byte-level byte-pair encoding."

@@ -37,8 +37,8 @@ class Assessment:
         data: origin of the documents.
         documents: number of documents.
         labelled: whether they have labels.
-        seed: of the tasks' random draws.
-        metrics: of each task, by the task's name.
+        seed: seed of the tasks' random draws.
+        metrics: metrics of each task, by the task's name.
         encoders: name -> task -> metric -> value.
     """
 
@@ -72,7 +72,7 @@ def assess(
         encoders: with their names; drawn one at a time, so that one is in memory.
         tasks: by the names under which results are reported.
         documents: to evaluate on.
-        seed: of the tasks' random draws.
+        seed: seed of the tasks' random draws.
 
     Raises:
         ConfigurationError: a task cannot be computed on the documents.
@@ -120,7 +120,7 @@ def exported_encoders(directory: Path, agents: Sequence[int]) -> dict[str, str]:
     """Return the folders of a run's exported encoders, by the name of the agent.
 
     Args:
-        directory: of the run.
+        directory: the run folder.
         agents: whose encoders to return; all if empty.
 
     Raises:

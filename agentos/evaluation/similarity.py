@@ -118,7 +118,7 @@ def pairwise(
     """Return a symmetric measure between all agents, `[A, A]`.
 
     Args:
-        embeddings: of each agent, `[N, D]` of the same texts; widths may differ.
+        embeddings: embeddings of each agent, `[N, D]` of the same texts; widths may differ.
         measure: such as `linear_cka`.
 
     Example:

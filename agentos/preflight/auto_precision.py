@@ -24,7 +24,7 @@ def choose_precision(
 
     Args:
         session: hosts that are up; the first one measures.
-        blueprint: of their agents; where it names a precision, nothing is measured.
+        blueprint: blueprint of their agents; if it names a precision, nothing is measured.
         arm: under which the agents train.
     """
     training = blueprint.training

@@ -98,7 +98,7 @@ def walk(
         exchange: the strategy.
         network: who may talk to whom.
         learners: every agent, or a stand-in: see `agents.exchange.shape_learner`.
-        rounds: of the run.
+        rounds: number of rounds of the run.
     """
     due = tuple(r for r in range(1, rounds + 1) if exchange.is_due(r, rounds))
     found = DryRun(due)

@@ -30,7 +30,7 @@ def write_snapshot(
     """Write a snapshot into the folder of a checkpoint; return the SHA-256 of each file by its name.
 
     Args:
-        folder: of the checkpoint.
+        folder: the checkpoint's folder.
         session: hosts; the first one writes the messages.
         values: containers of plain values and arrays.
         messages: in flight.

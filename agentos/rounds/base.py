@@ -30,7 +30,7 @@ class RoundsPlan:
     """The rounds of one arm of a run.
 
     Attributes:
-        name: of the arm in the records.
+        name: the arm's name in the records.
         arm: the exchange, and what else distinguishes the arms.
         network: who may talk to whom.
         rounds: number of rounds.

@@ -26,7 +26,7 @@ def ready(
     Args:
         due: when the exchange is due of each agent that has trained.
         training: agents that are yet to train.
-        senders: of each agent.
+        senders: senders of each agent.
 
     Example:
         >>> line = {0: [1], 1: [0, 2], 2: [1]}

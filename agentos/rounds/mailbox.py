@@ -15,10 +15,10 @@ class InFlight:
     """A message in flight over one edge.
 
     Attributes:
-        hop: on which it was sent, and on which it is merged.
-        round: of the sender.
+        hop: the hop on which it was sent, and on which it is merged.
+        round: the sender's round.
         arrival_s: simulated time of its arrival.
-        handle: of the outbox that it lies in.
+        handle: handle of the outbox that holds it.
         index: within the outbox.
     """
 

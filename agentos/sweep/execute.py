@@ -122,7 +122,7 @@ def execute(
     An interrupt ends every process that was started. Runs that had finished by then are in the table.
 
     Args:
-        folder: of the sweep.
+        folder: the sweep's folder.
         runs: the runs to execute, in this order.
         jobs: processes at a time.
         on_start, on_end: called when a run starts and ends.

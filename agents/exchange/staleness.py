@@ -19,7 +19,7 @@ class Staleness:
     Attributes:
         bound: largest staleness that is accepted, in rounds.
         discount: at least 0; with 0 all accepted messages have the same weight.
-        rounds: of the run: a message from a later one is invalid.
+        rounds: number of rounds of the run; a message from a later one is invalid.
 
     Source: Xie et al., Asynchronous Federated Optimization, 2019 (FedAsync), for the polynomial.
 

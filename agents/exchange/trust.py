@@ -33,7 +33,7 @@ class Trust(Spec, ABC):
     def shares(
         self, learner: Learner, own: Callable[[], Tensor], received: Sequence[Tensor]
     ) -> list[float] | None:
-        """Return the shares of the neighbours, which sum to one; None for equal ones.
+        """Return the shares of the neighbours, which sum to one; None for equal shares.
 
         Args:
             learner: the receiver.

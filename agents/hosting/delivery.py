@@ -23,7 +23,7 @@ class PayloadStore(Protocol):
         """
 
     def get(self, handles: Sequence[Any]) -> list[Sequence[Bytes | Packet]]:
-        """Return the messages behind handles, copying nothing where that is possible.
+        """Return the messages behind handles, copying nothing if that is possible.
 
         With many handles, each message may be fetched only when it is indexed; it stays valid while it is
         used.

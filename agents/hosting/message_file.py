@@ -39,7 +39,7 @@ def read_messages(path: Path, sha256: str, sizes: Sequence[int]) -> Iterator[Pac
         sizes: bytes of each message.
 
     Raises:
-        RecordError: the file is missing, or is not the one that was written.
+        RecordError: the file is missing, or is not the file that was written.
     """
     try:
         if digest(path) != sha256 or path.stat().st_size != sum(sizes):

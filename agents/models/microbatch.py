@@ -90,7 +90,7 @@ def narrow(batch: Batch, rows: Tensor, part: np.ndarray) -> Batch:
     """Return some texts of a batch, padded to the longest of them.
 
     Args:
-        batch: to select from.
+        batch: batch to select from.
         rows: `[b]`, the selected texts, on the device of the batch.
         part: the same on the CPU.
     """

@@ -72,7 +72,7 @@ def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
             hint="save it there with tokenizer.save_pretrained(folder)",
         ) from error
     if tokenizer.pad_token_id is None:
-        # Decoders often have none. Padding is masked out, so any token of the vocabulary serves.
+        # Decoders often have no padding token. Padding is masked out, so any token of the vocabulary serves.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     tokenizer.padding_side = "right"  # as `Collator` does, so that exported encoders pad alike
     return tokenizer

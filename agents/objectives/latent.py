@@ -16,7 +16,7 @@ def gaussian_kl(mean_BL: Tensor, log_variance_BL: Tensor) -> Tensor:
 
     Source: Kingma and Welling, Auto-Encoding Variational Bayes, 2014, appendix B.
     """
-    # expm1 keeps what is left of variance - 1 where the posterior has come close to the prior.
+    # expm1 keeps what is left of variance - 1 if the posterior has come close to the prior.
     return (mean_BL.square() + log_variance_BL.expm1() - log_variance_BL) / 2
 
 

@@ -20,7 +20,7 @@ _WINDOW = Crop(shortest=1.0, longest=1.0)
 
 
 def windows(raw: RawBatch) -> list[Text]:
-    """Return the documents, of longer ones a random span of the largest length that the encoder reads."""
+    """Return the documents, cutting longer texts to a random span of the encoder's maximum length."""
     return [_WINDOW.apply(text, raw.setting, raw.rng) for text in raw.texts]
 
 
@@ -56,7 +56,7 @@ def reconstruct(step: Step, decoder: str, conditions_BW: Tensor) -> Reconstructi
     """Score the texts of ``step.inputs["target"]`` given a vector each, in micro-batches where configured.
 
     Args:
-        step: of the objective.
+        step: the step to compute the loss of.
         decoder: name of the head; a `agents.models.decoder.TextDecoder`.
         conditions_BW: `[B, W]`.
     """

@@ -34,7 +34,7 @@ class Text:
         tokens: `[T]`, T >= 1; read-only.
         sentences: `[S]`, starts of the sentences: ascending, the first at 0.
         hidden: `[T]` bool, tokens that keep their place but are not attended to, never all of them; None
-            for none. Where a part of the text has hidden tokens only, they all become visible again.
+            for none. If a part of the text has only hidden tokens, they all become visible again.
         infill: `[T]` bool, mask tokens for the agent's own language model to replace; None for none.
 
     Example:

@@ -64,7 +64,7 @@ def fuzz(name: str, seed: int, block: int, inputs: int = BLOCK) -> Outcome:
     """Make the inputs of one block for a target, and read them.
 
     Args:
-        name: of the target; see `TARGETS`.
+        name: the target's name; see `TARGETS`.
         seed, block: that the inputs derive from.
         inputs: how many.
     """

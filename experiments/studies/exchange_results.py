@@ -105,7 +105,7 @@ class Study:
         return f"{self.metric}.worst"
 
     def arm(self, name: str, topology: str = STAR) -> Arm | None:
-        """Return an arm, or None where it has no finished run."""
+        """Return an arm, or None if it has no finished run."""
         for arm in self.arms:
             if (arm.name, arm.topology) == (name, topology):
                 return arm

@@ -17,7 +17,7 @@ class Int8(Codec):
     """One byte per number, in 256 even steps from the smallest to the largest number of its row.
 
     ``|x - x'| <= range / 510`` up to float32's own rounding, where the range is that of the row (of a block
-    of 1,024 numbers, where an array is flat). The least, the largest and rows of one number are exact.
+    of 1,024 numbers if an array is flat). The smallest, the largest and rows of one number are exact.
     """
 
     kind: Literal["int8"] = "int8"

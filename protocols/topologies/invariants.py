@@ -8,7 +8,7 @@ from protocols.errors import TopologyError
 from protocols.topologies.network import Network
 
 CHECKED_ROUNDS = 4
-"""Rounds whose hops are checked, where a schedule has no period or a longer one."""
+"""Rounds whose hops are checked if a schedule has no period or a longer period."""
 
 TOLERANCE = 1e-9
 """How far a row or a column of a mixing matrix may be from summing to 1."""

@@ -75,7 +75,7 @@ class PeerNetwork(Network):
 
 
 def peer_hop(edges: tuple[tuple[int, int], ...]) -> tuple[Hop, ...]:
-    """Return a round of one hop among peers, or of none where there are no edges."""
+    """Return a round of one hop among peers, or of no hops if there are no edges."""
     return (Hop(index=0, direction=Direction.PEER, edges=edges),) if edges else ()
 
 

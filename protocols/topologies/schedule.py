@@ -85,7 +85,7 @@ class MatchingNetwork(Network):
     """Pairs of neighbours, drawn anew each round.
 
     Args:
-        seed: the run's seed; a round's pairs depend on it and on the round alone.
+        seed: the run's seed; a round's pairs depend only on it and on the round.
     """
 
     seed: int

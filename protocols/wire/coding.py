@@ -34,8 +34,8 @@ class Coding:
     """Codec of a message, and the fields that it codes.
 
     Attributes:
-        codec: that codes them.
-        shapes: of the coded fields, before they are coded; empty where none is.
+        codec: the codec that encodes them.
+        shapes: shapes of the coded fields before coding; empty if no field is coded.
     """
 
     codec: Codec
@@ -53,7 +53,7 @@ class Coding:
         """Read the claim of a header.
 
         Args:
-            header: of the message.
+            header: the message's header.
             payload: its class.
             expected: a codec that need not be in the table; it is used where the header names it.
 

@@ -30,7 +30,7 @@ class Expectation:
     It holds nothing of the receiver itself: to which agents a message goes is a matter of routing.
 
     Args:
-        round: the round under way.
+        round: the round in progress.
         hop: the step of the topology's plan within the round.
         senders: the neighbours that send to the receiver in this hop.
         payload: the class of payload.
@@ -38,7 +38,7 @@ class Expectation:
         layout: the parameter layout that weights must have; None where any will do.
         codec: what arrays that may be coded must be coded with; None where any of the table will do.
         rounds: the earliest and the latest round that is accepted, where agents do not wait for each other;
-            None for `round` alone.
+            None for `round` only.
 
     Raises:
         ConfigurationError: `shapes` or `layout` names a field that the payload lacks.

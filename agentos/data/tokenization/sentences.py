@@ -69,10 +69,10 @@ def sentence_starts(text: str) -> list[int]:
     """Return the character offsets at which sentences begin: 0 first, strictly increasing.
 
     White space after a sentence belongs to it, so the pieces between the offsets concatenate to the
-    text, and none is white space alone unless the whole text is.
+    text, and none is only white space unless the whole text is.
 
     Args:
-        text: any; an empty text has no sentence.
+        text: any text; an empty text has no sentence.
 
     Example:
         >>> text = "Dr. No paid 3.50 in the U.S. today. 你好。再见！ Why?"
@@ -85,7 +85,7 @@ def sentence_starts(text: str) -> list[int]:
     begun = len(text) - len(text.lstrip())  # start of the current sentence, without white space
     for match in _BOUNDARY.finditer(text):
         at, end = match.span()
-        if at <= begun or end == len(text):  # a mark alone is not a sentence
+        if at <= begun or end == len(text):  # a single mark is not a sentence
             continue
         if match["mark"] is None or _ends(text, at, text[at : match.end("mark")], end):
             starts.append(end)

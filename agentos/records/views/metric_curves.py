@@ -46,7 +46,7 @@ class ArmCurve:
 
 @dataclass(frozen=True)
 class MetricCurve:
-    """One metric over rounds; `alone` is None where no baseline ran."""
+    """One metric over rounds; `alone` is None if no baseline ran."""
 
     metric: Metric
     together: ArmCurve
@@ -54,7 +54,7 @@ class MetricCurve:
 
 
 def metric_curves(record: RunRecord, metrics: Iterable[Metric]) -> tuple[MetricCurve, ...]:
-    """Return metrics of both arms over rounds; one that was never recorded is left out."""
+    """Return metrics of both arms over rounds; a metric that was never recorded is left out."""
     curves = (
         MetricCurve(
             metric,

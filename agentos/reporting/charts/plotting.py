@@ -112,7 +112,7 @@ def share_axis(percent: bool) -> dict[str, Any]:
 
 
 def bytes_axis(least: int, most: int) -> dict[str, Any]:
-    """Return an axis of bytes from 0; a logarithmic one where the ends are more than 20-fold apart.
+    """Return an axis of bytes from 0; a logarithmic axis if the ends are more than 20-fold apart.
 
     Args:
         least: bytes of the run that exchanged the least, above 0.

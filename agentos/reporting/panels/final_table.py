@@ -62,7 +62,7 @@ def final_table(result: Outcome, names: Sequence[str]) -> Table:
     """Return the final table of a run.
 
     Args:
-        result: of the run.
+        result: the run's result.
         names: one per agent, each once.
     """
     arms = {"before": result.before}

@@ -45,7 +45,7 @@ class Times:
 
 
 def timeline_of(timeline: Timeline | None) -> Times:
-    """Return the timeline of a profile; an empty one where there is no profile."""
+    """Return the timeline of a profile; an empty timeline if there is no profile."""
     if timeline is None or not timeline.lanes:
         return Times()
     lanes = {name: flat(stretches) for name, stretches in timeline.lanes.items()}
@@ -58,7 +58,7 @@ def flat(stretches: Sequence[Stretch]) -> list[Stretch]:
     A stretch that ends after the one before it is not contained in that: it follows it.
 
     Args:
-        stretches: in the order in which they began, the longest first.
+        stretches: the stretches in the order in which they began, the longest first.
 
     Example:
         >>> pieces = flat([Stretch("merge", 0, 9), Stretch("deliver", 1, 4)])

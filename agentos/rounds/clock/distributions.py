@@ -37,7 +37,7 @@ class Quantity(Spec, ABC):
         Args:
             keys: agents, or edges in both directions.
             seed: the run's.
-            name: of the quantity, such as ``latency_s``.
+            name: the quantity's name, such as ``latency_s``.
 
         Raises:
             DataError: a file lacks one, or holds something that is not a number.

@@ -37,10 +37,10 @@ class Timing:
     """Speeds, latencies and bandwidths of a run.
 
     Attributes:
-        speeds: of each agent, in work per second.
+        speeds: speed of each agent, in work per second.
         latency_s, bytes_per_s: of each direction of every edge; bytes take no time where it has no bandwidth.
         work: the unit that speeds count.
-        costs: of each agent's encoder; only where operations are counted.
+        costs: cost of each agent's encoder; only if operations are counted.
         length: tokens of the longest text.
     """
 
@@ -86,10 +86,10 @@ def timing_of(
     """Draw or read how long training and messages take in a run.
 
     Args:
-        clock: of the run.
-        network: of the run.
-        seed: of the run.
-        costs: of each agent's encoder; needed only where speeds count operations.
+        clock: the run's clock.
+        network: the run's network.
+        seed: the run's seed.
+        costs: cost of each agent's encoder; needed only if speeds count operations.
         max_length: tokens of the longest text that agents train on.
 
     Raises:

@@ -41,10 +41,10 @@ class FaultContext:
     """The part of a run in which a fault may strike; its random numbers derive from it.
 
     Attributes:
-        seed: of the run.
-        index: of the fault among the faults of the run.
-        hop: of the round; -1 for the round as a whole.
-        attempt: of sending a message, from 0.
+        seed: the run's seed.
+        index: index of the fault among the faults of the run.
+        hop: number of the hop within the round; -1 for the round as a whole.
+        attempt: number of the attempt at sending a message, from 0.
     """
 
     seed: int
@@ -63,8 +63,8 @@ class Transmission(NamedTuple):
     """A message in flight to one receiver: a tuple, since there is one of every message of a run.
 
     Attributes:
-        place: of its bytes: (outbox, index within it).
-        kind: of its payload.
+        place: place of its bytes: (outbox, index within it).
+        kind: kind of its payload.
         arrival_s: seconds that its receiver would wait for it.
         rounds_late: rounds after its own in which it arrives.
         lost: whether it does not arrive.

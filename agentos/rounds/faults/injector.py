@@ -38,7 +38,7 @@ class FaultInjector:
     Args:
         faults: in the order in which they strike.
         policy: about messages.
-        seed: of the run.
+        seed: the run's seed.
         agents: number of agents in the run.
         wait: lets so many seconds pass, while all wait for an agent that stalls.
     """

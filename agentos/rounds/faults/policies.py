@@ -84,7 +84,7 @@ def sendings(is_lost: Callable[[int], bool], policy: PolicyConfig) -> tuple[int,
     """Return how often a message is sent, and whether it arrives in the end.
 
     Args:
-        is_lost: of an attempt, from 0.
+        is_lost: whether a numbered attempt, from 0, is lost.
         policy: how many attempts may follow the first.
 
     Example:

@@ -24,7 +24,7 @@ from protocols.topologies import Hop
 
 
 class HealthConfig(Spec):
-    """Detection of collapse: it needs public anchors, so it is off where there are none.
+    """Detection of collapse: it needs public anchors, so it is off if there are none.
 
     The limits are far from the values of healthy encoders. On 64 docstrings, an untrained tiny encoder has a
     rank share of 0.30 and a uniformity of -0.17; with info_nce 0.78 and -2.9 after 180 steps; with masked_lm,
@@ -69,7 +69,7 @@ class Health:
     """The result of one health check.
 
     Attributes:
-        readings: of every agent.
+        readings: readings of every agent.
         cka: linear CKA of each pair of neighbours.
         paused: agents whose exchange is paused from now on, with the reasons.
         fallen: those among them that were fine at the last check.
@@ -102,7 +102,7 @@ def read(rows_ND: NDArray[np.float32], tokens: int = 0) -> Reading:
 
 
 def collapse(reading: Reading, config: HealthConfig) -> str | None:
-    """Return the reason to pause an agent's exchange, or None where it is fine.
+    """Return the reason to pause an agent's exchange, or None if it is fine.
 
     Example:
         >>> collapse(Reading(0.4, -2.0), HealthConfig()) is None

@@ -25,8 +25,8 @@ class RaySession(Session):
 
     Args:
         runtime: its deadline holds for every call.
-        layout: of the hosts.
-        connection: to Ray; closing it ends what was started here.
+        layout: placement of the hosts.
+        connection: the connection to Ray; closing it ends what was started here.
     """
 
     def __init__(self, runtime: Runtime, layout: Layout, connection: ExitStack) -> None:
@@ -130,7 +130,7 @@ class RaySession(Session):
         return tuple(sorted(lost))
 
     def close(self) -> None:
-        """End the hosts, and Ray where it was started here."""
+        """End the hosts, and Ray if it was started here."""
         import ray
 
         actors, self._actors = self._actors, {}

@@ -35,8 +35,8 @@ class AnchorContrastState(RoundState):
 
     Attributes:
         banks: `[C, N, D]` by sender, normalised.
-        discounts: weight of each stale bank by sender; fresh ones are left out.
-        shares: probability of drawing each bank, in the order of their senders; None for equal ones.
+        discounts: weight of each stale bank by sender; fresh banks are left out.
+        shares: probability of drawing each bank, in the order of their senders; None for equal shares.
         own: round, and the agent's own embeddings `[C, N, D]` in it.
     """
 
@@ -136,7 +136,7 @@ class AnchorContrast(AnchorExchange):
             return learner.embed_anchors(self.crops, turn.round)
 
         if self.trust.kind == "equal":
-            return embed()  # not cached: merging needs the own embeddings for trust alone
+            return embed()  # not cached: merging needs them only for trust
         state = AnchorContrastState.of(learner)
         state.own = once_a_round(state.own, turn, embed)
         return state.own[1]

@@ -61,7 +61,7 @@ class AnchorSimilarity(FusedTeacher):
     )
 
     def heads(self, widths: frozenset[int]) -> Heads:
-        """Ask for none: similarities have no axes."""
+        """Return no heads: similarities have no axes."""
         return Heads()
 
     def summarise(self, learner: Learner, turn: Turn) -> Tensor:
@@ -71,7 +71,7 @@ class AnchorSimilarity(FusedTeacher):
             return similarities(learner, turn, self.crops, self.temperature)
 
         if self.trust.kind == "equal":
-            return compute()  # not cached: merging needs it for trust alone
+            return compute()  # not cached: merging needs it only for trust
         state = SimilarityState.of(learner)
         state.own = once_a_round(state.own, turn, compute)
         return state.own[1]

@@ -91,7 +91,7 @@ def check_classes(classes: int, society: Society) -> None:
     """Refuse more classes than the anchors can fill.
 
     Raises:
-        ValueError: with what to change.
+        ValueError: the classes do not fit; the text says what to change.
     """
     if society.anchors < 2 * classes:
         raise ValueError(

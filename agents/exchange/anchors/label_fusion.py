@@ -25,7 +25,7 @@ class Votes:
         probabilities: `[S, N, K]`, rows sum to one.
         weights: `[S]`, number of agents that each represents.
         classes: `[N]` int64, the public class of every anchor: a cluster of its text, or its label.
-        audit: `[A]` int64, anchors used for measuring only; empty where a fusion measures nothing.
+        audit: `[A]` int64, anchors used for measuring only; empty if a fusion measures nothing.
     """
 
     probabilities: Tensor
@@ -47,7 +47,7 @@ class LabelFusion(Spec, ABC):
 
     kind: str
     adds_up: ClassVar[bool] = False
-    """Whether the mean of all votes suffices, so that a tree may average on the way up."""
+    """Whether the mean of all votes suffices, so that a tree may average while messages go up."""
 
     @property
     def audit_share(self) -> float:

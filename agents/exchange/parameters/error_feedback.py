@@ -6,7 +6,7 @@ A lossy codec that drops the same small numbers every time would never let them 
 
     sum_t c_t = sum_t d_t - e_T:
 
-the sum at the receivers differs from the true one by the last residual alone, however coarse the codec. It
+the sum at the receivers differs from the true sum only by the last residual, however coarse the codec. It
 is meant for changes, which receivers add up; states (embeddings, parameters) are replaced by the next message
 anyway. A message that is lost on its way is not sent again.
 
@@ -32,8 +32,8 @@ def compensated(
 
     Args:
         change: `[P]`, or any shape that stays the same; left as it is.
-        codec: of the message.
-        residual: of the last message, of the same shape and device; None before the first.
+        codec: the message's codec.
+        residual: residual of the last message, of the same shape and device; None before the first.
 
     Returns:
         The change plus the residual, not yet encoded; and the part of it that the codec will lose, None for

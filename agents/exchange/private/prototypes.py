@@ -1,4 +1,4 @@
-"""Prototypes of all agents' private texts, clustered by each agent and again where they are fused.
+"""Prototypes of all agents' private texts, clustered by each agent and again when they are fused.
 
 Legend: B private texts in a batch, K centroids, D width of the exchange.
 """
