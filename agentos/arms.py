@@ -47,7 +47,7 @@ class RunSetting:
     Attributes:
         directory: the run folder.
         began_s: when hosts began to start, on `time.perf_counter`.
-        timing: how long things take; None without a clock.
+        timing: durations of training and messages; None without a clock.
         monitor: monitor of the agents' health; None if it is not monitored.
         similarity: compares the agents at the end; None for no comparison.
         profile: profile of the hosts' work; None if the run is not profiled.
@@ -70,7 +70,7 @@ class Arms:
     """The arms of one run.
 
     Args:
-        setting: what they share.
+        setting: the setting that the arms share.
 
     Attributes:
         results: results of each arm that has begun.

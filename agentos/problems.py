@@ -13,7 +13,7 @@ class Problem:
         path: the field, dotted.
         message: the reason.
         given: its value, shortened; None if the value is not the point.
-        allowed: what would be accepted.
+        allowed: the accepted values.
         closest: the known name that is most like what was given.
     """
 

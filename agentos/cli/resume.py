@@ -77,7 +77,7 @@ def _require_same_results(before: RunConfig, config: RunConfig) -> None:
     ):
         raise ConfigurationError(
             "these changes would alter the results of the rest of the run",
-            expected="changes of runtime alone, with the same runtime.threads and runtime.device",
+            expected="changes only of runtime, with the same runtime.threads and runtime.device",
             hint="branch off with 'agentos fork', or start a new run",
         )
 

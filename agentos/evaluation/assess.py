@@ -69,9 +69,9 @@ def assess(
     """Evaluate encoders, each on every task.
 
     Args:
-        encoders: with their names; drawn one at a time, so that one is in memory.
-        tasks: by the names under which results are reported.
-        documents: to evaluate on.
+        encoders: names and encoders, drawn one at a time, so that only one is in memory.
+        tasks: tasks by the names under which results are reported.
+        documents: documents to evaluate on.
         seed: seed of the tasks' random draws.
 
     Raises:
@@ -104,7 +104,7 @@ def loaded_encoders(
     """Load encoders one after another.
 
     Args:
-        folders: by name; each a model folder, or a name in the local Hugging Face cache.
+        folders: folders by name; each a model folder, or a name in the local Hugging Face cache.
         max_length: tokens of a text; the folder's own if None.
         progress: called with a message before each encoder is loaded.
 

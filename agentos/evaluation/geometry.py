@@ -86,7 +86,7 @@ class Geometry(Task):
     def evaluate(self, encoder: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``alignment`` in [0, 4], ``uniformity`` in [-8, 0], ``rankme`` in [1, D], and more.
 
-        ``dimension_spread`` and ``dead_dimensions`` lie in [0, 1].
+        ``dimension_spread`` and ``dead_dimensions`` are in [0, 1].
         """
         pairs = halves(heldout.texts)
         chosen = generator(seed, "evaluation", "geometry").permutation(len(pairs))

@@ -23,7 +23,7 @@ class Measure(NamedTuple):
     Attributes:
         function: `[N, D1]`, `[N, D2]` -> a number in [0, 1].
         title: its title in figures.
-        help: how to read it.
+        help: explanation for the reader.
         identical: its value for an encoder and itself.
     """
 

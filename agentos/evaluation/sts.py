@@ -44,7 +44,7 @@ class PairTask(Task):
 class STS(PairTask):
     """Sentence similarity: correlation of the cosine with human scores, on pairs from a file.
 
-    Read the Spearman correlation first: it depends on the order alone. An encoder that gives every pair
+    Read the Spearman correlation first: it depends only on the order. An encoder that gives every pair
     the same cosine scores 0.
 
     Source: Agirre et al., SemEval-2012 Task 6: A Pilot on Semantic Textual Similarity, 2012.

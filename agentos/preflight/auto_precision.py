@@ -25,7 +25,7 @@ def choose_precision(
     Args:
         session: hosts that are up; the first one measures.
         blueprint: blueprint of their agents; if it names a precision, nothing is measured.
-        arm: under which the agents train.
+        arm: the arm in which the agents train.
     """
     training = blueprint.training
     if training.precision != "auto":

@@ -131,7 +131,7 @@ class SimilarityRecorder:
         Args:
             arm: the run's arm.
             embeddings: embeddings of the sample's texts by its agents.
-            explained: what the last evaluation of each has for pictures.
+            explained: data for pictures from the last evaluation of each agent.
 
         Raises:
             RecordError: the folder cannot be written to.

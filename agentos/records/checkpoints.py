@@ -175,7 +175,7 @@ def copy(checkpoint: Checkpoint, run: Path, afresh: bool) -> Checkpoint:
     Args:
         checkpoint: checkpoint to copy.
         run: the folder of the other run.
-        afresh: whether the other run has another exchange, so that the state of this one is useless.
+        afresh: whether the other run has another exchange, so that the state of this exchange is useless.
 
     Raises:
         RecordError: the folder cannot be written to.

@@ -14,7 +14,7 @@ AgentMetrics = dict[int, dict[str, float]]
 
 
 class HealthReport(Protocol):
-    """The health of the agents after a round, as far as it is recorded."""
+    """The health of the agents after a round, if it is recorded."""
 
     @property
     def cka(self) -> Mapping[tuple[int, int], float]:

@@ -36,7 +36,7 @@ class Opened:
     """The messages that an agent takes from its mailbox.
 
     Attributes:
-        messages: to merge: the latest of each sender, senders ascending.
+        messages: messages to merge: the latest of each sender, senders ascending.
         stale: number of messages that were too old.
         superseded: number of messages whose sender has sent a later one that has arrived, or was merged.
     """
@@ -63,8 +63,8 @@ class Mailbox:
         """Send a message.
 
         Args:
-            message: to send.
-            opens_s: when the receiver will next open its mailbox, where that is known: of a sender's messages
+            message: message to send.
+            opens_s: when the receiver will next open its mailbox, if that is known: of a sender's messages
                 that arrive before, only the latest is kept, so that a slow receiver does not fill the store.
         """
         key = message.receiver, message.hop

@@ -1,6 +1,6 @@
 """Recovery from hosts that die during a run: they are replaced, and the run goes back to its last checkpoint.
 
-Random draws depend on names alone, and a checkpoint holds everything about agents that changes. So the rounds
+Random draws depend only on names, and a checkpoint holds everything about agents that changes. So the rounds
 that are run again give the same numbers, and the records equal those of an undisturbed run.
 """
 

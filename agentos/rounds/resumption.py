@@ -25,7 +25,7 @@ class Resumption:
         finished: the arms that ran to their end.
         begun: the arm that continues from a checkpoint; empty if the run begins anew.
         branches: whether it continues in a folder of its own.
-        afresh: whether its exchange is another than before.
+        afresh: whether its exchange differs from the original run's.
     """
 
     finished: dict[str, ArmResult] = field(default_factory=dict)

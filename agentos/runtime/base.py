@@ -109,7 +109,7 @@ class Runtime(Spec, ABC):
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
-        description="auto takes a GPU where there is one; else cpu, mps, cuda or cuda:N.",
+        description="auto takes a GPU if there is one; else cpu, mps, cuda or cuda:N.",
     )
     timeout_s: float = Field(
         600.0, gt=0.0, description="Longest wait for a host's answer in one phase of a round."

@@ -138,7 +138,7 @@ class Train(HostCall[Metrics]):
 
 @dataclass(frozen=True)
 class TrainRounds(HostCall[Metrics]):
-    """Train some agents, each in a round of its own; see `Host.train_rounds`."""
+    """Train some agents, whose rounds may differ; see `Host.train_rounds`."""
 
     phase = "train"
     rounds: dict[int, int]

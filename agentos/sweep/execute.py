@@ -38,7 +38,7 @@ class Folder:
 
     Args:
         path: the folder.
-        planned: the runs of the sweep; the table holds these alone, in their order.
+        planned: the runs of the sweep; the table holds only these, in their order.
     """
 
     def __init__(self, path: Path, planned: Sequence[Planned]) -> None:
@@ -180,7 +180,7 @@ def _start(folder: Folder, run: Planned, keep_encoders: bool, worker: Sequence[s
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
-            # Ctrl-C must reach the sweep alone, which then interrupts its runs.
+            # Ctrl-C must reach only the sweep, which then interrupts its runs.
             start_new_session=True,
         )
     job = _Job(run, process)

@@ -18,7 +18,7 @@ class Staleness:
 
     Attributes:
         bound: largest staleness that is accepted, in rounds.
-        discount: at least 0; with 0 all accepted messages have the same weight.
+        discount: exponent, at least 0; with 0 all accepted messages have the same weight.
         rounds: number of rounds of the run; a message from a later one is invalid.
 
     Source: Xie et al., Asynchronous Federated Optimization, 2019 (FedAsync), for the polynomial.

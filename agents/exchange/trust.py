@@ -129,7 +129,7 @@ def overlap(mine_NN: Tensor, theirs_NN: Tensor, rows_A: Tensor, neighbours: int)
     Args:
         mine_NN, theirs_NN: `[N, N]` similarities, on any scales.
         rows_A: `[A]` int64, the anchors compared.
-        neighbours: how many nearest others of each.
+        neighbours: number of nearest neighbours of each.
 
     Source: Huh et al., The Platonic Representation Hypothesis, 2024, for mutual nearest neighbours.
     """

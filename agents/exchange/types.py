@@ -32,7 +32,7 @@ class Turn:
         round: number of the round, from 1.
         hop: number of the hop within the round, counted over all passes and parts of the exchange.
         direction: ``PEER``, ``UP`` (gather) or ``DOWN`` (broadcast).
-        passage: which of the exchange's passes through the topology's plan this is, from 0.
+        passage: number of the exchange's pass through the topology's plan, from 0.
         is_top: whether the agent has no parent: in a tree, the root.
         mixing: weight of each sender and of the agent itself; sums to one. For averaging parameters.
         recipients: agents that it addresses; known only to `Exchange.compose`.
@@ -114,7 +114,7 @@ class Announced:
     apart: bool = False
 
     def to(self, expected: Expected) -> Announced:
-        """Return the message to one recipient: in the sizes that it expects, where it names them."""
+        """Return the message to one recipient: in the sizes that it expects, if it names sizes."""
         shapes = {
             name: tuple(
                 own if size is None else size

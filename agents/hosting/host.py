@@ -108,7 +108,7 @@ class Host:
         self.close()
 
     def settle(self) -> None:
-        """Spare the garbage collector of this process what it holds now; for a host that has one of its own.
+        """Exempt current objects from garbage collection; for a host with its own process.
 
         Looking through imported modules and models took 0.4 s in the middle of a round.
         """
@@ -130,7 +130,7 @@ class Host:
         return self.train_rounds({id: round for id in self.agents if id not in absent})
 
     def train_rounds(self, rounds: dict[int, int]) -> dict[int, dict[str, float]]:
-        """Take some agents through the local steps of a round, each of a round of its own.
+        """Take some agents through the local steps of a round; their rounds may differ.
 
         Batches are prepared ahead, across agents too.
         """
@@ -340,7 +340,7 @@ def _writing(directory: Path) -> Iterator[None]:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of a host: the one asked for, or the best there is."""
+    """Return the device of a host: the requested device, or the best available."""
     if name != "auto":
         return torch.device(name)
     if torch.cuda.is_available():

@@ -192,7 +192,7 @@ def _prompt_ids(
         raise ConfigurationError(
             f"the model has {limit} positions",
             expected=f"at most {limit} tokens, those of the prompt included",
-            actual=f"{len(ids)} of the prompt and {new_tokens} new ones",
+            actual=f"{len(ids)} of the prompt and {new_tokens} new tokens",
             hint="shorten the prompt, or lower --max-new-tokens",
         )
     return torch.tensor([ids])

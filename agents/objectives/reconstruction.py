@@ -27,7 +27,7 @@ def windows(raw: RawBatch) -> list[Text]:
 def target(raw: RawBatch, texts: Sequence[Text]) -> Padded:
     """Add special tokens and pad texts for a decoder, which predicts all tokens but the first.
 
-    Where the tokenizer puts nothing before a text, the padding token is put there, so that every token of the
+    If the tokenizer puts nothing before a text, the padding token is put there, so that every token of the
     text is predicted; a text that fills the budget then loses its last.
     """
     start = [] if raw.collate.prefix else [raw.collate.padding_id]

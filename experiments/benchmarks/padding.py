@@ -47,7 +47,7 @@ class Setting:
 
 
 def settings(newsgroups: Path | None) -> Iterator[Setting]:
-    """Yield the settings, those of longer documents only where a file is given."""
+    """Yield the settings, those of longer documents only if a file is given."""
     docstrings = {"kind": "docstrings", "packages": PACKAGES}
     yield Setting("docstrings, crops (quickstart)", docstrings, CROPS, 24)
     yield Setting("docstrings, crops", docstrings, CROPS, 64)

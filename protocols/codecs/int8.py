@@ -68,7 +68,7 @@ def restore(codes_RW: NDArray[np.uint8], ranges_R2: NDArray[np.float32]) -> Rows
     least, largest = ranges_R2[:, :1], ranges_R2[:, 1:]
     share = codes_RW.astype(np.float32)
     share /= STEPS
-    # Neither product overflows, and the sum lies between the two but for rounding.
+    # Neither product overflows, and the sum is between the two up to rounding.
     with np.errstate(invalid="ignore"):  # a hostile range
         rows = (1 - share) * least
         share *= largest

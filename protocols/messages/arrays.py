@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, core_schema
 CHUNK_ELEMENTS = 1 << 18
 """Elements checked at a time: 1 MiB of float32, so that a scan stays in cache."""
 _FEW = 1 << 12
-"""Elements up to which checking each one is faster than an inner product: see `_surely_finite`."""
+"""Elements up to which checking each element is faster than an inner product: see `_surely_finite`."""
 
 
 class Array:
@@ -63,7 +63,7 @@ class Array:
         return dtype in self.dtypes
 
     def bind(self, shape: tuple[int, ...], sizes: dict[str, int]) -> bool:
-        """Return whether the shape fits, given the sizes of the names bound so far; add new ones.
+        """Return whether the shape fits, given the sizes of the names bound so far; add new names.
 
         Example:
             >>> sizes = {}

@@ -172,7 +172,7 @@ class Logits(Payload):
 
 
 class Rankings(Payload):
-    """For each of N public anchors, the L most similar ones according to each of S agents.
+    """For each of N public anchors, the L most similar anchors according to each of S agents.
 
     Scores are relative within a list, not cosines. The agreement of a list, from 0 to 1, is that of the
     agents that it was fused from; an agent agrees with itself.

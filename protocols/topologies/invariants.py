@@ -96,7 +96,7 @@ def _check_levels(network: Network, kind: str) -> None:
     orphans = [agent for agent in range(network.agents) if above[agent] != (agent not in roots)]
     if len(roots) != 1 or orphans:
         raise TopologyError(
-            f"{kind} is {network.family} but its levels are no tree",
+            f"{kind} is {network.family} but its levels are not a tree",
             expected="one agent at level 0, and for each other agent one neighbour a level up",
             actual=f"roots {_some(roots)}; agents with another number of parents: {_some(orphans)}",
             hint="set the levels to the distance from the root, or use the family 'peer'",

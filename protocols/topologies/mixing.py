@@ -22,7 +22,7 @@ def metropolis_hastings(agent: int, degrees: Mapping[int, int]) -> dict[int, flo
 
     ``W[i, j] = 1 / (1 + max(degree(i), degree(j)))`` for each j that sends to i, and W[i, i]
     takes the rest. The matrix is symmetric and doubly stochastic on every undirected graph; on a
-    directed one it is doubly stochastic where all agents have the same number of senders and receivers.
+    directed one it is doubly stochastic if all agents have the same number of senders and receivers.
 
     Args:
         agent: whose row it is.

@@ -37,7 +37,7 @@ class Packet:
         return sum([piece.nbytes for piece in self.pieces])
 
     def joined(self) -> Bytes:
-        """Return all bytes side by side in memory of their own, read-only."""
+        """Return all bytes in a new contiguous buffer, read-only."""
         buffer = np.empty(self.nbytes, np.uint8)
         self.write_to(buffer)
         buffer.flags.writeable = False

@@ -55,7 +55,7 @@ class Coding:
         Args:
             header: the message's header.
             payload: its class.
-            expected: a codec that need not be in the table; it is used where the header names it.
+            expected: a codec that need not be in the table; it is used if the header names it.
 
         Raises:
             WireError: the claim is malformed.
@@ -128,7 +128,7 @@ class Coding:
 
 
 UNCODED = Coding(FP32, {})
-"""Every array as it is."""
+"""No coding: every array is sent unchanged."""
 
 
 def is_coded(codec: Codec, payload: type[Payload]) -> bool:

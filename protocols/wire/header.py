@@ -185,7 +185,7 @@ def encode_header(header: Header) -> bytes:
 
 
 def decode_header(buffer: Any) -> tuple[Header, int]:
-    """Return the header at the beginning of a buffer `[bytes]`, and where the data begin.
+    """Return the header at the beginning of a buffer `[bytes]`, and the offset of the data.
 
     Raises:
         WireError: the buffer does not begin with what `encode_header` could have written.

@@ -36,7 +36,7 @@ class Expectation:
         payload: the class of payload.
         shapes: per array field, the sizes it must have; None where any size will do.
         layout: the parameter layout that weights must have; None where any will do.
-        codec: what arrays that may be coded must be coded with; None where any of the table will do.
+        codec: required codec of the arrays that may be coded; None accepts any codec of the table.
         rounds: the earliest and the latest round that is accepted, where agents do not wait for each other;
             None for `round` only.
 
@@ -78,7 +78,7 @@ class Expectation:
 
 
 def admit(message: Buffer | Packet, expectation: Expectation) -> Message:
-    """Return the message in a buffer if it is the one that the receiver is waiting for.
+    """Return the message in a buffer if it is the message that the receiver expects.
 
     Raises:
         RejectedMessage: it is not. The reason is one of ``malformed``, ``version``, ``neighbour``,
@@ -128,7 +128,7 @@ def check_envelope(envelope: Envelope, expectation: Expectation) -> None:
     """Check sender, round, hop and kind of a message.
 
     Raises:
-        RejectedMessage: it is not the one that the receiver is waiting for; see `admit` for the reasons.
+        RejectedMessage: it is not the message that the receiver expects; see `admit` for the reasons.
     """
     sender, senders, kind = envelope.sender, expectation.senders, expectation.payload.kind
     if sender not in senders:

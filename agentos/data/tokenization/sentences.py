@@ -1,10 +1,10 @@
 """Sentence boundaries by rules: no model, and deterministic.
 
 A mark such as ``.`` ends a sentence if white space follows and the next word could begin one.
-Abbreviations, initials and list numbers do not end sentences; ambiguous ones ("Inc.", "U.S.", "J.") do
-only before a word that often begins one. Marks of scripts without spaces always end a sentence. An
-empty line, a bullet, a doctest prompt and a line that ends in a colon end one without a mark; other line
-breaks are white space, since docstrings are wrapped.
+Abbreviations, initials and list numbers do not end sentences; ambiguous abbreviations ("Inc.", "U.S.", "J.")
+do only before a word that often begins one. Marks of scripts without spaces always end a sentence. An empty
+line, a bullet, a doctest prompt and a line that ends in a colon end one without a mark; other line breaks are
+white space, since docstrings are wrapped.
 
 PySBD, syntok and BlingFire, made for running English prose, break on wrapped lines, bullets, doctest
 prompts or scripts without spaces, and are slower by a factor of five to a hundred and fifty.

@@ -35,7 +35,7 @@ class Maps:
         heat: similarities between agents, measure by measure.
         heat_note: the texts and agents that were compared.
         maps: maps of the public texts, agent by agent.
-        maps_note: how to read them.
+        maps_note: explanation of the maps for the reader.
         legend: name and colour of each group of texts.
         confusions: confusion matrices of the probe, arm by arm.
     """

@@ -45,7 +45,7 @@ def draw_network(
     picture holds only the figures.
 
     Args:
-        network: what to draw.
+        network: network to draw.
         title: written above.
         names: one per agent; by default its number.
         bytes_by_edge: bytes sent by (sender, receiver); both directions of an edge are added up.

@@ -32,7 +32,7 @@ def place(network: Network, name_in: float, edges_labelled: bool) -> Points:
     """Return the positions of the agents `[N, 2]`: levels top to bottom or outwards, peers as arranged.
 
     Args:
-        network: what is drawn.
+        network: network to draw.
         name_in: width of the longest name that is written outside a marker; 0 for none.
         edges_labelled: whether there must be room for a label on each edge.
     """

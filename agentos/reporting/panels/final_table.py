@@ -44,7 +44,7 @@ class Table:
     Args:
         metrics: one group of columns each.
         arms: the columns of a group.
-        caption: how to read it.
+        caption: explanation for the reader.
         totals: mean and worst; empty if nothing was evaluated.
         shown: the agents, or the best and the worst of a crowd.
         rest: the others of a crowd.

@@ -55,7 +55,7 @@ def timeline_of(timeline: Timeline | None) -> Times:
 def flat(stretches: Sequence[Stretch]) -> list[Stretch]:
     """Cut stretches that contain others around these, so that every instant belongs to one.
 
-    A stretch that ends after the one before it is not contained in that: it follows it.
+    A stretch that ends after the previous stretch is not contained in it: it follows it.
 
     Args:
         stretches: the stretches in the order in which they began, the longest first.
@@ -80,7 +80,7 @@ def flat(stretches: Sequence[Stretch]) -> list[Stretch]:
         if around:
             pieces.append(around[-1]._replace(ended_s=stretch.began_s))
         while around and around[-1].ended_s < stretch.ended_s:
-            around.pop()  # it only seems to contain this one: times are rounded
+            around.pop()  # it only seems to contain this stretch: times are rounded
         around.append(stretch)
     close(math.inf)
     return [piece for piece in pieces if piece.ended_s > piece.began_s]

@@ -38,7 +38,8 @@ class Timing:
 
     Attributes:
         speeds: speed of each agent, in work per second.
-        latency_s, bytes_per_s: of each direction of every edge; bytes take no time where it has no bandwidth.
+        latency_s, bytes_per_s: values of each direction of every edge; without a bandwidth, bytes take no
+        time.
         work: the unit that speeds count.
         costs: cost of each agent's encoder; only if operations are counted.
         length: tokens of the longest text.

@@ -34,7 +34,7 @@ class Churn(Fault):
         return self
 
     def named(self) -> Agents:
-        """Return the agents that are away, where they are named."""
+        """Return the agents that are away, if they are named."""
         return self.agents or ()
 
     def absent(self, context: FaultContext, agents: int) -> frozenset[int]:

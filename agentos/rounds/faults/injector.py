@@ -36,7 +36,7 @@ class FaultInjector:
     """Applies faults and policies to the rounds of a run; without any, it changes nothing.
 
     Args:
-        faults: in the order in which they strike.
+        faults: faults in the order in which they strike.
         policy: about messages.
         seed: the run's seed.
         agents: number of agents in the run.

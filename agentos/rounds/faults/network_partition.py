@@ -19,7 +19,7 @@ class NetworkPartition(Fault):
     kind: Literal["network_partition"] = "network_partition"
     parts: int = Field(2, ge=2, description="Parts of similar size, drawn once.")
     groups: tuple[Agents, ...] | None = Field(
-        None, min_length=1, description="The parts, instead; agents not named are another one."
+        None, min_length=1, description="The parts, instead; agents not named form another part."
     )
 
     @model_validator(mode="after")

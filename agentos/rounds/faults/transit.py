@@ -44,8 +44,8 @@ class HopTraffic:
         scheduled: the hop, without the edges that carry nothing.
         outboxes: outboxes of the hosts.
         places: places of each receiver's messages: (outbox, index within it).
-        ledger: in which each message was recorded once; each further sending is added.
-        lateness: how long a receiver waits for a message, where the run has a clock; without one all arrive
+        ledger: ledger in which each message was recorded once; resent messages are added.
+        lateness: how long a receiver waits for a message, if the run has a clock; otherwise all arrive
             at once, and real time passes for those that a fault holds up.
     """
 

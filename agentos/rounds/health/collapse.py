@@ -38,7 +38,7 @@ class HealthConfig(Spec):
         0.02,
         ge=0.0,
         lt=1.0,
-        description="An agent has collapsed below this share of its directions; 0 where all texts lie on "
+        description="An agent has collapsed below this share of its directions; 0 if all texts are on "
         "one line, 1 where RankMe is the largest possible.",
     )
     max_uniformity: float = Field(
@@ -55,8 +55,8 @@ class Reading:
 
     Attributes:
         rank_share: ``(RankMe - 1) / (min(N, D) - 1)``, in [0, 1].
-        uniformity: in [-8, 0].
-        tokens: that went through the encoder for the measurement.
+        uniformity: uniformity, in [-8, 0].
+        tokens: number of tokens encoded for the measurement.
     """
 
     rank_share: float
@@ -96,7 +96,7 @@ def read(rows_ND: NDArray[np.float32], tokens: int = 0) -> Reading:
         return Reading(math.nan, math.nan, tokens)
     with threadpool_limits(limits=1, user_api="blas"):
         share = (rankme(rows_ND) - 1) / max(1, min(rows_ND.shape) - 1)
-        # Rounded: equal rows would otherwise lie 1e-7 apart, on either side.
+        # Rounded: equal rows would otherwise be 1e-7 apart, in either direction.
         found = round(max(share, 0.0), 6), round(min(uniformity(rows_ND), 0.0), 6) + 0.0
         return Reading(*found, tokens)
 

@@ -20,10 +20,10 @@ from protocols.topologies import Network
 logger = logging.getLogger(__name__)
 
 ProbeAnswer = tuple[Reading, "NDArray[np.float32] | None"]
-"""The spread of an agent's embeddings, and the embeddings themselves where they are compared."""
+"""The spread of an agent's embeddings, and the embeddings themselves if they are compared."""
 
 MAX_EDGES = 64
-"""Pairs of neighbours that are compared; if there are more, so many are drawn once."""
+"""Pairs of neighbours that are compared; if there are more, this many are drawn once."""
 
 
 class HealthMonitor:

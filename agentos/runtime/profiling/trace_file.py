@@ -1,6 +1,6 @@
 """``trace.json``: the profile of a run as Chrome trace events, for Perfetto and for the report.
 
-One process, a thread for the coordinator and one for each host. On a host's thread lie its calls, each named
+One process, a thread for the coordinator and one for each host. A host's thread holds its calls, each named
 after its phase, with the fetching of messages (``deliver``) and single agents within them, and ``wait`` in
 between; on the coordinator's, ``wait`` while it waits for hosts, ``coordinate`` in between, and ``start``
 before the first call.

@@ -15,7 +15,7 @@ class Cluster:
     """The resources of a cluster.
 
     Attributes:
-        cpus, gpus: of all machines.
+        cpus, gpus: totals over all machines.
         store_bytes: size of the object store, over all machines.
         nodes: machines that belong to it, and `machines` those that are up.
     """

@@ -1,7 +1,7 @@
 """Messages in Ray's object store: put there as they are composed, read without a copy.
 
-Large messages are stored in pieces, which Ray copies from where they lie straight into the store. Small
-ones are gathered in one buffer first: what a piece costs Ray is more than a short copy.
+Large messages are stored in pieces, which Ray copies straight into the store. Small
+messages are gathered in one buffer first: a piece costs Ray more than a short copy.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class _Load:
         self._bytes += packet.nbytes
 
     def sent(self, first: int) -> Parcel:
-        """Put the messages into the store, the first of them being that one of the host."""
+        """Put the messages into the store; the first of them has that number on the host."""
         import ray
 
         stored: _Gathered | _Apart

@@ -148,7 +148,7 @@ def _similarity(embeddings_CND: Tensor) -> Tensor:
 
 
 def _discounted(shares: list[float] | None, discounts: list[float]) -> list[float] | None:
-    """Return shares that lean away from stale banks; those given, where all are fresh."""
+    """Return shares that lean away from stale banks; the given shares if all are fresh."""
     if all(discount == 1.0 for discount in discounts):
         return shares
     leaning = [a * b for a, b in zip(shares or [1.0] * len(discounts), discounts, strict=True)]

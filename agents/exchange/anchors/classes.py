@@ -29,7 +29,7 @@ from protocols.messages import Payload, PseudoLabels
 Labels = Literal["clusters", "true"]
 LABELS_HELP = (
     "Source of the classes: clusters of the anchors' text, the same for all agents, or the anchors' true "
-    "labels, where the data has them."
+    "labels, if the data has labels."
 )
 
 

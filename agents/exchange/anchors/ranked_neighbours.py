@@ -56,7 +56,7 @@ class RankedNeighbours(FusedTeacher):
 
     Anchors on which the neighbours disagree are skipped. The agreement about an anchor is the share of a list
     that two senders have in common, a mean over all pairs of senders: 1 if all lists are equal,
-    ``length / (N - 1)`` where they are drawn at random. Anchors below `least_agreement` are not learnt from.
+    ``length / (N - 1)`` if they are drawn at random. Anchors below `least_agreement` are not learnt from.
     A single list agrees with itself.
 
     In a tree lists cannot be averaged without loss: each parent passes on its subtree's side by side, so

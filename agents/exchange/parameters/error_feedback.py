@@ -8,7 +8,7 @@ A lossy codec that drops the same small numbers every time would never let them 
 
 the sum at the receivers differs from the true sum only by the last residual, however coarse the codec. It
 is meant for changes, which receivers add up; states (embeddings, parameters) are replaced by the next message
-anyway. A message that is lost on its way is not sent again.
+anyway. A message lost in transit is not sent again.
 
 Sources: Seide et al., 1-Bit Stochastic Gradient Descent, 2014; Karimireddy et al., Error Feedback
 Fixes SignSGD and other Gradient Compression Schemes, 2019.
