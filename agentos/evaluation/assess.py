@@ -18,7 +18,7 @@ from agents.models.text_encoder import TextEncoder
 from protocols.errors import ConfigurationError, RecordError
 
 DEFAULT_TASKS = (Probe, KNN, Clustering, Geometry)
-"""Tasks that need no file of their own."""
+"""Tasks that need no file."""
 
 
 @dataclass(frozen=True)

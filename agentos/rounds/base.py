@@ -58,7 +58,7 @@ class RoundServices:
 
     Attributes:
         on_round: called after every finished round, in order.
-        monitor: detects agents that collapse; None for none.
+        monitor: detects agents that collapse; None if there is none.
         checkpoints: writer of checkpoints; None to write none.
     """
 

@@ -24,7 +24,7 @@ class Resumption:
     Attributes:
         finished: the arms that ran to their end.
         begun: the arm that continues from a checkpoint; empty if the run begins anew.
-        branches: whether it continues in a folder of its own.
+        branches: whether it continues in its own folder.
         afresh: whether its exchange differs from the original run's.
     """
 

@@ -36,7 +36,7 @@ class SynchronousCoordinator(Coordinator):
         session: hosts that are up.
         services: parts of the run to report to.
         timeline: simulated seconds; None for a run without a clock.
-        injector: the faults of the run; None for none.
+        injector: the faults of the run; None if there is none.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Typed calls of hosts: one frozen value for each, which travels to a host and runs there.
 
 A session takes a call for each host and returns what `HostCall.run` returned there, with its type. A runtime
-needs to know nothing else of hosts; a test or a script may define calls of its own.
+needs to know nothing else of hosts; a test or a script may define its own calls.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Execute the runs of a sweep, several at a time, each in a process of its own; keep their results."""
+"""Execute the runs of a sweep, several at a time, each in its own process; keep their results."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class HeadProvider(Protocol):
 
     @property
     def language_model(self) -> LanguageModelKind | None:
-        """Kind of the language-model head that it trains; None for none."""
+        """Kind of the language-model head that it trains; None if there is none."""
 
     def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
         """Build its other heads by name."""

@@ -63,7 +63,7 @@ def rowwise(
 def split(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
     """Divide texts into parts of similar length with a maximum of padded tokens.
 
-    A longer text forms a part of its own.
+    A longer text forms its own part.
 
     Args:
         lengths: `[B]` tokens of each text.

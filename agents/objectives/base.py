@@ -93,7 +93,8 @@ class Step:
         pass_tokens: fixed cost of a pass through the encoder, in tokens, to divide a batch by length; None
             for one pass.
         anchors: documents of the batch, at its end, that are public anchors: their ids `[A]`.
-        neighbours: the neighbours' embeddings of anchors, for objectives that take them; None for none.
+        neighbours: the neighbours' embeddings of anchors, for objectives that take them; None if there is
+        none.
         reference: received parameters, for objectives that take them; None before the first exchange.
         snapshot: returns a copy of the trained parameters `[P]`, all in one tensor.
         under: runs a function while the encoder has other parameters `[P]`, without gradients.

@@ -27,7 +27,7 @@ def free_bits(kl_BL: Tensor, free_nats: float) -> Tensor:
 
     Args:
         kl_BL: `[B, L]` in nats.
-        free_nats: >= 0, of each dimension; 0 leaves the divergence as it is.
+        free_nats: >= 0, for each dimension; 0 leaves the divergence unchanged.
 
     Returns:
         A scalar, nats of one text.

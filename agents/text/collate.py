@@ -24,7 +24,7 @@ class Padded:
         attention_mask: `[B, T]` int64, 1 at tokens that are attended to.
         lengths: `[B]` tokens of each text, special tokens included.
         token_type_ids: `[B, T]` int64, 1 in the second text of a pair; None if there are no pairs.
-        infill: `[B, T]` bool, mask tokens for the agent's language model to replace; None for none.
+        infill: `[B, T]` bool, mask tokens for the agent's language model to replace; None if there is none.
     """
 
     input_ids: np.ndarray

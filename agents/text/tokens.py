@@ -35,7 +35,7 @@ class Text:
         sentences: `[S]`, starts of the sentences: ascending, the first at 0.
         hidden: `[T]` bool, tokens that keep their place but are not attended to, never all of them; None
             for none. If a part of the text has only hidden tokens, they all become visible again.
-        infill: `[T]` bool, mask tokens for the agent's own language model to replace; None for none.
+        infill: `[T]` bool, mask tokens for the agent's own language model to replace; None if there is none.
 
     Example:
         >>> text = Text(np.array([7, 8, 9, 5, 6]), np.array([0, 3]))

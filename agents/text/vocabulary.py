@@ -52,7 +52,7 @@ class Vocabulary:
 
     @cached_property
     def _ends_word(self) -> np.ndarray | None:
-        """`[V]` bool: tokens, such as a bracket, after which any token begins a word; None for none.
+        """`[V]` bool: tokens, such as a bracket, after which any token begins a word; None if there is none.
 
         WordPiece has none, since the name of the following token decides.
         """

@@ -84,7 +84,7 @@ class WordCodec:
         # Tokenisers encode a word by itself as at the start of a text, where markers differ from its place.
         if ids and self._subwords[ids[0]].marked != marked:
             name = self._names[ids[0]]
-            if name == self._marker:  # SentencePiece may emit the space as a token of its own
+            if name == self._marker:  # SentencePiece may emit the space as its own token
                 ids = ids[1:]
             else:
                 other = self._marker + name if marked else name.removeprefix(self._marker)

@@ -35,7 +35,7 @@ SETTLING_S = 15.0
 
 
 class Endpoint:
-    """One end of the path, in a process of its own."""
+    """One end of the path, in its own process."""
 
     def __init__(self, floats: int) -> None:
         self.values = np.random.default_rng(0).standard_normal(floats, dtype=np.float32)

@@ -110,7 +110,7 @@ class Array:
 def first_not_finite(values: NDArray[Any]) -> tuple[int, ...] | None:
     """Return the index of the first NaN or infinity in a C-contiguous array, or None.
 
-    Scans chunk by chunk, so that a large array needs no temporary of its own size.
+    Scans chunk by chunk, so that a large array needs no temporary array of the same size.
 
     Example:
         >>> first_not_finite(np.array([[0.0, 1.0], [np.inf, np.nan]]))

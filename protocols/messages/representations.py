@@ -111,7 +111,7 @@ class Statistics(Payload):
 class PrivateEmbeddings(Payload):
     """The sender's embeddings of V views of each of B private texts.
 
-    Text can be reconstructed from its embedding, so these have a kind of their own, which the ledger names.
+    Text can be reconstructed from its embedding, so these have their own kind, which the ledger names.
     """
 
     kind: ClassVar[str] = "private_embeddings"

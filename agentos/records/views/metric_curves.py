@@ -91,7 +91,7 @@ def arm_curve(rows: Sequence[Row], metric: Metric) -> ArmCurve:
 def timed_curve(rows: Sequence[Row], metric: Metric) -> TimedCurve:
     """Return a metric over simulated time: at each time, over the last value of every agent.
 
-    Agents end a round at times of their own; the curve begins when every agent has a value.
+    Agents end a round at different times; the curve begins when every agent has a value.
 
     Example:
         >>> mrr = Metric(name="mrr", higher_is_better=True, help="Mean reciprocal rank.")

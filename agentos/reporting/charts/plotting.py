@@ -70,7 +70,7 @@ def colour(index: int, count: int) -> str:
 def line(
     x: Sequence[Any], y: Sequence[Any], hue: str, *, dash: str = "solid", **more: Any
 ) -> Trace:
-    """Return a line through points; ``more`` goes to the trace as it is.
+    """Return a line through points; ``more`` goes to the trace unchanged.
 
     Example:
         >>> line([1, 2], [3, 4], TOGETHER, name="mean")["line"]["color"]

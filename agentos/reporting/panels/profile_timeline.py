@@ -27,7 +27,7 @@ COLOURS = {
 LANES = 24
 """Most hosts that are drawn; of more, the first."""
 BINS = 600
-"""Most stretches of a lane that are drawn as they are; more are binned, each bin in one colour."""
+"""Maximum stretches of a lane that are drawn one by one; more are binned, each bin in one colour."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def flat(stretches: Sequence[Stretch]) -> list[Stretch]:
 def coarse(pieces: Sequence[Stretch], end_s: float, bins: int = BINS) -> list[Stretch]:
     """Return pieces as bins of equal length, each of the phase that fills most of it.
 
-    Neighbouring bins of one phase are joined. Few pieces stay as they are.
+    Neighbouring bins of one phase are joined. A few pieces stay unchanged.
     """
     if len(pieces) <= bins:
         return list(pieces)

@@ -6,7 +6,7 @@ its last round), operations estimated from them (see `agentos.preflight.flops`; 
 longest), or steps. A message of \(b\) serialised bytes takes \(\lambda_{ij} + b / \beta_{ij}\) over the edge
 from i to j: its latency and its bandwidth.
 
-Every direction of every edge is a link of its own. Nothing is shared: several messages of one sender leave at
+Every direction of every edge is its own link. Nothing is shared: several messages of one sender leave at
 once, and several to one receiver do not slow each other. Sending, merging, evaluation and health checks take
 no time.
 """

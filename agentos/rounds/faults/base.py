@@ -104,7 +104,7 @@ class Fault(Spec, ABC):
         return ()
 
     def victim(self, phase: str) -> int | None:
-        """Return the agent whose host dies at the beginning of a phase of the round; None for none."""
+        """Return the agent whose host dies at the beginning of a phase of the round, or None."""
         return None
 
     def absent(self, context: FaultContext, agents: int) -> frozenset[int]:

@@ -147,7 +147,7 @@ class _Load:
         self._bytes += packet.nbytes
 
     def sent(self, first: int) -> Parcel:
-        """Put the messages into the store; the first of them has that number on the host."""
+        """Put the messages into the store; `first` is the number of the first message on the host."""
         import ray
 
         stored: _Gathered | _Apart

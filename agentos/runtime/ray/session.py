@@ -98,7 +98,7 @@ class RaySession(Session):
         lost = self._lost()
         for host in lost:
             ray.kill(self._actors[host])  # for hosts that hang; a dead one stays dead
-        # Without a core of their own: the old one may not be free yet, and a cluster that lost a node may
+        # Without their own core: the old core may not be free yet, and a cluster that lost a node may
         # have none. Ray places the hosts where there is room.
         self._create(lost, {**self._layout.options, "num_cpus": 0})
         self._hung.clear()

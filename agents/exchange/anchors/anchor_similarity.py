@@ -87,7 +87,7 @@ class AnchorSimilarity(FusedTeacher):
         return [(to_tensor(payload.values, learner), payload.weight)]
 
     def judge(self, learner: Learner, parts: list[Part], turn: Turn) -> list[Part]:
-        """Reweight matrices by trust; equal trust leaves their weights as they are."""
+        """Reweight matrices by trust; equal trust leaves their weights unchanged."""
         received = [values for values, _ in parts]
         shares = self.trust.shares(learner, lambda: self.summarise(learner, turn), received)
         if shares is None:

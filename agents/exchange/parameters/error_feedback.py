@@ -31,7 +31,7 @@ def compensated(
     Call it once for each message, and keep the residual: it is state of the sender.
 
     Args:
-        change: `[P]`, or any shape that stays the same; left as it is.
+        change: `[P]`, or any shape that stays the same; not modified.
         codec: the message's codec.
         residual: residual of the last message, of the same shape and device; None before the first.
 

@@ -93,7 +93,7 @@ class PrototypeExchange(PrivateExchange):
         return Expected(Prototypes, {"values": shape, "counts": shape[:1]})
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Cluster the agent's own centroids with those received; keep those from above as they are."""
+        """Cluster the agent's own centroids with those received; keep those from above unchanged."""
 
         def fuse(parts: Sequence[Centroids]) -> Centroids:
             rng = generator(learner.seed, "joint prototypes", learner.id, turn.round)
