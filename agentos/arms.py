@@ -47,10 +47,10 @@ class RunSetting:
     Attributes:
         directory: the run folder.
         began_s: when hosts began to start, on `time.perf_counter`.
-        timing: how long things take; None without a clock.
-        monitor: of the agents' health; None for none.
+        timing: durations of training and messages; None without a clock.
+        monitor: monitor of the agents' health; None if it is not monitored.
         similarity: compares the agents at the end; None for no comparison.
-        profile: of the hosts' work; None for none.
+        profile: profile of the hosts' work; None if the run is not profiled.
     """
 
     config: RunConfig
@@ -70,10 +70,10 @@ class Arms:
     """The arms of one run.
 
     Args:
-        setting: what they share.
+        setting: the setting that the arms share.
 
     Attributes:
-        results: of each arm that has begun.
+        results: results of each arm that has begun.
     """
 
     def __init__(self, setting: RunSetting) -> None:

@@ -12,8 +12,8 @@ class Problem:
     Attributes:
         path: the field, dotted.
         message: the reason.
-        given: its value, shortened; None where the value is not the point.
-        allowed: what would be accepted.
+        given: its value, shortened; None if the value is not the point.
+        allowed: the accepted values.
         closest: the known name that is most like what was given.
     """
 

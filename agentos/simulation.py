@@ -39,7 +39,7 @@ class Simulation:
             wherever the configuration takes a kind.
         out: the run folder; a new one under ``runs/`` if not given.
         listener: receives the events of the run.
-        address: of a Ray cluster to join.
+        address: address of a Ray cluster to join.
         cache: folder for prepared text; ``$AGENTOS_CACHE`` or ``~/.cache/agentos`` if not given.
         profile: whether to write ``trace.json``, with the durations of all work, host by host.
 

@@ -1,4 +1,4 @@
-"""Typed state that an exchange strategy or an objective keeps of one agent."""
+"""Typed state that an exchange strategy or an objective keeps for one agent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 @dataclass
 class ComponentState:
-    """State that one component keeps of one agent: the specification is frozen, and shared by all agents.
+    """State that one component keeps for one agent: the specification is frozen, and shared by all agents.
 
     Subclasses are dataclasses, and every field has a default. Fields hold tensors, arrays, plain values, and
     lists, tuples and dictionaries of these, since that is what a checkpoint can hold: see

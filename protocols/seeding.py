@@ -11,7 +11,7 @@ import numpy as np
 
 
 def derive(seed: int, *names: str | int) -> int:
-    """Return a 63-bit seed that depends on the run's seed and on the names alone.
+    """Return a 63-bit seed that depends only on the run's seed and on the names.
 
     Args:
         seed: the run's seed.

@@ -99,7 +99,7 @@ class Kinds:
 
 
 def spell_out(value: Any) -> Any:
-    """Return a short form of a kind as a mapping with the key ``kind``, anything else as it is.
+    """Return a short form of a kind as a mapping with the key ``kind``, anything else unchanged.
 
     Example:
         >>> spell_out("square"), spell_out({"square": {"side": 2.0}})

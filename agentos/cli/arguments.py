@@ -14,11 +14,17 @@ Source = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY.PATH=VALUE]...",
+        metavar="KEY.PATH=VALUE",
         help="Fields to change, such as topology.kind=layered agents.count=12.",
     ),
 ]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
+Point = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="POINT", help="An extension point, such as topology or codec; default: all of them."
+    ),
+]
 Out = Annotated[Path | None, typer.Option(help="Run folder; default: a new one under runs/.")]
 Address = Annotated[
     str | None, typer.Option(help="Address of a Ray cluster to join, such as auto.")

@@ -42,9 +42,9 @@ class Request:
             empty, those of the run, or for a model, those that need no file.
         data: a file of documents; or a run folder or configuration, for its held-out documents. If
             None, the target's own.
-        agents: of the run; all if empty.
+        agents: the run's agents; all if empty.
         max_length: tokens of a text; the limit of each folder if None.
-        seed: of the tasks' random draws; the run's own, or 0, if None.
+        seed: seed of the tasks' random draws; the run's own, or 0, if None.
     """
 
     target: str

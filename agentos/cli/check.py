@@ -26,7 +26,7 @@ def check(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY.PATH=VALUE]...",
+            metavar="KEY.PATH=VALUE",
             help="Fields to change, such as topology.kind=layered exchange.codec=int8.",
         ),
     ] = None,

@@ -34,7 +34,7 @@ def data(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY.PATH=VALUE]...",
+            metavar="KEY.PATH=VALUE",
             help="Fields to change, such as data.source.label=topic agents.count=12.",
         ),
     ] = None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,14 +13,64 @@ from rich.markup import escape
 from rich.table import Table
 
 from agentos.config.load import ready_made
+from protocols.errors import ConfigurationError
 from protocols.spec import Spec
 
-_PAPER = re.compile(r"Sources?: (?P<paper>.*?\b(?:19|20)\d\d)\b")
-"""The first paper that a docstring cites: authors, title, year."""
+_PAPER = re.compile(
+    r"Sources?: (?P<authors>[^,.:;]+?(?: et al\.)?), (?P<title>.+?), (?P<year>(?:19|20)\d\d)\b"
+)
+"""The first paper that a docstring cites, as ``Author et al., Title, Year``."""
+
+PRESETS_POINT, RUNS_POINT = "agents.encoder.preset", "ready-made runs"
 
 
-def show_kinds(console: Console) -> None:
-    """Print every kind of every extension point: a line of help, its parameters and its paper."""
+def show_kinds(console: Console, point: str | None = None) -> None:
+    """Print every kind of every extension point: a line of help and its paper.
+
+    Args:
+        console: the console to print to.
+        point: print only this extension point, with the parameters of its kinds: a title, or its last part.
+
+    Raises:
+        ConfigurationError: there is no such extension point.
+    """
+    tables = _tables()
+    titles = [*tables, PRESETS_POINT, RUNS_POINT]
+    for title in titles if point is None else _matching(point, titles):
+        if title == PRESETS_POINT:
+            lines = _presets()
+        elif title == RUNS_POINT:
+            lines = {name: _first_comment(path) for name, path in ready_made().items()}
+        else:
+            lines = {
+                kind: help_text(cls) + (_parameters(cls) if point else "")
+                for kind, cls in tables[title].items()
+            }
+        _print_kinds(console, title, lines)
+
+
+def _matching(point: str, titles: Sequence[str]) -> list[str]:
+    """Return the titles that a point names in full or by a last part, such as ``codec``."""
+    names = {title: _names(title) for title in titles}
+    found = [title for title in titles if point in names[title]]
+    if found:
+        return found
+    known = [name for title in titles for name in names[title]]
+    closest = difflib.get_close_matches(point, known, n=1)
+    raise ConfigurationError(
+        f"there is no extension point {point!r}",
+        expected=f"one of {'; '.join(titles)}",
+        hint=f"did you mean {closest[0]!r}?" if closest else "run 'agentos list' without a name",
+    )
+
+
+def _names(title: str) -> tuple[str, ...]:
+    parent, _, last = title.rpartition(".")
+    parts = last.split(", ")
+    return (title, *parts, *(f"{parent}.{part}" for part in parts), last.rpartition(" ")[2])
+
+
+def _tables() -> Mapping[str, Mapping[str, type[Spec]]]:
     from agentos.data.partition import PARTITIONS
     from agentos.data.sources import SOURCES
     from agentos.evaluation import TASKS
@@ -27,7 +78,6 @@ def show_kinds(console: Console) -> None:
     from agentos.rounds.clock.distributions import QUANTITIES
     from agentos.rounds.faults import FAULTS
     from agentos.runtime import RUNTIMES
-    from agents.config import PRESETS
     from agents.exchange import EXCHANGES
     from agents.exchange.anchors.label_fusion import FUSIONS
     from agents.exchange.trust import TRUST
@@ -36,7 +86,7 @@ def show_kinds(console: Console) -> None:
     from protocols.codecs import CODECS
     from protocols.topologies import TOPOLOGIES
 
-    tables: dict[str, Mapping[str, type[Spec]]] = {
+    return {
         "data.source": SOURCES,
         "data.partition": PARTITIONS,
         "topology": TOPOLOGIES,
@@ -52,15 +102,15 @@ def show_kinds(console: Console) -> None:
         "clock.speed, latency_s, bytes_per_s": QUANTITIES,
         "faults": FAULTS,
     }
-    for point, kinds in tables.items():
-        _print_kinds(console, point, {kind: help_text(cls) for kind, cls in kinds.items()})
-    presets = {
+
+
+def _presets() -> dict[str, str]:
+    from agents.config import PRESETS
+
+    return {
         name: f"{'GPT-2' if s.decoder else 'BERT'}, {s.layers} layers x {s.width}"
         for name, s in PRESETS.items()
     }
-    _print_kinds(console, "agents.encoder.preset", presets)
-    runs = {name: _first_comment(path) for name, path in ready_made().items()}
-    _print_kinds(console, "ready-made runs", runs)
 
 
 def _print_kinds(console: Console, title: str, lines: Mapping[str, str]) -> None:
@@ -72,19 +122,27 @@ def _print_kinds(console: Console, title: str, lines: Mapping[str, str]) -> None
 
 
 def help_text(cls: type[Spec]) -> str:
-    """Return the first line of a class's docstring, its parameters, and its paper if it names one.
+    """Return the first line of a class's docstring, and its paper unless that line names it.
 
     Example:
-        >>> from agents.exchange import EXCHANGES
-        >>> help_text(EXCHANGES["fedprox"]).rpartition("[")[2]
-        'Li et al., Federated Optimization in Heterogeneous Networks, 2020]'
+        >>> from protocols.topologies import TOPOLOGIES
+        >>> help_text(TOPOLOGIES["small_world"]).rpartition("[")[2]
+        'Watts and Strogatz 1998]'
     """
-    names = [name for name in cls.model_fields if name != "kind"]
     text = inspect.cleandoc(cls.__doc__ or "")
-    paper = _PAPER.search(" ".join(text.split()))
     line = text.split("\n")[0]
-    line += f" ({', '.join(names)})" if names else ""
-    return line + (f" [{paper['paper']}]" if paper else "")
+    paper = _PAPER.search(" ".join(text.split()))
+    if paper is None:
+        return line
+    first_author = re.split(r" and | et al", paper["authors"])[0]
+    if first_author in line and paper["year"] in line:
+        return line
+    return f"{line} [{paper['authors']} {paper['year']}]"
+
+
+def _parameters(cls: type[Spec]) -> str:
+    names = [name for name in cls.model_fields if name != "kind"]
+    return f"\nparameters: {', '.join(names)}" if names else ""
 
 
 def _first_comment(path: Path) -> str:

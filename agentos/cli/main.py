@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentos.cli.arguments import Directory, Overrides, Source
+from agentos.cli.arguments import Directory, Overrides, Point, Source
 from agentos.cli.check import check
 from agentos.cli.compare import compare
 from agentos.cli.data import data
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="agentos",
-    help="Societies of language-encoder agents that pretrain together by exchanging representations.",
+    help="Train societies of language agents (encoders or decoders) that learn together by exchanging "
+    "representations, labels, prototypes or weights.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,10 +39,10 @@ app = typer.Typer(
 INVALID, FAILED = 2, 1
 
 
-app.command()(run)
+app.command(short_help="Train a society, and the same agents in isolation.")(run)
 
 
-@app.command()
+@app.command(short_help="Check a configuration without running it.")
 def validate(source: Source, overrides: Overrides = None) -> None:
     """Check a configuration without running it."""
     from agentos.config.load import load
@@ -55,7 +56,7 @@ def validate(source: Source, overrides: Overrides = None) -> None:
     )
 
 
-@app.command()
+@app.command(short_help="Print a configuration with every default filled in.")
 def show(source: Source, overrides: Overrides = None) -> None:
     """Print a configuration with every default filled in, itself a valid configuration."""
     import yaml
@@ -66,15 +67,20 @@ def show(source: Source, overrides: Overrides = None) -> None:
     _console().print(text, end="", highlight=False, markup=False, soft_wrap=True)
 
 
-@app.command(name="list")
-def list_kinds() -> None:
-    """List every kind of every extension point with its paper, and the ready-made runs."""
+@app.command(name="list", short_help="List the kinds of every extension point.")
+def list_kinds(point: Point = None) -> None:
+    """List every kind of every extension point with its paper, and the ready-made runs.
+
+    With POINT, list only its kinds, and their parameters.
+
+    Example: agentos list topology
+    """
     from agentos.cli.kinds import show_kinds
 
-    show_kinds(_console())
+    show_kinds(_console(), point)
 
 
-@app.command()
+@app.command(short_help="Print the JSON schema of a run, for editors.")
 def schema() -> None:
     """Print the JSON schema of a run, for editors that complete and validate YAML."""
     from agentos.config.run import RunConfig
@@ -83,23 +89,23 @@ def schema() -> None:
     _console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-@app.command()
+@app.command(short_help="Rebuild the report of a run from its records.")
 def report(directory: Directory) -> None:
-    """Build the report of a run again from its records."""
+    """Rebuild the report of a run from its records."""
     from agentos.reporting.report import write_report
 
     _console().print(f"report: {write_report(directory)}", soft_wrap=True, markup=False)
 
 
-app.command()(compare)
-app.command()(topology)
-app.command()(resume)
-app.command()(fork)
-app.command()(check)
-app.command("data")(data)
-app.command()(generate)
-app.command()(sweep)
-app.command(name="eval")(evaluate)
+app.command(short_help="Compare runs in one table and a chart.")(compare)
+app.command(short_help="Print the figures of a topology, and draw it.")(topology)
+app.command(short_help="Continue a run from its latest checkpoint.")(resume)
+app.command(short_help="Continue a run under other settings.")(fork)
+app.command(short_help="Check the protocol of a run and count its bytes.")(check)
+app.command("data", short_help="Read and divide text as a run would.")(data)
+app.command(short_help="Continue a text with a causal agent.")(generate)
+app.command(short_help="Run arms x axes x seeds, one row of results per run.")(sweep)
+app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
 
 
 def main() -> None:

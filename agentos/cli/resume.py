@@ -19,7 +19,7 @@ def resume(
     directory: Directory,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[runtime.KEY=VALUE]...", help="Fields of the runtime to change."),
+        typer.Argument(metavar="runtime.KEY=VALUE", help="Fields of the runtime to change."),
     ] = None,
     round: Annotated[
         int | None, typer.Option(min=1, help="Round to go back to; default: the latest checkpoint.")
@@ -45,7 +45,7 @@ def fork(
     directory: Directory,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Fields to change from then on."),
+        typer.Argument(metavar="KEY.PATH=VALUE", help="Fields to change from then on."),
     ] = None,
     round: Annotated[
         int, typer.Option(min=1, help="Round after which the new run branches off.")
@@ -77,7 +77,7 @@ def _require_same_results(before: RunConfig, config: RunConfig) -> None:
     ):
         raise ConfigurationError(
             "these changes would alter the results of the rest of the run",
-            expected="changes of runtime alone, with the same runtime.threads and runtime.device",
+            expected="changes only of runtime, with the same runtime.threads and runtime.device",
             hint="branch off with 'agentos fork', or start a new run",
         )
 

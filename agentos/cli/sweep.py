@@ -15,25 +15,26 @@ if TYPE_CHECKING:
 
 def sweep(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A YAML file with base, seeds, arms and axes.")
+        Path,
+        typer.Argument(metavar="FILE", help="Path of a YAML file with base, seeds, arms and axes."),
     ],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY.PATH=VALUE]...",
+            metavar="KEY.PATH=VALUE",
             help="Fields of the base run to change, such as training.rounds=4; arms and axes override them.",
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Number of seeds, from 0; default: the file's.")
+        int | None, typer.Option(min=1, help="Number of seeds (0, 1, …); default: from the file.")
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs at a time; default: cores over the threads of a run."),
+        typer.Option(min=1, help="Concurrent runs; default: cores divided by threads per run."),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the runs and of results.parquet; default: runs/NAME."),
+        typer.Option(help="Folder for the runs and results.parquet; default: runs/NAME."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the runs and the maximum cost of each.")
@@ -44,7 +45,7 @@ def sweep(
 ) -> None:
     """Run every arm at every value of every axis with every seed, each in its own process.
 
-    Results go to results.parquet, one row per run. Called again, it runs what is missing or failed.
+    Results go to results.parquet, one row per run. Rerun the command to execute missing or failed runs.
 
     Example: agentos sweep exchange.yaml --seeds 3 --jobs 2 --out runs/exchange
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def topology(
     kind: Annotated[str, typer.Argument(help="Kind of topology; see agentos list.")],
     parameters: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Its parameters.")
+        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Its parameters.")
     ] = None,
     agents: Annotated[int, typer.Option(help="Number of agents.")] = 8,
     seed: Annotated[int, typer.Option(help="Seed of random topologies.")] = 0,

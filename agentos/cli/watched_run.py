@@ -24,7 +24,7 @@ def run(
     address: Address = None,
     profile: Profiled = False,
 ) -> None:
-    """Run a society of agents, and the same agents alone; write records and a report.
+    """Train a society of agents, then the same agents in isolation; write records and a report.
 
     Example: agentos run quickstart training.rounds=4 topology.kind=complete
     """

@@ -19,7 +19,7 @@ class GroupConfig(Spec):
 
 
 class AgentsConfig(Spec):
-    """The agents: one kind of encoder for all, or groups of unlike ones."""
+    """The agents: one kind of encoder for all, or groups with different encoders."""
 
     count: int | None = Field(None, ge=1, le=100_000, description="Agents in all; default 6.")
     encoder: EncoderConfig | None = Field(

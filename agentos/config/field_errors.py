@@ -1,4 +1,4 @@
-"""Problems of a configuration, field by field, each with the given value and the allowed ones."""
+"""Problems of a configuration, field by field, each with the given value and the allowed values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class InvalidConfiguration(ConfigurationError):
 
     Args:
         origin: the file or name that was read.
-        problems: at least one.
+        problems: the problems, at least one.
     """
 
     def __init__(self, origin: str, problems: Sequence[Problem]) -> None:
@@ -44,7 +44,7 @@ def explain(error: ValidationError, root: type[Spec]) -> list[Problem]:
     """Turn pydantic's errors into problems that name the field, the value and what is allowed.
 
     Args:
-        error: of validating `root`.
+        error: error of validating `root`.
         root: the class that was to be built.
     """
     items = error.errors(include_url=False)
@@ -110,7 +110,7 @@ class _Place:
 def _walk(location: Iterable[str | int], root: type[Spec]) -> _Place:
     """Follow an error's location.
 
-    A union adds the name of the branch to the location. It is no part of what the user wrote.
+    A union adds the name of the branch to the location. The user did not write it.
     """
     path: list[str | int] = []
     model: Any = root

@@ -139,8 +139,8 @@ def apply_overrides(
 
     Args:
         raw: plain values.
-        overrides: what to set.
-        root: what is to be built from the values.
+        overrides: overrides to apply.
+        root: class to build from the values.
     """
     return set_fields(raw, dict(map(_split, overrides)), root)
 

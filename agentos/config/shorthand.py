@@ -11,7 +11,7 @@ from protocols.spec import Kinds, Spec, spell_out
 def spelled_out(values: Mapping[str, Any], cls: type[Spec]) -> dict[str, Any]:
     """Return values for a class with every kind as a mapping with the key ``kind``.
 
-    What does not fit the class stays as it is, for its validation to complain about.
+    What does not fit the class stays unchanged, for its validation to reject.
 
     Example:
         >>> from agentos.config.run import RunConfig

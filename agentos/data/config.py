@@ -15,13 +15,13 @@ from protocols.spec import Kinds, Spec
 
 
 class TokenizerConfig(Spec):
-    """The tokenizer trained for encoders that have none."""
+    """The tokenizer trained for encoders that have no tokenizer."""
 
     kind: Literal["wordpiece", "bpe"] = Field(
         default="wordpiece", description="WordPiece, or byte-level byte-pair encoding."
     )
     vocabulary_size: int = Field(
-        default=8192, ge=300, le=1_000_000, description="Tokens at most, special ones included."
+        default=8192, ge=300, le=1_000_000, description="Tokens at most, special tokens included."
     )
     sample_documents: int = Field(
         default=20_000,

@@ -35,7 +35,7 @@ class Corpus:
         anchors: public rows that every agent reads, sorted.
         heldout: rows for evaluation, sorted; the three parts are disjoint.
         shards: the private rows of each agent, sorted; a division of `train`.
-        names: a display name for each agent: the label that it alone reads, else ``agent-i``.
+        names: a display name for each agent: the label that only it reads, else ``agent-i``.
         counts: documents read, kept and left out, by reason (`agentos.data.cleaning.counts.OUTCOMES`); train,
             anchors and heldout; and across, see `agentos.data.cleaning.counts.repeats_across`.
     """
@@ -101,7 +101,7 @@ def prepare(
     Args:
         config: the data section of a run.
         agents: number of agents.
-        seed: of the split and of the partition.
+        seed: seed of the split and of the partition.
         cache: folder of everything that can be computed again; `default_cache()` if None.
         progress: called with a stage and a number of documents, now and then.
 

@@ -24,14 +24,14 @@ class Summary:
 
     Args:
         counts: documents; see `Corpus`.
-        names: of the agents.
+        names: names of the agents.
         lengths: `[documents]`, tokens of each, truncated at `data.max_document_tokens`.
         sentences: sentences in total.
         vocabulary: size of the tokenizer's vocabulary.
         unknown: share of unknown tokens in held-out documents, 0 to 1.
         documents: `[agents]`, private documents.
         tokens: `[agents]`, private tokens.
-        labels: of all documents, sorted; empty if any document has no label.
+        labels: labels of all documents, sorted; empty if any document has no label.
         by_label: `[agents, labels]`, private documents.
     """
 
@@ -52,8 +52,8 @@ def summarise(corpus: Corpus, tokens: TokenStore, tokenizer: PreTrainedTokenizer
 
     Args:
         corpus: prepared.
-        tokens: of its documents, row by row.
-        tokenizer: with which they were made.
+        tokens: tokens of its documents, row by row.
+        tokenizer: the tokenizer that made them.
     """
     labels, codes = storage.label_codes(storage.load(corpus.directory).table)
     lengths = tokens.lengths

@@ -30,7 +30,7 @@ def cluster(texts: Sequence[str], clusters: int, seed: int, *, dimension: int = 
     Args:
         texts: N of them.
         clusters: number of clusters, at most N.
-        seed: of the projection and of k-means.
+        seed: seed of the projection and of k-means.
         dimension: width of the features.
 
     Returns:

@@ -18,7 +18,7 @@ from agents.models.text_encoder import TextEncoder
 from protocols.errors import ConfigurationError, RecordError
 
 DEFAULT_TASKS = (Probe, KNN, Clustering, Geometry)
-"""Tasks that need no file of their own."""
+"""Tasks that need no file."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Assessment:
         data: origin of the documents.
         documents: number of documents.
         labelled: whether they have labels.
-        seed: of the tasks' random draws.
-        metrics: of each task, by the task's name.
+        seed: seed of the tasks' random draws.
+        metrics: metrics of each task, by the task's name.
         encoders: name -> task -> metric -> value.
     """
 
@@ -69,10 +69,10 @@ def assess(
     """Evaluate encoders, each on every task.
 
     Args:
-        encoders: with their names; drawn one at a time, so that one is in memory.
-        tasks: by the names under which results are reported.
-        documents: to evaluate on.
-        seed: of the tasks' random draws.
+        encoders: names and encoders, drawn one at a time, so that only one is in memory.
+        tasks: tasks by the names under which results are reported.
+        documents: documents to evaluate on.
+        seed: seed of the tasks' random draws.
 
     Raises:
         ConfigurationError: a task cannot be computed on the documents.
@@ -104,7 +104,7 @@ def loaded_encoders(
     """Load encoders one after another.
 
     Args:
-        folders: by name; each a model folder, or a name in the local Hugging Face cache.
+        folders: folders by name; each a model folder, or a name in the local Hugging Face cache.
         max_length: tokens of a text; the folder's own if None.
         progress: called with a message before each encoder is loaded.
 
@@ -120,7 +120,7 @@ def exported_encoders(directory: Path, agents: Sequence[int]) -> dict[str, str]:
     """Return the folders of a run's exported encoders, by the name of the agent.
 
     Args:
-        directory: of the run.
+        directory: the run folder.
         agents: whose encoders to return; all if empty.
 
     Raises:

@@ -24,7 +24,7 @@ TIE_DECIMALS = 9
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Documents that no agent trains on, with their labels where the source has them.
+    """Documents that no agent trains on, with their labels if the source has labels.
 
     Args:
         texts: one string per document.

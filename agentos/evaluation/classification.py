@@ -11,7 +11,7 @@ def classification_metrics(prefix: str, what: str) -> tuple[Metric, ...]:
     """Return the metrics of a probe, in the order of `classification_scores`.
 
     Args:
-        prefix: of their names.
+        prefix: prefix of their names.
         what: the probe, for the help.
     """
     help_of = {

@@ -24,8 +24,8 @@ class Clustering(Task):
     As in mteb, embeddings are neither centred nor normalised. The result is the mean over
     several initialisations: 0 if clusters and labels are independent, 1 if they are the same.
 
-    Source: A. Rosenberg and J. Hirschberg, "V-Measure: A Conditional Entropy-Based External Cluster
-    Evaluation Measure" (2007); N. Muennighoff et al., "MTEB" (2023).
+    Sources: Rosenberg and Hirschberg, V-Measure: A Conditional Entropy-Based External Cluster Evaluation
+    Measure, 2007; Muennighoff et al., MTEB: Massive Text Embedding Benchmark, 2023.
 
     Example:
         >>> Clustering(initialisations=3).needs_labels

@@ -27,8 +27,7 @@ class FewShot(Task):
     and the solver stops after 100 iterations: a test gives the same embeddings to mteb and gets the
     same scores.
 
-    Source: N. Muennighoff, N. Tazi, L. Magne and N. Reimers, "MTEB: Massive Text Embedding
-    Benchmark" (2023).
+    Source: Muennighoff et al., MTEB: Massive Text Embedding Benchmark, 2023.
 
     Example:
         >>> FewShot(samples_per_label=16).experiments

@@ -30,10 +30,9 @@ class Geometry(Task):
     All but alignment are measured on the first halves. Read alignment together with uniformity:
     a collapsed encoder has a perfect alignment of 0 and the worst uniformity, also 0.
 
-    Source: T. Wang and P. Isola, "Understanding Contrastive Representation Learning through
-    Alignment and Uniformity on the Hypersphere" (2020); Q. Garrido, R. Balestriero, L. Najman and
-    Y. LeCun, "RankMe: Assessing the Downstream Performance of Pretrained Self-Supervised
-    Representations by Their Rank" (2023).
+    Sources: Wang and Isola, Understanding Contrastive Representation Learning through Alignment and
+    Uniformity on the Hypersphere, 2020; Garrido et al., RankMe: Assessing the Downstream Performance of
+    Pretrained Self-Supervised Representations by Their Rank, 2023.
 
     Example:
         >>> [metric.higher_is_better for metric in Geometry().metrics]
@@ -87,7 +86,7 @@ class Geometry(Task):
     def evaluate(self, encoder: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``alignment`` in [0, 4], ``uniformity`` in [-8, 0], ``rankme`` in [1, D], and more.
 
-        ``dimension_spread`` and ``dead_dimensions`` lie in [0, 1].
+        ``dimension_spread`` and ``dead_dimensions`` are in [0, 1].
         """
         pairs = halves(heldout.texts)
         chosen = generator(seed, "evaluation", "geometry").permutation(len(pairs))
@@ -144,8 +143,8 @@ def uniformity(rows_ND: NDArray[np.float32]) -> float:
 def deviations(rows_ND: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return ``sqrt(D) * std_i(u_id)`` `[D]` over unit rows u: 1 each if isotropic.
 
-    Source: X. Chen and K. He, "Exploring Simple Siamese Representation Learning" (2021), where a
-    mean of 0 indicates collapse.
+    Source: Chen and He, Exploring Simple Siamese Representation Learning, 2021, where a mean of 0 indicates
+    collapse.
 
     Example:
         >>> rows = np.array([[1, 0], [-1, 0]], dtype=np.float32)

@@ -20,8 +20,8 @@ class KNN(Task):
 
     All k votes weigh the same; a tied vote goes to the label that sorts first.
 
-    Source: Z. Wu, Y. Xiong, S. Yu and D. Lin, "Unsupervised Feature Learning via Non-Parametric
-    Instance Discrimination" (2018), for kNN as a measure of an encoder.
+    Source: Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination, 2018, for kNN
+    as a measure of an encoder.
 
     Example:
         >>> KNN(k=5).metrics[0].name

@@ -30,8 +30,7 @@ class Perplexity(LanguageModelTask):
     ``exp(sum_t -log p(x_t | x_<t) / T)`` over all T scored tokens of all texts
     together. Compare only models with the same tokenizer.
 
-    Source: F. Jelinek, R. Mercer, L. Bahl and J. Baker, "Perplexity - a measure of the difficulty of
-    speech recognition tasks" (1977).
+    Source: Jelinek et al., Perplexity - a measure of the difficulty of speech recognition tasks, 1977.
 
     Example:
         >>> Perplexity().needs_head
@@ -69,7 +68,7 @@ class MaskedAccuracy(LanguageModelTask):
     exponential of the mean negative log-likelihood of the masked tokens; it is not comparable with
     the perplexity of a causal model.
 
-    Source: J. Salazar, D. Liang, T. Nguyen and K. Kirchhoff, "Masked Language Model Scoring" (2020).
+    Source: Salazar et al., Masked Language Model Scoring, 2020.
 
     Example:
         >>> MaskedAccuracy().metrics[1].label

@@ -34,7 +34,7 @@ class LoadedEncoder:
 
     Args:
         encoder: the model, in evaluation mode.
-        tokenizer: of the model.
+        tokenizer: the model's tokenizer.
         max_length: tokens of a text, special tokens included.
     """
 

@@ -1,4 +1,4 @@
-"""Adapter with which mteb evaluates an encoder.
+"""Adapter that lets mteb evaluate an encoder.
 
 mteb is an optional dependency, so it is imported where it is used.
 """

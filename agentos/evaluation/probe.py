@@ -31,8 +31,7 @@ class Probe(Task):
     of inverse strength 1. The encoder is never trained here, so the score measures what is linearly
     separable in the embeddings.
 
-    Source: G. Alain and Y. Bengio, "Understanding intermediate layers using linear classifier
-    probes" (2016).
+    Source: Alain and Bengio, Understanding intermediate layers using linear classifier probes, 2016.
 
     Example:
         >>> Probe(train_fraction=0.5).needs_labels

@@ -40,9 +40,9 @@ class Retrieval(Task):
     Ties count against the encoder: a relevant document ranks behind every other one that is as similar,
     so a collapsed encoder scores an MRR of 1/Q, not 1.
 
-    Source: E. M. Voorhees, "The TREC-8 Question Answering Track Report" (1999), for the mean
-    reciprocal rank; K. Järvelin and J. Kekäläinen, "Cumulated gain-based evaluation of IR techniques"
-    (2002); N. Thakur et al., "BEIR" (2021).
+    Sources: Voorhees, The TREC-8 Question Answering Track Report, 1999, for the mean reciprocal rank;
+    Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, 2002; Thakur et al., BEIR,
+    2021.
 
     Example:
         >>> Retrieval(queries=256).kind

@@ -23,7 +23,7 @@ class Measure(NamedTuple):
     Attributes:
         function: `[N, D1]`, `[N, D2]` -> a number in [0, 1].
         title: its title in figures.
-        help: how to read it.
+        help: explanation for the reader.
         identical: its value for an encoder and itself.
     """
 
@@ -38,8 +38,7 @@ def linear_cka(first: Rows, second: Rows) -> float:
 
     1 if one is the other rotated, scaled and shifted; 0 for an encoder without any spread.
 
-    Source: S. Kornblith, M. Norouzi, H. Lee and G. Hinton, "Similarity of Neural Network
-    Representations Revisited" (2019).
+    Source: Kornblith et al., Similarity of Neural Network Representations Revisited, 2019.
 
     Example:
         >>> rows = np.eye(4)
@@ -58,9 +57,8 @@ def procrustes_residual(first: Rows, second: Rows) -> float:
     in common. The narrower is padded with zeros, which leave the nuclear norm ``|.|_*`` unchanged. An
     encoder without any spread has a residual of 1.
 
-    Source: P. H. Schönemann, "A generalized solution of the orthogonal Procrustes problem" (1966);
-    F. Ding, J.-S. Denain and J. Steinhardt, "Grounding Representation Similarity with Statistical
-    Testing" (2021).
+    Sources: Schönemann, A generalized solution of the orthogonal Procrustes problem, 1966; Ding et al.,
+    Grounding Representation Similarity with Statistical Testing, 2021.
 
     Example:
         >>> rows = np.eye(4)
@@ -77,7 +75,7 @@ def mutual_knn(first: Rows, second: Rows, k: int = NEIGHBOURS) -> float:
 
     The mean over texts, in [0, 1]; unrelated encoders share about ``k / (N - 1)``.
 
-    Source: M. Huh, B. Cheung, T. Wang and P. Isola, "The Platonic Representation Hypothesis" (2024).
+    Source: Huh et al., The Platonic Representation Hypothesis, 2024.
 
     Args:
         first: `[N, D1]`.
@@ -120,7 +118,7 @@ def pairwise(
     """Return a symmetric measure between all agents, `[A, A]`.
 
     Args:
-        embeddings: of each agent, `[N, D]` of the same texts; widths may differ.
+        embeddings: embeddings of each agent, `[N, D]` of the same texts; widths may differ.
         measure: such as `linear_cka`.
 
     Example:

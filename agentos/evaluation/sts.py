@@ -44,10 +44,10 @@ class PairTask(Task):
 class STS(PairTask):
     """Sentence similarity: correlation of the cosine with human scores, on pairs from a file.
 
-    Read the Spearman correlation first: it depends on the order alone. An encoder that gives every pair
+    Read the Spearman correlation first: it depends only on the order. An encoder that gives every pair
     the same cosine scores 0.
 
-    Source: E. Agirre et al., "SemEval-2012 Task 6: A Pilot on Semantic Textual Similarity" (2012).
+    Source: Agirre et al., SemEval-2012 Task 6: A Pilot on Semantic Textual Similarity, 2012.
 
     Example:
         >>> STS(path="pairs.jsonl", score="similarity").metrics[0].name
@@ -99,8 +99,7 @@ class PairClassification(PairTask):
     second metric is the best over cosine, dot product, and Euclidean and Manhattan distance, which
     is what mteb reports.
 
-    Source: N. Muennighoff, N. Tazi, L. Magne and N. Reimers, "MTEB: Massive Text Embedding
-    Benchmark" (2023).
+    Source: Muennighoff et al., MTEB: Massive Text Embedding Benchmark, 2023.
 
     Example:
         >>> PairClassification(path="pairs.csv").kind

@@ -90,7 +90,7 @@ def read_pairs(path: str, first: str, second: str, value: str) -> Pairs:
     """Read sentence pairs with a finite number each.
 
     Args:
-        path: of the file; see `records`.
+        path: file to read; see `records`.
         first, second, value: names of the columns.
 
     Raises:

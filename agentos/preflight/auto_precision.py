@@ -24,8 +24,8 @@ def choose_precision(
 
     Args:
         session: hosts that are up; the first one measures.
-        blueprint: of their agents; where it names a precision, nothing is measured.
-        arm: under which the agents train.
+        blueprint: blueprint of their agents; if it names a precision, nothing is measured.
+        arm: the arm in which the agents train.
     """
     training = blueprint.training
     if training.precision != "auto":

@@ -96,9 +96,9 @@ def walk(
 
     Args:
         exchange: the strategy.
-        network: who may talk to whom.
+        network: the agents and the edges between them.
         learners: every agent, or a stand-in: see `agents.exchange.shape_learner`.
-        rounds: of the run.
+        rounds: number of rounds of the run.
     """
     due = tuple(r for r in range(1, rounds + 1) if exchange.is_due(r, rounds))
     found = DryRun(due)
@@ -220,7 +220,7 @@ def _check_hop(found: DryRun, network: Network, hop: Hop, place: int) -> None:
     strange = [(a, b) for a, b in hop.edges if a == b or b not in network.neighbours(a)]
     if strange or not hop.edges or hop.index != place:
         given = f"hop {hop.index} at place {place}, with {len(hop.edges)} edges"
-        given += f"; {strange[0]} is no edge of the network" if strange else ""
+        given += f"; {strange[0]} is not an edge of the network" if strange else ""
         allowed = "hops numbered from 0, each with edges of the network"
         found.add(Problem("topology", "a hop that cannot end", given, allowed))
 

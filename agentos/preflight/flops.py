@@ -32,7 +32,7 @@ class Size(NamedTuple):
     Attributes:
         parameters: without embedding tables and without BERT's pooler, which is bypassed.
         layers: blocks with attention.
-        width: of a token's state.
+        width: width of a token's state.
     """
 
     parameters: int

@@ -14,7 +14,7 @@ class ProtocolPlan:
 
     Attributes:
         society: its network is known.
-        rounds: of the run.
+        rounds: number of rounds of the run.
         vocabulary_size: largest possible number of tokens that an encoder knows.
     """
 

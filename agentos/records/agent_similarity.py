@@ -41,13 +41,13 @@ class Sample:
     """Texts that every agent embeds, and the agents that are compared.
 
     Attributes:
-        texts: at most 256.
+        texts: the compared texts, at most 256.
         groups: for each text the index of its label, or of its cluster, in `names`.
         names: names of the groups.
         labelled: whether groups are labels; otherwise they are clusters of words.
-        source: ``anchors``, or ``held-out documents`` where there are no anchors.
+        source: ``anchors``, or ``held-out documents`` if there are no anchors.
         available: number of texts that the sample was drawn from.
-        agents: at most 24.
+        agents: the compared agents, at most 24.
     """
 
     texts: tuple[str, ...]
@@ -80,9 +80,9 @@ def draw_sample(corpus: Corpus, agents: int, seed: int) -> Sample:
     """Draw the texts that the agents of a run are compared on, and the agents.
 
     Args:
-        corpus: of the run; anchors are preferred to held-out documents.
+        corpus: the run's corpus; anchors are preferred to held-out documents.
         agents: number of agents in the run.
-        seed: of the run.
+        seed: the run's seed.
     """
     source = "anchors" if len(corpus.anchors) else "held-out documents"
     rows = corpus.anchors if len(corpus.anchors) else corpus.heldout
@@ -129,9 +129,9 @@ class SimilarityRecorder:
         """Measure the embeddings of an arm's agents against each other, and write.
 
         Args:
-            arm: of the run.
-            embeddings: of the sample's texts by its agents.
-            explained: what the last evaluation of each has for pictures.
+            arm: the run's arm.
+            embeddings: embeddings of the sample's texts by its agents.
+            explained: data for pictures from the last evaluation of each agent.
 
         Raises:
             RecordError: the folder cannot be written to.
@@ -162,7 +162,7 @@ def measure(embeddings: Embeddings) -> dict[str, list[list[float]]]:
 
 
 def load_agent_similarity(directory: Path) -> AgentSimilarity | None:
-    """Read the similarity of a run's agents; None where it was not recorded.
+    """Read the similarity of a run's agents; None if it was not recorded.
 
     Raises:
         RecordError: one of the two files is damaged.

@@ -79,7 +79,7 @@ class Progress:
     """The progress of a run that a checkpoint records.
 
     Attributes:
-        arm, round: under way, and the last one that is over.
+        arm, round: the arm in progress, and its last finished round.
         ledger: all deliveries so far.
         paused: agents whose exchange is paused.
         late: messages in flight that will arrive too late: the round and the receiver of each.
@@ -110,10 +110,10 @@ class Checkpoints:
         save_states: Callable[[Path], Mapping[int, str]],
         save_more: Callable[[Path], dict[str, str]] = lambda folder: {},
     ) -> None:
-        """Write a checkpoint, and remove the oldest ones.
+        """Write a checkpoint, and remove the oldest checkpoints.
 
         Args:
-            progress: of the run.
+            progress: the run's progress.
             save_states: writes the agents' states into the folder; returns the SHA-256 of each agent's file.
             save_more: writes other files into the folder; returns the SHA-256 of each by its name.
 
@@ -158,7 +158,7 @@ def forget(run: Path, rounds: Mapping[str, int]) -> None:
 
     Args:
         run: the run folder.
-        rounds: the last round to keep of ``together`` and ``isolated``; -1 for none.
+        rounds: per arm, ``together`` or ``isolated``, the last round to keep; -1 for none.
 
     Raises:
         RecordError: the folder cannot be written to.
@@ -173,9 +173,9 @@ def copy(checkpoint: Checkpoint, run: Path, afresh: bool) -> Checkpoint:
     """Copy a checkpoint into another run folder.
 
     Args:
-        checkpoint: to copy.
+        checkpoint: checkpoint to copy.
         run: the folder of the other run.
-        afresh: whether the other run has another exchange, so that the state of this one is useless.
+        afresh: whether the other run has another exchange, so that the state of this exchange is useless.
 
     Raises:
         RecordError: the folder cannot be written to.
@@ -196,7 +196,7 @@ def _write_manifest(manifest: Manifest, folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a checkpoint, its manifest first: one that a crash leaves half removed no longer counts."""
+    """Remove a checkpoint, its manifest first: if a crash leaves it half removed, it no longer counts."""
     (folder / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -32,7 +32,7 @@ ENCODERS = "encoders"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 MANIFEST = "manifest.json"
-"""Names the files of a checkpoint, and is written last: a folder without it is no checkpoint."""
+"""Names the files of a checkpoint, and is written last: a folder without it is not a checkpoint."""
 
 WRITTEN_LATER = (
     METRICS,

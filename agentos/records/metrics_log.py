@@ -18,7 +18,7 @@ SIMULATED = "simulated_"
 """Prefix of seconds that are computed, not measured: the same in every run of a configuration."""
 
 CURVES = 50
-"""Most agents for which TensorBoard shows a curve each; beyond, it shows the mean alone."""
+"""Above this number of agents, TensorBoard shows only the mean curve."""
 
 
 class MetricsLog:
@@ -93,9 +93,10 @@ class MetricsLog:
                 if key not in ("round", "agent") and isinstance(value, (int, float)):
                     values.setdefault(key, {})[row["agent"]] = value
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TensorBoard's own, about its dependencies
+            warnings.simplefilter("ignore")  # TensorBoard warns about its own dependencies
             if self._writer is None:
-                # Imported at the first round: it takes seconds that readers of a record need not wait.
+                # Imported at the first round: the import takes seconds, which code that only reads records
+                # should not pay.
                 from torch.utils.tensorboard import SummaryWriter
 
                 self._writer = SummaryWriter(str(self._board), purge_step=self._purge)

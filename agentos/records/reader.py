@@ -35,7 +35,7 @@ from protocols.topologies.hops import Hop
 from protocols.topologies.network import Network
 
 Row = dict[str, Any]
-"""One line of metrics: ``round``, ``agent``, and numbers; one that was not finite is None."""
+"""One line of metrics: ``round``, ``agent``, and numbers; a number that was not finite is None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +61,10 @@ class RunRecord:
         metrics: the lines of ``metrics.jsonl``, with the seconds of ``timings.jsonl``.
         ledger: the bytes of ``ledger.parquet``, or None if the run stopped before it was written.
         summary: ``summary.json``, or None if the run was killed.
-        isolated: the metric lines of the isolated baseline, or None if none ran.
+        isolated: the metric lines of the isolated baseline, or None if no baseline ran.
         health: the lines of ``health.jsonl``; empty where health was not monitored.
-        faults: those of ``faults.jsonl``; empty where no fault was injected.
-        restarts: those of ``restarts.jsonl``; empty where no host was lost.
+        faults: the faults of ``faults.jsonl``; empty if no fault was injected.
+        restarts: the restarts of ``restarts.jsonl``; empty if no host was lost.
     """
 
     directory: Path
@@ -84,12 +84,12 @@ class RunRecord:
 
 
 def load_run(directory: str | Path) -> RunRecord:
-    """Read a run folder, whether its run finished, was interrupted, or is still under way.
+    """Read a run folder, whether its run finished, was interrupted, or is still in progress.
 
     A last line of ``metrics.jsonl`` that was cut off by a crash is left out.
 
     Raises:
-        RecordError: the folder is missing, is no run folder, or one of its files is damaged.
+        RecordError: the folder is missing, is not a run folder, or one of its files is damaged.
     """
     folder = Path(directory)
     if not (folder / CONFIG).is_file():
@@ -121,7 +121,7 @@ def load_run(directory: str | Path) -> RunRecord:
 
 
 def config_value(config: Mapping[str, Any], *path: str) -> Any:
-    """Return a value deep in a recorded configuration, or None where there is none.
+    """Return a value deep in a recorded configuration, or None if there is none.
 
     Example:
         >>> config_value({"training": {"rounds": 8}}, "training", "rounds")

@@ -68,7 +68,7 @@ class Recorder:
         self._isolated = MetricsLog(self.directory / ISOLATED / METRICS, board / ISOLATED)
 
     def claim(self) -> None:
-        """Create the folder, or empty it of an earlier run; `start` does so unless it was called before.
+        """Create the folder, or clear an earlier run from it; `start` calls this if you have not.
 
         Raises:
             RecordError: the folder holds something already, or cannot be written to.
@@ -104,7 +104,7 @@ class Recorder:
             network: the agents and the edges between them.
             names: one name to show per agent, in the order of their numbers.
             metrics: the metrics of the evaluation.
-            measured: measurements that decided what the configuration left open.
+            measured: measurements used to resolve automatic settings.
 
         Raises:
             RecordError: the folder holds something already, or cannot be written to.
@@ -124,7 +124,7 @@ class Recorder:
         """Open the folder of a run that stopped, and remove the records after these rounds.
 
         Args:
-            rounds: the last round to keep of ``together`` and ``isolated``; -1 for none.
+            rounds: per arm, ``together`` or ``isolated``, the last round to keep; -1 for none.
 
         Raises:
             RecordError: the folder cannot be written to.

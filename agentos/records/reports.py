@@ -14,7 +14,7 @@ AgentMetrics = dict[int, dict[str, float]]
 
 
 class HealthReport(Protocol):
-    """The health of the agents after a round, as far as it is recorded."""
+    """The health of the agents after a round, if it is recorded."""
 
     @property
     def cka(self) -> Mapping[tuple[int, int], float]:
@@ -32,11 +32,11 @@ class RoundReport:
     Attributes:
         arm: ``together`` or ``isolated``.
         round, rounds: the number of the round, and of all rounds.
-        metrics: agent -> training, bytes, and evaluation where it was due.
-        evaluation: agent -> evaluation alone; empty where it was not due.
+        metrics: agent -> training, bytes, and evaluation if it was due.
+        evaluation: agent -> evaluation only; empty if it was not due.
         round_s: wall time.
         total_bytes: serialised bytes of all deliveries up to this round.
-        health: the health of the agents; None where it was not monitored in this round.
+        health: the health of the agents; None if it was not monitored in this round.
         faults: how often each kind of fault struck, and how often the policy had to act.
     """
 
@@ -68,8 +68,8 @@ class Restart:
     """A return of the run to its last checkpoint, after hosts were lost.
 
     Attributes:
-        number: of the restart, from 1.
-        arm, round: the round that was under way.
+        number: the restart's number, from 1.
+        arm, round: the round in progress.
         back_to: the round that it went back to; 0 for the beginning.
         hosts: the hosts that were replaced.
         why: the failure that was observed.

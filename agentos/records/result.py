@@ -144,7 +144,7 @@ def summarise(
     """Sum up the rounds of a run and of its baseline."""
     finished = together.finished
     baseline = None
-    # A baseline that was cut short is no comparison.
+    # A baseline that was cut short cannot be compared with.
     if isolated is not None and isolated.after and isolated.finished == finished:
         baseline = Baseline(
             **_sums(_named(isolated.after), run.metrics),

@@ -30,7 +30,7 @@ class Comparison:
         rows: one mapping per run: ``run``, ``status``, ``topology``, ``exchange``, ``agents``,
             ``rounds``, ``seed``, for each metric ``NAME.mean``, ``NAME.worst`` and
             ``NAME.isolated`` (the baseline's mean), ``bytes``, ``tokens`` and ``wall_s``, and
-            ``simulated_s`` if any run has a clock; None where a run lacks a value.
+            ``simulated_s`` if any run has a clock; None if a run lacks a value.
     """
 
     runs: tuple[RunView, ...]
@@ -58,7 +58,7 @@ def compare(directories: Sequence[str | Path]) -> Comparison:
     """Read several run folders and put their outcomes next to each other.
 
     Raises:
-        RecordError: none was given, or one is no run folder or is damaged.
+        RecordError: no folder was given, or a folder is not a run folder or is damaged.
     """
     if not directories:
         raise RecordError(

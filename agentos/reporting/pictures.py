@@ -25,7 +25,7 @@ def save(figure: Figure, path: str | Path) -> None:
     The same picture gives the same bytes: no date is written.
 
     Raises:
-        ConfigurationError: the suffix is another one.
+        ConfigurationError: the suffix is not one of these.
         RecordError: the file cannot be written.
     """
     from matplotlib import rc_context

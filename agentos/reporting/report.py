@@ -36,7 +36,7 @@ def write_report(directory: str | Path) -> Path:
         directory: a folder that `agentos.records.recorder.Recorder` wrote.
 
     Raises:
-        RecordError: the folder is no run folder, is damaged, or cannot be written to.
+        RecordError: the folder is not a run folder, is damaged, or cannot be written to.
     """
     run = load_view(directory)
     drawn = _charts(run)

@@ -58,7 +58,7 @@ def seconds_text(duration_s: float) -> str:
 
 
 def metric_text(value: float | None, metric: Metric, *, signed: bool = False) -> str:
-    """Return a metric's value: a percentage where it is a share, else about three figures.
+    """Return a metric's value: a percentage if it is a share, else about three figures.
 
     Example:
         >>> mrr = Metric(name="mrr", higher_is_better=True, help="Mean reciprocal rank.")

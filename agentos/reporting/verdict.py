@@ -117,7 +117,7 @@ def _start(result: Outcome, metric: Metric) -> str:
 
 
 def _stopped(result: Outcome) -> tuple[str, ...]:
-    """Return a sentence on a run that did not finish; none on one that did."""
+    """Return a sentence on a run that did not finish; an empty text if it did."""
     if result.status == "finished":
         return ()
     plan = f" of {result.planned_rounds}" if result.planned_rounds else ""

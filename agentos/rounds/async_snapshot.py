@@ -30,10 +30,10 @@ def write_snapshot(
     """Write a snapshot into the folder of a checkpoint; return the SHA-256 of each file by its name.
 
     Args:
-        folder: of the checkpoint.
+        folder: the checkpoint's folder.
         session: hosts; the first one writes the messages.
         values: containers of plain values and arrays.
-        messages: in flight.
+        messages: messages in flight.
 
     Raises:
         RecordError: the folder cannot be written to.
@@ -91,7 +91,7 @@ def reading(checkpoint: Checkpoint) -> Iterator[None]:
 
 
 def outboxes_of(messages: Sequence[InFlight]) -> tuple[list[Any], list[tuple[int, int]]]:
-    """Return the outboxes that messages lie in, and the place of each: (outbox, index within it)."""
+    """Return the outboxes that hold messages, and the place of each message: (outbox, index within it)."""
     handles: list[Any] = []
     position: dict[int, int] = {}
     for message in messages:

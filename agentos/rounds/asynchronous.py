@@ -3,14 +3,14 @@ r"""Rounds in which no agent waits: each goes through its rounds on its own simu
 Agent i begins its round r at \(t_i\), trains until \(t_i + W_i / v_i\), and exchanges at that very
 moment. It goes through the hops of the topology's plan in their order, as in a synchronous round: where
 it is to send, it sends to all recipients, and a message to j arrives at \(t_i + \lambda_{ij} + b /
-\beta_{ij}\); where it is to receive, it merges the latest message of each sender that has arrived by now
+\beta_{ij}\); when it receives, it merges the latest message of each sender that has arrived by now
 and was not merged yet, if any. Then it begins round r + 1. An agent that has finished its last round
 neither sends nor merges any more; its last messages are still merged by others.
 
 Messages carry their sender's round; `agents.exchange.staleness` decides how old they may be, and how much an
 old one counts. Peers mix by the topology's weights times that factor, and keep for
 themselves what is missing to 1. Under a master, and in layers, a child sends its parameters up and continues
-with the latest answer from above, if there is one: what it trained meanwhile is on its way to its
+with the latest answer from above, if there is one: what it trained meanwhile is in transit to its
 parent. A parent averages its children's messages since its own last round, and itself, by numbers of
 documents times the factor, as a buffer that is emptied once in each of its rounds (FedBuff, of no fixed
 size), and answers all of its children; with an empty buffer it does not answer. What comes from above
@@ -20,7 +20,7 @@ Everything due at the same time happens together, hop by hop: all send, then all
 only training takes time, and all train alike, a run equals the synchronous one to the bit.
 
 A round is over when every agent has finished its own round of that number; records are written then, in
-the order of rounds, and a checkpoint where one is due: see `agentos.rounds.async_snapshot`. Each agent is
+the order of rounds, and a checkpoint if one is due: see `agentos.rounds.async_snapshot`. Each agent is
 evaluated, and its health checked, at the end of that round of its own. A paused agent neither sends nor
 merges.
 

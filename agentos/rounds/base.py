@@ -30,9 +30,9 @@ class RoundsPlan:
     """The rounds of one arm of a run.
 
     Attributes:
-        name: of the arm in the records.
+        name: the arm's name in the records.
         arm: the exchange, and what else distinguishes the arms.
-        network: who may talk to whom.
+        network: the agents and the edges between them.
         rounds: number of rounds.
         evaluation: when agents are evaluated.
         evaluated: agents that are; None for all.
@@ -58,8 +58,8 @@ class RoundServices:
 
     Attributes:
         on_round: called after every finished round, in order.
-        monitor: detects agents that collapse; None for none.
-        checkpoints: where to write them; None to write none.
+        monitor: detects agents that collapse; None if there is none.
+        checkpoints: writer of checkpoints; None to write none.
     """
 
     on_round: Callable[[RoundReport], None]
@@ -100,7 +100,7 @@ class Coordinator(ABC):
         """Run every round; after an interruption, `result` holds the finished rounds.
 
         Args:
-            begun: rounds that were run before, and the checkpoint after the last of them.
+            begun: earlier rounds, and the checkpoint after the last of them.
         """
         self.session.call_all(Begin(self.plan.arm))
         self.services.pause(())

@@ -1,6 +1,6 @@
 """Choice of the agents that may exchange now, so that all happens in the order of simulated time.
 
-An exchange of agent j at time t depends on j and on messages alone, so on the exchanges of its senders up
+An exchange of agent j at time t depends only on j and on messages, so on the exchanges of its senders up
 to t. It may be carried out as soon as none of them can still come to one before t: not those that are yet
 to train (how long they take is known only then), nor those whose exchange is due earlier. Those that are
 due at the very same time belong together, since a message without latency arrives at once. Everything
@@ -21,12 +21,12 @@ def ready(
 ) -> list[int]:
     """Return the agents whose exchange may be carried out now, ascending.
 
-    Where no agent is still to train, and some exchange is due, there is at least one.
+    If no agent has to train any more, and some exchange is due, there is at least one.
 
     Args:
         due: when the exchange is due of each agent that has trained.
         training: agents that are yet to train.
-        senders: of each agent.
+        senders: senders of each agent.
 
     Example:
         >>> line = {0: [1], 1: [0, 2], 2: [1]}

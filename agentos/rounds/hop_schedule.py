@@ -17,7 +17,7 @@ class ScheduledHop:
     """One hop of a round with its place in the round.
 
     Attributes:
-        number: of the hop within the round, over all parts and passes.
+        number: number of the hop within the round, counted over all parts and passes.
         part: index of the part of the exchange.
         passage: index of the pass through the topology's plan that the hop belongs to.
     """

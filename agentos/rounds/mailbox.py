@@ -15,10 +15,10 @@ class InFlight:
     """A message in flight over one edge.
 
     Attributes:
-        hop: on which it was sent, and on which it is merged.
-        round: of the sender.
+        hop: the hop on which it was sent, and on which it is merged.
+        round: the sender's round.
         arrival_s: simulated time of its arrival.
-        handle: of the outbox that it lies in.
+        handle: handle of the outbox that holds it.
         index: within the outbox.
     """
 
@@ -36,7 +36,7 @@ class Opened:
     """The messages that an agent takes from its mailbox.
 
     Attributes:
-        messages: to merge: the latest of each sender, senders ascending.
+        messages: messages to merge: the latest of each sender, senders ascending.
         stale: number of messages that were too old.
         superseded: number of messages whose sender has sent a later one that has arrived, or was merged.
     """
@@ -63,8 +63,8 @@ class Mailbox:
         """Send a message.
 
         Args:
-            message: to send.
-            opens_s: when the receiver will next open its mailbox, where that is known: of a sender's messages
+            message: message to send.
+            opens_s: when the receiver will next open its mailbox, if that is known: of a sender's messages
                 that arrive before, only the latest is kept, so that a slow receiver does not fill the store.
         """
         key = message.receiver, message.hop

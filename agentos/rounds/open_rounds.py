@@ -25,10 +25,10 @@ class OpenRounds:
         plan: the rounds.
         session: hosts that are up.
         services: parts of the run to report to, in the order of rounds.
-        result: to which a round is added when all agents have finished it.
+        result: result that a round is added to when all agents have finished it.
 
     Attributes:
-        paused: agents whose exchange is paused, as of each one's last probe.
+        paused: agents whose exchange is paused, as of each agent's last probe.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class OpenRounds:
         self._finished.update(state["finished"])
 
     def trained(self, rounds: Mapping[int, int], metrics: AgentMetrics) -> None:
-        """Record training metrics, and check the agents' health where it is due."""
+        """Record training metrics, and check the agents' health if it is due."""
         for agent, round in rounds.items():
             self._metrics[round][agent] = {**metrics[agent], "rejected": 0}
         monitor = self.services.monitor

@@ -1,6 +1,6 @@
 """Recovery from hosts that die during a run: they are replaced, and the run goes back to its last checkpoint.
 
-Random draws depend on names alone, and a checkpoint holds everything about agents that changes. So the rounds
+Random draws depend only on names, and a checkpoint holds everything about agents that changes. So the rounds
 that are run again give the same numbers, and the records equal those of an undisturbed run.
 """
 
@@ -25,7 +25,7 @@ class Recovery:
     Args:
         policy: how often, and after which failures.
         session: the hosts.
-        recorder: of the run folder; rounds that will be run again are removed from its files.
+        recorder: recorder of the run folder; rounds that will be run again are removed from its files.
         on_restart: called after every restart.
     """
 
@@ -49,8 +49,8 @@ class Recovery:
 
         Args:
             error: the failure.
-            arm: that was under way.
-            rounds: of it that were finished.
+            arm: the arm in progress.
+            rounds: its finished rounds.
             begun: the point from which it continued when it was begun.
 
         Raises:

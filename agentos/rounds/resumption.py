@@ -23,9 +23,9 @@ class Resumption:
 
     Attributes:
         finished: the arms that ran to their end.
-        begun: the arm that continues from a checkpoint; empty where the run begins anew.
-        branches: whether it continues in a folder of its own.
-        afresh: whether its exchange is another than before.
+        begun: the arm that continues from a checkpoint; empty if the run begins anew.
+        branches: whether it continues in its own folder.
+        afresh: whether its exchange differs from the original run's.
     """
 
     finished: dict[str, ArmResult] = field(default_factory=dict)
@@ -79,9 +79,9 @@ def branch(directory: Path, round: int, rounds: int, afresh: bool) -> Resumption
     """Return the point at which a new run branches off from another: after one of its rounds.
 
     Args:
-        directory: of the run to branch off from.
+        directory: folder of the run to branch off from.
         round: the round after which the new run differs.
-        rounds: of the new run.
+        rounds: number of rounds in the new run.
         afresh: whether its exchange is another, so that the state of the old one is discarded.
 
     Raises:

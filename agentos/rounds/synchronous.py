@@ -36,7 +36,7 @@ class SynchronousCoordinator(Coordinator):
         session: hosts that are up.
         services: parts of the run to report to.
         timeline: simulated seconds; None for a run without a clock.
-        injector: the faults of the run; None for none.
+        injector: the faults of the run; None if there is none.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class SynchronousCoordinator(Coordinator):
         if self.timeline is not None:
             self.timeline.resume(begun.rounds[-1].metrics)
         if self.result.finished == self.plan.rounds:
-            self._evaluate()  # hosts keep what an evaluation has for charts; new ones have none
+            self._evaluate()  # hosts keep an evaluation's chart data; new hosts have none
 
     def _run_rounds(self) -> None:
         checkpoints = self.services.checkpoints
@@ -109,7 +109,7 @@ class SynchronousCoordinator(Coordinator):
         return dict(sorted(metrics.items()))
 
     def _check_health(self, round: int, metrics: AgentMetrics) -> Health | None:
-        """Check the agents' health where it is due, and add the readings to the metrics."""
+        """Check the agents' health if it is due, and add the readings to the metrics."""
         monitor = self.services.monitor
         if monitor is None or not monitor.is_due(round):
             return None

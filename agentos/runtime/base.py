@@ -27,7 +27,7 @@ class Session(ABC):
 
     @abstractmethod
     def build(self, blueprint: Blueprint) -> None:
-        """Place the agents of a blueprint on the hosts that are up, instead of any before them."""
+        """Place the agents of a blueprint on the running hosts, replacing any earlier agents."""
 
     @property
     def hosts(self) -> tuple[int, ...]:
@@ -39,7 +39,7 @@ class Session(ABC):
         """Run a call on each of several hosts, and wait for all of them.
 
         Args:
-            calls: by host; all of one class.
+            calls: one per host, all of one class.
 
         Returns:
             Each host's answer, in the order of `calls`.
@@ -53,8 +53,9 @@ class Session(ABC):
     def revive(self) -> tuple[int, ...]:
         """Replace hosts that died or hang; return which.
 
-        The new ones hold the same agents, untrained. Hosts that still work on an earlier call are waited for.
-        By default hosts live as long as the caller, and there is nothing to do.
+        `agentos.rounds.recovery` calls this after a failure. The new hosts hold the same agents, untrained.
+        Hosts that still work on an earlier call are waited for. By default hosts live as long as the caller,
+        and there is nothing to do.
 
         Raises:
             HostLost: a new host died at once.
@@ -108,7 +109,7 @@ class Runtime(Spec, ABC):
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
-        description="auto takes a GPU where there is one; else cpu, mps, cuda or cuda:N.",
+        description="auto takes a GPU if there is one; else cpu, mps, cuda or cuda:N.",
     )
     timeout_s: float = Field(
         600.0, gt=0.0, description="Longest wait for a host's answer in one phase of a round."
@@ -136,7 +137,7 @@ class Runtime(Spec, ABC):
         By default there is nothing to begin.
 
         Args:
-            address: of a cluster to join, for the runtimes that can.
+            address: address of a cluster to join, for the runtimes that can.
 
         Returns:
             A function that waits until that is done, and returns the address to `start` with.
@@ -148,8 +149,8 @@ class Runtime(Spec, ABC):
         """Bring up hosts that hold the agents of a blueprint.
 
         Args:
-            blueprint: of all agents.
-            address: of a cluster to join, where the runtime can.
+            blueprint: blueprint of all agents.
+            address: address of a cluster to join, if the runtime can.
 
         Raises:
             ConfigurationError: the runtime does not support an option.
@@ -162,7 +163,7 @@ def pack(blueprint: Blueprint, hosts: int) -> tuple[tuple[int, ...], ...]:
 
     Args:
         blueprint: whose members to spread.
-        hosts: at most as many as there are members.
+        hosts: number of hosts, at most the number of members.
 
     Returns:
         The agents' ids of each host, each host's ascending.

@@ -1,7 +1,7 @@
 """Typed calls of hosts: one frozen value for each, which travels to a host and runs there.
 
 A session takes a call for each host and returns what `HostCall.run` returned there, with its type. A runtime
-needs to know nothing else of hosts; a test or a script may define calls of its own.
+needs to know nothing else of hosts; a test or a script may define its own calls.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class HostCall(ABC, Generic[Answer_co]):
     """A request to one host.
 
     Attributes:
-        phase: of a run that the call belongs to.
+        phase: phase of a run that the call belongs to.
     """
 
     phase: ClassVar[Phase] = "other"
@@ -125,7 +125,7 @@ class Begin(HostCall[None]):
 
 @dataclass(frozen=True)
 class Train(HostCall[Metrics]):
-    """Train all agents of a host but the absent ones; see `Host.train`."""
+    """Train all agents of a host except absent agents; see `Host.train`."""
 
     phase = "train"
     round: int
@@ -138,7 +138,7 @@ class Train(HostCall[Metrics]):
 
 @dataclass(frozen=True)
 class TrainRounds(HostCall[Metrics]):
-    """Train some agents, each in a round of its own; see `Host.train_rounds`."""
+    """Train some agents, whose rounds may differ; see `Host.train_rounds`."""
 
     phase = "train"
     rounds: dict[int, int]
@@ -158,7 +158,7 @@ class Compose(HostCall[Outbox]):
     alterations: Mapping[int, Sequence[Callable[[Payload], Payload]]] = field(default_factory=dict)
 
     def run(self, host: hosting.Host) -> Outbox:
-        """Return their headings, their sizes and where they lie."""
+        """Return their headings, their sizes and their handle."""
         return host.compose(self.turns, self.part, self.alterations)
 
 
@@ -290,7 +290,7 @@ class ReloadMessages(HostCall[Outbox]):
     sizes: Sequence[int]
 
     def run(self, host: hosting.Host) -> Outbox:
-        """Return where they lie, in their order."""
+        """Return their places, in their order."""
         return host.reload_messages(self.path, self.sha256, self.sizes)
 
 

@@ -17,5 +17,5 @@ def machine_bytes() -> int:
         return _UNKNOWN
     try:
         return min(physical, int(_CGROUP.read_text(encoding="utf-8")))
-    except (OSError, ValueError):  # there is none, or it holds "max"
+    except (OSError, ValueError):  # the cgroup file is missing or contains "max"
         return physical

@@ -23,7 +23,7 @@ class Estimate:
 
 
 def estimate(config: RunConfig) -> Estimate:
-    """Estimate what a run costs, from its configuration alone."""
+    """Estimate the cost of a run from only its configuration."""
     training, agents = config.training, config.agents.total
     texts = training.steps * training.accumulate * training.batch_size
     views = sum(2 if isinstance(objective, Contrastive) else 1 for objective in config.objectives)

@@ -1,4 +1,4 @@
-"""Execute the runs of a sweep, several at a time, each in a process of its own; keep their results."""
+"""Execute the runs of a sweep, several at a time, each in its own process; keep their results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Folder:
 
     Args:
         path: the folder.
-        planned: the runs of the sweep; the table holds these alone, in their order.
+        planned: the runs of the sweep; the table holds only these, in their order.
     """
 
     def __init__(self, path: Path, planned: Sequence[Planned]) -> None:
@@ -122,7 +122,7 @@ def execute(
     An interrupt ends every process that was started. Runs that had finished by then are in the table.
 
     Args:
-        folder: of the sweep.
+        folder: the sweep's folder.
         runs: the runs to execute, in this order.
         jobs: processes at a time.
         on_start, on_end: called when a run starts and ends.
@@ -180,7 +180,7 @@ def _start(folder: Folder, run: Planned, keep_encoders: bool, worker: Sequence[s
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
-            # Ctrl-C must reach the sweep alone, which then interrupts its runs.
+            # Ctrl-C must reach only the sweep, which then interrupts its runs.
             start_new_session=True,
         )
     job = _Job(run, process)

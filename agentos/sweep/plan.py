@@ -1,4 +1,4 @@
-"""Expand a sweep into its runs, each with an id that depends on its configuration alone."""
+"""Expand a sweep into its runs, each with an id that depends only on its configuration."""
 
 from __future__ import annotations
 

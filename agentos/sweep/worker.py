@@ -1,4 +1,4 @@
-"""One run of a sweep, in a process of its own: ``python -m agentos.sweep.worker``.
+"""One run of a sweep, in its own process: ``python -m agentos.sweep.worker``.
 
 The task is one line of JSON on standard input, which then stays open: when it closes, because the sweep was
 stopped or has died, the run is interrupted.

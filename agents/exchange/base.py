@@ -1,4 +1,4 @@
-"""Exchange strategies: the message to send, how received ones are merged, and the loss learnt from them.
+"""Exchange strategies: the message to send, how received messages are merged, and the loss learnt from them.
 
 A strategy is a frozen specification. Its state of an agent is a small dataclass, `Exchange.state_type`, that
 belongs to the agent and is checkpointed with it.
@@ -63,7 +63,7 @@ class Exchange(Spec, ABC):
         Fp32(), description="Encoding of the arrays in messages; a lossy one saves bytes."
     )
     state_type: ClassVar[type[ExchangeState]] = ExchangeState
-    """Class of the state that the strategy keeps of each agent."""
+    """Class of the state that the strategy keeps for each agent."""
     changes_parameters: ClassVar[bool] = False
     offers_neighbours: ClassVar[bool] = False
     """Whether `neighbours` can return embeddings of anchors by neighbours."""
@@ -87,7 +87,7 @@ class Exchange(Spec, ABC):
         """Return whether agents may exchange under it without waiting for each other.
 
         Messages then come from other rounds than the receiver's, from one sender at a time or from several,
-        and `merge` must weigh stale ones down: see `Turn.discount`. It takes one pass.
+        and `merge` must weigh stale messages down: see `Turn.discount`. It takes one pass.
         """
         return False
 
@@ -166,9 +166,9 @@ class Exchange(Spec, ABC):
 
         Args:
             learner: the sender; its encoder has shapes and no numbers, and its state is the initial one.
-            turn: of the message.
-            represented: documents of each agent that a fused message represents: on the way up those of the
-                agent and of all below it, on the way down those of the whole tree, else its own.
+            turn: the turn in which the message was sent.
+            represented: documents of each agent that a fused message represents: going up, those of the
+                agent and of all below it; going down, those of the whole tree; else its own.
         """
         expected = self.expects(learner, turn)
         known = {"layout": expected.layout, **self.scalars(learner, turn, represented)}

@@ -1,4 +1,4 @@
-"""The messages that an agent received on a hop, by sender; large ones are not all in memory at once."""
+"""The messages that an agent received on a hop, by sender; large messages are not all in memory at once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Inbox(Sequence[Message]):
     A strategy that reads its inbox once, message by message, then needs memory for one of them.
 
     Args:
-        messages: by sender; abridged, that is with zeros for numbers, where they are not kept.
-        again: by sender, what fetches and decodes a message that is not kept.
+        messages: messages by sender; abridged, that is with zeros for numbers, if they are not kept.
+        again: by sender, a function that fetches and decodes a message that is not kept.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Inbox(Sequence[Message]):
         self._again = again
 
     def abridged(self) -> list[Message]:
-        """Return the messages for their envelopes and scalars alone: nothing is fetched again."""
+        """Return the messages for only their envelopes and scalars: nothing is fetched again."""
         return list(self._messages)
 
     def __len__(self) -> int:
@@ -47,5 +47,5 @@ class Inbox(Sequence[Message]):
 
 
 def abridged(inbox: Sequence[Message]) -> Sequence[Message]:
-    """Return the messages of an inbox for their envelopes and scalars alone; see `Inbox.abridged`."""
+    """Return the messages of an inbox for only their envelopes and scalars; see `Inbox.abridged`."""
     return inbox.abridged() if isinstance(inbox, Inbox) else inbox

@@ -25,7 +25,7 @@ class ShapeLearner:
     """A learner before its run, with sizes and no numbers.
 
     Args:
-        id: of the agent.
+        id: the agent's number.
         encoder: built on PyTorch's device ``meta``, where parameters have shapes only.
         anchors: number of public anchors.
         examples: number of private documents, or an estimate.
@@ -67,10 +67,10 @@ def outline(
     """Build an encoder without numbers, unless it must be loaded.
 
     Args:
-        config: of the encoder.
-        objectives: of the training; they may ask for heads.
-        heads: of the exchange.
-        vocabulary_size: of the tokenizer, which is not trained yet.
+        config: the encoder's configuration.
+        objectives: the training objectives; they may need heads.
+        heads: heads that the exchange needs.
+        vocabulary_size: vocabulary size of the tokenizer, which is not trained yet.
 
     Raises:
         ModelError: as `agents.models.build.build_encoder`.

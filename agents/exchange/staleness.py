@@ -18,10 +18,10 @@ class Staleness:
 
     Attributes:
         bound: largest staleness that is accepted, in rounds.
-        discount: at least 0; with 0 all accepted messages have the same weight.
-        rounds: of the run: a message from a later one is invalid.
+        discount: exponent, at least 0; with 0 all accepted messages have the same weight.
+        rounds: number of rounds of the run; a message from a later one is invalid.
 
-    Source: the polynomial of Xie et al., Asynchronous Federated Optimization, 2019 (FedAsync).
+    Source: Xie et al., Asynchronous Federated Optimization, 2019 (FedAsync), for the polynomial.
 
     Example:
         >>> rule = Staleness(bound=4, discount=0.5, rounds=20)

@@ -33,7 +33,7 @@ class Trust(Spec, ABC):
     def shares(
         self, learner: Learner, own: Callable[[], Tensor], received: Sequence[Tensor]
     ) -> list[float] | None:
-        """Return the shares of the neighbours, which sum to one; None for equal ones.
+        """Return the shares of the neighbours, which sum to one; None for equal shares.
 
         Args:
             learner: the receiver.
@@ -129,9 +129,9 @@ def overlap(mine_NN: Tensor, theirs_NN: Tensor, rows_A: Tensor, neighbours: int)
     Args:
         mine_NN, theirs_NN: `[N, N]` similarities, on any scales.
         rows_A: `[A]` int64, the anchors compared.
-        neighbours: how many nearest others of each.
+        neighbours: number of nearest neighbours of each.
 
-    Source: mutual nearest neighbours as in Huh et al., The Platonic Representation Hypothesis, 2024.
+    Source: Huh et al., The Platonic Representation Hypothesis, 2024, for mutual nearest neighbours.
     """
     mine, theirs = nearest(mine_NN, neighbours)[rows_A], nearest(theirs_NN, neighbours)[rows_A]
     return float((mine & theirs).sum()) / float(mine.sum())

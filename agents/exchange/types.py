@@ -32,10 +32,10 @@ class Turn:
         round: number of the round, from 1.
         hop: number of the hop within the round, counted over all passes and parts of the exchange.
         direction: ``PEER``, ``UP`` (gather) or ``DOWN`` (broadcast).
-        passage: which of the exchange's passes through the topology's plan this is, from 0.
+        passage: number of the exchange's pass through the topology's plan, from 0.
         is_top: whether the agent has no parent: in a tree, the root.
         mixing: weight of each sender and of the agent itself; sums to one. For averaging parameters.
-        recipients: agents that it addresses; known to `Exchange.compose` alone.
+        recipients: agents that it addresses; known only to `Exchange.compose`.
         discounts: weight of each sender's message relative to a fresh one, in (0, 1]; only in asynchronous
             runs, and only known to `Exchange.merge`. See `agents.exchange.staleness`.
     """
@@ -103,7 +103,7 @@ class Announced:
 
     Attributes:
         payload: its class.
-        shapes: of each of its arrays.
+        shapes: shape of each of its arrays.
         scalars: its other fields, as they will be.
         apart: whether each recipient gets its own message, in the sizes that it expects.
     """
@@ -114,7 +114,7 @@ class Announced:
     apart: bool = False
 
     def to(self, expected: Expected) -> Announced:
-        """Return the message to one recipient: in the sizes that it expects, where it names them."""
+        """Return the message to one recipient: in the sizes that it expects, if it names sizes."""
         shapes = {
             name: tuple(
                 own if size is None else size
@@ -130,7 +130,7 @@ class Society:
     """Facts about a run that a strategy can check before it starts.
 
     Attributes:
-        network: the agents' network; None where it is not yet known.
+        network: the agents' network; None if it is not yet known.
     """
 
     encoders: tuple[EncoderConfig, ...]
@@ -143,7 +143,7 @@ class Society:
 
 @dataclass
 class ExchangeState(ComponentState):
-    """State that a strategy keeps of one agent; `Exchange.state_type` names the class."""
+    """State that a strategy keeps for one agent; `Exchange.state_type` names the class."""
 
     @classmethod
     def of(cls, learner: Learner) -> Self:
@@ -160,7 +160,7 @@ class RoundState(ExchangeState):
     """State of a strategy whose loss ramps up with the exchanges.
 
     Attributes:
-        round: of the last exchange in which the agent received a message; 0 before the first.
+        round: round of the last exchange in which the agent received a message; 0 before the first.
         exchanges: number of such exchanges.
     """
 
@@ -189,7 +189,7 @@ class Learner(Protocol):
 
     @property
     def exchange_state(self) -> ExchangeState:
-        """State that the strategy keeps of this agent; read it with `ExchangeState.of`."""
+        """State that the strategy keeps for this agent; read it with `ExchangeState.of`."""
 
     @property
     def wants_reference(self) -> bool:

@@ -37,8 +37,8 @@ class Admission:
 
     Args:
         outboxes: messages of the hop, by outbox.
-        deliveries: of all agents of the host, some perhaps one and the same.
-        kept_bytes: of messages to one agent kept in memory while it merges.
+        deliveries: deliveries of all agents of the host, some of them possibly the same object.
+        kept_bytes: bytes of one agent's messages to keep in memory while it merges.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class Admission:
         """Return the admitted messages of a delivery, and the reason for each of the others.
 
         Args:
-            delivery: to an agent.
-            expectation: of that agent.
+            delivery: messages to an agent.
+            expectation: that agent's expectation.
         """
         messages: dict[int, Message] = {}
         again: dict[int, Callable[[], Message]] = {}
@@ -90,7 +90,7 @@ class Admission:
     ) -> tuple[Message, int]:
         """Return a message and the bytes that it takes in memory, encoded or decoded."""
         place = delivery.messages[number]
-        # A message that is damaged on its way to one agent is that agent's alone.
+        # A message damaged in transit to one agent concerns only that agent.
         shared = place in self._shared and number not in delivery.damage
         known = self._validated.get(place) if shared else None
         if known is not None and expectation.asks_as(known.expectation):

@@ -19,17 +19,17 @@ _KEPT_BYTES = 256 * 2**20
 class AgentPool(Mapping[int, Agent]):
     """The agents of a host by id; accessing one loads it into memory, and may move others to disk.
 
-    There are three kinds of agents: unchanged ones, which share the initial weights; those in memory; and
+    There are three kinds of agents: unchanged agents, which share the initial weights; those in memory; and
     those on disk. When the states in memory exceed the budget, the least recently used are moved to disk, and
-    written only where they have changed. The agent accessed last stays, so at most one agent more than the
+    written only if they have changed. The agent accessed last stays, so at most one agent more than the
     budget is in memory. Results do not depend on the budget.
 
     An agent may be used until the next one is accessed.
 
     Args:
-        blueprint: of the host; its `state_bytes` is the budget.
+        blueprint: the host's blueprint; its `state_bytes` is the budget.
         residents: shared model of each group.
-        arm: of the run.
+        arm: the run's arm.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class AgentPool(Mapping[int, Agent]):
         self._untouched = set(self._agents)
         # Bytes of each state in memory, the least recently used first.
         self._loaded: dict[int, int] = {}
-        # States on disk, including unchanged ones that are in memory too.
+        # States on disk, including unchanged states that are in memory too.
         self._slots: dict[int, Slot] = {}
         # The agent whose state may have grown since it was measured.
         self._changing: int | None = None
@@ -102,7 +102,7 @@ class AgentPool(Mapping[int, Agent]):
             yield id, access(id)
 
     def resident_of_untouched(self, id: int) -> SharedModel | None:
-        """Return the shared model whose initial weights an agent has; None where it has its own."""
+        """Return the shared model whose initial weights an agent has; None if it has its own weights."""
         shares = id in self._untouched and not self._agents[id].draws_own_weights
         return self._agents[id].resident if shares else None
 

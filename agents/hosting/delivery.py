@@ -1,4 +1,4 @@
-"""Routing: the messages that a host has sent, those that an agent is to merge, and where their bytes lie."""
+"""Routing: the messages that a host has sent, those that an agent is to merge, and where their bytes are."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ class PayloadStore(Protocol):
     def put(self, packets: Iterable[Packet]) -> Any:
         """Store a host's messages as they come; return a handle that is cheap to pass on.
 
-        All are copied before this returns: their arrays are the senders' own, and stay as they are only while
-        the host composes.
+        Copies every message before returning, because the senders may modify their arrays once the host has
+        composed.
         """
 
     def get(self, handles: Sequence[Any]) -> list[Sequence[Bytes | Packet]]:
-        """Return the messages behind handles, copying nothing where that is possible.
+        """Return the messages behind handles, copying nothing if that is possible.
 
-        Where there are many, each may be fetched only when it is indexed; it stays valid while it is used.
+        With many handles, each message may be fetched only when it is indexed; it stays valid while it is
+        used.
         """
 
 
@@ -35,15 +36,15 @@ Sent: TypeAlias = tuple[Envelope, tuple[int, ...], int, int]
 
 @dataclass(frozen=True)
 class Outbox:
-    """A host's messages as the coordinator sees them: envelopes, routing and sizes, and where the bytes lie.
+    """A host's messages as the coordinator sees them: envelopes, routing, sizes and a handle to the bytes.
 
     Attributes:
-        handle: of the store.
+        handle: the store's handle.
         envelopes: one per message, in the order of the store.
-        recipients: of each message, ascending.
-        payload_bytes: of each message.
-        fp32_bytes: of each message, had it no codec.
-        checksums: CRC-32 of each message, where the run asks for them.
+        recipients: recipients of each message, ascending.
+        payload_bytes: size of each message.
+        fp32_bytes: size of each message without a codec.
+        checksums: CRC-32 of each message, if the run asks for them.
     """
 
     handle: Any
@@ -65,13 +66,13 @@ class Delivery:
     """The messages that an agent is to merge.
 
     Attributes:
-        turn: where in the round it is.
-        senders: agents that it accepts messages from.
+        turn: place in the round.
+        senders: agents whose messages are accepted.
         messages: (outbox, index within it) of each message, outboxes numbered as in the call.
-        staleness: the rule for messages of other rounds; None where there are to be none.
-        damage: done to some messages on the way, by their place in `messages`.
-        checksums: CRC-32 that each message must have; none where they are not checked.
-        fewest: messages to accept at least; of fewer, none is merged.
+        staleness: the rule for messages of other rounds; None if such messages are not accepted.
+        damage: alterations made in transit, by the message's place in `messages`.
+        checksums: expected CRC-32 of each message; empty if they are not checked.
+        fewest: minimum number of messages; below it, nothing is merged.
     """
 
     turn: Turn

@@ -46,7 +46,7 @@ class Host:
 
     Args:
         store: carries messages to and from other hosts.
-        kept_bytes: of messages to one agent kept in memory while it merges; see `agents.exchange.inbox`.
+        kept_bytes: bytes of one agent's messages to keep in memory while it merges; see `Inbox`.
     """
 
     def __init__(self, store: PayloadStore, kept_bytes: int = KEPT_BYTES) -> None:
@@ -95,7 +95,7 @@ class Host:
         return self._roster
 
     def build(self, blueprint: Blueprint) -> None:
-        """Build the encoders of a blueprint's agents, in place of any that were here before."""
+        """Build the encoders of a blueprint's agents, replacing any earlier agents."""
         torch.set_num_threads(blueprint.threads)
         self.blueprint = blueprint
         self.device = choose_device(blueprint.device)
@@ -108,7 +108,7 @@ class Host:
         self.close()
 
     def settle(self) -> None:
-        """Spare the garbage collector of this process what it holds now; for a host that has one of its own.
+        """Exempt current objects from garbage collection; for a host with its own process.
 
         Looking through imported modules and models took 0.4 s in the middle of a round.
         """
@@ -130,7 +130,7 @@ class Host:
         return self.train_rounds({id: round for id in self.agents if id not in absent})
 
     def train_rounds(self, rounds: dict[int, int]) -> dict[int, dict[str, float]]:
-        """Take some agents through the local steps of a round, each of a round of its own.
+        """Take some agents through the local steps of a round; their rounds may differ.
 
         Batches are prepared ahead, across agents too.
         """
@@ -155,9 +155,9 @@ class Host:
         A broadcast is one message, however many agents receive it.
 
         Args:
-            turns: of each sender, where in the round it is, and its recipients.
-            part: of the exchange.
-            alterations: that faulty agents make to their payloads.
+            turns: by sender, its place in the round and its recipients.
+            part: number of the exchange's part.
+            alterations: changes that faulty agents make to their payloads.
         """
         sent: list[Sent] = []
         checksums: list[int] = []
@@ -234,7 +234,7 @@ class Host:
         """Let agents embed the same texts; return what `measure` makes of that.
 
         Args:
-            texts: to embed.
+            texts: texts to embed.
             measure: turns embeddings `[N, W]`, and the number of tokens they took, into a small value.
             shown: agents whose embeddings are returned too.
             agents: those that embed; None for all.
@@ -296,12 +296,12 @@ class Host:
     def save_messages(
         self, handles: list[Any], places: Sequence[tuple[int, int]], path: Path
     ) -> tuple[str, list[int]]:
-        """Write messages under way into a file, end to end; return its SHA-256, and their sizes.
+        """Write in-flight messages into a file, end to end; return its SHA-256, and their sizes.
 
         Args:
-            handles: of the outboxes that they lie in.
+            handles: handles of the outboxes that hold the messages.
             places: (outbox, index within it) of each.
-            path: of the file.
+            path: file to write.
 
         Raises:
             RecordError: the folder cannot be written to.
@@ -340,7 +340,7 @@ def _writing(directory: Path) -> Iterator[None]:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of a host: the one asked for, or the best there is."""
+    """Return the device of a host: the requested device, or the best available."""
     if name != "auto":
         return torch.device(name)
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Files of messages under way, end to end: one at a time is in memory."""
+"""In-flight messages, concatenated in one file and read one at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from protocols.wire.buffers import Bytes, Packet
 
 
 def write_messages(messages: Iterable[Bytes | Packet], path: Path) -> tuple[str, list[int]]:
-    """Write messages under way into a file; return its SHA-256, and the size of each.
+    """Write in-flight messages into a file; return its SHA-256, and the size of each.
 
     Raises:
         OSError: the file cannot be written.
@@ -31,15 +31,15 @@ def write_messages(messages: Iterable[Bytes | Packet], path: Path) -> tuple[str,
 
 
 def read_messages(path: Path, sha256: str, sizes: Sequence[int]) -> Iterator[Packet]:
-    """Yield the messages in a file, in their order; receivers admit them as any others.
+    """Yield the messages in a file, in their order; receivers validate them like any other message.
 
     Args:
-        path: of the file.
-        sha256: that it must have.
-        sizes: of the messages.
+        path: file to read.
+        sha256: the expected digest of the file.
+        sizes: bytes of each message.
 
     Raises:
-        RecordError: the file is missing, or is not the one that was written.
+        RecordError: the file is missing, or is not the file that was written.
     """
     try:
         if digest(path) != sha256 or path.stat().st_size != sum(sizes):

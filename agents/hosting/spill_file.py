@@ -50,7 +50,7 @@ class SpillFile:
     that it held of every size.
 
     Args:
-        folder: of the file; None for the system's temporary folder.
+        folder: folder for the file; None for the system's temporary folder.
 
     Attributes:
         held_bytes: room of all trees that are in it.

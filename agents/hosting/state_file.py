@@ -80,14 +80,14 @@ def load_state(
     """Read a state from a file.
 
     Args:
-        path: of the file.
+        path: file to read.
         types: classes of the states that the run's exchange and objectives keep.
-        device: for the tensors.
-        sha256: of the file; None does not check it.
+        device: device for the tensors.
+        sha256: the expected digest of the file; None does not check it.
         afresh: whether to drop the exchange's state, which may be of another exchange.
 
     Raises:
-        RecordError: the file is missing, is not the one that was written, or is damaged.
+        RecordError: the file is missing, is not the file that was written, or is damaged.
     """
 
     def build(tree: Any) -> AgentState:
@@ -107,13 +107,13 @@ def load_tree(
     """Read a tree from a file.
 
     Args:
-        path: of the file.
+        path: file to read.
         build: converts the tree to the result; its errors mean that the file is damaged.
-        sha256: of the file; None does not check it.
-        device: for the tensors; None for the CPU.
+        sha256: the expected digest of the file; None does not check it.
+        device: device for the tensors; None for the CPU.
 
     Raises:
-        RecordError: the file is missing, is not the one that was written, or is damaged.
+        RecordError: the file is missing, is not the file that was written, or is damaged.
     """
     try:
         if sha256 is not None and digest(path) != sha256:

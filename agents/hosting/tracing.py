@@ -15,9 +15,9 @@ class Span(NamedTuple):
     """A stretch of a host's time.
 
     Attributes:
-        phase: what was done.
+        phase: phase of the round.
         agent: the agent that was worked on; None for the whole host.
-        began_s, ended_s: on a clock that never goes back, and that processes of one machine share.
+        began_s, ended_s: times on a monotonic clock that the processes of one machine share.
     """
 
     phase: str

@@ -37,7 +37,7 @@ def unflatten(skeleton: Any, tensor: Callable[[str], Tensor]) -> Any:
     """Rebuild a tree: the same types, the same keys, the same bits.
 
     Args:
-        skeleton: from `flatten`.
+        skeleton: the skeleton that `flatten` returned.
         tensor: returns the tensor of each name.
 
     Raises:

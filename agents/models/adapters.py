@@ -63,7 +63,7 @@ def freeze_below(backbone: PreTrainedModel, layers: int, origin: str) -> None:
     """Freeze the embeddings and the first layers of a backbone, in place.
 
     Args:
-        backbone: changed in place; its layers must lie in one `ModuleList`.
+        backbone: changed in place; its layers must be in one `ModuleList`.
         layers: number of layers to freeze; 0 freezes only the embeddings.
         origin: folder or name of the backbone, for errors.
 

@@ -47,7 +47,7 @@ class HeadProvider(Protocol):
 
     @property
     def language_model(self) -> LanguageModelKind | None:
-        """Kind of the language-model head that it trains; None for none."""
+        """Kind of the language-model head that it trains; None if there is none."""
 
     def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
         """Build its other heads by name."""
@@ -59,10 +59,10 @@ def build_backbone(
     """Build or load the backbone of an encoder.
 
     Args:
-        config: of the encoder.
-        vocabulary_size: of the tokenizer; sets a preset's vocabulary, and is checked for loaded models.
+        config: the encoder's configuration.
+        vocabulary_size: the tokenizer's; sets a preset's vocabulary, and is checked for loaded models.
         padding_id: padding token, for presets.
-        seed: of a preset's initial weights.
+        seed: seed of a preset's initial weights.
 
     Raises:
         ModelError: the folder or name cannot be loaded, or its vocabulary is smaller than the
@@ -81,8 +81,8 @@ def meta_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
     """Build a backbone on the meta device, with shapes but no values, to count its parameters and FLOPs.
 
     Args:
-        config: of the encoder.
-        vocabulary_size: of a preset; a pretrained backbone has its own.
+        config: the encoder's configuration.
+        vocabulary_size: a preset's vocabulary size; a pretrained backbone has its own.
 
     Raises:
         ModelError: the folder or name cannot be read.
@@ -103,17 +103,17 @@ def build_encoder(
     classes: int = 0,
     objectives: Sequence[HeadProvider] = (),
 ) -> Encoder:
-    """Build or load an encoder with all its heads; `agents.models.heads` restores saved ones.
+    """Build or load an encoder with all its heads; `agents.models.heads` restores saved heads.
 
     The backbone's initial weights depend only on the seed and the configuration, not on the heads.
 
     Args:
-        config: of the encoder.
+        config: the encoder's configuration.
         tokenizer: its size is that of a preset's vocabulary, and is checked for loaded models.
-        seed: of all initial weights that are not loaded.
+        seed: seed of all initial weights that are not loaded.
         exchange_dimension: see `Encoder`.
         classes: see `Encoder`.
-        objectives: that will train the encoder; each may add heads.
+        objectives: objectives that will train the encoder; each may add heads.
 
     Raises:
         ModelError: the folder or name cannot be loaded, its vocabulary is smaller than the tokenizer's, two

@@ -21,12 +21,12 @@ _POSITIONS = 8192  # the longest training.max_length; for backbones that name no
 class TextDecoder(nn.Module):
     """BERT as a decoder: causal attention among the tokens, cross-attention to one vector per text.
 
-    Input and output word embeddings are the encoder's if they are as wide as its states; narrower ones, such
-    as ALBERT's, cannot be shared.
+    Input and output word embeddings are the encoder's if they are as wide as its states; narrower embeddings,
+    such as ALBERT's, cannot be shared.
 
     Args:
-        backbone: of the encoder; sets width, heads, dropout and word embeddings.
-        layers: of the decoder.
+        backbone: the encoder's backbone; sets width, heads, dropout and word embeddings.
+        layers: number of layers of the decoder.
 
     Source: Wang et al., TSDAE: Using Transformer-based Sequential Denoising Auto-Encoder for Unsupervised
     Sentence Embedding Learning, 2021.

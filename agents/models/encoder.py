@@ -31,7 +31,7 @@ class Encoder(nn.Module):
             (Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020).
         exchange_dimension: common width for agents whose backbones differ in width; 0 if all agree.
         classes: size of the classifier that pseudo-labels train; 0 for none.
-        language_head: for masked or causal language modelling; None for none.
+        language_head: head for masked or causal language modelling, or None.
 
     Attributes:
         heads: further heads of objectives, by name; see `Objective.heads`.
@@ -99,7 +99,7 @@ class Encoder(nn.Module):
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
         """Encode a batch into pooled states `[B, W]`, float32, not normalised; see `states`."""
-        # The first token alone passes the last layer, half of the work of an encoder of two layers.
+        # Only the first token passes the last layer, half of the work of an encoder of two layers.
         if self.pooling == "cls" and supports_first_token(self.backbone):
             with without_last_layer(self.backbone) as layer:
                 states_BTW = self.states(input_ids, attention_mask, token_type_ids)

@@ -26,8 +26,8 @@ def export(
 
     Args:
         encoder: saved with its language-model head as one model; of one with adapters, only those are saved.
-        tokenizer: of the encoder.
-        collate: of that tokenizer.
+        tokenizer: the encoder's tokenizer.
+        collate: the collator of that tokenizer.
         directory: created.
         max_length: tokens of an embedded text, special tokens included.
     """

@@ -61,7 +61,7 @@ class Layout:
 
 
 def layout_of(module: nn.Module) -> Layout:
-    """Lay out the trained parameters of a module, shared ones once."""
+    """Lay out the trained parameters of a module, shared parameters once."""
     decayed: list[tuple[str, nn.Parameter]] = []
     plain: list[tuple[str, nn.Parameter]] = []
     for name, parameter in module.named_parameters():

@@ -36,7 +36,7 @@ class Decoding:
         temperature: divides the logits when sampling; default 1.
         top_k: sample among this many most probable tokens; default: among all.
         top_p: sample among the fewest tokens that hold this much probability; default: among all.
-        seed: of sampling; default 0.
+        seed: seed for sampling; default 0.
         count: texts to return.
 
     Raises:
@@ -104,15 +104,15 @@ def generate(folder: Path, prompt: str, decoding: Decoding) -> list[str]:
     """Continue a prompt; the same arguments give the same texts.
 
     Args:
-        folder: of a causal language model, such as an agent with the objective ``causal_lm`` saves.
-        prompt: beginning of the texts; may be empty where a text begins with a special token.
+        folder: folder of a causal language model, such as an agent with the objective ``causal_lm`` saves.
+        prompt: beginning of the texts; may be empty if a text begins with a special token.
         decoding: choice of the next tokens.
 
     Returns:
         `decoding.count` texts, the prompt included, special tokens left out.
 
     Raises:
-        ModelError: the folder holds no causal language model.
+        ModelError: the folder does not hold a causal language model.
         ConfigurationError: the prompt is empty or too long.
     """
     config = EncoderConfig(path=str(folder))
@@ -149,7 +149,7 @@ def _require_causal(folder: Path, encoder: EncoderConfig) -> None:
     try:
         origin = full_model_of(encoder)
         config = AutoConfig.from_pretrained(origin, local_files_only=Path(origin).is_dir())
-    except Exception as error:  # safetensors and tokenizers raise bare ones
+    except Exception as error:  # safetensors and tokenizers raise plain `Exception`
         raise ModelError(
             f"no model can be loaded from {folder}",
             expected="a folder with config.json and model.safetensors",
@@ -192,7 +192,7 @@ def _prompt_ids(
         raise ConfigurationError(
             f"the model has {limit} positions",
             expected=f"at most {limit} tokens, those of the prompt included",
-            actual=f"{len(ids)} of the prompt and {new_tokens} new ones",
+            actual=f"{len(ids)} of the prompt and {new_tokens} new tokens",
             hint="shorten the prompt, or lower --max-new-tokens",
         )
     return torch.tensor([ids])

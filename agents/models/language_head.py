@@ -89,7 +89,7 @@ class LanguageHead(nn.Module):
             model = auto.from_config(backbone.config)
         else:
             model = auto.from_pretrained(origin, config=backbone.config, dtype=torch.float32)
-        # The model came with a backbone of its own. Tying after the exchange ties the head to this one.
+        # The model came with its own backbone. Tying after the exchange ties the head to this backbone.
         setattr(model, model.base_model_prefix, backbone)
         model.tie_weights()
         return cls(model, kind)

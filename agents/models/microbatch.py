@@ -63,7 +63,7 @@ def rowwise(
 def split(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
     """Divide texts into parts of similar length with a maximum of padded tokens.
 
-    A longer text forms a part of its own.
+    A longer text forms its own part.
 
     Args:
         lengths: `[B]` tokens of each text.
@@ -90,7 +90,7 @@ def narrow(batch: Batch, rows: Tensor, part: np.ndarray) -> Batch:
     """Return some texts of a batch, padded to the longest of them.
 
     Args:
-        batch: to select from.
+        batch: batch to select from.
         rows: `[b]`, the selected texts, on the device of the batch.
         part: the same on the CPU.
     """

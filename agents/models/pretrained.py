@@ -65,14 +65,14 @@ def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
     _require_folder(config)
     try:
         tokenizer = AutoTokenizer.from_pretrained(origin, local_files_only=config.path is not None)
-    except Exception as error:  # safetensors and tokenizers raise bare ones
+    except Exception as error:  # safetensors and tokenizers raise plain `Exception`
         raise ModelError(
             f"no tokenizer can be loaded from {origin!r}: {_first_line(error)}",
             expected="tokenizer.json or a vocabulary in the folder of the model",
             hint="save it there with tokenizer.save_pretrained(folder)",
         ) from error
     if tokenizer.pad_token_id is None:
-        # Decoders often have none. Padding is masked out, so any token of the vocabulary serves.
+        # Decoders often have no padding token. Padding is masked out, so any token of the vocabulary serves.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     tokenizer.padding_side = "right"  # as `Collator` does, so that exported encoders pad alike
     return tokenizer
@@ -113,7 +113,7 @@ def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
             )
             if base is not None and config.lora is None:
                 model = merge_adapters(model, Path(origin))
-    except Exception as error:  # safetensors and tokenizers raise bare ones
+    except Exception as error:  # safetensors and tokenizers raise plain `Exception`
         raise _unloadable(origin, error) from error
     # A missing pooler does no harm: pooling bypasses it.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
@@ -151,7 +151,7 @@ def load_config(config: EncoderConfig) -> PretrainedConfig:
                 f"a {loaded.model_type} is an encoder-decoder; save its encoder by itself"
             )
         return loaded
-    except Exception as error:  # safetensors and tokenizers raise bare ones
+    except Exception as error:  # safetensors and tokenizers raise plain `Exception`
         raise _unloadable(config.origin, error) from error
 
 

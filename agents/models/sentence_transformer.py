@@ -35,7 +35,7 @@ def write_sentence_transformer(
     Args:
         directory: holds the model and its tokenizer already.
         pooling: ``mean``, ``cls`` or ``last``.
-        width: of the backbone.
+        width: the backbone's width.
         max_length: tokens of a text when it is embedded, special tokens included.
     """
     modules = [("", "Transformer"), ("1_Pooling", "Pooling")]

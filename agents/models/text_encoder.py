@@ -20,10 +20,10 @@ class TokenScores:
     """Scores of a language-model head on the tokens of some texts.
 
     Attributes:
-        kind: ``causal`` predicts every token from those before it, ``masked`` some masked ones.
+        kind: ``causal`` predicts every token from those before it, ``masked`` some masked tokens.
         nll: `[N]` float64, negative log-likelihood of the scored tokens of each text, summed, in nats.
         correct: `[N]` int64, scored tokens whose most probable prediction was right.
-        count: `[N]` int64, scored tokens; 0 where a text is too short to have one.
+        count: `[N]` int64, scored tokens; 0 if a text is too short to have one.
     """
 
     kind: LanguageModelKind
@@ -42,7 +42,7 @@ class TextEncoder(Protocol):
         """Score the tokens of texts; None without a language-model head.
 
         Args:
-            texts: to be scored.
+            texts: texts to be scored.
             seed: draws the tokens that are masked, the same for every encoder with one tokenizer.
         """
 

@@ -37,16 +37,16 @@ def score_tokens(
     """Score the tokens of texts for evaluation; None without a language-model head.
 
     A causal head predicts what `agents.objectives.causal_lm` trains it to predict. For a masked one, 15 % of
-    the tokens and at least one are all replaced by the mask; which ones depends on the seed, the text and
-    the tokenizer only, so every encoder with that tokenizer predicts the same ones.
+    the tokens and at least one are all replaced by the mask; the choice depends on the seed, the text and
+    the tokenizer only, so every encoder with that tokenizer predicts the same tokens.
 
     Args:
-        encoder: in evaluation mode.
+        encoder: encoder in evaluation mode.
         texts: N strings.
         tokens: their token ids, without special tokens, cut at the length of evaluation.
-        seed: of the run.
-        collate: for that length.
-        vocabulary: of the tokenizer.
+        seed: the run's seed.
+        collate: collator for that length.
+        vocabulary: the tokenizer's vocabulary.
     """
     if encoder.language_head is None:
         return None

@@ -1,7 +1,7 @@
 """Self-supervised objectives: from a batch of documents to a loss.
 
 An objective works in two halves. `prepare` makes views, masks and pads on the CPU, in a background thread,
-some steps ahead; it depends on the documents and the step's generator alone. `loss` runs the encoder on the
+some steps ahead; it depends only on the documents and the step's generator. `loss` runs the encoder on the
 prepared batch. Its state of an agent is a small dataclass, `Objective.state_type`, that belongs to the agent
 and is checkpointed with it.
 
@@ -38,7 +38,7 @@ Inputs = Mapping[str, Any]
 
 @dataclass
 class ObjectiveState(ComponentState):
-    """State that an objective keeps of one agent; `Objective.state_type` names the class."""
+    """State that an objective keeps for one agent; `Objective.state_type` names the class."""
 
     @classmethod
     def of(cls, step: Step) -> Self:
@@ -55,10 +55,10 @@ class RawBatch:
     """A batch of documents before an objective prepares its inputs.
 
     Attributes:
-        texts: B documents; the last ones may be public anchors.
+        texts: B documents; the last of them may be public anchors.
         collate: adds special tokens and pads.
-        setting: of the views.
-        rng: of the agent and the step.
+        setting: setting of the views.
+        rng: random generator of the agent and the step.
     """
 
     texts: Sequence[Text]
@@ -67,7 +67,7 @@ class RawBatch:
     rng: np.random.Generator
 
     def views(self, views: Sequence[View], count: int = 1) -> Padded:
-        """Return `count` variants of every document, padded: `[count * B, T]`, all first ones first."""
+        """Return `count` variants of every document, padded: `[count * B, T]`, all first variants first."""
         return self.collate(
             [
                 compose(views, text, self.setting, self.rng)
@@ -85,15 +85,16 @@ class Step:
         encoder: the shared encoder, pointed at the agent that trains.
         inputs: result of `Objective.prepare`, on the device: a `Batch` for every padded batch, a tensor for
             every array.
-        rng: of the agent and the step, independent of that of the raw batch.
+        rng: random generator of the agent and the step, independent of that of the raw batch.
         index: optimizer steps that the agent has taken before.
         steps: optimizer steps of the whole run.
-        state: that the objective keeps of this agent; read it with `ObjectiveState.of`.
+        state: the state that the objective keeps for this agent; read it with `ObjectiveState.of`.
         micro_batch_tokens: padded tokens that go through the encoder at once; None for all.
         pass_tokens: fixed cost of a pass through the encoder, in tokens, to divide a batch by length; None
             for one pass.
         anchors: documents of the batch, at its end, that are public anchors: their ids `[A]`.
-        neighbours: the neighbours' embeddings of anchors, for objectives that take them; None for none.
+        neighbours: the neighbours' embeddings of anchors, for objectives that take them; None if there is
+        none.
         reference: received parameters, for objectives that take them; None before the first exchange.
         snapshot: returns a copy of the trained parameters `[P]`, all in one tensor.
         under: runs a function while the encoder has other parameters `[P]`, without gradients.
@@ -114,11 +115,11 @@ class Step:
     under: Callable[[Tensor, Callable[[], Tensor]], Tensor] | None = None
 
     def encode(self, batch: Batch) -> Tensor:
-        """Pool a batch: `[B, W]`, attached to the graph; in parts where that is configured."""
+        """Pool a batch: `[B, W]`, attached to the graph; in parts if so configured."""
         return self.rowwise(self.encoder.pool_batch, batch)
 
     def rowwise(self, function: Callable[..., Tensor], batch: Batch, *arrays: Tensor) -> Tensor:
-        """Apply a function of some texts to all texts of a batch, in parts where that is configured.
+        """Apply a function of some texts to all texts of a batch, in parts if so configured.
 
         See `agents.models.microbatch.rowwise`.
         """
@@ -194,7 +195,7 @@ class Objective(Spec, ABC):
     language_model: ClassVar[LanguageModelKind | None] = None
     """The language-model head that the encoder needs: `Encoder.language_head`."""
     state_type: ClassVar[type[ObjectiveState]] = ObjectiveState
-    """Class of the state that the objective keeps of each agent."""
+    """Class of the state that the objective keeps for each agent."""
 
     @abstractmethod
     def prepare(self, raw: RawBatch) -> Prepared:

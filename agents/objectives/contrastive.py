@@ -62,25 +62,25 @@ class Contrastive(Objective):
         return self
 
     def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
-        """Add a head that holds the temperature, where it is learnt."""
+        """Add a head that holds the temperature, if it is learnt."""
         if not self.learn_temperature:
             return {}
         return {f"{self.kind}_temperature": learnt_temperature(self.temperature)}
 
     def temperature_in(self, step: Step) -> float | Tensor:
-        """Return the temperature of a step; where it is learnt, a scalar attached to the graph."""
+        """Return the temperature of a step; if it is learnt, a scalar attached to the graph."""
         if not self.learn_temperature:
             return self.temperature
         return read_temperature(step.encoder.heads[f"{self.kind}_temperature"])
 
     def report(self, temperature: float | Tensor) -> dict[str, Ratio]:
-        """Return the temperature as a metric, where it is learnt."""
+        """Return the temperature as a metric, if it is learnt."""
         if isinstance(temperature, float):
             return {}
         return {"temperature": Ratio(temperature.detach())}
 
     def refuse_identical_views(self, step: Step, batch: Batch) -> None:
-        """Refuse to go on where the two views of all documents are equal, batch after batch.
+        """Raise an error if the two views of all documents are equal, batch after batch.
 
         Raises:
             TrainingError: they were in `_PATIENCE` batches in a row, and the encoder has no dropout either.
@@ -142,7 +142,7 @@ def rely_on_dropout(views: Sequence[View]) -> bool:
 
 
 def _identical(batch: Batch) -> bool:
-    # Lengths are on the CPU: only where they agree does the comparison have to wait for the device.
+    # Lengths are on the CPU: only if they agree does the comparison have to wait for the device.
     first, second = np.split(batch.lengths, 2)
     if not np.array_equal(first, second):
         return False

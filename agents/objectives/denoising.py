@@ -53,7 +53,7 @@ class Denoising(Objective):
         }
 
     def loss(self, step: Step) -> LossOutput:
-        """Encode the corrupted texts, and score the original ones."""
+        """Encode the corrupted texts, and score the original texts."""
         corrupted = step.inputs["corrupted"]
         pooled = step.encode(corrupted)
         written = reconstruct(step, _DECODER, pooled)

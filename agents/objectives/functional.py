@@ -9,7 +9,7 @@ from __future__ import annotations
 from agents.lazy_torch import F, Tensor, torch
 
 _NEVER = -1e30
-"""A score that no softmax sees, and that can be multiplied and subtracted."""
+"""A finite stand-in for -inf, so that it can be multiplied and subtracted."""
 
 
 def contrast(
@@ -21,12 +21,12 @@ def contrast(
     """Cross-entropy of each row's positive among its candidates, ``-log(e^p / (e^p + Z))``.
 
     ``Z`` is the sum of ``e^s`` over the row's K negatives. With a `hardness` b > 0 they are weighted by
-    importance, harder ones more: ``Z = K * sum(e^((1 + b) s)) / sum(e^(b s))``.
+    importance, harder negatives more: ``Z = K * sum(e^((1 + b) s)) / sum(e^(b s))``.
 
     Args:
-        scores_BN: `[B, N]` cosines, already divided by the temperature.
+        scores_BN: `[B, N]` cosines, already divided by the temperature, as `one_way` and `nt_xent` do.
         positives_B: `[B]` int64, the column of each row's positive.
-        excluded_BN: `[B, N]` bool, columns that are no negatives of a row; never its positive.
+        excluded_BN: `[B, N]` bool, columns that are not negatives of a row; never its positive.
         hardness: b >= 0; the gradient goes through the weights too, as in the authors' code.
 
     Source: Robinson et al., Contrastive Learning with Hard Negative Samples, 2021, without the correction
@@ -72,7 +72,7 @@ def one_way(
         queries_BD: `[B, D]`, not necessarily normalised.
         keys_ND: `[N, D]`, N >= B; those beyond B are negatives of every query, from a queue for instance.
         temperature: > 0, divides the cosines.
-        others_BM: `[B, M]` cosines to further negatives, which may lie in another space.
+        others_BM: `[B, M]` cosines to further negatives, which may be in another space.
         excluded_BN: `[B, N + M]` bool; see `contrast`.
         hardness: see `contrast`.
 
@@ -120,7 +120,7 @@ def nt_xent(
         first_BD: `[B, D]`, not necessarily normalised.
         second_BD: `[B, D]`, the other view of the same rows.
         temperature: > 0, divides the cosines.
-        excluded_VV: `[2B, 2B]` bool, views that are no negatives of a view; see `contrast`.
+        excluded_VV: `[2B, 2B]` bool, views that are not negatives of a view; see `contrast`.
         hardness: see `contrast`.
 
     Source: Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020.
@@ -139,7 +139,7 @@ def false_negatives(cosines_BN: Tensor, positives_B: Tensor, margin: float = 0.0
     Args:
         cosines_BN: `[B, N]` cosines of queries to candidates, in the guide's space.
         positives_B: `[B]` int64, the column of each row's positive.
-        margin: also those that are less alike by less than this.
+        margin: also exclude those within this margin of the positive.
 
     Returns:
         `[B, N]` bool, false at the positives.
@@ -197,12 +197,12 @@ def similarity_distillation(own_AD: Tensor, target_AA: Tensor, temperature: floa
     Args:
         own_AD: `[A, D]` embeddings, take the gradient; A >= 3, or every row is trivially certain.
         target_AA: `[A, A]`, rows are probabilities with a zero diagonal, a constant.
-        temperature: of the own distribution.
+        temperature: temperature of the student's distribution.
 
     Source: Fang et al., SEED: Self-supervised Distillation for Visual Representation, 2021.
     """
     log_own_AA = masked_log_similarity(own_AD, temperature)
-    # Where the target is zero its share of the divergence is zero, independent of the student.
+    # If the target is zero, its share of the divergence is zero, independent of the student.
     log_own_AA = log_own_AA.masked_fill(target_AA == 0, 0.0)
     log_target_AA = target_AA.clamp(min=torch.finfo(target_AA.dtype).tiny).log()
     return (target_AA * (log_target_AA - log_own_AA)).sum(dim=1).mean()

@@ -94,7 +94,7 @@ class InfoNCE(Augmented):
         self.refuse_identical_views(step, batch)
         lengths = batch.lengths.reshape(2, -1)
         if self.queue and self.direction == "first":
-            # Only the momentum encoder reads a view that is no query.
+            # Only the momentum encoder reads a view that is not a query.
             lengths, batch = lengths[:1], _half(batch, 0)
         pooled = torch.chunk(step.encode(batch), len(lengths))
         queries = [step.encoder.projection(view) for view in pooled]
@@ -141,7 +141,7 @@ class InfoNCE(Augmented):
         return sides
 
     def _keyed(self, step: Step) -> Batch:
-        """Return the input of the momentum encoder: both views, or the second where the first is unused."""
+        """Return the input of the momentum encoder: both views, or the second if the first is unused."""
         both = self.direction == "both" or self.guide == "momentum"
         batch: Batch = step.inputs["views"]
         return batch if both else _half(batch, 1)

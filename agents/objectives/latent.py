@@ -16,7 +16,7 @@ def gaussian_kl(mean_BL: Tensor, log_variance_BL: Tensor) -> Tensor:
 
     Source: Kingma and Welling, Auto-Encoding Variational Bayes, 2014, appendix B.
     """
-    # expm1 keeps what is left of variance - 1 where the posterior has come close to the prior.
+    # expm1 keeps what is left of variance - 1 if the posterior has come close to the prior.
     return (mean_BL.square() + log_variance_BL.expm1() - log_variance_BL) / 2
 
 
@@ -27,7 +27,7 @@ def free_bits(kl_BL: Tensor, free_nats: float) -> Tensor:
 
     Args:
         kl_BL: `[B, L]` in nats.
-        free_nats: >= 0, of each dimension; 0 leaves the divergence as it is.
+        free_nats: >= 0, for each dimension; 0 leaves the divergence unchanged.
 
     Returns:
         A scalar, nats of one text.

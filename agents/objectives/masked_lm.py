@@ -24,7 +24,7 @@ class MaskedLM(Objective):
     """Masked language model (BERT, Devlin et al. 2019): predict 15 % of the tokens from the others.
 
     ``mean over masked t of -log p(x_t | masked text)``, in nats. Of the chosen tokens 80 % are masked, 10 %
-    replaced by random ones and 10 % left; the choice is new in every epoch. No pooled states are offered:
+    replaced by random tokens and 10 % left; the choice is new in every epoch. No pooled states are offered:
     agents exchange embeddings of text without masks, and learn from those.
 
     Source: Devlin et al., BERT, 2019; dynamic masking as in Liu et al., RoBERTa, 2019; whole words as in

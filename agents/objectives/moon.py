@@ -1,4 +1,4 @@
-"""Contrast between models: the received parameters' embeddings and the agent's earlier ones.
+"""Contrast between models: the received parameters' embeddings and the agent's earlier embeddings.
 
 Legend: B documents, D width of the projection.
 """
@@ -64,13 +64,13 @@ def model_contrast(
     """``-log(e^(p / t) / (e^(p / t) + e^(n / t)))``, p and n cosines to received and to previous.
 
     Args:
-        own_BD: `[B, D]`, takes the gradient; not necessarily normalised, as the other two.
+        own_BD: `[B, D]`, takes the gradient; not necessarily normalised; nor are the other two.
         received_BD: `[B, D]`, the positive of each row.
         previous_BD: `[B, D]`, the negative of each row.
         temperature: t > 0, divides the cosines.
 
     Returns:
-        A mean over rows, in nats; log 2 where the two are equal.
+        A mean over rows, in nats; log 2 if the two are equal.
 
     Example:
         >>> import torch

@@ -21,7 +21,7 @@ class NTXent(Augmented):
     kind: Literal["nt_xent"] = "nt_xent"
     guide: Literal["none", "self"] = Field(
         "none",
-        description="Model that finds false negatives, which are excluded: the encoder itself.",
+        description="How false negatives are found and excluded: `none`, or `self` for the encoder.",
     )
 
     def prepare(self, raw: RawBatch) -> Prepared:

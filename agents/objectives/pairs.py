@@ -22,7 +22,7 @@ def segments(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut a document in two at random, where a sentence begins.
 
-    Sentences around the cut are joined on either side until the budget is filled, and the outermost ones
+    Sentences around the cut are joined on either side until the budget is filled, and the outermost sentences
     truncated, so that the two segments are adjacent. In a long document both are equally long, so that length
     does not reveal their order. In a single sentence the cut is at the beginning of a word, in a single word
     between tokens. A single token makes both segments.
@@ -78,7 +78,7 @@ def classify(step: Step, head: nn.Module, metric: str) -> LossOutput:
         metric: name of the accuracy.
 
     Returns:
-        The cross-entropy in nats, a mean over the classified pairs; 0 where there is none.
+        The cross-entropy in nats, a mean over the classified pairs; 0 if there is none.
     """
     pairs, labels_B = step.inputs["pairs"], step.inputs["labels"]
     pooled_BW = step.encode(pairs)

@@ -20,14 +20,14 @@ _WINDOW = Crop(shortest=1.0, longest=1.0)
 
 
 def windows(raw: RawBatch) -> list[Text]:
-    """Return the documents, of longer ones a random span of the largest length that the encoder reads."""
+    """Return the documents, cutting longer texts to a random span of the encoder's maximum length."""
     return [_WINDOW.apply(text, raw.setting, raw.rng) for text in raw.texts]
 
 
 def target(raw: RawBatch, texts: Sequence[Text]) -> Padded:
     """Add special tokens and pad texts for a decoder, which predicts all tokens but the first.
 
-    Where the tokenizer puts nothing before a text, the padding token is put there, so that every token of the
+    If the tokenizer puts nothing before a text, the padding token is put there, so that every token of the
     text is predicted; a text that fills the budget then loses its last.
     """
     start = [] if raw.collate.prefix else [raw.collate.padding_id]
@@ -56,7 +56,7 @@ def reconstruct(step: Step, decoder: str, conditions_BW: Tensor) -> Reconstructi
     """Score the texts of ``step.inputs["target"]`` given a vector each, in micro-batches where configured.
 
     Args:
-        step: of the objective.
+        step: the step to compute the loss of.
         decoder: name of the head; a `agents.models.decoder.TextDecoder`.
         conditions_BW: `[B, W]`.
     """

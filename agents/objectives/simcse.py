@@ -32,7 +32,7 @@ class SimCSE(Contrastive):
         return {"views": raw.views((Dropout(),), count=2)}
 
     def loss(self, step: Step) -> LossOutput:
-        """Encode both copies in one pass, with masks of their own, and contrast them."""
+        """Encode both copies in one pass, with their own masks, and contrast them."""
         batch, temperature = step.inputs["views"], self.temperature_in(step)
         first, second = torch.chunk(step.encode(batch), 2)
         project = step.encoder.projection

@@ -19,7 +19,7 @@ class Batch(NamedTuple):
         token_type_ids: `[B, T]` int64, or None.
         lengths: `[B]`, on the CPU.
         infill: `[B, T]` bool, mask tokens that the agent's language model replaces before an objective sees
-            the batch; None for none.
+            the batch; None if there is none.
     """
 
     input_ids: Tensor

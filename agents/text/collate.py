@@ -23,8 +23,8 @@ class Padded:
         input_ids: `[B, T]` int64.
         attention_mask: `[B, T]` int64, 1 at tokens that are attended to.
         lengths: `[B]` tokens of each text, special tokens included.
-        token_type_ids: `[B, T]` int64, 1 in the second text of a pair; None where there are no pairs.
-        infill: `[B, T]` bool, mask tokens for the agent's language model to replace; None for none.
+        token_type_ids: `[B, T]` int64, 1 in the second text of a pair; None if there are no pairs.
+        infill: `[B, T]` bool, mask tokens for the agent's language model to replace; None if there is none.
     """
 
     input_ids: np.ndarray
@@ -43,7 +43,7 @@ class Collator:
 
     Attributes:
         prefix, suffix: special tokens before and after a text.
-        end_token: the end-of-text token, which decoders learn to predict; None where the tokenizer has none.
+        end_token: the end-of-text token, which decoders learn to predict; None if the tokenizer has none.
 
     Raises:
         ModelError: `max_length` leaves no room for text.
@@ -152,7 +152,7 @@ class _PairFrame(NamedTuple):
 def _pair_frame(
     tokenizer: PreTrainedTokenizerBase, prefix: list[int], suffix: list[int]
 ) -> _PairFrame:
-    """Read a tokenizer's frame of a pair off an example; `Collator.pair` says what stands in for none."""
+    """Read a tokenizer's frame of a pair off an example; see `Collator.pair` for the substitute."""
     encoded = tokenizer("a", "a", return_special_tokens_mask=True, return_token_type_ids=True)
     ids, types = encoded["input_ids"], encoded["token_type_ids"]
     inner = [index for index, flag in enumerate(encoded["special_tokens_mask"]) if not flag]

@@ -16,7 +16,7 @@ def take(rows: np.ndarray, position: int, count: int, seed: int, *names: str | i
     Args:
         rows: `[R]`, the rows of one epoch; not empty.
         position: start, in rows since the beginning of training.
-        count: at most R.
+        count: number of rows, at most R.
         seed, names: determine the order; see `protocols.seeding.derive`.
 
     Returns:
@@ -56,7 +56,7 @@ class EpochReader:
 
 
 def within_epoch(position: int, count: int, epoch: int) -> int:
-    """Return the next position from which `count` rows lie within one epoch of `epoch` rows.
+    """Return the next position from which `count` rows are within one epoch of `epoch` rows.
 
     Across the border of two epochs a row could come twice in a batch, so the rest of an epoch is skipped.
 

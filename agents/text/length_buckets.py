@@ -20,7 +20,7 @@ def pass_tokens(width: int) -> int:
     An estimate instead of a measurement, so that a run divides its batches alike on every machine.
 
     Args:
-        width: of the backbone.
+        width: the backbone's width.
 
     Example:
         >>> pass_tokens(128)

@@ -1,4 +1,4 @@
-"""Tokens that a language model has to predict: which ones are masked, by what, and the labels of a batch.
+"""Tokens that a language model has to predict: which are masked, by what, and the labels of a batch.
 
 Legend: B texts of a batch, T tokens of a text.
 """
@@ -22,12 +22,12 @@ def choose_tokens(
 ) -> np.ndarray:
     """Choose the tokens to be predicted, each with the same probability; at least one.
 
-    Special tokens (unknown ones too) and hidden ones are never chosen, so none is chosen in a text that
+    Special tokens (unknown tokens too) and hidden tokens are never chosen, so none is chosen in a text that
     consists of them.
 
     Args:
-        text: of T tokens.
-        vocabulary: of the tokenizer.
+        text: a text of T tokens.
+        vocabulary: the tokenizer's vocabulary.
         rate: probability of a token, or of a word.
         whole_words: choose words with all their tokens.
         rng: the only source of randomness.
@@ -76,7 +76,7 @@ def masked_labels(
         texts: before they were masked.
         chosen: flags of the tokens to be predicted in each text, from `choose_tokens`.
         first: number of special tokens before a text.
-        shape: of the padded batch.
+        shape: shape of the padded batch.
     """
     labels = np.full(shape, IGNORED, dtype=np.int64)
     for row, text, flags in zip(labels, texts, chosen, strict=True):

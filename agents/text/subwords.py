@@ -51,7 +51,7 @@ def marker_of(names: Sequence[str]) -> str:
 def subwords(names: Sequence[str]) -> list[Subword]:
     """Parse the names of a vocabulary.
 
-    In scripts without spaces every token is a word of its own. So is punctuation.
+    In scripts without spaces every token is its own word. So is punctuation.
 
     Example:
         >>> [subword.begins_word for subword in subwords(["play", "##ing", "##山"])]

@@ -32,15 +32,15 @@ class Thesaurus:
 
     Counts of words within four words of each other become positive pointwise mutual information, and its
     truncated singular vectors become word vectors, whose nearest neighbours by cosine are the synonyms. The
-    most frequent 1 % of the words, such as articles, have none. At most 20,000 documents, two million tokens
-    and 5,000 words are used.
+    most frequent 1 % of the words, such as articles, have no synonyms. At most 20,000 documents, two million
+    tokens and 5,000 words are used.
 
     Source: Levy, Goldberg and Dagan, Improving Distributional Similarity with Lessons Learned from Word
     Embeddings, 2015 (context distribution smoothed by 0.75, vectors weighted by the roots of singular
     values).
 
     Args:
-        vocabulary: of the tokens.
+        vocabulary: vocabulary of the tokens.
         tokens: documents.
         rows: documents to learn from; without any, no word has synonyms.
     """

@@ -34,8 +34,8 @@ class Text:
         tokens: `[T]`, T >= 1; read-only.
         sentences: `[S]`, starts of the sentences: ascending, the first at 0.
         hidden: `[T]` bool, tokens that keep their place but are not attended to, never all of them; None
-            for none. Where a part of the text has hidden tokens only, they all become visible again.
-        infill: `[T]` bool, mask tokens for the agent's own language model to replace; None for none.
+            for none. If a part of the text has only hidden tokens, they all become visible again.
+        infill: `[T]` bool, mask tokens for the agent's own language model to replace; None if there is none.
 
     Example:
         >>> text = Text(np.array([7, 8, 9, 5, 6]), np.array([0, 3]))

@@ -23,7 +23,7 @@ class Typos:
     depend on the vocabulary only.
 
     Args:
-        codec: of the vocabulary.
+        codec: the vocabulary's codec.
     """
 
     def __init__(self, codec: WordCodec) -> None:
@@ -48,7 +48,7 @@ class Typos:
 
         Returns:
             `[M]` ascending, indices of the tokens that have the chosen variant, and the tokens of each
-            variant. The other tokens are no letters or digits, or the tokenizer cannot encode the result.
+            variant. The other tokens are not letters or digits, or the tokenizer cannot encode the result.
         """
         numbers = tokens.astype(np.int64) * VARIANTS + (draws * VARIANTS).astype(np.int64)
         places = np.flatnonzero(self._possible[numbers])
@@ -73,11 +73,11 @@ def alphabet_of(texts: Iterable[str]) -> Alphabet:
 def misspell(word: str, alphabet: Alphabet, draws: Sequence[float]) -> str:
     """Return a word with one typo; the word itself if no typo is possible.
 
-    Kind and place of the typo are uniform among the possible ones. New letters have the script and case of
+    Kind and place of the typo are uniform among the possible typos. New letters have the script and case of
     the letter that they replace or precede.
 
     Args:
-        word: at least one character.
+        word: the word, at least one character.
         alphabet: source of new letters.
         draws: three numbers in [0, 1): for the place, the letter and the typo.
 

@@ -29,7 +29,7 @@ class Vocabulary:
         size: number of tokens V.
         special: `[V]` bool, tokens that stand for no text.
         ordinary: ids of all other tokens, ascending.
-        mask_id: the mask token; None where the tokenizer has none.
+        mask_id: the mask token; None if the tokenizer has none.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -52,7 +52,7 @@ class Vocabulary:
 
     @cached_property
     def _ends_word(self) -> np.ndarray | None:
-        """`[V]` bool: tokens, such as a bracket, after which any token begins a word; None for none.
+        """`[V]` bool: tokens, such as a bracket, after which any token begins a word; None if there is none.
 
         WordPiece has none, since the name of the following token decides.
         """
@@ -110,7 +110,7 @@ class Vocabulary:
         """Return the mask token.
 
         Raises:
-            ModelError: the tokenizer has none.
+            ModelError: the tokenizer has no mask token.
         """
         if self.mask_id is None:
             raise ModelError(

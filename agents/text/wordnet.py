@@ -18,7 +18,7 @@ class WordNet:
     Source: Miller, WordNet: A Lexical Database for English, 1995; read by the package `wn`.
 
     Args:
-        codec: of the vocabulary.
+        codec: the vocabulary's word codec.
     """
 
     def __init__(self, codec: WordCodec) -> None:
@@ -30,7 +30,7 @@ class WordNet:
         """Return the tokens of a word's synonyms in alphabetical order, single words only.
 
         Args:
-            word: key of its tokens.
+            word: the word, as the key of its tokens.
 
         Raises:
             ModelError: no lexicon is installed.

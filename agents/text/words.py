@@ -61,7 +61,7 @@ class WordCodec:
     def encode(
         self, texts: Sequence[str | None], replaced: Sequence[bytes]
     ) -> list[np.ndarray | None]:
-        """Return the tokens of words; None where the tokenizer cannot encode a word in its place.
+        """Return the tokens of words; None if the tokenizer cannot encode a word in its place.
 
         Args:
             texts: the words; None is passed on.
@@ -80,11 +80,11 @@ class WordCodec:
         return encoded
 
     def _in_place(self, ids: list[int], marked: bool) -> np.ndarray | None:
-        """Swap the first token for its marked or unmarked twin; None where the vocabulary lacks it."""
+        """Swap the first token for its marked or unmarked twin; None if the vocabulary lacks it."""
         # Tokenisers encode a word by itself as at the start of a text, where markers differ from its place.
         if ids and self._subwords[ids[0]].marked != marked:
             name = self._names[ids[0]]
-            if name == self._marker:  # SentencePiece may emit the space as a token of its own
+            if name == self._marker:  # SentencePiece may emit the space as its own token
                 ids = ids[1:]
             else:
                 other = self._marker + name if marked else name.removeprefix(self._marker)

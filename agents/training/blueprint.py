@@ -30,7 +30,7 @@ class Group:
 
     Attributes:
         encoder: configuration of the encoder.
-        tokenizer: of the encoder.
+        tokenizer: the encoder's tokenizer.
         tokens: every document of the corpus in that tokenizer's ids, by row.
     """
 
@@ -84,7 +84,7 @@ class Blueprint:
         device: ``auto``, or the name of a torch device.
         threads: torch threads of a host.
         state_bytes: bytes of agents' states that a host keeps in memory; the rest goes to disk.
-        spill_folder: for that; None for the system's temporary folder.
+        spill_folder: folder for spilled states; None for the system's temporary folder.
     """
 
     seed: int

@@ -71,7 +71,7 @@ def exchange_views(
 
 
 def neighbours_of(agent: LocalLearner, arm: Arm) -> Neighbours | None:
-    """Return the neighbours' embeddings from the first part that offers them; None for none."""
+    """Return the neighbours' embeddings from the first part that offers them, or None."""
     for strategy, learner in agent.parts(arm.exchange):
         if strategy.offers_neighbours:
             return strategy.neighbours(learner)
@@ -79,7 +79,7 @@ def neighbours_of(agent: LocalLearner, arm: Arm) -> Neighbours | None:
 
 
 def reference_of(agent: LocalLearner, arm: Arm) -> Reference | None:
-    """Return received parameters from the first part that offers them; None for none."""
+    """Return received parameters from the first part that offers them, or None."""
     for strategy, learner in agent.parts(arm.exchange):
         if strategy.offers_reference:
             return strategy.reference(learner)

@@ -103,7 +103,7 @@ class LocalLearner(ABC):
 
     @property
     def exchange_state(self) -> ExchangeState:
-        """State that the exchange strategy keeps of this agent."""
+        """State that the exchange strategy keeps for this agent."""
         return self.state.exchange[self._part]
 
     @property
@@ -169,7 +169,7 @@ class LocalLearner(ABC):
     def embed_anchors(self, crops: int, round: int) -> Tensor:
         """Embed random crops of every anchor: `[C, N, D]`, normalised, no gradient.
 
-        The crops depend on the agent and the round, so neighbours send different ones.
+        The crops depend on the agent and the round, so neighbours send different crops.
         """
         rng = generator(self.seed, "anchor crops", self.id, round)
         rows = np.tile(self.resident.blueprint.anchors.rows, crops)

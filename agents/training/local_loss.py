@@ -21,7 +21,10 @@ from protocols.seeding import derive, generator
 def local_loss(
     agent: LocalLearner, arm: Arm, batch: PreparedBatch, metrics: StepMetrics
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Return the weighted sum of the objectives' losses, and the first pooled views that one offers."""
+    """Return the weighted sum of the objectives' losses, and a set of pooled views.
+
+    The views are those of the first objective that provides them.
+    """
     resident = agent.resident
     objectives = resident.blueprint.objectives
     documents = batch.documents

@@ -32,7 +32,7 @@ class StepMetrics:
             self._add_ratio("exchange_loss", exchange_loss.detach(), 1.0)
 
     def add_objective(self, objective: str | None, result: LossOutput) -> None:
-        """Add the metrics of an objective, and its own loss where it is named."""
+        """Add the metrics of an objective, and its own loss if it is named."""
         if objective is not None:
             self._add_ratio(f"{objective}_loss", result.loss.detach(), 1.0)
         self.decoder_tokens += result.decoder_tokens

@@ -41,7 +41,7 @@ class AdamW(OptimizerSpec):
     @model_validator(mode="after")
     def _betas_in_range(self) -> Self:
         if not all(0.0 <= beta < 1.0 for beta in self.betas):
-            raise ValueError("betas must lie in [0, 1)")
+            raise ValueError("betas must be in [0, 1)")
         return self
 
     def build(self, groups: ParameterGroups, learning_rate: float) -> torch.optim.Optimizer:
@@ -108,7 +108,7 @@ def learning_rate_factor(schedule: Schedule, step: int, warmup: int, steps: int)
         schedule: name of the schedule.
         step: counted from 0.
         warmup: steps of the warm-up.
-        steps: of the whole run.
+        steps: number of steps in the whole run.
 
     Example:
         >>> [learning_rate_factor("linear", step, 2, 6) for step in range(6)]

@@ -47,7 +47,7 @@ def step_seconds(blueprint: Blueprint, arm: Arm, device: torch.device) -> dict[s
 
 
 def worthwhile(seconds: Mapping[str, float]) -> Literal["fp32", "bf16"]:
-    """Return bf16 where it is enough faster, else fp32.
+    """Return bf16 if it is enough faster, else fp32.
 
     Example:
         >>> worthwhile({"fp32": 0.30, "bf16": 0.20}), worthwhile({"fp32": 0.30, "bf16": 0.29})

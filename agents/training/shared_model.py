@@ -40,9 +40,9 @@ class SharedModel:
     """An encoder, its optimizer and its collators, shared by all agents of a group on a host.
 
     Args:
-        blueprint: of the host.
-        group: of the agents; its encoder is built.
-        device: of the encoder.
+        blueprint: the host's blueprint.
+        group: group of the agents; its encoder is built.
+        device: the encoder's device.
     """
 
     def __init__(self, blueprint: Blueprint, group: Group, device: torch.device) -> None:
@@ -79,7 +79,7 @@ class SharedModel:
         return replace(self.shared_state(), parameters=flatten(own, self.binding.layout))
 
     def shared_state(self) -> AgentState:
-        """Return a state whose parameters are the initial ones themselves: not to be changed."""
+        """Return a state whose parameters are the initial parameters themselves: not to be changed."""
         return AgentState(
             self._initial,
             optimizer=[{} for _ in self._slices],
@@ -87,7 +87,7 @@ class SharedModel:
         )
 
     def setting(self, member: Member) -> Setting:
-        """Return the setting of an agent's views; its thesaurus is kept, as it depends on the text alone."""
+        """Return the setting of an agent's views; its thesaurus is kept, as it depends only on the text."""
         if member.id not in self._thesauri:
             tokens = self.group.tokens
             self._thesauri[member.id] = Thesaurus(self.vocabulary, tokens, member.rows)
@@ -232,7 +232,7 @@ class SharedModel:
 
 
 def _checkpoint_activations(backbone: PreTrainedModel) -> None:
-    # Releases before 5.23 have the old name alone, which is deprecated since.
+    # Releases before 5.23 have only the old name, which later releases deprecate.
     enable = getattr(backbone, "activation_checkpointing_enable", None)
     try:
         (enable or backbone.gradient_checkpointing_enable)({"use_reentrant": False})
@@ -247,7 +247,7 @@ def _slice(start: int, end: int, flat: Tensor) -> Tensor:
 
 
 def _positions(backbone: nn.Module) -> int | None:
-    """Return the number of tokens that a backbone has positions for; None where it is not known."""
+    """Return the number of tokens that a backbone has positions for; None if it is not known."""
     table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
     if isinstance(table, nn.Embedding) and table.padding_idx is not None:
         return (

@@ -20,7 +20,7 @@ _EMPTY = torch.empty(0)
 
 
 class StateTypes(NamedTuple):
-    """Classes of the states that a run keeps of an agent, in order."""
+    """Classes of the states that a run keeps for an agent, in order."""
 
     exchange: tuple[type[ExchangeState], ...]
     objectives: tuple[type[ObjectiveState], ...]
@@ -69,7 +69,7 @@ class AgentState:
         }
 
     def without_tensors(self) -> Self:
-        """Return a state with the counters alone."""
+        """Return a state with only the counters."""
         return replace(self, parameters=_EMPTY, optimizer=[], exchange=[], objectives=[])
 
     def with_tensors(self, tree: Mapping[str, Any], types: StateTypes) -> Self:

@@ -36,7 +36,7 @@ def steps_of(agent: LocalLearner) -> int:
 def jobs(agent: LocalLearner, arm: Arm) -> Iterator[Callable[[], PreparedBatch]]:
     """Yield functions that prepare an agent's batches of a round, one each, in their order.
 
-    The functions may run in any thread at any time: they depend on the blueprint alone.
+    The functions may run in any thread at any time: they depend only on the blueprint.
     """
     training = agent.resident.blueprint.training
     batches = steps_of(agent) * training.accumulate
@@ -50,16 +50,16 @@ def train(
     """Take an agent through the local steps of a round.
 
     All draws (documents, views, dropout, the neighbour to learn from) depend on the run's seed, the agent
-    and the step alone.
+    and the step only.
 
     Args:
-        agent: to train.
+        agent: agent to train.
         arm: its exchange.
-        round: for messages.
+        round: number of the round, for error messages.
         batches: its batches, prepared ahead; None prepares each when it is due.
 
     Returns:
-        ``loss``, unless nothing of the agent is trained, and, where there was one, ``exchange_loss`` (means
+        ``loss``, unless nothing of the agent is trained, and, if there was one, ``exchange_loss`` (means
         over the batches, weights included), ``steps``, ``embedded_tokens`` (of passes without a gradient: by
         the objectives, and for messages since the last round), ``tokens`` (all that went through the encoder
         with a gradient), ``anchor_tokens`` (those of public anchors among them), ``decoder_tokens`` where a

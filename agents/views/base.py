@@ -23,7 +23,7 @@ class Setting:
 
     Attributes:
         budget: maximum number of tokens that the encoder reads, special tokens not counted.
-        vocabulary: of the encoder's tokenizer.
+        vocabulary: vocabulary of the encoder's tokenizer.
         thesaurus: learnt from the agent's own text on first use; None outside an agent.
     """
 
@@ -56,8 +56,8 @@ class View(Spec, ABC):
         """Return a variant of a document.
 
         Args:
-            text: at least one token; not modified.
-            setting: of the encoder that reads the variant.
+            text: text of at least one token; not modified.
+            setting: the setting of the encoder that reads the variant.
             rng: the only source of randomness.
 
         Returns:

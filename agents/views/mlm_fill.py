@@ -31,10 +31,10 @@ def fill_masks(
     Runs without gradient and without dropout. All mask tokens of a text are predicted at once.
 
     Args:
-        encoder: with a masked-language-model head.
+        encoder: encoder with a masked-language-model head.
         batch: holds the mask token where `Batch.infill` is set.
         candidates: `[V]` bool, tokens that may be drawn.
-        seed: of the draws.
+        seed: seed of the draws.
         micro_batch_tokens: padded tokens that go through the encoder at once; None for all.
 
     Returns:

@@ -39,7 +39,7 @@ class WordSwap(View):
             other = (one + distance) % words
             order[one], order[other] = order[other], order[one]
         places, begins = _rearrange(starts, np.array(order), len(text))
-        # A sentence keeps its word index, so it begins where the word now at that index does.
+        # A sentence keeps its word index, so it begins with the word now at that index.
         return text.take(places, begins[np.searchsorted(starts, text.sentences)])
 
 

@@ -78,7 +78,7 @@ class WordReplacement(View):
 class CharacterNoise(View):
     """Typos: a letter deleted, inserted, substituted, or swapped with the next, one in each chosen word.
 
-    The typo lies within one token of the word, for which there are four variants. The result is tokenised
+    The typo is within one token of the word, for which there are four variants. The result is tokenised
     again, so the text may become longer. Punctuation stays, as do tokens whose misspelt form the tokenizer
     cannot encode.
 
@@ -110,7 +110,7 @@ def substitute(
     """Replace words; sentences keep their number of words.
 
     Args:
-        text: of W words.
+        text: a text of W words.
         starts: `[W]`, starts of the words.
         chosen: `[C]`, indices of the words to replace.
         rng: draws a number for each of them.

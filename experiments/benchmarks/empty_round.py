@@ -25,7 +25,7 @@ from experiments.benchmarks.federated_round import theirs
 from experiments.benchmarks.harness.societies import Idle, hosts_of, median, publish, timed_rounds
 
 WARM_UP = 12
-"""Rounds before the timed ones; at 250,000 numbers they fill the store about three times."""
+"""Rounds before the timed rounds; at 250,000 numbers they fill the store about three times."""
 
 
 class NumberAveraging(FedAvg):

@@ -2,7 +2,7 @@
 
     python -m experiments.benchmarks.endurance
 
-Agents on a ring exchange weights every round, on two Ray hosts, with checkpoints, in a process of its own.
+Agents on a ring exchange weights every round, on two Ray hosts, with checkpoints, in its own process.
 Every 50 rounds the driver samples its own process tree: memory (shared pages counted once), open files and
 processes. After it has ended, the benchmark looks for surviving processes and for new files in shared memory.
 """

@@ -7,7 +7,7 @@ two steps of SGD on 32 pairs of 32 tokens each, and average their weights. Agent
 of one thread; the loop trains them one after another in one process; Flower simulates them on Ray with two
 cores per client, its default, and with one, so that two run at a time. The matrix products of the round alone
 show what is possible on these cores. Everything is measured once with mean pooling and once with first-token
-pooling as in SimCSE (Gao et al., 2021), where AgentOS computes the last layer at that token alone. PYTHON is
+pooling as in SimCSE (Gao et al., 2021), where AgentOS computes the last layer only at that token. PYTHON is
 an interpreter of an environment with ``flwr[simulation]``, torch and transformers; without it Flower is left
 out. The sides take turns; medians of all rounds but each side's first are compared.
 """

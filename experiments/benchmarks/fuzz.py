@@ -46,7 +46,7 @@ class Outcome:
     Attributes:
         counts: number of inputs by outcome.
         findings: the inputs on which a reader failed, and how.
-        grown_mb: by how much the largest memory of the process grew.
+        grown_mb: growth of the peak memory of the process.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -64,9 +64,9 @@ def fuzz(name: str, seed: int, block: int, inputs: int = BLOCK) -> Outcome:
     """Make the inputs of one block for a target, and read them.
 
     Args:
-        name: of the target; see `TARGETS`.
-        seed, block: that the inputs derive from.
-        inputs: how many.
+        name: the target's name; see `TARGETS`.
+        seed, block: seed and block that the inputs derive from.
+        inputs: number of inputs.
     """
     target, outcome = TARGETS[name], Outcome()
     with warnings.catch_warnings(), target.open() as (samples, read):

@@ -4,7 +4,7 @@
 
 Two Ray actors. On one side the first encodes a message of weights and stores it, and the second fetches it,
 checks it as every received message is checked, and decodes it; on the other side the first puts the array
-and the second gets it. Either side takes two calls, and the sides take turns. The decoded array must lie in
+and the second gets it. Either side takes two calls, and the sides alternate. The decoded array must be in
 the object store's memory: decoding copies nothing.
 """
 
@@ -35,7 +35,7 @@ SETTLING_S = 15.0
 
 
 class Endpoint:
-    """One end of the path, in a process of its own."""
+    """One end of the path, in its own process."""
 
     def __init__(self, floats: int) -> None:
         self.values = np.random.default_rng(0).standard_normal(floats, dtype=np.float32)

@@ -4,8 +4,8 @@
 
 One agent with the preset tiny on one thread takes the same batches of 64 documents, in one pass each and in
 buckets. The texts are crops as in the quickstart, crops and whole documents of up to 64 tokens, and, given a
-Parquet file with columns text and label, crops and masked texts of longer documents. The two ways take turns
-and the fastest repeat counts; start-up and preparation are left out.
+Parquet file with columns text and label, crops and masked texts of longer documents. The two modes
+alternate, and the fastest repeat is reported; start-up and preparation are left out.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Setting:
 
 
 def settings(newsgroups: Path | None) -> Iterator[Setting]:
-    """Yield the settings, those of longer documents only where a file is given."""
+    """Yield the settings, those of longer documents only if a file is given."""
     docstrings = {"kind": "docstrings", "packages": PACKAGES}
     yield Setting("docstrings, crops (quickstart)", docstrings, CROPS, 24)
     yield Setting("docstrings, crops", docstrings, CROPS, 64)
@@ -122,8 +122,8 @@ def main(
     newsgroups: Annotated[
         Path | None, typer.Option(help="Parquet file of longer documents: columns text and label.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Timed steps of each turn.")] = 5,
-    repeats: Annotated[int, typer.Option(help="Turns of each way.")] = 4,
+    steps: Annotated[int, typer.Option(help="Timed steps of each repeat.")] = 5,
+    repeats: Annotated[int, typer.Option(help="Repeats of each mode.")] = 4,
     cache: Annotated[Path | None, typer.Option(help="Folder for prepared text.")] = None,
 ) -> None:
     """Compare training in one pass and in buckets; print a Markdown table."""

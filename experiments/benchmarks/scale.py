@@ -3,7 +3,7 @@
     python -m experiments.benchmarks.scale --preset nano --agents 100,1000,10000
     python -m experiments.benchmarks.scale --preset tiny --agents 100,1000
 
-Each size is a run in a process of its own: agents on a ring train a few steps with AdamW on two Ray hosts
+Each size is a run in its own process: agents on a ring train a few steps with AdamW on two Ray hosts
 and average their weights with their neighbours'; eight of them are evaluated. Preparation of the text is
 left out. Memory is the peak resident memory of driver, hosts and Ray together, object store included, with
 shared pages counted once (PSS). CPU seconds show the cost of an agent even on a machine with other work.
@@ -102,7 +102,7 @@ def run_one(values: dict[str, Any]) -> None:
 
 
 def measure(preset: str, agents: int, memory_mb: int, steps: int) -> Row:
-    """Run a society in a process of its own and meter it."""
+    """Run a society in its own process and meter it."""
     values = configuration(preset, agents, memory_mb, steps)
     command = [sys.executable, "-m", "experiments.benchmarks.scale", "--one", json.dumps(values)]
     with (

@@ -2,7 +2,7 @@
 
 ``python -m experiments.benchmarks.startup``
 
-Each row is the minimum and the median of a few runs, each in a process of its own. Python's bytecode is
+Each row is the minimum and the median of a few runs, each in its own process. Python's bytecode is
 cached in a folder that the first run fills, as in an installation. "Ready to train" is measured from the
 blueprint to hosts that have built their agents. Ray starts while the corpus is prepared, as in every run
 (`Runtime.ahead`); both together are measured as well.
@@ -47,7 +47,7 @@ def timed(arguments: Sequence[str], environment: dict[str, str]) -> float:
 
 
 def ready_in(environment: dict[str, str], folder: Path) -> dict[str, float]:
-    """Return the seconds until two hosts are ready, in a process of its own."""
+    """Return the seconds until two hosts are ready, in its own process."""
     out = folder / "ready.json"
     arguments = ["-m", "experiments.benchmarks.startup", "--ready", str(out)]
     subprocess.run([sys.executable, *arguments], env=environment, check=True)

@@ -52,7 +52,7 @@ class Arm:
         found = []
         for run in self.runs.values():
             afford = [i for i, paid in enumerate(run[f"curve.{cost}"]) if paid <= budget]
-            # The evaluation before training costs nothing and is no result of the arm.
+            # The evaluation before training costs nothing and is not a result of the arm.
             if not afford or (run["curve.round"][afford[-1]] == 0 and run["rounds"]):
                 return None
             found.append(run[f"curve.{column}"][afford[-1]])
@@ -105,7 +105,7 @@ class Study:
         return f"{self.metric}.worst"
 
     def arm(self, name: str, topology: str = STAR) -> Arm | None:
-        """Return an arm, or None where it has no finished run."""
+        """Return an arm, or None if it has no finished run."""
         for arm in self.arms:
             if (arm.name, arm.topology) == (name, topology):
                 return arm

@@ -1,4 +1,4 @@
-"""Running a study: missing runs are done, under a progress display."""
+"""Execute the missing runs of a study under a progress display."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agentos.sweep.plan import Planned
 
 
 def run(console: Console, folder: Folder, runs: Sequence[Planned], jobs: int) -> None:
-    """Do the runs that have not finished yet."""
+    """Execute the missing runs."""
     left = [run for run in folder.unfinished if run in runs]
     with SweepDisplay(console, len(runs) - len(left), len(runs)) as shown:
         execute(folder, left, jobs=jobs, on_start=shown.on_start, on_end=shown.on_end)

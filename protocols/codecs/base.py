@@ -1,6 +1,6 @@
 """Base of every codec: a smaller form of a float32 array, with a known loss.
 
-A codec works on rows: those of the last axis, or blocks of 1,024 numbers where an array is flat.
+A codec works on rows: those of the last axis, or blocks of 1,024 numbers if an array is flat.
 
 Legend: R rows, W numbers in a row.
 """
@@ -44,7 +44,7 @@ class Part(NamedTuple):
 class Codec(Spec, ABC):
     """A way to send a float32 array in fewer bytes.
 
-    The coded form depends on the numbers alone, never on threads, so that runs are equal to the bit. Numbers
+    The coded form depends only on the numbers, never on threads, so that runs are equal to the bit. Numbers
     that are not finite stay so, for the receiver to reject.
     """
 

@@ -13,7 +13,7 @@ LARGEST_HALF = 65504.0
 
 
 class Fp16(Codec):
-    """IEEE half precision, for numbers below 65,504; larger ones become 65,504.
+    """IEEE half precision, for numbers below 65,504; larger numbers become 65,504.
 
     ``|x - x'| <= max(2**-11 |x|, 2**-25)`` within that range.
     """

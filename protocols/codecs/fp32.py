@@ -11,7 +11,7 @@ from protocols.codecs.base import Codec, Part, Parts, Shape
 
 
 class Fp32(Codec):
-    """Every number as it is, in 4 bytes; receivers copy nothing."""
+    """Uncompressed float32; receivers make no copy."""
 
     kind: Literal["fp32"] = "fp32"
 

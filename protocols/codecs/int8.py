@@ -1,4 +1,4 @@
-"""One byte per number: 256 even steps between the least and the largest number of a row."""
+"""One byte per number: 256 even steps from the smallest to the largest number of a row."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ STEPS = 255
 
 
 class Int8(Codec):
-    """One byte per number, in 256 even steps from the least to the largest number of its row.
+    """One byte per number, in 256 even steps from the smallest to the largest number of its row.
 
     ``|x - x'| <= range / 510`` up to float32's own rounding, where the range is that of the row (of a block
-    of 1,024 numbers, where an array is flat). The least, the largest and rows of one number are exact.
+    of 1,024 numbers if an array is flat). The smallest, the largest and rows of one number are exact.
     """
 
     kind: Literal["int8"] = "int8"
@@ -68,7 +68,7 @@ def restore(codes_RW: NDArray[np.uint8], ranges_R2: NDArray[np.float32]) -> Rows
     least, largest = ranges_R2[:, :1], ranges_R2[:, 1:]
     share = codes_RW.astype(np.float32)
     share /= STEPS
-    # Neither product overflows, and the sum lies between the two but for rounding.
+    # Neither product overflows, and the sum is between the two up to rounding.
     with np.errstate(invalid="ignore"):  # a hostile range
         rows = (1 - share) * least
         share *= largest

@@ -17,11 +17,11 @@ class TopK(Codec):
     """The largest magnitudes, exactly, and their places; all other numbers become 0.
 
     A lost number is at most as large as the least that is kept, in its row (a block of 1,024 numbers, where
-    an array is flat) or in the whole array. Of equal magnitudes the first ones are kept. A sender that adds
+    an array is flat) or in the whole array. Of equal magnitudes the first are kept. A sender that adds
     what was lost to its next message loses nothing in the long run: see `error feedback
     <agents.exchange.error_feedback>`.
 
-    Source: A. Aji and K. Heafield, Sparse Communication for Distributed Gradient Descent, 2017.
+    Source: Aji and Heafield, Sparse Communication for Distributed Gradient Descent, 2017.
     """
 
     kind: Literal["top_k"] = "top_k"

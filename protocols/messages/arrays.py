@@ -18,19 +18,19 @@ from pydantic_core import CoreSchema, core_schema
 CHUNK_ELEMENTS = 1 << 18
 """Elements checked at a time: 1 MiB of float32, so that a scan stays in cache."""
 _FEW = 1 << 12
-"""Elements up to which checking each one is faster than an inner product: see `_surely_finite`."""
+"""Elements up to which checking each element is faster than an inner product: see `_surely_finite`."""
 
 
 class Array:
     """Annotation of a NumPy field: which dtypes it takes, and its dimensions.
 
-    Nothing is cast. The field holds a read-only view of what was given (a copy only where that is
+    Nothing is cast. The field holds a read-only view of what was given (a copy only if that is
     not C-contiguous or not aligned), and the flags of the caller's own array stay as they were: a
     caller that goes on writing to its array changes the field too. No dimension is empty.
 
     Args:
         dtype: a NumPy dtype name, or several, any one of them allowed.
-        dims: one entry per dimension: a name, or an int where the size is fixed.
+        dims: one entry per dimension: a name, or an int if the size is fixed.
         coded: whether a codec may send the numbers in fewer bytes; float32 only.
 
     Example:
@@ -63,7 +63,7 @@ class Array:
         return dtype in self.dtypes
 
     def bind(self, shape: tuple[int, ...], sizes: dict[str, int]) -> bool:
-        """Return whether the shape fits, given the sizes of the names bound so far; add new ones.
+        """Return whether the shape fits, given the sizes of the names bound so far; add new names.
 
         Example:
             >>> sizes = {}
@@ -84,7 +84,7 @@ class Array:
         """Return a read-only view of the values.
 
         Raises:
-            ValueError: they are no array, or their dtype or shape does not fit.
+            ValueError: they are not an array, or their dtype or shape does not fit.
         """
         if not isinstance(values, np.ndarray):
             raise ValueError(f"expected an array {self}, got {type(values).__name__}")
@@ -110,7 +110,7 @@ class Array:
 def first_not_finite(values: NDArray[Any]) -> tuple[int, ...] | None:
     """Return the index of the first NaN or infinity in a C-contiguous array, or None.
 
-    Scans chunk by chunk, so that a large array needs no temporary of its own size.
+    Scans chunk by chunk, so that a large array needs no temporary array of the same size.
 
     Example:
         >>> first_not_finite(np.array([[0.0, 1.0], [np.inf, np.nan]]))
@@ -150,11 +150,11 @@ def _surely_finite(numbers: NDArray[Any]) -> bool:
 
 
 def first_improper_row(values: NDArray[Any], tolerance: float) -> int | None:
-    """Return the first row of finite ``[N, K]`` that is no probability distribution, or None.
+    """Return the first row of finite ``[N, K]`` that is not a probability distribution, or None.
 
     Args:
         values: rows of numbers.
-        tolerance: how far from 1 the sum of a row may lie.
+        tolerance: how far from 1 the sum of a row may be.
 
     Example:
         >>> first_improper_row(np.array([[0.5, 0.5], [0.9, 0.3]]), tolerance=1e-3)

@@ -1,6 +1,6 @@
 """The message: a payload, and the envelope that names its sender, its kind and its place in the round.
 
-Recipients are no part of it: routing travels with deliveries, so that one broadcast is one message.
+Recipients are not part of the message: routing travels with deliveries, so that one broadcast is one message.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ DETACHED = Gradient()
 class Envelope(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Sender, kind and place in the round of a message.
 
-    A struct rather than a pydantic model: there is one of every message of a run, it crosses process
-    boundaries with each, and the header on the wire holds it as it is.
+    A struct rather than a pydantic model: every message has one, it crosses process boundaries, and the wire
+    header stores it unchanged.
 
     Args:
-        sender: number of the agent.
-        round: from 0.
+        sender: number of the sending agent.
+        round: number of the round, from 0.
         hop: step of the topology's plan within the round.
-        kind: of the payload.
+        kind: kind of the payload.
         gradient: what the payload's gradient means to a receiver.
 
     Raises:

@@ -15,7 +15,7 @@ from protocols.messages.arrays import Array, first_improper_row, first_not_finit
 from protocols.spec import Spec
 
 PROBABILITY_TOLERANCE = 1e-3
-"""How far from 1 the sum of a row of probabilities may lie: float16 rows round that much."""
+"""How far from 1 the sum of a row of probabilities may be: float16 rows round that much."""
 
 INDEX_LIMIT = 2**31
 """Agents, rounds, hops and batches are numbered below it."""

@@ -111,7 +111,7 @@ class Statistics(Payload):
 class PrivateEmbeddings(Payload):
     """The sender's embeddings of V views of each of B private texts.
 
-    Text can be reconstructed from its embedding, so these have a kind of their own, which the ledger names.
+    Text can be reconstructed from its embedding, so these have their own kind, which the ledger names.
     """
 
     kind: ClassVar[str] = "private_embeddings"
@@ -172,7 +172,7 @@ class Logits(Payload):
 
 
 class Rankings(Payload):
-    """For each of N public anchors, the L most similar ones according to each of S agents.
+    """For each of N public anchors, the L most similar anchors according to each of S agents.
 
     Scores are relative within a list, not cosines. The agreement of a list, from 0 to 1, is that of the
     agents that it was fused from; an agent agrees with itself.

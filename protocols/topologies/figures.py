@@ -17,7 +17,7 @@ def diameter(neighbours: Sequence[Set[int]]) -> int:
     integer, so that a step over N agents and E edges costs 2E operations on N bits.
 
     Args:
-        neighbours: of each agent 0..N-1, the agents that it shares an edge with.
+        neighbours: for each agent 0..N-1, the agents that it shares an edge with.
 
     Example:
         >>> diameter([{1}, {0, 2}, {1}])

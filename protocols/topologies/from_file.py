@@ -23,7 +23,7 @@ EDGE_LISTS = (".edgelist", ".edges", ".txt", ".csv", ".tsv")
 class FromFile(Topology):
     """Peers over a graph read from an edge list (two names a line) or a GraphML file.
 
-    Nodes become agents 0..N-1 in the order of their names: of the numbers, where all names are
+    Nodes become agents 0..N-1 in the order of their names: of the numbers, if all names are
     whole numbers, of the text otherwise. Edges carry both ways, directed or not. Columns of an edge
     list after the second and attributes in GraphML are ignored: mixing weights follow from the
     degrees.

@@ -8,7 +8,7 @@ from protocols.errors import TopologyError
 from protocols.topologies.network import Network
 
 CHECKED_ROUNDS = 4
-"""Rounds whose hops are checked, where a schedule has no period or a longer one."""
+"""Rounds whose hops are checked if a schedule has no period or a longer period."""
 
 TOLERANCE = 1e-9
 """How far a row or a column of a mixing matrix may be from summing to 1."""
@@ -96,7 +96,7 @@ def _check_levels(network: Network, kind: str) -> None:
     orphans = [agent for agent in range(network.agents) if above[agent] != (agent not in roots)]
     if len(roots) != 1 or orphans:
         raise TopologyError(
-            f"{kind} is {network.family} but its levels are no tree",
+            f"{kind} is {network.family} but its levels are not a tree",
             expected="one agent at level 0, and for each other agent one neighbour a level up",
             actual=f"roots {_some(roots)}; agents with another number of parents: {_some(orphans)}",
             hint="set the levels to the distance from the root, or use the family 'peer'",

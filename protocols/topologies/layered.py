@@ -111,7 +111,7 @@ class Layered(Topology):
 
 
 def _spread(levels: Sequence[int]) -> list[int | None]:
-    """Return each agent's parent, where a level is shared out evenly over the one above."""
+    """Return each agent's parent, sharing each level out evenly over the level above."""
     parents: list[int | None] = [None]
     start = 0
     for above, here in pairwise(levels):

@@ -22,18 +22,17 @@ def metropolis_hastings(agent: int, degrees: Mapping[int, int]) -> dict[int, flo
 
     ``W[i, j] = 1 / (1 + max(degree(i), degree(j)))`` for each j that sends to i, and W[i, i]
     takes the rest. The matrix is symmetric and doubly stochastic on every undirected graph; on a
-    directed one it is doubly stochastic where all agents have the same number of senders and receivers.
+    directed one it is doubly stochastic if all agents have the same number of senders and receivers.
 
     Args:
         agent: whose row it is.
-        degrees: of each agent that sends to it, the number of that one's own senders.
+        degrees: for each agent that sends to it, the number of its senders.
 
     Returns:
         The weight of each agent in ``degrees`` and of ``agent`` itself, by ascending number; they
         sum to 1.
 
-    Source: Xiao, Boyd and Lall, "A scheme for robust distributed sensor fusion based on average
-    consensus", 2005.
+    Source: Xiao et al., A scheme for robust distributed sensor fusion based on average consensus, 2005.
 
     Example:
         >>> metropolis_hastings(0, {1: 3, 2: 3})
@@ -59,7 +58,7 @@ def spectral_gap(matrices: Iterable[Matrix]) -> float:
 
     With P = W(T-1) ... W(1) W(0) the product of the matrices and J the matrix of ones, the gap is
     ``1 - ||P - J/N||_2 ** (1/T)``. For a single symmetric W that is 1 minus the second largest
-    absolute eigenvalue, the usual spectral gap. It lies in [0, 1]: 1 is exact agreement, 0 none at
+    absolute eigenvalue, the usual spectral gap. It is in [0, 1]: 1 is exact agreement, 0 none at
     all (over these rounds some disagreement stays as it was).
 
     Args:

@@ -38,7 +38,7 @@ class Network(ABC):
         agents: N.
         family: ``peer``, ``master_slave`` or ``layered``; exchanges depend on it.
         edges: every edge that is ever live, undirected; kept sorted, smaller agent first.
-        roles: of each agent, for instance ``peer``, ``master``, ``slave``, ``root``,
+        roles: role of each agent, for instance ``peer``, ``master``, ``slave``, ``root``,
             ``relay``, ``leaf``.
         levels: distance of each agent from the top, which is level 0; peers are all at level 0.
         arrangement: how a drawing lays the agents out.
@@ -65,9 +65,9 @@ class Network(ABC):
         return 1
 
     def hops(self, round: int) -> tuple[Hop, ...]:
-        """Return the hops of a round, in order: none where an agent is alone.
+        """Return the hops of a round, in order: none if there is only one agent.
 
-        Peers have one hop, in which each live edge carries both ways (one way where the schedule is
+        Peers have one hop, in which each live edge carries both ways (one way if the schedule is
         directed); master-slave gathers up and then broadcasts down; layered goes up level by level
         from the deepest, and then down level by level.
         """

@@ -75,7 +75,7 @@ class PeerNetwork(Network):
 
 
 def peer_hop(edges: tuple[tuple[int, int], ...]) -> tuple[Hop, ...]:
-    """Return a round of one hop among peers, or of none where there are no edges."""
+    """Return a round of one hop among peers, or of no hops if there are no edges."""
     return (Hop(index=0, direction=Direction.PEER, edges=edges),) if edges else ()
 
 
@@ -133,7 +133,7 @@ class RandomRegular(Topology):
 class SmallWorld(Topology):
     """A ring of `k` nearest neighbours whose edges are rewired with probability `p`.
 
-    Source: Watts and Strogatz, "Collective dynamics of 'small-world' networks", 1998.
+    Source: Watts and Strogatz, Collective dynamics of 'small-world' networks, 1998.
     """
 
     kind: Literal["small_world"] = "small_world"
@@ -164,7 +164,7 @@ class SmallWorld(Topology):
 class ErdosRenyi(Topology):
     """A random graph in which any two peers are joined with probability `p`.
 
-    Source: Erdős and Rényi, "On random graphs I", 1959; Gilbert, "Random graphs", 1959.
+    Sources: Erdős and Rényi, On random graphs I, 1959; Gilbert, Random graphs, 1959.
     """
 
     kind: Literal["erdos_renyi"] = "erdos_renyi"
@@ -187,8 +187,8 @@ class ErdosRenyi(Topology):
 class Exponential(Topology):
     """Peers in a circle, each joined to those 1, 2, 4, 8, ... places away.
 
-    Source: Ying et al., "Exponential graph is provably efficient for decentralized deep training",
-    2021; here each edge carries both ways, so that the mixing matrix is symmetric.
+    Source: Ying et al., Exponential graph is provably efficient for decentralized deep training, 2021; here
+    each edge carries both ways, so that the mixing matrix is symmetric.
     """
 
     kind: Literal["exponential"] = "exponential"

@@ -55,15 +55,14 @@ class OnePeerExponentialNetwork(Network):
 
 @final
 class OnePeerExponential(Topology):
-    """Each peer sends to one other per round, 1, then 2, 4, 8, ... places further, and starts again.
+    """Each round, every peer sends to the one 1, 2, 4, 8, ... places ahead, cyclically.
 
     The exchange is directed: in round t agent i sends to i + 2^(t mod T) and receives from i - 2^(t
     mod T), modulo N, T = ceil(log2 N). Each agent weighs itself and its sender by 1/2, so that the
     mixing matrix is doubly stochastic but not symmetric. Where N is a power of two, T rounds
     reach the exact mean. The network's edges are those of `exponential`.
 
-    Source: Ying et al., "Exponential graph is provably efficient for decentralized deep training",
-    2021.
+    Source: Ying et al., Exponential graph is provably efficient for decentralized deep training, 2021.
     """
 
     kind: Literal["one_peer_exponential"] = "one_peer_exponential"
@@ -86,7 +85,7 @@ class MatchingNetwork(Network):
     """Pairs of neighbours, drawn anew each round.
 
     Args:
-        seed: the run's seed; a round's pairs depend on it and on the round alone.
+        seed: the run's seed; a round's pairs depend only on it and on the round.
     """
 
     seed: int
@@ -111,13 +110,13 @@ class MatchingNetwork(Network):
 
 @final
 class RandomMatching(Topology):
-    """Each round pairs as many peers as possible at random; the two of a pair exchange.
+    """Each round pairs as many peers as possible at random; each pair exchanges messages.
 
     Agents choose in random order among their neighbours that are still free, so that the matching
     is maximal: no two neighbours are both left over. Agent (round mod N) chooses first, so that in
     N rounds each agent is sure to be paired. Both of a pair weigh themselves and the other by 1/2.
 
-    Source: Boyd, Ghosh, Prabhakar and Shah, "Randomized gossip algorithms", 2006.
+    Source: Boyd et al., Randomized gossip algorithms, 2006.
     """
 
     kind: Literal["random_matching"] = "random_matching"

@@ -1,4 +1,4 @@
-"""Packets: the bytes of a message, which need not lie side by side in memory."""
+"""Packets: the bytes of a message, which need not be contiguous in memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Bytes: TypeAlias = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Packet:
-    """A message as its sender holds it: the header, and then each array where it lies, uncopied.
+    """A message as its sender holds it: the header, and then each array, not copied.
 
     A packet that is kept must be copied first (`joined`, `write_to`): its arrays may be an agent's own, and
     training changes them. Its bytes, in order, are those of the one buffer that `joined` makes.
 
     Attributes:
-        pieces: of the message, in their order, `[bytes]` each.
+        pieces: the message's pieces, in their order, `[bytes]` each.
 
     Example:
         >>> packet = Packet((np.arange(3, dtype=np.uint8), np.ones(2, np.uint8)))
@@ -37,7 +37,7 @@ class Packet:
         return sum([piece.nbytes for piece in self.pieces])
 
     def joined(self) -> Bytes:
-        """Return all bytes side by side in memory of their own, read-only."""
+        """Return all bytes in a new contiguous buffer, read-only."""
         buffer = np.empty(self.nbytes, np.uint8)
         self.write_to(buffer)
         buffer.flags.writeable = False
@@ -52,12 +52,12 @@ class Packet:
 
 
 def joined(message: Bytes | Packet) -> Bytes:
-    """Return a message side by side: a copy where it was not."""
+    """Return a message as contiguous bytes, copied only if it was not contiguous."""
     return message.joined() if isinstance(message, Packet) else message
 
 
 def checksum(message: Bytes | Packet) -> int:
-    """Return the CRC-32 of a message, however it lies in memory.
+    """Return the CRC-32 of a message, contiguous or not.
 
     Example:
         >>> packet = Packet((np.arange(3, dtype=np.uint8), np.ones(2, np.uint8)))

@@ -34,8 +34,8 @@ class Coding:
     """Codec of a message, and the fields that it codes.
 
     Attributes:
-        codec: that codes them.
-        shapes: of the coded fields, before they are coded; empty where none is.
+        codec: the codec that encodes them.
+        shapes: shapes of the coded fields before coding; empty if no field is coded.
     """
 
     codec: Codec
@@ -53,9 +53,9 @@ class Coding:
         """Read the claim of a header.
 
         Args:
-            header: of the message.
+            header: the message's header.
             payload: its class.
-            expected: a codec that need not be in the table; it is used where the header names it.
+            expected: a codec that need not be in the table; it is used if the header names it.
 
         Raises:
             WireError: the claim is malformed.
@@ -128,7 +128,7 @@ class Coding:
 
 
 UNCODED = Coding(FP32, {})
-"""Every array as it is."""
+"""No coding: every array is sent unchanged."""
 
 
 def is_coded(codec: Codec, payload: type[Payload]) -> bool:

@@ -24,7 +24,7 @@ Pieces: TypeAlias = tuple[Bytes, ...]
 
 
 def frame(header: Header, arrays: Mapping[str, NDArray[Any]]) -> Packet:
-    """Return a packet of a header and the arrays of its table, each where it lies.
+    """Return a packet of a header and the arrays of its table, without copying them.
 
     Only an array that is not C-contiguous is copied.
 

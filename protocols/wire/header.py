@@ -7,7 +7,7 @@
     ...       `Header` in msgpack, fields in their order and without names
     ...       zeros, so that the data start on a multiple of 64 bytes
 
-The preamble alone decides whether the rest is read at all: every version keeps it. Decoding is strict (no
+Only the preamble decides whether the rest is read at all: every version keeps it. Decoding is strict (no
 type converts into another, no field is missing or unknown) and canonical (a header is refused unless it is
 the one encoding of what it holds), and allocates in proportion to the header, whose length is bounded.
 """
@@ -104,8 +104,8 @@ class Header(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
     Args:
         envelope: sender, round, hop, kind and gradient.
-        scalars: the payload's fields that are no arrays, by name.
-        coding: how arrays were coded; None where none was.
+        scalars: the payload's fields that are not arrays, by name.
+        coding: how arrays were coded; None if no array was.
         arrays: the array table, in the order of the data: see `table_of`.
     """
 
@@ -185,7 +185,7 @@ def encode_header(header: Header) -> bytes:
 
 
 def decode_header(buffer: Any) -> tuple[Header, int]:
-    """Return the header at the beginning of a buffer `[bytes]`, and where the data begin.
+    """Return the header at the beginning of a buffer `[bytes]`, and the offset of the data.
 
     Raises:
         WireError: the buffer does not begin with what `encode_header` could have written.

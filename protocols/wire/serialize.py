@@ -27,7 +27,7 @@ def encode(message: Message, codec: Codec = FP32) -> Bytes:
     """Return the message as one read-only buffer `[bytes]`; equal messages give equal bytes.
 
     Args:
-        message: to send.
+        message: the message to send.
         codec: codes the fields that the payload allows to be coded.
 
     Raises:
@@ -45,7 +45,7 @@ def encode(message: Message, codec: Codec = FP32) -> Bytes:
 
 
 def packet_of(message: Message, codec: Codec = FP32) -> Packet:
-    """Return the message as `encode` does, with uncoded arrays where they lie: nothing is copied.
+    """Return the message as `encode` does, leaving uncoded arrays in place: nothing is copied.
 
     Raises:
         WireError: see `encode`.
@@ -73,7 +73,7 @@ def header_of(
 
 
 def scalars_of(payload: Payload) -> dict[str, Any]:
-    """Return the fields of a payload that are no arrays."""
+    """Return the fields of a payload that are not arrays."""
     return {name: getattr(payload, name) for name in payload.scalar_fields}
 
 
@@ -97,7 +97,7 @@ def decode(message: Buffer | Packet) -> Message:
 
 
 def read_envelope(message: Buffer | Packet) -> Envelope:
-    """Return the envelope alone; the payload is not built.
+    """Return only the envelope; the payload is not built.
 
     Raises:
         WireError: the buffer has no well-formed header.
@@ -115,8 +115,8 @@ def payload_of(
     """Build the payload of a message.
 
     Args:
-        header: of the message, with the payload's scalar fields.
-        arrays: by name; decoded where they were coded.
+        header: the message's header, with the payload's scalar fields.
+        arrays: the arrays by name, decoded if they were coded.
         payload_type: the payload's class.
         coded: names of the arrays that were coded.
 

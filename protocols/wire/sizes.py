@@ -23,9 +23,9 @@ def message_bytes(
     """Return the size of such a message as `protocols.wire.serialize.encode` makes it, to the byte.
 
     Args:
-        envelope: of the message.
+        envelope: the message's envelope.
         payload: its class.
-        shapes: of each of its arrays.
+        shapes: shape of each of its arrays.
         scalars: its other fields; they are part of the header, so their length counts.
         codec: codes the fields that the payload allows to be coded.
 

@@ -30,15 +30,15 @@ class Expectation:
     It holds nothing of the receiver itself: to which agents a message goes is a matter of routing.
 
     Args:
-        round: the round under way.
+        round: the round in progress.
         hop: the step of the topology's plan within the round.
         senders: the neighbours that send to the receiver in this hop.
         payload: the class of payload.
         shapes: per array field, the sizes it must have; None where any size will do.
         layout: the parameter layout that weights must have; None where any will do.
-        codec: what arrays that may be coded must be coded with; None where any of the table will do.
+        codec: required codec of the arrays that may be coded; None accepts any codec of the table.
         rounds: the earliest and the latest round that is accepted, where agents do not wait for each other;
-            None for `round` alone.
+            None for `round` only.
 
     Raises:
         ConfigurationError: `shapes` or `layout` names a field that the payload lacks.
@@ -66,7 +66,7 @@ class Expectation:
             )
 
     def asks_as(self, other: Expectation) -> bool:
-        """Return whether this asks the same of a message as another does, the senders aside."""
+        """Return whether this expects the same of a message as another does, ignoring senders."""
         return other is self or (
             self.hop == other.hop
             and (self.rounds or self.round) == (other.rounds or other.round)
@@ -78,7 +78,7 @@ class Expectation:
 
 
 def admit(message: Buffer | Packet, expectation: Expectation) -> Message:
-    """Return the message in a buffer if it is the one that the receiver is waiting for.
+    """Return the message in a buffer if it is the message that the receiver expects.
 
     Raises:
         RejectedMessage: it is not. The reason is one of ``malformed``, ``version``, ``neighbour``,
@@ -91,7 +91,7 @@ def admit(message: Buffer | Packet, expectation: Expectation) -> Message:
 
 
 def reread(message: Buffer | Packet, expectation: Expectation) -> Message:
-    """Return a message that was admitted before, checked in all but its numbers: that costs a full scan.
+    """Return a message already admitted, without re-checking its values, which would need a full scan.
 
     Raises:
         RejectedMessage: see `admit`.
@@ -128,7 +128,7 @@ def check_envelope(envelope: Envelope, expectation: Expectation) -> None:
     """Check sender, round, hop and kind of a message.
 
     Raises:
-        RejectedMessage: it is not the one that the receiver is waiting for; see `admit` for the reasons.
+        RejectedMessage: it is not the message that the receiver expects; see `admit` for the reasons.
     """
     sender, senders, kind = envelope.sender, expectation.senders, expectation.payload.kind
     if sender not in senders:

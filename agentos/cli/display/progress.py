@@ -26,7 +26,7 @@ NAMED_AGENTS = 12
 
 
 class LiveDisplay(Listener):
-    """Shows stages, rounds, loss, bytes and time left; plain lines where there is no terminal."""
+    """Shows stages, rounds, loss, bytes and time left; plain lines if there is no terminal."""
 
     def __init__(self, console: Console, config: RunConfig) -> None:
         self._console = console
@@ -88,7 +88,7 @@ class LiveDisplay(Listener):
             self._console.print(f"documents per agent: {listed}", highlight=False)
 
     def on_round(self, report: RoundReport) -> None:
-        """Advance the bar, or print a line where there is no terminal."""
+        """Advance the bar, or print a line if there is no terminal."""
         losses = [m["loss"] for m in report.metrics.values() if "loss" in m]
         figures = f"round {report.round}/{report.rounds}"
         if losses:

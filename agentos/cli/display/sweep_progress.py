@@ -22,10 +22,10 @@ _SHOWN = 3
 
 
 class SweepDisplay:
-    """Shows finished runs, active runs and the time left; a line for every run where there is no terminal.
+    """Shows finished runs, active runs and the time left; a line for every run if there is no terminal.
 
     Args:
-        console: where to print.
+        console: the console to print to.
         done: number of runs that had finished before.
         total: number of runs in the sweep.
     """

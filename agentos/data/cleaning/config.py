@@ -54,7 +54,7 @@ class CleaningConfig(Spec):
 
 
 class NearDuplicates(Spec):
-    """Near duplicates: of a group of documents that resemble each other the first alone is kept.
+    """Near duplicates: of a group of documents that resemble each other, only the first is kept.
 
     Resemblance is transitive here: a chain of similar documents is one group. An estimate from k
     permutations has a standard error of sqrt(s (1 - s) / k): 0.05 for a resemblance s of 0.8 and 64

@@ -45,7 +45,7 @@ def repeats_across(counts: Mapping[str, int], sizes: Mapping[str, int]) -> int:
 
     Args:
         counts: documents left out; ``duplicates`` and ``near_duplicates`` count.
-        sizes: of train, anchors and held-out.
+        sizes: sizes of train, anchors and held-out.
 
     Example:
         >>> repeats_across({"duplicates": 30, "near_duplicates": 20}, {"train": 80, "heldout": 20})

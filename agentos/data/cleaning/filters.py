@@ -29,14 +29,14 @@ def duplicate_line_share(text: str) -> float:
 
 
 def top_ngram_share(words: Sequence[str], size: int) -> float:
-    """Return the share of characters that lie in the most frequent n-gram of words, 0 to 1.
+    """Return the share of characters that belong to the most frequent n-gram of words, 0 to 1.
 
     Rae et al., 2021 (as above), leave out web pages above 0.20 for 2-grams, 0.18 for 3-grams and
     0.16 for 4-grams. Occurrences that overlap count in full, as there; an n-gram that occurs once
     is not a repetition. Among equally frequent n-grams the longest counts.
 
     Args:
-        words: of the text, in order.
+        words: words of the text, in order.
         size: n.
 
     Example:

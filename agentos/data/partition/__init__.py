@@ -18,6 +18,6 @@ PARTITIONS: Mapping[str, type[Partition]] = {
     "kmeans": KMeans,
     "shards": Shards,
 }
-"""Every kind of partition. To add one, write its class in a file of its own and add a line here."""
+"""Every kind of partition. To add one, write its class in its own file and add a line here."""
 
 __all__ = ["PARTITIONS", "ByLabel", "Dirichlet", "Iid", "KMeans", "Partition", "Shards"]

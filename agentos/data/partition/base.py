@@ -36,7 +36,7 @@ class Partition(Spec, ABC):
         """Return the documents of each agent.
 
         Args:
-            labels: `[documents]`, codes from 0; None where the source has no labels.
+            labels: `[documents]`, codes from 0; None if the source has no labels.
             texts: reads the texts at some positions; call it for a few at a time.
             documents: number of documents.
             agents: number of agents.

@@ -19,7 +19,7 @@ SOURCES: Mapping[str, type[Source]] = {
     "parquet": Parquet,
     "hf": HuggingFace,
 }
-"""Every kind of source. To add one, write its class in a file of its own and add a line here."""
+"""Every kind of source. To add one, write its class in its own file and add a line here."""
 
 __all__ = [
     "SOURCES",

@@ -1,4 +1,4 @@
-"""Extract the docstrings of Python files: a script that needs the standard library alone.
+"""Extract the docstrings of Python files: a script that needs only the standard library.
 
 It runs by path in a fresh isolated interpreter (``python -I -S docstring_worker.py``), so it starts
 in milliseconds, never re-imports the caller's script, and never forks a process that runs torch or Ray.

@@ -31,8 +31,8 @@ class FileSource(Source, ABC):
         """Stream the documents of one file.
 
         Args:
-            path: of the file.
-            name: of the file, the prefix of its documents' ids.
+            path: file to read.
+            name: the file's name, the prefix of its documents' ids.
 
         Raises:
             DataError: the file cannot be read any further.

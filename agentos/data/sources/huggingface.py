@@ -43,7 +43,7 @@ class HuggingFace(Source):
     def fingerprint(self) -> str:
         """Return a digest of the parameters, and of the local files that are read.
 
-        A dataset on the hub is identified by its `revision` alone: checking it would need the network.
+        A dataset on the hub is identified only by its `revision`: checking it would need the network.
         """
         folder = Path(self.path).expanduser()
         named = (self.data_files,) if isinstance(self.data_files, str) else self.data_files or ()

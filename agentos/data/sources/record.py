@@ -1,4 +1,4 @@
-"""Records with named values: the documents in them, and precise errors for unusable ones."""
+"""Records with named values: the documents in them, and precise errors for unusable records."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def drop_rows(path: Path, rows: npt.NDArray[np.bool_]) -> None:
     """Rewrite the file without some of its rows.
 
     Args:
-        path: of the file.
+        path: file to rewrite.
         rows: `[documents]`, true for the rows to drop.
     """
     whole = path.with_suffix(".whole")
@@ -75,7 +75,7 @@ class TextReader:
     """Reads texts by row; ascending rows take one pass, with one batch in memory.
 
     Args:
-        path: of the file.
+        path: file to read.
     """
 
     def __init__(self, path: Path) -> None:

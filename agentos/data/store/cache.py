@@ -95,7 +95,7 @@ def cached(directory: Path, build: Callable[[Path], None], load: Callable[[Path]
 def _locked(directory: Path) -> Iterator[None]:
     """Hold a folder's lock among the processes of this machine; the system frees it if they die.
 
-    The lock file is a sibling of the folder. Where the cache is read-only, or its file system has no
+    The lock file is a sibling of the folder. If the cache is read-only, or its file system has no
     locks, the lock file is in the temporary folder.
     """
     name = hashlib.blake2b(str(directory.absolute()).encode(), digest_size=16).hexdigest()

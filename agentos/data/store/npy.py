@@ -16,9 +16,9 @@ class NpyWriter:
     """Appends to a ``.npy`` file of initially unknown length; a context manager.
 
     Args:
-        path: of the file.
-        dtype: of its elements.
-        width: of a row; None for a one-dimensional array.
+        path: file to write.
+        dtype: data type of its elements.
+        width: elements in a row; None for a one-dimensional array.
 
     Example:
         >>> import tempfile

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from agentos.data.tokenization import sentences
 
 HEAD_CHARACTERS = 8
-"""Characters per wanted token that are tokenised first of a long text; they nearly always suffice."""
+"""Characters to tokenise per requested token of a long text; nearly always enough."""
 
 
 def tokens_and_sentences(
@@ -45,8 +45,8 @@ def tokens_and_sentences(
 def _head(text: str, max_tokens: int) -> str:
     """Return a prefix that nearly always has enough tokens; it ends before white space.
 
-    Tokenising a book to keep its first page would take the time of the book. Pre-tokenizers split at
-    white space, so the tokens of the prefix are those of the whole text.
+    Tokenising a whole book to keep one page would be slow. Pre-tokenizers split at white space, so the
+    tokens of the prefix are those of the whole text.
     """
     most = max_tokens * HEAD_CHARACTERS
     if len(text) <= most:

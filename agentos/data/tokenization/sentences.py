@@ -1,10 +1,10 @@
 """Sentence boundaries by rules: no model, and deterministic.
 
 A mark such as ``.`` ends a sentence if white space follows and the next word could begin one.
-Abbreviations, initials and list numbers do not end sentences; ambiguous ones ("Inc.", "U.S.", "J.") do
-only before a word that often begins one. Marks of scripts without spaces always end a sentence. An
-empty line, a bullet, a doctest prompt and a line that ends in a colon end one without a mark; other line
-breaks are white space, since docstrings are wrapped.
+Abbreviations, initials and list numbers do not end sentences; ambiguous abbreviations ("Inc.", "U.S.", "J.")
+do only before a word that often begins one. Marks of scripts without spaces always end a sentence. An empty
+line, a bullet, a doctest prompt and a line that ends in a colon end one without a mark; other line breaks are
+white space, since docstrings are wrapped.
 
 PySBD, syntok and BlingFire, made for running English prose, break on wrapped lines, bullets, doctest
 prompts or scripts without spaces, and are slower by a factor of five to a hundred and fifty.
@@ -69,10 +69,10 @@ def sentence_starts(text: str) -> list[int]:
     """Return the character offsets at which sentences begin: 0 first, strictly increasing.
 
     White space after a sentence belongs to it, so the pieces between the offsets concatenate to the
-    text, and none is white space alone unless the whole text is.
+    text, and none is only white space unless the whole text is.
 
     Args:
-        text: any; an empty text has no sentence.
+        text: any text; an empty text has no sentence.
 
     Example:
         >>> text = "Dr. No paid 3.50 in the U.S. today. 你好。再见！ Why?"
@@ -85,7 +85,7 @@ def sentence_starts(text: str) -> list[int]:
     begun = len(text) - len(text.lstrip())  # start of the current sentence, without white space
     for match in _BOUNDARY.finditer(text):
         at, end = match.span()
-        if at <= begun or end == len(text):  # a mark alone is not a sentence
+        if at <= begun or end == len(text):  # a single mark is not a sentence
             continue
         if match["mark"] is None or _ends(text, at, text[at : match.end("mark")], end):
             starts.append(end)

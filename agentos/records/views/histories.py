@@ -24,7 +24,7 @@ from agentos.records.views.outcome import total
 RANK_SHARE = Metric(
     name="anchor_rank_share",
     higher_is_better=True,
-    help="Share of the directions that the embeddings use (by RankMe); at 0, all texts lie on one line. A "
+    help="Share of the directions that the embeddings use (by RankMe); at 0, all texts are on one line. A "
     "cross marks a round in which the agent's exchange was paused.",
     label="Rank share on public anchors",
     percent=True,

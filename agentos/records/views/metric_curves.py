@@ -46,7 +46,7 @@ class ArmCurve:
 
 @dataclass(frozen=True)
 class MetricCurve:
-    """One metric over rounds; `alone` is None where no baseline ran."""
+    """One metric over rounds; `alone` is None if no baseline ran."""
 
     metric: Metric
     together: ArmCurve
@@ -54,7 +54,7 @@ class MetricCurve:
 
 
 def metric_curves(record: RunRecord, metrics: Iterable[Metric]) -> tuple[MetricCurve, ...]:
-    """Return metrics of both arms over rounds; one that was never recorded is left out."""
+    """Return metrics of both arms over rounds; a metric that was never recorded is left out."""
     curves = (
         MetricCurve(
             metric,
@@ -91,7 +91,7 @@ def arm_curve(rows: Sequence[Row], metric: Metric) -> ArmCurve:
 def timed_curve(rows: Sequence[Row], metric: Metric) -> TimedCurve:
     """Return a metric over simulated time: at each time, over the last value of every agent.
 
-    Agents end a round at times of their own; the curve begins when every agent has a value.
+    Agents end a round at different times; the curve begins when every agent has a value.
 
     Example:
         >>> mrr = Metric(name="mrr", higher_is_better=True, help="Mean reciprocal rank.")

@@ -42,7 +42,7 @@ class Outcome:
     """The outcome of a run.
 
     Args:
-        status: ``finished``, ``interrupted``, ``failed``, or ``unfinished`` where there is no summary.
+        status: ``finished``, ``interrupted``, ``failed``, or ``unfinished`` if there is no summary.
         metrics: the evaluation metrics that were measured, in the order of the tasks.
         before: the agents before training.
         isolated: the same agents trained alone, or None if no baseline ran.

@@ -38,7 +38,7 @@ class RunView:
     Args:
         directory, name, seed: the run folder, and the run's name and seed.
         topology, exchange: their kinds.
-        codec: its kind, or None if the exchange has none.
+        codec: its kind, or None if the exchange has no codec.
         config_text, environment: as recorded.
         network: the agents and the edges between them.
         names: one name per agent, each once, in the order of their numbers.
@@ -76,7 +76,7 @@ def load_view(directory: str | Path) -> RunView:
     """Read a run folder; see `load_run`.
 
     Raises:
-        RecordError: the folder is missing, is no run folder, or one of its files is damaged.
+        RecordError: the folder is missing, is not a run folder, or one of its files is damaged.
     """
     return view_run(load_run(directory))
 

@@ -24,10 +24,10 @@ def draw_corpus(summary: Summary, *, title: str) -> Figure:
     """Draw the lengths of documents, and the labels that each agent reads.
 
     Without labels the private documents and tokens of every agent are drawn instead. The picture
-    grows with the number of agents; beyond 200 not every one is named.
+    grows with the number of agents; beyond 200 not all are named.
 
     Args:
-        summary: what to draw.
+        summary: summary to draw.
         title: written above.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg

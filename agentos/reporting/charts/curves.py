@@ -30,7 +30,7 @@ from agentos.reporting.charts.plotting import (
 def learning_curves(
     curves: Iterable[MetricCurve], names: Sequence[str], rounds: int
 ) -> list[Chart]:
-    """Return metrics over rounds: a line per agent, dashed where it trained alone.
+    """Return metrics over rounds: a line per agent, dashed if it trained alone.
 
     Args:
         curves: the metrics, one chart each.

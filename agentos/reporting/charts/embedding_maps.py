@@ -24,7 +24,7 @@ from agentos.reporting.charts.plotting import Chart, colour, label
 LEGEND = 30
 """Most groups of texts that the legend names."""
 _NEAR = 0.98
-"""Share of the texts that lie within the frame of a map; the others are moved to its edge."""
+"""Share of the texts within the frame of a map; the others are moved to its edge."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Maps:
         heat: similarities between agents, measure by measure.
         heat_note: the texts and agents that were compared.
         maps: maps of the public texts, agent by agent.
-        maps_note: how to read them.
+        maps_note: explanation of the maps for the reader.
         legend: name and colour of each group of texts.
         confusions: confusion matrices of the probe, arm by arm.
     """
@@ -54,7 +54,7 @@ class Maps:
 
 
 def draw_maps(between: AgentSimilarity | None, names: Sequence[str]) -> Maps:
-    """Return the charts of a run; none where it did not compare its agents.
+    """Return the charts of a run; none if it did not compare its agents.
 
     Args:
         between: the similarity of the agents, as recorded.
@@ -125,7 +125,7 @@ def planes_of(
     """Project unit rows on their two leading principal directions, and align all planes.
 
     Every plane is scaled to a mean square of 1 and rotated (or mirrored) onto the first agent's, so
-    that the same text lies in about the same place on every map.
+    that the same text is in about the same place on every map.
 
     Args:
         embeddings: agent -> `[N, D]` of the same texts, at least three.
@@ -140,7 +140,7 @@ def planes_of(
             unit = unit_rows(rows)
             spread = float(unit.var(axis=0).sum())
             plane = PCA(2, svd_solver="full").fit_transform(unit) if spread > 1e-12 else None
-            if plane is None:  # collapsed: everything lies on one point
+            if plane is None:  # collapsed: all texts are at one point
                 plane = np.zeros((len(unit), 2))
             shares[agent] = float(plane.var(axis=0).sum()) / spread if plane.any() else 0.0
             scaled = plane / (np.sqrt(np.mean(plane**2)) or 1.0)

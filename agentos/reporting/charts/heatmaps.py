@@ -19,7 +19,7 @@ PALE, DEEP = "#eef3fb", "#1d4f9c"
 WRITTEN = 10
 """Most agents or labels for which the cells of a heat map carry their numbers."""
 SPAN = 0.05
-"""Smallest range of a heat map's colours; every measure lies between 0 and 1."""
+"""Smallest range of a heat map's colours; every measure is between 0 and 1."""
 _ARMS = {"together": "together", "isolated": "alone"}
 
 

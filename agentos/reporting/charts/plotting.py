@@ -70,7 +70,7 @@ def colour(index: int, count: int) -> str:
 def line(
     x: Sequence[Any], y: Sequence[Any], hue: str, *, dash: str = "solid", **more: Any
 ) -> Trace:
-    """Return a line through points; ``more`` goes to the trace as it is.
+    """Return a line through points; ``more`` goes to the trace unchanged.
 
     Example:
         >>> line([1, 2], [3, 4], TOGETHER, name="mean")["line"]["color"]
@@ -112,7 +112,7 @@ def share_axis(percent: bool) -> dict[str, Any]:
 
 
 def bytes_axis(least: int, most: int) -> dict[str, Any]:
-    """Return an axis of bytes from 0; a logarithmic one where the ends are more than 20-fold apart.
+    """Return an axis of bytes from 0; a logarithmic axis if the ends are more than 20-fold apart.
 
     Args:
         least: bytes of the run that exchanged the least, above 0.

@@ -44,7 +44,7 @@ def against_time(clock: SimulatedTime, metrics: Sequence[Metric]) -> Chart:
 def runs_over_time(
     runs: Sequence[tuple[str, SimulatedTime | None]], metrics: Sequence[Metric]
 ) -> Chart | None:
-    """Return each run's mean quality over simulated seconds; None where no run has a clock.
+    """Return each run's mean quality over simulated seconds; None if no run has a clock.
 
     Args:
         runs: name and simulated time of each.

@@ -39,20 +39,21 @@ def draw_network(
     names: Sequence[str] | None = None,
     bytes_by_edge: Mapping[tuple[int, int], int] | None = None,
 ) -> Figure:
-    """Draw a network; one that varies is drawn with every edge that is ever live.
+    """Draw a network; a varying network is drawn with every edge that is ever live.
 
     Up to 60 agents are named; above, only what still fits is written. Above 2,000 agents the
-    picture holds the figures alone.
+    picture holds only the figures.
 
     Args:
-        network: what to draw.
+        network: network to draw.
         title: written above.
         names: one per agent; by default its number.
         bytes_by_edge: bytes sent by (sender, receiver); both directions of an edge are added up.
             Edges become as wide as their bytes, and up to 40 edges are labelled with them.
 
     Raises:
-        ConfigurationError: the names are not one per agent, or bytes are given for what is no edge.
+        ConfigurationError: the names are not one per agent, or bytes are given for a pair that is not an
+        edge.
     """
     if names is not None and len(names) != network.agents:
         raise ConfigurationError(
@@ -140,7 +141,7 @@ class _Picture:
     def draw_edges(
         self, network: Network, points: Points, sent: Mapping[tuple[int, int], int] | None
     ) -> None:
-        """Draw a line for each edge, as wide as its bytes; one that carried none is dotted."""
+        """Draw a line for each edge, as wide as its bytes; an edge that carried no bytes is dotted."""
         from matplotlib.collections import LineCollection
 
         ends = points[np.array(network.edges, dtype=int).reshape(-1, 2)]  # [E, 2 ends, 2]
@@ -162,7 +163,7 @@ class _Picture:
     def draw_agents(
         self, network: Network, points: Points, sizes: Points, inside: Sequence[str]
     ) -> None:
-        """Draw a marker for each agent, with a text inside where it is large enough to read."""
+        """Draw a marker for each agent, with a text inside if it is large enough to read."""
         roles, styles = np.array(network.roles), _styles(network)
         for role, (color, marker, _, scale) in styles.items():
             chosen = roles == role

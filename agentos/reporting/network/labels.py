@@ -19,7 +19,7 @@ EM = 0.62 / 72
 STRAIGHT = ((1, 0), (-1, 0), (0, 1), (0, -1))
 SLANTED = ((0.85, -0.85), (-0.85, -0.85), (0.85, 0.85), (-0.85, 0.85))
 SHARES = (0.5, 0.44, 0.56, 0.38, 0.62, 0.32, 0.68, 0.26, 0.74, 0.2, 0.8)
-"""Places of a name around its agent, and of bytes along their edge, the preferred ones first."""
+"""Places of a name around its agent, and of bytes along their edge, in order of preference."""
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,16 @@ SMALLEST_MARKER, LARGEST_MARKER = 0.03, 0.36
 
 
 def is_round(network: Network) -> bool:
-    """Return whether agents lie on circles, so that names point outwards."""
+    """Return whether agents are on circles, so that names point outwards."""
     leaves = sum(not network.children(agent) for agent in range(network.agents))
     return leaves > RADIAL_LEAVES if network.levels[-1] else network.arrangement == "circle"
 
 
 def place(network: Network, name_in: float, edges_labelled: bool) -> Points:
-    """Return where the agents lie `[N, 2]`: levels top to bottom or outwards, peers as arranged.
+    """Return the positions of the agents `[N, 2]`: levels top to bottom or outwards, peers as arranged.
 
     Args:
-        network: what is drawn.
+        network: network to draw.
         name_in: width of the longest name that is written outside a marker; 0 for none.
         edges_labelled: whether there must be room for a label on each edge.
     """

@@ -44,7 +44,7 @@ class Table:
     Args:
         metrics: one group of columns each.
         arms: the columns of a group.
-        caption: how to read it.
+        caption: explanation for the reader.
         totals: mean and worst; empty if nothing was evaluated.
         shown: the agents, or the best and the worst of a crowd.
         rest: the others of a crowd.
@@ -62,7 +62,7 @@ def final_table(result: Outcome, names: Sequence[str]) -> Table:
     """Return the final table of a run.
 
     Args:
-        result: of the run.
+        result: the run's result.
         names: one per agent, each once.
     """
     arms = {"before": result.before}

@@ -27,7 +27,7 @@ EDGES = 24
 
 
 def health_charts(health: HealthHistory | None, names: Sequence[str], rounds: int) -> list[Chart]:
-    """Return the charts of the health panel; none where health was not monitored.
+    """Return the charts of the health panel; none if health was not monitored.
 
     Args:
         health: as recorded.

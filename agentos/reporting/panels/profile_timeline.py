@@ -27,7 +27,7 @@ COLOURS = {
 LANES = 24
 """Most hosts that are drawn; of more, the first."""
 BINS = 600
-"""Most stretches of a lane that are drawn as they are; more are binned, each bin in one colour."""
+"""Maximum stretches of a lane that are drawn one by one; more are binned, each bin in one colour."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Times:
 
 
 def timeline_of(timeline: Timeline | None) -> Times:
-    """Return the timeline of a profile; an empty one where there is no profile."""
+    """Return the timeline of a profile; an empty timeline if there is no profile."""
     if timeline is None or not timeline.lanes:
         return Times()
     lanes = {name: flat(stretches) for name, stretches in timeline.lanes.items()}
@@ -55,10 +55,10 @@ def timeline_of(timeline: Timeline | None) -> Times:
 def flat(stretches: Sequence[Stretch]) -> list[Stretch]:
     """Cut stretches that contain others around these, so that every instant belongs to one.
 
-    A stretch that ends after the one before it is not contained in that: it follows it.
+    A stretch that ends after the previous stretch is not contained in it: it follows it.
 
     Args:
-        stretches: in the order in which they began, the longest first.
+        stretches: the stretches in the order in which they began, the longest first.
 
     Example:
         >>> pieces = flat([Stretch("merge", 0, 9), Stretch("deliver", 1, 4)])
@@ -80,7 +80,7 @@ def flat(stretches: Sequence[Stretch]) -> list[Stretch]:
         if around:
             pieces.append(around[-1]._replace(ended_s=stretch.began_s))
         while around and around[-1].ended_s < stretch.ended_s:
-            around.pop()  # it only seems to contain this one: times are rounded
+            around.pop()  # it only seems to contain this stretch: times are rounded
         around.append(stretch)
     close(math.inf)
     return [piece for piece in pieces if piece.ended_s > piece.began_s]
@@ -89,7 +89,7 @@ def flat(stretches: Sequence[Stretch]) -> list[Stretch]:
 def coarse(pieces: Sequence[Stretch], end_s: float, bins: int = BINS) -> list[Stretch]:
     """Return pieces as bins of equal length, each of the phase that fills most of it.
 
-    Neighbouring bins of one phase are joined. Few pieces stay as they are.
+    Neighbouring bins of one phase are joined. A few pieces stay unchanged.
     """
     if len(pieces) <= bins:
         return list(pieces)

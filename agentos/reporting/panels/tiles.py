@@ -62,7 +62,7 @@ def _steps(run: RunView) -> str:
 
 
 def _saving(run: RunView) -> list[Tile]:
-    """Return what codecs saved; nothing where none was used."""
+    """Return what codecs saved; nothing if no codec was used."""
     sent, fp32 = run.traffic.total, run.traffic.fp32_total
     if fp32 == sent:
         return []

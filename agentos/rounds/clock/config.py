@@ -19,7 +19,7 @@ class Mode(Spec, ABC):
 
 
 class Synchronous(Mode):
-    """Every receiver waits for all messages that are sent to it.
+    """Every receiver waits for all its messages.
 
     See `agentos.rounds.clock.timeline`.
     """

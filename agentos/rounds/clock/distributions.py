@@ -37,7 +37,7 @@ class Quantity(Spec, ABC):
         Args:
             keys: agents, or edges in both directions.
             seed: the run's.
-            name: of the quantity, such as ``latency_s``.
+            name: the quantity's name, such as ``latency_s``.
 
         Raises:
             DataError: a file lacks one, or holds something that is not a number.
@@ -50,7 +50,7 @@ class Quantity(Spec, ABC):
 
 
 class Fixed(Quantity):
-    """The same for all; a bare number is short for it."""
+    """The same value for all; a bare number means this."""
 
     kind: Literal["fixed"] = "fixed"
     value: float = Field(..., ge=0.0, description="The number.")
@@ -109,7 +109,7 @@ class LogNormal(Quantity):
 
 
 class Trace(Quantity):
-    """Measured: a row for every agent, or for every edge, of a CSV, JSON or YAML file.
+    """Measured values: one row per agent or edge, from a CSV, JSON or YAML file.
 
     Rows of agents have ``agent`` and a number, rows of edges ``sender``, ``receiver`` and a number. A row of
     one direction of an edge stands for the other too, unless that has its own.

@@ -6,7 +6,7 @@ its last round), operations estimated from them (see `agentos.preflight.flops`; 
 longest), or steps. A message of \(b\) serialised bytes takes \(\lambda_{ij} + b / \beta_{ij}\) over the edge
 from i to j: its latency and its bandwidth.
 
-Every direction of every edge is a link of its own. Nothing is shared: several messages of one sender leave at
+Every direction of every edge is its own link. Nothing is shared: several messages of one sender leave at
 once, and several to one receiver do not slow each other. Sending, merging, evaluation and health checks take
 no time.
 """
@@ -37,10 +37,11 @@ class Timing:
     """Speeds, latencies and bandwidths of a run.
 
     Attributes:
-        speeds: of each agent, in work per second.
-        latency_s, bytes_per_s: of each direction of every edge; bytes take no time where it has no bandwidth.
+        speeds: speed of each agent, in work per second.
+        latency_s, bytes_per_s: values of each direction of every edge; without a bandwidth, bytes take no
+        time.
         work: the unit that speeds count.
-        costs: of each agent's encoder; only where operations are counted.
+        costs: cost of each agent's encoder; only if operations are counted.
         length: tokens of the longest text.
     """
 
@@ -86,10 +87,10 @@ def timing_of(
     """Draw or read how long training and messages take in a run.
 
     Args:
-        clock: of the run.
-        network: of the run.
-        seed: of the run.
-        costs: of each agent's encoder; needed only where speeds count operations.
+        clock: the run's clock.
+        network: the run's network.
+        seed: the run's seed.
+        costs: cost of each agent's encoder; needed only if speeds count operations.
         max_length: tokens of the longest text that agents train on.
 
     Raises:

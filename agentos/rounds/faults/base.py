@@ -41,10 +41,10 @@ class FaultContext:
     """The part of a run in which a fault may strike; its random numbers derive from it.
 
     Attributes:
-        seed: of the run.
-        index: of the fault among the faults of the run.
-        hop: of the round; -1 for the round as a whole.
-        attempt: of sending a message, from 0.
+        seed: the run's seed.
+        index: index of the fault among the faults of the run.
+        hop: number of the hop within the round; -1 for the round as a whole.
+        attempt: number of the attempt at sending a message, from 0.
     """
 
     seed: int
@@ -63,8 +63,8 @@ class Transmission(NamedTuple):
     """A message in flight to one receiver: a tuple, since there is one of every message of a run.
 
     Attributes:
-        place: of its bytes: (outbox, index within it).
-        kind: of its payload.
+        place: place of its bytes: (outbox, index within it).
+        kind: kind of its payload.
         arrival_s: seconds that its receiver would wait for it.
         rounds_late: rounds after its own in which it arrives.
         lost: whether it does not arrive.
@@ -104,7 +104,7 @@ class Fault(Spec, ABC):
         return ()
 
     def victim(self, phase: str) -> int | None:
-        """Return the agent whose host dies at the beginning of a phase of the round; None for none."""
+        """Return the agent whose host dies at the beginning of a phase of the round, or None."""
         return None
 
     def absent(self, context: FaultContext, agents: int) -> frozenset[int]:

@@ -16,7 +16,7 @@ Mode = Literal["noise", "sign_flip", "scale"]
 
 
 class Byzantine(AgentFault):
-    """Agents send noise, or their weights or representations times a factor, with or without a minus."""
+    """Agents send noise, or their weights or representations, scaled and optionally negated."""
 
     kind: Literal["byzantine"] = "byzantine"
     mode: Mode = Field(

@@ -12,7 +12,7 @@ from agentos.rounds.faults.base import Agents, Fault, FaultContext
 
 
 class Churn(Fault):
-    """Agents are away: they neither train nor send nor receive, and later continue from where they were.
+    """Agents go offline and later resume where they stopped.
 
     No agent expects messages of one that is away, so it does not count for a quorum.
     """
@@ -34,7 +34,7 @@ class Churn(Fault):
         return self
 
     def named(self) -> Agents:
-        """Return the agents that are away, where they are named."""
+        """Return the agents that are away, if they are named."""
         return self.agents or ()
 
     def absent(self, context: FaultContext, agents: int) -> frozenset[int]:

@@ -10,7 +10,7 @@ from agentos.rounds.faults.base import FaultContext, MessageFault, Transmission
 
 
 class Delay(MessageFault):
-    """Messages arrive rounds later, when they are no longer expected: they are rejected, and counted then."""
+    """Messages arrive some rounds late; they are counted and rejected."""
 
     kind: Literal["delay"] = "delay"
     by: int = Field(1, ge=1, description="Rounds after their own in which they arrive.")

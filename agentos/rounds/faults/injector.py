@@ -36,9 +36,9 @@ class FaultInjector:
     """Applies faults and policies to the rounds of a run; without any, it changes nothing.
 
     Args:
-        faults: in the order in which they strike.
+        faults: faults in the order in which they strike.
         policy: about messages.
-        seed: of the run.
+        seed: the run's seed.
         agents: number of agents in the run.
         wait: lets so many seconds pass, while all wait for an agent that stalls.
     """

@@ -14,12 +14,12 @@ from protocols.topologies.hops import Edge
 
 
 class NetworkPartition(Fault):
-    """The society falls into parts that exchange nothing; along the cut edges nothing is sent."""
+    """The society splits into parts that do not exchange messages."""
 
     kind: Literal["network_partition"] = "network_partition"
     parts: int = Field(2, ge=2, description="Parts of similar size, drawn once.")
     groups: tuple[Agents, ...] | None = Field(
-        None, min_length=1, description="The parts, instead; agents not named are another one."
+        None, min_length=1, description="The parts, instead; agents not named form another part."
     )
 
     @model_validator(mode="after")

@@ -28,7 +28,7 @@ class PolicyConfig(Spec):
     deadline_s: float | None = Field(
         None,
         gt=0.0,
-        description="Longest wait for the messages of a hop, in simulated seconds where there is a clock; "
+        description="Longest wait for the messages of a hop, in simulated seconds if there is a clock; "
         "those that are later miss it. Without one, agents wait for all.",
     )
     retries: int = Field(0, ge=0, le=100, description="How often a lost message is sent again.")
@@ -43,7 +43,7 @@ class PolicyConfig(Spec):
         description="What to do about an agent below the quorum: it keeps its own, or the run aborts.",
     )
     checksums: bool = Field(
-        False, description="Receivers check a CRC-32 of every message, and reject damaged ones."
+        False, description="Receivers check a CRC-32 of every message, and reject damaged messages."
     )
 
     @property
@@ -84,7 +84,7 @@ def sendings(is_lost: Callable[[int], bool], policy: PolicyConfig) -> tuple[int,
     """Return how often a message is sent, and whether it arrives in the end.
 
     Args:
-        is_lost: of an attempt, from 0.
+        is_lost: whether a numbered attempt, from 0, is lost.
         policy: how many attempts may follow the first.
 
     Example:

@@ -42,10 +42,10 @@ class HopTraffic:
 
     Attributes:
         scheduled: the hop, without the edges that carry nothing.
-        outboxes: of the hosts.
-        places: of each receiver's messages: (outbox, index within it).
-        ledger: in which each message was recorded once; each further sending is added.
-        lateness: how long a receiver waits for a message, where the run has a clock; without one all arrive
+        outboxes: outboxes of the hosts.
+        places: places of each receiver's messages: (outbox, index within it).
+        ledger: ledger in which each message was recorded once; resent messages are added.
+        lateness: how long a receiver waits for a message, if the run has a clock; otherwise all arrive
             at once, and real time passes for those that a fault holds up.
     """
 
@@ -73,9 +73,9 @@ class Transit:
     """Passes the messages of a hop through the faults of a round and the policy of a run.
 
     Args:
-        faults: of the round; what strikes is counted there.
+        faults: the round's faults; they count how often they strike.
         policy: about lost and late messages.
-        traffic: of the hop.
+        traffic: the hop's traffic.
 
     Attributes:
         late: messages that will arrive in a later round.

@@ -24,7 +24,7 @@ from protocols.topologies import Hop
 
 
 class HealthConfig(Spec):
-    """Detection of collapse: it needs public anchors, so it is off where there are none.
+    """Detection of collapse: it needs public anchors, so it is off if there are none.
 
     The limits are far from the values of healthy encoders. On 64 docstrings, an untrained tiny encoder has a
     rank share of 0.30 and a uniformity of -0.17; with info_nce 0.78 and -2.9 after 180 steps; with masked_lm,
@@ -38,7 +38,7 @@ class HealthConfig(Spec):
         0.02,
         ge=0.0,
         lt=1.0,
-        description="An agent has collapsed below this share of its directions; 0 where all texts lie on "
+        description="An agent has collapsed below this share of its directions; 0 if all texts are on "
         "one line, 1 where RankMe is the largest possible.",
     )
     max_uniformity: float = Field(
@@ -55,8 +55,8 @@ class Reading:
 
     Attributes:
         rank_share: ``(RankMe - 1) / (min(N, D) - 1)``, in [0, 1].
-        uniformity: in [-8, 0].
-        tokens: that went through the encoder for the measurement.
+        uniformity: uniformity, in [-8, 0].
+        tokens: number of tokens encoded for the measurement.
     """
 
     rank_share: float
@@ -69,7 +69,7 @@ class Health:
     """The result of one health check.
 
     Attributes:
-        readings: of every agent.
+        readings: readings of every agent.
         cka: linear CKA of each pair of neighbours.
         paused: agents whose exchange is paused from now on, with the reasons.
         fallen: those among them that were fine at the last check.
@@ -96,13 +96,13 @@ def read(rows_ND: NDArray[np.float32], tokens: int = 0) -> Reading:
         return Reading(math.nan, math.nan, tokens)
     with threadpool_limits(limits=1, user_api="blas"):
         share = (rankme(rows_ND) - 1) / max(1, min(rows_ND.shape) - 1)
-        # Rounded: equal rows would otherwise lie 1e-7 apart, on either side.
+        # Rounded: equal rows would otherwise be 1e-7 apart, in either direction.
         found = round(max(share, 0.0), 6), round(min(uniformity(rows_ND), 0.0), 6) + 0.0
         return Reading(*found, tokens)
 
 
 def collapse(reading: Reading, config: HealthConfig) -> str | None:
-    """Return the reason to pause an agent's exchange, or None where it is fine.
+    """Return the reason to pause an agent's exchange, or None if it is fine.
 
     Example:
         >>> collapse(Reading(0.4, -2.0), HealthConfig()) is None

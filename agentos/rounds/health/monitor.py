@@ -20,10 +20,10 @@ from protocols.topologies import Network
 logger = logging.getLogger(__name__)
 
 ProbeAnswer = tuple[Reading, "NDArray[np.float32] | None"]
-"""The spread of an agent's embeddings, and the embeddings themselves where they are compared."""
+"""The spread of an agent's embeddings, and the embeddings themselves if they are compared."""
 
 MAX_EDGES = 64
-"""Pairs of neighbours that are compared; where there are more, so many are drawn once."""
+"""Pairs of neighbours that are compared; if there are more, this many are drawn once."""
 
 
 class HealthMonitor:
@@ -93,13 +93,13 @@ class HealthMonitor:
 def health_monitor(
     config: HealthConfig, corpus: Corpus, network: Network, seed: int
 ) -> HealthMonitor | None:
-    """Return the monitor of a run; None where it is switched off, or where there are too few anchors.
+    """Return the monitor of a run; None if it is switched off, or if there are too few anchors.
 
     Args:
-        config: of the monitor.
-        corpus: of the run, for its public anchors.
-        network: of the run, for its neighbours.
-        seed: of the run.
+        config: the monitor's configuration.
+        corpus: the run's corpus, for its public anchors.
+        network: the run's network, for its neighbours.
+        seed: the run's seed.
     """
     if not config.every or len(corpus.anchors) < 2:
         return None

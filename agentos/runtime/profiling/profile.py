@@ -1,7 +1,7 @@
 """Profile of a run: the work of every host and of the coordinator over time.
 
 A profile stands between the coordinator and the hosts: it passes every call on, and takes the times from the
-answers. A run without one does none of this.
+answers. A run without a profile does none of this.
 
 Clocks: every process reads a clock that never goes back. The processes of one machine share it. The clock of
 another machine is shifted by a constant, which is estimated: a host cannot begin a call before it was made,
@@ -28,7 +28,7 @@ from agents.training.blueprint import Blueprint
 CallClass = type[HostCall[Any]]
 
 DETAILS = 200_000
-"""Spans of single agents that a profile keeps; beyond, those of hosts alone."""
+"""Spans of single agents that a profile keeps; above this number, only spans of hosts."""
 _PINGS = 5
 
 
@@ -76,7 +76,7 @@ class Profile(Listener):
     Attributes:
         calls: (class, made, answered) of each call that the coordinator made.
         worked: (host, class, begun, ended) of each call that a host answered, on the host's clock.
-        spans: of work in these calls, by host, on its clock.
+        spans: spans of work in these calls, by host, on its clock.
         marks: (event, when) of the run as a whole.
     """
 
@@ -120,8 +120,8 @@ class ProfiledSession(Session):
     """Hosts that are up, with a profile of their calls.
 
     Args:
-        session: of the hosts.
-        profile: of the run.
+        session: the session that runs the hosts.
+        profile: the run's profile.
     """
 
     def __init__(self, session: Session, profile: Profile) -> None:

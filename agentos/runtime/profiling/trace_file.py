@@ -1,6 +1,6 @@
 """``trace.json``: the profile of a run as Chrome trace events, for Perfetto and for the report.
 
-One process, a thread for the coordinator and one for each host. On a host's thread lie its calls, each named
+One process, a thread for the coordinator and one for each host. A host's thread holds its calls, each named
 after its phase, with the fetching of messages (``deliver``) and single agents within them, and ``wait`` in
 between; on the coordinator's, ``wait`` while it waits for hosts, ``coordinate`` in between, and ``start``
 before the first call.
@@ -43,7 +43,7 @@ class Timeline:
 
     Attributes:
         lanes: name -> stretches of work, in the order in which they began; the coordinator first.
-        clock_error_s: largest error of a host's clock; None where all share one.
+        clock_error_s: largest error of a host's clock; None if all hosts share one clock.
     """
 
     lanes: dict[str, list[Stretch]]
@@ -64,7 +64,7 @@ def write_trace(profile: Profile, path: Path) -> None:
 
 
 def load_timeline(path: Path) -> Timeline | None:
-    """Read a trace file back; None where there is none.
+    """Read a trace file back; return None if it does not exist.
 
     Raises:
         RecordError: it is damaged.
@@ -157,7 +157,7 @@ def _span(profile: Profile, lane: int, span: Span, ahead: float) -> Event:
 def _gaps(
     start: float, end: float, stretches: Iterable[tuple[float, float]]
 ) -> Iterator[tuple[float, float]]:
-    """Yield what lies between stretches, from start to end.
+    """Yield the gaps between stretches, from start to end.
 
     Example:
         >>> list(_gaps(0, 9, [(1, 3), (3, 4), (6, 7)]))

@@ -1,4 +1,4 @@
-"""Connection of this process to Ray: it starts one itself, or joins a cluster."""
+"""Connection of this process to Ray: start a local Ray, or join a cluster."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _CONNECT_S = 10.0
 
 
 def connect(address: str | None, object_store_mb: int, spill_folder: str | None) -> ExitStack:
-    """Connect to Ray; return a stack whose closing undoes that. A Ray that was connected before stays.
+    """Connect to Ray; return a stack that disconnects on close. An existing Ray connection is left open.
 
     Args:
-        address: of a cluster to join; None to start one.
-        object_store_mb: shared memory for messages, of a cluster that is started.
-        spill_folder: for messages that do not fit; None for the system's temporary folder.
+        address: cluster to join; None to start one.
+        object_store_mb: shared memory for messages, if a cluster is started.
+        spill_folder: folder for messages that do not fit; None for the system's temporary folder.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -45,10 +45,10 @@ def connect(address: str | None, object_store_mb: int, spill_folder: str | None)
         else:
             own: dict[str, Any] = {"object_store_memory": object_store_mb * 2**20}
             if os.name == "posix":
-                # Where Ray spills to of itself, the messages of a run that was killed would stay.
+                # Ray's default spill folder would keep the messages of a killed run.
                 folder = undo.enter_context(Scratch(spill_folder))
                 own["object_spilling_directory"] = str(folder)
-            # Events of calls are for a dashboard, which is not started, and Ray keeps very many of them.
+            # Task events serve only the dashboard, which is disabled, and Ray keeps a great many.
             own["_system_config"] = {"task_events_report_interval_ms": 0}
             _init(address="local", num_cpus=_cores(), include_dashboard=False, **own)
         undo.callback(ray.shutdown)
@@ -68,7 +68,7 @@ def _init(address: str, **options: Any) -> None:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except ray.exceptions.AuthenticationError as error:
         raise RuntimeFailure(
-            "Ray refused this process: it has not the cluster's token",
+            "Ray refused this process: this process does not have the cluster's token",
             actual=str(error).strip().split("\n")[0],
             hint="set RAY_AUTH_MODE=token (Ray sends no token to an address that is named, unless told to), "
             "and see that ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN holds the token of the "
@@ -100,7 +100,7 @@ def require_listener(address: str) -> None:
     host, port = found[1], int(found[2])
     hosts = [host]
     if host in ("localhost", "127.0.0.1"):
-        # Ray replaces it by this node's address, and may listen at that one only.
+        # Ray substitutes this node's address and may listen only there.
         hosts.append(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
     refusal: OSError | None = None
     for host in hosts:

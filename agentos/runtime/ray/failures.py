@@ -20,8 +20,8 @@ def translated(error: BaseException, host: int, title: str) -> AgentOSError | No
 
     Args:
         error: raised while waiting for an answer, or its cause in the host.
-        host: that was to answer.
-        title: of the call that the host was to run.
+        host: the host that did not answer.
+        title: title of the call that the host was to run.
     """
     from ray import exceptions
 

@@ -15,7 +15,7 @@ class Cluster:
     """The resources of a cluster.
 
     Attributes:
-        cpus, gpus: of all machines.
+        cpus, gpus: totals over all machines.
         store_bytes: size of the object store, over all machines.
         nodes: machines that belong to it, and `machines` those that are up.
     """
@@ -49,10 +49,10 @@ class Layout:
     Attributes:
         hosts: number of hosts.
         at_once: number of hosts that work at the same time.
-        hosts_per_machine: on the machine with the most.
+        hosts_per_machine: number of hosts on the machine with the most.
         parcel_bytes: size of an object of the store; see `RayStore`.
         kept_bytes: see `agents.hosting.host.Host`.
-        options: of each actor.
+        options: options of each actor.
     """
 
     hosts: int
@@ -64,7 +64,7 @@ class Layout:
 
     @property
     def gpu_share(self) -> float | None:
-        """Share of a GPU's memory for a host; None where it has a whole one, or none."""
+        """Share of a GPU's memory for a host; None if it has a whole GPU, or no GPU."""
         share = self.options.get("num_gpus", 1.0)
         return share if share < 1.0 else None
 

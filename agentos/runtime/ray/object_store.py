@@ -1,7 +1,7 @@
 """Messages in Ray's object store: put there as they are composed, read without a copy.
 
-Large messages are stored in pieces, which Ray copies from where they lie straight into the store. Small
-ones are gathered in one buffer first: what a piece costs Ray is more than a short copy.
+Large messages are stored in pieces, which Ray copies straight into the store. Small
+messages are gathered in one buffer first: a piece costs Ray more than a short copy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from protocols.wire.header import ALIGNMENT
 PARCEL_BYTES = 16 * 2**20, 64 * 2**20
 """The least and the most of messages that share an object of the store: Ray's cost is per object."""
 PARCELS = 32
-"""Least number of parcels in a host's share of the store: large ones leave much room unused between them."""
+"""Least number of parcels in a host's share of the store: large parcels leave much room unused."""
 FETCHED = 8
 """Parcels that one host holds at a time while it merges; the store spills those that no host holds."""
 GATHERED_BYTES = 2**18
@@ -55,9 +55,9 @@ class Parcel(NamedTuple):
     """One object of the store.
 
     Attributes:
-        reference: in a list, which keeps Ray from resolving it on the way.
+        reference: a one-element list, which keeps Ray from resolving the reference in transit.
         first: index of its first message among those of the host.
-        payload_bytes: of all its messages.
+        payload_bytes: total size of all its messages.
     """
 
     reference: list[Any]
@@ -80,7 +80,7 @@ class RayStore:
     """Messages of a host in Ray's object store: few objects, read without a copy.
 
     Args:
-        parcel_bytes: that messages are gathered to; a larger message has an object of its own.
+        parcel_bytes: size up to which messages are gathered; a larger message has its own object.
     """
 
     def __init__(self, parcel_bytes: int = PARCEL_BYTES[0]) -> None:
@@ -88,7 +88,7 @@ class RayStore:
         self._buffer: Bytes = np.empty(0, np.uint8)
 
     def put(self, packets: Iterable[Packet]) -> list[Parcel]:
-        """Store the messages; a parcel as soon as there is no room in it for the next one."""
+        """Store the messages; a parcel as soon as it has no room for the next message."""
         if self._buffer.size < self._parcel_bytes:
             self._buffer = np.empty(self._parcel_bytes, np.uint8)
         parcels: list[Parcel] = []
@@ -101,7 +101,7 @@ class RayStore:
         return [*parcels, load.sent(first)] if load else parcels
 
     def get(self, handles: Sequence[Sequence[Parcel]]) -> list[Messages]:
-        """Fetch all in one call or, where they are many, each parcel when something in it is looked up."""
+        """Fetch all in one call or, if they are many, each parcel when it is first indexed."""
         import ray
 
         parcels = [parcel for handle in handles for parcel in handle]
@@ -114,10 +114,10 @@ class RayStore:
 
 
 class _Load:
-    """Messages being loaded into one parcel: small ones, which are gathered, or large ones in pieces.
+    """Messages being loaded into one parcel: small messages are gathered, large messages come in pieces.
 
     Args:
-        buffer: of the size of a parcel, to gather messages in.
+        buffer: buffer of the size of a parcel, to gather messages in.
     """
 
     def __init__(self, buffer: Bytes) -> None:
@@ -147,7 +147,7 @@ class _Load:
         self._bytes += packet.nbytes
 
     def sent(self, first: int) -> Parcel:
-        """Put the messages into the store, the first of them being that one of the host."""
+        """Put the messages into the store; `first` is the number of the first message on the host."""
         import ray
 
         stored: _Gathered | _Apart
@@ -163,7 +163,7 @@ class _Load:
 
     @property
     def _next(self) -> int:
-        """The offset of the next small message: aligned, so that numbers can be read where they lie."""
+        """The offset of the next small message: aligned, so that numbers can be read in place."""
         return -(-self._spans[-1][1] // ALIGNMENT) * ALIGNMENT if self._spans else 0
 
 

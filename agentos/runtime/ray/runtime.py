@@ -18,7 +18,7 @@ from agents.training.blueprint import Blueprint
 
 
 class RayRuntime(Runtime):
-    """Agents in Ray actors: one host per core or GPU, or as many as are asked for."""
+    """Agents in Ray actors: one host per core or GPU, or a given number."""
 
     kind: Literal["ray"] = "ray"
     hosts: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(

@@ -23,7 +23,7 @@ class Scratch:
     own, where no Ctrl-C reaches it.
 
     Args:
-        parent: where the folder is made; None for the system's temporary folder.
+        parent: folder in which to make it; None for the system's temporary folder.
 
     Raises:
         RuntimeFailure: the folder cannot be made.

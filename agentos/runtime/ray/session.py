@@ -25,8 +25,8 @@ class RaySession(Session):
 
     Args:
         runtime: its deadline holds for every call.
-        layout: of the hosts.
-        connection: to Ray; closing it ends what was started here.
+        layout: placement of the hosts.
+        connection: the connection to Ray; closing it ends what was started here.
     """
 
     def __init__(self, runtime: Runtime, layout: Layout, connection: ExitStack) -> None:
@@ -92,13 +92,13 @@ class RaySession(Session):
         ray.kill(self._actors[host])
 
     def revive(self) -> tuple[int, ...]:
-        """Create lost hosts anew; see `Session.revive`."""
+        """Recreate lost hosts; called by `agentos.rounds.recovery`. See `Session.revive`."""
         import ray
 
         lost = self._lost()
         for host in lost:
             ray.kill(self._actors[host])  # for hosts that hang; a dead one stays dead
-        # Without a core of their own: the old one may not be free yet, and a cluster that lost a node may
+        # Without their own core: the old core may not be free yet, and a cluster that lost a node may
         # have none. Ray places the hosts where there is room.
         self._create(lost, {**self._layout.options, "num_cpus": 0})
         self._hung.clear()
@@ -130,7 +130,7 @@ class RaySession(Session):
         return tuple(sorted(lost))
 
     def close(self) -> None:
-        """End the hosts, and Ray where it was started here."""
+        """End the hosts, and Ray if it was started here."""
         import ray
 
         actors, self._actors = self._actors, {}

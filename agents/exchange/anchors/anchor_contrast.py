@@ -35,8 +35,8 @@ class AnchorContrastState(RoundState):
 
     Attributes:
         banks: `[C, N, D]` by sender, normalised.
-        discounts: weight of each stale bank by sender; fresh ones are left out.
-        shares: probability of drawing each bank, in the order of their senders; None for equal ones.
+        discounts: weight of each stale bank by sender; fresh banks are left out.
+        shares: probability of drawing each bank, in the order of their senders; None for equal shares.
         own: round, and the agent's own embeddings `[C, N, D]` in it.
     """
 
@@ -55,8 +55,8 @@ class AnchorContrast(AnchorExchange):
     own embeddings, upwards and downwards: banks are never averaged, since two encoders need not share axes.
     With ``trust: agreement`` neighbours whose anchors have similar neighbourhoods are drawn more often.
 
-    Source: the contrastive distillation of Tian et al., Contrastive Representation Distillation, 2020,
-    between peers as in Makhija et al., Federated Self-supervised Learning for Heterogeneous Clients, 2022.
+    Source: Tian et al., Contrastive Representation Distillation, 2020, between peers as in Makhija et al.,
+    Federated Self-supervised Learning for Heterogeneous Clients, 2022.
     """
 
     kind: Literal["anchor_contrast"] = "anchor_contrast"
@@ -136,7 +136,7 @@ class AnchorContrast(AnchorExchange):
             return learner.embed_anchors(self.crops, turn.round)
 
         if self.trust.kind == "equal":
-            return embed()  # not cached: merging needs the own embeddings for trust alone
+            return embed()  # not cached: merging needs them only for trust
         state = AnchorContrastState.of(learner)
         state.own = once_a_round(state.own, turn, embed)
         return state.own[1]
@@ -148,7 +148,7 @@ def _similarity(embeddings_CND: Tensor) -> Tensor:
 
 
 def _discounted(shares: list[float] | None, discounts: list[float]) -> list[float] | None:
-    """Return shares that lean away from stale banks; those given, where all are fresh."""
+    """Return shares that lean away from stale banks; the given shares if all are fresh."""
     if all(discount == 1.0 for discount in discounts):
         return shares
     leaning = [a * b for a, b in zip(shares or [1.0] * len(discounts), discounts, strict=True)]

@@ -49,8 +49,8 @@ class AnchorSimilarity(FusedTeacher):
     With ``trust: agreement`` the average leans towards agents whose anchors have similar neighbourhoods: to
     neighbours among peers, to children in a tree. A parent is always trusted.
 
-    Source: similarity-based distillation, Fang et al., SEED, 2021; between federated clients, Makhija et
-    al., Architecture Agnostic Federated Learning for Neural Networks, 2022.
+    Sources: Fang et al., SEED, 2021, for similarity-based distillation; Makhija et al., Architecture Agnostic
+    Federated Learning for Neural Networks, 2022, between federated clients.
     """
 
     kind: Literal["anchor_similarity"] = "anchor_similarity"
@@ -61,7 +61,7 @@ class AnchorSimilarity(FusedTeacher):
     )
 
     def heads(self, widths: frozenset[int]) -> Heads:
-        """Ask for none: similarities have no axes."""
+        """Return no heads: similarities have no axes."""
         return Heads()
 
     def summarise(self, learner: Learner, turn: Turn) -> Tensor:
@@ -71,7 +71,7 @@ class AnchorSimilarity(FusedTeacher):
             return similarities(learner, turn, self.crops, self.temperature)
 
         if self.trust.kind == "equal":
-            return compute()  # not cached: merging needs it for trust alone
+            return compute()  # not cached: merging needs it only for trust
         state = SimilarityState.of(learner)
         state.own = once_a_round(state.own, turn, compute)
         return state.own[1]
@@ -87,7 +87,7 @@ class AnchorSimilarity(FusedTeacher):
         return [(to_tensor(payload.values, learner), payload.weight)]
 
     def judge(self, learner: Learner, parts: list[Part], turn: Turn) -> list[Part]:
-        """Reweight matrices by trust; equal trust leaves their weights as they are."""
+        """Reweight matrices by trust; equal trust leaves their weights unchanged."""
         received = [values for values, _ in parts]
         shares = self.trust.shares(learner, lambda: self.summarise(learner, turn), received)
         if shares is None:

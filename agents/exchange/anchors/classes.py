@@ -29,7 +29,7 @@ from protocols.messages import Payload, PseudoLabels
 Labels = Literal["clusters", "true"]
 LABELS_HELP = (
     "Source of the classes: clusters of the anchors' text, the same for all agents, or the anchors' true "
-    "labels, where the data has them."
+    "labels, if the data has labels."
 )
 
 
@@ -91,7 +91,7 @@ def check_classes(classes: int, society: Society) -> None:
     """Refuse more classes than the anchors can fill.
 
     Raises:
-        ValueError: with what to change.
+        ValueError: the classes do not fit; the text says what to change.
     """
     if society.anchors < 2 * classes:
         raise ValueError(

@@ -30,7 +30,7 @@ def dawid_skene(
     Returns:
         `[N, K]`, rows sum to one.
 
-    Source: A. P. Dawid and A. M. Skene, Maximum Likelihood Estimation of Observer Error-Rates Using the EM
+    Source: Dawid and Skene, Maximum Likelihood Estimation of Observer Error-Rates Using the EM
     Algorithm, 1979.
 
     Example:

@@ -50,14 +50,14 @@ class EmbeddingState(RoundState):
 class EmbeddingDistillation(AnchorExchange):
     """Embedding distillation (SEED, Fang et al. 2021): match the neighbours' aligned anchor embeddings.
 
-    An agent sends its embedding of every anchor, the mean over its crops. Received ones are turned into the
-    agent's axes by the rotation that brings them closest to its own embeddings of the anchors (orthogonal
+    An agent sends its embedding of every anchor, the mean over its crops. Received embeddings are turned into
+    the agent's axes by the rotation that brings them closest to its own embeddings of the anchors (orthogonal
     Procrustes), and averaged into one teacher; widths may differ, and no head is needed. For each anchor of a
-    batch, the softmax over the cosines of the agent's embedding to the teacher's anchors learns the
-    teacher's own softmax, which is sharper.
+    batch, the softmax over the cosines of the agent's embedding to the teacher's anchors learns the teacher's
+    own softmax, which is sharper.
 
     In a tree, embeddings flow up, each parent averaging its own with its children's, and the root's average
-    flows down unchanged. With ``direction: down`` nothing flows up: the root alone teaches, so that a
+    flows down unchanged. With ``direction: down`` nothing flows up: only the root teaches, so that a
     pretrained agent there is a teacher that its students do not disturb; it learns nothing from them.
 
     Sources: Fang et al., SEED: Self-supervised Distillation for Visual Representation, 2021, with the anchors
@@ -71,11 +71,11 @@ class EmbeddingDistillation(AnchorExchange):
         0.01, gt=0.0, le=10.0, description="Divides the teacher's cosines; below `temperature`."
     )
     direction: Literal["both", "down"] = Field(
-        "both", description="Direction of teaching in a tree; down: from the root alone."
+        "both", description="Direction of teaching in a tree; down: only from the root."
     )
 
     def check(self, society: Society) -> None:
-        """Refuse a direction where the topology has none."""
+        """Refuse a direction if the topology has no directions."""
         super().check(society)
         peers = society.network is not None and society.network.family == "peer"
         if peers and self.direction == "down":
@@ -85,7 +85,7 @@ class EmbeddingDistillation(AnchorExchange):
             )
 
     def heads(self, widths: frozenset[int]) -> Heads:
-        """Ask for none: rotations align different widths."""
+        """Return no heads: rotations align different widths."""
         return Heads()
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:

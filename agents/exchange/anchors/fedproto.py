@@ -75,7 +75,7 @@ class FedProto(AnchorExchange):
         return Expected(Prototypes, {"values": shape, "counts": shape[:1]})
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Average the agent's own prototypes with those received; keep those from above as they are."""
+        """Average the agent's own prototypes with those received; keep those from above unchanged."""
         merge_centroids(learner, inbox, turn, lambda: self._own(learner, turn), counted_mean)
 
     def loss(

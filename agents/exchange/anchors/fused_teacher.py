@@ -3,8 +3,8 @@
 Peers fuse their neighbours' summaries. In a tree, summaries flow up, each parent adding its own to its
 children's, until the root has fused those of all agents; the result flows down.
 
-Summaries that can be averaged are averaged on the way up, weighted by the agents that they represent. Those
-that must be compared with each other travel up side by side, so that a message grows with the subtree.
+Summaries that can be averaged are averaged while messages go up, weighted by the agents that they represent.
+Those that must be compared with each other travel up side by side, so that a message grows with the subtree.
 """
 
 from __future__ import annotations

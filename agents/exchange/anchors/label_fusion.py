@@ -25,7 +25,7 @@ class Votes:
         probabilities: `[S, N, K]`, rows sum to one.
         weights: `[S]`, number of agents that each represents.
         classes: `[N]` int64, the public class of every anchor: a cluster of its text, or its label.
-        audit: `[A]` int64, anchors used for measuring only; empty where a fusion measures nothing.
+        audit: `[A]` int64, anchors used for measuring only; empty if a fusion measures nothing.
     """
 
     probabilities: Tensor
@@ -47,7 +47,7 @@ class LabelFusion(Spec, ABC):
 
     kind: str
     adds_up: ClassVar[bool] = False
-    """Whether the mean of all votes suffices, so that a tree may average on the way up."""
+    """Whether the mean of all votes suffices, so that a tree may average while messages go up."""
 
     @property
     def audit_share(self) -> float:
@@ -93,7 +93,7 @@ class EntropyWeighted(LabelFusion):
 
     The weights are ``exp(-H / temperature)``, H the entropy of an agent's label of the anchor.
 
-    Source: entropy as a measure of a sender's quality on public data as in Park et al., Sageflow, 2021, here
+    Source: Park et al., Sageflow, 2021, for entropy as a measure of a sender's quality on public data; here
     for each anchor separately.
     """
 
@@ -145,7 +145,7 @@ class ValidationWeighted(LabelFusion):
 
 
 class Majority(LabelFusion):
-    """Majority vote: the share of agents whose most probable class it is, for each class."""
+    """Majority vote: for each class, the share of agents that rank it first."""
 
     kind: Literal["majority"] = "majority"
 

@@ -25,13 +25,13 @@ class PseudoLabelExchange(ClassTeacher):
     The classes are clusters of the anchors, found once from cheap features of their public text, so they
     mean the same to all agents; or the anchors' true labels. An agent sends soft labels: a softmax over the
     cosines between an anchor and the mean embedding of each class, the anchor itself left out of its class's
-    mean. Received ones are fused; where the largest probability reaches `confidence`, a linear classifier on
-    the encoder learns the fused label by cross-entropy.
+    mean. Received labels are fused; where the largest probability reaches `confidence`, a linear classifier
+    on the encoder learns the fused label by cross-entropy.
 
-    In a tree, a `fusion` based on the mean is averaged on the way up, and every message has one size. The
-    others must compare all votes: each parent passes on its subtree's votes side by side (`LabelVotes`), so
-    that an edge carries as many soft labels up as there are agents below it. Either way the root fuses, and
-    one set of soft labels goes down.
+    In a tree, a `fusion` based on the mean is averaged while messages go up, and every message has one size.
+    The others must compare all votes: each parent passes on its subtree's votes side by side (`LabelVotes`),
+    so that an edge carries as many soft labels up as there are agents below it. Either way the root fuses,
+    and one set of soft labels goes down.
 
     Source: Li and Wang, FedMD, 2019, with the clusters of Caron et al., DeepCluster, 2018, for classes.
     """

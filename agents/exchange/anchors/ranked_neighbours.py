@@ -49,14 +49,14 @@ class RankedNeighbours(FusedTeacher):
 
     An agent sends, for each anchor, the ids of its `length` nearest other anchors, and a softmax of their
     cosines over the temperature. Received lists are fused: a candidate's score is the mean of its scores in
-    all lists (0 where it is missing), and the best `length` remain. The loss is ListNet's cross-entropy
+    all lists (0 if it is missing), and the best `length` remain. The loss is ListNet's cross-entropy
     between the fused scores and a softmax of the agent's cosines over the same candidates. The candidates'
     embeddings are those that the agent last ranked by, constants; only the anchors of a batch take a
     gradient.
 
     Anchors on which the neighbours disagree are skipped. The agreement about an anchor is the share of a list
-    that two senders have in common, a mean over all pairs of senders: 1 where all lists are equal,
-    ``length / (N - 1)`` where they are drawn at random. Anchors below `least_agreement` are not learnt from.
+    that two senders have in common, a mean over all pairs of senders: 1 if all lists are equal,
+    ``length / (N - 1)`` if they are drawn at random. Anchors below `least_agreement` are not learnt from.
     A single list agrees with itself.
 
     In a tree lists cannot be averaged without loss: each parent passes on its subtree's side by side, so
@@ -88,7 +88,7 @@ class RankedNeighbours(FusedTeacher):
             )
 
     def heads(self, widths: frozenset[int]) -> Heads:
-        """Ask for none: rankings have no axes."""
+        """Return no heads: rankings have no axes."""
         return Heads()
 
     @property

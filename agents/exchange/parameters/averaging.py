@@ -54,7 +54,7 @@ class ParameterState(ExchangeState):
         """Return the parameters last received, for a strategy that keeps them from the beginning.
 
         Raises:
-            ValueError: there are none.
+            ValueError: there are no parameters.
         """
         if self.received is None:
             raise ValueError("no parameters were received: set `keeps_received` of the strategy")
@@ -70,7 +70,7 @@ class ParameterExchange(Exchange, ABC):
 
     An agent that receives nothing, or fewer vectors than the fusion needs, continues as if there had been no
     exchange; in a tree it then sends nothing downwards, and its subtree continues likewise. Only trained
-    parameters are sent: nothing frozen and, of an encoder with adapters, the adapters alone. Optimizer state
+    parameters are sent: nothing frozen and, of an encoder with adapters, only the adapters. Optimizer state
     stays private.
 
     Bytes: four for each parameter, and a header, in every message of every kind.
@@ -80,7 +80,7 @@ class ParameterExchange(Exchange, ABC):
     changes_parameters: ClassVar[bool] = True
     offers_reference: ClassVar[bool] = True
     keeps_received: ClassVar[bool] = False
-    """Whether the strategy itself needs the parameters last received, or the initial ones before."""
+    """Whether the strategy itself needs the parameters last received (initially, its own)."""
     upwards: ClassVar[type[Flat]] = Weights
     """Payload that goes up a tree; all others are `Weights`."""
 
@@ -180,7 +180,7 @@ class ParameterExchange(Exchange, ABC):
             return
         if turn.direction is Direction.DOWN:
             values = tensor_of(_read(inbox[0]).values, learner.parameters)
-            # Copied where it is kept: a payload is a view of a message buffer, reused after the hop.
+            # Copied if it is kept: a payload is a view of a message buffer, reused after the hop.
             keeps = learner.wants_reference or self.keeps_received
             self._settle(learner, values.clone() if keeps else values, turn)
             return

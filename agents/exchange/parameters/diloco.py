@@ -33,12 +33,12 @@ class DiLoCo(ParameterExchange):
 
         v <- momentum v + d,    phi <- phi - learning rate (d + momentum v).
 
-    In a tree, outer gradients go up as `WeightDeltas`, averaged by documents; the root alone steps, and its
+    In a tree, outer gradients go up as `WeightDeltas`, averaged by documents; only the root steps, and its
     phi goes down as parameters. With a learning rate of 1 and no momentum that is FedAvg.
 
-    Among peers, each agent steps along its own d with a v of its own, sends its phi, and replaces it by the
+    Among peers, each agent steps along its own d with its own v, sends its phi, and replaces it by the
     mixing matrix's average of its own and those received (gossip DiLoCo). On a complete graph, that is the
-    same as under a master if agents have equally many documents. Momentum follows the local changes alone;
+    same as under a master if agents have equally many documents. Momentum follows only the local changes;
     in NoLoCo (Kolehmainen et al., 2025) it follows disagreement too.
 
     The inner optimizer's state is private and continues. An agent without a result keeps theta, phi and v;

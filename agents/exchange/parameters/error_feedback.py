@@ -6,11 +6,11 @@ A lossy codec that drops the same small numbers every time would never let them 
 
     sum_t c_t = sum_t d_t - e_T:
 
-the sum at the receivers differs from the true one by the last residual alone, however coarse the codec. It
+the sum at the receivers differs from the true sum only by the last residual, however coarse the codec. It
 is meant for changes, which receivers add up; states (embeddings, parameters) are replaced by the next message
-anyway. A message that is lost on its way is not sent again.
+anyway. A message lost in transit is not sent again.
 
-Sources: F. Seide et al., 1-Bit Stochastic Gradient Descent, 2014; S. P. Karimireddy et al., Error Feedback
+Sources: Seide et al., 1-Bit Stochastic Gradient Descent, 2014; Karimireddy et al., Error Feedback
 Fixes SignSGD and other Gradient Compression Schemes, 2019.
 """
 
@@ -31,9 +31,9 @@ def compensated(
     Call it once for each message, and keep the residual: it is state of the sender.
 
     Args:
-        change: `[P]`, or any shape that stays the same; left as it is.
-        codec: of the message.
-        residual: of the last message, of the same shape and device; None before the first.
+        change: `[P]`, or any shape that stays the same; not modified.
+        codec: the message's codec.
+        residual: residual of the last message, of the same shape and device; None before the first.
 
     Returns:
         The change plus the residual, not yet encoded; and the part of it that the codec will lose, None for

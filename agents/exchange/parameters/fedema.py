@@ -24,7 +24,7 @@ class FedEMAState(ParameterState):
 
 
 class FedEMA(ParameterExchange):
-    """FedEMA (Zhuang et al. 2022): average, and keep more of the own parameters the further they diverged.
+    """FedEMA (Zhuang et al. 2022): average; agents keep more of their own parameters the more they diverge.
 
     With the result g of an exchange, an agent's parameters w become ``m w + (1 - m) g`` where
     ``m = min(lambda |g - w|, 1)``, the norm over all trained parameters. Each agent sets its lambda at its

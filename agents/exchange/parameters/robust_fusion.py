@@ -44,7 +44,7 @@ class ParameterFusion(Spec, ABC):
 
         Args:
             vectors: `[P]` each, at least `fewest`: the agent's own, a tensor, then others' by sender.
-            weights: of the vectors, above 0 in total; the robust rules ignore them.
+            weights: weights of the vectors, above 0 in total; the robust rules ignore them.
         """
 
 

@@ -194,7 +194,7 @@ class CrossNegatives(PrivateExchange):
         """Contrast the views with the neighbours' embeddings, and follow the returned gradients.
 
         The terms of returned gradients have the value 0, since the gradient of a normalised embedding is
-        orthogonal to it; they count in the backward pass alone.
+        orthogonal to it; they count only in the backward pass.
         """
         received = self._received(learner, private.batch)
         gradients = [

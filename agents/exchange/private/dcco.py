@@ -185,5 +185,5 @@ def _pack(weighted: Weighted) -> Payload:
 def _unpack(payload: Payload, learner: Learner) -> Weighted:
     assert isinstance(payload, Statistics)
     values = np.concatenate([payload.means, payload.squares, payload.products])
-    # Moments of normalised embeddings lie between -1 and 1; a sender may claim otherwise.
+    # Moments of normalised embeddings are between -1 and 1; a sender may claim otherwise.
     return torch.from_numpy(values).to(learner.parameters.device).clamp(-1.0, 1.0), payload.weight

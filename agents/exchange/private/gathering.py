@@ -17,7 +17,7 @@ from protocols.messages import Message, Payload, Prototypes
 from protocols.topologies.hops import Direction
 
 Centroids = tuple[Tensor, Tensor]
-"""Centres `[K, D]`, and the number of texts around each `[K]`; those with none are to be ignored."""
+"""Centres `[K, D]`, and the number of texts around each `[K]`; centres without texts are to be ignored."""
 
 _MOST = 2.0**53
 """Largest count: sums of more could be infinite."""
@@ -77,5 +77,5 @@ def _own(state: CentroidState, turn: Turn, own: Callable[[], Centroids]) -> Cent
 def _read(payload: Payload, learner: Learner) -> Centroids:
     assert isinstance(payload, Prototypes)
     values, counts = to_tensor(payload.values, learner), to_tensor(payload.counts, learner)
-    # A mean of normalised embeddings lies in the unit ball; a sender may claim otherwise.
+    # A mean of normalised embeddings is in the unit ball; a sender may claim otherwise.
     return values / values.norm(dim=-1, keepdim=True).clamp(min=1.0), counts.clamp(max=_MOST)

@@ -1,4 +1,4 @@
-"""Prototypes of all agents' private texts, clustered by each agent and again where they are fused.
+"""Prototypes of all agents' private texts, clustered by each agent and again when they are fused.
 
 Legend: B private texts in a batch, K centroids, D width of the exchange.
 """
@@ -93,7 +93,7 @@ class PrototypeExchange(PrivateExchange):
         return Expected(Prototypes, {"values": shape, "counts": shape[:1]})
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Cluster the agent's own centroids with those received; keep those from above as they are."""
+        """Cluster the agent's own centroids with those received; keep those from above unchanged."""
 
         def fuse(parts: Sequence[Centroids]) -> Centroids:
             rng = generator(learner.seed, "joint prototypes", learner.id, turn.round)

@@ -25,8 +25,8 @@ def sinkhorn(
     Args:
         cosines_NK: `[N, K]`.
         epsilon: > 0, divides the cosines; a smaller one gives harder assignments.
-        steps: after few, as in SwAV, clusters are only approximately equal.
-        weights_N: `[N]`, > 0, of the points; all the same if not given.
+        steps: number of alternations; with few steps, as in SwAV, clusters are only approximately equal.
+        weights_N: `[N]`, > 0, weights of the points; all the same if not given.
 
     Returns:
         `[N, K]`, rows sum to one.
@@ -51,17 +51,18 @@ def cluster(
         points_ND: `[N, D]`; they are normalised here.
         weights_N: `[N]`, 0 or more; points of weight 0 are left out.
         count: K.
-        epsilon: of the assignments; see `sinkhorn`.
+        epsilon: temperature of the assignments; see `sinkhorn`.
         rng: draws the first centroids.
 
     Returns:
-        Centroids `[K, D]`, normalised, and the weight `[K]` of the points that each is the nearest to. Where
-        there are no more than K points, the points themselves, and centroids of weight 0.
+        Centroids `[K, D]`, normalised, and the weight `[K]` of the points that each is the nearest to. With
+        at most K points, returns the points padded with zero-weight centroids.
 
     Sources: Arthur and Vassilvitskii, k-means++, 2007; balanced as in Lubana et al., Orchestra, 2022.
     """
     kept = weights_N > 0
-    # Small, and once a round: double precision on the CPU, for one order of summation on every device.
+    # This is small and runs once a round, so it is computed on the CPU in double precision: the summation
+    # order is then the same on every device.
     points = F.normalize(points_ND[kept].cpu().double(), dim=-1)
     weights = weights_N[kept].cpu().double()
     if len(points) <= count:

@@ -20,7 +20,7 @@ class ByteDropout(nn.Module):
     complement, so the expectation is unchanged.
 
     Args:
-        p: probability of an element to be zeroed, in [0, 1).
+        p: probability that an element is zeroed, in [0, 1).
     """
 
     def __init__(self, p: float) -> None:
@@ -38,7 +38,8 @@ class ByteDropout(nn.Module):
         # The range starts at the least integer because the default one leaves the top bit of every word zero.
         words.random_(-(2**63), None)
         draws = words.view(torch.uint8)[: x.numel()].view(x.shape)
-        # Comparing straight into a float mask costs a quarter of making a boolean one and converting it.
+        # Comparing straight into a float mask takes a quarter of the time of building a boolean mask and
+        # converting it.
         mask = torch.empty(x.shape, dtype=x.dtype, device=x.device)
         torch.ge(draws, self.threshold, out=mask)
         return x * mask.mul_(self.scale)

@@ -49,13 +49,13 @@ def at_first_token(layer: Any, states_BTW: Tensor, mask_BT: Tensor) -> Tensor:
     """Run one layer at the first token; return its states `[B, 1, W]`.
 
     Args:
-        layer: of a model type in `FAMILIES`.
+        layer: a layer of a model type in `FAMILIES`.
         states_BTW: output of the layer before.
         mask_BT: 1 at tokens that are attended to.
     """
     attention = layer.attention.self
     first_B1W = states_BTW[:, :1]
-    # The products of `_attend` use weight and bias alone; a layer with an adapter computes more than these.
+    # The products of `_attend` use only weight and bias; a layer with an adapter computes more than these.
     is_plain = type(attention.key) is type(attention.value) is nn.Linear
     attend = _attend if is_plain else _attend_to_keys
     mixed_B1W = attend(attention, states_BTW, mask_BT.bool()).unsqueeze(1)

@@ -25,7 +25,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHO
 def keep_freed_memory() -> bool:
     """Make this process keep the memory it frees; return whether it does now.
 
-    Applies to glibc only, and leaves the allocator alone where the environment configures it.
+    Applies to glibc only, and leaves the allocator unchanged if the environment configures it.
     """
     configured = [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_TUNABLES"))]
     if platform.libc_ver()[0] != "glibc" or configured or "LD_PRELOAD" in os.environ:

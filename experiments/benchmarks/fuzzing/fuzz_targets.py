@@ -66,7 +66,7 @@ class Target:
     Attributes:
         open: gives valid inputs by kind, and the function that reads one and names the outcome.
         refusals: the errors that its callers expect.
-        mutations: of its inputs.
+        mutations: mutations of its inputs.
     """
 
     open: Callable[[], AbstractContextManager[tuple[Samples, Read]]]

@@ -1,8 +1,8 @@
 """Mutations of messages: damage and lies that reach every check of the wire format.
 
-Besides the blind ones, some know the format (see `protocols.wire.header`): they lie in the preamble, change
-values of the header or bytes of it, with length, checksum and padding to match, claim other arrays, and
-write impossible numbers into the data.
+Besides the blind mutations, some know the format (see `protocols.wire.header`): they lie in the preamble,
+change values of the header or bytes of it, with length, checksum and padding to match, claim other arrays,
+and write impossible numbers into the data.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def cut(buffer: bytes, rng: Rng) -> Packet:
 
 
 def _sizes(buffer: bytes) -> list[int]:
-    """Return the bytes of each array that the header names, where it does."""
+    """Return the bytes of each array, if the header names them."""
     header = _header(buffer)
     try:
         rows = [(DTYPES[dtype].itemsize, shape) for _, dtype, shape in header[3]]
@@ -182,7 +182,7 @@ def _sizes(buffer: bytes) -> list[int]:
 
 
 def _start(buffer: bytes) -> int:
-    """Return where the data begin, by what the buffer claims."""
+    """Return the offset of the data that the buffer claims."""
     end = _PREAMBLE.size + int.from_bytes(buffer[8:12], "little")
     return min(len(buffer), -(-end // 64) * 64)
 

@@ -53,7 +53,7 @@ def flip_bits(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
 
 
 def overwrite(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
-    """Overwrite a few bytes with ones that have a meaning in some format."""
+    """Overwrite a few bytes with bytes that have a meaning in some format."""
     data = np.frombuffer(buffer, np.uint8).copy()
     if data.size:
         start = int(rng.integers(data.size))
@@ -171,7 +171,7 @@ def mutate(
 
 
 def _start(buffer: bytes) -> int:
-    """Return where the data begin, as the buffer claims."""
+    """Return the offset of the data that the buffer claims."""
     return min(len(buffer), 8 + int.from_bytes(buffer[:8], "little"))
 
 

@@ -1,6 +1,6 @@
 """Peers to measure AgentOS against: a plain PyTorch loop, Flower's simulation on Ray, and matrix products.
 
-This module imports nothing of AgentOS, so that it runs in an environment of its own. It is run as a module,
+This module imports nothing of AgentOS, so that it runs in its own environment. It is run as a module,
 since Flower's workers must be able to import what they are sent:
 
     PYTHONPATH=experiments/benchmarks/harness PYTHON -c "import peers; peers.main()" \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,16 +18,21 @@ import pytest
 import yaml
 
 from agentos import RunConfig
-from agentos.cli.main import main
+from agentos.cli.kinds import help_text
+from agentos.cli.main import app, main
 from agentos.config.load import ready_made
 from agentos.data.partition import PARTITIONS
 from agentos.data.sources import SOURCES
 from agentos.evaluation import TASKS
+from agentos.rounds.faults import FAULTS
 from agentos.runtime import RUNTIMES
 from agents.config import PRESETS
 from agents.exchange import EXCHANGES
+from agents.exchange.anchors.label_fusion import FUSIONS
+from agents.exchange.trust import TRUST
 from agents.objectives import OBJECTIVES
 from agents.views import VIEWS
+from protocols.codecs import CODECS
 from protocols.topologies import TOPOLOGIES
 
 HEAVY = ("torch", "transformers", "ray", "sklearn", "datasets", "pandas", "matplotlib", "scipy")
@@ -113,7 +119,8 @@ def test_misspelt_key_ends_with_code_2_and_no_traceback(tmp_path: Path) -> None:
 def test_commands_that_only_read_a_configuration_import_nothing_heavy(tmp_path: Path) -> None:
     code = f"""
 import sys
-from agentos.cli.main import main
+from agentos.cli.kinds import help_text
+from agentos.cli.main import app, main
 for arguments in (["validate", "quickstart"], ["show", "quickstart"], ["schema"], ["list"], ["--help"]):
     sys.argv = ["agentos", *arguments]
     try:
@@ -161,20 +168,73 @@ def test_schema_is_json(agentos: Callable[..., Ended]) -> None:
     assert json.loads(ended.out) == json.loads(json.dumps(RunConfig.model_json_schema()))
 
 
+TABLES: tuple[Mapping[str, Any], ...] = (
+    SOURCES,
+    PARTITIONS,
+    TOPOLOGIES,
+    OBJECTIVES,
+    VIEWS,
+    EXCHANGES,
+    TASKS,
+    RUNTIMES,
+)
+
+
 def test_list_shows_every_kind_with_a_line_of_help(agentos: Callable[..., Ended]) -> None:
     ended = agentos("list")
     lines = {
         line.split()[0]: line.split()[1:] for line in ended.out.splitlines() if line[:2] == "  "
     }
-    tables: tuple[Mapping[str, Any], ...] = (
-        *(SOURCES, PARTITIONS, TOPOLOGIES, OBJECTIVES, VIEWS, EXCHANGES, TASKS, RUNTIMES),
-        *(PRESETS, ready_made()),
-    )
-    for table in tables:
+    for table in (*TABLES, PRESETS, ready_made()):
         for kind in table:
             assert len(lines[kind]) > 2, f"no help for {kind}"
     for title in ("data.source", "objectives.views", "evaluation.tasks", "ready-made runs"):
         assert title in ended.out
+
+
+CITATION = re.compile(
+    r"\[[A-ZÀ-Ž][\w'’-]+(?: [A-Z][\w'’-]+)*(?: et al\.| and [A-Z][\w'’-]+)? (?:19|20)\d\d\]$"
+)
+
+
+@pytest.mark.parametrize("table", [*TABLES, CODECS, FUSIONS, TRUST, FAULTS])
+def test_list_cites_the_paper_of_every_kind_as_authors_and_year(table: Mapping[str, Any]) -> None:
+    for kind, cls in table.items():
+        line = help_text(cls)
+        assert line.endswith(".") or CITATION.search(line), f"{kind}: {line}"
+        named = re.search(r"Sources?: ", cls.__doc__ or "")
+        assert not named or re.search(r"\b(?:19|20)\d\d\b", line), f"{kind} hides its paper"
+
+
+@pytest.mark.parametrize(
+    "name", ["topology", "codec", "exchange.codec", "latency_s", "runs", "preset"]
+)
+def test_list_of_a_point_shows_its_kinds_only(agentos: Callable[..., Ended], name: str) -> None:
+    titles = [line for line in agentos("list", name).out.splitlines() if line[:1] != " "]
+    assert len(titles) == 1
+    assert name in titles[0]
+
+
+def test_list_of_a_point_shows_parameters(agentos: Callable[..., Ended]) -> None:
+    assert "parameters: k, p" in agentos("list", "topology").out
+    assert "parameters: k, p" not in agentos("list").out
+
+
+def test_help_shows_every_summary_whole_at_80_columns(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agentos.cli", "--help"],
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    summaries = done.stdout.partition("Commands:")[2].strip().splitlines()
+    assert len(summaries) == len(app.registered_commands)
+    for summary in summaries:
+        assert len(summary) <= 80
+        assert summary.endswith("."), summary
+        assert not summary.endswith("..."), summary
 
 
 @pytest.mark.parametrize(
@@ -190,6 +250,7 @@ def test_list_shows_every_kind_with_a_line_of_help(agentos: Callable[..., Ended]
         ),
         (["run", "quickstart", "topology=grud"], "did you mean: grid"),
         (["topology", "grud"], "did you mean: grid"),
+        (["list", "tolopogy"], "did you mean 'topology'?"),
         (["topology", "ring", "hops=0"], "topology.hops: input should be greater than"),
         (["topology", "ring", "--agents", "0"], "ring needs agents expected: at least 1 given: 0"),
         (["topology", "random_regular", "k=9"], "k below the number of agents"),

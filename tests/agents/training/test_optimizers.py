@@ -91,7 +91,7 @@ def test_clip_is_clip_grad_norm_of_one_tensor(largest):
     ("make", "words"),
     [
         (lambda: SGD(momentum=0.0, nesterov=True), "nesterov needs a momentum"),
-        (lambda: AdamW(betas=(0.9, 1.0)), "betas must lie"),
+        (lambda: AdamW(betas=(0.9, 1.0)), "betas must be in"),
         (lambda: Adafactor(clip=0.5), "greater than or equal to 1"),
         (lambda: SGD(betas=(0.9, 0.9)), "Extra inputs"),
     ],

@@ -251,7 +251,7 @@ def test_refused_token_says_where_tokens_are_looked_for(monkeypatch: pytest.Monk
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
     monkeypatch.setattr("agentos.runtime.ray.connection.require_listener", lambda address: None)
-    with pytest.raises(RuntimeFailure, match="has not the cluster's token") as caught:
+    with pytest.raises(RuntimeFailure, match="does not have the cluster's token") as caught:
         RayRuntime().open(agents=2, address="auto")
     for told in ("RAY_AUTH_MODE=token", "~/.ray/auth_token", "RAY_AUTH_TOKEN_PATH"):
         assert told in str(caught.value.hint)
