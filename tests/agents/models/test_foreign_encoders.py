@@ -30,7 +30,9 @@ def folder(tokenizer, tmp_path, monkeypatch):
     (path / "evil.py").write_text(
         f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
     )
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "code"))
+    monkeypatch.setattr(
+        "transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "code")
+    )
     monkeypatch.setattr("sys.path", [*sys.path])
     return path
 
