@@ -84,6 +84,11 @@ class EncoderConfig(Spec):
         ge=0,
         description="Freeze the embeddings and this many first layers; unset freezes nothing.",
     )
+    trust_remote_code: bool = Field(
+        False,
+        description="Run the Python code that comes with the model or its tokenizer, with all the rights of "
+        "this user; only for authors whose every file you would run yourself.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -106,6 +111,10 @@ class EncoderConfig(Spec):
             )
         if self.lora is not None and self.from_scratch:
             raise ValueError("lora adapts a pretrained encoder: give path or name, or drop lora")
+        if self.trust_remote_code and self.from_scratch:
+            raise ValueError(
+                "trust_remote_code is for loaded models: give path or name, or drop it"
+            )
         if self.lora is not None and self.frozen_layers is not None:
             raise ValueError("lora freezes the whole backbone already; drop frozen_layers")
         return self

@@ -41,6 +41,35 @@ def replacing(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def inside(folder: Path, path: Path) -> Path:
+    """Return a path that lies in a folder once every link in it is followed.
+
+    Raises:
+        RecordError: it leads out of the folder.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise RecordError(
+            f"{path} leads out of {folder}",
+            expected="files and folders that lie in it",
+            actual=f"a link to {path.resolve()}",
+            hint="remove the link; a run folder is read and written without following links out of it",
+        )
+    return path
+
+
+def require_inside(folder: Path) -> None:
+    """Refuse a folder with a link, at any depth, that leads out of it; the folder may be a link itself.
+
+    Raises:
+        RecordError: it holds such a link.
+    """
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            if path.is_symlink():
+                inside(folder, path)
+
+
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
     """Write a value as strict JSON, whole or not at all; see `plain`.
 

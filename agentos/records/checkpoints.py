@@ -11,16 +11,20 @@ import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
-from agentos.records.atomic_files import replacing, writing
+from agentos.records.atomic_files import inside, replacing, writing
 from agentos.records.checkpoint_config import CheckpointConfig
-from agentos.records.layout import ARMS, CHECKPOINTS, LEDGER, MANIFEST
+from agentos.records.layout import ARMS, CHECKPOINTS, LEDGER, MANIFEST, agent_name
 from agentos.records.ledger_file import read_ledger, write_ledger
 from protocols.errors import RecordError
 from protocols.ledger import Ledger
 from protocols.spec import Spec
+
+PlainName = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=200)]
+"""The name of a file in a checkpoint's own folder: no path."""
 
 
 class Manifest(Spec):
@@ -44,7 +48,7 @@ class Manifest(Spec):
     paused: tuple[int, ...] = ()
     afresh: bool = False
     late: tuple[tuple[int, int], ...] = ()
-    files: dict[str, str] = Field(default_factory=dict)
+    files: dict[PlainName, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,9 +145,14 @@ class Checkpoints:
 
 
 def checkpoints_of(run: Path) -> list[Checkpoint]:
-    """Return the complete checkpoints of a run folder, the latest last."""
+    """Return the complete checkpoints of a run folder, the latest last.
+
+    Raises:
+        RecordError: one of them is a link that leads out of the folder.
+    """
     found = []
     for path in run.glob(f"{CHECKPOINTS}/*/{MANIFEST}"):
+        inside(run, path)
         try:
             manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):  # not ours, not JSON, or not text
@@ -170,7 +179,7 @@ def forget(run: Path, rounds: Mapping[str, int]) -> None:
 
 
 def copy(checkpoint: Checkpoint, run: Path, afresh: bool) -> Checkpoint:
-    """Copy a checkpoint into another run folder.
+    """Copy a checkpoint, the files that its manifest names, into another run folder.
 
     Args:
         checkpoint: checkpoint to copy.
@@ -184,8 +193,15 @@ def copy(checkpoint: Checkpoint, run: Path, afresh: bool) -> Checkpoint:
     manifest = checkpoint.manifest.model_copy(
         update={"afresh": afresh or checkpoint.manifest.afresh}
     )
+    names = (
+        *(f"{agent_name(agent)}.safetensors" for agent in manifest.agents),
+        LEDGER,
+        *manifest.files,
+    )
     with writing(folder):
-        shutil.copytree(checkpoint.directory, folder, ignore=shutil.ignore_patterns(MANIFEST))
+        folder.mkdir(parents=True)
+        for name in names:
+            shutil.copy2(inside(checkpoint.directory, checkpoint.directory / name), folder / name)
     _write_manifest(manifest, folder)
     return Checkpoint(folder, manifest)
 
@@ -196,7 +212,10 @@ def _write_manifest(manifest: Manifest, folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a checkpoint, its manifest first: if a crash leaves it half removed, it no longer counts."""
+    """Remove a checkpoint, its manifest first: one that a crash leaves half removed no longer counts."""
+    if folder.is_symlink():
+        folder.unlink()
+        return
     (folder / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 

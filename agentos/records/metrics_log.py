@@ -107,7 +107,7 @@ class MetricsLog:
             self._writer.flush()
 
 
-def rewind(path: Path, round: int) -> None:
+def rewind(path: Path, round: float) -> None:
     """Remove every line after a round from a file of JSON lines that have a round each.
 
     Raises:

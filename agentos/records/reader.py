@@ -12,7 +12,7 @@ import yaml
 
 from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric
-from agentos.records.atomic_files import damaged
+from agentos.records.atomic_files import damaged, require_inside
 from agentos.records.layout import (
     CONFIG,
     ENVIRONMENT,
@@ -89,7 +89,8 @@ def load_run(directory: str | Path) -> RunRecord:
     A last line of ``metrics.jsonl`` that was cut off by a crash is left out.
 
     Raises:
-        RecordError: the folder is missing, is not a run folder, or one of its files is damaged.
+        RecordError: the folder is missing, is not a run folder, holds a link that leads out of it, or one of its
+            files is damaged.
     """
     folder = Path(directory)
     if not (folder / CONFIG).is_file():
@@ -99,6 +100,7 @@ def load_run(directory: str | Path) -> RunRecord:
             actual="no such folder" if not folder.is_dir() else f"no {CONFIG} in it",
             hint="name a folder that `agentos run` wrote with --out, by default one under runs/",
         )
+    require_inside(folder)
     config_text = _read(folder / CONFIG)
     network, names = _network(folder / NETWORK)
     isolated = folder / ISOLATED / METRICS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agentos.evaluation.base import Metric
-from agentos.records.atomic_files import append_json, replacing, write_json, writing
+from agentos.records.atomic_files import append_json, replacing, require_inside, write_json, writing
 from agentos.records.environment import environment
 from agentos.records.layout import (
     CONFIG,
@@ -83,6 +84,7 @@ class Recorder:
                     actual=", ".join(found[:5]),
                     hint="choose another folder with --out, or remove this one",
                 )
+            require_inside(self.directory)
             for name in WRITTEN_LATER:
                 (self.directory / name).unlink(missing_ok=True)
             for name in {ISOLATED, TENSORBOARD, ENCODERS} & {*found}:
@@ -129,11 +131,14 @@ class Recorder:
         Raises:
             RecordError: the folder cannot be written to.
         """
+        require_inside(self.directory)
         for name in (SUMMARY, REPORT):
             with writing(self.directory):
                 (self.directory / name).unlink(missing_ok=True)
         for arm, round in rounds.items():
             self.go_back(arm, round)
+        # Written anew like the others: a second name of the file elsewhere keeps what it had.
+        rewind(self.directory / RESTARTS, math.inf)
         self._claimed = True
 
     def go_back(self, arm: str, round: int) -> None:

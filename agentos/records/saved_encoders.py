@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agentos.records.atomic_files import require_inside
 from agentos.records.layout import CONFIG, ENCODERS, agent_name, agent_number
 from agents.models.adapters import ADAPTER_CONFIG
 from protocols.errors import ConfigurationError
@@ -18,6 +19,7 @@ def find_encoder(path: Path, agent: int | None = None) -> Path:
 
     Raises:
         ConfigurationError: there is no such folder or agent.
+        RecordError: the run folder holds a link that leads out of it.
     """
     if not (path / CONFIG).is_file():
         if not any((path / name).is_file() for name in ("config.json", ADAPTER_CONFIG)):
@@ -33,6 +35,7 @@ def find_encoder(path: Path, agent: int | None = None) -> Path:
                 hint="leave out --agent, or name the run folder",
             )
         return path
+    require_inside(path)
     numbers = (agent_number(folder.name) for folder in (path / ENCODERS).glob("*"))
     found = sorted(number for number in numbers if number is not None)
     if not found:

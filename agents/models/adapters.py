@@ -135,7 +135,7 @@ def base_model_of(config: EncoderConfig) -> str | None:
     path = Path(config.path) / ADAPTER_CONFIG
     try:
         origin = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(
             f"{path} does not name the model that the adapters belong to",
             expected="base_model_name_or_path",

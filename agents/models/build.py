@@ -71,7 +71,7 @@ def build_backbone(
     with _seeded(seed, "initialisation"):
         if config.from_scratch:
             model: PreTrainedModel = AutoModel.from_config(
-                preset_config(config, vocabulary_size, padding_id)
+                preset_config(config, vocabulary_size, padding_id), trust_remote_code=False
             )
             return model
         return load_backbone(config, vocabulary_size)
@@ -90,7 +90,9 @@ def meta_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
     scratch = config.from_scratch
     architecture = preset_config(config, vocabulary_size, 0) if scratch else load_config(config)
     with torch.device("meta"):
-        model: PreTrainedModel = AutoModel.from_config(architecture)
+        model: PreTrainedModel = AutoModel.from_config(
+            architecture, trust_remote_code=config.trust_remote_code
+        )
         return model
 
 
@@ -138,7 +140,10 @@ def build_encoder(
     if kind is not None:
         with _seeded(seed, "language head"), quietly():
             encoder.language_head = LanguageHead.of(
-                backbone, kind, None if config.from_scratch else full_model_of(config)
+                backbone,
+                kind,
+                None if config.from_scratch else full_model_of(config),
+                trust_remote_code=config.trust_remote_code,
             )
     # Each head has draws of its own, so that one more objective changes no other initial weight.
     for objective in objectives:
@@ -170,7 +175,9 @@ def load_encoder(
         kind = kind_of(backbone.config)
     if kind is not None:
         with quietly():
-            encoder.language_head = LanguageHead.of(backbone, kind, full_model_of(config))
+            encoder.language_head = LanguageHead.of(
+                backbone, kind, full_model_of(config), trust_remote_code=config.trust_remote_code
+            )
     if adapted:
         restore_heads(encoder, Path(config.origin))
     return encoder

@@ -7,18 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.config import EncoderConfig
-from agents.models.adapters import base_model_of, full_model_of
+from agents.models.adapters import base_model_of
 from agents.models.build import load_encoder
 from agents.models.language_head import kind_of
-from agents.models.pretrained import load_tokenizer, quietly
+from agents.models.pretrained import load_config, load_tokenizer, quietly
 from agents.models.sentence_transformer import pooling_of
 from agents.text.collate import Collator
 from protocols.errors import ConfigurationError, ModelError
@@ -135,7 +130,10 @@ def _load(config: EncoderConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrain
     if base_model_of(config) is None:
         with quietly():
             model = AutoModelForCausalLM.from_pretrained(
-                config.origin, dtype=torch.float32, local_files_only=True
+                config.origin,
+                dtype=torch.float32,
+                local_files_only=True,
+                trust_remote_code=config.trust_remote_code,
             )
     else:
         encoder = load_encoder(config, tokenizer, pooling_of(config))
@@ -147,13 +145,12 @@ def _load(config: EncoderConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrain
 
 def _require_causal(folder: Path, encoder: EncoderConfig) -> None:
     try:
-        origin = full_model_of(encoder)
-        config = AutoConfig.from_pretrained(origin, local_files_only=Path(origin).is_dir())
-    except Exception as error:  # safetensors and tokenizers raise plain `Exception`
+        config = load_config(encoder)
+    except ModelError as error:
         raise ModelError(
             f"no model can be loaded from {folder}",
-            expected="a folder with config.json and model.safetensors",
-            actual=str(error).strip().split("\n")[0],
+            expected=error.expected,
+            actual=error.message,
             hint="give the folder of a run or of a saved agent",
         ) from error
     if kind_of(config) != "causal":

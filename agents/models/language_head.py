@@ -5,6 +5,7 @@ Legend: M states, W width of the backbone, V size of the vocabulary.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -65,7 +66,12 @@ class LanguageHead(nn.Module):
 
     @classmethod
     def of(
-        cls, backbone: PreTrainedModel, kind: LanguageModelKind, origin: str | None
+        cls,
+        backbone: PreTrainedModel,
+        kind: LanguageModelKind,
+        origin: str | None,
+        *,
+        trust_remote_code: bool = False,
     ) -> LanguageHead:
         """Build the head for a backbone, or load it from the folder or name of the model.
 
@@ -73,6 +79,7 @@ class LanguageHead(nn.Module):
             backbone: keeps its weights; tied embeddings are tied to it.
             kind: masked or causal.
             origin: folder or name of the model, whose head is loaded if it has one; None for a new head.
+            trust_remote_code: whether the folder's own Python code may run.
 
         Raises:
             ModelError: the architecture has no such head.
@@ -86,10 +93,16 @@ class LanguageHead(nn.Module):
                 hint="choose another encoder or another objective",
             )
         if origin is None:
-            model = auto.from_config(backbone.config)
+            model = auto.from_config(backbone.config, trust_remote_code=trust_remote_code)
         else:
-            model = auto.from_pretrained(origin, config=backbone.config, dtype=torch.float32)
-        # The model came with its own backbone. Tying after the exchange ties the head to this backbone.
+            model = auto.from_pretrained(
+                origin,
+                config=backbone.config,
+                local_files_only=Path(origin).is_dir(),
+                trust_remote_code=trust_remote_code,
+                dtype=torch.float32,
+            )
+        # The model came with a backbone of its own. Tying after the exchange ties the head to this one.
         setattr(model, model.base_model_prefix, backbone)
         model.tie_weights()
         return cls(model, kind)

@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from agents.config import PRESETS, EncoderConfig
 from agents.models.adapters import base_model_of, full_model_of, merge_adapters
+from agents.text.tokenizer_bounds import require_bounded
 from protocols.errors import ModelError
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,17 @@ _DROPOUTS = (
     *("hidden_dropout_prob", "dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop"),
     *("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"),
 )
+_MOST = {
+    "num_hidden_layers": 1_024,
+    "hidden_size": 65_536,
+    "intermediate_size": 524_288,
+    **dict.fromkeys(("hidden_dim", "n_inner", "ffn_dim", "d_ff"), 524_288),
+    "num_attention_heads": 1_024,
+    "vocab_size": 4_194_304,
+    "max_position_embeddings": 16_777_216,
+    "type_vocab_size": 65_536,
+}
+"""Largest sizes in the configuration of a foreign encoder, each several times what is in use."""
 
 
 @contextmanager
@@ -64,12 +76,21 @@ def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
     origin = config.origin
     _require_folder(config)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(origin, local_files_only=config.path is not None)
+        tokenizer = AutoTokenizer.from_pretrained(
+            origin,
+            local_files_only=config.path is not None,
+            trust_remote_code=config.trust_remote_code,
+        )
+        require_bounded(tokenizer)
+    except ModelError:
+        raise
     except Exception as error:  # safetensors and tokenizers raise plain `Exception`
         raise ModelError(
             f"no tokenizer can be loaded from {origin!r}: {_first_line(error)}",
             expected="tokenizer.json or a vocabulary in the folder of the model",
-            hint="save it there with tokenizer.save_pretrained(folder)",
+            hint="if you trust its authors to run code as you, set encoder.trust_remote_code=true"
+            if "custom code" in str(error)
+            else "save it there with tokenizer.save_pretrained(folder)",
         ) from error
     if tokenizer.pad_token_id is None:
         # Decoders often have no padding token. Padding is masked out, so any token of the vocabulary serves.
@@ -108,6 +129,7 @@ def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
                 source,
                 config=model_config,
                 local_files_only=Path(source).is_dir(),
+                trust_remote_code=config.trust_remote_code,
                 dtype=torch.float32,
                 output_loading_info=True,
             )
@@ -142,7 +164,9 @@ def load_config(config: EncoderConfig) -> PretrainedConfig:
     try:
         origin = full_model_of(config)
         loaded: PretrainedConfig = AutoConfig.from_pretrained(
-            origin, local_files_only=Path(origin).is_dir()
+            origin,
+            local_files_only=Path(origin).is_dir(),
+            trust_remote_code=config.trust_remote_code,
         )
         if not hasattr(loaded, "hidden_size"):
             raise ValueError(f"a {loaded.model_type} is not a text-only model")
@@ -150,16 +174,32 @@ def load_config(config: EncoderConfig) -> PretrainedConfig:
             raise ValueError(
                 f"a {loaded.model_type} is an encoder-decoder; save its encoder by itself"
             )
+        _require_bounded_sizes(loaded)
+        attention = str(getattr(loaded, "_attn_implementation", None))
+        if "/" in attention and not config.trust_remote_code:
+            raise ValueError(f"its attention is custom code from the hub, {attention[:60]!r}")
         return loaded
     except Exception as error:  # safetensors and tokenizers raise plain `Exception`
         raise _unloadable(config.origin, error) from error
+
+
+def _require_bounded_sizes(config: PretrainedConfig) -> None:
+    """Refuse sizes that no text encoder has: building the model would take all memory or never end."""
+    for name, most in _MOST.items():
+        size = getattr(config, name, None)
+        whole = isinstance(size, int) and not isinstance(size, bool)
+        if size is not None and not (whole and 0 < size <= most):
+            shown = repr(size)[:40] if not whole or size.bit_length() < 128 else "a larger number"
+            raise ValueError(f"its config.json has {name} {shown}, not a number from 1 to {most}")
 
 
 def _unloadable(origin: str, error: Exception) -> ModelError:
     return ModelError(
         f"no encoder can be loaded from {origin!r}: {_first_line(error)}",
         expected="a folder with config.json and model.safetensors, or a name in the local cache",
-        hint="save one with model.save_pretrained(folder), or use encoder.preset",
+        hint="if you trust its authors to run code as you, set encoder.trust_remote_code=true"
+        if "custom code" in str(error)
+        else "save one with model.save_pretrained(folder), or use encoder.preset",
     )
 
 

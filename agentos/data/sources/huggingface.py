@@ -86,6 +86,7 @@ class HuggingFace(Source):
             split=self.split,
             revision=self.revision,
             streaming=True,
+            trust_remote_code=False,  # from version 4 on the library runs no scripts anyway
         )
         feature: Any = (stream.features or {}).get(self.label)
         named = isinstance(feature, datasets.ClassLabel)
