@@ -18,6 +18,7 @@ from agents.models.cpu.bfloat16 import has_bfloat16_units
 from agents.models.cpu.byte_dropout import dropout_of, use_byte_dropout
 from agents.models.encoder import Encoder
 from agents.models.flat_parameters import Binding, OwnBuffers, copy_buffers, flatten, layout_of
+from agents.models.pretrained import positions_of
 from agents.objectives.base import Prepared
 from agents.text.batch import Batch, tensor, to_device
 from agents.text.collate import Collator, Padded
@@ -192,7 +193,7 @@ class SharedModel:
                 )
 
     def _refuse_longer_texts(self) -> None:
-        limit = _positions(self.encoder.backbone)
+        limit = positions_of(self.encoder.backbone)
         lengths = (
             ("training.max_length", self.blueprint.training.max_length),
             ("evaluation.max_length", self.blueprint.evaluation_length),
@@ -261,14 +262,3 @@ def _checkpoint_activations(backbone: PreTrainedModel) -> None:
 
 def _slice(start: int, end: int, flat: Tensor) -> Tensor:
     return flat[start:end]
-
-
-def _positions(backbone: nn.Module) -> int | None:
-    """Return the number of tokens that a backbone has positions for; None where it is not known."""
-    table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
-    if isinstance(table, nn.Embedding) and table.padding_idx is not None:
-        return (
-            table.num_embeddings - table.padding_idx - 1
-        )  # RoBERTa numbers positions from its padding id on
-    limit: int | None = getattr(backbone.config, "max_position_embeddings", None)
-    return limit
