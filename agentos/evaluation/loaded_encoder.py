@@ -16,16 +16,19 @@ from transformers import PreTrainedTokenizerBase
 from agents.config import EncoderConfig, Pooling
 from agents.models.build import load_encoder
 from agents.models.encoder import Encoder
-from agents.models.pretrained import load_tokenizer
-from agents.models.sentence_transformer import pooling_of, saved_length
+from agents.models.pretrained import load_tokenizer, positions_of
+from agents.models.sentence_transformer import SavedSettings, pooling_of, read_settings
 from agents.models.text_encoder import TokenScores
 from agents.models.token_scores import score_tokens
 from agents.text.batch import to_device
 from agents.text.collate import Collator
 from agents.text.vocabulary import Vocabulary
+from protocols.errors import ModelError
 
 MAX_LENGTH = 64
 """Tokens of a text, if neither the caller nor the folder sets a limit."""
+_LONGEST = 2**20
+"""Tokens of a text, where neither the files nor the positions of an encoder set a limit."""
 _BATCH = 128
 
 
@@ -36,14 +39,20 @@ class LoadedEncoder:
         encoder: the model, in evaluation mode.
         tokenizer: the model's tokenizer.
         max_length: tokens of a text, special tokens included.
+        normalised: scale embeddings to length 1.
     """
 
     def __init__(
-        self, encoder: Encoder, tokenizer: PreTrainedTokenizerBase, max_length: int
+        self,
+        encoder: Encoder,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int,
+        normalised: bool = False,
     ) -> None:
         self.encoder = encoder
         self.tokenizer = tokenizer
         self.max_length = max_length
+        self.normalised = normalised
         self._collate = Collator(tokenizer, max_length)
         self._vocabulary = Vocabulary(tokenizer)
 
@@ -53,8 +62,8 @@ class LoadedEncoder:
     ) -> LoadedEncoder:
         """Load a model folder, or a name in the local Hugging Face cache.
 
-        The encoder pools and truncates texts as the folder's sentence-transformers files say, so one
-        that a run exported embeds as it did in the run.
+        The encoder embeds as ``SentenceTransformer(origin).encode`` does where the folder has
+        sentence-transformers files, so one that a run exported embeds as it did in the run.
 
         Args:
             origin: the folder, or the name.
@@ -62,7 +71,8 @@ class LoadedEncoder:
             max_length: overrides that of the folder.
 
         Raises:
-            ModelError: the folder or name is not a usable model.
+            ModelError: the folder or name is not a usable model, has sentence-transformers modules that
+                have no counterpart here, or has fewer positions than `max_length`.
 
         Example:
             >>> encoder = LoadedEncoder.load("runs/x/encoders/agent-0")  # doctest: +SKIP
@@ -76,8 +86,9 @@ class LoadedEncoder:
         )
         tokenizer = load_tokenizer(config)
         encoder = load_encoder(config, tokenizer, pooling_of(config)).eval()
-        saved = saved_length(folder) if here else None
-        return cls(encoder, tokenizer, max_length or saved or MAX_LENGTH)
+        settings = read_settings(config)
+        length = _length(max_length, settings, tokenizer, encoder)
+        return cls(encoder, tokenizer, length, settings.normalised)
 
     @property
     def head(self) -> str | None:
@@ -86,13 +97,18 @@ class LoadedEncoder:
         return None if head is None else head.kind
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return pooled states `[N, D]`, not normalised."""
+        """Return pooled states `[N, D]`, normalised where the folder says so."""
+        if not texts:
+            return np.zeros((0, self.encoder.width), dtype=np.float32)
         rows: dict[int, NDArray[np.float32]] = {}
         tokens = self._tokens(texts)
         with torch.inference_mode():
             for chosen in _by_length(tokens, _BATCH):
                 batch = to_device(self._collate([tokens[i] for i in chosen]), torch.device("cpu"))
-                rows.update(zip(chosen, self.encoder.pool_batch(batch).numpy(), strict=True))
+                pooled = self.encoder.pool_batch(batch)
+                if self.normalised:
+                    pooled = torch.nn.functional.normalize(pooled, dim=-1)
+                rows.update(zip(chosen, pooled.numpy(), strict=True))
         embedded: NDArray[np.float32] = np.stack([rows[i] for i in range(len(texts))])
         return embedded
 
@@ -115,6 +131,25 @@ class LoadedEncoder:
             max_length=self._collate.budget,
         )["input_ids"]
         return [np.asarray(ids, dtype=np.int64) for ids in encoded]
+
+
+def _length(
+    asked: int | None,
+    settings: SavedSettings,
+    tokenizer: PreTrainedTokenizerBase,
+    encoder: Encoder,
+) -> int:
+    """Return the tokens of a text: those asked for, else those of the folder, else the default."""
+    limit = positions_of(encoder.backbone) or _LONGEST
+    if asked is not None and asked > limit:
+        raise ModelError(
+            "the maximum length is longer than the encoder can read",
+            expected=f"at most {limit} tokens",
+            actual=asked,
+            hint="lower it, or leave it out",
+        )
+    saved = settings.max_length or (tokenizer.model_max_length if settings.listed else MAX_LENGTH)
+    return asked or min(int(saved), limit)
 
 
 def _by_length(tokens: Sequence[NDArray[np.int64]], size: int) -> list[list[int]]:

@@ -289,6 +289,13 @@ class Host:
                     actual=f"{len(state.parameters):,}",
                     hint="keep agents and exchange heads as they were, or begin a new run",
                 )
+            if state.buffers.keys() != agent.resident.buffers.names:
+                raise RecordError(
+                    f"the checkpoint {path} lacks buffers of the encoder's heads, or has others",
+                    expected=", ".join(sorted(agent.resident.buffers.names)) or "no buffers",
+                    actual=", ".join(sorted(state.buffers)) or "no buffers",
+                    hint="keep objectives and their heads as they were, or begin a new run",
+                )
             agent.state = state
             if afresh:
                 agent.begin_exchange()

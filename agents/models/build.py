@@ -29,7 +29,7 @@ from agents.models.adapters import (
 from agents.models.encoder import Encoder
 from agents.models.heads import holds_language_head, restore_heads
 from agents.models.language_head import LanguageHead, kind_of, saved_kind
-from agents.models.pretrained import load_backbone, load_config, quietly
+from agents.models.pretrained import load_backbone, load_config, model_class, quietly
 from agents.models.sentence_transformer import pooling_of
 from agents.text.vocabulary import Vocabulary
 from protocols.errors import ModelError
@@ -90,8 +90,11 @@ def meta_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
     scratch = config.from_scratch
     architecture = preset_config(config, vocabulary_size, 0) if scratch else load_config(config)
     with torch.device("meta"):
-        model: PreTrainedModel = AutoModel.from_config(
-            architecture, trust_remote_code=config.trust_remote_code
+        build = model_class(architecture)
+        model: PreTrainedModel = (
+            AutoModel.from_config(architecture, trust_remote_code=config.trust_remote_code)
+            if build is AutoModel
+            else build(architecture)
         )
         return model
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -11,7 +13,7 @@ from agents.models.adapters import adapter_state, save_adapters
 from agents.models.encoder import Encoder
 from agents.models.heads import save_heads
 from agents.models.pretrained import no_progress_bars
-from agents.models.sentence_transformer import write_sentence_transformer
+from agents.models.sentence_transformer import MODES, OTHER_MODES, POOLING
 from agents.text.collate import Collator
 
 
@@ -44,6 +46,45 @@ def export(
     save_heads(encoder, directory, language_head=adapted)
     write_sentence_transformer(
         directory, pooling=encoder.pooling, width=encoder.width, max_length=max_length
+    )
+
+
+def write_sentence_transformer(
+    directory: Path, *, pooling: str, width: int, max_length: int
+) -> None:
+    """Write the files with which ``SentenceTransformer(directory)`` embeds as the agent does.
+
+    The keys are those of the library's second major version, which later versions read as well.
+
+    Args:
+        directory: holds the model and its tokenizer already.
+        pooling: ``mean``, ``cls`` or ``last``.
+        width: of the backbone.
+        max_length: tokens of a text when it is embedded, special tokens included.
+    """
+    modules = [("", "Transformer"), (POOLING, "Pooling")]
+    _write(
+        directory / "modules.json",
+        [
+            {
+                "idx": index,
+                "name": str(index),
+                "path": path,
+                "type": f"sentence_transformers.models.{name}",
+            }
+            for index, (path, name) in enumerate(modules)
+        ],
+    )
+    modes = {key: name == pooling for name, key in MODES.items()}
+    _write(
+        directory / POOLING / "config.json",
+        {"word_embedding_dimension": width, **modes, **dict.fromkeys(OTHER_MODES, False)},
+    )
+    length = {"max_seq_length": max_length, "do_lower_case": False}
+    _write(directory / "sentence_bert_config.json", length)
+    _write(
+        directory / "config_sentence_transformers.json",
+        {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"},
     )
 
 
@@ -91,3 +132,8 @@ def _set_generation_tokens(model: PreTrainedModel, collate: Collator) -> None:
     for name, token in known.items():
         if getattr(settings, name) is None:
             setattr(settings, name, token)
+
+
+def _write(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8", newline="\n")

@@ -5,12 +5,14 @@ buffer: nothing is copied, and no agent owns a module.
 
 The buffer is ordered ``[decayed | not decayed]``, so that the optimizer works on two contiguous slices and an
 exchange of weights on one. Every parameter starts on a 64-byte boundary. Frozen parameters stay in the module
-and are shared by its agents.
+and are shared by its agents. Buffers, such as the running statistics of BatchNorm, belong to the agent too:
+`OwnBuffers` swaps them.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -116,3 +118,45 @@ class Binding:
             parameter.data = slot.view(
                 flat
             )  # the Parameter object stays, so hooks and ties stay valid
+
+
+class OwnBuffers:
+    """Swaps the buffers of a module that belong to an agent: what training may change besides parameters.
+
+    These are all buffers outside the backbone, and the backbone's persistent ones; its others, such as
+    positions, are constants that it derives from its configuration.
+
+    Args:
+        module: its buffers are replaced by those of one agent after another.
+        shared: prefix of the names of which only persistent buffers are the agent's.
+    """
+
+    def __init__(self, module: nn.Module, shared: str = "backbone") -> None:
+        self._owners = dict(_owners(module, shared))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the buffers."""
+        return frozenset(self._owners)
+
+    def read(self) -> dict[str, Tensor | None]:
+        """Return the module's present buffers by name; they are not copied."""
+        return {name: owner._buffers[key] for name, (owner, key) in self._owners.items()}
+
+    def point_at(self, buffers: Mapping[str, Tensor | None]) -> None:
+        """Replace the module's buffers by an agent's, which it then changes."""
+        for name, (owner, key) in self._owners.items():
+            owner._buffers[key] = buffers[name]
+
+
+def copy_buffers(buffers: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
+    """Copy buffers; None, a buffer that is not set yet, stays None."""
+    return {name: None if each is None else each.detach().clone() for name, each in buffers.items()}
+
+
+def _owners(module: nn.Module, shared: str) -> Iterator[tuple[str, tuple[nn.Module, str]]]:
+    for path, owner in module.named_modules():
+        for key in owner._buffers:
+            constant = key in owner._non_persistent_buffers_set
+            if not (constant and path.split(".")[0] == shared):
+                yield f"{path}.{key}".lstrip("."), (owner, key)

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
+from tokenizers.normalizers import Lowercase, Sequence
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -21,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from agents.config import PRESETS, EncoderConfig
 from agents.models.adapters import base_model_of, full_model_of, merge_adapters
+from agents.models.sentence_transformer import read_settings
 from agents.text.tokenizer_bounds import require_bounded
 from protocols.errors import ModelError
 
@@ -28,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _DROPOUTS = (
     *("hidden_dropout_prob", "dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop"),
+    *("dropout_rate", "embedding_dropout", "mlp_dropout"),
     *("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"),
 )
 _MOST = {
@@ -92,9 +97,23 @@ def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
             if "custom code" in str(error)
             else "save it there with tokenizer.save_pretrained(folder)",
         ) from error
+    if read_settings(config).lower_case:
+        _lower_case(tokenizer, origin)
     if tokenizer.pad_token_id is None:
-        # Decoders often have no padding token. Padding is masked out, so any token of the vocabulary serves.
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+        # Decoders often have none. Padding is masked out, so any special token serves; any other would be
+        # split off words once it is special.
+        special = tokenizer.all_special_tokens
+        tokenizer.pad_token = (
+            tokenizer.eos_token or tokenizer.unk_token or next(iter(special), None)
+        )
+    if tokenizer.pad_token_id is None:
+        raise ModelError(
+            f"the tokenizer of {origin!r} has no padding token, and no other special token to pad with",
+            expected="a pad_token",
+            actual="none",
+            hint="name one with tokenizer.add_special_tokens({'pad_token': ...}), resize the embeddings of "
+            "the model, and save both",
+        )
     tokenizer.padding_side = "right"  # as `Collator` does, so that exported encoders pad alike
     return tokenizer
 
@@ -125,7 +144,7 @@ def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
     source = base or origin
     try:
         with quietly():
-            model, report = AutoModel.from_pretrained(
+            model, report = model_class(model_config).from_pretrained(
                 source,
                 config=model_config,
                 local_files_only=Path(source).is_dir(),
@@ -154,6 +173,29 @@ def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
     return model
 
 
+def model_class(architecture: PretrainedConfig) -> Any:
+    """Return the class that builds and loads a backbone.
+
+    `AutoModel`, except where the model was saved as the encoder of an encoder-decoder, such as
+    ``T5EncoderModel``: `AutoModel` would build the decoder too.
+    """
+    for name in architecture.architectures or ():
+        if name.endswith("EncoderModel") and isinstance(getattr(transformers, name, None), type):
+            return getattr(transformers, name)
+    return AutoModel
+
+
+def positions_of(backbone: nn.Module) -> int | None:
+    """Return the number of tokens that a backbone has positions for; None where there is no limit."""
+    table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
+    if isinstance(table, nn.Embedding) and table.padding_idx is not None:
+        # RoBERTa numbers positions from its padding id on.
+        return table.num_embeddings - table.padding_idx - 1
+    limit = getattr(backbone.config, "max_position_embeddings", None)
+    # XLNet, whose positions are relative, says -1.
+    return limit if isinstance(limit, int) and limit > 0 else None
+
+
 def load_config(config: EncoderConfig) -> PretrainedConfig:
     """Load the architecture of a pretrained backbone.
 
@@ -170,6 +212,8 @@ def load_config(config: EncoderConfig) -> PretrainedConfig:
         )
         if not hasattr(loaded, "hidden_size"):
             raise ValueError(f"a {loaded.model_type} is not a text-only model")
+        if model_class(loaded) is not AutoModel:
+            loaded.is_encoder_decoder = False  # the encoder alone is loaded
         if loaded.is_encoder_decoder:
             raise ValueError(
                 f"a {loaded.model_type} is an encoder-decoder; save its encoder by itself"
@@ -211,6 +255,24 @@ def _require_folder(config: EncoderConfig) -> None:
             actual=config.path,
             hint="give the folder's path, absolute or relative to the working directory",
         )
+
+
+def _lower_case(tokenizer: PreTrainedTokenizerBase, origin: str) -> None:
+    """Have a tokenizer lower-case texts first, as sentence-transformers does for ``do_lower_case``."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ModelError(
+            f"the tokenizer of {origin!r} is to lower-case texts, and has no normalizer to do so",
+            expected="a tokenizer with tokenizer.json",
+            actual=type(tokenizer).__name__,
+            hint="save it as a fast tokenizer",
+        )
+    own = backend.normalizer
+    steps: list[Any] = [] if own is None else [own]
+    if isinstance(own, Sequence):
+        steps = [own[index] for index in range(len(own))]
+    if not any(isinstance(step, Lowercase) for step in steps):
+        backend.normalizer = Sequence([Lowercase(), *steps])
 
 
 def _set_dropout(model_config: Any, dropout: float) -> None:

@@ -1,67 +1,66 @@
-"""Files that tell sentence-transformers how a saved encoder pools and cuts texts."""
+"""Files that tell sentence-transformers how a saved encoder cuts, pools and scales texts.
+
+They are read whole or refused: an encoder embeds as ``SentenceTransformer(folder).encode`` does, or a
+`ModelError` names the module or setting that has no counterpart here.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+from transformers.utils.hub import cached_file
 
 from agents.config import EncoderConfig
 from protocols.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
-POOLING = Path("1_Pooling") / "config.json"
-_MODES = {
+POOLING = "1_Pooling"
+MODES = {
     "mean": "pooling_mode_mean_tokens",
     "cls": "pooling_mode_cls_token",
     "last": "pooling_mode_lasttoken",
 }
-_OTHER_MODES = (
+OTHER_MODES = (
     "pooling_mode_max_tokens",
     "pooling_mode_mean_sqrt_len_tokens",
     "pooling_mode_weightedmean_tokens",
 )
+_ARCHITECTURES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+_TRANSFORMER_FILES = tuple(f"sentence_{name}_config.json" for name in _ARCHITECTURES)
+"""Settings of the Transformer module; early releases named the file after the architecture."""
+_WITHOUT_EFFECT = {"unpad_inputs", "query_length", "document_length"}
+"""Settings that change no embedding, or those of explicit queries and documents alone."""
+_DEFAULTS = {
+    "transformer_task": "feature-extraction",
+    "module_output_name": "token_embeddings",
+}
+_TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
 
 
-def write_sentence_transformer(
-    directory: Path, *, pooling: str, width: int, max_length: int
-) -> None:
-    """Write the files with which ``SentenceTransformer(directory)`` embeds as the agent does.
+@dataclass(frozen=True)
+class SavedSettings:
+    """Settings of an encoder in its sentence-transformers files.
 
-    The keys are those of the library's second major version, which later versions read as well.
-
-    Args:
-        directory: holds the model and its tokenizer already.
-        pooling: ``mean``, ``cls`` or ``last``.
-        width: the backbone's width.
-        max_length: tokens of a text when it is embedded, special tokens included.
+    Attributes:
+        listed: whether ``modules.json`` lists the modules; without it the others are mostly unset.
+        pooling: name of the pooling; None if unset.
+        max_length: tokens of a text, special tokens included; None if unset.
+        lower_case: whether texts are lower-cased before they are tokenised.
+        normalised: whether embeddings are scaled to length 1.
     """
-    modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
-    _write(
-        directory / "modules.json",
-        [
-            {
-                "idx": index,
-                "name": str(index),
-                "path": path,
-                "type": f"sentence_transformers.models.{name}",
-            }
-            for index, (path, name) in enumerate(modules)
-        ],
-    )
-    modes = {key: name == pooling for name, key in _MODES.items()}
-    _write(
-        directory / POOLING,
-        {"word_embedding_dimension": width, **modes, **dict.fromkeys(_OTHER_MODES, False)},
-    )
-    length = {"max_seq_length": max_length, "do_lower_case": False}
-    _write(directory / "sentence_bert_config.json", length)
-    _write(
-        directory / "config_sentence_transformers.json",
-        {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"},
-    )
+
+    listed: bool = False
+    pooling: str | None = None
+    max_length: int | None = None
+    lower_case: bool = False
+    normalised: bool = False
 
 
 def pooling_of(config: EncoderConfig) -> str:
@@ -70,12 +69,12 @@ def pooling_of(config: EncoderConfig) -> str:
     Raises:
         ModelError: the folder's pooling is not supported, and none is configured.
     """
-    saved = _saved_pooling(Path(config.path)) if config.path else None
+    saved = read_settings(config).pooling
     if config.pooling is None:
-        if saved is not None and saved not in _MODES:
+        if saved is not None and saved not in MODES:
             raise ModelError(
-                f"the encoder in {config.path!r} was saved with the pooling {saved!r}",
-                expected=", ".join(_MODES),
+                f"the encoder in {config.origin!r} was saved with the pooling {saved!r}",
+                expected=", ".join(MODES),
                 actual=saved,
                 hint="set encoder.pooling to the closest of these",
             )
@@ -84,44 +83,154 @@ def pooling_of(config: EncoderConfig) -> str:
         logger.warning(
             "encoder.pooling is %s, but the encoder in %s was saved with %s",
             config.pooling,
-            config.path,
+            config.origin,
             saved,
         )
     return config.pooling
 
 
-def saved_length(directory: Path) -> int | None:
-    """Return the maximum length in tokens that a folder sets for sentence-transformers; None if unset."""
-    length = _read(directory / "sentence_bert_config.json").get("max_seq_length")
-    return length if isinstance(length, int) else None
+def read_settings(config: EncoderConfig) -> SavedSettings:
+    """Read the settings of an encoder; the defaults for one built from scratch.
+
+    Raises:
+        ModelError: a file is damaged, or says something that has no counterpart here.
+    """
+    if config.from_scratch:
+        return SavedSettings()
+    modules = _read(config, "modules.json")
+    if modules is None:
+        pooling = _pooling(_settings(config, f"{POOLING}/config.json"))
+        return SavedSettings(False, pooling, *_transformer(config))
+    folder, normalised = _modules(config, modules)
+    _check_defaults(config)
+    pooling = _pooling(_settings(config, f"{folder}/config.json")) or "mean"
+    return SavedSettings(True, pooling, *_transformer(config), normalised)
 
 
-def _saved_pooling(directory: Path) -> str | None:
-    """Return the pooling that a folder sets for sentence-transformers; None if unset."""
-    config = _read(directory / POOLING)
-    mode = config.get("pooling_mode")  # since the library's fifth major version
-    if isinstance(mode, str):
-        return {"lasttoken": "last"}.get(mode, mode)
-    named = {key: name for name, key in _MODES.items()} | {key: key for key in _OTHER_MODES}
-    found = [name for key, name in named.items() if config.get(key)]
-    return " and ".join(found) or None
+def _modules(config: EncoderConfig, modules: Any) -> tuple[str, bool]:
+    """Return the folder of the pooling, and whether the embeddings are normalised."""
+    if not isinstance(modules, list) or not all(isinstance(each, dict) for each in modules):
+        raise _unsupported(config, "modules.json", "a list of modules", type(modules).__name__)
+    names = [str(each.get("type")) for each in modules]
+    kinds = [name.rpartition(".")[2] for name in names]
+    supported = "Transformer, Pooling and at most Normalize, of sentence_transformers"
+    known = ["Transformer", "Pooling", "Normalize"]
+    for index, name in enumerate(names):
+        own = name.startswith("sentence_transformers.")
+        if not own or known[index : index + 1] != [kinds[index]]:
+            raise _unsupported(config, f"module {index}", supported, name)
+    if len(kinds) < 2:
+        raise _unsupported(config, "modules.json", supported, ", ".join(names) or "no module")
+    paths = [PurePosixPath(str(each.get("path") or "")) for each in modules]
+    if paths[0].parts:
+        hint = f"set encoder.path to {config.origin}/{paths[0]}, and encoder.pooling"
+        raise _unsupported(config, "module 0 (Transformer)", "path ''", str(paths[0]), hint)
+    if not paths[1].parts or paths[1].is_absolute() or ".." in paths[1].parts:
+        raise _unsupported(config, "module 1 (Pooling)", "a folder within", str(paths[1]))
+    normalised = len(kinds) == 3
+    scaled = _settings(config, f"{paths[2]}/config.json") if normalised else {}
+    for key, value in scaled.items():
+        if value not in (None, "sentence_embedding"):
+            raise _unsupported(config, f"module 2 (Normalize), {key}", "sentence_embedding", value)
+    return str(paths[1]), normalised
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
+def _transformer(config: EncoderConfig) -> tuple[int | None, bool]:
+    """Return the maximum length and whether texts are lower-cased, as the Transformer module says."""
+    found = (_settings(config, name) for name in _TRANSFORMER_FILES)
+    settings = dict(next((each for each in found if each), {}))
+    length, lower = settings.pop("max_seq_length", None), settings.pop("do_lower_case", False)
+    if length is not None and (type(length) is not int or length < 1):
+        raise _unsupported(config, "max_seq_length", "a number of tokens", length)
+    text = (settings.pop("modality_config", None) or {"text": _TEXT}).get("text")
+    if text != _TEXT:
+        raise _unsupported(config, "modality_config of the Transformer", _TEXT, text)
+    for key, value in settings.items():
+        if value and key not in _WITHOUT_EFFECT and value != _DEFAULTS.get(key):
+            expected = _DEFAULTS.get(key, "unset")
+            raise _unsupported(config, f"{key} of the Transformer", expected, value)
+    return length, bool(lower)
+
+
+def _check_defaults(config: EncoderConfig) -> None:
+    """Refuse a model of another type, one that shortens embeddings, and one with a default prompt."""
+    settings = _settings(config, "config_sentence_transformers.json")
+    kind, width = settings.get("model_type"), settings.get("truncate_dim")
+    if kind not in (None, "SentenceTransformer"):
+        raise _unsupported(config, "model_type", "SentenceTransformer", kind)
+    if width is not None:
+        raise _unsupported(config, "truncate_dim", "unset", width)
+    name = settings.get("default_prompt_name")
+    prompts = settings.get("prompts") or {}
+    prompt = prompts.get(name) if isinstance(prompts, dict) else prompts
+    if name is not None and prompt:
+        raise ModelError(
+            f"the encoder {config.origin!r} puts a default prompt before every text",
+            expected="default_prompt_name null in config_sentence_transformers.json",
+            actual=f"{name}: {prompt!r}",
+            hint="set it to null there to embed texts without the prompt",
+        )
+
+
+def _pooling(settings: Mapping[str, Any]) -> str | None:
+    """Return the pooling that a module sets; None if unset."""
+    mode = settings.get("pooling_mode")  # since the library's fifth major version
+    if mode is not None:
+        modes = [mode] if isinstance(mode, str) else mode if isinstance(mode, Sequence) else [mode]
+        return " and ".join({"lasttoken": "last"}.get(str(each), str(each)) for each in modes)
+    named = {key: name for name, key in MODES.items()} | {key: key for key in OTHER_MODES}
+    return " and ".join(name for key, name in named.items() if settings.get(key)) or None
+
+
+def _unsupported(
+    config: EncoderConfig, what: str, expected: object, actual: object, hint: str | None = None
+) -> ModelError:
+    return ModelError(
+        f"the encoder {config.origin!r} cannot embed as its sentence-transformers files say: {what}",
+        expected=str(expected),
+        actual=str(actual),
+        hint=hint
+        or "to use its transformer alone, load a copy of the folder without modules.json and "
+        "sentence_bert_config.json, and set encoder.pooling",
+    )
+
+
+def _settings(config: EncoderConfig, name: str) -> Mapping[str, Any]:
+    value = _read(config, name)
+    if value is not None and not isinstance(value, dict):
+        raise _unsupported(config, name, "a JSON object", type(value).__name__)
+    return value or {}
+
+
+def _read(config: EncoderConfig, name: str) -> Any:
+    """Return the content of a JSON file of an encoder; None if it has no such file."""
+    path = Path(config.path) / name if config.path else _cached(config.origin, name)
+    if path is None or not path.is_file():
+        return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{str(path)!r} is damaged",
-            expected="a JSON object",
+            expected="JSON",
             actual=str(error),
             hint="copy it again from the source of the encoder, or remove it",
         ) from error
-    return value if isinstance(value, dict) else {}
 
 
-def _write(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8", newline="\n")
+@lru_cache(maxsize=256)
+def _cached(origin: str, name: str) -> Path | None:
+    """Return a file of an encoder in the Hugging Face cache, fetched if need be; None if there is none."""
+    folder, _, file = name.rpartition("/")
+    try:
+        found = cached_file(
+            origin,
+            file,
+            subfolder=folder,
+            _raise_exceptions_for_gated_repo=False,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+    except OSError:  # no such model: loading it says so
+        return None
+    return None if found is None else Path(found)

@@ -70,14 +70,22 @@ class Collator:
         return len(self.prefix) + len(self.suffix)
 
     def __call__(self, texts: Sequence[Text | np.ndarray]) -> Padded:
-        """Pad texts or token arrays; each is cut at the budget."""
+        """Pad texts or token arrays; each is cut at the budget.
+
+        A text without any token, special ones included, is read as its end: an encoder needs one token.
+        """
         lengths = np.array([min(len(text), self.budget) + self.special_count for text in texts])
+        empty = lengths == 0
+        lengths[empty] = 1
         ids = np.full((len(texts), int(lengths.max())), self.padding_id, dtype=np.int64)
         mask = (np.arange(ids.shape[1])[None, :] < lengths[:, None]).astype(np.int64)
         infill = np.zeros(ids.shape, dtype=bool)
         first = len(self.prefix)
         ids[:, :first] = self.prefix
+        ids[empty, 0] = self.padding_id if self.end_token is None else self.end_token
         for row, text, length in zip(range(len(texts)), texts, lengths.tolist(), strict=True):
+            if empty[row]:
+                continue
             end = length - len(self.suffix)
             ids[row, end:length] = self.suffix
             if not isinstance(text, Text):

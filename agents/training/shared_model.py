@@ -17,7 +17,8 @@ from agents.models.build import build_encoder
 from agents.models.cpu.bfloat16 import has_bfloat16_units
 from agents.models.cpu.byte_dropout import dropout_of, use_byte_dropout
 from agents.models.encoder import Encoder
-from agents.models.flat_parameters import Binding, flatten, layout_of
+from agents.models.flat_parameters import Binding, OwnBuffers, copy_buffers, flatten, layout_of
+from agents.models.pretrained import positions_of
 from agents.objectives.base import Prepared
 from agents.text.batch import Batch, tensor, to_device
 from agents.text.collate import Collator, Padded
@@ -57,6 +58,8 @@ class SharedModel:
         self._warn_of_slow_precision()
         self._initial = flatten(self.encoder, layout_of(self.encoder))
         self.binding = Binding(self.encoder)
+        self.buffers = OwnBuffers(self.encoder)
+        self._initial_buffers = self.buffers.read()
         self._slices: list[tuple[nn.Parameter, Callable[[Tensor], Tensor]]] = []
         self.optimizer = self._optimizer()
         self.vocabulary = Vocabulary(group.tokenizer)
@@ -74,16 +77,25 @@ class SharedModel:
         """
         if not self.blueprint.individual_initialisation:
             shared = self.shared_state()
-            return replace(shared, parameters=shared.parameters.clone())
+            return replace(
+                shared,
+                parameters=shared.parameters.clone(),
+                buffers=copy_buffers(shared.buffers),
+            )
         own = self._build(derive(self.blueprint.seed, "agent", agent))
-        return replace(self.shared_state(), parameters=flatten(own, self.binding.layout))
+        return replace(
+            self.shared_state(),
+            parameters=flatten(own, self.binding.layout),
+            buffers=OwnBuffers(own).read(),
+        )
 
     def shared_state(self) -> AgentState:
-        """Return a state whose parameters are the initial parameters themselves: not to be changed."""
+        """Return a state of the initial parameters and buffers themselves: not to be changed."""
         return AgentState(
             self._initial,
             optimizer=[{} for _ in self._slices],
             objectives=[objective.state_type() for objective in self.blueprint.objectives],
+            buffers=self._initial_buffers,
         )
 
     def setting(self, member: Member) -> Setting:
@@ -99,9 +111,15 @@ class SharedModel:
             return
         self._current = state
         self.binding.point_at(state.parameters)
+        self.buffers.point_at(state.buffers)
         for (parameter, part), kept in zip(self._slices, state.optimizer, strict=True):
             parameter.data = part(state.parameters)
             self.optimizer.state[parameter] = kept
+
+    def keep_buffers(self) -> None:
+        """Keep the buffers in the current state; a module may have replaced them, not only changed them."""
+        assert self._current is not None
+        self._current.buffers = self.buffers.read()
 
     def under(self, parameters: Tensor, function: Callable[[], Tensor]) -> Tensor:
         """Run a function while the encoder has other parameters `[P]`, without gradients."""
@@ -175,7 +193,7 @@ class SharedModel:
                 )
 
     def _refuse_longer_texts(self) -> None:
-        limit = _positions(self.encoder.backbone)
+        limit = positions_of(self.encoder.backbone)
         lengths = (
             ("training.max_length", self.blueprint.training.max_length),
             ("evaluation.max_length", self.blueprint.evaluation_length),
@@ -244,14 +262,3 @@ def _checkpoint_activations(backbone: PreTrainedModel) -> None:
 
 def _slice(start: int, end: int, flat: Tensor) -> Tensor:
     return flat[start:end]
-
-
-def _positions(backbone: nn.Module) -> int | None:
-    """Return the number of tokens that a backbone has positions for; None if it is not known."""
-    table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
-    if isinstance(table, nn.Embedding) and table.padding_idx is not None:
-        return (
-            table.num_embeddings - table.padding_idx - 1
-        )  # RoBERTa numbers positions from its padding id on
-    limit: int | None = getattr(backbone.config, "max_position_embeddings", None)
-    return limit

@@ -47,6 +47,7 @@ class AgentState:
         embedded_tokens: tokens embedded without a gradient since the last round was reported.
         exchange: state that each part of the exchange keeps.
         objectives: state that each objective keeps.
+        buffers: buffers of the encoder and its heads by name; see `agents.models.flat_parameters`.
     """
 
     parameters: Tensor
@@ -58,6 +59,7 @@ class AgentState:
     embedded_tokens: int = 0
     exchange: list[ExchangeState] = field(default_factory=list)
     objectives: list[ObjectiveState] = field(default_factory=list)
+    buffers: dict[str, Tensor | None] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Any]:
         """Return the fields that take memory, as a tree; the counters are left out."""
@@ -66,11 +68,14 @@ class AgentState:
             "optimizer": self.optimizer,
             "exchange": [each.to_tree() for each in self.exchange],
             "objectives": [each.to_tree() for each in self.objectives],
+            "buffers": self.buffers,
         }
 
     def without_tensors(self) -> Self:
         """Return a state with only the counters."""
-        return replace(self, parameters=_EMPTY, optimizer=[], exchange=[], objectives=[])
+        return replace(
+            self, parameters=_EMPTY, optimizer=[], exchange=[], objectives=[], buffers={}
+        )
 
     def with_tensors(self, tree: Mapping[str, Any], types: StateTypes) -> Self:
         """Return a state with these counters and the fields of a tree; the inverse of `tensors`.
@@ -85,12 +90,18 @@ class AgentState:
             raise ValueError("its parameters are not flat")
         if type(optimizer) is not list or any(type(each) is not dict for each in optimizer):
             raise ValueError("its optimizer state is not a list of dictionaries")
+        buffers = tree.get("buffers", {})  # absent in files of earlier releases
+        if type(buffers) is not dict or any(
+            not isinstance(each, Tensor | None) for each in buffers.values()
+        ):
+            raise ValueError("its buffers are not tensors by name")
         return replace(
             self,
             parameters=parameters,
             optimizer=optimizer,
             exchange=_states(types.exchange, tree["exchange"]),
             objectives=_states(types.objectives, tree["objectives"]),
+            buffers=buffers,
         )
 
     def to_tree(self) -> dict[str, Any]:

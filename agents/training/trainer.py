@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from agents.exchange.base import PrivateBatch
+from agents.models.flat_parameters import copy_buffers
 from agents.objectives.base import RawBatch
 from agents.text.tokens import Text
 from agents.training.blueprint import Arm
@@ -77,6 +78,7 @@ def train(
         agent.encoder.train()
         for _ in range(steps):
             _step(agent, arm, batches, sums)
+        agent.resident.keep_buffers()
     metrics = sums.metrics()
     losses = [metrics.get("loss", 0.0), metrics.get("exchange_loss", 0.0)]
     if not np.isfinite(losses).all():
@@ -97,11 +99,11 @@ def preview(agent: LocalLearner, arm: Arm) -> PrivateBatch:
     """Return the private texts of an agent's next batch as its next training step will see them.
 
     The same documents, views and dropout, so the same pooled states to the bit, attached to the graph. The
-    states of the agent and of its objectives are left as they were.
+    states of the agent, its buffers and its objectives are left as they were.
     """
     batch = next(jobs(agent, arm))()
     state = agent.state
-    kept = copy.deepcopy(state.objectives)
+    kept, buffers = copy.deepcopy(state.objectives), copy_buffers(state.buffers)
     try:
         with _dropout_of(agent), agent.resident.autocast():
             agent.encoder.train()
@@ -111,7 +113,8 @@ def preview(agent: LocalLearner, arm: Arm) -> PrivateBatch:
             agent.state.embedded_tokens += metrics.tokens
             return private
     finally:
-        state.objectives = kept
+        state.objectives, state.buffers = kept, buffers
+        agent.resident.buffers.point_at(buffers)
 
 
 @contextmanager

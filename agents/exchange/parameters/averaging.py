@@ -71,7 +71,7 @@ class ParameterExchange(Exchange, ABC):
     An agent that receives nothing, or fewer vectors than the fusion needs, continues as if there had been no
     exchange; in a tree it then sends nothing downwards, and its subtree continues likewise. Only trained
     parameters are sent: nothing frozen and, of an encoder with adapters, only the adapters. Optimizer state
-    stays private.
+    stays private, and so do buffers, such as the running statistics of BatchNorm (Li et al., FedBN, 2021).
 
     Bytes: four for each parameter, and a header, in every message of every kind.
     """

@@ -173,6 +173,7 @@ def _checkpoints() -> Iterator[tuple[Samples, Read]]:
         step=3,
         exchange=[AnchorContrastState(banks=banks, shares=[0.5, 0.5], own=(1, torch.ones(2)))],
         objectives=[InfoNCEState(queue=torch.ones(1, 2, dtype=torch.bfloat16))],
+        buffers={"mean": torch.ones(2), "seen": torch.tensor(3), "unset": None},
     )
     with TemporaryDirectory() as folder:
         path = Path(folder) / "agent-0.safetensors"

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from agentos.evaluation.loaded_encoder import LoadedEncoder
-from agents.models.sentence_transformer import write_sentence_transformer
+from agents.models.export import write_sentence_transformer
 from agents.text.masking import choose_tokens
 from agents.text.tokens import Text
 from agents.text.vocabulary import Vocabulary
@@ -63,7 +63,7 @@ def test_pooling_and_length_are_those_of_the_folder_unless_others_are_asked_for(
     tmp_path, tokenizer
 ):
     folder = save(tmp_path / "model", tokenizer, BertModel)
-    assert LoadedEncoder.load(str(folder)).max_length == 64
+    assert LoadedEncoder.load(str(folder)).max_length == 40  # its positions; else 64
     write_sentence_transformer(folder, pooling="cls", width=32, max_length=12)
     saved = LoadedEncoder.load(str(folder))
     assert (saved.encoder.pooling, saved.max_length) == ("cls", 12)

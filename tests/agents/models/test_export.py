@@ -14,7 +14,7 @@ from agents.config import EncoderConfig
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
 from agents.models.pretrained import load_tokenizer
-from agents.models.sentence_transformer import saved_length
+from agents.models.sentence_transformer import read_settings
 from agents.training.blueprint import Arm, Group
 from protocols.errors import ModelError
 
@@ -121,8 +121,8 @@ def test_a_pooling_other_than_the_saved_one_is_respected_and_said(export, host_f
 
 def test_damaged_settings_and_heads_are_named(export, host_from, tmp_path):
     _, folder = export()
-    assert saved_length(folder) == 16
-    assert saved_length(tmp_path) is None
+    assert read_settings(EncoderConfig(path=str(folder))).max_length == 16
+    assert read_settings(EncoderConfig(path=str(tmp_path))).max_length is None
     save_file({"other": torch.zeros(1)}, folder / "heads.safetensors")
     host_from(folder)
     (folder / "heads.safetensors").write_bytes(b"garbage")

@@ -22,6 +22,10 @@ from transformers import (
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaModel,
+    T5Config,
+    T5EncoderModel,
+    XLNetConfig,
+    XLNetModel,
 )
 
 from agents.config import EncoderConfig
@@ -74,8 +78,7 @@ def save_distilbert(folder, tokenizer):
 
 
 def save_roberta(folder, tokenizer):
-    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-    own = byte_level({**names, "cls_token": "<s>", "sep_token": "</s>"}, framed=True)
+    own = framed_bytes()
     config = RobertaConfig(
         vocab_size=len(own),
         hidden_size=32,
@@ -100,7 +103,32 @@ def save_gpt2(folder, tokenizer):
     return config
 
 
+def framed_bytes():
+    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return byte_level({**names, "cls_token": "<s>", "sep_token": "</s>"}, framed=True)
+
+
+def save_t5(folder, tokenizer):
+    own = framed_bytes()
+    size = {"d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 1, "num_heads": 2}
+    config = T5Config(vocab_size=len(own), pad_token_id=1, **size)
+    T5EncoderModel(config).save_pretrained(folder)
+    own.save_pretrained(folder)
+    return config
+
+
+def save_xlnet(folder, tokenizer):
+    own = framed_bytes()
+    size = {"d_model": 32, "n_layer": 1, "n_head": 2, "d_inner": 48}
+    config = XLNetConfig(vocab_size=len(own), pad_token_id=1, **size)
+    XLNetModel(config).save_pretrained(folder)
+    own.save_pretrained(folder)
+    return config
+
+
 SAVED = {
+    "t5": save_t5,
+    "xlnet": save_xlnet,
     "bert": save_bert,
     "distilbert": save_distilbert,
     "roberta": save_roberta,
@@ -121,7 +149,8 @@ def folder(request, tmp_path_factory, tokenizer):
 def test_model_in_a_folder_embeds_as_transformers_does(folder, host_of, pooling):
     host = host_of(folder, encoder={"pooling": pooling, "dropout": 0.0})
     actual = host.agents[0].embed(TEXTS)
-    model = AutoModel.from_pretrained(folder).eval()
+    whole = T5EncoderModel if folder.name.startswith("t5") else AutoModel
+    model = whole.from_pretrained(folder).eval()
     own = AutoTokenizer.from_pretrained(folder)
     assert width_of(EncoderConfig(path=str(folder))) == actual.shape[1] == 32
     for row, text in enumerate(TEXTS):
@@ -264,6 +293,9 @@ def test_text_longer_than_the_encoder_can_read_is_refused(
     with pytest.raises(ModelError, match=r"training\.max_length") as error:
         host_of(roberta, max_length=33)
     assert_helpful(error)
+    xlnet = tmp_path_factory.mktemp("xlnet")
+    save_xlnet(xlnet, tokenizer)
+    assert host_of(xlnet, max_length=64, evaluation_length=4096).train(1)  # no limit
     make_host(1, evaluation_length=512)
     with pytest.raises(ModelError, match=r"evaluation\.max_length"):
         make_host(1, evaluation_length=513)
@@ -294,3 +326,19 @@ def test_pretrained_sentence_encoder_puts_like_sentences_closer_than_unlike(host
     cosines = left @ right.T
     assert (np.diag(cosines) > 0.5).all()
     assert (cosines - np.eye(3) < 0.25).all()
+
+
+def test_tokenizer_without_any_special_token_is_refused_at_the_start(tmp_path, tokenizer):
+    save_gpt2(tmp_path, tokenizer)
+    backend = Tokenizer(models.WordLevel({"tea": 0, "teapot": 1}, unk_token="tea"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="no padding token") as error:
+        load_tokenizer(EncoderConfig(path=str(tmp_path)))
+    assert_helpful(error)
+
+
+def test_any_special_token_pads_where_there_is_no_other(tmp_path):
+    backend = Tokenizer(models.WordLevel({"tea": 0, "<s>": 1}, unk_token="tea"))
+    PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>").save_pretrained(tmp_path)
+    assert load_tokenizer(EncoderConfig(path=str(tmp_path))).pad_token == "<s>"

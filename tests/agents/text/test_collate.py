@@ -85,3 +85,12 @@ def test_collator_leaves_the_documents_as_they_were(tokenizer):
     text.setflags(write=False)
     Collator(tokenizer, 6)([text, text[:3]])
     np.testing.assert_array_equal(text, np.arange(100, 110))
+
+
+def test_empty_text_without_special_tokens_is_read_as_one_token(tokenizer):
+    bare = Collator(tokenizer, 8)
+    bare.prefix, bare.suffix, bare.end_token = [], [], None
+    padded = bare([np.array([], dtype=np.int64), np.array([7, 8])])
+    assert padded.lengths.tolist() == [1, 2]
+    assert padded.attention_mask.tolist() == [[1, 0], [1, 1]]
+    assert padded.input_ids.tolist() == [[bare.padding_id, bare.padding_id], [7, 8]]
