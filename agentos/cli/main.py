@@ -104,13 +104,20 @@ app.command(name="eval")(evaluate)
 
 def main() -> None:
     """Run the command line; every expected error becomes a message and an exit code."""
-    from protocols.errors import AgentOSError, ConfigurationError
+    from agentos.cli.display.streams import forgiving_streams
 
     # Imports make many objects and little garbage: collecting it takes a tenth of their time.
     gc.set_threshold(20_000)
     # Without this, pydantic reads the metadata of every installed package to find plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    with forgiving_streams():
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        _call()
+
+
+def _call() -> None:
+    from protocols.errors import AgentOSError, ConfigurationError
+
     try:
         app()
     except AgentOSError as error:
