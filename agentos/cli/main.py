@@ -43,10 +43,11 @@ app.command()(run)
 
 @app.command()
 def validate(source: Source, overrides: Overrides = None) -> None:
-    """Check a configuration without running it."""
+    """Check a configuration, and that what it reads is there, without running it."""
     from agentos.config.load import load
 
     config = load(source, overrides or [])
+    config.require_inputs()
     exchange, topology = config.exchange.kind, config.topology.kind
     # Without rich, whose import takes a twentieth of a second.
     typer.echo(

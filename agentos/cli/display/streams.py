@@ -1,7 +1,7 @@
 """Standard streams that outlive their readers: what cannot be printed never ends a command.
 
-A reader such as ``head`` may leave, a device may be full, a terminal may hang up, and an encoding may lack the
-characters of a table. The work of a command, and the files that it writes, depend on none of this.
+A reader such as ``head`` may leave, a device may be full, a terminal may hang up, and an encoding may lack
+the characters of a table. The work of a command, and the files that it writes, depend on none of this.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-PLAIN = {"█": "#", "↑": "^", "↓": "v", "–": "-", "—": "-", "…": "...", "×": "x", "→": "->"}
+PLAIN = {"█": "#", "↑": "^", "↓": "v", "–": "-", "—": "-", "×": "x"}
 """Characters of our own tables, and what stands for them in encodings that lack them."""
 
 _GONE = {errno.EPIPE, errno.EIO, errno.ECONNRESET}
@@ -66,8 +66,8 @@ def forgiving_streams() -> Iterator[None]:
     """Make standard output and standard error forgiving; streams that a test has replaced stay.
 
     Raises:
-        SystemExit: with code 1, if the command succeeded and a full or broken device took not all of its output.
-            A reader that left is no failure.
+        SystemExit: with code 1, if the command succeeded and a full or broken device took only a part of its
+            output. A reader that left is no failure.
     """
     _occupy_standard_descriptors()
     codecs.register_error("plain", _plain)
@@ -81,7 +81,7 @@ def forgiving_streams() -> Iterator[None]:
 
 
 def _occupy_standard_descriptors() -> None:
-    """Open descriptors 0 to 2 where the caller closed them: a record opened as 1 would take what is printed."""
+    """Open descriptors 0 to 2 where the caller closed them: a record opened as 1 would get the output."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -120,9 +120,8 @@ def _incomplete(file: ForgivingFile | None) -> bool:
     sys.stdout.flush()
     if file.error is None or file.error.errno in _GONE:
         return False
-    print(
+    sys.stderr.write(
         f"error the output is incomplete: {file.error.strerror}\n"
-        "  hint: print to a device with free space; files that the command wrote are whole",
-        file=sys.stderr,
+        "  hint: print to a device with free space; files that the command wrote are whole\n"
     )
     return True

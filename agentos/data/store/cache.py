@@ -133,8 +133,8 @@ def _require_readable(directory: Path) -> None:
 def _remove_abandoned(directory: Path) -> None:
     """Remove the temporary folders of builds that were killed.
 
-    A folder is built under the lock of its entry, which the system frees when a process dies. Where the lock is free,
-    the builder is gone.
+    A folder is built under the lock of its entry, which the system frees when a process dies. Where the lock
+    is free, the builder is gone.
 
     Args:
         directory: an entry whose lock is held; its neighbours are looked after as well.
@@ -146,7 +146,7 @@ def _remove_abandoned(directory: Path) -> None:
             entry = parent / path.name[1 : -1 - _RANDOM_CHARACTERS]
             lock = _file_lock(_lock_file(entry))
             own = int(entry.name == directory.name)
-            # A lock that this thread holds already says nothing: the folder may be its own, further up the stack.
+            # A lock that this thread holds is no proof: the folder may be its own, further up the stack.
             if lock.lock_counter != own or not _lock_file(entry).exists() or path.is_symlink():
                 continue
             with contextlib.suppress(Timeout), lock.acquire(timeout=0):

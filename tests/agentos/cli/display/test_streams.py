@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+COMMAND = ("bash", sys.executable, "-m", "agentos.cli")
 COMMANDS = (["list"], ["validate", "quickstart"], ["show", "quickstart"], ["schema"], ["--help"])
 needs_full_device = pytest.mark.skipif(
     not Path("/dev/full").exists(), reason="no device here is always full"
@@ -18,8 +19,7 @@ needs_full_device = pytest.mark.skipif(
 def call(arguments: list[str], redirection: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Call the command line in a shell, which redirects its streams."""
     return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", f'"$@" {redirection}', "bash"]
-        + [sys.executable, "-m", "agentos.cli", *arguments],
+        ["bash", "-o", "pipefail", "-c", f'"$@" {redirection}', *COMMAND, *arguments],
         env={**os.environ, "COLUMNS": "200", **env},
         capture_output=True,
         text=True,
