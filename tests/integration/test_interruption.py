@@ -243,6 +243,28 @@ def test_signal_ends_every_process_and_keeps_the_records(
     assert (command.out / "report.html").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.own_ray
+@needs_proc
+@pytest.mark.parametrize("part", ["raylet/raylet", "gcs_server"])
+def test_death_of_ray_is_reported_at_once_and_leaves_a_run_that_goes_on(
+    part: str, begin: Begin, small: Callable[..., RunConfig]
+) -> None:
+    training = {"rounds": 500, "local_steps": 2, "batch_size": 12, "max_length": 16}
+    command = begin(small(training=training, checkpoints={"every": 1}))
+    (pid,) = (pid for pid, name in marked(command.mark).items() if part in name.split("\0")[0])
+    began = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    assert command.end() == 1, command.said
+    assert time.monotonic() - began < WITHIN_S
+    assert "Traceback" not in command.said
+    assert "error Ray died while hosts were to" in command.said
+    assert f"{part.split('/')[0]} ended" in command.said
+    assert "'agentos resume' continues the run" in command.said
+    assert json.loads((command.out / "summary.json").read_text("utf-8"))["status"] == "failed"
+    assert resumption(command.out).last_round("together") >= 1
+
+
 WATCHERS = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
 """Processes of Ray's own that look for its server for a minute (RAY_gcs_server_request_timeout_seconds)."""
 WITHIN_S = 30.0

@@ -17,7 +17,7 @@ from protocols.errors import ConfigurationError, RuntimeFailure
 
 _CONNECT_S = 10.0
 _SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
-_SOCKET = "session_2030-12-31_23-59-59_123456_1234567890/sockets/plasma_store"
+_SOCKET = "session_2030-12-31_23-59-59_123456_4194304/sockets/plasma_store"
 """A long name of a socket in Ray's temporary folder."""
 
 
@@ -55,6 +55,7 @@ def connect(address: str | None, object_store_mb: int, spill_folder: str | None)
             own["_system_config"] = {"task_events_report_interval_ms": 0}
             _init(address="local", num_cpus=_cores(), include_dashboard=False, **own)
         undo.callback(ray.shutdown)
+        _quieten()
         return undo.pop_all()
 
 
@@ -66,6 +67,13 @@ def end_in_order() -> None:
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+
+
+def _quieten() -> None:
+    """Keep the logs of Ray's processes, which it prints when one dies, out of the output of a run."""
+    from ray._private import worker
+
+    worker._worker_logs_enabled = False
 
 
 def keep_handlers() -> None:
@@ -82,7 +90,7 @@ def require_short_path() -> None:
     """
     from ray._common.utils import get_default_ray_temp_dir
 
-    folder = str(get_default_ray_temp_dir())
+    folder = str(get_default_ray_temp_dir())  # type: ignore[no-untyped-call]
     room = _SOCKET_PATH_BYTES - len(_SOCKET) - 1
     if os.name == "posix" and len(os.fsencode(folder)) > room:
         raise ConfigurationError(

@@ -10,7 +10,7 @@ from typing import Any
 
 from agentos.runtime.base import Runtime, Session, pack
 from agentos.runtime.host_calls import Answer, Build, HostCall, Settle, ShareGpu
-from agentos.runtime.ray.failures import translated
+from agentos.runtime.ray.failures import raised_on_host, translated
 from agentos.runtime.ray.host_layout import Layout
 from agentos.runtime.ray.liveness import Liveness, dead_processes, end_remains
 from agentos.runtime.ray.object_store import RayStore
@@ -155,6 +155,8 @@ class RaySession(Session):
             if isinstance(error.cause, AgentOSError):
                 raise error.cause from None
             failure = translated(error.cause, host, title)
+            if failure is None:
+                failure = raised_on_host(error, host, title)
             if failure is None:
                 raise
             raise failure from error
