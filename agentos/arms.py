@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,10 @@ from agentos.runtime.profiling.profile import Profile
 from agentos.runtime.profiling.trace_file import write_trace
 from agents.exchange.isolated import Isolated
 from agents.training.blueprint import Arm
-from protocols.errors import RuntimeFailure
+from protocols.errors import AgentOSError, RuntimeFailure
 from protocols.topologies import Network
+
+logger = logging.getLogger(__name__)
 
 
 def compares_with_isolated(config: RunConfig) -> bool:
@@ -92,22 +95,28 @@ class Arms:
         self.results: dict[str, ArmResult] = {}
 
     def run(self, resumption: Resumption) -> Result:
-        """Take every arm to its end, and complete the records."""
-        status = "failed"
+        """Take every arm to its end, and complete the records: after a failure, before the hosts end."""
         self.results.update(resumption.finished)
-        try:
-            with self.session:
+        with self.session:
+            try:
                 if TOGETHER not in self.results:
                     self._arm(TOGETHER, resumption.begun.get(TOGETHER))
                 if compares_with_isolated(self.config):
                     self._arm(ISOLATED, resumption.begun.get(ISOLATED))
-            status = "finished"
-        except KeyboardInterrupt:
-            status = "interrupted"
-            raise
-        finally:
-            result = self._close_records(status)
-        return result
+            except (KeyboardInterrupt, SystemExit):
+                self._close_despite_failure("interrupted")
+                raise
+            except BaseException:
+                self._close_despite_failure("failed")
+                raise
+        return self._close_records("finished")
+
+    def _close_despite_failure(self, status: str) -> None:
+        """Complete the records as far as possible; what ended the run is the error that is reported."""
+        try:
+            self._close_records(status)
+        except (AgentOSError, OSError) as error:
+            logger.warning("the records are incomplete: %s", error)
 
     def branch(self, resumption: Resumption) -> Resumption:
         """Take over the records of another run, and its checkpoint."""

@@ -85,8 +85,12 @@ class Simulation:
         timing = _timing_of(config)  # first of all: a trace may be wrong
         with Recorder(self.directory) as recorder, ExitStack() as stack:
             is_new = resumption is None or resumption.branches
+            if not is_new:
+                config.require_inputs()  # before records are cut
             self._claim(recorder, None if is_new else resumption)
             try:
+                if is_new:
+                    config.require_inputs()
                 connect = stack.enter_context(config.runtime.ahead(self.address))
                 corpus = prepare_corpus(config, self._listener, self.cache)
                 blueprint = blueprint_of(config, corpus, self._listener, self.cache)

@@ -52,6 +52,7 @@ def check(
 
     console = Console()
     config = load(source, overrides or [])
+    config.require_inputs()
     found = check_protocol(config.protocol())
     show(console, config, found)
     if found.problems:

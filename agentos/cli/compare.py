@@ -30,8 +30,9 @@ def compare(
     from agentos.reporting.comparison import write_comparison
 
     console = Console()
-    show_comparison(console, compare_runs(directories))
-    console.print(f"charts: {write_comparison(directories, out)}", soft_wrap=True, markup=False)
+    comparison, page = compare_runs(directories), write_comparison(directories, out)
+    show_comparison(console, comparison)
+    console.print(f"charts: {page}", soft_wrap=True, markup=False)
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:

@@ -67,12 +67,13 @@ def evaluate(
     with console.status("") as status:
         request = Request(target, task or [], data, agent or [], max_length, seed)
         found = assessed(request, status.update)
-    show(console, found)
-    if out is not None:
+    if out is not None:  # before anything is printed: the scores took long, and a stream may fail
         text = json.dumps({"target": target, **found.as_json()}, indent=2, allow_nan=False)
         with writing(out):
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(text + "\n", encoding="utf-8")
+    show(console, found)
+    if out is not None:
         console.print(f"scores: {out}", soft_wrap=True, markup=False, highlight=False)
 
 

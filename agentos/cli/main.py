@@ -44,10 +44,11 @@ app.command(short_help="Train a society, and the same agents in isolation.")(run
 
 @app.command(short_help="Check a configuration without running it.")
 def validate(source: Source, overrides: Overrides = None) -> None:
-    """Check a configuration without running it."""
+    """Check a configuration, and that what it reads is there, without running it."""
     from agentos.config.load import load
 
     config = load(source, overrides or [])
+    config.require_inputs()
     exchange, topology = config.exchange.kind, config.topology.kind
     # Without rich, whose import takes a twentieth of a second.
     typer.echo(
@@ -110,13 +111,20 @@ app.command(name="eval", short_help="Evaluate exported encoders, or any model.")
 
 def main() -> None:
     """Run the command line; every expected error becomes a message and an exit code."""
-    from protocols.errors import AgentOSError, ConfigurationError
+    from agentos.cli.display.streams import forgiving_streams
 
     # Imports make many objects and little garbage: collecting it takes a tenth of their time.
     gc.set_threshold(20_000)
     # Without this, pydantic reads the metadata of every installed package to find plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    with forgiving_streams():
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        _call()
+
+
+def _call() -> None:
+    from protocols.errors import AgentOSError, ConfigurationError
+
     try:
         app()
     except AgentOSError as error:

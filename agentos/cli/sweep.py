@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.watched_run import INTERRUPTED
-
 if TYPE_CHECKING:
     from agentos.sweep.config import SweepConfig
 
@@ -52,6 +50,7 @@ def sweep(
     from rich.console import Console
 
     from agentos.cli.display import sweep_progress as display
+    from agentos.runtime.interruption import Interrupted
     from agentos.sweep.execute import Folder, execute, jobs_for
     from agentos.sweep.plan import plan
     from agentos.sweep.rows import RESULTS
@@ -77,11 +76,10 @@ def sweep(
                 on_end=shown.on_end,
                 keep_encoders=keep_encoders,
             )
-        except KeyboardInterrupt:
-            Console(stderr=True).print(
-                f"interrupted; finished runs are in {directory}", soft_wrap=True, markup=False
-            )
-            raise typer.Exit(INTERRUPTED) from None
+        except Interrupted as interrupted:
+            advice = f"finished runs are in {directory}; the same command continues"
+            Console(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
+            raise typer.Exit(interrupted.exit_code) from None
     display.show_failures(console, folder, planned)
     console.print(f"rows: {directory / RESULTS}", soft_wrap=True, markup=False, highlight=False)
     if folder.unfinished:

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from agentos.config.run import RunConfig
     from agentos.rounds.resumption import Resumption
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
-
 
 def run(
     source: Source,
@@ -43,20 +40,21 @@ def watched(
     """Run a society under a live display, then print its outcome.
 
     Raises:
-        typer.Exit: with the exit code of an interruption, after Ctrl-C.
+        typer.Exit: after Ctrl-C, SIGTERM or SIGHUP, with the exit code of the signal.
     """
     from rich.console import Console
 
     from agentos import Simulation
     from agentos.cli.display.outcome_tables import show_outcome
     from agentos.cli.display.progress import LiveDisplay
+    from agentos.runtime.interruption import Interrupted, interruptible
 
     console = Console()
-    with LiveDisplay(console, config) as display:
+    with interruptible(), LiveDisplay(console, config) as display:
         simulation = Simulation(config, out, display, address, profile=profile)
         try:
             result = simulation.run(resumption)
-        except KeyboardInterrupt:
+        except Interrupted as interrupted:
             display.close()
             kept = simulation.directory
             advice = (
@@ -64,6 +62,6 @@ def watched(
                 if kept.is_dir()
                 else "nothing was recorded"
             )
-            Console(stderr=True).print(f"interrupted; {advice}", soft_wrap=True, markup=False)
-            raise typer.Exit(INTERRUPTED) from None
+            Console(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
+            raise typer.Exit(interrupted.exit_code) from None
     show_outcome(console, result.directory)

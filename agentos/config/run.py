@@ -10,6 +10,7 @@ from typing_extensions import Self
 from agentos.config.agents import AgentsConfig
 from agentos.data.config import DataConfig
 from agentos.evaluation.config import EvaluationConfig
+from agentos.preflight.inputs import require_inputs
 from agentos.preflight.protocol_plan import ProtocolPlan
 from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.rounds.clock.config import Asynchronous, ClockConfig
@@ -192,6 +193,16 @@ class RunConfig(Spec):
             objectives=self.objectives,
             rounds=self.training.rounds,
             vocabulary_size=self.data.tokenizer.vocabulary_size,
+        )
+
+    def require_inputs(self) -> None:
+        """Refuse what a look at the files shows to be impossible; see `require_inputs`."""
+        require_inputs(
+            self.data,
+            self.agents.total,
+            self.evaluation,
+            self.objectives,
+            self.exchange.wants_labels,
         )
 
     def network(self) -> Network:

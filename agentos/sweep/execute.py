@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from agentos.records.atomic_files import writing
+from agentos.runtime.interruption import Interrupted, interruptible
 from agentos.sweep.plan import Planned
 from agentos.sweep.rows import FINISHED, RESULTS, Row, write_table
 from agentos.sweep.worker import INTERRUPTED, ROW, failure, write_row
@@ -130,10 +130,10 @@ def execute(
         worker: command of a run; it reads its task from standard input.
 
     Raises:
-        KeyboardInterrupt: by Ctrl-C, or when this process is asked to end.
+        Interrupted: by Ctrl-C, SIGTERM or SIGHUP.
     """
     waiting, active = list(reversed(runs)), list[_Job]()
-    with _alone_in(folder.path), _ended_like_ctrl_c():
+    with _alone_in(folder.path), interruptible():
         folder.write()  # rows of runs that are no longer in the sweep leave the table
         try:
             while waiting or active:
@@ -146,7 +146,7 @@ def execute(
                     active.remove(job)
                     job.close()
                     if job.process.returncode == INTERRUPTED:
-                        raise KeyboardInterrupt
+                        raise Interrupted(signal.SIGINT)
                     on_end(job.run, folder.take_in(job.run, job.process.returncode))
         finally:
             _stop(active)
@@ -222,24 +222,6 @@ def _alone_in(folder: Path) -> Iterator[None]:
             f"Another sweep is running in {folder}",
             hint="wait until it ends, or choose another folder with --out",
         ) from error
-
-
-@contextmanager
-def _ended_like_ctrl_c() -> Iterator[None]:
-    """Treat a request to end (SIGTERM) like Ctrl-C, so that no process is left behind."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # only the main thread may do so
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def jobs_for(runs: Sequence[Planned], cores: int | None = None) -> int:

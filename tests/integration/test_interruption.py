@@ -211,23 +211,58 @@ needs_proc = pytest.mark.skipif(
 @pytest.mark.slow
 @pytest.mark.own_ray
 @needs_proc
-def test_ctrl_c_ends_every_process_and_keeps_the_records(
-    begin: Begin, small: Callable[..., RunConfig]
+@pytest.mark.parametrize(
+    ("number", "send"),
+    [
+        pytest.param(signal.SIGINT, os.killpg, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, os.kill, id="terminated"),
+        pytest.param(signal.SIGTERM, os.killpg, id="terminated with Ray"),
+        pytest.param(signal.SIGHUP, os.killpg, id="terminal closed"),
+    ],
+)
+def test_signal_ends_every_process_and_keeps_the_records(
+    number: signal.Signals,
+    send: Callable[[int, int], None],
+    begin: Begin,
+    small: Callable[..., RunConfig],
 ) -> None:
     training = {"rounds": 500, "local_steps": 2, "batch_size": 12, "max_length": 16}
     evaluation = {"every": 500, "tasks": ["retrieval", "probe"], "documents": 40}
     command = begin(small(training=training, evaluation=evaluation))
     began = time.monotonic()
-    os.killpg(command.process.pid, signal.SIGINT)
-    assert command.end() == 130, command.said
+    send(command.process.pid, number)
+    assert command.end() == 128 + number, command.said
     assert time.monotonic() - began < 180
     assert list(command.spill.iterdir()) == []
     assert "Traceback" not in command.said
-    assert "interrupted; records: out" in command.said
+    assert f"interrupted by {number.name}; records: out" in command.said
+    assert "'agentos resume out' continues the run" in command.said
     lines = (command.out / "metrics.jsonl").read_text("utf-8").splitlines()
     assert {json.loads(line)["round"] for line in lines} >= {0, 1}
     assert json.loads((command.out / "summary.json").read_text("utf-8"))["status"] == "interrupted"
     assert (command.out / "report.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.own_ray
+@needs_proc
+@pytest.mark.parametrize("part", ["raylet/raylet", "gcs_server"])
+def test_death_of_ray_is_reported_at_once_and_leaves_a_run_that_goes_on(
+    part: str, begin: Begin, small: Callable[..., RunConfig]
+) -> None:
+    training = {"rounds": 500, "local_steps": 2, "batch_size": 12, "max_length": 16}
+    command = begin(small(training=training, checkpoints={"every": 1}))
+    (pid,) = (pid for pid, name in marked(command.mark).items() if part in name.split("\0")[0])
+    began = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    assert command.end() == 1, command.said
+    assert time.monotonic() - began < WITHIN_S
+    assert "Traceback" not in command.said
+    assert "error Ray died while hosts were to" in command.said
+    assert f"{part.split('/')[0]} ended" in command.said
+    assert "'agentos resume' continues the run" in command.said
+    assert json.loads((command.out / "summary.json").read_text("utf-8"))["status"] == "failed"
+    assert resumption(command.out).last_round("together") >= 1
 
 
 WATCHERS = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}

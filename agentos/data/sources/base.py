@@ -54,6 +54,14 @@ class Source(Spec, ABC):
         """Stream the documents, with an error in place of each unusable record."""
         yield from self.documents()
 
+    def glance(self) -> Iterator[Document | DataError]:
+        """Stream the first records, at little cost; a source whose records are costly yields stand-ins.
+
+        Raises:
+            DataError: there is nothing to read.
+        """
+        yield from self.records()
+
 
 def raise_errors(records: Iterable[Document | DataError]) -> Iterator[Document]:
     """Yield the documents, raising the first error among them.

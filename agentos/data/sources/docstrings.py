@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -85,6 +86,17 @@ class Docstrings(Source):
             for identity, text in found["documents"]:
                 yield Document(identity, text, identity.partition(":")[0])
 
+    def glance(self) -> Iterator[Document | DataError]:
+        """Check that the packages are installed; yield a stand-in for each.
+
+        Raises:
+            DataError: a package is not installed.
+        """
+        for package in self.packages:
+            _spec(package)
+        for package in self.packages:
+            yield Document(package, "", package)
+
     def fingerprint(self) -> str:
         """Return a digest of the parameters, and of the size and time of every source file."""
         files = (file for package in self.packages for file in _files(package))
@@ -99,21 +111,36 @@ def _files(package: str) -> list[_File]:
     Raises:
         DataError: the package is not installed, or has no Python source.
     """
-    hint = f"install {package}, or leave it out of data.source.packages"
-    try:
-        spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None:
-        raise DataError(f"package {package!r} is not installed", hint=hint)
+    spec = _spec(package)
     if spec.submodule_search_locations is None:
         roots = [Path(spec.origin)] if spec.origin and spec.origin.endswith(".py") else []
     else:
         roots = [Path(location) for location in spec.submodule_search_locations]
     files = sorted(file for root in roots for file in _walk(package, root))
     if not files:
-        raise DataError(f"package {package!r} has no Python source", actual=spec.origin, hint=hint)
+        raise DataError(
+            f"package {package!r} has no Python source", actual=spec.origin, hint=_hint(package)
+        )
     return files
+
+
+def _spec(package: str) -> ModuleSpec:
+    """Find a package without importing it.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        raise DataError(f"package {package!r} is not installed", hint=_hint(package))
+    return spec
+
+
+def _hint(package: str) -> str:
+    return f"install {package}, or leave it out of data.source.packages"
 
 
 def _walk(package: str, root: Path) -> Iterator[_File]:

@@ -73,6 +73,10 @@ class HuggingFace(Source):
             where, identity = f"{self.path}, record {number}", f"{self.path}:{self.split}:{number}"
             yield from_record(row, where, identity, self.text, self.label)
 
+    def glance(self) -> Iterator[Document | DataError]:
+        """Yield a stand-in: loading a dataset may need the network, and take minutes."""
+        yield Document(self.path, "", self.label)
+
     def _rows(self) -> Iterator[dict[str, Any]]:
         import datasets  # 0.3 s that reading a configuration should not cost
 

@@ -16,6 +16,9 @@ from agentos.runtime.ray.scratch import Scratch
 from protocols.errors import ConfigurationError, RuntimeFailure
 
 _CONNECT_S = 10.0
+_SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
+_SOCKET = "session_2030-12-31_23-59-59_123456_4194304/sockets/plasma_store"
+"""A long name of a socket in Ray's temporary folder."""
 
 
 def connect(address: str | None, object_store_mb: int, spill_folder: str | None) -> ExitStack:
@@ -52,13 +55,50 @@ def connect(address: str | None, object_store_mb: int, spill_folder: str | None)
             own["_system_config"] = {"task_events_report_interval_ms": 0}
             _init(address="local", num_cpus=_cores(), include_dashboard=False, **own)
         undo.callback(ray.shutdown)
+        _quieten()
         return undo.pop_all()
 
 
 def end_in_order() -> None:
-    """Make SIGTERM end this process as `sys.exit` does; Ray does so only when started in the main thread."""
-    if threading.current_thread() is threading.main_thread():
+    """Make SIGTERM end this process as `sys.exit` does; Ray does so only when started in the main thread.
+
+    A handler that is there already stays.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+
+
+def _quieten() -> None:
+    """Keep the logs of Ray's processes, which it prints when one dies, out of the output of a run."""
+    from ray._private import worker
+
+    worker._worker_logs_enabled = False
+
+
+def keep_handlers() -> None:
+    """Restore the handler of SIGTERM: Ray replaces it by one that aborts the process."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
+
+
+def require_short_path() -> None:
+    """Refuse a temporary folder whose path leaves no room for the names of Ray's sockets.
+
+    Raises:
+        ConfigurationError: the operating system would refuse the sockets.
+    """
+    from ray._common.utils import get_default_ray_temp_dir
+
+    folder = str(get_default_ray_temp_dir())  # type: ignore[no-untyped-call]
+    room = _SOCKET_PATH_BYTES - len(_SOCKET) - 1
+    if os.name == "posix" and len(os.fsencode(folder)) > room:
+        raise ConfigurationError(
+            "Ray cannot be started: the path of its temporary folder is too long for sockets",
+            expected=f"at most {room} bytes",
+            actual=f"{folder}, {len(os.fsencode(folder))} bytes",
+            hint="set RAY_TMPDIR (or TMPDIR) to a shorter path, such as /tmp",
+        )
 
 
 def _init(address: str, **options: Any) -> None:

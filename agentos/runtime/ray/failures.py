@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import sysconfig
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import agents
+import protocols
 from protocols.errors import AgentOSError, HostLost, RuntimeFailure
+
+if TYPE_CHECKING:
+    from ray.exceptions import RayTaskError
+
+_FRAME = re.compile(r'File "(.+?)", line (\d+), in ')
+_OWN = (*(Path(package.__path__[0]) for package in (agents, protocols)), Path(__file__).parents[2])
+_STANDARD = (Path(sysconfig.get_path("stdlib")),)
 
 
 def host_died(host: int, title: str, why: str) -> HostLost:
@@ -13,6 +28,33 @@ def host_died(host: int, title: str, why: str) -> HostLost:
         actual=why,
         hint="look for a lack of memory or a killed process, and continue with 'agentos resume'",
     )
+
+
+def raised_on_host(error: RayTaskError, host: int, title: str) -> RuntimeFailure | None:
+    """Return the error of a user's code on a host, which ends in its file and line; None if there is none."""
+    place = user_line(error.traceback_str)
+    if place is None:
+        return None
+    what = "".join(traceback.format_exception_only(error.cause)).strip()
+    return RuntimeFailure(f"host {host} could not {title}: {what}", hint=f"correct {place}")
+
+
+def user_line(text: str) -> str | None:
+    """Return the last file and line of a traceback outside of libraries and of this program, if there is one.
+
+    Example:
+        >>> user_line('File "/me/mine.py", line 3, in f\\nFile "/lib/site-packages/torch/x.py", line 9, in g')
+        '/me/mine.py, line 3'
+    """
+    found = [f"{name}, line {line}" for name, line in _FRAME.findall(text) if not _is_library(name)]
+    return found[-1] if found else None
+
+
+def _is_library(name: str) -> bool:
+    place = Path(name)
+    if "site-packages" in place.parts or name.startswith("<"):
+        return True
+    return any(place.is_relative_to(folder) for folder in (*_OWN, *_STANDARD))
 
 
 def translated(error: BaseException, host: int, title: str) -> AgentOSError | None:

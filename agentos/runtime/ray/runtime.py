@@ -11,7 +11,13 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from agentos.runtime.base import Runtime, Session
-from agentos.runtime.ray.connection import connect, end_in_order, require_listener
+from agentos.runtime.ray.connection import (
+    connect,
+    end_in_order,
+    keep_handlers,
+    require_listener,
+    require_short_path,
+)
 from agentos.runtime.ray.host_layout import Cluster, lay_out
 from agentos.runtime.ray.session import RaySession
 from agents.training.blueprint import Blueprint
@@ -51,12 +57,15 @@ class RayRuntime(Runtime):
             require_listener(
                 address
             )  # here too: a wrong address is reported before the corpus is read
+        else:
+            require_short_path()
         end_in_order()
         with ThreadPoolExecutor(1) as pool:
             connection = pool.submit(connect, address, self.object_store_mb, self.spill_folder)
 
             def wait() -> None:
                 connection.result()
+                keep_handlers()
 
             try:
                 yield wait

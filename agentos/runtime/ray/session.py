@@ -10,8 +10,9 @@ from typing import Any
 
 from agentos.runtime.base import Runtime, Session, pack
 from agentos.runtime.host_calls import Answer, Build, HostCall, Settle, ShareGpu
-from agentos.runtime.ray.failures import translated
+from agentos.runtime.ray.failures import raised_on_host, translated
 from agentos.runtime.ray.host_layout import Layout
+from agentos.runtime.ray.liveness import Liveness, dead_processes, end_remains
 from agentos.runtime.ray.object_store import RayStore
 from agents import hosting
 from agents.training.blueprint import Blueprint
@@ -36,6 +37,7 @@ class RaySession(Session):
         self._actors: dict[int, Any] = {}
         self._parts: dict[int, Blueprint] = {}
         self._hung: set[int] = set()
+        self._liveness = Liveness()
         self.placement: Mapping[int, int] = {}
 
     def create_hosts(self) -> None:
@@ -74,9 +76,13 @@ class RaySession(Session):
                 host = waiting.pop(0)
                 reference = self._actors[host].run.remote(calls[host])
                 running[reference] = (host, time.monotonic() + self._runtime.timeout_s)
-            first = min(deadline for _, deadline in running.values())
-            done, _ = ray.wait(list(running), timeout=max(0.0, first - time.monotonic()))
+            left = min(deadline for _, deadline in running.values()) - time.monotonic()
+            pause = max(0.0, min(left, self._liveness.next_check_s))
+            done, _ = ray.wait(list(running), timeout=pause)
             if not done:
+                self._liveness.require(next(iter(calls.values())).title())
+                if pause < left:
+                    continue
                 self._hung.update(host for host, _ in running.values())
                 late = [host for host, _ in running.values()]
                 raise self._late(calls[late[0]].title(), late)
@@ -134,7 +140,8 @@ class RaySession(Session):
         import ray
 
         actors, self._actors = self._actors, {}
-        if ray.is_initialized():
+        end_remains()
+        if ray.is_initialized() and not dead_processes():
             for actor in actors.values():
                 ray.kill(actor)
         self._connection.close()
@@ -148,6 +155,8 @@ class RaySession(Session):
             if isinstance(error.cause, AgentOSError):
                 raise error.cause from None
             failure = translated(error.cause, host, title)
+            if failure is None:
+                failure = raised_on_host(error, host, title)
             if failure is None:
                 raise
             raise failure from error

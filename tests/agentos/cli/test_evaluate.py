@@ -50,6 +50,16 @@ def test_command_prints_a_table_and_writes_json(monkeypatch, tmp_path, found):
     assert isinstance(refused.exception, RecordError)
 
 
+def test_scores_are_saved_before_they_are_printed(monkeypatch, tmp_path, found):
+    def show(*_):
+        raise BrokenPipeError("the reader has left")
+
+    monkeypatch.setattr("agentos.cli.assessment.assessed", lambda *_: found)
+    monkeypatch.setattr("agentos.cli.evaluate.show", show)
+    CliRunner().invoke(app, ["eval", "runs/x", "--out", str(tmp_path / "scores.json")])
+    assert json.loads((tmp_path / "scores.json").read_text())["documents"] == 40
+
+
 def test_help_teaches_by_examples():
     done = CliRunner().invoke(app, ["eval", "--help"])
     assert "Example: agentos eval" in done.output

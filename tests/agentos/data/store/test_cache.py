@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -91,6 +95,87 @@ def test_folder_that_another_process_made_meanwhile_stays(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [place]
 
 
+KILLED = """
+import os, sys
+from pathlib import Path
+from agentos.data.store.cache import cached
+def build(folder):
+    (folder / "half").write_text("half of it")
+    print("building", flush=True)
+    if sys.argv[2] == "dies":
+        os.kill(os.getpid(), 9)
+    sys.stdin.read()
+cached(Path(sys.argv[1]), build, lambda folder: None)
+"""
+
+
+def builder(place: Path, end: str) -> subprocess.Popen[bytes]:
+    """Start a process that builds a folder, and wait until it is half done."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(place), end],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+@pytest.mark.parametrize("name", ["place", "neighbour"])
+def test_folder_of_a_killed_build_is_removed_by_the_next_build(tmp_path: Path, name: str) -> None:
+    with builder(tmp_path / name, "dies") as process:
+        process.wait()
+    assert len(list(tmp_path.glob(f".{name}-*"))) == 1
+    cached(tmp_path / "place", write, read)
+    assert list(tmp_path.glob(f".{name}-*")) == []
+
+
+def test_folder_of_a_build_under_way_stays(tmp_path: Path) -> None:
+    with builder(tmp_path / "neighbour", "waits") as process:
+        cached(tmp_path / "place", write, read)
+        process.communicate(b"")
+    assert process.returncode == 0
+    assert (tmp_path / "neighbour" / "half").is_file()
+
+
+def test_build_within_a_build_leaves_the_outer_folder(tmp_path: Path) -> None:
+    def outer(folder: Path) -> None:
+        write(folder)
+        cached(tmp_path / "inner", write, read)
+
+    assert cached(tmp_path / "outer", outer, read) == "content"
+
+
+def test_entry_has_the_permissions_of_any_new_folder(tmp_path: Path) -> None:
+    cached(tmp_path / "place", write, read)
+    (tmp_path / "ordinary").mkdir()
+    assert (tmp_path / "place").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+@pytest.mark.skipif(os.name != "posix", reason="another user is simulated with POSIX permissions")
+@pytest.mark.parametrize("what", ["place", "place/file"])
+def test_entry_of_another_user_is_refused_with_a_hint(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached(tmp_path / "place", write, read)
+    hidden = str(tmp_path / what)
+    monkeypatch.setattr("os.access", lambda path, mode: str(path) != hidden)
+    with pytest.raises(DataError, match="cannot be used") as caught:
+        cached(tmp_path / "place", write, read)
+    assert caught.value.actual == "Permission denied"
+    assert "AGENTOS_CACHE" in str(caught.value.hint)
+    assert (tmp_path / "place" / "file").is_file()
+
+
+def test_full_disk_is_an_error_of_the_cache(tmp_path: Path) -> None:
+    def build(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(DataError, match="cannot be used") as caught:
+        cached(tmp_path / "place", build, read)
+    assert caught.value.actual == "No space left on device"
+
+
 def test_discarding_what_is_not_there_does_nothing(tmp_path: Path) -> None:
     discard(tmp_path / "place")
     assert list(tmp_path.iterdir()) == []
@@ -98,7 +183,7 @@ def test_discarding_what_is_not_there_does_nothing(tmp_path: Path) -> None:
 
 def test_place_that_cannot_be_written_is_refused_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(DataError, match="cannot be written") as caught:
+    with pytest.raises(DataError, match="cannot be used") as caught:
         cached(tmp_path / "file" / "place", write, read)
     assert "AGENTOS_CACHE" in str(caught.value.hint)
 

@@ -1,0 +1,67 @@
+"""Requests to end a run, from the keyboard, a batch system or a closed terminal: each ends it in order."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+REPEATS_S = 2.0
+"""Seconds for which a second Ctrl-C counts as the first: a terminal and a parent may each send one."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A request to end, with the signal that brought it.
+
+    Example:
+        >>> Interrupted(signal.SIGTERM).exit_code, str(Interrupted(signal.SIGTERM))
+        (143, 'interrupted by SIGTERM')
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        self.signal = signal.Signals(signal_number)
+        super().__init__(f"interrupted by {self.signal.name}")
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code by which shells and batch systems know the signal."""
+        return 128 + self.signal
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise `Interrupted` on Ctrl-C, SIGTERM and SIGHUP.
+
+    Signals that come while the first one is dealt with are ignored, so that hosts are ended and records
+    completed; only a later Ctrl-C is raised again. Signals that the caller ignores, as ``nohup`` does, stay
+    ignored. Outside the main thread, which alone receives signals, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    first: list[float] = []
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        now = time.monotonic()
+        if first and (number != signal.SIGINT or now - first[0] < REPEATS_S):
+            return
+        first.append(now)
+        raise Interrupted(number)
+
+    before = {number: signal.getsignal(number) for number in _signals()}
+    taken = {number for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, before[number])
+
+
+def _signals() -> tuple[int, ...]:
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
