@@ -170,10 +170,10 @@ def test_fields_that_a_page_names_exist(page: Path) -> None:
 
 def test_picture_of_the_house_shows_every_room() -> None:
     (picture,) = re.findall(
-        r"^## The house\n+```\n(.*?)^```", GUIDE.read_text("utf-8"), re.M | re.S
+        r"^## Layout\n.*?```\n(.*?)^```", GUIDE.read_text("utf-8"), re.M | re.S
     )
     for package in PACKAGES.split("|"):
-        part = re.split(r"\n(?=\w)", picture.partition(f"\n{package} ")[2])[0]
+        part = re.split(r"\n(?=\w)", f"\n{picture}".partition(f"\n{package} ")[2])[0]
         found = (GUIDE.parent / package).rglob("__init__.py")
         rooms = {path.parent.relative_to(GUIDE.parent).parts[1:3] for path in found}
         names = {name for room in rooms if package != "experiments" for name in room}
