@@ -28,7 +28,7 @@ _OTHER_MODES = (
 def write_sentence_transformer(
     directory: Path, *, pooling: str, width: int, max_length: int
 ) -> None:
-    """Write the files with which ``SentenceTransformer(directory)`` embeds as the agent does.
+    """Write the files that make ``SentenceTransformer(directory)`` embed as the agent does.
 
     The keys are those of the library's second major version, which later versions read as well.
 

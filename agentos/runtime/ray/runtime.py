@@ -50,7 +50,7 @@ class RayRuntime(Runtime):
         if address is not None:
             require_listener(
                 address
-            )  # here too: a wrong address is reported before the corpus is read
+            )  # also here, so that a wrong address is reported before the corpus is read
         end_in_order()
         with ThreadPoolExecutor(1) as pool:
             connection = pool.submit(connect, address, self.object_store_mb, self.spill_folder)
@@ -75,7 +75,7 @@ class RayRuntime(Runtime):
         return session
 
     def open(self, agents: int, address: str | None = None) -> Session:
-        """Start or join Ray and create the hosts for so many agents, without building any."""
+        """Start or join Ray and create the hosts for a number of agents, without building agents."""
         connection = connect(address, self.object_store_mb, self.spill_folder)
         try:
             cluster = Cluster.connected()
