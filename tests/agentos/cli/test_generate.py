@@ -72,7 +72,7 @@ def test_sample_of_an_agent_is_the_same_every_time(run: Path, call: Any) -> None
     ("arguments", "reason"),
     [
         (["--agent", 7, "--prompt", "x"], "no encoder of agent 7 expected: one of 0, 1, 2, 3"),
-        (["--prompt", "x", "--temperature", 2], "ask for a sample (--sample)"),
+        (["--prompt", "x", "--temperature", 2], "turn sampling on (--sample)"),
         ([], "Missing option '--prompt'"),
     ],
 )
