@@ -1,4 +1,4 @@
-"""The whole error tree. Every error pickles, and names what was expected, what came, and a hint."""
+"""The whole error tree. Every error pickles, and states the expected and the actual value, and a hint."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class AgentOSError(Exception):
 
     Args:
         message: what went wrong, in one sentence.
-        expected: what would have been accepted.
-        actual: what was given instead.
+        expected: the accepted values.
+        actual: the given value.
         hint: how the reader can resolve it.
     """
 
@@ -93,11 +93,11 @@ class RejectedMessage(ProtocolError):
 
 
 class RuntimeFailure(AgentOSError):
-    """The runtime cannot go on."""
+    """The runtime cannot continue."""
 
 
 class HostLost(RuntimeFailure):
-    """A host died, or the messages that it held are gone; new hosts can go on from a checkpoint."""
+    """A host died, or the messages that it held are gone; new hosts can continue from a checkpoint."""
 
 
 class DeadlineExceeded(RuntimeFailure):
@@ -105,7 +105,7 @@ class DeadlineExceeded(RuntimeFailure):
 
 
 class TrainingError(AgentOSError):
-    """Local training met a number that is not finite, or has nothing to train on."""
+    """Local training produced a number that is not finite, or has nothing to train on."""
 
 
 class RecordError(AgentOSError):

@@ -33,7 +33,9 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._rounds: dict[int, array[int]] = {}  # by round, so that one is read without the rest
+        self._rounds: dict[
+            int, array[int]
+        ] = {}  # by round, so that one round is read without the rest
         self._kinds: dict[str, int] = {}
         self._total = 0
         self._fp32 = 0

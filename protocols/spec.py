@@ -1,4 +1,4 @@
-"""Frozen specifications, and tables that turn a ``kind`` into one.
+"""Frozen specifications, and tables that turn a ``kind`` into a specification.
 
 An extension (a topology, an objective, an exchange, ...) is one class: a frozen pydantic model whose
 fields are its parameters and whose methods are its behaviour. State lives elsewhere, so that one object

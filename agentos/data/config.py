@@ -65,7 +65,7 @@ class DataConfig(Spec):
     )
     near_duplicates: NearDuplicates | None = Field(
         default=NearDuplicates(),
-        description="Near duplicates to leave out; none where null.",
+        description="Near duplicates to leave out; none if null.",
     )
     limit: int | None = Field(
         default=None, ge=1, description="Documents to read, at most; all where null."

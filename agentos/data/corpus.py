@@ -30,7 +30,7 @@ class Corpus:
     """Documents on disk, and the rows of each part of the split; it pickles without the texts.
 
     Args:
-        directory: holds the documents; its name is a digest of everything that they depend on.
+        directory: folder of the documents; its name is a digest of everything that they depend on.
         train: rows to train on, sorted.
         anchors: public rows that every agent reads, sorted.
         heldout: rows for evaluation, sorted; the three parts are disjoint.
@@ -62,7 +62,7 @@ class Corpus:
         return [column[int(row)].as_py() for row in np.asarray(rows)]
 
     def labels(self, rows: npt.ArrayLike) -> list[str | None]:
-        """Return the labels of some rows; None for a document without one."""
+        """Return the labels of some rows; None for a document without a label."""
         column = self._table.column("label")
         return [column[int(row)].as_py() for row in np.asarray(rows)]
 
@@ -103,7 +103,7 @@ def prepare(
         agents: number of agents.
         seed: seed of the split and of the partition.
         cache: folder of everything that can be computed again; `default_cache()` if None.
-        progress: called with a stage and a number of documents, now and then.
+        progress: called from time to time with a stage and a number of documents.
 
     Raises:
         DataError: the source cannot be read, or holds no usable document.

@@ -119,7 +119,7 @@ def _records(config: DataConfig) -> Iterator[Document | DataError]:
     if config.anchor_source is not None:
         for record in islice(config.anchor_source.records(), config.limit):
             if isinstance(record, Document):
-                # Any label will do: one document without would switch labels off for all.
+                # Any label will do: one document without a label would disable labels for all.
                 yield Document(PUBLIC + record.id, record.text, record.label or PUBLIC)
             else:
                 yield record

@@ -51,7 +51,7 @@ def summarise(corpus: Corpus, tokens: TokenStore, tokenizer: PreTrainedTokenizer
     """Return the figures of a corpus.
 
     Args:
-        corpus: prepared.
+        corpus: the prepared corpus.
         tokens: tokens of its documents, row by row.
         tokenizer: the tokenizer that made them.
     """

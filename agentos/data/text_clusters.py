@@ -28,13 +28,13 @@ def cluster(texts: Sequence[str], clusters: int, seed: int, *, dimension: int = 
     """Return the cluster of each text; the same arguments give the same clusters.
 
     Args:
-        texts: N of them.
+        texts: N texts.
         clusters: number of clusters, at most N.
         seed: seed of the projection and of k-means.
         dimension: width of the features.
 
     Returns:
-        [N], int64, from 0. A cluster may be empty where texts are identical.
+        [N], int64, from 0. A cluster may be empty if texts are identical.
 
     Raises:
         ConfigurationError: there are fewer texts than clusters.
@@ -90,7 +90,7 @@ def _k_means(features: npt.NDArray[np.float64], clusters: int, seed: int) -> Any
 def _projection(
     counts: Any, dimension: int, seed: int
 ) -> tuple[Callable[[Any], npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
-    """Fit the features; return the function that computes them, and those of the sample."""
+    """Fit the features; return the function that computes them, and the sample's features."""
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.preprocessing import normalize
     from sklearn.utils.extmath import randomized_svd

@@ -115,7 +115,7 @@ class SimilarityRecorder:
     def __init__(self, directory: Path, sample: Sample) -> None:
         self.directory = directory
         self.sample = sample
-        # A resumed run keeps what it wrote of an arm that had finished.
+        # A resumed run keeps what it wrote about a finished arm.
         known = load_agent_similarity(directory)
         self._embeddings: dict[str, Embeddings] = known.embeddings if known else {}
         self._values: dict[str, Any] = {

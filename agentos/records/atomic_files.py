@@ -17,7 +17,7 @@ from protocols.errors import RecordError
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into a `RecordError` that names the path."""
+    """Turn the operating system's errors into a `RecordError` that names the path."""
     try:
         yield
     except OSError as error:
@@ -31,7 +31,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; it takes the place of ``path`` at the end, whole or not at all."""
+    """Yield a path to write to; it replaces ``path`` at the end, whole or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with writing(path):
@@ -92,7 +92,7 @@ def append_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return a value that JSON can hold: NumPy scalars as Python's, and not finite as None.
+    """Return a value that JSON can hold: NumPy scalars as Python's, and numbers that are not finite as None.
 
     Example:
         >>> plain({"loss": np.float32(0.5), "gap": float("nan"), 3: (1, 2)})

@@ -101,7 +101,7 @@ class Checkpoints:
 
     Args:
         run: the run folder.
-        config: when they are due, and how many to keep.
+        config: how often to write them, and how many to keep.
     """
 
     def __init__(self, run: Path, config: CheckpointConfig) -> None:

@@ -53,7 +53,7 @@ class RunRecord:
     Args:
         directory: the run folder.
         config_text: ``config.yaml`` as it was written.
-        config: the same, parsed.
+        config: the same file, parsed.
         environment: Python, platform, cores and package versions.
         network: the agents and the edges between them.
         names: one name to show per agent, in the order of their numbers.
@@ -62,7 +62,7 @@ class RunRecord:
         ledger: the bytes of ``ledger.parquet``, or None if the run stopped before it was written.
         summary: ``summary.json``, or None if the run was killed.
         isolated: the metric lines of the isolated baseline, or None if no baseline ran.
-        health: the lines of ``health.jsonl``; empty where health was not monitored.
+        health: the lines of ``health.jsonl``; empty if health was not monitored.
         faults: the faults of ``faults.jsonl``; empty if no fault was injected.
         restarts: the restarts of ``restarts.jsonl``; empty if no host was lost.
     """

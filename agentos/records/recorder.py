@@ -159,7 +159,7 @@ class Recorder:
         self._together.round(round, rows)
 
     def on_round(self, report: RoundReport) -> None:
-        """Append a round of either arm: its metrics, and what was found and injected in it.
+        """Append a round of either arm: its metrics, and the readings and faults in it.
 
         Raises:
             RecordError: the folder cannot be written to.
@@ -212,7 +212,7 @@ class Recorder:
         return self._isolated
 
     def ledger(self, ledger: Ledger) -> None:
-        """Write the ledger's rows; each call replaces what the last one wrote.
+        """Write the ledger's rows; each call replaces the previous content.
 
         Raises:
             RecordError: the folder cannot be written to.
@@ -220,7 +220,7 @@ class Recorder:
         write_ledger(ledger, self.directory / LEDGER)
 
     def summary(self, summary: Mapping[str, Any]) -> None:
-        """Write ``summary.json``; each call replaces what the last one wrote.
+        """Write ``summary.json``; each call replaces the previous content.
 
         Raises:
             RecordError: the folder cannot be written to.

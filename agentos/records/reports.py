@@ -37,7 +37,7 @@ class RoundReport:
         round_s: wall time.
         total_bytes: serialised bytes of all deliveries up to this round.
         health: the health of the agents; None if it was not monitored in this round.
-        faults: how often each kind of fault struck, and how often the policy had to act.
+        faults: number of times that each kind of fault struck and that the policy acted.
     """
 
     arm: str

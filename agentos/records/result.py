@@ -21,7 +21,7 @@ from protocols.spec import Spec
 class Quality(Spec):
     """Evaluation of all agents: each by name, their mean, and the worst of them.
 
-    Worst is the lowest where higher is better, and the highest where lower is.
+    The worst is the lowest if higher is better, else the highest.
     """
 
     agents: dict[str, dict[str, float]] = Field(default_factory=dict)
@@ -92,7 +92,7 @@ class Result(Quality):
         simulated_s: simulated seconds until the last agent ended; None for a run without a clock.
         agents, mean, worst: the last evaluation.
         before: the evaluation of the untrained agents.
-        isolated: the baseline, where one ran to its end.
+        isolated: the baseline, if it ran to its end.
     """
 
     directory: Path = Field(exclude=True)
@@ -117,7 +117,7 @@ class Result(Quality):
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """The run that a result is of.
+    """The run that a result belongs to.
 
     Args:
         directory: the run folder.

@@ -15,7 +15,7 @@ def find_encoder(path: Path, agent: int | None = None) -> Path:
 
     Args:
         path: a run folder, or the folder of an encoder itself.
-        agent: the agent whose encoder is wanted, in a run folder; default 0.
+        agent: number of the agent, if the path is a run folder; default 0.
 
     Raises:
         ConfigurationError: there is no such folder or agent.

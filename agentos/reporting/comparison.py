@@ -25,7 +25,7 @@ class Comparison:
     """Several runs, in the order they were given.
 
     Args:
-        runs: the runs, those of one name told apart by their folders.
+        runs: the runs; runs with the same name are distinguished by their folders.
         metrics: the metrics of any of them.
         rows: one mapping per run: ``run``, ``status``, ``topology``, ``exchange``, ``agents``,
             ``rounds``, ``seed``, for each metric ``NAME.mean``, ``NAME.worst`` and
@@ -44,7 +44,7 @@ class Comparison:
 
     @property
     def headings(self) -> tuple[str, ...]:
-        """The headings of the columns; an arrow shows in which direction a metric is better."""
+        """The headings of the columns; an arrow shows whether higher or lower is better."""
         titles = {m.name: f"{m.title} {'↑' if m.higher_is_better else '↓'}" for m in self.metrics}
         return tuple(_heading(column, titles) for column in self.columns)
 
@@ -137,7 +137,7 @@ def _row(run: RunView, metrics: Sequence[Metric], clocked: bool) -> dict[str, An
 
 
 def _distinct(names: Sequence[str], run: RunView) -> str:
-    """Return a run's name, with its folder where another run has the same name."""
+    """Return a run's name, with its folder if another run has the same name."""
     return f"{run.name} ({run.directory.name})" if names.count(run.name) > 1 else run.name
 
 

@@ -24,7 +24,7 @@ def write_page(path: Path, template: str, charts: Sequence[Chart], **context: An
     Args:
         path: the page.
         template: file name of its template.
-        charts: the charts that its script draws, each into the element of its id.
+        charts: the charts that its script draws, each into the element with its id.
         context: values for the template.
 
     Raises:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".svg", ".pdf")
 _STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "agentos"}
 _PAGE: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.15}
-"""The page is as large as what is drawn, titles and legends beyond the axes included."""
+"""The page is as large as the drawing, including titles and legends outside the axes."""
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a picture as PNG, SVG or PDF, by the suffix of the path; missing folders are made.
+    """Write a picture as PNG, SVG or PDF, by the suffix of the path; missing folders are created.
 
     The same picture gives the same bytes: no date is written.
 

@@ -19,7 +19,7 @@ def bytes_text(payload_bytes: float) -> str:
 
 
 def saved_text(payload_bytes: int, fp32_bytes: int) -> str:
-    """Return the share of the bytes that a codec saved; negative where it cost some.
+    """Return the share of the bytes that a codec saved; negative if it added bytes.
 
     Example:
         >>> saved_text(25, 100), saved_text(101, 100)

@@ -1,6 +1,6 @@
 """The verdict: the first sentence of a report, and the sentences that support it.
 
-It states the sign of the difference, and what the run cannot show.
+It states the sign of the difference, and the limits of the comparison.
 """
 
 from __future__ import annotations

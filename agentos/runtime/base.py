@@ -132,7 +132,7 @@ class Runtime(Spec, ABC):
         return machine_bytes() // 3 if self.memory_mb == "auto" else self.memory_mb * 2**20
 
     def ahead(self, address: str | None = None) -> AbstractContextManager[Callable[[], str | None]]:
-        """Begin in the background what takes a while and needs no blueprint; leaving it undoes that.
+        """Begin slow work that needs no blueprint in the background; leaving the context undoes it.
 
         By default there is nothing to begin.
 
@@ -140,7 +140,7 @@ class Runtime(Spec, ABC):
             address: address of a cluster to join, for the runtimes that can.
 
         Returns:
-            A function that waits until that is done, and returns the address to `start` with.
+            A function that waits until it is done, and returns the address to `start` with.
         """
         return nullcontext(lambda: address)
 
@@ -159,10 +159,10 @@ class Runtime(Spec, ABC):
 
 
 def pack(blueprint: Blueprint, hosts: int) -> tuple[tuple[int, ...], ...]:
-    """Spread agents over hosts: evenly, and agents of one group side by side.
+    """Spread agents over hosts evenly, keeping agents of one group together.
 
     Args:
-        blueprint: whose members to spread.
+        blueprint: blueprint whose members are spread.
         hosts: number of hosts, at most the number of members.
 
     Returns:

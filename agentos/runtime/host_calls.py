@@ -52,7 +52,7 @@ class HostCall(ABC, Generic[Answer_co]):
 
     @abstractmethod
     def run(self, host: hosting.Host) -> Answer_co:
-        """Carry the call out on the host, in its process."""
+        """Execute the call on the host, in its process."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ class Build(HostCall[None]):
 
 @dataclass(frozen=True)
 class Settle(HostCall[None]):
-    """Exempt what a host holds now from garbage collection; see `Host.settle`."""
+    """Exempt a host's current objects from garbage collection; see `Host.settle`."""
 
     phase = "start"
 
     def run(self, host: hosting.Host) -> None:
-        """Exempt it."""
+        """Exempt them."""
         host.settle()
 
 
@@ -107,13 +107,13 @@ class ChoosePrecision(HostCall[tuple[Literal["fp32", "bf16"], dict[str, float]]]
     arm: Arm
 
     def run(self, host: hosting.Host) -> tuple[Literal["fp32", "bf16"], dict[str, float]]:
-        """Return the precision that pays, and the seconds of a step in each."""
+        """Return the faster precision, and the seconds of a step in each."""
         return host.choose_precision(self.arm)
 
 
 @dataclass(frozen=True)
 class Begin(HostCall[None]):
-    """Replace every agent by an untrained one; see `Host.begin`."""
+    """Replace every agent by an untrained agent; see `Host.begin`."""
 
     phase = "start"
     arm: Arm
@@ -172,7 +172,7 @@ class Merge(HostCall[dict[int, list[str]]]):
     part: int = 0
 
     def run(self, host: hosting.Host) -> dict[int, list[str]]:
-        """Return the reasons for which each agent rejected messages."""
+        """Return the reasons why each agent rejected messages."""
         return host.merge(self.handles, self.deliveries, self.part)
 
 
@@ -205,7 +205,7 @@ class Probe(HostCall[dict[int, tuple[Value, "np.ndarray | None"]]], Generic[Valu
 
 @dataclass(frozen=True)
 class EmbedTexts(HostCall[dict[int, np.ndarray]]):
-    """Embed the same texts by several agents; see `Host.embed_texts`."""
+    """Embed the same texts with several agents; see `Host.embed_texts`."""
 
     phase = "evaluate"
     texts: Sequence[str]
@@ -296,7 +296,7 @@ class ReloadMessages(HostCall[Outbox]):
 
 @dataclass(frozen=True)
 class Trace(HostCall[Traced[Answer]], Generic[Answer]):
-    """Run another call and record what the host does when; see `Host.traced`."""
+    """Run another call and record its spans of work; see `Host.traced`."""
 
     call: HostCall[Answer]
 

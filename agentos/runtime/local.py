@@ -78,7 +78,7 @@ class LocalStore:
     """Messages of agents in one process; a handle is the list of messages itself."""
 
     def put(self, packets: Iterable[Packet]) -> Sequence[Bytes]:
-        """Return copies: a message must not change when its sender goes on training."""
+        """Return copies: a message must not change when its sender continues training."""
         return [packet.joined() for packet in packets]
 
     def get(self, handles: Sequence[Any]) -> list[Sequence[Bytes | Packet]]:

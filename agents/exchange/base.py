@@ -110,7 +110,7 @@ class Exchange(Spec, ABC):
         """Refuse a society in which the strategy cannot work.
 
         Raises:
-            ValueError: with the reason and what to change.
+            ValueError: the strategy cannot work in this society; the text says why and what to change.
         """
 
     def heads(self, widths: frozenset[int]) -> Heads:

@@ -22,7 +22,7 @@ SHARED_BYTES = 64 * 2**20
 
 
 class _Validated(NamedTuple):
-    """A message that several agents of the host receive, and what it was validated against."""
+    """A message that several agents of the host receive, and the expectation that it met."""
 
     message: Message
     expectation: Expectation

@@ -19,9 +19,9 @@ _KEPT_BYTES = 256 * 2**20
 class AgentPool(Mapping[int, Agent]):
     """The agents of a host by id; accessing one loads it into memory, and may move others to disk.
 
-    There are three kinds of agents: unchanged agents, which share the initial weights; those in memory; and
-    those on disk. When the states in memory exceed the budget, the least recently used are moved to disk, and
-    written only if they have changed. The agent accessed last stays, so at most one agent more than the
+    There are three kinds of agents: unchanged agents, which share the initial weights; agents in memory; and
+    agents on disk. When the states in memory exceed the budget, the least recently used are moved to disk,
+    and written only if they have changed. The agent accessed last stays, so at most one agent more than the
     budget is in memory. Results do not depend on the budget.
 
     An agent may be used until the next one is accessed.
@@ -78,7 +78,7 @@ class AgentPool(Mapping[int, Agent]):
         return self._load(id, begun=False)
 
     def counters(self, id: int) -> Agent:
-        """Return an agent, in memory or not, of whose state only the counters are valid."""
+        """Return an agent, in memory or not; only the counters of its state are valid."""
         return self._agents[id]
 
     def __iter__(self) -> Iterator[int]:

@@ -58,7 +58,7 @@ class Host:
         self._tracer: Tracer | None = None
 
     def traced(self, work: Callable[[Host], Answer]) -> Traced[Answer]:
-        """Let `work` use this host, and record what is done when."""
+        """Let `work` use this host, and record its spans of work."""
         self._tracer, began = Tracer(), time.monotonic()
         try:
             answer = work(self)
@@ -67,14 +67,14 @@ class Host:
             self._tracer = None
 
     def choose_precision(self, arm: Arm) -> tuple[Literal["fp32", "bf16"], dict[str, float]]:
-        """Return the precision that pays on this host, and the seconds of a training step in each."""
+        """Return the faster precision on this host, and the seconds of a training step in each."""
         seconds = step_seconds(self.blueprint, arm, self.device)
         return worthwhile(seconds), seconds
 
     def share_gpu(self, share: float) -> float:
-        """Take no more than a share of the GPU's memory, nor more than is free now; return what is taken.
+        """Reserve a share of the GPU's memory, at most what is free now; return the reserved share.
 
-        Hosts that share a GPU would otherwise each take what they can, and the last one fail.
+        Hosts that share a GPU would otherwise each take all they can, and the last would fail.
         """
         free_bytes, total_bytes = torch.cuda.mem_get_info()
         taken = min(share, free_bytes / total_bytes)
@@ -126,7 +126,7 @@ class Host:
     def train(
         self, round: int, absent: Collection[int] = frozenset()
     ) -> dict[int, dict[str, float]]:
-        """Take every agent that is there through its local steps."""
+        """Take every agent that is present through its local steps."""
         return self.train_rounds({id: round for id in self.agents if id not in absent})
 
     def train_rounds(self, rounds: dict[int, int]) -> dict[int, dict[str, float]]:
@@ -183,7 +183,7 @@ class Host:
         alterations: Mapping[int, Alterations],
     ) -> Iterator[Composed]:
         """Yield the messages of agents, one agent after another."""
-        addressed: dict[int, Turn] = {}  # by identity: turns that are equal came as one
+        addressed: dict[int, Turn] = {}  # by identity: equal turns arrived as one object
         for sender, agent in self.agents.each(self.agents.order(turns)):
             turn, recipients = shared = turns[sender]
             if id(shared) not in addressed:
@@ -221,7 +221,7 @@ class Host:
         return {id: dict(metrics) for id, (metrics, _) in examined.items()}
 
     def embed_texts(self, texts: Sequence[str], agents: Sequence[int]) -> dict[int, np.ndarray]:
-        """Let agents embed the same texts, `[N, W]` each."""
+        """Embed the same texts with several agents, `[N, W]` each."""
         return {id: self.agents.unchanged(id).embed(texts) for id in agents}
 
     def probe(
@@ -231,7 +231,7 @@ class Host:
         shown: Collection[int],
         agents: Collection[int] | None = None,
     ) -> dict[int, tuple[Value, np.ndarray | None]]:
-        """Let agents embed the same texts; return what `measure` makes of that.
+        """Embed the same texts with several agents; return the result of `measure`.
 
         Args:
             texts: texts to embed.
@@ -247,7 +247,7 @@ class Host:
         return answers
 
     def explain(self, agents: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """Return what the last evaluation has for pictures of these agents."""
+        """Return the last evaluation's data for pictures of these agents."""
         return {id: self.explained.get(id, {}) for id in agents}
 
     def save(self, directories: dict[int, Path]) -> None:
@@ -273,7 +273,7 @@ class Host:
             }
 
     def restore(self, directory: Path, digests: dict[int, str], afresh: bool = False) -> None:
-        """Take every agent back to a state in a folder; afresh, what it remembers of an exchange is lost.
+        """Restore every agent to a state in a folder; with `afresh`, its exchange state is dropped.
 
         Raises:
             RecordError: a file is missing or damaged, or belongs to another encoder.
@@ -326,7 +326,7 @@ class Host:
         return Outbox(self.store.put(read_messages(path, sha256, sizes)), (), (), (), ())
 
     def close(self) -> None:
-        """Give up the agents, and what they keep on disk."""
+        """Release the agents, and their files on disk."""
         if self._roster is not None:
             self._roster.close()
             self._roster = None
@@ -334,7 +334,7 @@ class Host:
 
 @contextmanager
 def _writing(directory: Path) -> Iterator[None]:
-    """Turn refusals of the operating system into an error that names the folder."""
+    """Turn errors of the operating system into an error that names the folder."""
     try:
         yield
     except (OSError, SafetensorError) as error:

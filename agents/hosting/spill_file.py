@@ -53,7 +53,7 @@ class SpillFile:
         folder: folder for the file; None for the system's temporary folder.
 
     Attributes:
-        held_bytes: room of all trees that are in it.
+        held_bytes: space used by all trees in it.
 
     Example:
         >>> with SpillFile() as file:

@@ -51,7 +51,7 @@ def save_tree(tree: Any, path: Path) -> str:
     """Write a tree to a file, whole or not at all; return the file's SHA-256.
 
     Raises:
-        TypeError: it holds something else than containers, plain values, tensors and arrays.
+        TypeError: it holds something other than containers, plain values, tensors and arrays.
         OSError: the file cannot be written.
     """
     skeleton, tensors = flatten(tree)

@@ -16,7 +16,7 @@ class Span(NamedTuple):
 
     Attributes:
         phase: phase of the round.
-        agent: the agent that was worked on; None for the whole host.
+        agent: the agent that the work was for; None for the whole host.
         began_s, ended_s: times on a monotonic clock that the processes of one machine share.
     """
 

@@ -22,7 +22,7 @@ def flatten(value: Any) -> tuple[Any, dict[str, Tensor]]:
     The tensors are the tree's own, without their graph; arrays are copied. NumPy scalars become Python's.
 
     Raises:
-        TypeError: the tree holds something else than dictionaries, lists, tuples, plain values, tensors and
+        TypeError: the tree holds something other than dictionaries, lists, tuples, plain values, tensors and
             arrays.
 
     Example:

@@ -29,7 +29,7 @@ def add_lora(backbone: PreTrainedModel, lora: LoRAConfig, origin: str) -> None:
     """Add adapters to matrices of a backbone, in place, and freeze all its other parameters.
 
     Args:
-        backbone: changed in place.
+        backbone: backbone to change in place.
         lora: rank, scale and target layers.
         origin: folder or name of the backbone, written into saved adapters.
 
@@ -63,7 +63,7 @@ def freeze_below(backbone: PreTrainedModel, layers: int, origin: str) -> None:
     """Freeze the embeddings and the first layers of a backbone, in place.
 
     Args:
-        backbone: changed in place; its layers must be in one `ModuleList`.
+        backbone: backbone to change in place; its layers must be in one `ModuleList`.
         layers: number of layers to freeze; 0 freezes only the embeddings.
         origin: folder or name of the backbone, for errors.
 

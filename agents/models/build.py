@@ -148,7 +148,7 @@ def build_encoder(
                 None if config.from_scratch else full_model_of(config),
                 trust_remote_code=config.trust_remote_code,
             )
-    # Each head has draws of its own, so that one more objective changes no other initial weight.
+    # Each head draws by its own name, so that one more objective changes no other initial weight.
     for objective in objectives:
         with _seeded(seed, "heads of", objective.kind):
             try:

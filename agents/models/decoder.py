@@ -76,7 +76,7 @@ class TextDecoder(nn.Module):
             encoder_hidden_states=conditions_BW[:, None],
             use_cache=False,
         ).last_hidden_state
-        # Padding is dropped before the head, whose logits over the vocabulary are what costs.
+        # Padding is dropped before the head, whose logits over the vocabulary are the main cost.
         logits_MV = self.model.cls(states_BTW[predicted_BT]).float()
         nats_M = F.cross_entropy(logits_MV, targets_M, reduction="none")
         correct_M = (logits_MV.argmax(dim=1) == targets_M).to(nats_M.dtype)

@@ -119,7 +119,7 @@ class Encoder(nn.Module):
             batch: B texts.
             labels_BT: the true token where the state predicts one, `agents.text.masking.IGNORED` elsewhere;
                 may be wider than the batch, as a micro-batch has no more padding than it needs.
-            with_pooled: append the pooled states, which then cost nothing more.
+            with_pooled: append the pooled states, at no extra cost.
 
         Returns:
             One row per text, `[B, 2]` or `[B, 2 + W]`: the summed ``-log p`` in nats, attached to the graph,
@@ -129,7 +129,7 @@ class Encoder(nn.Module):
         labels_BT = labels_BT[:, : batch.input_ids.shape[1]]
         states_BTW = self.states(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         predicted_BT = labels_BT != IGNORED
-        # Logits over the vocabulary are what costs, so only the states of labelled tokens pass the head.
+        # Logits over the vocabulary are the main cost, so only the states of labelled tokens pass the head.
         logits_MV = self.language_head(states_BTW[predicted_BT]).float()
         targets_M = labels_BT[predicted_BT]
         nll_M = F.cross_entropy(logits_MV, targets_M, reduction="none")

@@ -27,10 +27,11 @@ def export(
     """Write an encoder as a folder that transformers, sentence-transformers and `encoder.path` load.
 
     Args:
-        encoder: saved with its language-model head as one model; of one with adapters, only those are saved.
+        encoder: encoder to save, with its language-model head as one model; of adapters, only these are
+        saved.
         tokenizer: the encoder's tokenizer.
         collate: the collator of that tokenizer.
-        directory: created.
+        directory: folder to create.
         max_length: tokens of an embedded text, special tokens included.
     """
     adapted = adapter_state(encoder.backbone) is not None
@@ -119,7 +120,7 @@ def _copy_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _set_generation_tokens(model: PreTrainedModel, collate: Collator) -> None:
-    """Set the tokens that begin, end and pad a text in a model's generation settings, where unset."""
+    """Set the tokens that begin, end and pad a text in a model's generation settings, if unset."""
     settings = model.generation_config
     settings._from_model_config = (
         False  # otherwise transformers derives the settings again, without these

@@ -95,7 +95,7 @@ class Binding:
     """Binds a module's trained parameters and their gradients to flat buffers.
 
     Args:
-        module: the storage of its trained parameters is released.
+        module: module to bind; the storage of its trained parameters is released.
 
     Attributes:
         gradient: `[P]`, shared by all agents that use the module.

@@ -32,8 +32,8 @@ def save_heads(encoder: Encoder, directory: Path, language_head: bool) -> None:
     """Save the heads, if there are any.
 
     Args:
-        encoder: whose heads to save.
-        directory: holds the backbone.
+        encoder: encoder whose heads are saved.
+        directory: folder of the backbone.
         language_head: include the language-model head, which a language model saved whole has already.
     """
     # Cloned, because the parameters are views of one buffer and safetensors refuses shared storage.
@@ -68,7 +68,7 @@ def restore_heads(encoder: Encoder, directory: Path) -> None:
 
 
 def holds_language_head(directory: Path) -> bool:
-    """Return whether the saved heads include that of a language model.
+    """Return whether the saved heads include a language-model head.
 
     Raises:
         ModelError: the file is damaged.

@@ -33,7 +33,7 @@ def kind_of(config: PretrainedConfig) -> LanguageModelKind | None:
 
 
 def saved_kind(config: PretrainedConfig) -> LanguageModelKind | None:
-    """Return the kind of language model that saved weights are of; None for a bare backbone."""
+    """Return the kind of language model that saved weights belong to; None for a plain backbone."""
     names = " ".join(config.architectures or ())
     if not any(name in names for name in ("MaskedLM", "ForPreTraining", "CausalLM", "LMHead")):
         return None
@@ -51,7 +51,7 @@ class LanguageHead(nn.Module):
     """Maps token states to logits with the layers that a language model has above its backbone.
 
     The caller chooses the states, such as those of masked tokens only. The output embedding stays tied to
-    the backbone's input embedding where the architecture ties them.
+    the backbone's input embedding if the architecture ties them.
 
     Args:
         model: a language model; its backbone is replaced.

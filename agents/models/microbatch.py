@@ -1,7 +1,7 @@
 """Encoding of a batch in parts, with the gradient of the whole batch.
 
-A batch that fits into memory is divided where that saves padding; see `agents.text.length_buckets`. A larger
-one is divided into micro-batches, each of which runs without keeping its activations and runs again, with the
+A batch that fits into memory is divided if that saves padding; see `agents.text.length_buckets`. A larger
+batch is divided into micro-batches; each runs without keeping its activations and runs again, with the
 same dropout masks, when its gradient is due. The activations of one part are in memory at a time, while the
 loss sees all embeddings. For a contrastive loss this is GradCache (Gao et al., Scaling Deep Contrastive
 Learning Batch Size under Memory Limited Setup, 2021), implemented by PyTorch's checkpointing (Chen et al.,
@@ -37,7 +37,7 @@ def rowwise(
         arrays: more inputs, `[B, ...]` each.
         micro_batch_tokens: padded tokens of a part, which is then computed twice; None to keep activations.
         pass_tokens: fixed cost of a part in tokens, by which the batch is divided at least total cost; None
-            for a single part. Ignored where `micro_batch_tokens` divides the batch.
+            for a single part. Ignored if `micro_batch_tokens` divides the batch.
 
     Returns:
         `[B, ...]`, in the order of the batch.

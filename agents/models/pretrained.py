@@ -156,7 +156,7 @@ def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
                 model = merge_adapters(model, Path(origin))
     except Exception as error:  # safetensors and tokenizers raise plain `Exception`
         raise _unloadable(origin, error) from error
-    # A missing pooler does no harm: pooling bypasses it.
+    # A missing pooler is harmless: pooling bypasses it.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if missing:
         logger.warning(

@@ -23,7 +23,7 @@ class TokenScores:
         kind: ``causal`` predicts every token from those before it, ``masked`` some masked tokens.
         nll: `[N]` float64, negative log-likelihood of the scored tokens of each text, summed, in nats.
         correct: `[N]` int64, scored tokens whose most probable prediction was right.
-        count: `[N]` int64, scored tokens; 0 if a text is too short to have one.
+        count: `[N]` int64, scored tokens; 0 if a text is too short to have any.
     """
 
     kind: LanguageModelKind

@@ -43,7 +43,7 @@ def choose_tokens(
         begins = np.zeros(len(text), dtype=np.int64)
         begins[vocabulary.words(text.tokens)] = 1
         units = np.cumsum(begins) - 1
-    # Indexing the draws by unit gives all tokens of a word the same one.
+    # Indexing the draws by unit gives all tokens of a word the same draw.
     chosen: np.ndarray = allowed & (rng.random(len(text))[units] < rate)
     if not chosen.any() and allowed.any():
         places = np.flatnonzero(allowed)
@@ -73,7 +73,7 @@ def masked_labels(
     """Return the true tokens where they are to be predicted, and `IGNORED` elsewhere: `[B, T]` int64.
 
     Args:
-        texts: before they were masked.
+        texts: the texts before masking.
         chosen: flags of the tokens to be predicted in each text, from `choose_tokens`.
         first: number of special tokens before a text.
         shape: shape of the padded batch.
@@ -85,7 +85,7 @@ def masked_labels(
 
 
 def next_token_labels(batch: Padded, complete: np.ndarray, collate: Collator) -> np.ndarray:
-    """Return for every token the one that follows it, or `IGNORED`: `[B, T]` int64.
+    """Return the next token of every token, or `IGNORED`: `[B, T]` int64.
 
     Args:
         batch: B padded texts.

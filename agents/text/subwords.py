@@ -30,7 +30,7 @@ class Subword(NamedTuple):
 
     Attributes:
         begins_word: a word begins with it.
-        ends_word: the token after it begins a word, whichever that is.
+        ends_word: any token after it begins a word.
         marked: its name begins with the tokenizer's marker.
         content: the UTF-8 bytes that it stands for, without the space before it.
     """
@@ -95,7 +95,7 @@ def _bytes(name: str, byte_level: bool) -> bytes:
     """Return the bytes that a token stands for.
 
     Args:
-        name: without its marker.
+        name: name of the token, without its marker.
         byte_level: whether every character of the name stands for a byte.
     """
     byte = _BYTE.fullmatch(name)
@@ -115,7 +115,7 @@ def _decode(data: bytes) -> tuple[str, bytes]:
 
 
 def _completed(part: bytes) -> str:
-    """Return a character that begins with these bytes; an empty text where they leave its script open."""
+    """Return a character that begins with these bytes; an empty text if they leave its script open."""
     # Scripts without spaces begin with E0 or above; a single byte settles the script from E3 to E9 only.
     if not part or part[0] < 0xE0 or (len(part) == 1 and not 0xE3 <= part[0] <= 0xE9):
         return ""

@@ -35,7 +35,7 @@ class Thesaurus:
     most frequent 1 % of the words, such as articles, have no synonyms. At most 20,000 documents, two million
     tokens and 5,000 words are used.
 
-    Source: Levy, Goldberg and Dagan, Improving Distributional Similarity with Lessons Learned from Word
+    Source: Levy et al., Improving Distributional Similarity with Lessons Learned from Word
     Embeddings, 2015 (context distribution smoothed by 0.75, vectors weighted by the roots of singular
     values).
 
@@ -56,9 +56,9 @@ class Thesaurus:
         """Return the tokens of a word's synonyms, the nearest first.
 
         Args:
-            word: key of its tokens; see `agents.text.tokens.key_of`.
+            word: the word, as the key of its tokens; see `agents.text.tokens.key_of`.
         """
-        # Threads that prepare batches share the thesaurus: only the first one learns it.
+        # Threads that prepare batches share the thesaurus: only the first learns it.
         if self._synonyms is None:
             with self._lock:
                 if self._synonyms is None:

@@ -34,7 +34,7 @@ class Text:
         tokens: `[T]`, T >= 1; read-only.
         sentences: `[S]`, starts of the sentences: ascending, the first at 0.
         hidden: `[T]` bool, tokens that keep their place but are not attended to, never all of them; None
-            for none. If a part of the text has only hidden tokens, they all become visible again.
+            if there are none. If a part of the text has only hidden tokens, they all become visible again.
         infill: `[T]` bool, mask tokens for the agent's own language model to replace; None if there is none.
 
     Example:
@@ -74,7 +74,7 @@ class Text:
             kept: `[T]` bool, true at tokens that stay; at least one is. Sentences left empty are removed.
         """
         before = np.cumsum(kept) - kept
-        # An empty sentence begins where the next one does, or at the end of the text, so its length is 0.
+        # An empty sentence begins with the next sentence, or at the end of the text, so its length is 0.
         starts = before[self.sentences]
         return self._part(kept, starts[lengths_of(starts, int(kept.sum())) > 0])
 
@@ -115,7 +115,7 @@ class Text:
         return replace(self, tokens=tokens)
 
     def with_hidden(self, hidden: np.ndarray) -> Text:
-        """Return the text with these tokens `[T]` hidden in addition to those that are already."""
+        """Return the text with these tokens `[T]` hidden in addition to those already hidden."""
         return replace(self, hidden=hidden if self.hidden is None else self.hidden | hidden)
 
     def with_infill(self, infill: np.ndarray) -> Text:
@@ -136,7 +136,7 @@ class Text:
 
 
 def lengths_of(starts: np.ndarray, end: int) -> np.ndarray:
-    """Return the lengths of consecutive parts, the last of which ends at `end`.
+    """Return the lengths of consecutive parts; the last part ends at `end`.
 
     `np.diff` with its options takes ten times as long, and views call this for every text.
 

@@ -43,7 +43,7 @@ class Typos:
         """Misspell tokens.
 
         Args:
-            tokens: `[N]`.
+            tokens: `[N]`, ids of tokens.
             draws: `[N]` in [0, 1), choose the variant.
 
         Returns:

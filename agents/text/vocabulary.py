@@ -54,7 +54,7 @@ class Vocabulary:
     def _ends_word(self) -> np.ndarray | None:
         """`[V]` bool: tokens, such as a bracket, after which any token begins a word; None if there is none.
 
-        WordPiece has none, since the name of the following token decides.
+        WordPiece has no such tokens, since the name of the following token decides.
         """
         ends = np.array([subword.ends_word for subword in self._subwords], dtype=bool)
         return ends if ends.any() else None

@@ -20,7 +20,7 @@ class WordCodec:
     replacement must have the form of the word that it replaces.
 
     Args:
-        tokenizer: copied.
+        tokenizer: the tokenizer; it is copied.
         names: names of its tokens.
         subwords: the parsed names.
         special: `[V]` bool, tokens that stand for no text.
@@ -45,10 +45,10 @@ class WordCodec:
         self._encode = _encoder(tokenizer)
 
     def decode(self, word: bytes) -> str | None:
-        """Return the text of a word; None for special tokens, and where it ends within a character.
+        """Return the text of a word; None for special tokens, and if it ends within a character.
 
         Args:
-            word: key of its tokens; see `agents.text.tokens.key_of`.
+            word: the word, as the key of its tokens; see `agents.text.tokens.key_of`.
         """
         tokens = np.frombuffer(word, dtype=np.int32)
         if self._special[tokens].any():

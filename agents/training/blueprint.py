@@ -52,7 +52,7 @@ class Member:
 class Anchors:
     """The public anchors: their rows `[N]`, and the class `[N]` int64 of each.
 
-    The classes are clusters of the anchors' text or, where the exchange wants them, their true labels.
+    The classes are clusters of the anchors' text or, if the exchange uses labels, their true labels.
     """
 
     rows: np.ndarray

@@ -54,7 +54,7 @@ class TrainingConfig(Spec):
         "fp32",
         description="bf16: autocast, products of bfloat16 with sums in fp32; parameters stay fp32. It is "
         "slow on processors without units for it. auto: the first host times a few steps in both and takes "
-        "bf16 where it is 1.1 times as fast; the record names the choice in place of auto.",
+        "bf16 if it is 1.1 times as fast; the record names the choice in place of auto.",
     )
     activation_checkpointing: bool = Field(
         False, description="Recompute activations for the gradient instead of keeping them."

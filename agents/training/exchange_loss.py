@@ -21,7 +21,7 @@ def exchange_loss(
     pooled: tuple[Tensor, ...],
     metrics: StepMetrics,
 ) -> Tensor | None:
-    """Return the summed losses of the exchange's parts on a batch, weights included; None for nothing.
+    """Return the summed losses of the exchange's parts on a batch, weights included, or None.
 
     Args:
         agent: the learner.

@@ -61,12 +61,12 @@ class LocalLearner(ABC):
         return self.resident.blueprint.individual_initialisation
 
     def begin(self) -> None:
-        """Take its own copy of the initial state, which it shares before."""
+        """Copy the initial state, which the agent shared until now."""
         self.state = self.resident.new_state(self.id)
         self.begin_exchange()
 
     def begin_exchange(self) -> None:
-        """Begin the exchange from the agent's present parameters; the state of an earlier one is dropped."""
+        """Begin the exchange from the agent's present parameters; drop the state of an earlier exchange."""
         self.state.exchange = [part.initial_state(self) for part in self.arm.exchange.parts]
 
     def part(self, exchange: Exchange, index: int) -> tuple[Exchange, Learner]:
@@ -108,7 +108,7 @@ class LocalLearner(ABC):
 
     @property
     def state_types(self) -> StateTypes:
-        """Classes of the states that the exchange and the objectives keep of this agent."""
+        """Classes of the states that the exchange and the objectives keep for this agent."""
         return StateTypes.of(self.arm.exchange, self.resident.blueprint.objectives)
 
     @cached_property

@@ -31,7 +31,7 @@ class OptimizerSpec(Spec, ABC):
 class AdamW(OptimizerSpec):
     """AdamW: adaptive moments with decoupled weight decay.
 
-    Source: I. Loshchilov and F. Hutter, Decoupled Weight Decay Regularization, 2019.
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019.
     """
 
     kind: Literal["adamw"] = "adamw"
@@ -54,7 +54,7 @@ class AdamW(OptimizerSpec):
 class SGD(OptimizerSpec):
     """Stochastic gradient descent with momentum; weight decay is added to the gradient.
 
-    Source: I. Sutskever et al., On the importance of initialization and momentum in deep learning, 2013.
+    Source: Sutskever et al., On the importance of initialization and momentum in deep learning, 2013.
     """
 
     kind: Literal["sgd"] = "sgd"
@@ -78,7 +78,7 @@ class Adafactor(OptimizerSpec):
     """Adafactor: second moments of a matrix kept as one row and one column.
 
     The learning rate is relative to the size of each parameter, as in the paper.
-    Source: N. Shazeer and M. Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 2018.
+    Source: Shazeer and Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 2018.
     """
 
     kind: Literal["adafactor"] = "adafactor"

@@ -20,7 +20,7 @@ WORTH = 1.1
 
 
 def step_seconds(blueprint: Blueprint, arm: Arm, device: torch.device) -> dict[str, float]:
-    """Return the seconds of a training step in each precision, the least of a few measurements.
+    """Return the seconds of a training step in each precision, the minimum of a few measurements.
 
     One agent of each group of the blueprint takes the steps; it is built for that, and discarded.
     """
@@ -37,7 +37,7 @@ def step_seconds(blueprint: Blueprint, arm: Arm, device: torch.device) -> dict[s
         for agent in agents[precision]:
             agent.begin()
     seconds: dict[str, list[float]] = {precision: [] for precision in CHOICES}
-    for _ in range(1 + REPEATS):  # the first one includes one-time set-up, and is dropped
+    for _ in range(1 + REPEATS):  # the first step includes one-time set-up, and is dropped
         for precision in CHOICES:
             began = time.perf_counter()
             for agent in agents[precision]:

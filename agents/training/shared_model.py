@@ -73,7 +73,7 @@ class SharedModel:
     def new_state(self, agent: int) -> AgentState:
         """Return the state of an agent that has not been trained.
 
-        All agents of a group begin with the same weights, unless the blueprint asks each to draw its own.
+        All agents of a group begin with the same weights, unless the blueprint makes each draw its own.
         """
         if not self.blueprint.individual_initialisation:
             shared = self.shared_state()
@@ -138,7 +138,7 @@ class SharedModel:
 
     @property
     def pass_tokens(self) -> int | None:
-        """Fixed cost of a pass through the encoder, in tokens; None where batches are not divided."""
+        """Fixed cost of a pass through the encoder, in tokens; None if batches are not divided."""
         chosen = self.blueprint.training.length_buckets
         # On a GPU, computing the padding takes less time than launching a second pass.
         wanted = self.device.type == "cpu" if chosen is None else chosen

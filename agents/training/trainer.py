@@ -63,7 +63,7 @@ def train(
         ``loss``, unless nothing of the agent is trained, and, if there was one, ``exchange_loss`` (means
         over the batches, weights included), ``steps``, ``embedded_tokens`` (of passes without a gradient: by
         the objectives, and for messages since the last round), ``tokens`` (all that went through the encoder
-        with a gradient), ``anchor_tokens`` (those of public anchors among them), ``decoder_tokens`` where a
+        with a gradient), ``anchor_tokens`` (those of public anchors among them), ``decoder_tokens`` if a
         decoder was trained, ``train_s``, ``wait_s`` (waiting for batches, part of ``train_s``) and the
         metrics of the objectives.
 
@@ -159,7 +159,7 @@ def _step(
 
 
 def _loss(agent: LocalLearner, arm: Arm, batch: PreparedBatch, metrics: StepMetrics) -> Tensor:
-    """Return the total loss of one batch, and move the agent on behind it."""
+    """Return the total loss of one batch, and advance the agent past it."""
     state, documents = agent.state, batch.documents
     with agent.resident.autocast():
         total, pooled = local_loss(agent, arm, batch, metrics)

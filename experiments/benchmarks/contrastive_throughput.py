@@ -7,7 +7,7 @@ in-batch negatives, temperature 0.05, AdamW, batch 64 and texts of 32 tokens, on
 libraries and on the same cores. The peer tokenises pairs of strings as it goes; AgentOS tokenises documents
 before the first step and crops pairs from them in the background. It runs as one agent on all threads, and as
 one agent per core, each on a host of one thread. Start-up, preparation and the first half of the steps are
-left out on both sides. The sides take turns; medians are compared.
+left out on both sides. The sides alternate; medians are compared.
 
 Needs the extra ``peers``: pip install 'llm-agentos[peers]'.
 """
@@ -140,7 +140,7 @@ class _Clock:
         clock = self
 
         class Timed(TrainerCallback):  # type: ignore[misc,unused-ignore]
-            """Takes the time after the first half and at the end."""
+            """Records the time after the first half and at the end."""
 
             def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 if state.global_step == clock.half:
@@ -175,7 +175,7 @@ def prepared(folder: Path, setting: Setting) -> Corpus:
 
 
 def compare(precision: str, threads: int, steps: int, repeats: int, folder: Path) -> str:
-    """Measure all sides in turns; return a row of the table."""
+    """Measure all sides alternately; return a row of the table."""
     setting = Setting(precision, threads, steps)
     corpus = prepared(folder, setting)
     sides: dict[str, Callable[[], float]] = {

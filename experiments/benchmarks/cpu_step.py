@@ -3,9 +3,9 @@
     python -m experiments.benchmarks.cpu_step
 
 One encoder of the preset tiny (a BERT of 2 layers x 128) takes steps of in-batch contrastive learning on 64
-pairs of 32 random tokens, on one thread. The two variants of a row take turns, and medians are compared.
-Whether glibc keeps freed memory is a setting of the process, so each variant of that row has a process of its
-own.
+pairs of 32 random tokens, on one thread. The two variants of a row alternate, and medians are compared.
+Whether glibc keeps freed memory is a setting of the process, so each variant of that row has its own
+process.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def training_step(
 
 
 def medians(steps: list[Step], repeats: int) -> list[float]:
-    """Return the median seconds of each step, taken in turns; the first few warm up."""
+    """Return the median seconds of each step, the variants alternating; the first few steps warm up."""
     seconds: list[list[float]] = [[] for _ in steps]
     for _ in range(3 + repeats):
         for step, taken in zip(steps, seconds, strict=True):

@@ -4,9 +4,9 @@
 
 A thousand agents send 1,000 or 250,000 numbers each to a master, which averages them and broadcasts the
 average. PYTHON is an interpreter that has Flower, see `experiments.benchmarks.federated_round`; Flower's
-clients return what they were sent. AgentOS is timed after a warm-up in which large messages have touched all
-of the object store, since a virtual machine may be slow to provide a page that was never used. Flower's
-messages occupy little of its store at a time, so only its first round is left out.
+clients return the numbers that they received. AgentOS is timed after a warm-up in which large messages have
+touched all of the object store, since a virtual machine may be slow to provide a page that was never used.
+Flower's messages occupy little of its store at a time, so only its first round is left out.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def run_one(agents: int, rounds: int, every: int) -> None:
 
 
 def leftovers(pids: list[int], before: set[str], wait_s: float = 30.0) -> tuple[int, int]:
-    """Return the numbers of processes that still run after a wait and of new files in shared memory."""
+    """Return the numbers of processes still running after a wait, and of new files in shared memory."""
     until = time.monotonic() + wait_s
     while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.2)

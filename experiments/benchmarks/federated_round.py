@@ -9,7 +9,7 @@ cores per client, its default, and with one, so that two run at a time. The matr
 show what is possible on these cores. Everything is measured once with mean pooling and once with first-token
 pooling as in SimCSE (Gao et al., 2021), where AgentOS computes the last layer only at that token. PYTHON is
 an interpreter of an environment with ``flwr[simulation]``, torch and transformers; without it Flower is left
-out. The sides take turns; medians of all rounds but each side's first are compared.
+out. The sides alternate; medians of all rounds but each side's first are compared.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def theirs(python: str, **task: Any) -> list[float]:
 def sides_of(
     agents: int, rounds: int, pooling: str, flower: str | None
 ) -> dict[str, Callable[[], list[float]]]:
-    """Return, by the name of each side, a function that measures its rounds."""
+    """Return a function per side, by its name, that measures its rounds."""
     work: dict[str, Any] = {"agents": agents, "rounds": rounds + 1, "pooling": pooling}
     own = partial(theirs, sys.executable, **work)
     sides: dict[str, Callable[[], list[float]]] = {
@@ -124,7 +124,7 @@ def main(
 
 
 def table(seconds: dict[str, list[float]], title: str) -> list[str]:
-    """Return the rows of a table: seconds, and how many times as fast AgentOS is."""
+    """Return the rows of a table: seconds, and the speed-up of AgentOS."""
     first = median(next(iter(seconds.values())))
     rows = [f"| {title} | seconds | AgentOS is faster by |", "| --- | --- | --- |"]
     return rows + [

@@ -8,7 +8,7 @@ with the error that its callers expect; anything else, warnings included, is a f
 and the program fails. Memory is bounded by the operating system to little more than the program itself, so
 that an allocation for a false claim ends as a `MemoryError`, which is a finding too.
 
-Every mutation derives from the seed and its number, so a finding comes again.
+Every mutation derives from the seed and its number, so a finding can be reproduced.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from protocols.seeding import generator
 BLOCK = 2_000
 """Inputs that one task of a worker makes and reads."""
 HEADROOM_MB = 256
-"""Memory that readers may take beyond what the program holds before the first input."""
+"""Memory that readers may take in addition to the program's own before the first input."""
 RESULTS = Path(__file__).parents[1] / "results" / "fuzz.md"
 
 

@@ -31,7 +31,7 @@ BREATH_S = 0.05
 WARM_UP = 12
 """Messages before timing, which use every page of the store once: a page's first use is costly."""
 SETTLING_S = 15.0
-"""Seconds for which Ray goes on starting processes of its own, on the same cores."""
+"""Seconds for which Ray keeps starting its own processes, on the same cores."""
 
 
 class Endpoint:

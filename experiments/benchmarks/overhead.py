@@ -5,7 +5,7 @@
 Eight agents with the encoder tiny take fifty steps a round and average their weights, on two Ray hosts of one
 thread. They are compared with two single-threaded processes, each a plain PyTorch loop over the same steps of
 four agents (`experiments.benchmarks.harness.peers`), which neither communicate nor wait for each other. The
-sides take turns; a round of the loops takes as long as the slower of the two.
+sides alternate; a round of the loops takes as long as the slower of the two.
 """
 
 from __future__ import annotations

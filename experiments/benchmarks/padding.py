@@ -106,7 +106,7 @@ def row(setting: Setting, steps: int, repeats: int, cache: Path | None) -> str:
     agents = [agent_of(blueprint, length_buckets) for length_buckets in (False, True)]
     before, after, passes = shares(agents[0])
     seconds: tuple[list[float], list[float]] = ([], [])
-    for turn in range(1 + repeats):  # the first one warms up
+    for turn in range(1 + repeats):  # the first step warms up
         for agent, taken in zip(agents, seconds, strict=True):
             began = time.perf_counter()
             agent.train(agent.arm, 1 + turn)

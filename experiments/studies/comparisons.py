@@ -60,7 +60,7 @@ def gap_closed(
         quality: quality of an arm, one value per seed; higher is better.
         isolated, centralised: quality of the two references under the same seeds.
 
-    Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
     samples = np.array([quality, isolated, centralised], np.float64)
     value = float(_closed(samples[0], samples[1], samples[2]))
@@ -94,7 +94,7 @@ def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Correct p values for their number: multiply the smallest by n, the next by n - 1, and so on.
 
-    Source: S. Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
+    Source: Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
 
     Example:
         >>> holm([0.01, 0.04, 0.03])

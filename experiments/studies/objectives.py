@@ -7,7 +7,7 @@ documents.
 
     python -m experiments.studies.objectives ../shared/data/newsgroups/train.parquet --out table.md
 
-Runs that have finished are not repeated, so an interrupted study goes on where it stopped.
+Runs that have finished are not repeated, so an interrupted study continues where it stopped.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Part(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Its size."""
+        """Size of the array in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
@@ -103,7 +103,7 @@ def row_shape(shape: Shape) -> tuple[int, int]:
 
 
 def to_rows(values: NDArray[np.float32], padding: float) -> Rows:
-    """Return an array as rows `[R, W]`; the last block of a flat one is padded."""
+    """Return an array as rows `[R, W]`; the last block of a flat array is padded."""
     height, width = row_shape(values.shape)
     missing = height * width - values.size
     if missing:

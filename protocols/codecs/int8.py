@@ -23,7 +23,7 @@ class Int8(Codec):
     kind: Literal["int8"] = "int8"
 
     def parts(self, shape: Shape) -> dict[str, Part]:
-        """Return a code for each number, and the least and the largest of each row."""
+        """Return a code for each number, and the smallest and the largest of each row."""
         height, width = row_shape(shape)
         return {
             "codes": Part(np.dtype("u1"), (height, width)),
@@ -36,12 +36,12 @@ class Int8(Codec):
         return {"codes": codes, "ranges": ranges}
 
     def decode(self, parts: Parts, shape: Shape) -> NDArray[np.float32]:
-        """Interpolate between the least and the largest of a row."""
+        """Interpolate between the smallest and the largest of a row."""
         return from_rows(restore(parts["codes"], parts["ranges"]), shape)
 
 
 def quantise(rows_RW: Rows) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Return codes `[R, W]`, and the least and the largest `[R, 2]` of each row.
+    """Return codes `[R, W]`, and the smallest and the largest `[R, 2]` of each row.
 
     Example:
         >>> codes, ranges = quantise(np.array([[-1.0, 0.0, 4.0], [2.0, 2.0, 2.0]], np.float32))

@@ -21,7 +21,7 @@ class Pca(Codec):
 
         |X - X'|_F <= sqrt(sum_{i >= K} s_i^2) + |C - Q|_F (1 + e) + |C|_F e,  e = 2^-11 sqrt(K) + 2^-20:
 
-    the energy of the discarded directions, and the rounding. It pays where rows are many and wide: the basis
+    the energy of the discarded directions, and the rounding. It pays if rows are many and wide: the basis
     by itself costs ``2 K W`` bytes.
     """
 

@@ -16,7 +16,7 @@ from protocols.errors import WireError
 class TopK(Codec):
     """The largest magnitudes, exactly, and their places; all other numbers become 0.
 
-    A lost number is at most as large as the least that is kept, in its row (a block of 1,024 numbers, where
+    A lost number is at most as large as the smallest kept number, in its row (a block of 1,024 numbers if
     an array is flat) or in the whole array. Of equal magnitudes the first are kept. A sender that adds
     what was lost to its next message loses nothing in the long run: see `error feedback
     <agents.exchange.error_feedback>`.

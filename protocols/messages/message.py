@@ -14,14 +14,14 @@ from msgspec import Struct
 from protocols.messages.payload import INDEX_LIMIT, Payload
 
 PROTOCOL_VERSION: Final = 1
-"""Version of the wire format; receivers refuse every other one."""
+"""Version of the wire format; receivers refuse every other version."""
 
 GradientKind = Literal["detached", "stale", "differentiable"]
 _GRADIENT_KINDS = frozenset(get_args(GradientKind))
 
 
 class Gradient(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Meaning of a tensor's gradient to its receiver: none, an old one, or one that flows back.
+    """Meaning of a tensor's gradient to its receiver: absent, from an earlier round, or flowing back.
 
     Args:
         kind: ``detached``, ``stale`` or ``differentiable``.

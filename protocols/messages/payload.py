@@ -18,7 +18,7 @@ PROBABILITY_TOLERANCE = 1e-3
 """How far from 1 the sum of a row of probabilities may be: float16 rows round that much."""
 
 INDEX_LIMIT = 2**31
-"""Agents, rounds, hops and batches are numbered below it."""
+"""Upper bound of the numbers of agents, rounds, hops and batches."""
 
 Index = Annotated[int, Field(ge=0, lt=INDEX_LIMIT)]
 Weight = Annotated[float, Field(gt=0, le=2.0**53)]  # bounded, so that sums of weights are finite

@@ -136,7 +136,7 @@ class PseudoLabels(Payload):
 
     @classmethod
     def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Make rows distributions again; a row of zeros stays to be rejected."""
+        """Make rows distributions again; a row of zeros stays, to be rejected."""
         return distributions(values)
 
     def check_values(self, sender: int | None = None) -> None:
@@ -153,7 +153,7 @@ class LabelVotes(Payload):
 
     @classmethod
     def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Make rows distributions again; a row of zeros stays to be rejected."""
+        """Make rows distributions again; a row of zeros stays, to be rejected."""
         return distributions(values)
 
     def check_values(self, sender: int | None = None) -> None:
@@ -185,7 +185,7 @@ class Rankings(Payload):
 
     @classmethod
     def after_decoding(cls, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Make lists distributions again; a list of zeros stays to be rejected."""
+        """Make lists distributions again; a list of zeros stays, to be rejected."""
         return distributions(values)
 
     def check_values(self, sender: int | None = None) -> None:

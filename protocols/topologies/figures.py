@@ -7,7 +7,7 @@ from functools import reduce
 from operator import or_
 
 LIMIT = 2_000
-"""Most agents for which figures of quadratic or cubic cost are computed."""
+"""Maximum agents for which figures of quadratic or cubic cost are computed."""
 
 
 def diameter(neighbours: Sequence[Set[int]]) -> int:

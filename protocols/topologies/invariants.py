@@ -1,4 +1,4 @@
-"""Invariants of every network, shipped or built by a topology of a user's own."""
+"""Invariants of every network, built by a shipped topology or by a user's own."""
 
 from __future__ import annotations
 

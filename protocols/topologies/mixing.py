@@ -14,7 +14,7 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]
 
 NEGLIGIBLE = 1e-12
-"""Disagreement below this share of what it was is rounding error, and counts as none."""
+"""Disagreement below this share of its initial value is rounding error, and counts as none."""
 
 
 def metropolis_hastings(agent: int, degrees: Mapping[int, int]) -> dict[int, float]:
@@ -25,7 +25,7 @@ def metropolis_hastings(agent: int, degrees: Mapping[int, int]) -> dict[int, flo
     directed one it is doubly stochastic if all agents have the same number of senders and receivers.
 
     Args:
-        agent: whose row it is.
+        agent: the agent whose row it is.
         degrees: for each agent that sends to it, the number of its senders.
 
     Returns:
@@ -86,7 +86,7 @@ def spectral_gap(matrices: Iterable[Matrix]) -> float:
 
 
 def _apply(matrix: Matrix, product: Matrix) -> Matrix:
-    """Return ``matrix @ product``, row by row where rows are so sparse that this is faster."""
+    """Return ``matrix @ product``, row by row if rows are so sparse that this is faster."""
     if np.count_nonzero(matrix) > 8 * len(matrix):
         return matrix @ product
     result = np.empty_like(product)

@@ -123,7 +123,7 @@ class Network(ABC):
 
         For a fixed network, 1 minus the second largest absolute eigenvalue of the mixing matrix.
         For one that varies, ``1 - ||P - J/N||_2 ** (1/T)`` where P is the product of the mixing
-        matrices of one period of T rounds, from round 0 (of the first 32 rounds, where the schedule
+        matrices of one period of T rounds, from round 0 (of the first 32 rounds, if the schedule
         never repeats) and J is the matrix of ones: so that the figures of fixed and of varying
         networks compare.
         """
@@ -144,7 +144,7 @@ class Network(ABC):
 
     @property
     def edge_count(self) -> int:
-        """Edges that are ever live, each counted once even where it carries both ways."""
+        """Edges that are ever live, each counted once even if it carries both ways."""
         return len(self.edges)
 
     @cached_property

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import networkx as nx
 
 ATTEMPTS = 100
-"""Draws of a random graph before its parameters count as too sparse for a connected one."""
+"""Draws of a random graph before its parameters count as too sparse for a connected graph."""
 
 MAX_EDGES = 500_000
-"""Most edges that are built: beyond, the tables of a network take gigabytes."""
+"""Maximum edges that are built: above it, the tables of a network take gigabytes."""
 
 
 @final
@@ -57,7 +57,7 @@ class PeerNetwork(Network):
     def over(
         cls, agents: int, edges: Iterable[Edge], arrangement: Arrangement = "free"
     ) -> PeerNetwork:
-        """Return the network of peers over edges between agents 0..N-1; it may name one twice.
+        """Return the network of peers over edges between agents 0..N-1; it may name an edge twice.
 
         Graphs of a simple formula are built without networkx, whose import takes longer than building them.
         """

@@ -59,7 +59,7 @@ class OnePeerExponential(Topology):
 
     The exchange is directed: in round t agent i sends to i + 2^(t mod T) and receives from i - 2^(t
     mod T), modulo N, T = ceil(log2 N). Each agent weighs itself and its sender by 1/2, so that the
-    mixing matrix is doubly stochastic but not symmetric. Where N is a power of two, T rounds
+    mixing matrix is doubly stochastic but not symmetric. If N is a power of two, T rounds
     reach the exact mean. The network's edges are those of `exponential`.
 
     Source: Ying et al., Exponential graph is provably efficient for decentralized deep training, 2021.

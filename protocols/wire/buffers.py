@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bytes: TypeAlias = NDArray[np.uint8]
-"""`[bytes]`, side by side."""
+"""`[bytes]`, contiguous."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Packet:
 
     @property
     def nbytes(self) -> int:
-        """Its size."""
+        """Size of the message in bytes."""
         return sum([piece.nbytes for piece in self.pieces])
 
     def joined(self) -> Bytes:

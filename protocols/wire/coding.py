@@ -1,4 +1,4 @@
-"""Coding of a message's arrays: from a payload to what travels, and back after every check.
+"""Coding of a message's arrays: from a payload to the transmitted arrays, and back after every check.
 
 A payload class marks the fields that may be coded (``Array(..., coded=True)``); the others travel as they
 are. The header then holds the codec's own specification and the shape of every coded field. From these
@@ -54,7 +54,7 @@ class Coding:
 
         Args:
             header: the message's header.
-            payload: its class.
+            payload: class of the payload.
             expected: a codec that need not be in the table; it is used if the header names it.
 
         Raises:
@@ -132,7 +132,7 @@ UNCODED = Coding(FP32, {})
 
 
 def is_coded(codec: Codec, payload: type[Payload]) -> bool:
-    """Return whether a codec changes anything in messages of a payload."""
+    """Return whether a codec changes messages of a payload."""
     return bool(payload.coded_fields) and not isinstance(codec, Fp32)
 
 

@@ -47,7 +47,7 @@ def frame_bytes(header: Header) -> int:
 
 
 def unframe(message: Buffer | Packet) -> tuple[Header, Pieces]:
-    """Return the header of a message, and its data: in one piece, or in several, as they came.
+    """Return the header of a message, and its data: in one piece or several, as received.
 
     Raises:
         WireError: the header is not one that `frame` could have written.

@@ -30,7 +30,7 @@ from protocols.messages import PROTOCOL_VERSION, Envelope
 MAGIC = b"AGOS"
 ALIGNMENT = 64
 HEADER_LIMIT = 1 << 20
-"""Bytes; a longer header is refused unread."""
+"""Maximum bytes of a header; a longer header is refused unread."""
 MAX_RANK = 8
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -124,7 +124,7 @@ def check_shape(shape: Shape) -> None:
     """Check the sizes of an array.
 
     Raises:
-        ValueError: one of them is not positive, or they are too many.
+        ValueError: a size is not positive, or there are too many.
     """
     if len(shape) > MAX_RANK or (shape and min(shape) < 1):
         raise ValueError(f"at most {MAX_RANK} sizes of 1 or more")
@@ -248,7 +248,7 @@ def _aligned(size: int) -> int:
 
 
 def bounded(value: object) -> str:
-    """Return a description of untrusted content, of bounded length."""
+    """Return a description of untrusted content, with bounded length."""
     return reprlib.repr(value)
 
 

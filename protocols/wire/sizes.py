@@ -1,4 +1,4 @@
-"""Sizes of messages, counted before there is one."""
+"""Sizes of messages, computed without building a message."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def message_bytes(
 
     Args:
         envelope: the message's envelope.
-        payload: its class.
+        payload: class of the payload.
         shapes: shape of each of its arrays.
-        scalars: its other fields; they are part of the header, so their length counts.
+        scalars: the other fields of the payload; they are part of the header, so their length counts.
         codec: codes the fields that the payload allows to be coded.
 
     Raises:

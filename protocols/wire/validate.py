@@ -27,17 +27,17 @@ _SAME_SETTINGS = "give sender and receiver the same exchange settings and the sa
 class Expectation:
     """A description of the message that a receiver is waiting for.
 
-    It holds nothing of the receiver itself: to which agents a message goes is a matter of routing.
+    It holds nothing about the receiver itself: routing decides which agents a message goes to.
 
     Args:
         round: the round in progress.
         hop: the step of the topology's plan within the round.
         senders: the neighbours that send to the receiver in this hop.
         payload: the class of payload.
-        shapes: per array field, the sizes it must have; None where any size will do.
-        layout: the parameter layout that weights must have; None where any will do.
+        shapes: per array field, the required sizes; None accepts any size.
+        layout: the required parameter layout of weights; None accepts any layout.
         codec: required codec of the arrays that may be coded; None accepts any codec of the table.
-        rounds: the earliest and the latest round that is accepted, where agents do not wait for each other;
+        rounds: the earliest and the latest round that is accepted, if agents do not wait for each other;
             None for `round` only.
 
     Raises:

@@ -168,19 +168,19 @@ def test_fields_that_a_page_names_exist(page: Path) -> None:
     assert [name for name in sorted(named - files) if not is_field(name)] == []
 
 
-def test_picture_of_the_house_shows_every_room() -> None:
+def test_layout_shows_every_subpackage() -> None:
     (picture,) = re.findall(
-        r"^## Layout\n.*?```\n(.*?)^```", GUIDE.read_text("utf-8"), re.M | re.S
+        r"^## Layout\n[^`]+```(\n.*?)^```", GUIDE.read_text("utf-8"), re.M | re.S
     )
     for package in PACKAGES.split("|"):
-        part = re.split(r"\n(?=\w)", f"\n{picture}".partition(f"\n{package} ")[2])[0]
+        part = re.split(r"\n(?=\w)", picture.partition(f"\n{package} ")[2])[0]
         found = (GUIDE.parent / package).rglob("__init__.py")
-        rooms = {path.parent.relative_to(GUIDE.parent).parts[1:3] for path in found}
-        names = {name for room in rooms if package != "experiments" for name in room}
+        folders = {path.parent.relative_to(GUIDE.parent).parts[1:3] for path in found}
+        names = {name for folder in folders if package != "experiments" for name in folder}
         assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", part)] == []
 
 
-def test_guide_names_most_of_the_house() -> None:
+def test_guide_names_most_of_the_packages() -> None:
     assert len(inline(GUIDE, rf"(?:{PACKAGES}|tests)/[\w/.]*")) > 15
 
 

@@ -141,7 +141,7 @@ def marked(mark: str) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Command:
-    """A run on two Ray hosts, under way as a process of its own."""
+    """A run on two Ray hosts, in progress in its own process."""
 
     process: subprocess.Popen[bytes]
     log: Path

@@ -15,7 +15,7 @@ LANGUAGE_CHARACTERS = 5_000  # the beginning of a long text suffices to identify
 
 
 def duplicate_line_share(text: str) -> float:
-    """Return the share of non-empty lines that repeat an earlier one.
+    """Return the share of non-empty lines that repeat an earlier line.
 
     Rae et al., "Scaling Language Models: Methods, Analysis & Insights from Training Gopher", 2021,
     appendix A.1, leave out web pages above 0.30.
@@ -37,7 +37,7 @@ def top_ngram_share(words: Sequence[str], size: int) -> float:
 
     Args:
         words: words of the text, in order.
-        size: n.
+        size: n, the number of words.
 
     Example:
         >>> top_ngram_share("buy now buy now or else".split(), 2)
@@ -59,7 +59,7 @@ def language_probability(text: str, language: str) -> float:
     Tool", 2012. On a few words it is little more than a guess.
 
     Args:
-        text: any.
+        text: any text.
         language: two letters of ISO 639-1, such as ``en``.
 
     Raises:

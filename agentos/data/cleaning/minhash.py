@@ -42,7 +42,7 @@ def signatures(texts: Sequence[str], config: NearDuplicates) -> Signatures:
     )
     for batch in batches(pieces, lambda piece: len(piece[1]), max_characters=PIECE_CHARACTERS):
         rows, parts = zip(*batch, strict=True)
-        # The signature of a union is the minimum of the signatures; `at` takes repeated rows one by one.
+        # The signature of a union is the minimum of the signatures; `at` processes repeated rows one by one.
         np.minimum.at(signed, list(rows), _sign(parts, config))
     return signed
 

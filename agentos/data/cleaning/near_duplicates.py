@@ -25,7 +25,7 @@ CHUNK = 1 << 16
 
 
 def repeats(path: Path, config: NearDuplicates) -> npt.NDArray[np.bool_]:
-    """Return which documents repeat an earlier one, `[documents]`.
+    """Return which documents repeat an earlier document, `[documents]`.
 
     Memory holds some tens of bytes for each document and each pair found.
 
@@ -90,7 +90,7 @@ def _band_keys(signatures: Signatures, band: slice) -> npt.NDArray[np.uint64]:
 def _candidates(keys: npt.NDArray[np.uint64]) -> tuple[Rows, Rows]:
     """Pair each row with the previous and with the first row that have the same key.
 
-    All pairs would be too many where a thousand documents follow one template; these two, once
+    All pairs would be too many if a thousand documents follow one template; these two, once
     confirmed, connect the group just as well.
     """
     order = np.argsort(keys, kind="stable")

@@ -1,4 +1,4 @@
-"""Cleaning as configured: repairs of a text, and the reason for which it is left out."""
+"""Cleaning as configured: repairs of a text, and the reason why it is left out."""
 
 from __future__ import annotations
 

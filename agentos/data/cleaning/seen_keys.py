@@ -27,7 +27,7 @@ class SeenKeys:
         self._runs: list[Keys] = []
 
     def add(self, keys: Keys) -> npt.NDArray[np.bool_]:
-        """Add keys, `[N]`, and return which were new; of equal keys only the first is."""
+        """Add keys, `[N]`, and return which were new; of equal keys only the first counts as new."""
         new: npt.NDArray[np.bool_] = np.zeros(len(keys), dtype=np.bool_)
         new[np.unique(keys, return_index=True)[1]] = True
         for run in self._runs:  # keys may be above all of a run: compare with its last then

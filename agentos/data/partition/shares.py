@@ -13,7 +13,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 def check_shards(shards: Sequence[IntArray], documents: int, agents: int) -> None:
-    """Refuse shares that lose or repeat documents or leave an agent none, as a custom partition may.
+    """Refuse shares that lose or repeat documents or leave an agent none, as a custom partition might.
 
     Raises:
         ConfigurationError: there is not one share per agent, one is empty, or they do not hold
@@ -38,7 +38,7 @@ def check_enough(documents: int, agents: int, minimum: int = 1) -> None:
     """Refuse fewer documents than every agent's minimum requires.
 
     Raises:
-        ConfigurationError: there are fewer.
+        ConfigurationError: there are fewer documents.
     """
     if documents < agents * minimum:
         raise ConfigurationError(
@@ -54,7 +54,7 @@ def required_labels(labels: IntArray | None, kind: str) -> IntArray:
     """Return the labels, for a partition that requires them.
 
     Raises:
-        ConfigurationError: there are none.
+        ConfigurationError: there are no labels.
     """
     if labels is None:
         raise ConfigurationError(

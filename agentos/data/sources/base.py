@@ -29,7 +29,7 @@ class Document:
 class Source(Spec, ABC):
     """Base of every source: a specification that streams its documents as often as needed.
 
-    A subclass implements `documents` and `fingerprint`. Override `records` as well where one bad
+    A subclass implements `documents` and `fingerprint`. Override `records` as well if one bad
     record does not spoil the rest.
     """
 

@@ -16,7 +16,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-# Bodies that can hold a definition; expressions cannot, and skipping them is most of the speed.
+# Bodies that can hold a definition; expressions cannot, and skipping them gives most of the speed.
 BODIES = ("body", "handlers", "orelse", "finalbody", "cases")
 
 

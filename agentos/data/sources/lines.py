@@ -1,4 +1,4 @@
-"""Lines of text files, decompressed and decoded, with an error in place of each damaged one."""
+"""Lines of text files, decompressed and decoded, with an error in place of each damaged line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Encoding = Annotated[
 
 
 def open_bytes(path: Path) -> gzip.GzipFile | BinaryIO:
-    """Open a file for reading, decompressing one whose name ends in .gz."""
+    """Open a file for reading, decompressing it if its name ends in .gz."""
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
 
 

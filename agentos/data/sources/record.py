@@ -101,7 +101,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
 
 
 def unknown_column(where: str, column: str, known: Iterable[str]) -> BadRecord:
-    """Return the error for a missing column, naming those that exist."""
+    """Return the error for a missing column, naming the columns that exist."""
     names = [str(name) for name in known]
     return BadRecord(
         f"{where} has no column {column!r}",

@@ -1,3 +1,3 @@
-"""Views of a run's record, one per panel of a report: each holds what its panel shows, and no more."""
+"""Views of a run's record, one per panel of a report: each holds only what its panel shows."""
 
 __all__: list[str] = []

@@ -42,7 +42,7 @@ class Traffic:
         by_edge: (sender, receiver) -> bytes.
         until: (round, bytes up to and including it), rounds ascending.
         deliveries: number of deliveries.
-        rejected: agent -> (round, messages that it refused).
+        rejected: agent -> (round, messages that it rejected).
     """
 
     total: int

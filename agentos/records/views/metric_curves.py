@@ -15,7 +15,7 @@ from agentos.records.reader import Row, RunRecord
 SIMULATED_S = "simulated_s"
 """Key of the simulated seconds at which an agent ended a round."""
 TIMED_POINTS = 200
-"""Points of a curve over simulated time; a longer one is thinned."""
+"""Points of a curve over simulated time; a longer curve is thinned."""
 
 Points = tuple[list[int], list[float]]
 """Rounds, and the values at them."""

@@ -43,7 +43,7 @@ class RunView:
         network: the agents and the edges between them.
         names: one name per agent, each once, in the order of their numbers.
         curves: metrics over rounds: the training loss, and the evaluation in the order of its tasks.
-        health: None where health was not monitored.
+        health: None if health was not monitored.
         faults: kind of fault, or of the policy's reaction -> round -> count.
         restarts: one mapping per restart, as recorded.
         clock: None for a run without a clock.

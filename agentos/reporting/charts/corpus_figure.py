@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, INK = "#0072B2", "#E69F00", "#24292f"
-NUMBERED_CELLS = 240  # most cells for which the counts are written into them
+NUMBERED_CELLS = 240  # above this number of cells, counts are not written into them
 NAME_CHARACTERS = 24
 ROW_IN, MIN_PANEL_IN = 0.16, 2.6
 
@@ -28,7 +28,7 @@ def draw_corpus(summary: Summary, *, title: str) -> Figure:
 
     Args:
         summary: summary to draw.
-        title: written above.
+        title: text above the picture.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

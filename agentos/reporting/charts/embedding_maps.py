@@ -22,7 +22,7 @@ from agentos.reporting.charts.heatmaps import confusions, heat_maps
 from agentos.reporting.charts.plotting import Chart, colour, label
 
 LEGEND = 30
-"""Most groups of texts that the legend names."""
+"""Maximum groups of texts that the legend names."""
 _NEAR = 0.98
 """Share of the texts within the frame of a map; the others are moved to its edge."""
 

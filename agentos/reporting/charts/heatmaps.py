@@ -17,7 +17,7 @@ from agentos.reporting.charts.plotting import Chart, label
 PALE, DEEP = "#eef3fb", "#1d4f9c"
 """Ends of the scale of heat maps; they read on a light and on a dark page."""
 WRITTEN = 10
-"""Most agents or labels for which the cells of a heat map carry their numbers."""
+"""Maximum agents or labels for which the cells of a heat map show their numbers."""
 SPAN = 0.05
 """Smallest range of a heat map's colours; every measure is between 0 and 1."""
 _ARMS = {"together": "together", "isolated": "alone"}
@@ -39,7 +39,7 @@ def heat_maps(between: AgentSimilarity, names: Sequence[str]) -> list[Chart]:
         scale: dict[str, Any] = {"zmin": min(low, high - SPAN), "zmax": high}
         scale["reversescale"] = measure.identical == 0
         for arm, matrix in arms.items():
-            # An agent equals itself: the diagonal would only use up the range of colours.
+            # An agent equals itself, so the diagonal would only widen the range of colours.
             cells = [
                 [None if i == j else round(float(value), 4) for j, value in enumerate(row)]
                 for i, row in enumerate(matrix)

@@ -21,7 +21,7 @@ COLOURS = (
 TOGETHER, ALONE, BEFORE, BAND = "--together", "--alone", "--before", "--band"
 
 CROWD = 50
-"""Most agents that are drawn one by one; of more, charts show the mean and the spread."""
+"""Maximum agents drawn one by one; above it, charts show the mean and the spread."""
 WIDE = 20
 """Ratio of the largest to the smallest number of bytes above which their axis is logarithmic."""
 
@@ -33,8 +33,8 @@ class Chart:
     """One figure of a page.
 
     Args:
-        id: its element's id.
-        title, caption: written above it.
+        id: id of its element.
+        title, caption: texts above it.
         traces: Plotly traces.
         layout: Plotly layout, without colours and fonts.
         height_px: its height.
@@ -61,7 +61,7 @@ def label(text: str, limit: int = 28) -> str:
 
 
 def colour(index: int, count: int) -> str:
-    """Return the colour of one of ``count`` things, from the palette or around the wheel."""
+    """Return the colour of one of ``count`` items, from the palette or around the colour wheel."""
     if count <= len(COLOURS):
         return COLOURS[index]
     return f"hsl({round(360 * index / count)}, 58%, {(46, 56)[index % 2]}%)"
@@ -103,7 +103,7 @@ def rounds_axis(last: int) -> dict[str, Any]:
 
 
 def share_axis(percent: bool) -> dict[str, Any]:
-    """Return an axis of a metric; one in percent never extends far beyond 0 and 100 %.
+    """Return an axis of a metric; an axis in percent never extends far beyond 0 and 100 %.
 
     By default, Plotly draws a single value of 0.12 on an axis from -1 to 1.
     """

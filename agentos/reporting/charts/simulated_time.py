@@ -48,7 +48,7 @@ def runs_over_time(
 
     Args:
         runs: name and simulated time of each.
-        metrics: those of any run; one is shown at a time.
+        metrics: the metrics of any run; one is shown at a time.
     """
     traces = []
     for metric in metrics:

@@ -63,7 +63,7 @@ def runs_against_bytes(
 
     Args:
         runs: name, bytes and metrics of each.
-        metrics: those of any run; the first one is shown.
+        metrics: the metrics of any run; the first is shown.
     """
     totals = [traffic.total for _, traffic, _ in runs if traffic.total]
     least, most = min(totals, default=1), max(totals, default=1)

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_DRAWN, NAMED_AGENTS, LABELLED_EDGES = 2_000, 60, 40
-"""Most agents that are drawn one by one, most that are named, and most edges with their bytes."""
+"""Maximum agents drawn one by one, maximum agents named, and maximum edges with their bytes."""
 SHORT_NAME, SMALLEST_PT = 3, 5.0
 """Longest name that is written inside a marker, and the smallest font."""
 RASTERIZED_EDGES = 5_000
-"""Edges above which a vector format holds them as an image: it would take many megabytes."""
+"""Above this number, edges are an image even in a vector format: as lines they take many megabytes."""
 INK, GREY, LINE, QUIET = "#2b2f33", "#6b747d", "#8a949e", "#c3c9cf"
 HALO = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
 # Colour (Okabe and Ito's palette, which colour-blind readers can tell apart), marker, the ink that
-# reads on it, and the scale at which the marker looks as large as a circle.
+# is legible on it, and the scale at which the marker looks as large as a circle.
 LOW, TOP = ("#0072B2", "o", "white", 1.0), ("#D55E00", "D", "white", 0.82)
 RELAY = ("#E69F00", "s", INK, 0.88)
 STYLES = {"peer": LOW, "slave": LOW, "leaf": LOW, "relay": RELAY, "root": TOP, "master": TOP}
@@ -46,7 +46,7 @@ def draw_network(
 
     Args:
         network: network to draw.
-        title: written above.
+        title: text above the picture.
         names: one per agent; by default its number.
         bytes_by_edge: bytes sent by (sender, receiver); both directions of an edge are added up.
             Edges become as wide as their bytes, and up to 40 edges are labelled with them.
@@ -125,7 +125,7 @@ class _Picture:
     """A figure whose unit is the inch, made without pyplot: it would keep every figure open.
 
     Args:
-        low, high: corners of what is drawn; headings and legends go beyond them.
+        low, high: corners of the drawing; headings and legends extend beyond them.
     """
 
     def __init__(self, low: Points, high: Points) -> None:
@@ -181,7 +181,7 @@ class _Picture:
     def write(
         self, label: Label, color: str = INK, bbox: Mapping[str, object] | None = None
     ) -> None:
-        """Write a label as it is: a dollar sign begins no formula."""
+        """Write a label literally: a dollar sign does not begin a formula."""
         x, y = label.centre
         self.axes.text(
             x, y, label.text, size=label.size_pt, rotation=label.angle, color=color,

@@ -53,7 +53,7 @@ def name_labels(
             way = np.array([0.0, -1.0])
             if is_round(network):
                 way = (point - middle) / (np.linalg.norm(point - middle) or 1.0)
-            if len(leaves) > (7 if tree else 16):  # too narrow for names side by side
+            if len(leaves) > (7 if tree else 16):  # too narrow for adjacent names
                 turn = float(np.rad2deg(np.arctan2(way[1], way[0])))
                 label = replace(label, angle=turn + 180 * (abs(turn) > 90.01 or turn == -90))
                 reach: float | Points = NAME_PT * EM * len(label.text) / 2
@@ -71,11 +71,11 @@ def name_labels(
 def edge_labels(
     network: Network, points: Points, sizes: Points, texts: Sequence[str], placed: list[Label]
 ) -> list[Label]:
-    """Return a label for each edge, on the line and clear of the labels placed before."""
+    """Return a label for each edge, on the line and clear of the labels already placed."""
     ends, placed = points[np.array(network.edges)], list(placed)
     first = len(placed)
     lengths = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
-    for edge in np.argsort(lengths, kind="stable"):  # short edges leave the least choice
+    for edge in np.argsort(lengths, kind="stable"):  # short edges have the fewest possible places
         start, way = ends[edge][0], ends[edge][1] - ends[edge][0]
         places = [start + way * share for share in SHARES]
         placed.append(_freest(Label(texts[edge], start, BYTES_PT), places, placed, points, sizes))

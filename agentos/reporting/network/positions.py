@@ -16,9 +16,9 @@ from protocols.topologies import Network
 Points = npt.NDArray[np.float64]
 
 RADIAL_LEAVES = 30
-"""A tree with more leaves becomes rings around its root: in one row they would be specks."""
+"""A tree with more leaves is drawn as rings around its root: in one row, markers would be too small."""
 STRESS_LIMIT = 150
-"""Most agents laid out by stress (Kamada-Kawai), which looks best and whose cost grows fastest."""
+"""Maximum agents laid out by stress (Kamada-Kawai), which looks best and whose cost grows fastest."""
 SMALLEST_MARKER, LARGEST_MARKER = 0.03, 0.36
 
 
@@ -33,7 +33,7 @@ def place(network: Network, name_in: float, edges_labelled: bool) -> Points:
 
     Args:
         network: network to draw.
-        name_in: width of the longest name that is written outside a marker; 0 for none.
+        name_in: width of the longest name that is written outside a marker; 0 if there is none.
         edges_labelled: whether there must be room for a label on each edge.
     """
     side = float(np.interp(network.agents, [2, 6, 16, 60, 100], [2.0, 2.8, 4.2, 6.2, 7.4]))
@@ -95,7 +95,7 @@ def marker_sizes(network: Network, points: Points) -> Points:
     distances = np.linalg.norm(points[:, None] - points[None], axis=2)
     np.fill_diagonal(distances, 10.0)
     nearest, levels = 0.66 * distances.min(axis=1), np.array(network.levels)
-    # Where springs push a few agents onto each other, that must not make specks of all the others.
+    # If springs push a few agents onto each other, that must not shrink all other markers.
     typical = float(np.quantile(nearest, 0.1 if network.arrangement == "free" else 0.0))
     by_level = {level: float(nearest[levels == level].min()) for level in set(network.levels)}
     sizes = [max(typical, min(by_level[n], max(0.16, 2.5 * typical))) for n in network.levels]

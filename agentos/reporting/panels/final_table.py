@@ -12,14 +12,14 @@ from agentos.reporting.charts.plotting import CROWD
 from agentos.reporting.units import metric_text
 
 EXTREMES = 5
-"""Agents of a crowd that are shown from the top, and as many from the bottom."""
+"""Agents of a large society shown from the top, and as many from the bottom."""
 
 Values = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Group:
-    """One metric in one row: a text per arm, and how the last arm compares with the one before it."""
+    """One metric in one row: a text per arm, and how the last arm compares with the previous arm."""
 
     values: tuple[str, ...]
     change: str

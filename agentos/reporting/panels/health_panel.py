@@ -23,7 +23,7 @@ from agentos.reporting.charts.plotting import (
 
 ROUND_MARK = {"symbol": "x", "size": 11, "color": "#d6457f"}
 EDGES = 24
-"""Most edges that are drawn one by one; of more, only the least, the mean and the most."""
+"""Maximum edges drawn one by one; above it, only the smallest, the mean and the largest value."""
 
 
 def health_charts(health: HealthHistory | None, names: Sequence[str], rounds: int) -> list[Chart]:

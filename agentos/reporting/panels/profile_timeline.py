@@ -25,7 +25,7 @@ COLOURS = {
 """Colour of each phase, in the order of the legend."""
 
 LANES = 24
-"""Most hosts that are drawn; of more, the first."""
+"""Maximum hosts that are drawn; above it, only the first."""
 BINS = 600
 """Maximum stretches of a lane that are drawn one by one; more are binned, each bin in one colour."""
 

@@ -19,7 +19,7 @@ def check_asynchronous(
     """Refuse what cannot run asynchronously.
 
     Raises:
-        ValueError: with the reason and what to change.
+        ValueError: the run cannot be asynchronous; the text gives the reason and what to change.
     """
     for part in exchange.parts:
         if part.passes > 1:

@@ -39,13 +39,13 @@ class HealthConfig(Spec):
         ge=0.0,
         lt=1.0,
         description="An agent has collapsed below this share of its directions; 0 if all texts are on "
-        "one line, 1 where RankMe is the largest possible.",
+        "one line, 1 if RankMe is the largest possible.",
     )
     max_uniformity: float = Field(
         -0.002,
         ge=-8.0,
         le=0.0,
-        description="An agent has collapsed above this uniformity; 0 where all texts coincide.",
+        description="An agent has collapsed above this uniformity; 0 if all texts coincide.",
     )
 
 

@@ -3,7 +3,7 @@
 A profile stands between the coordinator and the hosts: it passes every call on, and takes the times from the
 answers. A run without a profile does none of this.
 
-Clocks: every process reads a clock that never goes back. The processes of one machine share it. The clock of
+Clocks: every process reads a monotonic clock. The processes of one machine share it. The clock of
 another machine is shifted by a constant, which is estimated: a host cannot begin a call before it was made,
 nor end it after it was answered, so every call bounds the shift from both sides. A few empty calls at the
 start, one host at a time, make the bounds narrow; the shift is taken from their middle.
@@ -41,7 +41,7 @@ class Clock:
     most_s: float = math.inf
 
     def learn(self, called_s: float, began_s: float, ended_s: float, answered_s: float) -> None:
-        """Learn from a call: made and answered on the coordinator's clock, begun and ended on the host's.
+        """Tighten the bounds with a call: made and answered by the coordinator's clock, run by the host's.
 
         Example:
             >>> clock = Clock("elsewhere")
@@ -77,7 +77,7 @@ class Profile(Listener):
         calls: (class, made, answered) of each call that the coordinator made.
         worked: (host, class, begun, ended) of each call that a host answered, on the host's clock.
         spans: spans of work in these calls, by host, on its clock.
-        marks: (event, when) of the run as a whole.
+        marks: (event, time) of the run as a whole.
     """
 
     began_s: float = field(default_factory=time.monotonic)
@@ -138,7 +138,7 @@ class ProfiledSession(Session):
         self._session.build(blueprint)
 
     def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
-        """Run calls, and record when; see `Session.call`."""
+        """Run calls, and record their times; see `Session.call`."""
         if not self._profile.clocks:
             self._compare_clocks()
         traces = {host: Trace(call) for host, call in calls.items()}

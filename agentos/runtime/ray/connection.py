@@ -116,7 +116,7 @@ def _init(address: str, **options: Any) -> None:
         ) from error
     except (
         Exception
-    ) as error:  # for a node that is not up after half a minute, Ray raises no subclass
+    ) as error:  # if a node is not up after half a minute, Ray raises a plain `Exception`
         reason = str(error).strip().split("\n")[0]
         if address != "local":
             raise _unreachable("Ray could not be reached", reason) from error
@@ -154,7 +154,7 @@ def require_listener(address: str) -> None:
 
 
 def _detected() -> str:
-    """Return the address that ``auto`` means to Ray: that of the cluster started last, which may be gone."""
+    """Return the address that ``auto`` means to Ray: that of the cluster started last, perhaps gone."""
     from ray._private.services import canonicalize_bootstrap_address
 
     named = os.environ.get("RAY_ADDRESS", "auto")

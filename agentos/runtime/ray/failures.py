@@ -58,7 +58,7 @@ def _is_library(name: str) -> bool:
 
 
 def translated(error: BaseException, host: int, title: str) -> AgentOSError | None:
-    """Return the error of a run that an error of Ray means; None for other errors.
+    """Translate an error of Ray into an error of the run; return None for other errors.
 
     Args:
         error: raised while waiting for an answer, or its cause in the host.

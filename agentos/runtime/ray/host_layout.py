@@ -17,7 +17,7 @@ class Cluster:
     Attributes:
         cpus, gpus: totals over all machines.
         store_bytes: size of the object store, over all machines.
-        nodes: machines that belong to it, and `machines` those that are up.
+        nodes: number of machines that belong to it; `machines`: number of machines that are up.
     """
 
     cpus: float
@@ -70,18 +70,18 @@ class Layout:
 
 
 def lay_out(hosts: int, cluster: Cluster, threads: int, uses_gpus: bool) -> Layout:
-    """Lay out so many hosts of so many threads on a cluster."""
+    """Lay out a number of hosts, with a number of threads each, on a cluster."""
     options: dict[str, Any] = {"num_cpus": min(float(threads), cluster.cpus / hosts)}
     if cluster.gpus and uses_gpus:
         options["num_gpus"] = min(1.0, cluster.gpus / hosts)
     if cluster.nodes > 1:
-        # Ray fills a node before it turns to the next one, unless it is told not to.
+        # By default, Ray fills a node before it turns to the next.
         options["scheduling_strategy"] = "SPREAD"
     hosts_per_machine = -(-hosts // cluster.machines)
     share_bytes = int(cluster.store_bytes / cluster.machines / hosts_per_machine)
     return Layout(
         hosts=hosts,
-        # More hosts than cores take turns: threads that compete would slow all of them down.
+        # If there are more hosts than cores, they take turns: competing threads would slow all of them down.
         at_once=max(1, int(cluster.cpus) // threads),
         hosts_per_machine=hosts_per_machine,
         parcel_bytes=parcel_bytes(share_bytes),

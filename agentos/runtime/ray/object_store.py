@@ -19,7 +19,7 @@ from protocols.wire.buffers import Bytes, Packet
 from protocols.wire.header import ALIGNMENT
 
 PARCEL_BYTES = 16 * 2**20, 64 * 2**20
-"""The least and the most of messages that share an object of the store: Ray's cost is per object."""
+"""Smallest and largest size of an object that messages share: Ray's cost is per object."""
 PARCELS = 32
 """Least number of parcels in a host's share of the store: large parcels leave much room unused."""
 FETCHED = 8
@@ -31,7 +31,7 @@ Messages = Sequence[Bytes | Packet]
 
 
 class _Gathered(NamedTuple):
-    """Messages side by side in one buffer, and where each begins and ends."""
+    """Messages concatenated in one buffer, and the start and end of each."""
 
     buffer: Bytes
     spans: list[tuple[int, int]]
@@ -41,7 +41,7 @@ class _Gathered(NamedTuple):
 
 
 class _Apart(NamedTuple):
-    """Messages in pieces, as buffers (which cost less to pickle than arrays), and how many each has."""
+    """Messages in pieces, as buffers (which cost less to pickle than arrays), and the pieces of each."""
 
     pieces: list[Any]
     counts: list[int]
@@ -130,7 +130,7 @@ class _Load:
         return len(self._spans) + len(self._apart)
 
     def has_room(self, packet: Packet) -> bool:
-        """Return whether a message may be added: there always is room for the first one."""
+        """Return whether a message may be added: there is always room for the first."""
         small = self._is_small(packet)
         if self._apart if small else self._spans:
             return False
@@ -138,7 +138,7 @@ class _Load:
         return not self or begin + packet.nbytes <= self._buffer.size
 
     def add(self, packet: Packet) -> None:
-        """Add a message, large or small as those before it."""
+        """Add a message of the same size class as the earlier messages."""
         if self._is_small(packet):
             self._spans.append((self._next, self._next + packet.nbytes))
             packet.write_to(self._buffer[slice(*self._spans[-1])])
@@ -168,7 +168,7 @@ class _Load:
 
 
 class _Fetched:
-    """Cache of the parcels that were read last, up to so many bytes."""
+    """Cache of the parcels that were read last, up to a number of bytes."""
 
     def __init__(self, held_bytes: int) -> None:
         self._held_bytes = held_bytes
@@ -189,7 +189,7 @@ class _Fetched:
 
 
 class _Lazy(Sequence[Bytes | Packet]):
-    """The messages of a host; a parcel is fetched when one of its messages is looked up."""
+    """The messages of a host; a parcel is fetched when one of its messages is indexed."""
 
     def __init__(self, parcels: Sequence[Parcel], fetched: _Fetched) -> None:
         self._parcels = parcels

@@ -56,7 +56,7 @@ class RayRuntime(Runtime):
         if address is not None:
             require_listener(
                 address
-            )  # here too: a wrong address is reported before the corpus is read
+            )  # also here, so that a wrong address is reported before the corpus is read
         else:
             require_short_path()
         end_in_order()
@@ -84,7 +84,7 @@ class RayRuntime(Runtime):
         return session
 
     def open(self, agents: int, address: str | None = None) -> Session:
-        """Start or join Ray and create the hosts for so many agents, without building any."""
+        """Start or join Ray and create the hosts for a number of agents, without building agents."""
         connection = connect(address, self.object_store_mb, self.spill_folder)
         try:
             cluster = Cluster.connected()

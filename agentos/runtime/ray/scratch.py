@@ -1,4 +1,4 @@
-"""A folder that is removed when this process ends, in whichever way it does."""
+"""A folder that is removed when this process ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ The pause lets Ray's processes, which may still write there, notice that their d
 class Scratch:
     """A new folder for files that are useless after the run. For systems with a POSIX shell.
 
-    A shell waits for the end of this process, so that ``kill -9`` leaves nothing. It is in a session of its
-    own, where no Ctrl-C reaches it.
+    A shell waits for the end of this process, so that ``kill -9`` leaves nothing. It has its own
+    session, so that Ctrl-C does not reach it.
 
     Args:
         parent: folder in which to make it; None for the system's temporary folder.

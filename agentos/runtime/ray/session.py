@@ -25,7 +25,7 @@ class RaySession(Session):
     """Hosts that are up, each an actor of Ray.
 
     Args:
-        runtime: its deadline holds for every call.
+        runtime: the runtime; its deadline holds for every call.
         layout: placement of the hosts.
         connection: the connection to Ray; closing it ends what was started here.
     """
@@ -103,7 +103,7 @@ class RaySession(Session):
 
         lost = self._lost()
         for host in lost:
-            ray.kill(self._actors[host])  # for hosts that hang; a dead one stays dead
+            ray.kill(self._actors[host])  # for hosts that hang; a dead host stays dead
         # Without their own core: the old core may not be free yet, and a cluster that lost a node may
         # have none. Ray places the hosts where there is room.
         self._create(lost, {**self._layout.options, "num_cpus": 0})
@@ -116,7 +116,7 @@ class RaySession(Session):
         self.call(dict.fromkeys(parts, Settle()))
 
     def _lost(self) -> tuple[int, ...]:
-        """Return the hosts that died, and those that do not answer in time."""
+        """Return the hosts that died, and the hosts that do not answer in time."""
         import ray
 
         asked = {

@@ -65,7 +65,7 @@ class AnchorExchange(Exchange):
     def announces(
         self, learner: Learner, turn: Turn, represented: Sequence[int]
     ) -> Announced | None:
-        """Announce nothing where each agent is its own teacher; see `Exchange.announces`."""
+        """Announce nothing if each agent is its own teacher; see `Exchange.announces`."""
         return None if self.teacher == "own" else super().announces(learner, turn, represented)
 
     def ramped_weight(self, learner: Learner) -> float:

@@ -26,7 +26,7 @@ from protocols.seeding import generator
 def compose(
     strategy: Exchange, learner: Learner, turn: Turn
 ) -> Payload | Mapping[int, Payload] | None:
-    """Return what `Exchange.compose` returns, or None where each agent is its own teacher."""
+    """Return what `Exchange.compose` returns, or None if each agent is its own teacher."""
     if isinstance(strategy, AnchorExchange) and strategy.teacher == "own":
         return None
     return strategy.compose(learner, turn)

@@ -10,7 +10,7 @@ import torch
 
 
 def has_bfloat16_units(device: torch.device) -> bool:
-    """Return whether a device multiplies bfloat16 matrices in hardware; GPUs are taken to."""
+    """Return whether a device multiplies bfloat16 matrices in hardware; GPUs are assumed to."""
     if device.type != "cpu":
         return True
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -35,7 +35,7 @@ class ByteDropout(nn.Module):
         if not self.training or self.threshold == 0:
             return x
         words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
-        # The range starts at the least integer because the default one leaves the top bit of every word zero.
+        # The range starts at the least integer because the default leaves the top bit of every word zero.
         words.random_(-(2**63), None)
         draws = words.view(torch.uint8)[: x.numel()].view(x.shape)
         # Comparing straight into a float mask takes a quarter of the time of building a boolean mask and

@@ -50,7 +50,7 @@ def at_first_token(layer: Any, states_BTW: Tensor, mask_BT: Tensor) -> Tensor:
 
     Args:
         layer: a layer of a model type in `FAMILIES`.
-        states_BTW: output of the layer before.
+        states_BTW: output of the previous layer.
         mask_BT: 1 at tokens that are attended to.
     """
     attention = layer.attention.self

@@ -1,4 +1,4 @@
-"""What of the messages under way a receiver merges."""
+"""The in-flight messages that a receiver merges."""
 
 from __future__ import annotations
 

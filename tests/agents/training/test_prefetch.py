@@ -72,7 +72,7 @@ def test_no_more_than_ahead_jobs_are_begun_before_they_are_asked_for(workers, ah
 
     def jobs():
         for number in range(12):
-            # Read by the reader's thread, no further than the jobs under way.
+            # Read by the reader's thread, no further than the jobs in progress.
             assert number - read <= ahead
             yield lambda number=number: begun.append(number)
 
