@@ -204,5 +204,8 @@ def arm_of(config: RunConfig, name: str) -> Arm:
     exchange = config.exchange
     if name == ISOLATED:
         share = exchange.anchor_fraction if config.baseline.anchors_as_text else 0.0
-        return Arm(Isolated(anchor_share=share), share, config.policy.checksums)
-    return Arm(exchange, exchange.anchor_fraction, config.policy.checksums)
+        exchange = Isolated(anchor_share=share)
+    else:
+        share = exchange.anchor_fraction
+    policy = config.policy
+    return Arm(exchange, share, policy.checksums, undoes_diverged=policy.on_nan == "pause")

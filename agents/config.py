@@ -64,8 +64,8 @@ class EncoderConfig(Spec):
     )
     pooling: Pooling | None = Field(
         None,
-        description="Pooling of token states into one vector. Default: that of the folder's "
-        "1_Pooling/config.json, else mean.",
+        description="Pooling of token states into one vector. Default: that of its "
+        "sentence-transformers files, else mean.",
     )
     projection: int = Field(
         0,

@@ -24,11 +24,14 @@ from agentos.runtime.ray.runtime import RayRuntime
 from agents.config import EncoderConfig
 from agents.exchange import EXCHANGES, Exchange, Society
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
+from agents.exchange.parameters.averaging import ParameterExchange
+from agents.exchange.parameters.breakdown import check_breakdown
 from agents.objectives import OBJECTIVES, Objective
 from agents.objectives.info_nce import InfoNCE
 from agents.training.config import TrainingConfig
 from agents.views import views_of
 from protocols.errors import TopologyError
+from protocols.messages import Weights
 from protocols.spec import Kinds, Spec
 from protocols.topologies import TOPOLOGIES, Network, Topology
 from protocols.topologies.peer import Ring
@@ -122,6 +125,18 @@ class RunConfig(Spec):
                     f"faults.{index} ({fault.kind}) names agent {strangers[0]}, and the agents are numbered "
                     f"from 0 to {self.agents.total - 1}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _fusions_withstand_the_faults(self) -> Self:
+        network = self.network()
+        for round in sorted({fault.rounds[0] if fault.rounds else 1 for fault in self.faults}):
+            active = [fault for fault in self.faults if fault.is_on(round)]
+            altering = (fault for fault in active if fault.alters(Weights))
+            poisoned = {agent for fault in altering for agent in fault.named()}
+            for part in self.exchange.parts:
+                if isinstance(part, ParameterExchange):
+                    check_breakdown(part.fusion, network, poisoned)
         return self
 
     @model_validator(mode="after")

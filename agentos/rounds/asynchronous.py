@@ -191,7 +191,7 @@ class AsynchronousCoordinator(Coordinator):
                 agent: ScheduledHop(round, number, part, passage=0, hop=hop)
                 for agent, round in self._rounds_of(agents).items()
                 if exchange.parts[part].is_due(round, self.plan.rounds)
-                and agent not in self.open_rounds.paused
+                and not self.open_rounds.is_paused(agent, round)
             }
             self._send({a: each for a, each in scheduled.items() if hop.recipients(a)}, part)
             self._receive({a: each for a, each in scheduled.items() if hop.senders(a)}, part)

@@ -169,6 +169,23 @@ def add_reading(values: dict[str, float], reading: Reading, is_paused: bool) -> 
     values["paused"] = int(is_paused)
 
 
+def diverged_of(metrics: AgentMetrics) -> frozenset[int]:
+    """Return the agents whose round was undone, as their numbers were not finite."""
+    return frozenset(agent for agent, values in metrics.items() if values.get("diverged"))
+
+
+def pause_diverged(rounds: Mapping[int, int], metrics: AgentMetrics) -> None:
+    """Mark agents whose rounds were undone as paused in the metrics, and log them."""
+    for agent in sorted(diverged_of(metrics)):
+        metrics[agent]["paused"] = 1
+        logger.warning(
+            "agent-%d, round %d: its loss or its parameters are not finite; the round is undone, and its "
+            "exchange paused in it",
+            agent,
+            rounds[agent],
+        )
+
+
 def warn_of_rejected(agent: int, round: int, reasons: Sequence[str]) -> None:
     """Log the reasons for which an agent rejected messages, if it rejected any."""
     if reasons:

@@ -9,7 +9,15 @@ from dataclasses import astuple
 from typing import Any
 
 from agentos.records.reports import AgentMetrics, ArmResult, RoundReport, by_agent
-from agentos.rounds.base import RoundServices, RoundsPlan, add_reading, by_host, warn_of_rejected
+from agentos.rounds.base import (
+    RoundServices,
+    RoundsPlan,
+    add_reading,
+    by_host,
+    diverged_of,
+    pause_diverged,
+    warn_of_rejected,
+)
 from agentos.rounds.clock.timeline import SIMULATED
 from agentos.rounds.health.collapse import Health, Reading, collapse
 from agentos.rounds.health.monitor import ProbeAnswer
@@ -75,6 +83,15 @@ class OpenRounds:
         """Record training metrics, and check the agents' health if it is due."""
         for agent, round in rounds.items():
             self._metrics[round][agent] = {**metrics[agent], "rejected": 0}
+        self._check_health(rounds)
+        current = {agent: self._metrics[round][agent] for agent, round in rounds.items()}
+        pause_diverged(rounds, current)
+
+    def is_paused(self, agent: int, round: int) -> bool:
+        """Return whether an agent's exchange is paused in a round of its own."""
+        return agent in self.paused or bool(self._metrics[round][agent].get("diverged"))
+
+    def _check_health(self, rounds: Mapping[int, int]) -> None:
         monitor = self.services.monitor
         due = [a for a, round in rounds.items() if monitor is not None and monitor.is_due(round)]
         if monitor is None or not due:
@@ -138,7 +155,7 @@ class OpenRounds:
                 sent, received = traffic.get(agent, (0, 0))
                 values.update(bytes_sent=sent, bytes_received=received)
             values.update(evaluation.get(agent, {}))
-        now = time.perf_counter()
+        diverged, now = len(diverged_of(metrics)), time.perf_counter()
         report = RoundReport(
             arm=self.plan.name,
             round=round,
@@ -148,6 +165,7 @@ class OpenRounds:
             round_s=now - self._began,
             total_bytes=self.result.ledger.total(),
             health=self._health(round),
+            faults={"diverged": diverged} if diverged else {},
         )
         self._began = now
         self.result.rounds.append(report)

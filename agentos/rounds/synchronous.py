@@ -15,6 +15,8 @@ from agentos.rounds.base import (
     RoundServices,
     RoundsPlan,
     add_reading,
+    diverged_of,
+    pause_diverged,
     save_states,
     warn_of_rejected,
 )
@@ -86,11 +88,14 @@ class SynchronousCoordinator(Coordinator):
         if self.timeline is not None:
             self.timeline.train(metrics)
         health = self._check_health(round, metrics)
+        pause_diverged(dict.fromkeys(metrics, round), metrics)
+        diverged = diverged_of(metrics)
+        self.injector.count_diverged(len(diverged))
         rejected: dict[int, int] = defaultdict(int)
         for agent in self.injector.overdue():
             rejected[agent] += 1
         exchange, network = self.plan.arm.exchange, self.plan.network
-        without = self.services.paused | absent
+        without = self.services.paused | absent | diverged
         for scheduled in scheduled_hops(exchange, network, round, self.plan.rounds, without):
             for agent, reasons in self._hop(scheduled).items():
                 rejected[agent] += len(reasons)

@@ -67,11 +67,13 @@ class Arm:
         exchange: the strategy.
         anchor_fraction: share of anchors in each batch, which objectives learn from as text.
         checksums: whether messages carry a checksum, to detect damage in transit.
+        undoes_diverged: whether a round in which an agent diverges is undone; otherwise it raises.
     """
 
     exchange: Exchange
     anchor_fraction: float
     checksums: bool = False
+    undoes_diverged: bool = False
 
 
 @dataclass(frozen=True)

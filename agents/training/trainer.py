@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -24,6 +25,7 @@ from agents.training.local_loss import local_loss
 from agents.training.metrics import StepMetrics
 from agents.training.optimizers import clip, learning_rate_factor
 from agents.training.prefetch import Prefetcher
+from agents.training.state import AgentState
 from protocols.errors import TrainingError
 from protocols.seeding import derive, generator
 
@@ -65,11 +67,13 @@ def train(
         the objectives, and for messages since the last round), ``tokens`` (all that went through the encoder
         with a gradient), ``anchor_tokens`` (those of public anchors among them), ``decoder_tokens`` if a
         decoder was trained, ``train_s``, ``wait_s`` (waiting for batches, part of ``train_s``) and the
-        metrics of the objectives.
+        metrics of the objectives. Where the arm has the round of an agent that diverges undone, ``diverged``
+        is 1 in such a round, and numbers that are not finite are left out.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: the loss, or a parameter, is not finite, and the arm does not undo that.
     """
+    kept = copy.deepcopy(agent.state) if arm.undoes_diverged else None
     batches = Prefetcher(jobs(agent, arm), workers=0) if batches is None else batches
     began, waited = time.perf_counter(), batches.wait_s
     steps = steps_of(agent)
@@ -80,19 +84,45 @@ def train(
             _step(agent, arm, batches, sums)
         agent.resident.keep_buffers()
     metrics = sums.metrics()
-    losses = [metrics.get("loss", 0.0), metrics.get("exchange_loss", 0.0)]
-    if not np.isfinite(losses).all():
-        raise TrainingError(
-            f"the loss of agent-{agent.id} is not finite in round {round}",
-            expected="a finite number",
-            actual=f"{losses[0]} (of the exchange: {losses[1]})",
-            hint="lower training.learning_rate, raise training.warmup_steps, or use precision fp32",
-        )
+    error = _divergence(agent, metrics, round)
+    if error is not None:
+        if kept is None:
+            raise error
+        _undo(agent, kept)
+        metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        metrics["diverged"] = 1.0
     # Passes without a gradient of the exchange before this round are counted here too.
     metrics["embedded_tokens"], agent.state.embedded_tokens = agent.state.embedded_tokens, 0
     metrics["steps"] = steps
     times = {"train_s": time.perf_counter() - began, "wait_s": batches.wait_s - waited}
     return {**metrics, **times}
+
+
+def _divergence(
+    agent: LocalLearner, metrics: Mapping[str, float], round: int
+) -> TrainingError | None:
+    losses = [metrics.get("loss", 0.0), metrics.get("exchange_loss", 0.0)]
+    what, actual = "loss", f"{losses[0]} (of the exchange: {losses[1]})"
+    if np.isfinite(losses).all():
+        # The last step of a round is judged by no loss, and its result is what neighbours would receive.
+        if bool(torch.isfinite(agent.parameters).all()):
+            return None
+        what, actual = "norm of the parameters", "infinite or NaN"
+    return TrainingError(
+        f"the {what} of agent-{agent.id} is not finite in round {round}",
+        expected="finite numbers",
+        actual=actual,
+        hint="lower training.learning_rate, raise training.warmup_steps, use precision fp32, or set "
+        "policy.on_nan to pause",
+    )
+
+
+def _undo(agent: LocalLearner, kept: AgentState) -> None:
+    """Take an agent back to a state, but on in its text: the same batches would diverge again."""
+    now = agent.state
+    kept.batches, kept.read, kept.anchors_read = now.batches, now.read, now.anchors_read
+    kept.embedded_tokens = now.embedded_tokens
+    agent.state = kept
 
 
 def preview(agent: LocalLearner, arm: Arm) -> PrivateBatch:

@@ -16,7 +16,7 @@ from agentos.records.reader import load_run
 from agentos.records.reports import RoundReport
 from agentos.rounds.resumption import branch, resumption
 from agentos.runtime.base import Runtime
-from protocols.errors import HostLost
+from protocols.errors import HostLost, TrainingError
 
 FAULTS: list[dict[str, Any]] = [
     {"kind": "drop", "share": 0.3},
@@ -204,3 +204,41 @@ def test_killed_host_ends_a_run_that_may_not_restart_by_its_name(
 
 def _timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if not k.endswith("_s")} for row in rows]
+
+
+def ill_in_round_2(agent: Any, metrics: Any, round: int) -> TrainingError | None:
+    ill = agent.id == 1 and round == 2
+    return TrainingError("the loss of agent-1 is not finite in round 2", hint="x") if ill else None
+
+
+@pytest.mark.parametrize("mode", ["synchronous", "asynchronous"])
+def test_agent_that_diverges_is_paused_in_that_round_and_its_neighbours_go_on(
+    faulty: Callable[..., RunConfig],
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+) -> None:
+    monkeypatch.setattr("agents.training.trainer._divergence", ill_in_round_2)
+    changes: dict[str, Any] = {
+        "faults": [],
+        "exchange": "fedavg",
+        "clock": {"speed": 1.0, "work": "steps", "mode": mode},
+    }
+    with pytest.raises(TrainingError, match="not finite"):
+        Simulation(faulty(**{**changes, "policy": {}}), tmp_path / "ended", cache=cache).run()
+    changes["policy"] = {"on_nan": "pause"}
+    Simulation(faulty(**changes), tmp_path / "run", cache=cache).run()
+    run = load_run(tmp_path / "run")
+    rows = {(row["agent"], row["round"]): row for row in run.metrics}
+    ill, before, neighbour = rows["agent-1", 2], rows["agent-1", 1], rows["agent-0", 2]
+    assert (ill["diverged"], ill["paused"], ill["bytes_sent"]) == (1, 1, 0)
+    # Where agents do not wait, others send to it without knowing; it does not merge either way.
+    assert ill["bytes_received"] == 0 or mode == "asynchronous"
+    assert not ill.get("messages_merged")
+    assert rows["agent-1", 3]["bytes_sent"] == before["bytes_sent"] > 0
+    assert neighbour["bytes_received"] == before["bytes_received"] * 2 // 3
+    assert "diverged" not in neighbour
+    assert struck(tmp_path / "run") == {"diverged": 1}
+    report = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "loss was not finite: round undone" in report

@@ -10,6 +10,7 @@ REACTIONS = {
     "past_deadline": "missed the deadline",
     "retried": "sent again",
     "below_quorum": "agents below the quorum",
+    "diverged": "agents whose loss was not finite: round undone, exchange paused",
 }
 """Counts that are not kinds of faults, but their consequences under the policy."""
 

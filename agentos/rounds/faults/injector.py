@@ -165,6 +165,10 @@ class FaultInjector:
                 "policy.below_quorum to carry_on, in a new run or with 'agentos fork'",
             )
 
+    def count_diverged(self, agents: int) -> None:
+        """Count agents whose round the policy had undone."""
+        self._active.counts["diverged"] += agents
+
     def _count_altered(self, traffic: HopTraffic) -> None:
         for index, fault in self._active:
             context = self._active.context(index, traffic.scheduled.number)

@@ -25,6 +25,12 @@ class PolicyConfig(Spec):
         description="What to do about a host that gives no answer within runtime.timeout_s: end it and "
         "restart, or abort the run.",
     )
+    on_nan: Literal["abort", "pause"] = Field(
+        "abort",
+        description="What to do about an agent whose loss or parameters are not finite: abort the run, or "
+        "undo the agent's round and pause its exchange in it, which keeps a copy of its state while it "
+        "trains.",
+    )
     deadline_s: float | None = Field(
         None,
         gt=0.0,
@@ -48,8 +54,12 @@ class PolicyConfig(Spec):
 
     @property
     def about_hosts(self) -> dict[str, Any]:
-        """The fields about lost hosts."""
-        return {"restarts": self.restarts, "on_timeout": self.on_timeout}
+        """The fields about lost hosts and diverging agents, not about messages."""
+        return {
+            "restarts": self.restarts,
+            "on_timeout": self.on_timeout,
+            "on_nan": self.on_nan,
+        }
 
 
 def restarts_after(error: RuntimeFailure, before: int, policy: PolicyConfig) -> bool:

@@ -39,6 +39,10 @@ class ParameterFusion(Spec, ABC):
         """Smallest number of vectors, the agent's own included, for which the rule's guarantee holds."""
 
     @abstractmethod
+    def tolerated(self, vectors: int) -> int:
+        """Return how many of so many vectors may be poisoned for the rule's guarantee to hold."""
+
+    @abstractmethod
     def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
         """Return a new vector `[P]` on the device of the first.
 
@@ -57,6 +61,10 @@ class Mean(ParameterFusion):
     def fewest(self) -> int:
         """Return 1: its own."""
         return 1
+
+    def tolerated(self, vectors: int) -> int:
+        """Return 0: a single one can move the mean anywhere."""
+        return 0
 
     def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
         """Return the mean, added in the given order; every vector is read once."""
@@ -82,6 +90,15 @@ class Median(ParameterFusion):
         """Return 3: the median of two is their mean."""
         return 3
 
+    def tolerated(self, vectors: int) -> int:
+        """Return the largest minority.
+
+        Example:
+            >>> [Median().tolerated(n) for n in (3, 4, 5, 6)]
+            [1, 1, 2, 2]
+        """
+        return (vectors - 1) // 2
+
     def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
         """Return the median of every coordinate."""
         middle = slice((len(vectors) - 1) // 2, len(vectors) // 2 + 1)
@@ -106,6 +123,15 @@ class TrimmedMean(ParameterFusion):
         """Return the smallest number for which one vector is dropped at each end."""
         return next(n for n in range(3, 2 + math.ceil(2 / self.share)) if self._cut(n))
 
+    def tolerated(self, vectors: int) -> int:
+        """Return how many are dropped at each end.
+
+        Example:
+            >>> [TrimmedMean(share=0.2).tolerated(n) for n in (5, 9, 10)]
+            [1, 1, 2]
+        """
+        return self._cut(vectors)
+
     def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
         """Return the mean of the rest."""
         kept = slice(self._cut(len(vectors)), len(vectors) - self._cut(len(vectors)))
@@ -128,6 +154,10 @@ class Krum(ParameterFusion):
     def fewest(self) -> int:
         """Return ``2 f + 3``, as the proof requires."""
         return 2 * self.byzantine + 3
+
+    def tolerated(self, vectors: int) -> int:
+        """Return f, where there are enough vectors for it."""
+        return self.byzantine if vectors >= self.fewest else 0
 
     def fuse(self, vectors: Sequence[Vector], weights: Sequence[float]) -> Tensor:
         """Return a copy of the chosen vector; the first of those that are equally close."""

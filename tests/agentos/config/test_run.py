@@ -425,3 +425,29 @@ def test_society_tells_a_strategy_what_it_asks() -> None:
     society = RunConfig.model_validate(values).society()
     assert (len(society.encoders), society.anchors, society.batch_size) == (2, 64, 32)
     assert np.isclose(RunConfig().exchange.anchor_fraction, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("fault", "refused"),
+    [
+        ({"kind": "byzantine", "agents": [0, 1]}, False),
+        ({"kind": "byzantine", "agents": [0, 1, 2]}, True),
+        ({"kind": "poison_labels", "agents": [0, 1, 2]}, False),
+        ({"kind": "stall", "agents": [0, 1, 2], "seconds": 1.0}, False),
+    ],
+)
+def test_more_byzantine_agents_than_the_fusion_tolerates_are_refused(fault, refused):
+    values = {
+        "agents": {"count": 6},
+        "topology": "complete",
+        "exchange": {"kind": "fedavg", "fusion": "median"},
+        "faults": [fault],
+    }
+    if refused:
+        with pytest.raises(ValidationError, match="median tolerates 2 poisoned"):
+            RunConfig.model_validate(values)
+        # One after the other they are never too many.
+        each = [{**fault, "agents": [agent], "rounds": agent + 1} for agent in fault["agents"]]
+        RunConfig.model_validate({**values, "faults": each})
+    else:
+        RunConfig.model_validate(values)

@@ -235,3 +235,54 @@ def test_frozen_encoder_waits_until_its_exchange_head_has_something_to_learn(mak
     before = weight.detach().clone()
     assert host.train(2)[0]["exchange_loss"] > 0
     assert not torch.equal(weight, before)
+
+
+def test_last_step_that_ruins_the_parameters_stops_training(make_host):
+    # The only loss of the round is computed before its only step.
+    training = {"learning_rate": 1e38, "warmup_steps": 0, "local_steps": 1, "weight_decay": 1e3}
+    with pytest.raises(TrainingError, match="parameters of agent-0 is not finite in round 1"):
+        train(make_host(1, training=training), 1)
+
+
+class Ruined(Objective):
+    """An objective whose loss is not a number where a text of `ROTTEN` is in the batch."""
+
+    kind: Literal["ruined"] = "ruined"
+
+    def prepare(self, batch):
+        rotten = any(tuple(text.tokens.tolist()) in ROTTEN for text in batch.texts)
+        return {"texts": batch.collate(batch.texts), "rotten": np.array(rotten)}
+
+    def loss(self, step):
+        batch = step.inputs["texts"]
+        pooled = step.encode(batch)
+        factor = torch.where(step.inputs["rotten"], torch.tensor(float("nan")), torch.tensor(1.0))
+        return LossOutput(pooled.square().mean() * factor, batch.lengths, (pooled,))
+
+
+ROTTEN: set[tuple[int, ...]] = set()
+
+
+def test_round_of_an_agent_that_diverges_is_undone_where_the_arm_says_so(make_host, documents):
+    host = make_host(2, objectives=(Ruined(),), training={"view_workers": 0})
+    host.begin(Arm(Isolated(), 0.0, undoes_diverged=True))
+    host.train(1)
+    before = {id: host.agents[id].state.to_tree() for id in (0, 1)}
+    parameters = before[1]["parameters"].clone()
+    moments = [{k: v.clone() for k, v in each.items()} for each in before[1]["optimizer"]]
+    ROTTEN.update(tuple(documents[int(row)].tolist()) for row in host.agents[1]._private.rows)
+    try:
+        metrics = host.train(2)
+    finally:
+        ROTTEN.clear()
+    assert "diverged" not in metrics[0]
+    assert metrics[1]["diverged"] == 1.0
+    assert "loss" not in metrics[1]
+    assert metrics[1]["tokens"] > 0
+    state = host.agents[1].state
+    assert torch.equal(state.parameters, parameters)
+    for now, then in zip(state.optimizer, moments, strict=True):
+        assert all(torch.equal(now[key], then[key]) for key in then)
+    assert state.step == before[1]["step"]
+    assert state.batches == before[1]["batches"] + 2  # on in its text
+    assert np.isfinite(host.train(3)[1]["loss"])
