@@ -255,8 +255,10 @@ def test_death_of_ray_is_reported_at_once_and_leaves_a_run_that_goes_on(
     (pid,) = (pid for pid, name in marked(command.mark).items() if part in name.split("\0")[0])
     began = time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    assert command.end() == 1, command.said
+    assert command.process.wait(180) == 1, command.said
     assert time.monotonic() - began < WITHIN_S
+    wait_for(lambda: names(command) <= WATCHERS, WITHIN_S)
+    assert names(command) <= WATCHERS
     assert "Traceback" not in command.said
     assert "error Ray died while hosts were to" in command.said
     assert f"{part.split('/')[0]} ended" in command.said

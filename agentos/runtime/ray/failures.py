@@ -32,7 +32,7 @@ def host_died(host: int, title: str, why: str) -> HostLost:
 
 def raised_on_host(error: RayTaskError, host: int, title: str) -> RuntimeFailure | None:
     """Return the error of a user's code on a host, which ends in its file and line; None if there is none."""
-    place = user_line(error.traceback_str)
+    place = user_line(str(error))
     if place is None:
         return None
     what = "".join(traceback.format_exception_only(error.cause)).strip()

@@ -147,8 +147,13 @@ def test_errors_on_a_host_arrive_as_themselves(open_hosts: Open) -> None:
         session.call({0: Fail(sent)})
     assert type(caught.value) is TrainingError
     assert caught.value.__dict__ == sent.__dict__
-    with pytest.raises(ZeroDivisionError, match="by hand"):
+    with pytest.raises(
+        RuntimeFailure, match="0 could not fail: ZeroDivisionError: by hand"
+    ) as hand:
         session.call({0: Fail(ZeroDivisionError("by hand"))})
+    lines = Path(__file__).read_text("utf-8").splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if text.strip() == "raise self.error")
+    assert str(hand.value).endswith(f"hint: correct {__file__}, line {line}")
     assert session.call({0: Nap(0.0)})  # it goes on living
 
 
