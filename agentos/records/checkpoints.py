@@ -23,7 +23,6 @@ from protocols.errors import RecordError
 from protocols.ledger import Ledger
 from protocols.spec import Spec
 
-
 PlainName = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=200)]
 """The name of a file in a checkpoint's own folder: no path."""
 

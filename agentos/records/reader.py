@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from agentos.data.yaml_text import parse_yaml
 from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric
 from agentos.records.atomic_files import damaged, require_inside
@@ -185,7 +186,7 @@ def _meanings(path: Path) -> dict[str, Metric]:
 
 def _config(path: Path, text: str) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(text)
+        config = parse_yaml(text)
     except yaml.YAMLError as error:
         raise damaged(path, "YAML", str(error)) from error
     if not isinstance(config, dict):
