@@ -24,12 +24,11 @@ def compare(
 
     Example: agentos compare runs/quickstart-1 runs/complete --out comparison.html
     """
-    from rich.console import Console
-
+    from agentos.cli.display.console import SafeConsole
     from agentos.reporting.comparison import compare as compare_runs
     from agentos.reporting.comparison import write_comparison
 
-    console = Console()
+    console = SafeConsole()
     show_comparison(console, compare_runs(directories))
     console.print(f"charts: {write_comparison(directories, out)}", soft_wrap=True, markup=False)
 

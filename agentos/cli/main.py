@@ -20,6 +20,7 @@ from agentos.cli.resume import fork, resume
 from agentos.cli.sweep import sweep
 from agentos.cli.topology import topology
 from agentos.cli.watched_run import run
+from agentos.problems import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,6 +103,14 @@ app.command()(sweep)
 app.command(name="eval")(evaluate)
 
 
+class _CleanFormatter(logging.Formatter):
+    """Writes out the control characters of strangers' texts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        return printable(super().format(record))
+
+
 def main() -> None:
     """Run the command line; every expected error becomes a message and an exit code."""
     from protocols.errors import AgentOSError, ConfigurationError
@@ -110,7 +119,9 @@ def main() -> None:
     gc.set_threshold(20_000)
     # Without this, pydantic reads the metadata of every installed package to find plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_CleanFormatter("%(levelname)s %(name)s: %(message)s"))
     try:
         app()
     except AgentOSError as error:
@@ -119,9 +130,9 @@ def main() -> None:
 
 
 def _console(stderr: bool = False) -> Console:
-    from rich.console import Console
+    from agentos.cli.display.console import SafeConsole
 
-    return Console(stderr=stderr)
+    return SafeConsole(stderr=stderr)
 
 
 def _explain(error: AgentOSError) -> None:

@@ -48,14 +48,13 @@ def sweep(
 
     Example: agentos sweep exchange.yaml --seeds 3 --jobs 2 --out runs/exchange
     """
-    from rich.console import Console
-
     from agentos.cli.display import sweep_progress as display
+    from agentos.cli.display.console import SafeConsole
     from agentos.sweep.execute import Folder, execute, jobs_for
     from agentos.sweep.plan import plan
     from agentos.sweep.rows import RESULTS
 
-    console = Console()
+    console = SafeConsole()
     config = configuration(file, overrides or [], seeds)
     planned = plan(config)
     directory = out or Path("runs") / config.name
@@ -77,7 +76,7 @@ def sweep(
                 keep_encoders=keep_encoders,
             )
         except KeyboardInterrupt:
-            Console(stderr=True).print(
+            SafeConsole(stderr=True).print(
                 f"interrupted; finished runs are in {directory}", soft_wrap=True, markup=False
             )
             raise typer.Exit(INTERRUPTED) from None

@@ -28,8 +28,7 @@ def topology(
 
     Example: agentos topology layered --agents 15 branching=2
     """
-    from rich.console import Console
-
+    from agentos.cli.display.console import SafeConsole
     from agentos.config.load import load_topology
     from agentos.reporting.network.draw import draw_network
     from agentos.reporting.pictures import save
@@ -38,7 +37,7 @@ def topology(
     network = chosen.build(agents, seed)
     picture = out or Path(f"topology-{kind}.png")
     save(draw_network(network, title=f"{kind}, {agents} agents"), picture)
-    show_topology(Console(), chosen, network, picture)
+    show_topology(SafeConsole(), chosen, network, picture)
 
 
 def show_topology(console: Console, topology: Topology, network: Network, picture: Path) -> None:

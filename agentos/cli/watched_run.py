@@ -45,13 +45,12 @@ def watched(
     Raises:
         typer.Exit: with the exit code of an interruption, after Ctrl-C.
     """
-    from rich.console import Console
-
     from agentos import Simulation
+    from agentos.cli.display.console import SafeConsole
     from agentos.cli.display.outcome_tables import show_outcome
     from agentos.cli.display.progress import LiveDisplay
 
-    console = Console()
+    console = SafeConsole()
     with LiveDisplay(console, config) as display:
         simulation = Simulation(config, out, display, address, profile=profile)
         try:
@@ -64,6 +63,6 @@ def watched(
                 if kept.is_dir()
                 else "nothing was recorded"
             )
-            Console(stderr=True).print(f"interrupted; {advice}", soft_wrap=True, markup=False)
+            SafeConsole(stderr=True).print(f"interrupted; {advice}", soft_wrap=True, markup=False)
             raise typer.Exit(INTERRUPTED) from None
     show_outcome(console, result.directory)
