@@ -22,7 +22,7 @@ ifneq ($(wildcard $(UNFINISHED)),)
 MAKE_ANEW := anew
 endif
 
-.PHONY: help quickstart test check format install clean anew
+.PHONY: help quickstart test check format audit install clean anew
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,11 +44,15 @@ format: $(INSTALLED_TEST)  ## Fix what ruff can fix by itself.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+audit: $(INSTALLED_TEST)  ## Look up known vulnerabilities of the pinned releases; needs the network.
+	$(PYTHON) -m venv $(VENV)-audit && $(VENV)-audit/bin/pip install -q pip-audit
+	$(VENV)-audit/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
 install: $(INSTALLED_TEST)  ## Only install: AgentOS and its test tools in .venv.
 	@echo "AgentOS is installed: $(BIN)/agentos --help"
 
 clean:  ## Remove .venv, caches and build products; runs/ stays.
-	rm -rf $(VENV) build dist ./*.egg-info
+	rm -rf $(VENV) $(VENV)-audit build dist ./*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.load import load
 from agentos.config.run import RunConfig
+from agentos.data.yaml_text import parse_yaml
 from agentos.evaluation import TASKS, HeldOut, Task
 from agentos.evaluation.assess import (
     Assessment,
@@ -111,11 +112,18 @@ def parse_task(text: str) -> Task:
     values: dict[str, Any] = {"kind": kind}
     for part in filter(None, rest.split(",")):
         name, equals, value = part.partition("=")
-        values.update({name: yaml.safe_load(value)} if equals else {"path": part})
+        values.update({name: _value(value)} if equals else {"path": part})
     try:
         return _OneTask.model_validate({"task": values}).task
     except ValidationError as error:
         raise InvalidConfiguration(f"--task {text}", explain(error, _OneTask)) from error
+
+
+def _value(text: str) -> Any:
+    try:
+        return parse_yaml(text)
+    except yaml.YAMLError:
+        return text
 
 
 class _OneTask(Spec):

@@ -44,13 +44,12 @@ def check(
 
     Example: agentos check society.yaml topology.kind=layered exchange.kind=fedavg
     """
-    from rich.console import Console
-
+    from agentos.cli.display.console import SafeConsole
     from agentos.config.field_errors import InvalidConfiguration
     from agentos.config.load import load
     from agentos.preflight.dry_run import check_protocol
 
-    console = Console()
+    console = SafeConsole()
     config = load(source, overrides or [])
     config.require_inputs()
     found = check_protocol(config.protocol())

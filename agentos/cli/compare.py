@@ -24,12 +24,11 @@ def compare(
 
     Example: agentos compare runs/quickstart-1 runs/complete --out comparison.html
     """
-    from rich.console import Console
-
+    from agentos.cli.display.console import SafeConsole
     from agentos.reporting.comparison import compare as compare_runs
     from agentos.reporting.comparison import write_comparison
 
-    console = Console()
+    console = SafeConsole()
     comparison, page = compare_runs(directories), write_comparison(directories, out)
     show_comparison(console, comparison)
     console.print(f"charts: {page}", soft_wrap=True, markup=False)

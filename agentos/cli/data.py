@@ -147,6 +147,6 @@ def _tokenizer(config: RunConfig, corpus: Corpus) -> PreTrainedTokenizerBase:
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from agentos.cli.display.console import SafeConsole
 
-    return Console()
+    return SafeConsole()

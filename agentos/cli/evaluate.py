@@ -58,12 +58,11 @@ def evaluate(
 
     Example: agentos eval ./minilm --data documents.csv --task probe --task knn:k=5
     """
-    from rich.console import Console
-
     from agentos.cli.assessment import Request, assessed
+    from agentos.cli.display.console import SafeConsole
     from agentos.records.atomic_files import writing
 
-    console = Console()
+    console = SafeConsole()
     with console.status("") as status:
         request = Request(target, task or [], data, agent or [], max_length, seed)
         found = assessed(request, status.update)

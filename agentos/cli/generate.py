@@ -37,14 +37,13 @@ def generate(
 
     Example: agentos generate runs/generate --prompt "Return the" --sample --top-k 20 --count 3
     """
-    from rich.console import Console
-
+    from agentos.cli.display.console import SafeConsole
     from agentos.records.saved_encoders import find_encoder
     from agents.models.generation import Decoding
     from agents.models.generation import generate as continue_text
 
     folder = find_encoder(source, agent)
     decoding = Decoding(max_new_tokens, beams, sample, temperature, top_k, top_p, seed, count)
-    console = Console()
+    console = SafeConsole()
     for text in continue_text(folder, prompt, decoding):
         console.print(text, markup=False, highlight=False, soft_wrap=True)

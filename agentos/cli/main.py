@@ -20,6 +20,7 @@ from agentos.cli.resume import fork, resume
 from agentos.cli.sweep import sweep
 from agentos.cli.topology import topology
 from agentos.cli.watched_run import run
+from agentos.problems import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,6 +110,14 @@ app.command(short_help="Run arms x axes x seeds, one row of results per run.")(s
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
 
 
+class _CleanFormatter(logging.Formatter):
+    """Writes out the control characters of strangers' texts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        return printable(super().format(record))
+
+
 def main() -> None:
     """Run the command line; every expected error becomes a message and an exit code."""
     from agentos.cli.display.streams import forgiving_streams
@@ -118,7 +127,9 @@ def main() -> None:
     # Without this, pydantic reads the metadata of every installed package to find plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     with forgiving_streams():
-        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        logging.basicConfig(level=logging.WARNING)
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(_CleanFormatter("%(levelname)s %(name)s: %(message)s"))
         _call()
 
 
@@ -133,9 +144,9 @@ def _call() -> None:
 
 
 def _console(stderr: bool = False) -> Console:
-    from rich.console import Console
+    from agentos.cli.display.console import SafeConsole
 
-    return Console(stderr=stderr)
+    return SafeConsole(stderr=stderr)
 
 
 def _explain(error: AgentOSError) -> None:

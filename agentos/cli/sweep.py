@@ -47,15 +47,14 @@ def sweep(
 
     Example: agentos sweep exchange.yaml --seeds 3 --jobs 2 --out runs/exchange
     """
-    from rich.console import Console
-
     from agentos.cli.display import sweep_progress as display
+    from agentos.cli.display.console import SafeConsole
     from agentos.runtime.interruption import Interrupted
     from agentos.sweep.execute import Folder, execute, jobs_for
     from agentos.sweep.plan import plan
     from agentos.sweep.rows import RESULTS
 
-    console = Console()
+    console = SafeConsole()
     config = configuration(file, overrides or [], seeds)
     planned = plan(config)
     directory = out or Path("runs") / config.name
@@ -78,7 +77,7 @@ def sweep(
             )
         except Interrupted as interrupted:
             advice = f"finished runs are in {directory}; the same command continues"
-            Console(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
+            SafeConsole(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
             raise typer.Exit(interrupted.exit_code) from None
     display.show_failures(console, folder, planned)
     console.print(f"rows: {directory / RESULTS}", soft_wrap=True, markup=False, highlight=False)

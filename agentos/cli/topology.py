@@ -18,7 +18,7 @@ def topology(
     parameters: Annotated[
         list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Its parameters.")
     ] = None,
-    agents: Annotated[int, typer.Option(help="Number of agents.")] = 8,
+    agents: Annotated[int, typer.Option(min=1, max=100_000, help="Number of agents.")] = 8,
     seed: Annotated[int, typer.Option(help="Seed of random topologies.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Picture: .png, .svg or .pdf; default topology-KIND.png.")
@@ -28,8 +28,7 @@ def topology(
 
     Example: agentos topology layered --agents 15 branching=2
     """
-    from rich.console import Console
-
+    from agentos.cli.display.console import SafeConsole
     from agentos.config.load import load_topology
     from agentos.reporting.network.draw import draw_network
     from agentos.reporting.pictures import save
@@ -38,7 +37,7 @@ def topology(
     network = chosen.build(agents, seed)
     picture = out or Path(f"topology-{kind}.png")
     save(draw_network(network, title=f"{kind}, {agents} agents"), picture)
-    show_topology(Console(), chosen, network, picture)
+    show_topology(SafeConsole(), chosen, network, picture)
 
 
 def show_topology(console: Console, topology: Topology, network: Network, picture: Path) -> None:

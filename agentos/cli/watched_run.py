@@ -42,14 +42,13 @@ def watched(
     Raises:
         typer.Exit: after Ctrl-C, SIGTERM or SIGHUP, with the exit code of the signal.
     """
-    from rich.console import Console
-
     from agentos import Simulation
+    from agentos.cli.display.console import SafeConsole
     from agentos.cli.display.outcome_tables import show_outcome
     from agentos.cli.display.progress import LiveDisplay
     from agentos.runtime.interruption import Interrupted, interruptible
 
-    console = Console()
+    console = SafeConsole()
     with interruptible(), LiveDisplay(console, config) as display:
         simulation = Simulation(config, out, display, address, profile=profile)
         try:
@@ -62,6 +61,6 @@ def watched(
                 if kept.is_dir()
                 else "nothing was recorded"
             )
-            Console(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
+            SafeConsole(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
             raise typer.Exit(interrupted.exit_code) from None
     show_outcome(console, result.directory)

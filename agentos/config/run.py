@@ -58,7 +58,9 @@ class RunConfig(Spec):
     """
 
     name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
-    seed: int = Field(0, ge=0, description="Every random number of the run derives from it.")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="Every random number of the run derives from it."
+    )
     data: DataConfig = Field(default_factory=DataConfig)
     agents: AgentsConfig = Field(default_factory=AgentsConfig)
     topology: Annotated[Topology, Kinds(TOPOLOGIES)] = Field(

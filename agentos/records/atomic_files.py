@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from protocols.errors import RecordError
+
+_UNFIT = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError),
+    *(TypeError, ValueError, SafetensorError),
+)
 
 
 @contextmanager
@@ -26,6 +32,20 @@ def writing(path: Path) -> Iterator[None]:
             expected="a folder with free space that this user may write to",
             actual=error.strerror or str(error),
             hint="choose another folder with --out; or free some space, and continue with 'agentos resume'",
+        ) from error
+
+
+@contextmanager
+def reading(folder: Path | str) -> Iterator[None]:
+    """Turn the failure of records that were changed, and no longer fit together, into a `RecordError`."""
+    try:
+        yield
+    except _UNFIT as error:
+        raise RecordError(
+            f"the records in {folder} do not fit together",
+            expected="files as a run wrote them",
+            actual=f"{type(error).__name__}: {str(error)[:200]}",
+            hint="restore the folder from a copy, or run again",
         ) from error
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -99,12 +101,27 @@ class MetricsLog:
                 # should not pay.
                 from torch.utils.tensorboard import SummaryWriter
 
-                self._writer = SummaryWriter(str(self._board), purge_step=self._purge)
+                with _without_host_name():
+                    self._writer = SummaryWriter(str(self._board), purge_step=self._purge)
+                    self._writer.flush()
             for key, by_agent in values.items():
                 self._writer.add_scalar(f"{key}/mean", float(np.mean([*by_agent.values()])), round)
                 for agent, value in by_agent.items() if len(by_agent) <= CURVES else ():
                     self._writer.add_scalar(f"{key}/{agent}", value, round)
             self._writer.flush()
+
+
+@contextmanager
+def _without_host_name() -> Iterator[None]:
+    """Keep this machine's name out of the names of TensorBoard's files, which are shared with the records."""
+    from tensorboard.summary.writer import event_file_writer
+
+    named = event_file_writer.socket
+    event_file_writer.socket = SimpleNamespace(gethostname=lambda: "agentos")
+    try:
+        yield
+    finally:
+        event_file_writer.socket = named
 
 
 def rewind(path: Path, round: float) -> None:

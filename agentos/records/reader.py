@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
+from agentos.data.yaml_text import parse_yaml
 from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric
-from agentos.records.atomic_files import damaged, require_inside
+from agentos.records.atomic_files import damaged, reading, require_inside
 from agentos.records.layout import (
     CONFIG,
     ENVIRONMENT,
@@ -33,6 +34,8 @@ from protocols.errors import RecordError
 from protocols.ledger import Ledger
 from protocols.topologies.hops import Hop
 from protocols.topologies.network import Network
+
+_MOST_ROUNDS = 2**31
 
 Row = dict[str, Any]
 """One line of metrics: ``round``, ``agent``, and numbers; a number that was not finite is None."""
@@ -89,8 +92,8 @@ def load_run(directory: str | Path) -> RunRecord:
     A last line of ``metrics.jsonl`` that was cut off by a crash is left out.
 
     Raises:
-        RecordError: the folder is missing, is not a run folder, holds a link that leads out of it, or one of its
-            files is damaged.
+        RecordError: the folder is missing or is not a run folder, a link leads out of it, or one of its files
+            is damaged.
     """
     folder = Path(directory)
     if not (folder / CONFIG).is_file():
@@ -101,6 +104,11 @@ def load_run(directory: str | Path) -> RunRecord:
             hint="name a folder that `agentos run` wrote with --out, by default one under runs/",
         )
     require_inside(folder)
+    with reading(folder):
+        return _record(folder)
+
+
+def _record(folder: Path) -> RunRecord:
     config_text = _read(folder / CONFIG)
     network, names = _network(folder / NETWORK)
     isolated = folder / ISOLATED / METRICS
@@ -165,7 +173,7 @@ def _network(path: Path) -> tuple[RecordedNetwork, tuple[str, ...]]:
             levels=tuple(map(int, saved["levels"])),
         )
         names = tuple(map(str, saved["names"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise damaged(path, "agents, family, arrangement, edges, roles, levels, names") from error
     if not len(names) == len(network.roles) == len(network.levels) == network.agents:
         raise damaged(path, f"{network.agents} names, roles and levels")
@@ -185,7 +193,7 @@ def _meanings(path: Path) -> dict[str, Metric]:
 
 def _config(path: Path, text: str) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(text)
+        config = parse_yaml(text)
     except yaml.YAMLError as error:
         raise damaged(path, "YAML", str(error)) from error
     if not isinstance(config, dict):
@@ -201,10 +209,23 @@ def _metrics(path: Path, agents: int) -> list[Row]:
         if agent is None or agent >= agents:
             expected = f"one of {agents} agents, from agent-0, on line {number}"
             raise damaged(path, expected, row["agent"][:60])
+        _require_numbers(path, number, row)
     if not timings.exists():
         return rows
-    timed = {(row["round"], row["agent"]): row for row in _json_lines(timings)}
+    measured = _json_lines(timings)
+    for number, row in enumerate(measured, start=1):
+        _require_numbers(timings, number, row)
+    timed = {(row["round"], row["agent"]): row for row in measured}
     return [{**row, **timed.get((row["round"], row["agent"]), {})} for row in rows]
+
+
+def _require_numbers(path: Path, line: int, row: Row) -> None:
+    for name, value in row.items():
+        if name == "agent" or value is None:
+            continue
+        whole = isinstance(value, int) and value.bit_length() < 64
+        if not (whole or isinstance(value, float)):
+            raise damaged(path, f"a number under {name[:60]!r} on line {line}", repr(value)[:60])
 
 
 def _if_there(path: Path, of_type: type, key: str) -> list[dict[str, Any]]:
@@ -232,11 +253,12 @@ def _json_line(path: Path, number: int, line: str, of_type: type, key: str) -> d
     expected = f"a JSON object with a round and {article} {key} on line {number}"
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(path, expected, line[:60]) from error
     if not (
         isinstance(row, dict)
-        and isinstance(row.get("round"), int)
+        and type(row.get("round")) is int
+        and 0 <= row["round"] < _MOST_ROUNDS
         and isinstance(row.get(key), of_type)
     ):
         raise damaged(path, expected, line[:60])
@@ -246,7 +268,7 @@ def _json_line(path: Path, number: int, line: str, of_type: type, key: str) -> d
 def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(_read(path))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(path, "JSON", str(error)) from error
     if not isinstance(value, Mapping):
         raise damaged(path, "a JSON object", type(value).__name__)

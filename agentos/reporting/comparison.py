@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agentos.evaluation.base import Metric
-from agentos.records.atomic_files import writing
+from agentos.records.atomic_files import reading, writing
 from agentos.records.views.run_view import RunView, load_view
 from agentos.reporting.charts.plotting import Chart, colour, label, line, rounds_axis, share_axis
 from agentos.reporting.charts.simulated_time import runs_over_time
@@ -92,6 +92,11 @@ def write_comparison(directories: Sequence[str | Path], out: str | Path) -> Path
         path = path / PAGE
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    with reading(", ".join(map(str, directories))):
+        return _write(comparison, path)
+
+
+def _write(comparison: Comparison, path: Path) -> Path:
     runs, metrics = comparison.runs, comparison.metrics
     curves = [_curve(runs, metric) for metric in metrics]
     timed = runs_over_time([(run.name, run.clock) for run in runs], metrics)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentos.problems import printable
 from agentos.records.atomic_files import writing
 from protocols.errors import ConfigurationError
 
@@ -39,6 +40,7 @@ def save(figure: Figure, path: str | Path) -> None:
             actual=path.suffix or "no suffix",
             hint="change the file name",
         )
+    _clean(figure)
     undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[suffix]
     with writing(path), rc_context(_STYLE):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +57,7 @@ def to_svg(figure: Figure) -> str:
     """
     from matplotlib import rc_context
 
+    _clean(figure)
     buffer = io.StringIO()
     with rc_context(_STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None}, **_PAGE)
@@ -66,3 +69,14 @@ def to_svg(figure: Figure) -> str:
     rest = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", rest, flags=re.DOTALL)
     style = "stroke-linejoin: round; stroke-linecap: butt"
     return f'{head} width="100%" role="img" style="{style}">{rest}'
+
+
+def _clean(figure: Figure) -> None:
+    """Write out what XML refuses and no font shows, in every text of a picture."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        shown = printable(text.get_text())
+        if shown != text.get_text():
+            text.set_text(shown)

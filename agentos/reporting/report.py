@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agentos.records.agent_similarity import load_agent_similarity
+from agentos.records.atomic_files import reading
 from agentos.records.layout import REPORT, TRACE, agent_name
 from agentos.records.views.run_view import RunView, load_view
 from agentos.reporting.charts.curves import learning_curves, per_agent
@@ -39,6 +40,11 @@ def write_report(directory: str | Path) -> Path:
         RecordError: the folder is not a run folder, is damaged, or cannot be written to.
     """
     run = load_view(directory)
+    with reading(run.directory):
+        return _write(run)
+
+
+def _write(run: RunView) -> Path:
     drawn = _charts(run)
     return write_page(
         run.directory / REPORT,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from agentos.records.atomic_files import reading
 from agentos.records.checkpoints import Checkpoint, checkpoints_of, copy
 from agentos.records.layout import SUMMARY, TOGETHER
 from agentos.records.reader import RunRecord, load_run
@@ -68,10 +69,12 @@ def resumption(directory: Path, round: int | None = None) -> Resumption:
         return Resumption()
     chosen = found[-1] if round is None else _of_round(found, round, directory)
     arm = chosen.manifest.arm
-    begun = {arm: Begun(chosen, _reports(record, arm, chosen.manifest.round))}
+    with reading(directory):
+        begun = {arm: Begun(chosen, _reports(record, arm, chosen.manifest.round))}
     if arm == TOGETHER:
         return Resumption(begun=begun)
-    together = ArmResult(list(_reports(record, TOGETHER)), record.ledger or Ledger())
+    with reading(directory):
+        together = ArmResult(list(_reports(record, TOGETHER)), record.ledger or Ledger())
     return Resumption({TOGETHER: together}, begun)
 
 
@@ -103,7 +106,8 @@ def branch(directory: Path, round: int, rounds: int, afresh: bool) -> Resumption
             expected="a run with clock.mode=synchronous, or without a clock",
             hint="continue it with 'agentos resume', or begin a new run",
         )
-    begun = Begun(chosen, _reports(record, TOGETHER, round))
+    with reading(directory):
+        begun = Begun(chosen, _reports(record, TOGETHER, round))
     return Resumption(begun={TOGETHER: begun}, branches=True, afresh=afresh)
 
 

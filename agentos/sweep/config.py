@@ -17,6 +17,7 @@ Fields = dict[str, Any]
 """Values by the dotted paths of a run's fields."""
 
 ARM = "arm"
+_MOST_SEEDS = 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEFAULTS: Mapping[str, Any] = {
     "baseline": {"isolated": False},
@@ -70,6 +71,8 @@ class SweepConfig(Spec):
     @field_validator("seeds", mode="before")
     @classmethod
     def _count(cls, seeds: Any) -> Any:
+        if isinstance(seeds, int) and seeds > _MOST_SEEDS:
+            raise ValueError(f"at most {_MOST_SEEDS:,} seeds can be counted from 0")
         return tuple(range(seeds)) if isinstance(seeds, int) else seeds
 
     @field_validator("seeds")

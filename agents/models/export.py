@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def export(
         directory: folder to create.
         max_length: tokens of an embedded text, special tokens included.
     """
+    _keep_second_names(directory)
     adapted = adapter_state(encoder.backbone) is not None
     with no_progress_bars():
         if adapted:
@@ -48,6 +50,25 @@ def export(
     write_sentence_transformer(
         directory, pooling=encoder.pooling, width=encoder.width, max_length=max_length
     )
+    _set_modes(directory)
+
+
+def _keep_second_names(directory: Path) -> None:
+    """Remove files that have a second name elsewhere: writing into them would change those too."""
+    for path in directory.rglob("*"):
+        if path.is_file() and path.stat().st_nlink > 1:
+            path.unlink()
+
+
+def _set_modes(directory: Path) -> None:
+    """Give every file the mode that new files have here; safetensors makes its own for the owner alone."""
+    probe = directory / ".mode"
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for path in directory.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(mode)
 
 
 def write_sentence_transformer(

@@ -1,4 +1,4 @@
-"""Bounds on the normalisation of a foreign tokenizer, which could otherwise take exponential time or memory."""
+"""Bounds on the steps of a foreign tokenizer, which could otherwise take exponential time or memory."""
 
 from __future__ import annotations
 

@@ -16,9 +16,11 @@ class TrainingConfig(Spec):
     """Local training of an agent between two exchanges."""
 
     rounds: int = Field(
-        8, ge=1, description="Rounds of local training, each followed by an exchange."
+        8, ge=1, le=100_000, description="Rounds of local training, each followed by an exchange."
     )
-    local_steps: int = Field(50, ge=1, description="Optimizer steps of each agent in a round.")
+    local_steps: int = Field(
+        50, ge=1, le=1_000_000_000, description="Optimizer steps of each agent in a round."
+    )
     batch_size: int = Field(64, ge=2, description="Documents in a step, public anchors included.")
     accumulate: int = Field(
         1, ge=1, description="Batches whose gradients are averaged in one optimizer step."

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from agentos.evaluation.base import Metric
+from agentos.problems import printable
+from agentos.records.atomic_files import reading
 from agentos.records.reader import RecordedNetwork, RunRecord, config_value, load_run
 from agentos.records.views.histories import (
     HealthHistory,
@@ -78,7 +80,9 @@ def load_view(directory: str | Path) -> RunView:
     Raises:
         RecordError: the folder is missing, is not a run folder, or one of its files is damaged.
     """
-    return view_run(load_run(directory))
+    record = load_run(directory)
+    with reading(record.directory):
+        return view_run(record)
 
 
 def view_run(record: RunRecord) -> RunView:
@@ -94,7 +98,7 @@ def view_run(record: RunRecord) -> RunView:
         config_text=record.config_text,
         environment=record.environment,
         network=record.network,
-        names=unique(record.names),
+        names=unique([printable(name) for name in record.names]),
         outcome=result,
         curves=metric_curves(record, (LOSS, *result.metrics)),
         traffic=traffic_of(record),

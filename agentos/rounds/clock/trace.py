@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agentos.data.yaml_text import require_bounded
 from protocols.errors import DataError
 
 Key = tuple[int, ...]
 Row = tuple[int, Mapping[str, str]]
 """A row: the number of its line, and the text in each of its fields."""
+
+_MOST_VALUES = 10_000_000
 
 AGENT, EDGE = ("agent",), ("sender", "receiver")
 
@@ -90,7 +93,9 @@ def _yaml_rows(path: Path) -> Iterator[Row]:
     import yaml
 
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        text = path.read_text(encoding="utf-8")
+        require_bounded(text, _MOST_VALUES)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark: Any = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1

@@ -9,7 +9,8 @@ import signal
 import socket
 import sys
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from agentos.runtime.ray.scratch import Scratch
@@ -53,10 +54,28 @@ def connect(address: str | None, object_store_mb: int, spill_folder: str | None)
                 own["object_spilling_directory"] = str(folder)
             # Task events serve only the dashboard, which is disabled, and Ray keeps a great many.
             own["_system_config"] = {"task_events_report_interval_ms": 0}
-            _init(address="local", num_cpus=_cores(), include_dashboard=False, **own)
+            with _on_loopback():
+                _init(address="local", num_cpus=_cores(), include_dashboard=False, **own)
         undo.callback(ray.shutdown)
         _quieten()
         return undo.pop_all()
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let a Ray that starts within the context listen to this machine alone.
+
+    Ray replaces a loopback address that is passed to it by one that others can reach. Only where it takes no
+    clusters, which is its default on macOS and Windows, it stays on loopback.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def end_in_order() -> None:

@@ -101,7 +101,8 @@ def test_a_stale_checkpoint_that_is_a_link_is_removed_without_what_it_leads_to(t
     link = tmp_path / CHECKPOINTS / "together-00001"
     link.symlink_to(victim)
     _remove(link)
-    assert not os.path.lexists(link) and (victim / "manifest.json").exists()
+    assert not os.path.lexists(link)
+    assert (victim / "manifest.json").exists()
 
 
 def test_a_second_name_of_a_record_elsewhere_keeps_its_content(finished, tmp_path):

@@ -127,6 +127,8 @@ def test_tensorboard_shows_both_arms_by_agent_and_mean(recorder):
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     curves = {}
     for arm in ("together", "isolated"):
+        (file,) = (recorder.directory / "tensorboard" / arm).iterdir()
+        assert ".agentos." in file.name  # where TensorBoard puts the name of the machine
         events = EventAccumulator(str(recorder.directory / "tensorboard" / arm)).Reload()
         for tag in events.Tags()["scalars"]:
             curves[arm, tag] = [(event.step, event.value) for event in events.Scalars(tag)]

@@ -131,3 +131,17 @@ def test_damaged_settings_and_heads_are_named(export, host_from, tmp_path):
     (folder / "1_Pooling" / "config.json").write_text("{")
     with pytest.raises(ModelError, match="damaged"):
         host_from(folder)
+
+
+def test_exported_files_have_the_mode_of_new_files_and_change_no_second_name(export, tmp_path):
+    (tmp_path / "new").touch()
+    mode = (tmp_path / "new").stat().st_mode
+    agent, folder = export()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode for path in files} == {mode}
+    second = tmp_path / "second"
+    second.hardlink_to(folder / "model.safetensors")
+    (folder / "model.safetensors").write_bytes(b"earlier")
+    agent.save(folder)
+    assert second.read_bytes() == b"earlier"
+    assert (folder / "model.safetensors").stat().st_size > 1000
