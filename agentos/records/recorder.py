@@ -11,7 +11,7 @@ from agentos.evaluation.base import Metric
 from agentos.records.atomic_files import append_json, replacing, write_json, writing
 from agentos.records.environment import environment
 from agentos.records.identity.fingerprint import Fingerprint, write_fingerprints
-from agentos.records.identity.first_moments import abandon, take
+from agentos.records.identity.first_moments import abandon, remove_drafts, take
 from agentos.records.identity.folder_lock import FolderLock
 from agentos.records.layout import (
     CONFIG,
@@ -146,6 +146,7 @@ class Recorder:
             RecordError: the folder cannot be written to.
         """
         self.lock()
+        remove_drafts(self.directory)
         for name in (SUMMARY, REPORT):
             with writing(self.directory):
                 (self.directory / name).unlink(missing_ok=True)

@@ -103,12 +103,12 @@ def read_fingerprints(directory: Path) -> tuple[Fingerprint, ...]:
         RecordError: the file is damaged.
     """
     path = directory / FINGERPRINT
+    if not path.is_file():  # a file of documents or a configuration has none either
+        return ()
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, list):
             raise ValueError("no list")
         return tuple(Fingerprint.model_validate(value) for value in values)
-    except FileNotFoundError:
-        return ()
     except (OSError, ValueError, RecursionError, ValidationError) as error:
         raise damaged(path, "a list of fingerprints", str(error)) from error

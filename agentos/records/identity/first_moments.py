@@ -81,6 +81,14 @@ def abandon(directory: Path) -> None:
             directory.rmdir()
 
 
+def remove_drafts(directory: Path) -> None:
+    """Remove the halves of files that killed processes left; the folder is locked."""
+    with writing(directory):
+        for name in _names(directory):
+            if _DRAFT.fullmatch(name):
+                (directory / name).unlink(missing_ok=True)
+
+
 def _require_free(directory: Path, overwrite: bool) -> None:
     found = _names(directory) - _OF_THE_LOCK
     began = {name for name in found if name in _FIRST | _FOLDERS or name in WRITTEN_LATER}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from agentos.records.identity.digests import _paths, digest_of, of_text
+from agentos.records.identity.digests import _paths, digest_of, of_encoders, of_text
 from agentos.records.identity.fingerprint import (
     Fingerprint,
     read_fingerprints,
     write_fingerprints,
 )
+from agents.config import EncoderConfig
 from protocols.errors import DataError, RecordError
 
 
@@ -105,3 +107,22 @@ def test_damaged_fingerprints_are_named(content: str, tmp_path: Path) -> None:
     (tmp_path / "fingerprint.json").write_text(content, encoding="utf-8")
     with pytest.raises(RecordError, match=r"fingerprint\.json is damaged"):
         read_fingerprints(tmp_path)
+
+
+def test_what_is_no_run_has_no_fingerprints(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("name: x", encoding="utf-8")
+    assert read_fingerprints(tmp_path) == read_fingerprints(tmp_path / "run.yaml") == ()
+
+
+def test_adapters_are_known_by_the_model_that_they_adapt_too(tmp_path: Path) -> None:
+    base, own = tmp_path / "base", tmp_path / "own"
+    for folder in (base, own):
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(b"0")
+    named = {"base_model_name_or_path": str(base)}
+    (own / "adapter_config.json").write_text(json.dumps(named), encoding="utf-8")
+    encoders = [EncoderConfig(path=str(own)), EncoderConfig(preset="nano")]
+    before = of_encoders(encoders)
+    assert before.encoders.keys() == {str(base), str(own)}
+    (base / "model.safetensors").write_bytes(b"1")
+    assert before.differences(of_encoders(encoders)) == [f"the encoder {base}"]

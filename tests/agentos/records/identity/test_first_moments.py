@@ -94,3 +94,13 @@ def test_abandoned_folder_goes_unless_something_is_in_it(tmp_path: Path) -> None
     with Recorder(tmp_path / "kept") as recorder:
         recorder.abandon()
     assert (tmp_path / "kept" / "config.yaml").exists()
+
+
+def test_halves_of_files_go_when_a_run_goes_on(tmp_path: Path) -> None:
+    started(tmp_path / "run")
+    (tmp_path / "run" / ".summary.json.77.tmp").write_text("half", encoding="utf-8")
+    (tmp_path / "run" / ".notes").write_text("mine", encoding="utf-8")
+    with Recorder(tmp_path / "run") as recorder:
+        recorder.go_on({"together": -1, "isolated": -1})
+    assert not (tmp_path / "run" / ".summary.json.77.tmp").exists()
+    assert (tmp_path / "run" / ".notes").exists()
