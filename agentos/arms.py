@@ -93,10 +93,12 @@ class Arms:
             config.faults, config.policy, config.seed, config.agents.total
         )
         self.results: dict[str, ArmResult] = {}
+        self._kept_ledger = False
 
     def run(self, resumption: Resumption) -> Result:
         """Take every arm to its end, and complete the records: after a failure, before the hosts end."""
         self.results.update(resumption.finished)
+        self._kept_ledger = TOGETHER in self.results  # checkpoints hold the digest of its file
         with self.session:
             try:
                 if TOGETHER not in self.results:
@@ -176,7 +178,8 @@ class Arms:
 
     def _close_records(self, status: str) -> Result:
         together = self.results.get(TOGETHER, ArmResult())
-        self.recorder.ledger(together.ledger)
+        if not self._kept_ledger:
+            self.recorder.ledger(together.ledger)
         run = RunIdentity(
             self.setting.directory,
             self.config.name,

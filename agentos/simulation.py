@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,10 @@ from agentos.preflight.auto_precision import choose_precision
 from agentos.preflight.flops import sizes_of
 from agentos.preparation import blueprint_of, prepare_corpus
 from agentos.records.agent_similarity import SimilarityRecorder, draw_sample
+from agentos.records.atomic_files import writing
 from agentos.records.checkpoints import forget
+from agentos.records.identity.digests import of_run
+from agentos.records.identity.fingerprint import Fingerprint
 from agentos.records.layout import ARMS, TOGETHER
 from agentos.records.recorder import Recorder
 from agentos.records.result import Result
@@ -29,6 +34,7 @@ from agentos.rounds.resumption import Resumption
 from agentos.runtime import Session
 from agentos.runtime.profiling.profile import Profile, ProfiledSession
 from agents.training.blueprint import Blueprint
+from protocols.errors import RuntimeFailure
 
 
 class Simulation:
@@ -81,47 +87,60 @@ class Simulation:
         Raises:
             AgentOSError: the run cannot begin or continue; the records hold what was finished.
         """
-        config = self.config
-        timing = _timing_of(config)  # first of all: a trace may be wrong
-        with Recorder(self.directory) as recorder, ExitStack() as stack:
+        with _only_run(), Recorder(self.directory) as recorder, ExitStack() as stack:
             is_new = resumption is None or resumption.branches
-            if not is_new:
-                config.require_inputs()  # before records are cut
-            self._claim(recorder, None if is_new else resumption)
+            # Before the corpus is read, so that a folder in use is reported at once.
+            recorder.claim() if is_new else recorder.lock()
             try:
-                if is_new:
-                    config.require_inputs()
-                connect = stack.enter_context(config.runtime.ahead(self.address))
-                corpus = prepare_corpus(config, self._listener, self.cache)
-                blueprint = blueprint_of(config, corpus, self._listener, self.cache)
+                timing = _timing_of(self.config)  # first of all: a trace may be wrong
+                self.config.require_inputs()
+                connect = stack.enter_context(self.config.runtime.ahead(self.address))
+                corpus = prepare_corpus(self.config, self._listener, self.cache)
+                blueprint = blueprint_of(self.config, corpus, self._listener, self.cache)
+                found = self._fingerprint(corpus, blueprint, resumption)
                 began = time.perf_counter()
                 session, measured = self._started(blueprint, connect)
             except BaseException:
-                _remove_if_empty(self.directory)
+                if is_new:
+                    recorder.abandon()
                 raise
             with session:
-                setting = self._setting(corpus, session, recorder, timing, began)
-                if is_new:
+                arms = Arms(self._setting(corpus, session, recorder, timing, began))
+                if resumption is None or resumption.branches:
+                    read: tuple[Fingerprint, ...] = (found,)
+                    if resumption is not None:
+                        resumption = arms.branch(resumption)
+                        read = resumption.fingerprints(found)
+                    # Last of all: a folder with a configuration is a run that can be resumed.
                     recorder.start(
                         _as_yaml(self.config),
-                        setting.network,
+                        arms.setting.network,
                         corpus.names,
                         self.config.evaluation.metrics,
                         measured,
+                        read,
                     )
-                arms = Arms(setting)
-                if resumption is not None and resumption.branches:
-                    resumption = arms.branch(resumption)
+                else:
+                    self._continue(recorder, resumption, found)
                 return arms.run(resumption or Resumption())
 
-    def _claim(self, recorder: Recorder, resumption: Resumption | None) -> None:
-        """Claim the run folder before the corpus is read, so that a folder in use is reported at once."""
-        if resumption is None:
-            recorder.claim()
-        else:
-            kept = {arm: resumption.last_round(arm) for arm in ARMS}
-            forget(self.directory, kept)
-            recorder.go_on(kept)
+    def _fingerprint(
+        self, corpus: Corpus, blueprint: Blueprint, resumption: Resumption | None
+    ) -> Fingerprint:
+        """Return the digests of the run's data; refuse data that has changed since it began."""
+        config = self.config.resolved()
+        others = [value for name, value in config.items() if name not in ("data", "agents")]
+        found = of_run(corpus, blueprint.groups, [{"others": others}])
+        if resumption is not None:
+            resumption.require_same_data(found, config)
+        return found
+
+    def _continue(self, recorder: Recorder, resumption: Resumption, found: Fingerprint) -> None:
+        """Remove the records and checkpoints after the point from which the run continues."""
+        kept = {arm: resumption.last_round(arm) for arm in ARMS}
+        forget(self.directory, kept)
+        recorder.go_on(kept)
+        recorder.fingerprints(resumption.fingerprints(found))
 
     def _started(
         self, blueprint: Blueprint, connect: Callable[[], str | None]
@@ -184,17 +203,39 @@ def _as_yaml(config: RunConfig) -> str:
     return str(yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True))
 
 
-def _remove_if_empty(directory: Path) -> None:
-    """Remove the folder of a run that never began."""
-    if not any(directory.iterdir()):
-        directory.rmdir()
-
-
 def _new_directory(name: str) -> Path:
+    """Create a folder under ``runs/`` whose name is of no other run, begun at whichever moment."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    directory = Path("runs") / f"{name}-{stamp}"
-    suffix = 1
-    while directory.exists():
-        suffix += 1
-        directory = Path("runs") / f"{name}-{stamp}-{suffix}"
+    for suffix in itertools.count(1):
+        directory = Path("runs") / (
+            f"{name}-{stamp}" if suffix == 1 else f"{name}-{stamp}-{suffix}"
+        )
+        with writing(directory):
+            try:
+                directory.mkdir(parents=True)
+                break
+            except FileExistsError:
+                continue
     return directory
+
+
+_RUNNING = threading.Lock()
+
+
+@contextmanager
+def _only_run() -> Iterator[None]:
+    """Refuse a second run in this process: both would draw from PyTorch's one random generator.
+
+    Raises:
+        RuntimeFailure: a run is under way in this process.
+    """
+    if not _RUNNING.acquire(blocking=False):
+        raise RuntimeFailure(
+            "another run is under way in this process, and each would change the other's numbers",
+            expected="one run of a process at a time",
+            hint="run one after the other, or each in a process of its own, as 'agentos sweep' does",
+        )
+    try:
+        yield
+    finally:
+        _RUNNING.release()

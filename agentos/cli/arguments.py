@@ -33,3 +33,10 @@ Profiled = Annotated[
     bool,
     typer.Option("--profile", help="Record the time of every phase on every host: trace.json."),
 ]
+ChangedDataOk = Annotated[
+    bool,
+    typer.Option(
+        "--changed-data-ok",
+        help="Go on although text, tokenizer, encoders or files are not those that the run read.",
+    ),
+]

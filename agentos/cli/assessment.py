@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,12 @@ from agentos.evaluation.assess import (
 from agentos.evaluation.task_files import read_documents
 from agentos.events import Listener
 from agentos.preparation import heldout_of, prepare_corpus
-from protocols.errors import ConfigurationError
+from agentos.records.identity.digests import of_encoders, of_text
+from agentos.records.identity.fingerprint import Fingerprint, read_fingerprints
+from protocols.errors import ConfigurationError, DataError
 from protocols.spec import Kinds, Spec
+
+logger = logging.getLogger(__name__)
 
 _CONFIG = "config.yaml"
 _DOCUMENT_FILES = (".jsonl", ".csv", ".parquet")
@@ -46,6 +51,7 @@ class Request:
         agents: the run's agents; all if empty.
         max_length: tokens of a text; the limit of each folder if None.
         seed: seed of the tasks' random draws; the run's own, or 0, if None.
+        changed_data_ok: whether a run's text or encoders may have changed since it read them.
     """
 
     target: str
@@ -54,6 +60,7 @@ class Request:
     agents: Sequence[int] = ()
     max_length: int | None = None
     seed: int | None = None
+    changed_data_ok: bool = False
 
 
 def assessed(request: Request, progress: Callable[[str], None] = lambda _: None) -> Assessment:
@@ -81,8 +88,11 @@ def assessed(request: Request, progress: Callable[[str], None] = lambda _: None)
             expected="a run folder, or --data with a file of documents, a run or its configuration",
             hint="correct the path of the run, or give --data, such as --data documents.jsonl",
         )
+    if run is not None:
+        adapted = [group.encoder for group in run.agents.resolved if group.encoder.lora]
+        _require_same(of_encoders(adapted), Path(target), request.changed_data_ok)
     progress("Reading documents")
-    heldout = _heldout(request.data, run)
+    heldout = _heldout(request, run)
     if not chosen and run is not None and request.data is None:
         chosen = {task.kind: task for task in run.evaluation.tasks}
     seed = request.seed
@@ -136,11 +146,24 @@ def _run_config(target: str) -> RunConfig | None:
     return load(str(path)) if path.is_file() else None
 
 
-def _heldout(data: str | None, run: RunConfig | None) -> HeldOut:
+def _heldout(request: Request, run: RunConfig | None) -> HeldOut:
     """Return the documents of a file, or the held-out documents of a run."""
+    data = request.data
     if data is not None and Path(data).suffix in _DOCUMENT_FILES:
         return read_documents(data)
     if data is not None:
         run = _run_config(data) or load(data)
     assert run is not None  # a model without data has been refused
-    return heldout_of(run, prepare_corpus(run, Listener()))
+    corpus = prepare_corpus(run, Listener())
+    _require_same(of_text(corpus), Path(data or request.target), request.changed_data_ok)
+    return heldout_of(run, corpus)
+
+
+def _require_same(found: Fingerprint, run: Path, changed_data_ok: bool) -> None:
+    """Refuse data that is not what a run read, if it is one: it may have been trained on what is held out."""
+    try:
+        found.require(read_fingerprints(run), run)
+    except DataError as error:
+        if not changed_data_ok:
+            raise
+        logger.warning("%s: %s", error.message, error.actual)

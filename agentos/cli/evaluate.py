@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentos.cli.arguments import ChangedDataOk
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -51,6 +53,7 @@ def evaluate(
         int | None, typer.Option(min=0, help="Seed of the tasks; default: the run's, otherwise 0.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file for the results.")] = None,
+    changed_data_ok: ChangedDataOk = False,
 ) -> None:
     """Evaluate the exported encoders of a run, or a model, on held-out text or on files of your own.
 
@@ -64,7 +67,7 @@ def evaluate(
 
     console = SafeConsole()
     with console.status("") as status:
-        request = Request(target, task or [], data, agent or [], max_length, seed)
+        request = Request(target, task or [], data, agent or [], max_length, seed, changed_data_ok)
         found = assessed(request, status.update)
     if out is not None:  # before anything is printed: the scores took long, and a stream may fail
         text = json.dumps({"target": target, **found.as_json()}, indent=2, allow_nan=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import Address, Directory, Out, Profiled
+from agentos.cli.arguments import Address, ChangedDataOk, Directory, Out, Profiled
 from agentos.cli.watched_run import watched
 from protocols.errors import ConfigurationError
 
@@ -26,6 +26,7 @@ def resume(
     ] = None,
     address: Address = None,
     profile: Profiled = False,
+    changed_data_ok: ChangedDataOk = False,
 ) -> None:
     """Continue a run that was killed, interrupted or failed, from its latest checkpoint.
 
@@ -34,11 +35,14 @@ def resume(
 
     Example: agentos resume runs/quickstart-1 runtime.object_store_mb=2048
     """
+    from agentos.records.identity.folder_lock import alone_in
     from agentos.rounds.resumption import resumption
 
     config = _config(directory, overrides or [])
     _require_same_results(_config(directory, []), config)
-    watched(config, directory, address, resumption(directory, round), profile)
+    with alone_in(directory):
+        start = resumption(directory, round, changed_data_ok)
+        watched(config, directory, address, start, profile)
 
 
 def fork(
@@ -53,6 +57,7 @@ def fork(
     out: Out = None,
     address: Address = None,
     profile: Profiled = False,
+    changed_data_ok: ChangedDataOk = False,
 ) -> None:
     """Branch off from a run after one of its rounds, under another topology, exchange or schedule.
 
@@ -64,7 +69,7 @@ def fork(
 
     before, config = _config(directory, []), _config(directory, overrides or [])
     afresh = config.exchange != before.exchange
-    start = branch(directory, round, config.training.rounds, afresh)
+    start = branch(directory, round, config.training.rounds, afresh, changed_data_ok)
     watched(config, out, address, start, profile)
 
 

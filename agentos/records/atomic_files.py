@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with writing(path):
             yield draft
+            sync(draft)  # or a power cut could leave the new name on an empty file
             draft.replace(path)
+            _sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -88,6 +90,22 @@ def require_inside(folder: Path) -> None:
             path = Path(parent, name)
             if path.is_symlink():
                 inside(folder, path)
+
+
+def sync(path: Path) -> None:
+    """Have the system write a file to its disk, so that a power cut does not take it back."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    """Have the system write the names in a folder to its disk, where it can."""
+    with suppress(OSError):  # Windows opens no folders, some file systems sync none
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:

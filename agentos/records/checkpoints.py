@@ -7,6 +7,7 @@ every other file and is written last, so a folder without one is not a checkpoin
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from agentos.records.atomic_files import inside, replacing, writing
+from agentos.records.atomic_files import inside, replacing, sync, writing
 from agentos.records.checkpoint_config import CheckpointConfig
+from agentos.records.identity.extents import Extent, disagreement, extents
 from agentos.records.layout import ARMS, CHECKPOINTS, LEDGER, MANIFEST, agent_name
 from agentos.records.ledger_file import read_ledger, write_ledger
 from protocols.errors import RecordError
@@ -25,6 +27,8 @@ from protocols.spec import Spec
 
 PlainName = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=200)]
 """The name of a file in a checkpoint's own folder: no path."""
+
+logger = logging.getLogger(__name__)
 
 
 class Manifest(Spec):
@@ -38,6 +42,7 @@ class Manifest(Spec):
         afresh: whether agents discard their exchange's state, because the exchange has changed since.
         late: messages in flight that will arrive too late: the round and the receiver of each.
         files: the SHA-256 of every other file, by name.
+        records: the extent of each file that grows with the run.
     """
 
     format: int = Field(1, ge=1, le=1)
@@ -49,6 +54,7 @@ class Manifest(Spec):
     afresh: bool = False
     late: tuple[tuple[int, int], ...] = ()
     files: dict[PlainName, str] = Field(default_factory=dict)
+    records: dict[str, Extent] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,10 @@ class Checkpoint:
                 hint="resume from an earlier round, or run again",
             )
         return read_ledger(path)
+
+    def disagreement(self) -> str | None:
+        """Name a record of the run that is not what it was at the checkpoint; None if none is."""
+        return disagreement(self.directory.parent.parent, self.manifest.records)
 
 
 @dataclass(frozen=True)
@@ -138,27 +148,38 @@ class Checkpoints:
             paused=tuple(sorted(progress.paused)),
             late=progress.late,
             files=save_more(folder),
+            records=extents(self.directory.parent, progress.arm),
         )
+        for path in folder.iterdir():
+            sync(path)
         _write_manifest(manifest, folder)
         for old in checkpoints_of(self.directory.parent)[: -self.config.keep]:
             _remove(old.directory)
 
 
-def checkpoints_of(run: Path) -> list[Checkpoint]:
+def checkpoints_of(run: Path, warn: bool = False) -> list[Checkpoint]:
     """Return the complete checkpoints of a run folder, the latest last.
+
+    Args:
+        run: the run folder.
+        warn: whether to log those whose manifest cannot be read.
 
     Raises:
         RecordError: one of them is a link that leads out of the folder.
     """
     found = []
-    for path in run.glob(f"{CHECKPOINTS}/*/{MANIFEST}"):
+    for path in sorted(run.glob(f"{CHECKPOINTS}/*/{MANIFEST}")):
         inside(run, path)
         try:
             manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # not ours, not JSON, or not text
+            if manifest.arm not in ARMS:
+                raise ValueError(f"there is no arm {manifest.arm[:60]!r}")
+        except (OSError, ValueError) as error:  # not ours, not JSON, or not text
+            if warn:
+                why = " ".join(str(error).split())[:200]
+                logger.warning("%s cannot be read; the checkpoint is left out: %s", path, why)
             continue
-        if manifest.arm in ARMS:
-            found.append(Checkpoint(path.parent.absolute(), manifest))
+        found.append(Checkpoint(path.parent.absolute(), manifest))
     return sorted(found, key=lambda checkpoint: checkpoint.progress)
 
 
@@ -191,7 +212,10 @@ def copy(checkpoint: Checkpoint, run: Path, afresh: bool) -> Checkpoint:
     """
     folder = run.absolute() / CHECKPOINTS / checkpoint.directory.name
     manifest = checkpoint.manifest.model_copy(
-        update={"afresh": afresh or checkpoint.manifest.afresh}
+        update={
+            "afresh": afresh or checkpoint.manifest.afresh,
+            "records": extents(run, checkpoint.manifest.arm),
+        }
     )
     names = (
         *(f"{agent_name(agent)}.safetensors" for agent in manifest.agents),

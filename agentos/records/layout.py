@@ -1,11 +1,12 @@
 """The run folder: the name of every file and folder in it, and of the agents in those files.
 
-``config.yaml``, ``environment.json``, ``network.json`` and ``evaluation.json`` describe the run;
+``config.yaml``, ``environment.json``, ``network.json``, ``evaluation.json`` and ``fingerprint.json`` describe
+the run;
 ``metrics.jsonl``, ``timings.jsonl``, ``health.jsonl``, ``faults.jsonl`` and ``restarts.jsonl`` grow with
 it; ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``, ``similarity.json``, ``report.html``
 and, for a profiled run, ``trace.json`` are written at its end. ``isolated/`` holds the metrics of the
 baseline, ``checkpoints/ARM-ROUND/`` the states to resume from, ``encoders/agent-N/`` the trained
-encoders, and ``tensorboard/`` both arms' curves.
+encoders, and ``tensorboard/`` both arms' curves. ``.lock`` is held by the process that writes in the folder.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"
 NETWORK = "network.json"
 EVALUATION = "evaluation.json"
+FINGERPRINT = "fingerprint.json"
 METRICS = "metrics.jsonl"
 TIMINGS = "timings.jsonl"
 HEALTH = "health.jsonl"
@@ -33,6 +35,12 @@ TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 MANIFEST = "manifest.json"
 """Names the files of a checkpoint, and is written last: a folder without it is not a checkpoint."""
+
+LOCK = ".lock"
+LOCK_HOLDER = ".lock-holder.json"
+"""Process and host that hold the lock; it is there only while they do, or after they were killed."""
+STARTING = ".starting"
+"""Marks a folder whose run has not yet written everything that describes it."""
 
 WRITTEN_LATER = (
     METRICS,

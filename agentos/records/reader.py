@@ -25,6 +25,7 @@ from agentos.records.layout import (
     METRICS,
     NETWORK,
     RESTARTS,
+    STARTING,
     SUMMARY,
     TIMINGS,
     agent_number,
@@ -96,6 +97,13 @@ def load_run(directory: str | Path) -> RunRecord:
             is damaged.
     """
     folder = Path(directory)
+    if (folder / STARTING).exists() and not (folder / CONFIG).exists():
+        raise RecordError(
+            f"The run in {folder} was stopped before its first round",
+            expected=f"a folder that holds {CONFIG}",
+            actual="what the first moments of a run leave",
+            hint=f"begin it again with 'agentos run ... --out {folder}', which takes the folder",
+        )
     if not (folder / CONFIG).is_file():
         raise RecordError(
             f"{folder} is not a run folder",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +11,11 @@ from typing import Any
 from agentos.evaluation.base import Metric
 from agentos.records.atomic_files import append_json, replacing, require_inside, write_json, writing
 from agentos.records.environment import environment
+from agentos.records.identity.fingerprint import Fingerprint, write_fingerprints
+from agentos.records.identity.first_moments import abandon, remove_drafts, take
+from agentos.records.identity.folder_lock import FolderLock
 from agentos.records.layout import (
     CONFIG,
-    ENCODERS,
     ENVIRONMENT,
     EVALUATION,
     FAULTS,
@@ -25,11 +26,11 @@ from agentos.records.layout import (
     NETWORK,
     REPORT,
     RESTARTS,
+    STARTING,
     SUMMARY,
     TENSORBOARD,
     TIMINGS,
     TOGETHER,
-    WRITTEN_LATER,
     agent_name,
 )
 from agentos.records.ledger_file import write_ledger
@@ -64,6 +65,7 @@ class Recorder:
         self.directory = Path(directory)
         self._overwrite = overwrite
         self._claimed = False
+        self._lock = FolderLock(self.directory)
         board = self.directory / TENSORBOARD
         self._together = MetricsLog(self.directory / METRICS, board / TOGETHER)
         self._isolated = MetricsLog(self.directory / ISOLATED / METRICS, board / ISOLATED)
@@ -72,23 +74,9 @@ class Recorder:
         """Create the folder, or clear an earlier run from it; `start` calls this if you have not.
 
         Raises:
-            RecordError: the folder holds something already, or cannot be written to.
+            RecordError: the folder holds something already, is in use, or cannot be written to.
         """
-        with writing(self.directory):
-            self.directory.mkdir(parents=True, exist_ok=True)
-            found = sorted(path.name for path in self.directory.iterdir())
-            if found and not (self._overwrite and CONFIG in found):
-                raise RecordError(
-                    f"The run folder {self.directory} is not empty",
-                    expected="a new or an empty folder",
-                    actual=", ".join(found[:5]),
-                    hint="choose another folder with --out, or remove this one",
-                )
-            require_inside(self.directory)
-            for name in WRITTEN_LATER:
-                (self.directory / name).unlink(missing_ok=True)
-            for name in {ISOLATED, TENSORBOARD, ENCODERS} & {*found}:
-                shutil.rmtree(self.directory / name)
+        take(self.directory, self._lock, self._overwrite)
         self._claimed = True
 
     def start(
@@ -98,8 +86,9 @@ class Recorder:
         names: Sequence[str],
         metrics: Iterable[Metric] = (),
         measured: Mapping[str, Any] | None = None,
+        fingerprints: Sequence[Fingerprint] = (),
     ) -> None:
-        """Write the files that describe the run, before its first round.
+        """Write the files that describe the run, before its first round; the configuration last.
 
         Args:
             config_yaml: the resolved configuration.
@@ -107,6 +96,7 @@ class Recorder:
             names: one name to show per agent, in the order of their numbers.
             metrics: the metrics of the evaluation.
             measured: measurements used to resolve automatic settings.
+            fingerprints: of the data that the run reads.
 
         Raises:
             RecordError: the folder holds something already, or cannot be written to.
@@ -115,12 +105,37 @@ class Recorder:
             raise RecordError("Names and agents differ", expected=network.agents, actual=names)
         if not self._claimed:
             self.claim()
-        self._write(CONFIG, config_yaml if config_yaml.endswith("\n") else config_yaml + "\n")
         self._write_json(ENVIRONMENT, {**environment(), **(measured or {})})
         self._write_json(NETWORK, network_as_json(network, tuple(names)))
         self._write_json(EVALUATION, meanings_as_json(tuple(metrics)))
-        self._write(METRICS, "")
-        self._write(TIMINGS, "")
+        self.fingerprints(fingerprints)
+        with writing(self.directory):
+            for name in (METRICS, TIMINGS):
+                (self.directory / name).touch()
+        # A folder with a configuration is complete, and can be resumed.
+        self._write(CONFIG, config_yaml if config_yaml.endswith("\n") else config_yaml + "\n")
+        self._forget_start()
+
+    def lock(self) -> None:
+        """Lock the folder until the recorder is left; `claim` and `go_on` do so as well.
+
+        Raises:
+            RecordError: the folder is in use, or cannot be written to.
+        """
+        self._lock.acquire()
+
+    def abandon(self) -> None:
+        """Remove the folder of a run that could not begin, unless anything was recorded."""
+        abandon(self.directory)
+
+    def fingerprints(self, fingerprints: Sequence[Fingerprint]) -> None:
+        """Write ``fingerprint.json``, unless there are none.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        if fingerprints:
+            write_fingerprints(self.directory, fingerprints)
 
     def go_on(self, rounds: Mapping[str, int]) -> None:
         """Open the folder of a run that stopped, and remove the records after these rounds.
@@ -132,6 +147,8 @@ class Recorder:
             RecordError: the folder cannot be written to.
         """
         require_inside(self.directory)
+        self.lock()
+        remove_drafts(self.directory)
         for name in (SUMMARY, REPORT):
             with writing(self.directory):
                 (self.directory / name).unlink(missing_ok=True)
@@ -139,6 +156,7 @@ class Recorder:
             self.go_back(arm, round)
         # Written anew like the others: a second name of the file elsewhere keeps what it had.
         rewind(self.directory / RESTARTS, math.inf)
+        self._forget_start()
         self._claimed = True
 
     def go_back(self, arm: str, round: int) -> None:
@@ -236,7 +254,14 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        try:
+            self.close()
+        finally:
+            self._lock.release()
+
+    def _forget_start(self) -> None:
+        with writing(self.directory):
+            (self.directory / STARTING).unlink(missing_ok=True)
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         write_json(self.directory / name, value, indent=2)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from agentos.records.atomic_files import reading
 from agentos.records.checkpoints import Checkpoint, checkpoints_of, copy
-from agentos.records.layout import SUMMARY, TOGETHER
+from agentos.records.identity.fingerprint import TEXT, Fingerprint, read_fingerprints
+from agentos.records.layout import CONFIG, SUMMARY, TOGETHER
 from agentos.records.reader import RunRecord, load_run
 from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport
 from agentos.rounds.async_snapshot import SNAPSHOT
-from protocols.errors import ConfigurationError, RecordError
+from protocols.errors import ConfigurationError, DataError, RecordError
 from protocols.ledger import Ledger
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,50 @@ class Resumption:
         begun: the arm that continues from a checkpoint; empty if the run begins anew.
         branches: whether it continues in its own folder.
         afresh: whether its exchange differs from the original run's.
+        source: the folder of the run; None for a new one.
+        before: its configuration, as it was recorded.
+        recorded: the fingerprints of the data that it read; see `agentos.records.identity.fingerprint`.
+        changed_data_ok: whether it continues on data that has changed since.
     """
 
     finished: dict[str, ArmResult] = field(default_factory=dict)
     begun: dict[str, Begun] = field(default_factory=dict)
     branches: bool = False
     afresh: bool = False
+    source: Path | None = None
+    before: Mapping[str, Any] = field(default_factory=dict)
+    recorded: tuple[Fingerprint, ...] = ()
+    changed_data_ok: bool = False
+
+    def require_same_data(self, found: Fingerprint, config: Mapping[str, Any]) -> None:
+        """Require that the run reads the data that it read before, as far as the configuration is the same.
+
+        Args:
+            found: the fingerprint of the data now.
+            config: the configuration with which the run continues, as plain values.
+
+        Raises:
+            DataError: something differs, and that is not allowed.
+        """
+        if self.source is None:
+            return
+        if not self.recorded:
+            logger.warning("%s holds no digests of its data to compare with", self.source)
+        if self.branches and any(
+            config[part] != self.before.get(part) for part in ("data", "seed")
+        ):
+            logger.warning("the data is configured otherwise than for the run in %s", self.source)
+            found = found.without((*TEXT, "tokenizers"))
+        try:
+            found.require(self.recorded[-1:], self.source)
+        except DataError as error:
+            if not self.changed_data_ok:
+                raise
+            logger.warning("%s: %s", error.message, error.actual)
+
+    def fingerprints(self, found: Fingerprint) -> tuple[Fingerprint, ...]:
+        """Return the fingerprints of all data that the run has read, with that of the data now."""
+        return self.recorded if found in self.recorded[-1:] else (*self.recorded, found)
 
     def into(self, directory: Path) -> Resumption:
         """Copy the checkpoint of a branch into its own folder."""
@@ -49,11 +91,20 @@ class Resumption:
         return self.finished[arm].finished if arm in self.finished else -1
 
 
-def resumption(directory: Path, round: int | None = None) -> Resumption:
-    """Find the point from which a stopped run can continue: its latest checkpoint, or that of a round.
+def resumption(
+    directory: Path, round: int | None = None, changed_data_ok: bool = False
+) -> Resumption:
+    """Find the point from which a stopped run can continue.
+
+    Args:
+        directory: of the run.
+        round: the round whose checkpoint it goes back to; None for the latest checkpoint that agrees with the
+            records.
+        changed_data_ok: whether the run may continue on data that has changed since.
 
     Raises:
-        RecordError: there is no run in the folder, it has finished, or its records are damaged.
+        RecordError: there is no run in the folder, it has finished, its records are damaged, or no checkpoint
+            agrees with them.
         ConfigurationError: there is no checkpoint of the round.
     """
     record = load_run(directory)
@@ -64,21 +115,29 @@ def resumption(directory: Path, round: int | None = None) -> Resumption:
             actual="finished",
             hint="branch off from it with 'agentos fork', or begin a new one with 'agentos run'",
         )
-    found = checkpoints_of(directory)
+    start = Resumption(
+        source=directory,
+        before=record.config,
+        recorded=read_fingerprints(directory),
+        changed_data_ok=changed_data_ok,
+    )
+    found = checkpoints_of(directory, warn=True)
     if not found and round is None:
-        return Resumption()
-    chosen = found[-1] if round is None else _of_round(found, round, directory)
+        return start
+    chosen = _latest(found) if round is None else _agreeing(_of_round(found, round, directory))
     arm = chosen.manifest.arm
     with reading(directory):
         begun = {arm: Begun(chosen, _reports(record, arm, chosen.manifest.round))}
     if arm == TOGETHER:
-        return Resumption(begun=begun)
+        return replace(start, begun=begun)
     with reading(directory):
         together = ArmResult(list(_reports(record, TOGETHER)), record.ledger or Ledger())
-    return Resumption({TOGETHER: together}, begun)
+    return replace(start, finished={TOGETHER: together}, begun=begun)
 
 
-def branch(directory: Path, round: int, rounds: int, afresh: bool) -> Resumption:
+def branch(
+    directory: Path, round: int, rounds: int, afresh: bool, changed_data_ok: bool = False
+) -> Resumption:
     """Return the point at which a new run branches off from another: after one of its rounds.
 
     Args:
@@ -86,6 +145,7 @@ def branch(directory: Path, round: int, rounds: int, afresh: bool) -> Resumption
         round: the round after which the new run differs.
         rounds: number of rounds in the new run.
         afresh: whether its exchange is another, so that the state of the old one is discarded.
+        changed_data_ok: whether it may continue on data that has changed since.
 
     Raises:
         RecordError: there is no run in the folder, or its records are damaged.
@@ -98,7 +158,7 @@ def branch(directory: Path, round: int, rounds: int, afresh: bool) -> Resumption
             hint="raise training.rounds, or branch off earlier",
         )
     record = load_run(directory)
-    chosen = _of_round(checkpoints_of(directory), round, directory)
+    chosen = _agreeing(_of_round(checkpoints_of(directory, warn=True), round, directory))
     if SNAPSHOT in chosen.manifest.files:
         raise ConfigurationError(
             f"no run can branch off from {directory}: its agents do not wait for each other, and are in "
@@ -108,7 +168,46 @@ def branch(directory: Path, round: int, rounds: int, afresh: bool) -> Resumption
         )
     with reading(directory):
         begun = Begun(chosen, _reports(record, TOGETHER, round))
-    return Resumption(begun={TOGETHER: begun}, branches=True, afresh=afresh)
+    return Resumption(
+        begun={TOGETHER: begun},
+        branches=True,
+        afresh=afresh,
+        source=directory,
+        before=record.config,
+        recorded=read_fingerprints(directory),
+        changed_data_ok=changed_data_ok,
+    )
+
+
+def _latest(found: Sequence[Checkpoint]) -> Checkpoint:
+    """Return the latest checkpoint that agrees with the records of the run."""
+    for checkpoint in reversed(found):
+        record = checkpoint.disagreement()
+        if record is None:
+            return checkpoint
+        logger.warning("%s", _disagreement(checkpoint, record).message)
+    return _agreeing(found[-1])
+
+
+def _agreeing(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint, if it agrees with the records of the run.
+
+    Raises:
+        RecordError: it does not.
+    """
+    record = checkpoint.disagreement()
+    if record is not None:
+        raise _disagreement(checkpoint, record)
+    return checkpoint
+
+
+def _disagreement(checkpoint: Checkpoint, record: str) -> RecordError:
+    return RecordError(
+        f"{record} is not what it was when the checkpoint {checkpoint.directory} was written",
+        expected=f"all lines up to round {checkpoint.manifest.round}, as they were written",
+        actual="lines that are missing, or were changed",
+        hint=f"restore {record} from a copy, or run {CONFIG} again in another folder",
+    )
 
 
 def _of_round(found: Sequence[Checkpoint], round: int, directory: Path) -> Checkpoint:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from agentos.config.run import RunConfig
 from agentos.records.atomic_files import write_json
+from agentos.records.identity.folder_lock import alone_in
 from agentos.records.layout import ENCODERS
 from agentos.simulation import Simulation
 from agentos.sweep.rows import FAILED, Row, measured
@@ -44,7 +45,9 @@ def main() -> int:
 
 def run(config: RunConfig, folder: Path, keep: bool) -> Row:
     """Run a configuration in a folder, in place of what an earlier attempt left there."""
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_dir():
+        with alone_in(folder):
+            shutil.rmtree(folder, ignore_errors=True)
     Simulation(config, folder).run()
     if not keep:
         shutil.rmtree(folder / ENCODERS, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from agentos import Result, RunConfig, Simulation
 from agentos.events import Listener
 from agentos.preparation import blueprint_of, prepare_corpus
 from agents.models.text_encoder import FunctionEncoder
-from protocols.errors import ConfigurationError, ModelError, RecordError
+from protocols.errors import ConfigurationError, ModelError, RecordError, RuntimeFailure
 from protocols.messages import Embeddings, Message
 from protocols.wire.serialize import encode
 
@@ -360,8 +361,38 @@ def test_folder_is_made_under_runs_if_none_is_given(
     first = Simulation(small()).directory
     assert first.parent == Path("runs")
     assert first.name.startswith("small-2")
-    first.mkdir(parents=True)
-    assert Simulation(small()).directory != first
+    assert first.is_dir()
+    assert len({Simulation(small()).directory for _ in range(4)} | {first}) == 5
+
+
+def test_second_run_of_a_process_is_refused_and_the_first_is_as_it_is_alone(
+    small: Callable[..., RunConfig],
+    run: Callable[..., Result],
+    finished: Any,
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    refused: list[RuntimeFailure] = []
+
+    class Another(Listener):
+        def on_round(self, report: Any) -> None:
+            if (report.arm, report.round) == ("together", 1):
+                thread = threading.Thread(target=self.run)
+                thread.start()
+                thread.join()
+
+        def run(self) -> None:
+            try:
+                Simulation(small(), tmp_path / "other", cache=cache).run()
+            except RuntimeFailure as error:
+                refused.append(error)
+
+    result = run(finished.config, listener=Another())
+    assert "another run is under way in this process" in refused[0].message
+    assert not (tmp_path / "other").exists()
+    for name in ("metrics.jsonl", "isolated/metrics.jsonl"):
+        assert (result.directory / name).read_bytes() == (finished.directory / name).read_bytes()
+    run(small(training={"rounds": 1, "local_steps": 1}), "next")
 
 
 def test_cache_is_where_the_environment_says(

@@ -129,3 +129,20 @@ def test_unusable_arguments_are_refused(run, tmp_path, documents):
     documents.write_text('{"text": "one", "label": 1}\n{"text": "two"}\n')
     with pytest.raises(DataError, match="some have none"):
         assessed(Request(encoder, ["probe"], data=str(documents)))
+
+
+@pytest.mark.parametrize("named", ["target", "data"])
+def test_held_out_text_that_changed_since_the_run_is_refused_unless_it_may(
+    named, run, monkeypatch, caplog
+):
+    from agentos.data.corpus import Corpus
+
+    texts = Corpus.texts
+    monkeypatch.setattr(Corpus, "texts", lambda self, rows: [f"{t} ?" for t in texts(self, rows)])
+    folder = str(run.directory)
+    target, data = (folder, None) if named == "target" else (f"{folder}/encoders/agent-0", folder)
+    with pytest.raises(DataError, match="no longer what it read") as caught:
+        assessed(Request(target, ["geometry"], data))
+    assert "the held-out documents" in caught.value.actual
+    assert assessed(Request(target, ["geometry"], data, changed_data_ok=True)).documents == 40
+    assert "no longer what it read" in caplog.text

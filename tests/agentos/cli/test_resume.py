@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ from typer.testing import CliRunner
 
 from agentos import RunConfig
 from agentos.cli.main import app
+from agentos.records.identity.folder_lock import alone_in
 from agentos.records.recorder import Recorder
 from agentos.runtime.profiling.trace_file import load_timeline
-from protocols.errors import ConfigurationError
+from protocols.errors import ConfigurationError, RecordError
 
 
 @pytest.fixture
@@ -45,6 +48,38 @@ def test_resume_goes_on_with_other_means(stopped: Path, monkeypatch: pytest.Monk
     config, directory, address, _, profile = asked
     assert (config.runtime.kind, config.runtime.object_store_mb) == ("ray", 900)
     assert (directory, address, profile) == (stopped, "auto", False)
+
+
+def test_folder_that_another_run_writes_to_is_refused(stopped: Path) -> None:
+    refused = []
+
+    def attempt() -> None:
+        refused.append(CliRunner().invoke(app, ["resume", str(stopped)]).exception)
+
+    with alone_in(stopped):
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+    assert isinstance(refused[0], RecordError)
+    assert f"process {os.getpid()}" in str(refused[0].actual)
+
+
+@pytest.mark.parametrize("command", [["resume"], ["fork", "--round", "1"]])
+def test_changed_data_is_allowed_by_a_flag_alone(
+    command: list[str], stopped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def note(*given: Any) -> None:
+        asked.append(given[-1])
+
+    monkeypatch.setattr("agentos.cli.resume.watched", lambda *_: None)
+    for name in ("resumption", "branch"):
+        monkeypatch.setattr(f"agentos.rounds.resumption.{name}", note)
+    for flags in ([], ["--changed-data-ok"]):
+        done = CliRunner().invoke(app, [command[0], str(stopped), *command[1:], *flags])
+        assert done.exit_code == 0, done.output
+    assert asked == [False, True]
 
 
 def test_resumed_run_is_profiled_where_it_is_asked_for(

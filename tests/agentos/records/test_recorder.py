@@ -197,7 +197,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_draft(recorder):
     with pytest.raises(TypeError):
         recorder.summary({"round": object()})
     assert load_run(recorder.directory).summary == {"round": 1}
-    assert not list(recorder.directory.glob(".*"))
+    assert not list(recorder.directory.glob(".*.tmp"))
 
 
 def test_a_torn_last_line_is_left_out(recorder, no_board):

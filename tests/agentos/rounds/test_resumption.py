@@ -15,10 +15,11 @@ from agentos.config.load import load
 from agentos.events import Listener
 from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.records.checkpoints import CHECKPOINTS, checkpoints_of
+from agentos.records.identity.fingerprint import read_fingerprints
 from agentos.records.reader import load_run
 from agentos.records.reports import RoundReport
 from agentos.rounds.resumption import Resumption, branch, resumption
-from protocols.errors import ConfigurationError, RecordError
+from protocols.errors import ConfigurationError, DataError, RecordError
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -281,3 +282,158 @@ def test_branch_of_a_run_that_is_no_longer_is_refused(
 def test_checkpoints_are_due_every_so_often_and_at_the_end(every: int, due: list[int]) -> None:
     config = CheckpointConfig(every=every)
     assert [round for round in range(6) if config.is_due(round, 5)] == due
+
+
+@pytest.fixture(scope="module")
+def killed(
+    tmp_path_factory: pytest.TempPathFactory,
+    small: Callable[..., RunConfig],
+    cache: Path,
+) -> Path:
+    """The folder of a run that was killed in its fourth round, with checkpoints after rounds 1 to 3."""
+    config = small(
+        checkpoints={"every": 1, "keep": 9},
+        evaluation={"every": 2, "tasks": ["geometry"], "documents": 40, "between_agents": False},
+        training={"rounds": ROUNDS, "local_steps": 1},
+        baseline={"isolated": False},
+    )
+    folder = tmp_path_factory.mktemp("killed") / "run"
+    stop(config, folder, cache, "together", 4)
+    return folder
+
+
+@pytest.fixture
+def copied(killed: Path, tmp_path: Path) -> Path:
+    shutil.copytree(killed, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def keep_rounds(folder: Path, name: str, last: int) -> None:
+    lines = (folder / name).read_text("utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line)["round"] <= last]
+    (folder / name).write_text("".join(kept), "utf-8")
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "health.jsonl"])
+def test_run_goes_on_from_the_latest_checkpoint_that_its_records_agree_with(
+    name: str, copied: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = (copied / "metrics.jsonl").read_bytes()
+    keep_rounds(copied, name, 2)
+    config = load(str(copied / "config.yaml"))
+    found = resumption(copied)
+    assert found.last_round("together") == 2
+    assert f"{name} is not what it was" in caplog.text
+    assert "together-00003" in caplog.text
+    Simulation(config, copied, cache=cache).run(found)
+    assert (copied / "metrics.jsonl").read_bytes() == whole
+
+
+def test_run_whose_records_agree_with_no_checkpoint_is_refused_untouched(copied: Path) -> None:
+    keep_rounds(copied, "metrics.jsonl", 0)
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    with pytest.raises(RecordError, match=r"metrics\.jsonl is not what it was") as caught:
+        resumption(copied)
+    assert "restore metrics.jsonl" in str(caught.value.hint)
+    assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("go", [resumption, lambda run, round: branch(run, round, 9, False)])
+def test_round_whose_records_were_changed_is_refused(go: Any, copied: Path) -> None:
+    text = (copied / "metrics.jsonl").read_text("utf-8")
+    (copied / "metrics.jsonl").write_text(text.replace('"loss": 2', '"loss": 1'), "utf-8")
+    with pytest.raises(RecordError, match=r"metrics\.jsonl is not what it was"):
+        go(copied, round=2)
+
+
+def test_manifest_that_cannot_be_read_is_told(
+    copied: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = copied / CHECKPOINTS / "together-00003" / "manifest.json"
+    manifest.write_text("{", "utf-8")
+    assert resumption(copied).last_round("together") == 2
+    assert f"{manifest} cannot be read" in caplog.text
+
+
+def test_records_are_on_disk_before_the_manifest_that_relies_on_them(
+    small: Callable[..., RunConfig], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    monkeypatch.setattr("agentos.records.atomic_files.os.fsync", note)
+    config = small(training={"rounds": 1, "local_steps": 1}, baseline={"isolated": False})
+    Simulation(config, tmp_path / "run", cache=cache).run()
+    drafts = [i for i, name in enumerate(synced) if name.startswith(".manifest.json.")]
+    assert len(drafts) == 1
+    assert {"metrics.jsonl", "health.jsonl", "agent-0.safetensors"} <= {*synced[: drafts[0]]}
+
+
+def test_branch_cut_off_before_its_first_round_is_no_run(
+    copied: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load(str(copied / "config.yaml"))
+    found = branch_to(copied, config, round=2)
+
+    def cut(*_: Any) -> None:
+        raise PowerCut
+
+    with monkeypatch.context() as patch:
+        patch.setattr("agentos.rounds.resumption.copy", cut)
+        with pytest.raises(PowerCut):
+            Simulation(config, tmp_path / "fork", cache=cache).run(found)
+    with pytest.raises(RecordError, match="stopped before its first round"):
+        resumption(tmp_path / "fork")
+    Simulation(config, tmp_path / "fork", cache=cache).run(found)
+    Simulation(config, copied, cache=cache).run(resumption(copied))
+    assert (tmp_path / "fork/metrics.jsonl").read_bytes() == (copied / "metrics.jsonl").read_bytes()
+
+
+def changed_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the corpus hold other held-out documents than the run has read."""
+    from agentos.data.corpus import Corpus
+
+    texts = Corpus.texts
+
+    def other(self: Corpus, rows: Any) -> list[str]:
+        return [f"{text} changed" for text in texts(self, rows)]
+
+    monkeypatch.setattr(Corpus, "texts", other)
+
+
+@pytest.mark.parametrize("branches", [False, True])
+def test_run_on_text_that_changed_is_refused_before_anything_is_touched(
+    branches: bool,
+    copied: Path,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = load(str(copied / "config.yaml"))
+    out = tmp_path / "fork" if branches else copied
+
+    def start(**ok: bool) -> Resumption:
+        if branches:
+            return branch(copied, 2, ROUNDS, False, **ok)
+        return resumption(copied, 2, **ok)
+
+    changed_text(monkeypatch)
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match="no longer what it read") as caught:
+        Simulation(config, out, cache=cache).run(start())
+    assert "the held-out documents" in str(caught.value.actual)
+    left = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    left.pop(copied / ".lock", None)
+    before.pop(copied / ".lock", None)
+    assert left == before
+    assert out == copied or not out.exists()
+    assert Simulation(config, out, cache=cache).run(start(changed_data_ok=True)).rounds == ROUNDS
+    assert "no longer what it read" in caplog.text
+    assert len(read_fingerprints(out)) == 2
