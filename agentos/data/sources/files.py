@@ -1,9 +1,11 @@
-"""Files to read: found by path, folder or glob, and identified by name, size and time."""
+"""Files to read: found by path, folder or glob, and identified by name and content."""
 
 from __future__ import annotations
 
 import glob
 import hashlib
+import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -80,6 +82,41 @@ def digest(*parts: str) -> str:
 
 
 def fingerprint(parameters: str, files: Files) -> str:
-    """Return a digest of parameters, and of the name, size and time of every file."""
-    stats = ((files.name(path), path.stat()) for path in files.paths)
-    return digest(parameters, *(f"{name} {s.st_size} {s.st_mtime_ns}" for name, s in stats))
+    """Return a digest of parameters, and of the name and content of every file."""
+    return digest(parameters, *(f"{files.name(path)} {file_digest(path)}" for path in files.paths))
+
+
+_BLOCK = 1 << 20
+_SETTLED_NS = 2_000_000_000
+"""Age of a change from which a later one is sure to have another time of change."""
+
+_digests: dict[tuple[int, ...], str] = {}
+
+
+def file_digest(path: Path) -> str:
+    """Return a digest of a file's content; a file is read again only if its status has changed.
+
+    Name, size and time of modification identify no content: archives with normalised times, copies
+    that keep times, and shards of equal size share them. The status includes the inode and the time
+    of change, which no program can set.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as stream:
+        status = os.fstat(stream.fileno())
+        known = (
+            status.st_dev,
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+        )
+        if known in _digests:
+            return _digests[known]
+        total = hashlib.blake2b(digest_size=16)
+        while block := stream.read(_BLOCK):
+            total.update(block)
+    if time.time_ns() - max(status.st_ctime_ns, status.st_mtime_ns) > _SETTLED_NS:
+        _digests[known] = total.hexdigest()
+    return total.hexdigest()

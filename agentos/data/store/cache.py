@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -14,10 +15,13 @@ from typing import TypeVar
 
 from filelock import FileLock
 
+from agentos.data.sources.files import file_digest
 from protocols.errors import DataError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+DIGESTS = "digests.json"
+"""Name of the file with a digest of every other file in a cache folder."""
 
 
 def default_cache() -> Path:
@@ -72,7 +76,9 @@ def _temporary_sibling(directory: Path) -> Path:
 def cached(directory: Path, build: Callable[[Path], None], load: Callable[[Path], T]) -> T:
     """Load a folder, building it first if it is absent or damaged.
 
-    If several processes need it at once, one builds it and the others wait.
+    If several processes need it at once, one builds it and the others wait. Digests of its files are
+    recorded when it is built and compared before it is loaded, about a second for each gigabyte, so that
+    a single changed byte means that it is damaged.
 
     Args:
         directory: its path, named by a digest of everything that it depends on.
@@ -82,13 +88,36 @@ def cached(directory: Path, build: Callable[[Path], None], load: Callable[[Path]
     with _locked(directory):
         if directory.exists():
             try:
+                _verify(directory)
                 return load(directory)
             except (DataError, OSError, ValueError, KeyError) as error:
                 logger.warning("rebuilding the damaged cache folder %s: %s", directory, error)
                 discard(directory)
         with atomic_folder(directory) as building:
             build(building)
+            digests = {name: file_digest(building / name) for name in _names(building)}
+            (building / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
         return load(directory)
+
+
+def _names(directory: Path) -> list[str]:
+    files = (path for path in directory.rglob("*") if path.is_file())
+    return sorted(path.relative_to(directory).as_posix() for path in files)
+
+
+def _verify(directory: Path) -> None:
+    """Raise DataError if a file differs from what was built; OSError or ValueError if one is missing."""
+    recorded = json.loads((directory / DIGESTS).read_text(encoding="utf-8"))
+    if not isinstance(recorded, dict):
+        raise DataError(f"{directory / DIGESTS} holds no digests")
+    for name, expected in recorded.items():
+        found = file_digest(directory / name)
+        if found != expected:
+            raise DataError(
+                f"{directory / name} has changed since it was built",
+                expected=f"digest {expected}",
+                actual=f"digest {found}",
+            )
 
 
 @contextlib.contextmanager
