@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.load import load
 from agentos.config.run import RunConfig
+from agentos.data.sources.opening import ending
 from agentos.evaluation import TASKS, HeldOut, Task
 from agentos.evaluation.assess import (
     Assessment,
@@ -22,14 +23,13 @@ from agentos.evaluation.assess import (
     exported_encoders,
     loaded_encoders,
 )
-from agentos.evaluation.task_files import read_documents
+from agentos.evaluation.task_files import FORMATS, read_documents
 from agentos.events import Listener
 from agentos.preparation import heldout_of, prepare_corpus
 from protocols.errors import ConfigurationError
 from protocols.spec import Kinds, Spec
 
 _CONFIG = "config.yaml"
-_DOCUMENT_FILES = (".jsonl", ".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _run_config(target: str) -> RunConfig | None:
 
 def _heldout(data: str | None, run: RunConfig | None) -> HeldOut:
     """Return the documents of a file, or the held-out documents of a run."""
-    if data is not None and Path(data).suffix in _DOCUMENT_FILES:
+    if data is not None and ending(data) in FORMATS:
         return read_documents(data)
     if data is not None:
         run = _run_config(data) or load(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
+from agentos.data.sources.opening import COMPRESSIONS, open_regular
 from agentos.data.sources.record import did_you_mean
 from protocols.errors import DataError
 
@@ -34,16 +36,21 @@ def find(path: str, pattern: str) -> Files:
 
     Args:
         path: relative to the current directory; ``~`` is expanded.
-        pattern: files to find in a folder. Hidden files and folders are skipped.
+        pattern: files to find in a folder, compressed or not, endings in either case. Hidden files and
+            folders are skipped.
 
     Raises:
         DataError: the path does not exist, or no file in it matches.
     """
     place = Path(path).expanduser().absolute()
-    if place.is_file():
+    if place.exists() and not place.is_dir():
         return Files(place.parent, (place,))
     if place.is_dir():
-        found: Iterable[Path] = {*place.glob(pattern), *place.glob(f"{pattern}.gz")}
+        found: Iterable[Path] = {
+            path
+            for suffix in ("", *COMPRESSIONS)
+            for path in place.glob(_any_case(pattern + suffix))
+        }
         root, searched = place, pattern
     elif glob.has_magic(path):
         fixed = [part for part in place.parts if glob.has_magic(part)]
@@ -61,6 +68,14 @@ def find(path: str, pattern: str) -> Files:
             hint="check data.source.path, and the names of the files in the folder",
         )
     return Files(root, tuple(sorted(files, key=lambda file: file.relative_to(root).as_posix())))
+
+
+def _any_case(pattern: str) -> str:
+    """Return a pattern that matches endings in either case: .jsonl.gz and .JSONL.GZ alike."""
+    endings = re.search(r"(\.\w+)*$", pattern)
+    start = endings.start() if endings else len(pattern)
+    either = (f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in pattern[start:])
+    return pattern[:start] + "".join(either)
 
 
 def _hidden(file: Path, root: Path) -> bool:
@@ -101,9 +116,9 @@ def file_digest(path: Path) -> str:
     of change, which no program can set.
 
     Raises:
-        OSError: the file cannot be read.
+        DataError: it is no regular file, or cannot be opened.
     """
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         status = os.fstat(stream.fileno())
         known = (
             status.st_dev,
