@@ -6,8 +6,10 @@ import hashlib
 import re
 import unicodedata
 
+from agentos.data.cleaning.scripts import LETTER, MARK, bound_marks, character_class
+
 # Raise it when cleaning, in this or another file, changes: cached corpora are keyed by it.
-VERSION = 2
+VERSION = 3
 
 # Led by one set of characters, so that the search skips all others quickly.
 _BREAK = re.compile(r"[\r\v\f\x85\u2028\u2029](?:(?<=\r)\n)?")
@@ -16,9 +18,8 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff\ufffe\uffff]"
 )
-_WORD = re.compile(
-    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\s\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+"
-)
+_LETTERS, _MARKS = character_class(LETTER), character_class(MARK)
+_WORD = re.compile(rf"[{_LETTERS}][{_MARKS}]*|[^\s{_LETTERS}]+")
 
 
 def clean(text: str) -> str:
@@ -31,7 +32,9 @@ def clean(text: str) -> str:
         >>> clean("  A\tsummary.\r\n\r\n\r\n\r\nThe \x00body.\n")
         'A summary.\n\nThe body.'
     """
-    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", _BREAK.sub("\n", text)))
+    text = _INVISIBLE.sub("", _BREAK.sub("\n", text))
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", bound_marks(text))
     tidy = "\n".join([" ".join(line.split()) for line in text.split("\n")])
     return (_BLANK_LINES.sub("\n\n", tidy) if "\n\n\n" in tidy else tidy).strip()
 
@@ -50,7 +53,10 @@ def key(text: str) -> int:
 
 
 def words(text: str) -> list[str]:
-    """Return the words: runs without white space, and single Chinese or Japanese characters.
+    """Return the words: runs without white space; in scripts without spaces, letters with their marks.
+
+    Those are Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan and others; see
+    `agentos.data.cleaning.scripts`.
 
     Example:
         >>> words("three short words"), words("\u4f60\u597d")

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
+from agentos.data.cleaning.clean import words
 from agentos.data.sources import docstring_worker
 from agentos.data.sources.base import Document, Source
 from agentos.data.sources.files import digest, file_digest
@@ -82,7 +83,8 @@ class Docstrings(Source):
             if found["unparsed"]:
                 logger.info("skipped files that do not parse: %s", ", ".join(found["unparsed"]))
             for identity, text in found["documents"]:
-                yield Document(identity, text, identity.partition(":")[0])
+                if text.isascii() or len(words(text)) >= self.minimum_words:
+                    yield Document(identity, text, identity.partition(":")[0])
 
     def fingerprint(self) -> str:
         """Return a digest of the parameters, and of the name and content of every source file."""

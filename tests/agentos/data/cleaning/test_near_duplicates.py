@@ -36,7 +36,9 @@ def repeated(near: NearDuplicates, texts: list[str], folder: Path) -> list[bool]
     return flags
 
 
-MIXED = st.text(st.sampled_from("abcDé 你好の\n"), max_size=30).map(clean)
+MIXED = st.text(
+    st.sampled_from("abcDé 你好の\u0e01\u0e34\u0e30\u0f0b\u1780\u17b6\U00020000\n"), max_size=30
+).map(clean)
 
 
 @given(st.lists(MIXED, min_size=1, max_size=6), st.integers(1, 4))
