@@ -10,9 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from agentos.config.run import RunConfig
+from agentos.config.yaml_values import dump
 from agentos.events import Listener, Listeners
 from agentos.preflight.auto_precision import settle
 from agentos.records.agent_similarity import SimilarityRecorder, draw_sample
@@ -117,7 +116,7 @@ class Simulation:
             with session:
                 config = self.config
                 if anew:
-                    text = yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
+                    text = dump(config.resolved())
                     recorder.start(text, network, corpus.names, config.evaluation.metrics, measured)
                 between = None
                 if config.evaluation.between_agents:

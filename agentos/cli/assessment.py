@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import ValidationError
 
 from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.load import load
 from agentos.config.run import RunConfig
+from agentos.config.yaml_values import parse_value
 from agentos.data.sources.opening import ending
 from agentos.evaluation import TASKS, HeldOut, Task
 from agentos.evaluation.assess import (
@@ -30,6 +31,8 @@ from protocols.errors import ConfigurationError
 from protocols.spec import Kinds, Spec
 
 _CONFIG = "config.yaml"
+_PARAMETERS = re.compile(r""",(?=[A-Za-z_]\w*=)(?=(?:[^"]*"[^"]*")*[^"]*$)""")
+"""Commas before the name of a parameter, outside double quotes; any other belongs to a path or a value."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,17 @@ def parse_task(text: str) -> Task:
         5
         >>> parse_task("sts:pairs.csv,score=similarity").path
         'pairs.csv'
+        >>> parse_task("sts:pairs [1], b.csv").path
+        'pairs [1], b.csv'
     """
     kind, _, rest = text.partition(":")
     values: dict[str, Any] = {"kind": kind}
-    for part in filter(None, rest.split(",")):
+    for place, part in enumerate(filter(None, _PARAMETERS.split(rest))):
         name, equals, value = part.partition("=")
-        values.update({name: yaml.safe_load(value)} if equals else {"path": part})
+        if equals and name.isidentifier():
+            values[name] = parse_value(value)
+        elif place == 0:
+            values["path"] = part
     try:
         return _OneTask.model_validate({"task": values}).task
     except ValidationError as error:

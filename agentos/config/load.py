@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.run import RunConfig
 from agentos.config.shorthand import spelled_out
+from agentos.config.yaml_values import Loader, parse_value
 from protocols.errors import ConfigurationError
 from protocols.spec import Kinds, Spec
 from protocols.topologies import TOPOLOGIES, Topology
@@ -90,7 +91,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigurationError: the file is not readable UTF-8 YAML, or not a mapping.
     """
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"{path} cannot be read: {error}", hint="give a YAML file in UTF-8"
@@ -111,21 +112,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
             hint="start from 'agentos show quickstart'",
         )
     return raw
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice: one of the two would be ignored without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        keys = (key for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        for key in keys:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def apply_overrides(
@@ -183,10 +169,7 @@ def _split(override: str) -> tuple[str, Any]:
             expected="key.path=value, such as training.rounds=4",
             hint="write the dotted path of a field, an equals sign and its value, without spaces",
         )
-    try:
-        return key.strip(), yaml.safe_load(text)
-    except yaml.YAMLError:
-        return key.strip(), text
+    return key.strip(), parse_value(text)
 
 
 def _child(place: Any, part: str, path: str) -> Any:
