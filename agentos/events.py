@@ -1,54 +1,49 @@
-"""What a run tells those who watch it."""
+"""Events of a run, which terminal, profile and records all receive."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from agentos.config.run import RunConfig
-    from agentos.data.corpus import Corpus
-    from agentos.records.reports import RoundReport
-    from agentos.rounds.recovery import Restart
+from agentos.data.corpus import Corpus
+from agentos.records.reports import Restart, RoundReport
 
 
 class Listener:
-    """Watches a run; every method does nothing until it is overridden."""
+    """Receiver of a run's events; each method does nothing until it is overridden."""
 
     def on_stage(self, what: str) -> None:
-        """Called when a stage of the preparation begins, or goes on."""
+        """Handle the beginning of a stage of the preparation, or progress in it."""
 
-    def on_corpus(self, config: RunConfig, corpus: Corpus) -> None:
-        """Called when the text has been read, split and divided among the agents."""
+    def on_corpus(self, corpus: Corpus) -> None:
+        """Handle text that has been read, split and divided among the agents."""
 
     def on_round(self, report: RoundReport) -> None:
-        """Called after every round, of the run and of its baseline; round 0 is before training."""
+        """Handle the end of a round of the run or its baseline; round 0 is before training."""
 
     def on_restart(self, restart: Restart) -> None:
-        """Called when hosts were lost, and the run goes back to its last checkpoint."""
+        """Handle the loss of hosts: the run goes back to its last checkpoint."""
 
 
 class Listeners(Listener):
-    """Several listeners as one, told in order."""
+    """Several listeners as one, notified in order."""
 
     def __init__(self, *listeners: Listener) -> None:
         self._listeners = listeners
 
     def on_stage(self, what: str) -> None:
-        """Tell all."""
+        """Notify all."""
         for listener in self._listeners:
             listener.on_stage(what)
 
-    def on_corpus(self, config: RunConfig, corpus: Corpus) -> None:
-        """Tell all."""
+    def on_corpus(self, corpus: Corpus) -> None:
+        """Notify all."""
         for listener in self._listeners:
-            listener.on_corpus(config, corpus)
+            listener.on_corpus(corpus)
 
     def on_round(self, report: RoundReport) -> None:
-        """Tell all."""
+        """Notify all."""
         for listener in self._listeners:
             listener.on_round(report)
 
     def on_restart(self, restart: Restart) -> None:
-        """Tell all."""
+        """Notify all."""
         for listener in self._listeners:
             listener.on_restart(restart)

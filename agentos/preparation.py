@@ -1,4 +1,4 @@
-"""From a configuration to a blueprint: text read, divided and tokenised, widths and heads settled."""
+"""Preparation of a run: a blueprint is drawn up from its configuration and its text."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from agentos.data.tokenization.corpus_tokens import CHECKED_DOCUMENTS, corpus_to
 from agentos.data.tokenization.tokenizer import check
 from agentos.evaluation import Evaluator, HeldOut
 from agentos.events import Listener
+from agents import lazy_models
 from agents.config import EncoderConfig
 from agents.training.blueprint import Anchors, Blueprint, Group, Member
 from protocols.errors import ConfigurationError, DataError
@@ -39,7 +40,7 @@ def prepare_corpus(config: RunConfig, listener: Listener, cache: Path | None = N
         cache=cache,
         progress=lambda what, count: listener.on_stage(f"{what}: {count:,}"),
     )
-    listener.on_corpus(config, corpus)
+    listener.on_corpus(corpus)
     return corpus
 
 
@@ -49,20 +50,16 @@ def blueprint_of(
     """Draw up what hosts need to build their agents.
 
     Raises:
-        DataError: the tokenizer knows too little of the text.
+        DataError: the tokenizer covers too little of the text.
         ModelError: an encoder or its tokenizer cannot be loaded.
         ConfigurationError: an evaluation cannot be computed on this text, or its labels are not those that
-            the exchange speaks of.
+            the exchange uses.
     """
-    from agents.models.pretrained import (
-        width_of,  # torch: a mistake in the data should not wait for it
-    )
-
     tasks, heldout = config.evaluation.tasks, heldout_of(config, corpus)
     evaluator = Evaluator(tasks, heldout, config.seed).with_files()
     evaluator.check()
     encoders = [group.encoder for group in config.agents.resolved]
-    heads = config.exchange.heads(frozenset(width_of(encoder) for encoder in encoders))
+    heads = config.exchange.heads(frozenset(lazy_models.width_of(encoder) for encoder in encoders))
     listener.on_stage("Tokenising")
     groups = _groups(config, encoders, corpus, cache)
     return Blueprint(
@@ -86,8 +83,6 @@ def blueprint_of(
 def _groups(
     config: RunConfig, encoders: list[EncoderConfig], corpus: Corpus, cache: Path | None
 ) -> tuple[Group, ...]:
-    from agents.models.pretrained import load_tokenizer
-
     shared: PreTrainedTokenizerBase | None = None
     groups = []
     for encoder in encoders:
@@ -95,7 +90,7 @@ def _groups(
             shared = shared or tokenizer_for(corpus, config.data.tokenizer, config.seed, cache)
             tokenizer = shared
         else:
-            tokenizer = load_tokenizer(encoder)
+            tokenizer = lazy_models.load_tokenizer(encoder)
             _check_loaded(tokenizer, config, encoder, corpus)
         tokens = corpus_tokens(corpus, tokenizer, cache, config.data.max_document_tokens)
         groups.append(Group(encoder, tokenizer, tokens))
@@ -113,7 +108,7 @@ def _check_loaded(
             f"the tokenizer of {encoder.origin!r} does not know the text",
             expected=error.expected,
             actual=error.actual,
-            hint="save the tokenizer that the encoder was trained with beside it, take an encoder of "
+            hint="save the tokenizer that the encoder was trained with next to it, take an encoder of "
             "this language, or raise data.tokenizer.max_unknown_rate",
         ) from error
 
@@ -137,7 +132,7 @@ def _anchors(config: RunConfig, corpus: Corpus, classes: int) -> Anchors:
 
 
 def _label_codes(corpus: Corpus, classes: int) -> NDArray[np.int64]:
-    """Return which of the data's labels each anchor has."""
+    """Return the index of each anchor's label among the labels of the data."""
     found = corpus.label_codes(corpus.anchors)
     if found is None:
         raise ConfigurationError(

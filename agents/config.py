@@ -1,18 +1,17 @@
-"""What can be said of one agent's encoder and of its local training."""
+"""Configuration of one agent's encoder."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.training.optimizers import OPTIMIZERS, AdamW, OptimizerSpec, Schedule
-from protocols.spec import Kinds, Spec
+from protocols.spec import Spec
 
 
 class Size(NamedTuple):
-    """Size of a model that is built from scratch: a BERT, or a GPT-2 where it is a decoder."""
+    """Size of a preset: a BERT, or a GPT-2 if it is a decoder."""
 
     layers: int
     width: int
@@ -30,12 +29,13 @@ PRESETS = {
 }
 Preset = Literal["nano", "tiny", "small", "nano-decoder", "tiny-decoder", "small-decoder"]
 Pooling = Literal["mean", "cls", "last"]
-Precision = Literal["fp32", "bf16", "auto"]
+LanguageModelKind = Literal["masked", "causal"]
+"""A masked language model sees both sides of a token, a causal one the tokens before it."""
 _ORIGINS = ("preset", "path", "name")
 
 
 class LoRAConfig(Spec):
-    """Low-rank adapters: they alone are trained, exchanged and stored.
+    """Low-rank adapters, the only parameters that are then trained, exchanged and stored.
 
     Source: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2022.
     """
@@ -46,12 +46,12 @@ class LoRAConfig(Spec):
     targets: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="Names of the layers that get one; unset: those that peft takes for the model.",
+        description="Names of the layers that get one; unset: peft's defaults for the model.",
     )
 
 
 class EncoderConfig(Spec):
-    """A language encoder: built from a preset, or loaded from a folder or by name."""
+    """A language encoder, built from a preset or loaded from a folder or by name."""
 
     preset: Preset | None = Field(
         None,
@@ -64,7 +64,7 @@ class EncoderConfig(Spec):
     )
     pooling: Pooling | None = Field(
         None,
-        description="How token states become one vector. Default: as the folder says in "
+        description="Pooling of token states into one vector. Default: that of the folder's "
         "1_Pooling/config.json, else mean.",
     )
     projection: int = Field(
@@ -76,14 +76,13 @@ class EncoderConfig(Spec):
     dropout: float | None = Field(
         None, ge=0.0, lt=1.0, description="Dropout of the encoder; unset keeps the model's own."
     )
-
     lora: LoRAConfig | None = Field(
         None, description="Train low-rank adapters instead of the backbone's own parameters."
     )
     frozen_layers: int | None = Field(
         None,
         ge=0,
-        description="Freeze the embeddings and so many first layers; unset freezes nothing.",
+        description="Freeze the embeddings and this many first layers; unset freezes nothing.",
     )
 
     @model_validator(mode="before")
@@ -113,74 +112,17 @@ class EncoderConfig(Spec):
 
     @property
     def origin(self) -> str:
-        """What the encoder is called in tables: its path, its name or its preset."""
+        """Path, name or preset of the encoder, as tables show it."""
         return self.path or self.name or self.preset or "tiny"
 
     @property
-    def language_model(self) -> Literal["masked", "causal"] | None:
-        """The language model that a preset can be; None before a model is loaded."""
+    def language_model(self) -> LanguageModelKind | None:
+        """Kind of language model that a preset can be; None for a model that has to be loaded first."""
         if not self.from_scratch:
             return None
         return "causal" if PRESETS[self.preset or "tiny"].decoder else "masked"
 
     @property
     def from_scratch(self) -> bool:
-        """Whether the encoder is built from a preset, with random weights."""
+        """Return whether the encoder is built from a preset, with random weights."""
         return self.path is None and self.name is None
-
-
-class TrainingConfig(Spec):
-    """Local training: what one agent does between two exchanges."""
-
-    rounds: int = Field(
-        8, ge=1, description="Rounds of local training, each followed by an exchange."
-    )
-    local_steps: int = Field(50, ge=1, description="Optimizer steps of each agent in a round.")
-    batch_size: int = Field(64, ge=2, description="Documents in a step, public anchors included.")
-    accumulate: int = Field(
-        1, ge=1, description="Batches whose gradients are averaged in one optimizer step."
-    )
-    micro_batch_tokens: int | None = Field(
-        None,
-        ge=8,
-        description="Padded tokens that go through the encoder at once; a batch of more is computed in "
-        "parts and once more for its gradient (GradCache). Unset: all at once.",
-    )
-    length_buckets: bool | None = Field(
-        None,
-        description="Send the texts of a batch through the encoder in buckets of like length, each padded "
-        "to its own longest text, wherever that saves more tokens than a pass costs a CPU. The loss sees "
-        "the whole batch. Unset: on a CPU. What micro_batch_tokens divides goes by length anyway.",
-    )
-    max_length: int = Field(
-        32, ge=8, le=8192, description="Tokens of a view, special tokens included."
-    )
-    optimizer: Annotated[OptimizerSpec, Kinds(OPTIMIZERS)] = Field(
-        AdamW(), description="How gradients change parameters."
-    )
-    learning_rate: float = Field(1.0e-3, gt=0.0, description="Peak learning rate.")
-    schedule: Schedule = Field(
-        "constant", description="How the learning rate goes on after the warm-up."
-    )
-    warmup_steps: int = Field(50, ge=0, description="Steps over which the learning rate rises.")
-    weight_decay: float = Field(0.01, ge=0.0, description="Weight decay of matrices.")
-    clip_norm: float | None = Field(
-        1.0, gt=0.0, description="Largest norm of the gradient; null does not clip."
-    )
-    precision: Precision = Field(
-        "fp32",
-        description="bf16: products of bfloat16 with sums in fp32, by autocast or, on a processor without "
-        "units for it, by rounding. Parameters stay fp32. auto: the run takes a few steps in both on its "
-        "first host, takes bf16 where it is 1.1 times as fast, and records which in its place.",
-    )
-    activation_checkpointing: bool = Field(
-        False, description="Compute activations again for the gradient instead of keeping them."
-    )
-    view_workers: int = Field(
-        1, ge=0, le=64, description="Threads of a host that make views ahead; 0 for none."
-    )
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps of the whole run."""
-        return self.rounds * self.local_steps

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from agentos.runtime.base import Runtime, Session
+from agentos.runtime.host_calls import Answer, HostCall
 from agentos.runtime.ray.runtime import RayRuntime
 
 if TYPE_CHECKING:
@@ -115,10 +116,11 @@ def make_blueprint(tokenizer: Any, documents: list[np.ndarray]) -> Callable[...,
 
     The agents take the given encoders in turn. What is not named here goes to the `Blueprint`.
     """
-    from agents.config import EncoderConfig, TrainingConfig
+    from agents.config import EncoderConfig
     from agents.exchange.base import Heads
     from agents.objectives import InfoNCE
     from agents.training.blueprint import Anchors, Blueprint, Group, Member
+    from agents.training.config import TrainingConfig
 
     def make(
         agents: int = 2,
@@ -331,7 +333,7 @@ def small(small_values: dict[str, Any]) -> Callable[..., RunConfig]:
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing, where it is about the records."""
-    monkeypatch.setattr("agentos.reporting.report.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.arms.write_report", lambda directory: None)
 
 
 class Warm(Runtime):
@@ -354,8 +356,8 @@ class _StaysOpen(Session):
     def build(self, blueprint: Blueprint) -> None:
         self._session.build(blueprint)
 
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        return self._session.call(method, arguments)
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        return self._session.call(calls)
 
     def kill(self, host: int) -> None:
         self._session.kill(host)

@@ -20,7 +20,15 @@ LARGEST_ROOM = 15
 TABLES_OF_KINDS = {"agents/objectives", "agentos/evaluation"}
 """Rooms with one file for every kind: they grow with the kinds."""
 SHARED_STEMS = {"__init__", "__main__", "base", "config", "types", "registry"}
-KNOW_RUN_CONFIG = {"config", "sweep", "cli", "simulation.py", "preparation.py", "__init__.py"}
+KNOW_RUN_CONFIG = {
+    "config",
+    "sweep",
+    "cli",
+    "simulation.py",
+    "arms.py",
+    "preparation.py",
+    "__init__.py",
+}
 """Entries of `agentos/` that may know the whole configuration of a run."""
 IMPORTED_WHERE_USED = {"agentos/cli"}
 """Rooms that import our own modules inside functions, so that `--help` answers at once."""

@@ -1,1 +1,3 @@
-"""Commands of the command line, one module each; `agentos.cli.main` puts them together."""
+"""The command line: one module per command, assembled by `agentos.cli.main`."""
+
+__all__: list[str] = []

@@ -1,4 +1,4 @@
-"""``agentos check``: walk through a run's protocol, and count its bytes, before anything runs."""
+"""``agentos check``: check the protocol of a run and count its bytes, before anything runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from agentos.preflight.dry_run import DryRun
 
 _AGENTS = 20
-"""Agents that are listed one by one."""
+"""Most agents that are listed one by one."""
 
 
 def check(
@@ -31,15 +31,14 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Walk through the protocol of a run: who says what to whom, and the bytes; run nothing.
+    """Simulate the protocol of a run: which messages go where, and their bytes; train nothing.
 
-    Every message that is sent must be one that its receiver waits for; every hop must end; no agent may be
-    out of everybody's reach. Bytes are those of the wire, headers and codec included, if every message
-    arrives. Two things are known only when the text is read: the vocabulary, on which weights depend, is
-    taken at its largest; and numbers of documents, which stand in some headers, may shift a message by 64
-    bytes.
+    Every message must be one that its receiver expects, every hop must end, and every agent must be
+    reachable. Bytes are those on the wire, headers and codec included, if every message arrives. Two
+    things are known only once the text is read: the vocabulary, on which the size of weights depends, is
+    taken at its maximum; and document counts in some headers may change a message by 64 bytes.
 
-    Ends with 0 if the protocol is sound, and with 2 and what to fix if it is not.
+    Exits with 0 if the protocol is sound; otherwise with 2, and prints what to fix.
 
     Example: agentos check quickstart exchange.codec=int8
 
@@ -49,11 +48,11 @@ def check(
 
     from agentos.config.field_errors import InvalidConfiguration
     from agentos.config.load import load
-    from agentos.preflight.checking import check_protocol
+    from agentos.preflight.dry_run import check_protocol
 
     console = Console()
     config = load(source, overrides or [])
-    found = check_protocol(config)
+    found = check_protocol(config.protocol())
     show(console, config, found)
     if found.problems:
         raise InvalidConfiguration(source, found.problems)
@@ -61,7 +60,7 @@ def check(
 
 
 def show(console: Console, config: RunConfig, found: DryRun) -> None:
-    """Print what is going to be said: in the first exchange hop by hop, then in all."""
+    """Print the messages of a run: hop by hop in its first exchange, then in all."""
     console.print(
         f"[bold]{config.name}[/]: {config.agents.total} agents, {config.topology.kind}, "
         f"{config.exchange.kind} as {config.exchange.codec.kind}; "
@@ -74,13 +73,13 @@ def show(console: Console, config: RunConfig, found: DryRun) -> None:
     _show_hops(console, config, found)
     _show_agents(console, config, found)
     _show_kinds(console, found)
-    for told in found.silent:
-        console.print(told, highlight=False)
+    for sentence in found.silent:
+        console.print(sentence, highlight=False)
     if found.apart:
         pairs = config.agents.total * (config.agents.total - 1)
         console.print(
-            f"{found.apart:,} of {pairs:,} pairs of agents never hear of each other, not even through "
-            "others: the run is shorter than the way between them",
+            f"{found.apart:,} of {pairs:,} pairs of agents never influence each other, not even "
+            "indirectly: the run has fewer exchanges than there are edges between them",
             highlight=False,
         )
 
@@ -98,10 +97,10 @@ def _show_hops(console: Console, config: RunConfig, found: DryRun) -> None:
     for heading in ("deliveries", "bytes each", "bytes"):
         table.add_column(heading, justify="right")
     columns = (rows[name] for name in ("round", "hop", "kind", "payload_bytes"))
-    letters = [row[1:] for row in zip(*columns, strict=True) if row[0] == first]
+    messages = [row[1:] for row in zip(*columns, strict=True) if row[0] == first]
     directions = {hop.index: str(hop.direction) for hop in config.network().hops(first)}
-    for hop, kind in sorted({(hop, kind) for hop, kind, _ in letters}):
-        sizes = [size for h, k, size in letters if (h, k) == (hop, kind)]
+    for hop, kind in sorted({(hop, kind) for hop, kind, _ in messages}):
+        sizes = [size for h, k, size in messages if (h, k) == (hop, kind)]
         least, most = f"{min(sizes):,}", f"{max(sizes):,}"
         each = least if least == most else f"{least} to {most}"
         table.add_row(

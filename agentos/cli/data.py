@@ -1,4 +1,4 @@
-"""``agentos data``: what a run, or a file, gives to read."""
+"""``agentos data``: the text of a run or of a file, cleaned and divided among agents."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def data(
     ] = None,
     out: Annotated[Path, typer.Option(help="Picture: .png, .svg or .pdf.")] = Path("data.png"),
 ) -> None:
-    """Read and divide text as a run would; print what became of it, and draw who reads what.
+    """Read and divide text as a run would; print its statistics, and draw what each agent reads.
 
     Example: agentos data news.jsonl data.source.label=topic data.partition.kind=dirichlet
     """
@@ -54,7 +54,7 @@ def data(
     from agentos.data.summary import summarise
     from agentos.data.tokenization.corpus_tokens import corpus_tokens
     from agentos.reporting.charts.corpus_figure import draw_corpus
-    from agentos.reporting.network.draw import save
+    from agentos.reporting.pictures import save
 
     config = configuration(source, overrides or [])
     console = _console()
@@ -75,7 +75,7 @@ def data(
 
 
 def configuration(source: str, overrides: Sequence[str]) -> RunConfig:
-    """Return the run that a name, a YAML file or a bare file of text means.
+    """Return the run of a name, a YAML file or a bare file of text.
 
     A bare file is read with its defaults and without anchors, divided among six agents.
 
@@ -95,7 +95,7 @@ def configuration(source: str, overrides: Sequence[str]) -> RunConfig:
         return load(source, overrides)
     read = {"kind": kind, "path": source, **({"unit": "paragraph"} if kind == "text" else {})}
     raw: dict[str, Any] = {"name": path.name, "data": {"source": read, "anchors": 0}}
-    # Without anchors nothing can be exchanged; nothing is trained here either.
+    # Without anchors nothing can be exchanged; and nothing is trained here.
     raw["exchange"] = "isolated"
     try:
         return RunConfig.model_validate(apply_overrides(raw, overrides))
@@ -114,7 +114,7 @@ def show(console: Console, summary: Summary, max_unknown_rate: float) -> None:
     facts = {
         "read": f"{counts['read']:,} documents",
         "left out": left_out(counts),
-        "across parts": f"about {counts['across']:,} duplicates would have lain in two of the below",
+        "across parts": f"about {counts['across']:,} duplicates would have been in two of these parts",
         "kept": f"{counts['kept']:,}: {counts['train']:,} private, {counts['anchors']:,} anchors, "
         f"{counts['heldout']:,} held out",
         "tokens": f"{summary.lengths.sum():,} of {summary.vocabulary:,} kinds, "
@@ -129,8 +129,8 @@ def show(console: Console, summary: Summary, max_unknown_rate: float) -> None:
         f"{summary.documents.max():,} documents and {len(summary.labels) or 'no'} labels",
     }
     table = Table.grid(padding=(0, 2))
-    for name, told in facts.items():
-        table.add_row(name, told)
+    for name, text in facts.items():
+        table.add_row(name, text)
     console.print(table, highlight=False, markup=False)
     lengths = Table.grid(padding=(0, 2))
     bounds, numbers = histogram(summary.lengths)
@@ -148,7 +148,7 @@ def _tokenizer(config: RunConfig, corpus: Corpus) -> PreTrainedTokenizerBase:
         return load_tokenizer(encoder)
     from agentos.data.tokenization.corpus_tokens import tokenizer_for
 
-    # Too many unknown tokens are shown here, where a run refuses them.
+    # This command shows too many unknown tokens; a run refuses them.
     lenient = config.data.tokenizer.model_copy(update={"max_unknown_rate": 1.0})
     return tokenizer_for(corpus, lenient, config.seed)
 

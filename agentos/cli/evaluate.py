@@ -1,4 +1,4 @@
-"""``agentos eval``: evaluate encoders that a run exported, or any model."""
+"""``agentos eval``: evaluate the encoders that a run exported, or any model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agentos.evaluation.assess import Assessment
 
 _COLUMNS = 6
-"""Encoders that a table shows side by side."""
+"""Most encoders in one table."""
 
 
 def evaluate(
@@ -36,7 +36,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="FILE_OR_RUN",
-            help="Documents: .jsonl, .csv, .tsv or .parquet with the columns text and perhaps label; or a "
+            help="Documents: .jsonl, .csv, .tsv or .parquet with a column text and optionally label; or a "
             "run folder, YAML file or ready-made run, for its held-out text. Default: the run's own.",
         ),
     ] = None,
@@ -45,10 +45,10 @@ def evaluate(
     ] = None,
     max_length: Annotated[
         int | None,
-        typer.Option(min=8, help="Tokens of a text; default: as the folder says, else 64."),
+        typer.Option(min=8, help="Tokens per text; default: as in the folder, otherwise 64."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of what tasks draw; default: the run's, else 0.")
+        int | None, typer.Option(min=0, help="Seed of the tasks; default: the run's, otherwise 0.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file for the results.")] = None,
 ) -> None:
@@ -61,7 +61,7 @@ def evaluate(
     from rich.console import Console
 
     from agentos.cli.assessment import Request, assessed
-    from agentos.records.metrics_log import writing
+    from agentos.records.atomic_files import writing
 
     console = Console()
     with console.status("") as status:
@@ -84,8 +84,8 @@ def show(console: Console, found: Assessment) -> None:
     from agentos.reporting.units import metric_text
 
     labels = "labelled" if found.labelled else "without labels"
-    told = f"{found.documents:,} documents, {labels}, from {found.data}"
-    console.print(escape(told), highlight=False, soft_wrap=True)
+    summary = f"{found.documents:,} documents, {labels}, from {found.data}"
+    console.print(escape(summary), highlight=False, soft_wrap=True)
     names = list(found.encoders)
     for start in range(0, len(names), _COLUMNS):
         table = Table()

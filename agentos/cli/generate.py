@@ -1,4 +1,4 @@
-"""``agentos generate``: let a causal agent go on with a text."""
+"""``agentos generate``: continue a text with a causal agent."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ def generate(
         Path,
         typer.Argument(metavar="RUN_OR_FOLDER", help="A run folder, or a causal language model."),
     ],
-    prompt: Annotated[str, typer.Option(help="How the text begins.")],
+    prompt: Annotated[str, typer.Option(help="Beginning of the text.")],
     agent: Annotated[
         int | None, typer.Option(min=0, help="Agent of the run; default 0.", show_default=False)
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Tokens to add, at most.")] = 40,
+    max_new_tokens: Annotated[int, typer.Option(help="Maximum number of tokens to add.")] = 40,
     beams: Annotated[int, typer.Option(help="Width of a beam search; 1 for none.")] = 1,
-    sample: Annotated[bool, typer.Option("--sample", help="Draw tokens at random.")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help="Sample tokens at random.")] = False,
     temperature: Annotated[
         float | None, typer.Option(help="Divides a sample's logits; default 1.")
     ] = None,
     top_k: Annotated[
-        int | None, typer.Option(help="Draw among so many tokens; default: all.")
+        int | None, typer.Option(help="Sample from the k most probable tokens; default: all.")
     ] = None,
     top_p: Annotated[
-        float | None, typer.Option(help="Draw among the fewest tokens of this probability.")
+        float | None,
+        typer.Option(help="Sample from the smallest set of tokens with this total probability."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of a sample; default 0.")] = None,
-    count: Annotated[int, typer.Option(help="Texts to print.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampling; default 0.")] = None,
+    count: Annotated[int, typer.Option(help="Number of texts to print.")] = 1,
 ) -> None:
-    """Let a causal agent go on with a text: greedily, by beam search, or by sampling.
+    """Continue a text with a causal agent: greedily, by beam search, or by sampling.
 
     Example: agentos generate runs/generate --prompt "Return the" --sample --top-k 20 --count 3
     """
@@ -40,10 +41,10 @@ def generate(
 
     from agentos.records.saved_encoders import find_encoder
     from agents.models.generation import Decoding
-    from agents.models.generation import generate as go_on
+    from agents.models.generation import generate as continue_text
 
     folder = find_encoder(source, agent)
     decoding = Decoding(max_new_tokens, beams, sample, temperature, top_k, top_p, seed, count)
     console = Console()
-    for text in go_on(folder, prompt, decoding):
+    for text in continue_text(folder, prompt, decoding):
         console.print(text, markup=False, highlight=False, soft_wrap=True)

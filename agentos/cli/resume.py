@@ -1,4 +1,4 @@
-"""``agentos resume`` and ``agentos fork``: go on with a run that stopped, and branch off from one."""
+"""``agentos resume`` and ``agentos fork``: continue a run that stopped, and branch off from one."""
 
 from __future__ import annotations
 
@@ -7,25 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.run import Profiled, watched
+from agentos.cli.arguments import Address, Directory, Out, Profiled
+from agentos.cli.watched_run import watched
 from protocols.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
-
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
-Address = Annotated[
-    str | None, typer.Option(help="Address of a Ray cluster to join, such as auto.")
-]
 
 
 def resume(
     directory: Directory,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[runtime.KEY=VALUE]...", help="Where and with what means to go on, this time."
-        ),
+        typer.Argument(metavar="[runtime.KEY=VALUE]...", help="Fields of the runtime to change."),
     ] = None,
     round: Annotated[
         int | None, typer.Option(min=1, help="Round to go back to; default: the latest checkpoint.")
@@ -33,10 +27,10 @@ def resume(
     address: Address = None,
     profile: Profiled = False,
 ) -> None:
-    """Go on with a run that was killed, interrupted or failed, from its latest checkpoint.
+    """Continue a run that was killed, interrupted or failed, from its latest checkpoint.
 
     It ends with the same metrics, byte for byte, as if it had never stopped. Without a checkpoint it
-    begins again.
+    starts again.
 
     Example: agentos resume runs/quickstart-1 runtime.object_store_mb=2048
     """
@@ -51,46 +45,47 @@ def fork(
     directory: Directory,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY.PATH=VALUE]...", help="What is to be different from then on."),
+        typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Fields to change from then on."),
     ] = None,
     round: Annotated[
-        int, typer.Option(min=1, help="Round after which the new run goes its own way.")
+        int, typer.Option(min=1, help="Round after which the new run branches off.")
     ] = ...,  # type: ignore[assignment]
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder; default: a new one under runs/.")
-    ] = None,
+    out: Out = None,
     address: Address = None,
     profile: Profiled = False,
 ) -> None:
     """Branch off from a run after one of its rounds, under another topology, exchange or schedule.
 
-    The rounds before are taken over from its records. Compare both with agentos compare.
+    The rounds before are copied from its records. Compare both with agentos compare.
 
     Example: agentos fork runs/quickstart-1 --round 4 topology.kind=complete --out runs/complete
     """
     from agentos.rounds.resumption import branch
 
-    config = _config(directory, overrides or [])
-    watched(config, out, address, branch(directory, config, round), profile)
+    before, config = _config(directory, []), _config(directory, overrides or [])
+    afresh = config.exchange != before.exchange
+    start = branch(directory, round, config.training.rounds, afresh)
+    watched(config, out, address, start, profile)
 
 
 def _require_same_results(before: RunConfig, config: RunConfig) -> None:
-    """Refuse changes other than those of the runtime that no result depends on."""
+    """Refuse every change that could alter the results; most of the runtime's cannot."""
     arithmetic = {"threads": before.runtime.threads, "device": before.runtime.device}
     if (
         config.model_copy(update={"runtime": before.runtime}) != before
         or config.runtime.model_copy(update=arithmetic) != config.runtime
     ):
         raise ConfigurationError(
-            "the run would end with other metrics than it began with",
+            "these changes would alter the results of the rest of the run",
             expected="changes of runtime alone, with the same runtime.threads and runtime.device",
-            hint="branch off with 'agentos fork', or begin a new run",
+            hint="branch off with 'agentos fork', or start a new run",
         )
 
 
 def _config(directory: Path, overrides: list[str]) -> RunConfig:
     from agentos.config.load import load
-    from agentos.records.reader import CONFIG, load_run
+    from agentos.records.layout import CONFIG
+    from agentos.records.reader import load_run
 
     load_run(directory)
     return load(str(directory / CONFIG), overrides)

@@ -1,4 +1,4 @@
-"""``agentos sweep``: many runs that differ in named ways, as one table."""
+"""``agentos sweep``: many runs that differ in named fields, and one table of their results."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentos.cli.watched_run import INTERRUPTED
+
 if TYPE_CHECKING:
     from agentos.sweep.config import SweepConfig
-
-INTERRUPTED = 130
 
 
 def sweep(
@@ -21,7 +21,7 @@ def sweep(
         list[str] | None,
         typer.Argument(
             metavar="[KEY.PATH=VALUE]...",
-            help="Fields of the base run to change, such as training.rounds=4; arms go before.",
+            help="Fields of the base run to change, such as training.rounds=4; arms and axes override them.",
         ),
     ] = None,
     seeds: Annotated[
@@ -36,21 +36,21 @@ def sweep(
         typer.Option(help="Folder of the runs and of results.parquet; default: runs/NAME."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the runs, and what each costs at most.")
+        bool, typer.Option("--dry-run", help="List the runs and the maximum cost of each.")
     ] = False,
     keep_encoders: Annotated[
         bool, typer.Option("--keep-encoders", help="Keep the encoders of every run.")
     ] = False,
 ) -> None:
-    """Run every arm at every value of every axis under every seed, each run in a process of its own.
+    """Run every arm at every value of every axis with every seed, each in its own process.
 
-    One row for each run is in results.parquet. Called again, it does what is not there yet, and what failed.
+    Results go to results.parquet, one row per run. Called again, it runs what is missing or failed.
 
     Example: agentos sweep exchange.yaml --seeds 3 --jobs 2 --out runs/exchange
     """
     from rich.console import Console
 
-    from agentos.cli import sweep_progress as display
+    from agentos.cli.display import sweep_progress as display
     from agentos.sweep.execute import Folder, execute, jobs_for
     from agentos.sweep.plan import plan
     from agentos.sweep.rows import RESULTS
@@ -78,7 +78,7 @@ def sweep(
             )
         except KeyboardInterrupt:
             Console(stderr=True).print(
-                f"interrupted; what had finished is in {directory}", soft_wrap=True, markup=False
+                f"interrupted; finished runs are in {directory}", soft_wrap=True, markup=False
             )
             raise typer.Exit(INTERRUPTED) from None
     display.show_failures(console, folder, planned)
@@ -88,7 +88,7 @@ def sweep(
 
 
 def configuration(file: Path, overrides: list[str], seeds: int | None) -> SweepConfig:
-    """Return the sweep of a file, its base run and its seeds changed.
+    """Return the sweep of a file, with overrides of its base run and its seeds.
 
     Raises:
         ConfigurationError: the file cannot be read, or an override is malformed.

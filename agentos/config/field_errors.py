@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: field by field, with what was given and what is allowed."""
+"""Problems of a configuration, field by field, each with the given value and the allowed ones."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from agentos.problems import Problem
 from protocols.errors import ConfigurationError
 from protocols.spec import CUSTOM, Kinds, Spec
 
@@ -21,25 +22,7 @@ _PLAIN = {
     "model_type": "must be a mapping of keys to values",
     "model_attributes_type": "must be a mapping of keys to values",
 }
-"""Pydantic's words for these are words of Python."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with a configuration.
-
-    Attributes:
-        path: of the field, dotted.
-        given: its value, shortened; None where the value is not the point.
-        allowed: what would be accepted.
-        closest: the known name that is most like what was given.
-    """
-
-    path: str
-    message: str
-    given: str | None = None
-    allowed: str | None = None
-    closest: str | None = None
+"""Replacements for messages in which pydantic uses terms of Python."""
 
 
 class InvalidConfiguration(ConfigurationError):
@@ -47,7 +30,7 @@ class InvalidConfiguration(ConfigurationError):
 
     Args:
         origin: the file or name that was read.
-        problems: what is wrong.
+        problems: at least one.
     """
 
     def __init__(self, origin: str, problems: Sequence[Problem]) -> None:
@@ -65,13 +48,13 @@ def explain(error: ValidationError, root: type[Spec]) -> list[Problem]:
         root: the class that was to be built.
     """
     items = error.errors(include_url=False)
-    # A list that lost an invalid item complains of its length too: that is no second problem.
+    # A list that lost an invalid item is also reported as too short: that is not a second problem.
     causes = [item for item in items if item["type"] != "too_short"]
     by_path: dict[str, Problem] = {}
     for item in items:
         if item in causes or not any(_is_within(cause["loc"], item["loc"]) for cause in causes):
             problem = _problem(dict(item), root)
-            # Every branch of a union has its complaint, all of them about one value.
+            # Every branch of a union reports an error, all of them about one value.
             earlier = by_path.get(problem.path)
             by_path[problem.path] = _either(earlier, problem) if earlier else problem
     return list(by_path.values())
@@ -117,7 +100,7 @@ def _problem(item: dict[str, Any], root: type[Spec]) -> Problem:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an error lies: the path as the user wrote it, the model it ends in, the kinds there."""
+    """The place of an error: the path as the user wrote it, the model it ends in, the kinds there."""
 
     path: list[str | int]
     model: type[Spec] | None

@@ -1,4 +1,4 @@
-"""From a YAML file or a ready-made name, and overrides, to a `RunConfig`; or to an error that teaches."""
+"""Load a `RunConfig` from a YAML file or a ready-made name, and overrides."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def apply_overrides(
 ) -> dict[str, Any]:
     """Return a configuration with ``key.path=value`` set.
 
-    A number in the path is a place in a list. Setting a ``kind`` drops the other keys beside it, since they
-    were those of another kind. Short forms of kinds are spelled out, so that there is a place for every
+    A number in the path is a place in a list. Setting a ``kind`` drops the other keys of that mapping, since
+    they belong to another kind. Short forms of kinds are spelled out, so that there is a place for every
     parameter.
 
     Args:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from agentos.config.agents import AgentsConfig
 from agentos.data.config import DataConfig
-from agentos.evaluation import TASKS
-from agentos.evaluation.base import Metric, Task
-from agentos.evaluation.geometry import Geometry
-from agentos.evaluation.retrieval import Retrieval
+from agentos.evaluation.config import EvaluationConfig
+from agentos.preflight.protocol_plan import ProtocolPlan
 from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.rounds.clock.config import Asynchronous, ClockConfig
 from agentos.rounds.clock.requirements import check_asynchronous
@@ -21,11 +20,12 @@ from agentos.rounds.health.collapse import HealthConfig
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.runtime.ray.runtime import RayRuntime
-from agents.config import EncoderConfig, TrainingConfig
+from agents.config import EncoderConfig
 from agents.exchange import EXCHANGES, Exchange, Society
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.objectives import OBJECTIVES, Objective
 from agents.objectives.info_nce import InfoNCE
+from agents.training.config import TrainingConfig
 from agents.views import views_of
 from protocols.errors import TopologyError
 from protocols.spec import Kinds, Spec
@@ -33,104 +33,8 @@ from protocols.topologies import TOPOLOGIES, Network, Topology
 from protocols.topologies.peer import Ring
 
 
-class GroupConfig(Spec):
-    """Agents that share an encoder."""
-
-    count: int = Field(..., ge=1, description="Agents in the group.")
-    encoder: EncoderConfig = Field(EncoderConfig(), description="Their encoder.")
-
-
-class AgentsConfig(Spec):
-    """The agents: one kind of encoder for all, or groups of unlike ones."""
-
-    count: int | None = Field(None, ge=1, le=100_000, description="Agents in all; default 6.")
-    encoder: EncoderConfig | None = Field(
-        None, description="The encoder of every agent; default: the preset tiny."
-    )
-    groups: tuple[GroupConfig, ...] | None = Field(
-        None, min_length=1, description="Groups of agents, instead of count and encoder."
-    )
-    individual_initialisation: bool = Field(
-        False, description="Every agent draws its own initial weights; default: one draw for all."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("groups") is None:
-            defaults = {"count": 6, "encoder": {}}
-            return defaults | {key: value for key, value in values.items() if value is not None}
-        return values
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Self:
-        if self.groups is None:
-            return self
-        if self.encoder is not None:
-            raise ValueError("give either encoder or groups, not both: groups name their encoders")
-        total = sum(group.count for group in self.groups)
-        if self.count is not None and self.count != total:
-            raise ValueError(
-                f"count is {self.count}, but the groups hold {total} agents; drop count"
-            )
-        return self
-
-    @property
-    def resolved(self) -> tuple[GroupConfig, ...]:
-        """The groups, whichever form was given."""
-        if self.groups is not None:
-            return self.groups
-        return (GroupConfig(count=self.count or 6, encoder=self.encoder or EncoderConfig()),)
-
-    @property
-    def total(self) -> int:
-        """Number of agents."""
-        return sum(group.count for group in self.resolved)
-
-
-class EvaluationConfig(Spec):
-    """What is measured on held-out text, and when."""
-
-    every: int = Field(
-        4, ge=1, description="Rounds between evaluations; the last round is always evaluated."
-    )
-    tasks: tuple[Annotated[Task, Kinds(TASKS)], ...] = Field(
-        (Retrieval(), Geometry()), description="Evaluations, by kind."
-    )
-    documents: int = Field(
-        1000, ge=20, description="Held-out documents used at most, the same for every agent."
-    )
-    agents: int | None = Field(
-        None,
-        ge=1,
-        description="Agents that are evaluated, evenly spread over all; unset: every one.",
-    )
-    max_length: int = Field(64, ge=8, le=8192, description="Tokens of a text when it is embedded.")
-    between_agents: bool = Field(
-        True,
-        description="At the end, compare the agents' embeddings of public texts with each other.",
-    )
-
-    def is_due(self, round: int, rounds: int) -> bool:
-        """Whether agents are evaluated after a round: before training, at the end, and as often as asked."""
-        return round in (0, rounds) or round % self.every == 0
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """What the tasks report, in their order."""
-        return tuple(metric for task in self.tasks for metric in task.metrics)
-
-    @field_validator("tasks")
-    @classmethod
-    def _once_each(cls, tasks: tuple[Task, ...]) -> tuple[Task, ...]:
-        kinds = [task.kind for task in tasks]
-        if len(set(kinds)) < len(kinds):
-            raise ValueError(f"each task at most once, got {', '.join(kinds)}")
-        return tasks
-
-
 class BaselineConfig(Spec):
-    """The comparison that a run carries with it."""
+    """The isolated baseline of a run."""
 
     isolated: bool = Field(
         True, description="Also train every agent alone, for the same number of optimizer steps."
@@ -163,7 +67,7 @@ class RunConfig(Spec):
     )
     exchange: Annotated[Exchange, Kinds(EXCHANGES)] = Field(
         default_factory=AnchorContrast,
-        description="What agents say to each other, and how they learn from it.",
+        description="What agents send each other, and how they learn from it.",
     )
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
@@ -245,8 +149,8 @@ class RunConfig(Spec):
             )
         if len(wanting) == len(self.objectives):
             raise ValueError(
-                f"objective {wanting[0]} learns nothing before the first exchange; add an objective "
-                "beside it, such as info_nce"
+                f"objective {wanting[0]} learns nothing before the first exchange; add another objective, "
+                "such as info_nce"
             )
         return self
 
@@ -254,7 +158,7 @@ class RunConfig(Spec):
     def _blanks_are_filled(self) -> Self:
         masked = any(objective.language_model == "masked" for objective in self.objectives)
         for objective in self.objectives:
-            if not masked and any(view.leaves_blanks for view in views_of(objective)):
+            if not masked and any(view.needs_infilling for view in views_of(objective)):
                 raise ValueError(
                     f"objective {objective.kind} has words replaced by the agent's own masked language "
                     "model, and no objective trains one; add {kind: masked_lm} to objectives, or use the "
@@ -268,18 +172,6 @@ class RunConfig(Spec):
             check_asynchronous(self.exchange, self.network(), self.faults, self.policy)
         return self
 
-    def some_agents(self, count: int | None) -> tuple[int, ...]:
-        """Return so many agents, evenly spread over all, the first and the last among them; None for all.
-
-        Example:
-            >>> RunConfig.model_validate({"agents": {"count": 7}}).some_agents(3)
-            (0, 3, 6)
-        """
-        total = self.agents.total
-        if count is None or count >= total:
-            return tuple(range(total))
-        return tuple(i * (total - 1) // max(1, count - 1) for i in range(count))
-
     def society(self) -> Society:
         """Return what an exchange strategy may ask about the run."""
         encoders = [group.encoder for group in self.agents.resolved for _ in range(group.count)]
@@ -290,6 +182,16 @@ class RunConfig(Spec):
             local_steps=self.training.local_steps,
             accumulate=self.training.accumulate,
             network=self.network(),
+        )
+
+    def protocol(self) -> ProtocolPlan:
+        """Return what the dry run of this run's protocol needs."""
+        return ProtocolPlan(
+            exchange=self.exchange,
+            society=self.society(),
+            objectives=self.objectives,
+            rounds=self.training.rounds,
+            vocabulary_size=self.data.tokenizer.vocabulary_size,
         )
 
     def network(self) -> Network:

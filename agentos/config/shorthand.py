@@ -1,4 +1,4 @@
-"""Short forms of kinds, spelled out in a configuration that is still plain values."""
+"""Expansion of the short forms of kinds in a configuration of plain values."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from protocols.spec import Kinds, Spec, spell_out
 
 
 def spelled_out(values: Mapping[str, Any], cls: type[Spec]) -> dict[str, Any]:
-    """Return values for a class with every kind as a mapping with the key ``kind``, whatever its form.
+    """Return values for a class with every kind as a mapping with the key ``kind``.
 
     What does not fit the class stays as it is, for its validation to complain about.
 
     Example:
-        >>> from agentos.config import RunConfig
+        >>> from agentos.config.run import RunConfig
         >>> spelled_out({"objectives": [{"info_nce": {"views": ["crop"]}}]}, RunConfig)
         {'objectives': [{'kind': 'info_nce', 'views': [{'kind': 'crop'}]}]}
     """

@@ -34,11 +34,11 @@ class Evaluator:
 
     Example:
         >>> from agentos.evaluation import Geometry
-        >>> from agents.models.text_encoder import EmbeddingOnly
+        >>> from agents.models.text_encoder import FunctionEncoder
         >>> texts = tuple(f"the words of text number {i} are these {i}" for i in range(16))
         >>> def embed(texts):
         ...     return np.array([[len(t), t.count("t"), 1.0] for t in texts], dtype=np.float32)
-        >>> sorted(Evaluator((Geometry(),), HeldOut(texts), seed=0)(EmbeddingOnly(embed)))
+        >>> sorted(Evaluator((Geometry(),), HeldOut(texts), seed=0)(FunctionEncoder(embed)))
         ['alignment', 'dead_dimensions', 'dimension_spread', 'rankme', 'uniformity']
     """
 

@@ -6,7 +6,6 @@ Legend: B texts in a batch, T tokens, V vocabulary, N texts, D embedding width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from agents.config import EncoderConfig, Pooling
-from agents.models import token_scores as scoring
 from agents.models.build import load_encoder
 from agents.models.encoder import Encoder
-from agents.models.export import pooling_of, saved_length
 from agents.models.pretrained import load_tokenizer
+from agents.models.sentence_transformer import pooling_of, saved_length
 from agents.models.text_encoder import TokenScores
+from agents.models.token_scores import score_tokens
 from agents.text.batch import to_device
 from agents.text.collate import Collator
 from agents.text.vocabulary import Vocabulary
@@ -99,14 +98,13 @@ class LoadedEncoder:
 
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
         """Score the tokens of texts with the folder's language model; None without one."""
-        return scoring.token_scores(
+        return score_tokens(
             self.encoder,
             texts,
             self._tokens(texts),
             seed,
             collate=self._collate,
             vocabulary=self._vocabulary,
-            to_device=partial(to_device, device=torch.device("cpu")),
         )
 
     def _tokens(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:

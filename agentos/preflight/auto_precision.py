@@ -4,41 +4,36 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from agentos.config.run import RunConfig
-    from agentos.runtime import Session
-    from agents.training.blueprint import Blueprint
+from agentos.runtime import Session
+from agentos.runtime.host_calls import ChoosePrecision
+from agents.training.blueprint import Arm, Blueprint
+from agents.training.config import TrainingConfig
 
 logger = logging.getLogger(__name__)
 
 
-def settle(
-    config: RunConfig, session: Session, blueprint: Blueprint
-) -> tuple[RunConfig, dict[str, Any]]:
-    """Return the configuration with the precision that pays, and what was measured for it.
+def choose_precision(
+    session: Session, blueprint: Blueprint, arm: Arm
+) -> tuple[TrainingConfig, dict[str, Any]]:
+    """Return the training section with the precision that pays, and the measurements behind it.
 
-    From then on it names the precision as if it had been asked for, and all hosts are built with it: whoever
-    repeats the run from its folder, or resumes it, gets the same numbers on any machine.
+    From then on it names the precision as if it had been configured, and all hosts are built with it: a run
+    that is repeated from its folder, or resumed, gets the same numbers on any machine.
 
     Args:
-        config: of the run; one that names a precision comes back as it is.
         session: hosts that are up; the first one measures.
-        blueprint: of its agents.
+        blueprint: of their agents; where it names a precision, nothing is measured.
+        arm: under which the agents train.
     """
-    from agents.training.blueprint import Arm
-    from agents.training.precision import worthwhile
-
-    if config.training.precision != "auto":
-        return config, {}
-    host, exchange = session.hosts[0], config.exchange
-    answers = session.call("step_seconds", {host: (Arm(exchange, exchange.anchor_fraction),)})
-    seconds: dict[str, float] = answers[host]
-    chosen = worthwhile(seconds)
+    training = blueprint.training
+    if training.precision != "auto":
+        return training, {}
+    host = session.hosts[0]
+    chosen, seconds = session.call({host: ChoosePrecision(arm)})[host]
     logger.info("precision %s; seconds of a step: %s", chosen, seconds)
-    training = config.training.model_copy(update={"precision": chosen})
+    training = training.model_copy(update={"precision": chosen})
     session.build(replace(blueprint, training=training))
-    told = ", ".join(f"{name} {1000 * taken:.1f} ms" for name, taken in seconds.items())
-    measured = {"precision": f"{chosen}, chosen by auto: a step takes {told}"}
-    return config.model_copy(update={"training": training}), measured
+    times = ", ".join(f"{name} {1000 * taken:.1f} ms" for name, taken in seconds.items())
+    return training, {"precision": f"{chosen}, chosen by auto: a step takes {times}"}

@@ -1,36 +1,38 @@
-"""The protocol of a run walked through without training: who says what to whom, and what it costs."""
+"""Dry run of a protocol: every message of a run is announced and measured; nothing is trained or sent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from agentos.config.field_errors import Problem
+from agentos.preflight.protocol_plan import ProtocolPlan
+from agentos.problems import Problem
 from agentos.rounds.hop_schedule import ScheduledHop, scheduled_hops, turn_of
+from agents.exchange.base import Announced, Exchange, Expected, Learner, Turn
+from agents.exchange.shape_learner import ShapeLearner, outline
+from agents.models.pretrained import width_of
 from protocols.errors import WireError
 from protocols.ledger import Ledger
 from protocols.messages import Envelope
 from protocols.topologies import Direction, Hop, Network
 from protocols.wire.sizes import message_bytes
 
-if TYPE_CHECKING:
-    from agents.exchange.base import Announced, Exchange, Expected, Learner, Turn
-
+ASSUMED_DOCUMENTS = 1000
+"""Private documents of an agent before the text is read: their number of digits shows in some headers."""
 _NAMED = 8
 """Agents that a problem names one by one."""
 
 
 @dataclass
 class DryRun:
-    """What a run is going to say.
+    """The messages that a run is going to send.
 
     Attributes:
         rounds: those that end with an exchange.
-        ledger: every delivery to come, as if nothing got lost.
-        problems: what is wrong with the protocol.
-        apart: ordered pairs of agents of which the second never hears of the first, not even through others.
-        silent: hops in which nobody speaks, in words.
+        ledger: every delivery to come, if none is lost.
+        problems: mistakes in the protocol.
+        apart: ordered pairs of agents without a way, direct or indirect, from the first to the second.
+        silent: descriptions of hops in which no agent sends.
     """
 
     rounds: tuple[int, ...]
@@ -39,43 +41,85 @@ class DryRun:
     apart: int = 0
     silent: list[str] = field(default_factory=list)
 
-    def blame(self, problem: Problem) -> None:
+    def add(self, problem: Problem) -> None:
         """Add a problem, once."""
         if problem not in self.problems:
             self.problems.append(problem)
 
 
+def check_protocol(plan: ProtocolPlan) -> DryRun:
+    """Check the protocol of a run.
+
+    Raises:
+        ModelError: an encoder cannot be loaded.
+    """
+    exchange, network = plan.exchange, plan.society.network
+    assert network is not None, "the plan of a run knows its network"
+    found = walk(exchange, network, _learners(plan), plan.rounds)
+    if exchange.kind != "isolated" and not found.rounds:
+        found.add(
+            Problem(
+                "exchange.every",
+                "the agents never exchange anything: raise training.rounds or lower exchange.every",
+                str(exchange.every),
+                f"less than training.rounds, which is {plan.rounds}",
+            )
+        )
+    return found
+
+
+def _learners(plan: ProtocolPlan) -> dict[int, Learner]:
+    """Return stand-ins for all agents; those with the same encoder share its outline."""
+    exchange, society = plan.exchange, plan.society
+    heads = exchange.heads(frozenset(width_of(encoder) for encoder in set(society.encoders)))
+    outlines = {
+        encoder: outline(encoder, plan.objectives, heads, plan.vocabulary_size)
+        for encoder in set(society.encoders)
+    }
+    anchors = round(exchange.anchor_fraction * society.batch_size)
+    return {
+        agent: ShapeLearner(
+            agent,
+            outlines[encoder],
+            society.anchors,
+            ASSUMED_DOCUMENTS,
+            private_batch_size=society.batch_size - anchors,
+        )
+        for agent, encoder in enumerate(society.encoders)
+    }
+
+
 def walk(
     exchange: Exchange, network: Network, learners: Mapping[int, Learner], rounds: int
 ) -> DryRun:
-    """Walk through every hop of every exchange of a run.
+    """Go through every hop of every exchange of a run.
 
     Args:
         exchange: the strategy.
         network: who may talk to whom.
-        learners: every agent; prospects will do, see `agents.exchange.shape_learner`.
+        learners: every agent, or a stand-in: see `agents.exchange.shape_learner`.
         rounds: of the run.
     """
     due = tuple(r for r in range(1, rounds + 1) if exchange.is_due(r, rounds))
     found = DryRun(due)
-    knows = [1 << agent for agent in range(network.agents)]  # a bit for each agent heard of
+    reached = [1 << agent for agent in range(network.agents)]  # a bit for each agent it knows of
     for round in due:
         for place, hop in enumerate(network.hops(round)):
             _check_hop(found, network, hop, place)
-        for leg in scheduled_hops(exchange, network, round, rounds):
-            sent = _hop(found, exchange.parts[leg.part], network, learners, leg)
-            before = list(knows)
-            for sender, receiver in sent:
-                knows[receiver] |= before[sender]
+        for scheduled in scheduled_hops(exchange, network, round, rounds):
+            edges = _hop(found, exchange.parts[scheduled.part], network, learners, scheduled)
+            before = list(reached)
+            for sender, receiver in edges:
+                reached[receiver] |= before[sender]
     if due and network.agents > 1:
-        _check_reach(found, network, knows)
+        _check_reach(found, network, reached)
     return found
 
 
 def spoken_for(
     network: Network, direction: Direction, agent: int, examples: Mapping[int, int]
 ) -> tuple[int, ...]:
-    """Return the documents of every agent that a fused message of this agent may stand for."""
+    """Return the numbers of documents of all agents that a fused message of this agent may represent."""
     if direction is Direction.PEER:
         return (examples[agent],)
     top = agent
@@ -96,70 +140,72 @@ def _hop(
     exchange: Exchange,
     network: Network,
     learners: Mapping[int, Learner],
-    leg: ScheduledHop,
+    scheduled: ScheduledHop,
 ) -> list[tuple[int, int]]:
     """Let every sender of a hop announce its message; return the edges that carry one."""
-    hop = leg.hop
+    hop = scheduled.hop
     examples = {id: learner.examples for id, learner in learners.items()}
-    carried = []
+    edges = []
     for sender in sorted({sender for sender, _ in hop.edges}):
-        turn = turn_of(network, leg, sender)
+        turn = turn_of(network, scheduled, sender)
         fused = spoken_for(network, hop.direction, sender, examples)
-        said = exchange.announces(learners[sender], turn, fused)
-        if said is None:
+        announced = exchange.announces(learners[sender], turn, fused)
+        if announced is None:
             continue
         sizes = None
         for receiver in hop.recipients(sender):
-            expected = exchange.expects(learners[receiver], turn_of(network, leg, receiver))
-            letter = said.to(expected) if said.apart else said
-            _check_form(found, letter, expected, (hop, sender, receiver))
+            expected = exchange.expects(learners[receiver], turn_of(network, scheduled, receiver))
+            own = announced.to(expected) if announced.apart else announced
+            _check_form(found, own, expected, (hop, sender, receiver))
             try:
-                if sizes is None or said.apart:
-                    sizes = _sizes(exchange, letter, sender, turn)
+                if sizes is None or announced.apart:
+                    sizes = _sizes(exchange, own, sender, turn)
             except WireError as error:
-                found.blame(Problem("exchange.codec", error.message, error.actual, error.expected))
+                found.add(Problem("exchange.codec", error.message, error.actual, error.expected))
                 break
-            found.ledger.record(leg.round, leg.number, sender, receiver, said.payload.kind, *sizes)
-            carried.append((sender, receiver))
-    if not carried:
-        told = f"hop {leg.number} ({hop.direction}): nobody speaks"
-        found.silent += [told] if told not in found.silent else []
-    return carried
+            kind = announced.payload.kind
+            found.ledger.record(scheduled.round, scheduled.number, sender, receiver, kind, *sizes)
+            edges.append((sender, receiver))
+    if not edges:
+        note = f"hop {scheduled.number} ({hop.direction}): no agent sends"
+        found.silent += [note] if note not in found.silent else []
+    return edges
 
 
-def _sizes(exchange: Exchange, said: Announced, sender: int, turn: Turn) -> tuple[int, int]:
-    """Return the bytes of a message, and what it would take without a codec."""
+def _sizes(exchange: Exchange, announced: Announced, sender: int, turn: Turn) -> tuple[int, int]:
+    """Return the bytes of a message, and its bytes without a codec."""
     envelope = Envelope(
         sender=sender,
         round=turn.round,
         hop=turn.hop,
-        kind=said.payload.kind,
+        kind=announced.payload.kind,
         gradient=exchange.gradient(turn),
     )
-    arguments = (envelope, said.payload, said.shapes, said.scalars)
-    codec = exchange.codec_of(said.payload)
+    arguments = (envelope, announced.payload, announced.shapes, announced.scalars)
+    codec = exchange.codec_of(announced.payload)
     return message_bytes(*arguments, codec), message_bytes(*arguments)
 
 
 def _check_form(
-    found: DryRun, said: Announced, expected: Expected, where: tuple[Hop, int, int]
+    found: DryRun, announced: Announced, expected: Expected, where: tuple[Hop, int, int]
 ) -> None:
-    """Check that a receiver waits for what it is sent."""
+    """Check that a receiver expects what it is sent."""
     hop, sender, receiver = where
     message = (
-        f"what agent-{sender} sends agent-{receiver} on the way {hop.direction} is not awaited"
+        f"agent-{receiver} does not expect what agent-{sender} sends it on the way {hop.direction}"
     )
-    if said.payload is not expected.payload:
-        given, awaited = said.payload.kind, expected.payload.kind
-    elif expected.layout is not None and said.scalars.get("layout") != expected.layout:
-        given, awaited = "parameters of another layout", "encoders of one kind"
+    if announced.payload is not expected.payload:
+        given, allowed = announced.payload.kind, expected.payload.kind
+    elif expected.layout is not None and announced.scalars.get("layout") != expected.layout:
+        given, allowed = "parameters of another layout", "encoders of one kind"
     else:
-        wrong = [name for name, shape in said.shapes.items() if not _fits(shape, expected, name)]
+        shapes = announced.shapes.items()
+        wrong = [name for name, shape in shapes if not _fits(shape, expected, name)]
         if not wrong:
             return
-        given = ", ".join(f"{name} {list(said.shapes[name])}" for name in wrong)
-        awaited = ", ".join(f"{name} {list(expected.shapes[name])}" for name in wrong)
-    found.blame(Problem("exchange", message, given, f"{awaited}; give all agents like encoders"))
+        given = ", ".join(f"{name} {list(announced.shapes[name])}" for name in wrong)
+        allowed = ", ".join(f"{name} {list(expected.shapes[name])}" for name in wrong)
+    found.add(Problem("exchange", message, given, f"{allowed}; give all agents like encoders"))
 
 
 def _fits(shape: tuple[int, ...], expected: Expected, name: str) -> bool:
@@ -174,28 +220,27 @@ def _check_hop(found: DryRun, network: Network, hop: Hop, place: int) -> None:
     strange = [(a, b) for a, b in hop.edges if a == b or b not in network.neighbours(a)]
     if strange or not hop.edges or hop.index != place:
         given = f"hop {hop.index} at place {place}, with {len(hop.edges)} edges"
-        given += f", of which {strange[0]} is none of the network's" if strange else ""
+        given += f"; {strange[0]} is no edge of the network" if strange else ""
         allowed = "hops numbered from 0, each with edges of the network"
-        found.blame(Problem("topology", "a hop that cannot end", given, allowed))
+        found.add(Problem("topology", "a hop that cannot end", given, allowed))
 
 
-def _check_reach(found: DryRun, network: Network, knows: list[int]) -> None:
-    """Name the agents that hear nobody or reach nobody."""
-    everyone = range(network.agents)
-    heard = 0
-    for agent in everyone:
-        heard |= knows[agent] & ~(1 << agent)
-    deaf = [agent for agent in everyone if knows[agent] == 1 << agent]
-    mute = [agent for agent in everyone if not heard >> agent & 1]
+def _check_reach(found: DryRun, network: Network, reached: list[int]) -> None:
+    """Report the agents that never receive anything, or whose messages reach no other agent."""
+    sources = 0  # a bit for each agent that some other agent knows of
+    for agent in range(network.agents):
+        sources |= reached[agent] & ~(1 << agent)
+    deaf = [agent for agent in range(network.agents) if reached[agent] == 1 << agent]
+    mute = [agent for agent in range(network.agents) if not sources >> agent & 1]
     hint = "raise training.rounds, lower exchange.every, or choose another topology"
     count = f"{len(found.rounds)} exchanges"
-    for agents, what in ((deaf, "never hear from anybody"), (mute, "never reach anybody")):
+    for agents, what in ((deaf, "never receive anything"), (mute, "never reach any other agent")):
         if agents:
-            found.blame(Problem("topology", f"{_names(agents)} {what}", count, hint))
-    found.apart = sum(network.agents - bits.bit_count() for bits in knows)
+            found.add(Problem("topology", f"{_names(agents)} {what}", count, hint))
+    found.apart = sum(network.agents - bits.bit_count() for bits in reached)
 
 
 def _names(agents: Iterable[int]) -> str:
     listed = list(agents)
-    told = ", ".join(f"agent-{agent}" for agent in listed[:_NAMED])
-    return told + (f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else "")
+    names = ", ".join(f"agent-{agent}" for agent in listed[:_NAMED])
+    return names + (f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else "")

@@ -1,1 +1,3 @@
-"""The run folder: what a run leaves behind, and how it is read back."""
+"""The run folder: writing it during a run, reading it back, and views of it for reports."""
+
+__all__: list[str] = []

@@ -1,8 +1,8 @@
-"""What the agents of a run make of the same public texts: embeddings, and how alike they are.
+"""Embeddings of the same public texts by all agents of a run, and how similar they are.
 
 Two files of the run folder: ``embeddings.safetensors`` holds, for each arm and agent, ``[N, D]``
-float32 under ``arm/agent-3``; ``similarity.json`` holds the texts' beginnings, their groups, the
-matrices between agents, and what evaluation tasks have for pictures.
+float32 under ``arm/agent-3``; ``similarity.json`` holds the beginnings of the texts, their groups, the
+similarities between agents, and the data of pictures that evaluation tasks provide.
 """
 
 from __future__ import annotations
@@ -14,19 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from agentos.records.metrics_log import plain, replacing
-from agentos.records.reports import by_agent
+from agentos.data.corpus import Corpus
+from agentos.data.text_clusters import cluster
+from agentos.evaluation.similarity import MEASURES, pairwise
+from agentos.records.atomic_files import replacing, write_json
+from agentos.records.layout import EMBEDDINGS, SIMILARITY, agent_name
 from protocols.errors import RecordError
 from protocols.seeding import derive, generator
 
 if TYPE_CHECKING:
-    from agentos.config.run import RunConfig
     from agentos.data.corpus import Corpus
-    from agentos.runtime import Session
 
-EMBEDDINGS = "embeddings.safetensors"
-SIMILARITY = "similarity.json"
 MAX_TEXTS, MAX_AGENTS = 256, 24
 CLUSTERS = 8
 BEGINNING = 80
@@ -36,15 +38,15 @@ Embeddings = dict[int, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Sample:
-    """Texts that every agent embeds, and the agents that are asked.
+    """Texts that every agent embeds, and the agents that are compared.
 
     Attributes:
         texts: at most 256.
-        groups: of each text: the index of its label, or of its cluster, in `names`.
-        names: of the groups.
-        labelled: whether groups are labels; else they are clusters of words.
+        groups: for each text the index of its label, or of its cluster, in `names`.
+        names: names of the groups.
+        labelled: whether groups are labels; otherwise they are clusters of words.
         source: ``anchors``, or ``held-out documents`` where there are no anchors.
-        available: texts that there were.
+        available: number of texts that the sample was drawn from.
         agents: at most 24.
     """
 
@@ -59,7 +61,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class AgentSimilarity:
-    """What a run folder says about what is between its agents.
+    """The similarity of the agents at the end of a run.
 
     Attributes:
         sample: the texts, cut to their beginnings, and the agents.
@@ -74,13 +76,17 @@ class AgentSimilarity:
     embeddings: dict[str, Embeddings]
 
 
-def draw_sample(config: RunConfig, corpus: Corpus) -> Sample:
-    """Draw the texts that the agents of a run are compared on, and the agents."""
-    from agentos.data.text_clusters import cluster
+def draw_sample(corpus: Corpus, agents: int, seed: int) -> Sample:
+    """Draw the texts that the agents of a run are compared on, and the agents.
 
+    Args:
+        corpus: of the run; anchors are preferred to held-out documents.
+        agents: number of agents in the run.
+        seed: of the run.
+    """
     source = "anchors" if len(corpus.anchors) else "held-out documents"
     rows = corpus.anchors if len(corpus.anchors) else corpus.heldout
-    drawn = generator(config.seed, "between agents").permutation(len(rows))[:MAX_TEXTS]
+    drawn = generator(seed, "between agents").permutation(len(rows))[:MAX_TEXTS]
     chosen = rows[np.sort(drawn)]
     texts = tuple(corpus.texts(chosen))
     if corpus.has_labels:
@@ -89,101 +95,89 @@ def draw_sample(config: RunConfig, corpus: Corpus) -> Sample:
         groups = tuple(names.index(label) for label in labels)
     else:
         count = min(CLUSTERS, len(texts))
-        seed = derive(config.seed, "between agents", "clusters") % 2**32
-        groups = tuple(int(code) for code in cluster(texts, count, seed))
+        words_seed = derive(seed, "between agents", "clusters") % 2**32
+        groups = tuple(int(code) for code in cluster(texts, count, words_seed))
         names = tuple(f"cluster {i + 1}" for i in range(count))
-    total = config.agents.total
-    spread = np.linspace(0, total - 1, min(total, MAX_AGENTS)).round().astype(int)
+    spread = np.linspace(0, agents - 1, min(agents, MAX_AGENTS)).round().astype(int)
     return Sample(
         texts, groups, names, corpus.has_labels, source, len(rows), tuple(map(int, spread))
     )
 
 
 class SimilarityRecorder:
-    """Asks the agents at the end of an arm, and writes what they said.
+    """Compares the agents at the end of an arm, and writes their embeddings and similarities.
 
     Args:
         directory: the run folder.
-        sample: of the run.
+        sample: the texts and agents of the run.
     """
 
     def __init__(self, directory: Path, sample: Sample) -> None:
         self.directory = directory
         self.sample = sample
-        # What a run that goes on has told of its earlier arm.
+        # A resumed run keeps what it wrote of an arm that had finished.
         known = load_agent_similarity(directory)
         self._embeddings: dict[str, Embeddings] = known.embeddings if known else {}
-        self._told: dict[str, Any] = {
+        self._values: dict[str, Any] = {
             "matrices": known.matrices if known else {},
             "explained": known.explained if known else {},
         }
 
-    def record(self, arm: str, session: Session) -> None:
-        """Gather the embeddings of an arm's agents, measure them against each other, and write.
+    def record(
+        self, arm: str, embeddings: Embeddings, explained: dict[int, dict[str, Any]]
+    ) -> None:
+        """Measure the embeddings of an arm's agents against each other, and write.
+
+        Args:
+            arm: of the run.
+            embeddings: of the sample's texts by its agents.
+            explained: what the last evaluation of each has for pictures.
 
         Raises:
             RecordError: the folder cannot be written to.
         """
-        agents: dict[int, tuple[int, ...]] = {}
-        for agent in self.sample.agents:
-            host = session.placement[agent]
-            agents[host] = (*agents.get(host, ()), agent)
-        texts = self.sample.texts
-        found = session.call("embed_texts", {host: (texts, ids) for host, ids in agents.items()})
-        explained = session.call("explain", {host: (ids,) for host, ids in agents.items()})
-        self._embeddings[arm] = by_agent(found)
-        self._told["matrices"][arm] = measure(self._embeddings[arm])
-        self._told["explained"][arm] = by_agent(explained)
+        self._embeddings[arm] = embeddings
+        self._values["matrices"][arm] = measure(embeddings)
+        self._values["explained"][arm] = explained
         self._write()
 
     def _write(self) -> None:
-        from safetensors.numpy import save
-
         cut = tuple(" ".join(text.split())[:BEGINNING] for text in self.sample.texts)
         sample = asdict(self.sample) | {"texts": cut}
         with replacing(self.directory / EMBEDDINGS) as path:
             rows = {
-                f"{arm}/agent-{agent}": np.ascontiguousarray(values)
+                f"{arm}/{agent_name(agent)}": np.ascontiguousarray(values)
                 for arm, agents in self._embeddings.items()
                 for agent, values in agents.items()
             }
             path.write_bytes(save(rows))
-        with replacing(self.directory / SIMILARITY) as path:
-            told = json.dumps(plain({"sample": sample, **self._told}), allow_nan=False)
-            path.write_text(told + "\n", encoding="utf-8", newline="\n")
+        write_json(self.directory / SIMILARITY, {"sample": sample, **self._values})
 
 
 def measure(embeddings: Embeddings) -> dict[str, list[list[float]]]:
-    """Return every measure between all agents, `[A, A]`, on one thread."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    from agentos.evaluation.similarity import MEASURES, pairwise
-
+    """Return every measure between all agents, `[A, A]`, on one thread: sums must not depend on cores."""
     rows = list(embeddings.values())
     with threadpool_limits(limits=1):
         return {name: pairwise(rows, m.function).tolist() for name, m in MEASURES.items()}
 
 
 def load_agent_similarity(directory: Path) -> AgentSimilarity | None:
-    """Read what a run folder says about what is between its agents; None where it says nothing.
+    """Read the similarity of a run's agents; None where it was not recorded.
 
     Raises:
         RecordError: one of the two files is damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    told, held = directory / SIMILARITY, directory / EMBEDDINGS
-    if not (told.exists() and held.exists()):
+    path, arrays = directory / SIMILARITY, directory / EMBEDDINGS
+    if not (path.exists() and arrays.exists()):
         return None
     try:
-        values = json.loads(told.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
         sample: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in values["sample"].items()
         }
         embeddings: dict[str, Embeddings] = {}
-        for name, rows in load_file(held).items():
+        for name, rows in load_file(arrays).items():
             arm, _, agent = name.partition("/agent-")
             embeddings.setdefault(arm, {})[int(agent)] = rows
         explained = {
@@ -194,8 +188,8 @@ def load_agent_similarity(directory: Path) -> AgentSimilarity | None:
         return AgentSimilarity(Sample(**sample), values["matrices"], explained, ordered)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise RecordError(
-            f"The record {told} or {held.name} is damaged",
-            expected="what a run writes with evaluation.between_agents",
+            f"The record {path} or {arrays.name} is damaged",
+            expected="the two files that a run with evaluation.between_agents writes",
             actual=f"{type(error).__name__} {error}",
             hint="restore the files from a copy, remove both, or run again",
         ) from error

@@ -1,4 +1,4 @@
-"""When checkpoints are written, and how many are kept."""
+"""The schedule of checkpoints."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from protocols.spec import Spec
 
 
 class CheckpointConfig(Spec):
-    """What is kept on disk to go on from after a crash.
+    """Checkpoints to resume from after a crash.
 
-    It takes three times the trained parameters per agent and, where nobody waits, the messages under way.
+    One takes three times the trained parameters of every agent and, in an asynchronous run, the messages
+    in flight.
     """
 
-    every: int = Field(4, ge=0, description="Rounds from one checkpoint to the next; 0 for none.")
-    keep: int = Field(2, ge=1, description="Checkpoints that are kept, the latest ones.")
+    every: int = Field(4, ge=0, description="Rounds between checkpoints; 0 for none.")
+    keep: int = Field(2, ge=1, description="Latest checkpoints to keep.")
 
     def is_due(self, round: int, rounds: int) -> bool:
-        """Whether to write one after this round."""
+        """Return whether to write one after this round."""
         return self.every > 0 and (round == rounds or round > 0 == round % self.every)

@@ -1,7 +1,7 @@
 """Checkpoints of a run: every agent's state after a round, and the ledger up to it.
 
-A checkpoint is a folder ``checkpoints/ARM-ROUND/`` of the run. Its ``manifest.json`` is written last, so a
-folder without one is none; it holds the SHA-256 of every other file.
+A checkpoint is a folder ``checkpoints/ARM-ROUND/`` of the run. Its ``manifest.json`` holds the SHA-256 of
+every other file and is written last, so a folder without one is not a checkpoint.
 """
 
 from __future__ import annotations
@@ -11,39 +11,29 @@ import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from agentos.records.atomic_files import replacing, writing
 from agentos.records.checkpoint_config import CheckpointConfig
-from agentos.records.metrics_log import replacing, writing
-from agentos.records.reader import read_ledger
-from agentos.records.recorder import write_ledger
+from agentos.records.layout import ARMS, CHECKPOINTS, LEDGER, MANIFEST
+from agentos.records.ledger_file import read_ledger, write_ledger
 from protocols.errors import RecordError
 from protocols.ledger import Ledger
 from protocols.spec import Spec
 
-if TYPE_CHECKING:
-    from agentos.runtime import Session
-
-CHECKPOINTS = "checkpoints"
-MANIFEST = "manifest.json"
-LEDGER = "ledger.parquet"
-ARMS = ("together", "isolated")
-"""In the order in which they run."""
-
 
 class Manifest(Spec):
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes:
-        arm, round: how far the run was.
+        arm, round: the progress of the run.
         agents: the SHA-256 of each agent's file.
-        ledger: that of the ledger.
+        ledger: the SHA-256 of the ledger.
         paused: agents whose exchange is paused.
-        afresh: whether agents are to forget what they remember of the exchange, which was another.
-        late: messages under way that will come too late: the round in which, and to whom.
-        files: the SHA-256 of what else there is, by its name.
+        afresh: whether agents discard their exchange's state, because the exchange has changed since.
+        late: messages in flight that will arrive too late: the round and the receiver of each.
+        files: the SHA-256 of every other file, by name.
     """
 
     format: int = Field(1, ge=1, le=1)
@@ -59,18 +49,18 @@ class Manifest(Spec):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint on disk."""
+    """A complete checkpoint on disk."""
 
     directory: Path
     manifest: Manifest
 
     @property
     def progress(self) -> tuple[int, int]:
-        """How far the run was: arm, then round."""
+        """The progress of the run: index of the arm, then round."""
         return ARMS.index(self.manifest.arm), self.manifest.round
 
     def ledger(self) -> Ledger:
-        """Return the bytes up to the checkpoint.
+        """Return the ledger up to the checkpoint.
 
         Raises:
             RecordError: the file is missing or damaged.
@@ -84,12 +74,30 @@ class Checkpoint:
         return read_ledger(path)
 
 
+@dataclass(frozen=True)
+class Progress:
+    """The progress of a run that a checkpoint records.
+
+    Attributes:
+        arm, round: under way, and the last one that is over.
+        ledger: all deliveries so far.
+        paused: agents whose exchange is paused.
+        late: messages in flight that will arrive too late: the round and the receiver of each.
+    """
+
+    arm: str
+    round: int
+    ledger: Ledger
+    paused: Collection[int] = ()
+    late: tuple[tuple[int, int], ...] = ()
+
+
 class Checkpoints:
     """The checkpoints of a run folder.
 
     Args:
         run: the run folder.
-        config: how many to keep, and when they are due.
+        config: when they are due, and how many to keep.
     """
 
     def __init__(self, run: Path, config: CheckpointConfig) -> None:
@@ -98,42 +106,34 @@ class Checkpoints:
 
     def write(
         self,
-        session: Session,
-        arm: str,
-        round: int,
-        ledger: Ledger,
-        paused: Collection[int] = (),
-        late: tuple[tuple[int, int], ...] = (),
-        more: Callable[[Path], dict[str, str]] = lambda folder: {},
+        progress: Progress,
+        save_states: Callable[[Path], Mapping[int, str]],
+        save_more: Callable[[Path], dict[str, str]] = lambda folder: {},
     ) -> None:
         """Write a checkpoint, and remove the oldest ones.
 
         Args:
-            session: whose agents' states to write.
-            arm, round: how far the run is.
-            ledger: up to now.
-            paused: agents whose exchange is paused.
-            late: messages that will come too late.
-            more: writes other files into the folder; returns the SHA-256 of each by its name.
+            progress: of the run.
+            save_states: writes the agents' states into the folder; returns the SHA-256 of each agent's file.
+            save_more: writes other files into the folder; returns the SHA-256 of each by its name.
 
         Raises:
             RecordError: the folder cannot be written to.
         """
-        folder = self.directory / f"{arm}-{round:05d}"
+        folder = self.directory / f"{progress.arm}-{progress.round:05d}"
         with writing(folder):
             _remove(folder)
             folder.mkdir(parents=True)
-        answers: Mapping[int, Mapping[int, str]] = session.call_all("snapshot", folder)
-        digests = {agent: sha for told in answers.values() for agent, sha in told.items()}
-        write_ledger(ledger, folder / LEDGER)
+        digests = save_states(folder)
+        write_ledger(progress.ledger, folder / LEDGER)
         manifest = Manifest(
-            arm=arm,
-            round=round,
+            arm=progress.arm,
+            round=progress.round,
             agents=dict(sorted(digests.items())),
             ledger=_digest(folder / LEDGER),
-            paused=tuple(sorted(paused)),
-            late=late,
-            files=more(folder),
+            paused=tuple(sorted(progress.paused)),
+            late=progress.late,
+            files=save_more(folder),
         )
         _write_manifest(manifest, folder)
         for old in checkpoints_of(self.directory.parent)[: -self.config.keep]:
@@ -141,7 +141,7 @@ class Checkpoints:
 
 
 def checkpoints_of(run: Path) -> list[Checkpoint]:
-    """Return the whole checkpoints of a run folder, the latest last."""
+    """Return the complete checkpoints of a run folder, the latest last."""
     found = []
     for path in run.glob(f"{CHECKPOINTS}/*/{MANIFEST}"):
         try:
@@ -154,7 +154,7 @@ def checkpoints_of(run: Path) -> list[Checkpoint]:
 
 
 def forget(run: Path, rounds: Mapping[str, int]) -> None:
-    """Remove the checkpoints after these rounds, before their records are: nobody may go on from them.
+    """Remove the checkpoints after these rounds: the records that belong to them are removed next.
 
     Args:
         run: the run folder.
@@ -175,7 +175,7 @@ def copy(checkpoint: Checkpoint, run: Path, afresh: bool) -> Checkpoint:
     Args:
         checkpoint: to copy.
         run: the folder of the other run.
-        afresh: whether its exchange is another, so that what agents remember of theirs means nothing.
+        afresh: whether the other run has another exchange, so that the state of this one is useless.
 
     Raises:
         RecordError: the folder cannot be written to.
@@ -190,30 +190,13 @@ def copy(checkpoint: Checkpoint, run: Path, afresh: bool) -> Checkpoint:
     return Checkpoint(folder, manifest)
 
 
-def restore(session: Session, checkpoint: Checkpoint) -> None:
-    """Take the agents of a session back to a checkpoint; see `agents.hosting.host.Host.restore`.
-
-    Raises:
-        RecordError: the checkpoint is damaged, or was written by other agents.
-    """
-    if checkpoint.manifest.agents.keys() != session.placement.keys():
-        raise RecordError(
-            f"the checkpoint {checkpoint.directory} is of other agents",
-            expected=f"{len(session.placement)} agents",
-            actual=f"{len(checkpoint.manifest.agents)}",
-            hint="keep the number of agents as it was",
-        )
-    manifest = checkpoint.manifest
-    session.call_all("restore", checkpoint.directory, manifest.agents, manifest.afresh)
-
-
 def _write_manifest(manifest: Manifest, folder: Path) -> None:
     with replacing(folder / MANIFEST) as path:
         path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def _remove(folder: Path) -> None:
-    """Remove a checkpoint; one that is left half removed by a crash is none any more."""
+    """Remove a checkpoint, its manifest first: one that a crash leaves half removed no longer counts."""
     (folder / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,33 +1,31 @@
-"""Writing records that survive a crash: whole files or none, whole lines, and never a NaN."""
+"""Metrics, one line per agent and round, and their copy in TensorBoard."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from agentos.records.reader import TIMINGS
-from protocols.errors import RecordError
+from agentos.records.atomic_files import plain, replacing, writing
+from agentos.records.layout import TIMINGS, agent_name
 
 SIMULATED = "simulated_"
-"""Seconds that begin so are worked out, not measured: the same in every run of a configuration."""
+"""Prefix of seconds that are computed, not measured: the same in every run of a configuration."""
 
 CURVES = 50
-"""TensorBoard shows a curve per agent up to so many agents; beyond, the mean alone."""
+"""Most agents for which TensorBoard shows a curve each; beyond, it shows the mean alone."""
 
 
 class MetricsLog:
     """Appends one line per agent and round to ``metrics.jsonl``, and mirrors them to TensorBoard.
 
-    What took how long goes to ``timings.jsonl`` beside it, so that runs of one configuration leave the same
-    metrics, byte for byte.
+    Measured seconds go to ``timings.jsonl`` in the same folder, so that runs of one configuration leave
+    the same metrics, byte for byte.
 
     Args:
         path: the file to append to.
@@ -42,7 +40,7 @@ class MetricsLog:
         self._purge: int | None = None
 
     def round(self, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Append the rows of one round; they are on the disk's side when this returns.
+        """Append the rows of one round; they are handed to the operating system when this returns.
 
         Args:
             round: 0 before training, then from 1.
@@ -60,7 +58,7 @@ class MetricsLog:
             self._mirror(round, clean)
 
     def rewind(self, round: int) -> None:
-        """Forget every line after a round; a run that is resumed writes them again.
+        """Remove every line after a round; a run that is resumed writes them again.
 
         Raises:
             RecordError: the folder cannot be written to.
@@ -68,7 +66,7 @@ class MetricsLog:
         for path in (self.path, self.timings):
             rewind(path, round)
         self.close()
-        # TensorBoard then hides what it was told of later rounds.
+        # TensorBoard then hides the events of later rounds.
         self._purge = round + 1
 
     def close(self) -> None:
@@ -97,6 +95,7 @@ class MetricsLog:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TensorBoard's own, about its dependencies
             if self._writer is None:
+                # Imported at the first round: it takes seconds that readers of a record need not wait.
                 from torch.utils.tensorboard import SummaryWriter
 
                 self._writer = SummaryWriter(str(self._board), purge_step=self._purge)
@@ -107,52 +106,8 @@ class MetricsLog:
             self._writer.flush()
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into a `RecordError` that names the path."""
-    try:
-        yield
-    except OSError as error:
-        raise RecordError(
-            f"The records cannot be written to {path}",
-            expected="a folder with room, that this user may write to",
-            actual=error.strerror or str(error),
-            hint="choose another folder with --out; or make room, and go on with 'agentos resume'",
-        ) from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; it takes the place of ``path`` at the end, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with writing(path):
-            yield draft
-            draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def plain(value: Any) -> Any:
-    """Return a value that JSON can hold: NumPy scalars as Python's, and not finite as None.
-
-    Example:
-        >>> plain({"loss": np.float32(0.5), "gap": float("nan"), 3: (1, 2)})
-        {'loss': 0.5, 'gap': None, '3': [1, 2]}
-    """
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
-
-
 def rewind(path: Path, round: int) -> None:
-    """Remove every line after a round from a file of JSON lines that each have one.
+    """Remove every line after a round from a file of JSON lines that have a round each.
 
     Raises:
         RecordError: the folder cannot be written to.
@@ -170,7 +125,7 @@ def _append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _only(row: Mapping[str, Any], timed: bool) -> dict[str, Any]:
-    """Return the part of a row that is seconds of wall time, or the part that is not."""
+    """Return the seconds of wall time in a row, or the rest of it, with round and agent."""
     kept = ("round", "agent")
     return {key: row[key] for key in row if key in kept or _is_wall_time(key) == timed}
 
@@ -180,7 +135,7 @@ def _is_wall_time(key: str) -> bool:
 
 
 def _round_of(line: str) -> float:
-    """Return the round of a line; a line that was cut off belongs to no round that is kept."""
+    """Return the round of a line; infinity for a line that was cut off, so that it is removed."""
     try:
         return int(json.loads(line)["round"])
     except (ValueError, KeyError, TypeError):
@@ -190,6 +145,6 @@ def _round_of(line: str) -> float:
 def _row(round: int, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return one line of metrics: round, agent, and the rest in the order of their names."""
     agent = row["agent"]
-    name = agent if isinstance(agent, str) else f"agent-{agent}"
+    name = agent if isinstance(agent, str) else agent_name(agent)
     rest = {key: plain(row[key]) for key in sorted(row.keys() - {"round", "agent"})}
     return {"round": int(round), "agent": name, **rest}

@@ -1,4 +1,4 @@
-"""Reading a run folder back: everything that a report or a comparison needs, in one value."""
+"""The reader of a run folder: the content of its files, checked; `views` makes a report's views of it."""
 
 from __future__ import annotations
 
@@ -8,30 +8,39 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agentos.evaluation import TASKS, Metric
+import yaml
+
+from agentos.evaluation import TASKS
+from agentos.evaluation.base import Metric
+from agentos.records.atomic_files import damaged
+from agentos.records.layout import (
+    CONFIG,
+    ENVIRONMENT,
+    EVALUATION,
+    FAULTS,
+    HEALTH,
+    ISOLATED,
+    LEDGER,
+    METRICS,
+    NETWORK,
+    RESTARTS,
+    SUMMARY,
+    TIMINGS,
+    agent_number,
+)
+from agentos.records.ledger_file import read_ledger
 from protocols.errors import RecordError
 from protocols.ledger import Ledger
 from protocols.topologies.hops import Hop
 from protocols.topologies.network import Network
 
-CONFIG = "config.yaml"
-ENVIRONMENT = "environment.json"
-NETWORK = "network.json"
-EVALUATION = "evaluation.json"
-METRICS = "metrics.jsonl"
-TIMINGS = "timings.jsonl"
-HEALTH = "health.jsonl"
-RESTARTS = "restarts.jsonl"
-FAULTS = "faults.jsonl"
-LEDGER = "ledger.parquet"
-SUMMARY = "summary.json"
-TRACE = "trace.json"
-ISOLATED = "isolated"
+Row = dict[str, Any]
+"""One line of metrics: ``round``, ``agent``, and numbers; one that was not finite is None."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedNetwork(Network):
-    """A network as a run folder remembers it: fit to be drawn, not to be run."""
+    """A network as a run folder holds it: it can be drawn, but has no hops."""
 
     def _hops(self, round: int) -> tuple[Hop, ...]:
         return ()
@@ -39,24 +48,23 @@ class RecordedNetwork(Network):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run folder holds.
+    """The content of a run folder.
 
     Args:
         directory: the run folder.
         config_text: ``config.yaml`` as it was written.
         config: the same, parsed.
         environment: Python, platform, cores and package versions.
-        network: who could talk to whom.
+        network: the agents and the edges between them.
         names: one name to show per agent, in the order of their numbers.
-        meanings: what each evaluation metric means, by name, in the order of the tasks.
-        metrics: the lines of ``metrics.jsonl``, seconds of ``timings.jsonl`` included; a number that was not
-            finite is None.
-        ledger: the bytes of ``ledger.parquet``, or None if the run never came so far.
-        summary: ``summary.json``, or None if the run did not end in good order.
-        health: the lines of ``health.jsonl``; empty where nobody looked.
-        faults: those of ``faults.jsonl``; empty where no fault struck on purpose.
+        meanings: the description of each evaluation metric, by name, in the order of the tasks.
+        metrics: the lines of ``metrics.jsonl``, with the seconds of ``timings.jsonl``.
+        ledger: the bytes of ``ledger.parquet``, or None if the run stopped before it was written.
+        summary: ``summary.json``, or None if the run was killed.
+        isolated: the metric lines of the isolated baseline, or None if none ran.
+        health: the lines of ``health.jsonl``; empty where health was not monitored.
+        faults: those of ``faults.jsonl``; empty where no fault was injected.
         restarts: those of ``restarts.jsonl``; empty where no host was lost.
-        isolated: the isolated baseline's metric lines, or None if none ran.
     """
 
     directory: Path
@@ -66,10 +74,10 @@ class RunRecord:
     network: RecordedNetwork
     names: tuple[str, ...]
     meanings: dict[str, Metric]
-    metrics: list[dict[str, Any]]
+    metrics: list[Row]
     ledger: Ledger | None
     summary: dict[str, Any] | None
-    isolated: list[dict[str, Any]] | None
+    isolated: list[Row] | None
     health: list[dict[str, Any]] = field(default_factory=list)
     faults: list[dict[str, Any]] = field(default_factory=list)
     restarts: list[dict[str, Any]] = field(default_factory=list)
@@ -102,18 +110,31 @@ def load_run(directory: str | Path) -> RunRecord:
         network=network,
         names=names,
         meanings=_meanings(folder / EVALUATION),
-        metrics=_metrics(folder / METRICS),
+        metrics=_metrics(folder / METRICS, network.agents),
         ledger=read_ledger(folder / LEDGER) if (folder / LEDGER).exists() else None,
         summary=_json(folder / SUMMARY) if (folder / SUMMARY).exists() else None,
-        isolated=_metrics(isolated) if isolated.exists() else None,
+        isolated=_metrics(isolated, network.agents) if isolated.exists() else None,
         health=_if_there(folder / HEALTH, dict, "paused"),
         faults=_if_there(folder / FAULTS, dict, "struck"),
         restarts=_if_there(folder / RESTARTS, str, "why"),
     )
 
 
+def config_value(config: Mapping[str, Any], *path: str) -> Any:
+    """Return a value deep in a recorded configuration, or None where there is none.
+
+    Example:
+        >>> config_value({"training": {"rounds": 8}}, "training", "rounds")
+        8
+    """
+    value: Any = config
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
 def network_as_json(network: Network, names: tuple[str, ...]) -> dict[str, Any]:
-    """Return what `load_run` needs to draw the network again."""
+    """Return the content of ``network.json``, from which `load_run` rebuilds the network."""
     return {
         "agents": network.agents,
         "family": network.family,
@@ -126,7 +147,7 @@ def network_as_json(network: Network, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def meanings_as_json(metrics: tuple[Metric, ...]) -> dict[str, Any]:
-    """Return what `load_run` needs to explain the metrics again."""
+    """Return the content of ``evaluation.json``: the description of each metric."""
     return {"metrics": [asdict(metric) for metric in metrics]}
 
 
@@ -143,87 +164,80 @@ def _network(path: Path) -> tuple[RecordedNetwork, tuple[str, ...]]:
         )
         names = tuple(map(str, saved["names"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, "agents, family, arrangement, edges, roles, levels, names") from error
+        raise damaged(path, "agents, family, arrangement, edges, roles, levels, names") from error
     if not len(names) == len(network.roles) == len(network.levels) == network.agents:
-        raise _damaged(path, f"{network.agents} names, roles and levels")
+        raise damaged(path, f"{network.agents} names, roles and levels")
     return network, names
 
 
 def _meanings(path: Path) -> dict[str, Metric]:
-    """Read what the metrics mean; a folder without the file used the shipped tasks."""
+    """Read the descriptions of the metrics; a folder without the file used the shipped tasks."""
     if not path.exists():
         return {metric.name: metric for task in TASKS.values() for metric in task.metrics}
     try:
         metrics = [Metric(**fields) for fields in _json(path)["metrics"]]
     except (KeyError, TypeError) as error:
-        raise _damaged(path, "a list of metrics") from error
+        raise damaged(path, "a list of metrics") from error
     return {metric.name: metric for metric in metrics}
 
 
 def _config(path: Path, text: str) -> dict[str, Any]:
-    import yaml
-
     try:
         config = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise _damaged(path, "YAML", str(error)) from error
+        raise damaged(path, "YAML", str(error)) from error
     if not isinstance(config, dict):
-        raise _damaged(path, "a mapping", type(config).__name__)
+        raise damaged(path, "a mapping", type(config).__name__)
     return config
 
 
-def read_ledger(path: Path) -> Ledger:
-    """Read a ledger's Parquet table.
-
-    Raises:
-        RecordError: it is damaged.
-    """
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        return Ledger.from_rows(pyarrow.parquet.read_table(path).to_pydict())
-    except (OSError, ValueError, pyarrow.ArrowException, RecordError) as error:
-        raise _damaged(path, "the Parquet table of a ledger", str(error)) from error
-
-
-def _metrics(path: Path) -> list[dict[str, Any]]:
-    """Read lines of metrics, each with the seconds that were written apart."""
+def _metrics(path: Path, agents: int) -> list[Row]:
+    """Read lines of metrics, each with its measured seconds from the other file."""
     rows, timings = _json_lines(path), path.with_name(TIMINGS)
+    for number, row in enumerate(rows, start=1):
+        agent = agent_number(row["agent"])
+        if agent is None or agent >= agents:
+            expected = f"one of {agents} agents, from agent-0, on line {number}"
+            raise damaged(path, expected, row["agent"][:60])
     if not timings.exists():
         return rows
     timed = {(row["round"], row["agent"]): row for row in _json_lines(timings)}
     return [{**row, **timed.get((row["round"], row["agent"]), {})} for row in rows]
 
 
-def _if_there(path: Path, type: type, key: str) -> list[dict[str, Any]]:
-    return _json_lines(path, type, key) if path.exists() else []
+def _if_there(path: Path, of_type: type, key: str) -> list[dict[str, Any]]:
+    return _json_lines(path, of_type, key) if path.exists() else []
 
 
-def _json_lines(path: Path, type: type = str, key: str = "agent") -> list[dict[str, Any]]:
-    """Read objects that each have a round, and a value of this type under a key."""
+def _json_lines(path: Path, of_type: type = str, key: str = "agent") -> list[dict[str, Any]]:
+    """Read objects that each have a round, and a value of this type under a key.
+
+    A torn last line is left out: the writer was stopped in the middle of it.
+    """
     lines = _read(path).split("\n")
     torn = lines.pop()  # empty, unless the writer was stopped in the middle of a line
-    rows = [_row(path, number, line, type, key) for number, line in enumerate(lines, start=1)]
+    rows = [
+        _json_line(path, number, line, of_type, key) for number, line in enumerate(lines, start=1)
+    ]
     try:
-        return [*rows, _row(path, len(rows) + 1, torn, type, key)] if torn else rows
+        return [*rows, _json_line(path, len(rows) + 1, torn, of_type, key)] if torn else rows
     except RecordError:
         return rows
 
 
-def _row(path: Path, number: int, line: str, type: type, key: str) -> dict[str, Any]:
+def _json_line(path: Path, number: int, line: str, of_type: type, key: str) -> dict[str, Any]:
     article = "an" if key == "agent" else "a"
     expected = f"a JSON object with a round and {article} {key} on line {number}"
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise _damaged(path, expected, line[:60]) from error
+        raise damaged(path, expected, line[:60]) from error
     if not (
         isinstance(row, dict)
         and isinstance(row.get("round"), int)
-        and isinstance(row.get(key), type)
+        and isinstance(row.get(key), of_type)
     ):
-        raise _damaged(path, expected, line[:60])
+        raise damaged(path, expected, line[:60])
     return row
 
 
@@ -231,9 +245,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(_read(path))
     except json.JSONDecodeError as error:
-        raise _damaged(path, "JSON", str(error)) from error
+        raise damaged(path, "JSON", str(error)) from error
     if not isinstance(value, Mapping):
-        raise _damaged(path, "a JSON object", type(value).__name__)
+        raise damaged(path, "a JSON object", type(value).__name__)
     return dict(value)
 
 
@@ -245,16 +259,7 @@ def _read(path: Path) -> str:
             f"The run folder {path.parent} has no {path.name}",
             expected=str(path),
             actual="no such file",
-            hint="the run stopped before it was written: run it again",
+            hint="the run stopped before it wrote this file: run it again",
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise _damaged(path, "a readable text file", str(error)) from error
-
-
-def _damaged(path: Path, expected: str, actual: str | None = None) -> RecordError:
-    return RecordError(
-        f"The record {path} is damaged",
-        expected=expected,
-        actual=actual,
-        hint="restore the file from a copy, or run again",
-    )
+        raise damaged(path, "a readable text file", str(error)) from error

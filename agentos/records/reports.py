@@ -1,29 +1,42 @@
-"""What came of a round, and of all of them."""
+"""Reports of a round and of all rounds of an arm: values that coordinators make and records keep."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Protocol, TypeVar
 
+from agentos.records.checkpoints import Checkpoint
 from protocols.ledger import Ledger
 
-if TYPE_CHECKING:
-    from agentos.records.checkpoints import Checkpoint
-    from agentos.rounds.health.collapse import Health
-
+Value = TypeVar("Value")
 AgentMetrics = dict[int, dict[str, float]]
+
+
+class HealthReport(Protocol):
+    """The health of the agents after a round, as far as it is recorded."""
+
+    @property
+    def cka(self) -> Mapping[tuple[int, int], float]:
+        """Linear CKA of each pair of neighbours."""
+
+    @property
+    def paused(self) -> Mapping[int, str]:
+        """Agents whose exchange is paused, each with the reason."""
 
 
 @dataclass(frozen=True)
 class RoundReport:
-    """What happened in one round; round 0 is the state before training.
+    """The report of one round; round 0 is the state before training.
 
     Attributes:
-        metrics: of each agent: training, bytes, and evaluation where it was due.
-        evaluation: of each agent, evaluation alone; empty where it was not due.
+        arm: ``together`` or ``isolated``.
+        round, rounds: the number of the round, and of all rounds.
+        metrics: agent -> training, bytes, and evaluation where it was due.
+        evaluation: agent -> evaluation alone; empty where it was not due.
         round_s: wall time.
-        health: what a look at the agents found; None where none was due.
+        total_bytes: serialised bytes of all deliveries up to this round.
+        health: the health of the agents; None where it was not monitored in this round.
         faults: how often each kind of fault struck, and how often the policy had to act.
     """
 
@@ -34,7 +47,7 @@ class RoundReport:
     evaluation: AgentMetrics
     round_s: float
     total_bytes: int
-    health: Health | None = None
+    health: HealthReport | None = None
     faults: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -50,9 +63,29 @@ class Begun:
     rounds: tuple[RoundReport, ...]
 
 
+@dataclass(frozen=True)
+class Restart:
+    """A return of the run to its last checkpoint, after hosts were lost.
+
+    Attributes:
+        number: of the restart, from 1.
+        arm, round: the round that was under way.
+        back_to: the round that it went back to; 0 for the beginning.
+        hosts: the hosts that were replaced.
+        why: the failure that was observed.
+    """
+
+    number: int
+    arm: str
+    round: int
+    back_to: int
+    hosts: tuple[int, ...]
+    why: str
+
+
 @dataclass
 class ArmResult:
-    """What came of a whole run or of its baseline."""
+    """The rounds and the bytes of a run or of its baseline."""
 
     rounds: list[RoundReport] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
@@ -90,7 +123,7 @@ class ArmResult:
         return max(ends, default=None)
 
 
-def by_agent(answers: Mapping[int, Mapping[int, Any]]) -> dict[int, Any]:
-    """Merge the hosts' answers, agents ascending: packing must not show."""
+def by_agent(answers: Mapping[int, Mapping[int, Value]]) -> dict[int, Value]:
+    """Merge the answers of all hosts, agents ascending: results must not depend on the packing."""
     merged = {agent: value for answer in answers.values() for agent, value in answer.items()}
     return dict(sorted(merged.items()))

@@ -1,38 +1,74 @@
-"""What a run comes to: typed in Python, and the same in ``summary.json``."""
+"""The outcome of a run: typed in Python, and the same in ``summary.json``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeGuard
 
+import numpy as np
 from pydantic import Field
+from typing_extensions import Self
 
 from agentos.evaluation.base import Metric
-from agentos.records.recorder import summarise_metrics
+from agentos.records.layout import agent_name
+from agentos.records.reports import AgentMetrics, ArmResult
 from protocols.ledger import Ledger
 from protocols.spec import Spec
 
-if TYPE_CHECKING:
-    from agentos.config.run import RunConfig
-    from agentos.records.reports import AgentMetrics, ArmResult
-
 
 class Quality(Spec):
-    """Evaluation of all agents: each, their mean, and the worst of them."""
+    """Evaluation of all agents: each by name, their mean, and the worst of them.
 
-    agents: dict[str, dict[str, float]]
-    mean: dict[str, float]
-    worst: dict[str, float]
+    Worst is the lowest where higher is better, and the highest where lower is.
+    """
+
+    agents: dict[str, dict[str, float]] = Field(default_factory=dict)
+    mean: dict[str, float] = Field(default_factory=dict)
+    worst: dict[str, float] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, agents: Mapping[str, Mapping[str, float]], metrics: Iterable[Metric]) -> Self:
+        """Sum up the agents' metrics.
+
+        An agent that lacks a metric is left out of it; a metric that every agent lacks is left out
+        altogether.
+
+        Args:
+            agents: agent name -> metric name -> value.
+            metrics: the metrics to sum up.
+
+        Example:
+            >>> mrr = Metric(name="mrr", higher_is_better=True, help="Mean reciprocal rank.")
+            >>> quality = Quality.of({"agent-0": {"mrr": 0.5}, "agent-1": {"mrr": 0.25}}, [mrr])
+            >>> quality.mean, quality.worst
+            ({'mrr': 0.375}, {'mrr': 0.25})
+        """
+        return cls(**_sums(agents, metrics))
+
+    def value(self, agent: int, metric: Metric) -> float | None:
+        """Return one agent's value of a metric, or None if it was not measured."""
+        return self.agents.get(agent_name(agent), {}).get(metric.name)
 
 
 class Bytes(Spec):
-    """Serialised bytes of all deliveries, and what they would have been without a codec."""
+    """Serialised bytes of all deliveries, and the bytes that they would have had without a codec."""
 
     total: int
     by_kind: dict[str, int]
     fp32_total: int
     fp32_by_kind: dict[str, int]
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> Self:
+        """Sum up a ledger."""
+        return cls(
+            total=ledger.total(),
+            by_kind=ledger.by_kind(),
+            fp32_total=ledger.fp32_total(),
+            fp32_by_kind=ledger.fp32_by_kind(),
+        )
 
 
 class Baseline(Quality):
@@ -44,16 +80,16 @@ class Baseline(Quality):
 
 
 class Result(Quality):
-    """A run's summary.
+    """The summary of a run.
 
     Attributes:
         directory: the run folder; not part of ``summary.json``.
         status: ``finished``, ``interrupted`` or ``failed``.
         rounds: rounds that were finished.
         steps: optimizer steps of each agent.
-        tokens: that went through encoders with a gradient; `anchor_tokens` of public anchors.
+        tokens: tokens that went through encoders with a gradient; `anchor_tokens` of public anchors.
         wall_s: seconds from the start of the hosts to the end; `round_s` of each round of the run.
-        simulated_s: when the last agent would have ended elsewhere; None for a run without a clock.
+        simulated_s: simulated seconds until the last agent ended; None for a run without a clock.
         agents, mean, worst: the last evaluation.
         before: the evaluation of the untrained agents.
         isolated: the baseline, where one ran to its end.
@@ -79,15 +115,31 @@ class Result(Quality):
         return self.model_dump(mode="json", exclude_none=True)
 
 
+@dataclass(frozen=True)
+class RunIdentity:
+    """The run that a result is of.
+
+    Args:
+        directory: the run folder.
+        name, seed: as configured.
+        local_steps: optimizer steps of an agent in a round.
+        metrics: the metrics that were evaluated.
+    """
+
+    directory: Path
+    name: str
+    seed: int
+    local_steps: int
+    metrics: tuple[Metric, ...]
+
+
 def summarise(
-    config: RunConfig,
-    directory: Path,
+    run: RunIdentity,
+    together: ArmResult,
+    isolated: ArmResult | None,
     *,
     status: str,
     wall_s: float,
-    together: ArmResult,
-    isolated: ArmResult | None,
-    metrics: Sequence[Metric],
 ) -> Result:
     """Sum up the rounds of a run and of its baseline."""
     finished = together.finished
@@ -95,39 +147,49 @@ def summarise(
     # A baseline that was cut short is no comparison.
     if isolated is not None and isolated.after and isolated.finished == finished:
         baseline = Baseline(
-            **_quality(isolated.after, metrics),
+            **_sums(_named(isolated.after), run.metrics),
             tokens=int(isolated.total("tokens")),
             wall_s=isolated.wall_s,
             simulated_s=isolated.simulated_s,
         )
     return Result(
-        **_quality(together.after, metrics),
-        directory=directory,
-        name=config.name,
-        seed=config.seed,
+        **_sums(_named(together.after), run.metrics),
+        directory=run.directory,
+        name=run.name,
+        seed=run.seed,
         status=status,
         rounds=finished,
-        steps=finished * config.training.local_steps,
+        steps=finished * run.local_steps,
         tokens=int(together.total("tokens")),
         anchor_tokens=int(together.total("anchor_tokens")),
         wall_s=wall_s,
         simulated_s=together.simulated_s,
         round_s=tuple(report.round_s for report in together.rounds if report.round),
-        bytes=_bytes(together.ledger),
-        before=Quality(**_quality(together.before, metrics)),
+        bytes=Bytes.of(together.ledger),
+        before=Quality.of(_named(together.before), run.metrics),
         isolated=baseline,
     )
 
 
-def _bytes(ledger: Ledger) -> Bytes:
-    return Bytes(
-        total=ledger.total(),
-        by_kind=ledger.by_kind(),
-        fp32_total=ledger.fp32_total(),
-        fp32_by_kind=ledger.fp32_by_kind(),
-    )
+def _named(evaluation: AgentMetrics) -> dict[str, dict[str, float]]:
+    return {agent_name(agent): values for agent, values in evaluation.items()}
 
 
-def _quality(evaluation: AgentMetrics, metrics: Sequence[Metric]) -> dict[str, Any]:
-    named = {f"agent-{agent}": values for agent, values in evaluation.items()}
-    return summarise_metrics(named, metrics)
+def _is_finite(value: float | None) -> TypeGuard[float]:
+    return value is not None and bool(np.isfinite(value))
+
+
+def _sums(agents: Mapping[str, Mapping[str, float]], metrics: Iterable[Metric]) -> dict[str, Any]:
+    mean: dict[str, float] = {}
+    worst: dict[str, float] = {}
+    for metric in metrics:
+        given = (values.get(metric.name) for values in agents.values())
+        found = [value for value in given if _is_finite(value)]
+        if found:
+            mean[metric.name] = float(np.mean(found))
+            worst[metric.name] = float(min(found) if metric.higher_is_better else max(found))
+    named = {
+        name: {key: value for key, value in values.items() if _is_finite(value)}
+        for name, values in agents.items()
+    }
+    return {"agents": named, "mean": mean, "worst": worst}

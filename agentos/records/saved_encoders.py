@@ -1,11 +1,10 @@
-"""Finding the encoders that a run has saved."""
+"""The encoders that a run has saved."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from agentos.records.reader import CONFIG
-from agentos.records.recorder import ENCODERS
+from agentos.records.layout import CONFIG, ENCODERS, agent_name, agent_number
 from agents.models.adapters import ADAPTER_CONFIG
 from protocols.errors import ConfigurationError
 
@@ -15,7 +14,7 @@ def find_encoder(path: Path, agent: int | None = None) -> Path:
 
     Args:
         path: a run folder, or the folder of an encoder itself.
-        agent: whose encoder; default 0. Only in a run folder.
+        agent: the agent whose encoder is wanted, in a run folder; default 0.
 
     Raises:
         ConfigurationError: there is no such folder or agent.
@@ -34,19 +33,17 @@ def find_encoder(path: Path, agent: int | None = None) -> Path:
                 hint="leave out --agent, or name the run folder",
             )
         return path
-    found = sorted(
-        (path / ENCODERS).glob("agent-*"), key=lambda f: int(f.name.removeprefix("agent-"))
-    )
+    numbers = (agent_number(folder.name) for folder in (path / ENCODERS).glob("*"))
+    found = sorted(number for number in numbers if number is not None)
     if not found:
         raise ConfigurationError(
             f"the run in {path} has saved no encoders",
-            hint="let it come to its end: encoders are saved then",
+            hint="let the run finish: it saves its encoders at the end",
         )
-    wanted = path / ENCODERS / f"agent-{agent or 0}"
-    if wanted not in found:
+    if (agent or 0) not in found:
         raise ConfigurationError(
-            f"the run in {path} has no agent {agent}",
-            expected=f"one of {', '.join(f.name.removeprefix('agent-') for f in found)}",
-            actual=agent,
+            f"the run in {path} has saved no encoder of agent {agent or 0}",
+            expected=f"one of {', '.join(map(str, found))}",
+            actual=agent or 0,
         )
-    return wanted
+    return path / ENCODERS / agent_name(agent or 0)

@@ -1,1 +1,3 @@
-"""The parts of a report: what came out, as numbers to read and charts to look at."""
+"""Reports and comparisons of runs: numbers, sentences and charts, on pages that open offline."""
+
+__all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Pages that open offline: one HTML file with its style, its script and Plotly inside."""
+"""Self-contained pages: one HTML file with its style, its script and Plotly, that opens offline."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agentos.records.metrics_log import replacing
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
+
+from agentos.records.atomic_files import replacing
 from agentos.reporting.charts.plotting import Chart
 
 
 def write_page(path: Path, template: str, charts: Sequence[Chart], **context: Any) -> Path:
-    """Render a template beside this file into one self-contained page.
+    """Render a template of this package into one page.
 
     Everything is escaped: names and configurations come from users. A content security policy
-    forbids every request, and every script but the page's own two, which it knows by their hashes.
+    forbids every request, and every script except the page's own two, which it lists by their hashes.
 
     Args:
-        path: where the page is written.
-        template: its file name.
-        charts: what its script draws, by the ids of elements in the template.
-        context: what the template shows.
+        path: the page.
+        template: file name of its template.
+        charts: the charts that its script draws, each into the element of its id.
+        context: values for the template.
 
     Raises:
         RecordError: the page cannot be written.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -38,7 +38,10 @@ def write_page(path: Path, template: str, charts: Sequence[Chart], **context: An
         lstrip_blocks=True,
     )
     environment.filters["csp_hash"] = csp_hash
-    figures = {chart.id: chart.figure for chart in charts}
+    figures = {
+        chart.id: {"data": chart.traces, "layout": chart.layout, "agents": chart.agents}
+        for chart in charts
+    }
     html = environment.get_template(template).render(
         plotly=get_plotlyjs() if charts else "", figures=figures, **context
     )
@@ -59,5 +62,5 @@ def csp_hash(script: str) -> str:
 
 
 def data_uri(svg: str) -> str:
-    """Return an SVG picture as an address for ``<img>``, where no script of its own could run."""
+    """Return an SVG picture as an address for ``<img>``, in which its scripts cannot run."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

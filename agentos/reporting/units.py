@@ -1,8 +1,8 @@
-"""Numbers as people read them: bytes, counts, durations, and the values of metrics."""
+"""Numbers as texts for people: bytes, counts, durations, and the values of metrics."""
 
 from __future__ import annotations
 
-from agentos.evaluation import Metric
+from agentos.evaluation.base import Metric
 
 MINUS = "\N{MINUS SIGN}"
 ABSENT = "\N{EN DASH}"
@@ -78,7 +78,7 @@ def metric_text(value: float | None, metric: Metric, *, signed: bool = False) ->
 
 
 def _scaled(value: float, units: tuple[str, ...]) -> str:
-    """Return three figures and the unit of the thousand that they are in."""
+    """Return a value to three figures, with the unit of its power of a thousand."""
     step = 0
     while abs(value) >= 999.5 and step < len(units) - 1:
         value, step = value / 1000, step + 1

@@ -1,27 +1,31 @@
-"""A run in a few sentences, honest about the sign of the difference and what it cannot show."""
+"""The verdict: the first sentence of a report, and the sentences that support it.
+
+It states the sign of the difference, and what the run cannot show.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from agentos.evaluation import Metric
-from agentos.reporting.outcome import Gain, Outcome, gain
+from agentos.evaluation.base import Metric
+from agentos.records.result import Quality
+from agentos.records.views.outcome import Gain, Outcome
 from agentos.reporting.units import metric_text
 
 ONE_SEED = (
-    "This is one run with one seed: repeat it with other seeds before relying on the difference."
+    "This is a single run with a single seed: repeat it with other seeds before you rely on it."
 )
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a run says about working together.
+    """The answer of a run to whether cooperation helps.
 
     Args:
-        tone: whether cooperation gained, lost, made no clear difference, or was not compared.
+        tone: cooperation gained, lost, made no clear difference, or was not compared.
         headline: the answer, in one sentence.
-        details: what it rests on, sentence by sentence.
+        details: the sentences that support it.
     """
 
     tone: Literal["gain", "loss", "even", "open"]
@@ -29,103 +33,96 @@ class Verdict:
     details: tuple[str, ...]
 
 
-def verdict(result: Outcome, planned_rounds: int | None = None) -> Verdict:
-    """Return the verdict on a run, by its first metric.
-
-    Args:
-        result: what came out.
-        planned_rounds: rounds that the configuration asked for, if known.
-    """
-    stopped = _stopped(result, planned_rounds)
-    metric = result.main
+def verdict(result: Outcome) -> Verdict:
+    """Return the verdict on a run, by its first metric."""
+    metric, stopped = result.main, _stopped(result)
     if metric is None:
         return Verdict("open", "Nothing was evaluated in this run.", stopped)
     if metric.name not in result.together.mean:
         headline = "The run stopped before its agents were evaluated a second time."
         return Verdict("open", headline, (*stopped, _start(result, metric)))
-    compared = result.fair and result.isolated and metric.name in result.isolated.mean
-    if not compared:
-        return _without_baseline(result, metric, stopped)
-    return _with_baseline(result, metric, stopped)
+    if result.fair and result.isolated and result.gain:
+        return _with_baseline(result, result.isolated, result.gain, metric)
+    return _without_baseline(result, metric)
 
 
-def _with_baseline(result: Outcome, metric: Metric, stopped: tuple[str, ...]) -> Verdict:
-    assert result.isolated is not None
-    difference = gain(result.together, result.isolated, metric)
-    if difference is None:
-        return _without_baseline(result, metric, stopped)
-    tone = _tone(difference, metric)
+def _with_baseline(result: Outcome, isolated: Quality, gain: Gain, metric: Metric) -> Verdict:
+    tone = _tone(gain, metric)
     answer = {
         "gain": "Working together helped",
-        "loss": "Working together was worse",
+        "loss": "Working together hurt",
         "even": "Working together made no clear difference",
     }[tone]
-    mean = [metric_text(a.mean[metric.name], metric) for a in (result.together, result.isolated)]
-    low = [metric_text(a.worst[metric.name], metric) for a in (result.together, result.isolated)]
-    headline = f"{answer}: the agents' mean {metric.title} is {mean[0]} together, {mean[1]} alone."
-    worst = f"The worst agent ends at {low[0]} together and at {low[1]} alone."
-    details = (*stopped, _difference(difference, metric), worst, _start(result, metric), ONE_SEED)
+    mean = [metric_text(a.mean[metric.name], metric) for a in (result.together, isolated)]
+    low = [metric_text(a.worst[metric.name], metric) for a in (result.together, isolated)]
+    headline = (
+        f"{answer}: the agents' mean {metric.title} is {mean[0]} together and {mean[1]} alone."
+    )
+    worst = f"The worst agent reaches {low[0]} together and {low[1]} alone."
+    details = (
+        *_stopped(result),
+        _difference(gain, metric),
+        worst,
+        _start(result, metric),
+        ONE_SEED,
+    )
     return Verdict(tone, headline, tuple(filter(None, details)))
 
 
-def _without_baseline(result: Outcome, metric: Metric, stopped: tuple[str, ...]) -> Verdict:
-    after = _mean(result, "together", metric)
-    if metric.name in result.before.mean:
-        change = result.together.mean[metric.name] - result.before.mean[metric.name]
-        verb = "rose" if change > 0 else "fell" if change < 0 else "stayed"
-        headline = (
-            f"The agents' mean {metric.title} {verb} from {_mean(result, 'before', metric)} before "
-            f"training to {after}."
-        )
+def _without_baseline(result: Outcome, metric: Metric) -> Verdict:
+    after = result.together.mean[metric.name]
+    before = result.before.mean.get(metric.name)
+    if before is None:
+        headline = f"The agents' mean {metric.title} is {metric_text(after, metric)}."
     else:
-        headline = f"The agents' mean {metric.title} is {after}."
+        verb = "rose" if after > before else "fell" if after < before else "stayed"
+        headline = (
+            f"The agents' mean {metric.title} {verb} from {metric_text(before, metric)} before "
+            f"training to {metric_text(after, metric)}."
+        )
     if result.isolated is None:
-        why = "No isolated baseline was evaluated, so this run cannot tell what cooperation added."
+        why = "Without an isolated baseline, this run cannot show what cooperation added."
     else:
         why = (
             f"The isolated baseline was last evaluated in round {result.isolated_at}, the agents "
-            f"together in round {result.compared_at}: the two do not compare."
+            f"together in round {result.compared_at}: the two cannot be compared."
         )
     lower = "" if metric.higher_is_better else f"Lower is better for {metric.title}."
-    return Verdict("open", headline, tuple(filter(None, (*stopped, lower, why))))
+    return Verdict("open", headline, tuple(filter(None, (*_stopped(result), lower, why))))
 
 
-def _tone(difference: Gain, metric: Metric) -> Literal["gain", "loss", "even"]:
-    unseen = metric_text(difference.mean, metric) == metric_text(0.0, metric)
-    if unseen or (difference.error is not None and not difference.clear):
+def _tone(gain: Gain, metric: Metric) -> Literal["gain", "loss", "even"]:
+    unseen = metric_text(gain.mean, metric) == metric_text(0.0, metric)
+    if unseen or (gain.error is not None and not gain.clear):
         return "even"
-    return "gain" if difference.mean > 0 else "loss"
+    return "gain" if gain.mean > 0 else "loss"
 
 
-def _difference(difference: Gain, metric: Metric) -> str:
+def _difference(gain: Gain, metric: Metric) -> str:
     unit = " points" if metric.percent else ""
-    size = metric_text(abs(difference.mean), metric).rstrip("%") + unit
-    side = "in favour of" if difference.mean >= 0 else "against"
+    size = metric_text(abs(gain.mean), metric).rstrip("%") + unit
+    side = "in favour of" if gain.mean >= 0 else "against"
     text = f"The difference is {size} {side} working together"
-    if difference.error is not None:
-        error = metric_text(difference.error, metric).rstrip("%")
+    if gain.error is not None:
+        error = metric_text(gain.error, metric).rstrip("%")
         text += f", with a standard error over agents of {error}{unit}"
     lower = "" if metric.higher_is_better else f" (lower {metric.title} is better)"
-    return f"{text}{lower}; {difference.gained} of {difference.agents} agents gained."
+    return f"{text}{lower}; {gain.gained} of {gain.agents} agents gained."
 
 
 def _start(result: Outcome, metric: Metric) -> str:
     if metric.name not in result.before.mean:
         return ""
-    return f"Before training the mean was {_mean(result, 'before', metric)}."
+    return f"Before training, the mean was {metric_text(result.before.mean[metric.name], metric)}."
 
 
-def _stopped(result: Outcome, planned_rounds: int | None) -> tuple[str, ...]:
+def _stopped(result: Outcome) -> tuple[str, ...]:
+    """Return a sentence on a run that did not finish; none on one that did."""
     if result.status == "finished":
         return ()
-    plan = f" of {planned_rounds}" if planned_rounds else ""
-    status = "did not finish" if result.status == "unfinished" else f"was {result.status}"
-    status = "failed" if result.status == "failed" else status
+    plan = f" of {result.planned_rounds}" if result.planned_rounds else ""
+    how = {"unfinished": "did not finish", "failed": "failed"}
     return (
-        f"This run {status}: it came to round {result.rounds}{plan}, and its agents were last "
-        f"evaluated in round {result.compared_at}.",
+        f"This run {how.get(result.status, f'was {result.status}')}: it reached round {result.rounds}{plan}, "
+        f"and its agents were last evaluated in round {result.compared_at}.",
     )
-
-
-def _mean(result: Outcome, arm: Literal["before", "isolated", "together"], metric: Metric) -> str:
-    return metric_text(getattr(result, arm).mean.get(metric.name), metric)

@@ -1,1 +1,3 @@
-"""Rounds: who trains, who exchanges with whom, and what happens when something fails."""
+"""Rounds: training and exchange in order, and recovery from failures."""
+
+__all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Which agents may exchange now, so that what happens in simulated time happens in its order.
+"""Choice of the agents that may exchange now, so that all happens in the order of simulated time.
 
 An exchange of agent j at time t depends on j and on messages alone, so on the exchanges of its senders up
 to t. It may be carried out as soon as none of them can still come to one before t: not those that are yet
@@ -21,12 +21,12 @@ def ready(
 ) -> list[int]:
     """Return the agents whose exchange may be carried out now, ascending.
 
-    Where nobody is to train, and some exchange is due, there is at least one.
+    Where no agent is still to train, and some exchange is due, there is at least one.
 
     Args:
         due: when the exchange is due of each agent that has trained.
         training: agents that are yet to train.
-        senders: whom each agent hears.
+        senders: of each agent.
 
     Example:
         >>> line = {0: [1], 1: [0, 2], 2: [1]}

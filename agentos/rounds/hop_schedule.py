@@ -5,23 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from agentos.rounds.health.collapse import open_hops
-from protocols.topologies import Hop, Network
-
-if TYPE_CHECKING:
-    from agents.exchange import Exchange, Turn
+from agents.exchange import Exchange
+from agents.exchange.base import Turn
+from protocols.topologies import Direction, Hop, Network
 
 
 @dataclass(frozen=True)
 class ScheduledHop:
-    """One hop on the way of a round's messages.
+    """One hop of a round with its place in the round.
 
     Attributes:
         number: of the hop within the round, over all parts and passes.
         part: index of the part of the exchange.
-        passage: which of the part's passes through the topology's plan.
+        passage: index of the pass through the topology's plan that the hop belongs to.
     """
 
     round: int
@@ -46,33 +44,28 @@ def scheduled_hops(
                     yield ScheduledHop(round, next(number), index, passage, hop)
 
 
-def turns_of(network: Network, leg: ScheduledHop, agents: Iterable[int]) -> dict[int, Turn]:
-    """Return where each of some agents is; below the top of a tree, all are at one and the same turn."""
-    from protocols.topologies import Direction
-
-    if leg.hop.direction is Direction.PEER:
-        return {agent: turn_of(network, leg, agent) for agent in agents}
+def turns_of(network: Network, scheduled: ScheduledHop, agents: Iterable[int]) -> dict[int, Turn]:
+    """Return the turn of each of some agents; below the top of a tree, all share one."""
+    if scheduled.hop.direction is Direction.PEER:
+        return {agent: turn_of(network, scheduled, agent) for agent in agents}
     alike: dict[bool, Turn] = {}
     turns: dict[int, Turn] = {}
     for agent in agents:
         is_top = network.parent(agent) is None
         if is_top not in alike:
-            alike[is_top] = turn_of(network, leg, agent)
+            alike[is_top] = turn_of(network, scheduled, agent)
         turns[agent] = alike[is_top]
     return turns
 
 
-def turn_of(network: Network, leg: ScheduledHop, agent: int) -> Turn:
-    """Return where in a round an agent is, on a hop that it takes part in."""
-    from agents.exchange.base import Turn
-    from protocols.topologies import Direction
-
-    peers = leg.hop.direction is Direction.PEER
+def turn_of(network: Network, scheduled: ScheduledHop, agent: int) -> Turn:
+    """Return the turn of an agent on a hop that it takes part in."""
+    peers = scheduled.hop.direction is Direction.PEER
     return Turn(
-        round=leg.round,
-        hop=leg.number,
-        direction=leg.hop.direction,
-        passage=leg.passage,
+        round=scheduled.round,
+        hop=scheduled.number,
+        direction=scheduled.hop.direction,
+        passage=scheduled.passage,
         is_top=not peers and network.parent(agent) is None,
-        mixing=network.mixing_weights(agent, leg.round) if peers else {},
+        mixing=network.mixing_weights(agent, scheduled.round) if peers else {},
     )

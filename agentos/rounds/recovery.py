@@ -1,56 +1,32 @@
-"""Hosts that die in mid-run: new ones take their place, and the run goes back to its last checkpoint.
+"""Recovery from hosts that die during a run: they are replaced, and the run goes back to its last checkpoint.
 
-What agents draw depends on names alone, and a checkpoint holds all that changes about them. So the rounds
-that are run again give the same numbers, and the records of the run are those of one never disturbed.
+Random draws depend on names alone, and a checkpoint holds everything about agents that changes. So the rounds
+that are run again give the same numbers, and the records equal those of an undisturbed run.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from agentos.records.checkpoints import checkpoints_of
-from agentos.records.reports import Begun, RoundReport
+from agentos.records.recorder import Recorder
+from agentos.records.reports import Begun, Restart, RoundReport
 from agentos.rounds.faults.policies import PolicyConfig, restarts_after
+from agentos.runtime import Session
 from protocols.errors import DeadlineExceeded, HostLost, RuntimeFailure
-
-if TYPE_CHECKING:
-    from agentos.records.recorder import Recorder
-    from agentos.runtime import Session
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Restart:
-    """A run that went back to its last checkpoint.
-
-    Attributes:
-        number: of the restart, from 1.
-        arm, round: the round that was under way.
-        back_to: the round that it went back to; 0 for the beginning.
-        hosts: the hosts that were replaced.
-        why: what was seen.
-    """
-
-    number: int
-    arm: str
-    round: int
-    back_to: int
-    hosts: tuple[int, ...]
-    why: str
-
-
 class Recovery:
-    """Decides about failures of hosts, and sets a run back.
+    """Replaces lost hosts, as often as the policy allows, and sets a run back.
 
     Args:
-        policy: how often, and after what.
-        session: whose hosts to replace.
-        recorder: of the run folder; rounds that will be run again are taken out of its files.
-        tell: is told of every restart.
+        policy: how often, and after which failures.
+        session: the hosts.
+        recorder: of the run folder; rounds that will be run again are removed from its files.
+        on_restart: called after every restart.
     """
 
     def __init__(
@@ -58,24 +34,24 @@ class Recovery:
         policy: PolicyConfig,
         session: Session,
         recorder: Recorder,
-        tell: Callable[[Restart], None],
+        on_restart: Callable[[Restart], None],
     ) -> None:
         self.policy = policy
         self.session = session
         self.recorder = recorder
-        self.tell = tell
+        self.on_restart = on_restart
         self.restarts = 0
 
     def recover(
         self, error: RuntimeFailure, arm: str, rounds: Sequence[RoundReport], begun: Begun | None
     ) -> Begun | None:
-        """Replace lost hosts; return from where the arm goes on, None for its beginning.
+        """Replace lost hosts; return the point from which the arm continues, None for its beginning.
 
         Args:
-            error: what happened.
+            error: the failure.
             arm: that was under way.
             rounds: of it that were finished.
-            begun: from where it went on when it was begun.
+            begun: the point from which it continued when it was begun.
 
         Raises:
             RuntimeFailure: the policy has the run abort.
@@ -88,11 +64,11 @@ class Recovery:
         logger.warning("%s; round %d goes back to round %d", error.message, finished + 1, round)
         self.recorder.go_back(arm, round)
         self.recorder.restart(restart)
-        self.tell(restart)
+        self.on_restart(restart)
         return back
 
     def _revived(self, error: RuntimeFailure) -> tuple[int, ...]:
-        """Replace lost hosts; those that die meanwhile count as another restart."""
+        """Replace lost hosts; a loss meanwhile counts as another restart."""
         while True:
             if not restarts_after(error, self.restarts, self.policy):
                 raise self._given_up(error)

@@ -1,4 +1,4 @@
-"""Going on with a run that stopped, and branching off from one."""
+"""Resuming a run that stopped, and branching off from one."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from agentos.records.checkpoints import ARMS, Checkpoint, checkpoints_of, copy
-from agentos.records.reader import CONFIG, SUMMARY, RunRecord, load_run
+from agentos.records.checkpoints import Checkpoint, checkpoints_of, copy
+from agentos.records.layout import SUMMARY, TOGETHER
+from agentos.records.reader import RunRecord, load_run
 from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport
-from agentos.rounds.async_snapshot import MOMENT
+from agentos.rounds.async_snapshot import SNAPSHOT
 from protocols.errors import ConfigurationError, RecordError
 from protocols.ledger import Ledger
-
-if TYPE_CHECKING:
-    from agentos.config.run import RunConfig
-
-TOGETHER, ISOLATED = ARMS
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """From where a run goes on.
+    """The point from which a run continues.
 
     Attributes:
         finished: the arms that ran to their end.
-        begun: the arm that goes on from a checkpoint; empty where the run begins anew.
-        branches: whether it goes on in a folder of its own.
+        begun: the arm that continues from a checkpoint; empty where the run begins anew.
+        branches: whether it continues in a folder of its own.
         afresh: whether its exchange is another than before.
     """
 
@@ -53,7 +49,7 @@ class Resumption:
 
 
 def resumption(directory: Path, round: int | None = None) -> Resumption:
-    """Find from where a run that stopped can go on: its latest checkpoint, or that of a round.
+    """Find the point from which a stopped run can continue: its latest checkpoint, or that of a round.
 
     Raises:
         RecordError: there is no run in the folder, it has finished, or its records are damaged.
@@ -79,40 +75,36 @@ def resumption(directory: Path, round: int | None = None) -> Resumption:
     return Resumption({TOGETHER: together}, begun)
 
 
-def branch(directory: Path, config: RunConfig, round: int) -> Resumption:
-    """Return from where a new run branches off from another: after one of its rounds.
+def branch(directory: Path, round: int, rounds: int, afresh: bool) -> Resumption:
+    """Return the point at which a new run branches off from another: after one of its rounds.
 
     Args:
         directory: of the run to branch off from.
-        config: of the new run.
-        round: the round after which it goes its own way.
+        round: the round after which the new run differs.
+        rounds: of the new run.
+        afresh: whether its exchange is another, so that the state of the old one is discarded.
 
     Raises:
         RecordError: there is no run in the folder, or its records are damaged.
         ConfigurationError: there is no checkpoint of the round, or the new run is no longer.
     """
-    from agentos.config.load import load
-
-    if config.training.rounds <= round:
+    if rounds <= round:
         raise ConfigurationError(
-            f"a run of {config.training.rounds} rounds has nothing left to do after round {round}",
-            actual=config.training.rounds,
+            f"a run of {rounds} rounds has nothing left to do after round {round}",
+            actual=rounds,
             hint="raise training.rounds, or branch off earlier",
         )
     record = load_run(directory)
     chosen = _of_round(checkpoints_of(directory), round, directory)
-    if MOMENT in chosen.manifest.files:
+    if SNAPSHOT in chosen.manifest.files:
         raise ConfigurationError(
-            f"nobody branches off from {directory}: its agents do not wait for each other, and stand in "
+            f"no run can branch off from {directory}: its agents do not wait for each other, and are in "
             f"different rounds when the last one has ended round {round}",
             expected="a run with clock.mode=synchronous, or without a clock",
-            hint="go on with it by 'agentos resume', or begin a new run",
+            hint="continue it with 'agentos resume', or begin a new run",
         )
-    before = load(str(directory / CONFIG), [])
     begun = Begun(chosen, _reports(record, TOGETHER, round))
-    return Resumption(
-        begun={TOGETHER: begun}, branches=True, afresh=config.exchange != before.exchange
-    )
+    return Resumption(begun={TOGETHER: begun}, branches=True, afresh=afresh)
 
 
 def _of_round(found: Sequence[Checkpoint], round: int, directory: Path) -> Checkpoint:
@@ -124,7 +116,7 @@ def _of_round(found: Sequence[Checkpoint], round: int, directory: Path) -> Check
         f"{directory} has no checkpoint after round {round}",
         expected=f"one of the rounds {', '.join(kept)}" if kept else "a run with checkpoints",
         actual=round,
-        hint="choose one that was kept; checkpoints.keep and checkpoints.every say how many there are",
+        hint="choose one that was kept; checkpoints.keep and checkpoints.every set how many there are",
     )
 
 
@@ -162,10 +154,10 @@ def _report(
         evaluation=evaluation if any(evaluation.values()) else {},
         round_s=max(seconds, default=0.0),
         total_bytes=0,
-        faults=_struck(record, number) if arm == TOGETHER else {},
+        faults=_faults(record, number) if arm == TOGETHER else {},
     )
 
 
-def _struck(record: RunRecord, round: int) -> dict[str, int]:
+def _faults(record: RunRecord, round: int) -> dict[str, int]:
     """Return how often each kind of fault struck in a round, by the records."""
     return next((line["struck"] for line in record.faults if line["round"] == round), {})

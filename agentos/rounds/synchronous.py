@@ -1,132 +1,100 @@
-"""The round loop: it decides nothing about learning, and sees envelopes, never payloads."""
+"""Rounds in which agents wait for each other; the coordinator sees envelopes, never payloads."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport, by_agent
-from agentos.rounds.faults.injector import FaultInjector, Mail
+from agentos.records.checkpoints import Progress
+from agentos.records.reports import AgentMetrics, Begun, RoundReport, by_agent
+from agentos.rounds.base import (
+    Coordinator,
+    RoundServices,
+    RoundsPlan,
+    add_reading,
+    save_states,
+    warn_of_rejected,
+)
+from agentos.rounds.clock.timeline import Timeline
+from agentos.rounds.faults.injector import Arrivals, FaultInjector
+from agentos.rounds.faults.transit import HopTraffic
+from agentos.rounds.health.collapse import Health
 from agentos.rounds.hop_schedule import ScheduledHop, scheduled_hops, turns_of
-from protocols.topologies import Network
-
-if TYPE_CHECKING:
-    from agentos.config.run import RunConfig
-    from agentos.records.checkpoints import Checkpoints
-    from agentos.rounds.clock.timeline import Timeline
-    from agentos.rounds.health.collapse import Health
-    from agentos.rounds.health.monitor import HealthMonitor
-    from agentos.runtime import Session
-    from agents.hosting.delivery import Delivery, Outbox, Sent
-    from agents.training.blueprint import Arm
-
-logger = logging.getLogger(__name__)
+from agentos.runtime import Session
+from agentos.runtime.host_calls import Compose, Evaluate, Merge, Train
+from agents.hosting.delivery import Delivery, Outbox, Sent
 
 
-class SynchronousCoordinator:
-    """Takes a society through its rounds.
+class SynchronousCoordinator(Coordinator):
+    """Takes a society through rounds in which every receiver waits for all messages of a hop.
 
     Args:
-        config: of the run.
-        network: who may talk to whom.
+        plan: the rounds.
         session: hosts that are up.
-        arm: the exchange of this run, and its name in the records.
-        on_round: called after every round.
-        before: evaluation of the untrained agents, where another arm has measured it.
-        checkpoints: where to write checkpoints; None for nowhere.
-        watch: looks for agents that collapse; None for no watch.
+        services: parts of the run to report to.
         timeline: simulated seconds; None for a run without a clock.
-        script: the faults that the run is to suffer; None for none.
+        injector: the faults of the run; None for none.
     """
 
     def __init__(
         self,
-        config: RunConfig,
-        network: Network,
+        plan: RoundsPlan,
         session: Session,
-        arm: Arm,
-        name: str,
-        on_round: Callable[[RoundReport], None],
-        before: AgentMetrics | None = None,
-        checkpoints: Checkpoints | None = None,
-        watch: HealthMonitor | None = None,
+        services: RoundServices,
         timeline: Timeline | None = None,
-        script: FaultInjector | None = None,
+        injector: FaultInjector | None = None,
     ) -> None:
-        self.config = config
-        self.network = network
-        self.session = session
-        self.arm = arm
-        self.name = name
-        self.on_round = on_round
-        self.before = before
-        self.checkpoints = checkpoints
-        self.watch = watch
+        super().__init__(plan, session, services)
         self.timeline = timeline
-        self.script = script or FaultInjector()
-        self.result = ArmResult()
+        self.injector = injector or FaultInjector()
 
-    def run(self, begun: Begun | None = None) -> ArmResult:
-        """Run every round; on an interruption, `result` holds the rounds that were finished.
+    def _start(self) -> None:
+        self.injector.restart()
+        self._finish_round(0, time.perf_counter(), {})
 
-        Args:
-            begun: the rounds that were run before, and the checkpoint after the last of them.
-        """
-        self.session.call_all("begin", self.arm)
-        if self.watch is not None:
-            self.watch.paused = frozenset()
-        self.script.restart(begun.checkpoint.manifest.late if begun else ())
-        if begun is None:
-            self._finish_round(0, time.perf_counter(), {})
-        else:
-            self._go_on(begun)
-        for round in range(self.result.finished + 1, self.config.training.rounds + 1):
-            self._round(round)
-            if self.checkpoints and self.checkpoints.config.is_due(
-                round, self.config.training.rounds
-            ):
-                paused = self.watch.paused if self.watch else ()
-                self.checkpoints.write(
-                    self.session, self.name, round, self.result.ledger, paused, self.script.late
-                )
-        return self.result
-
-    def _go_on(self, begun: Begun) -> None:
-        from agentos.records.checkpoints import restore
-
-        self.result.rounds.extend(begun.rounds)
-        self.result.ledger = begun.checkpoint.ledger()
-        restore(self.session, begun.checkpoint)
-        if self.watch is not None:
-            self.watch.paused = frozenset(begun.checkpoint.manifest.paused)
+    def _resume(self, begun: Begun) -> None:
+        self.injector.restart(begun.checkpoint.manifest.late)
         if self.timeline is not None:
-            self.timeline.go_on(begun.rounds[-1].metrics)
-        if self.result.finished == self.config.training.rounds:
-            self._evaluate()  # for the pictures of what it says
+            self.timeline.resume(begun.rounds[-1].metrics)
+        if self.result.finished == self.plan.rounds:
+            self._evaluate()  # hosts keep what an evaluation has for charts; new ones have none
+
+    def _run_rounds(self) -> None:
+        checkpoints = self.services.checkpoints
+        for round in range(self.result.finished + 1, self.plan.rounds + 1):
+            self._round(round)
+            if checkpoints and self.services.is_checkpoint_due(round, self.plan.rounds):
+                checkpoints.write(
+                    Progress(
+                        arm=self.plan.name,
+                        round=round,
+                        ledger=self.result.ledger,
+                        paused=self.services.paused,
+                        late=self.injector.late,
+                    ),
+                    lambda folder: save_states(self.session, folder),
+                )
 
     def _round(self, round: int) -> None:
         began = time.perf_counter()
-        self.script.begin(round)
-        absent = self.script.absent()
+        self.injector.begin(round)
+        absent = self.injector.absent()
         metrics = self._train(round, absent)
         if self.timeline is not None:
             self.timeline.train(metrics)
-        health = self._look(round, metrics)
-        paused = self.watch.paused if self.watch else frozenset[int]()
+        health = self._check_health(round, metrics)
         rejected: dict[int, int] = defaultdict(int)
-        for agent in self.script.overdue():
+        for agent in self.injector.overdue():
             rejected[agent] += 1
-        rounds = self.config.training.rounds
-        for leg in scheduled_hops(self.arm.exchange, self.network, round, rounds, paused | absent):
-            for agent, reasons in self._hop(leg).items():
+        exchange, network = self.plan.arm.exchange, self.plan.network
+        without = self.services.paused | absent
+        for scheduled in scheduled_hops(exchange, network, round, self.plan.rounds, without):
+            for agent, reasons in self._hop(scheduled).items():
                 rejected[agent] += len(reasons)
-                if reasons:
-                    told = ", ".join(reasons)
-                    logger.warning("agent-%d, round %d: rejected %s", agent, round, told)
+                warn_of_rejected(agent, round, reasons)
         traffic = self.result.ledger.for_round(round)
         for agent, values in metrics.items():
             sent, received = traffic.get(agent, (0, 0))
@@ -134,116 +102,108 @@ class SynchronousCoordinator:
         self._finish_round(round, began, metrics, health)
 
     def _train(self, round: int, absent: frozenset[int]) -> AgentMetrics:
-        """Let the agents that are there train; those that are away say that they are."""
-        self.script.strike("train", self.session)
-        arguments = (round, absent) if absent else (round,)
-        metrics: AgentMetrics = by_agent(self.session.call_all("train", *arguments))
+        """Train the agents that are present; mark the others as absent."""
+        self.injector.kill_before(Train, self.session)
+        metrics = by_agent(self.session.call_all(Train(round, absent)))
         metrics.update((agent, {"absent": 1.0}) for agent in absent)
         return dict(sorted(metrics.items()))
 
-    def _look(self, round: int, metrics: AgentMetrics) -> Health | None:
-        """Look after the agents' health where it is due, and note what was found."""
-        if self.watch is None or not self.watch.is_due(round):
+    def _check_health(self, round: int, metrics: AgentMetrics) -> Health | None:
+        """Check the agents' health where it is due, and add the readings to the metrics."""
+        monitor = self.services.monitor
+        if monitor is None or not monitor.is_due(round):
             return None
-        health = self.watch.look(round, self.session)
+        health = monitor.check(round, self.session)
         for agent, reading in health.readings.items():
-            values = metrics[agent]
-            values["embedded_tokens"] = values.get("embedded_tokens", 0) + reading.tokens
-            values["anchor_rank_share"] = reading.rank_share
-            values["anchor_uniformity"] = reading.uniformity
-            values["paused"] = int(agent in health.paused)
+            add_reading(metrics[agent], reading, agent in health.paused)
         return health
 
     def _finish_round(
         self, round: int, began: float, metrics: AgentMetrics, health: Health | None = None
     ) -> None:
-        rounds = self.config.training.rounds
         evaluation: AgentMetrics = {}
-        if self.config.evaluation.is_due(round, rounds):
-            self.script.strike("evaluate", self.session)
-            known = self.before if round == 0 else None
+        if self.plan.is_evaluated(round):
+            self.injector.kill_before(Evaluate, self.session)
+            known = self.plan.before if round == 0 else None
             evaluation = known or self._evaluate()
         for agent, values in evaluation.items():
             metrics[agent] = {**metrics.get(agent, {}), **values}
         if self.timeline is not None:
-            self.timeline.tell(metrics)
+            self.timeline.add_to(metrics)
         report = RoundReport(
-            arm=self.name,
+            arm=self.plan.name,
             round=round,
-            rounds=rounds,
+            rounds=self.plan.rounds,
             metrics=metrics,
             evaluation=evaluation,
             round_s=time.perf_counter() - began,
             total_bytes=self.result.ledger.total(),
             health=health,
-            faults=self.script.counts,
+            faults=self.injector.counts,
         )
         self.result.rounds.append(report)
-        self.on_round(report)
+        self.services.on_round(report)
 
     def _evaluate(self) -> AgentMetrics:
-        count = self.config.evaluation.agents
-        chosen = () if count is None else (self.config.some_agents(count),)
-        return by_agent(self.session.call_all("evaluate", *chosen))
+        return by_agent(self.session.call_all(Evaluate(self.plan.evaluated)))
 
-    def _hop(self, leg: ScheduledHop) -> dict[int, list[str]]:
-        """Let the hop's senders compose, and its receivers merge; return what was rejected."""
-        expected, leg = leg, self.script.open(leg)
-        self.script.strike("compose", self.session)
-        outboxes: dict[int, Outbox] = self.session.call("compose", self._turns(leg))
-        incoming: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in leg.hop.edges}
+    def _hop(self, expected: ScheduledHop) -> dict[int, list[str]]:
+        """Have the hop's senders compose and its receivers merge; return the reasons of rejections."""
+        scheduled = self.injector.cut(expected)
+        self.injector.kill_before(Compose, self.session)
+        outboxes = self.session.call(self._compositions(scheduled))
+        places: dict[int, list[tuple[int, int]]] = {agent: [] for _, agent in scheduled.hop.edges}
         for number, outbox in enumerate(outboxes.values()):
-            # By sender: in which order a host's agents spoke must not show.
+            # By sender: the order in which a host's agents composed must not show.
             for index, sent in sorted(enumerate(outbox.sent()), key=_sender):
                 envelope, recipients, size, without = sent
                 sender, kind = envelope.sender, envelope.kind
                 for receiver in recipients:
-                    incoming[receiver].append((number, index))
+                    places[receiver].append((number, index))
                 self.result.ledger.record_message(
-                    leg.round, leg.number, sender, recipients, kind, size, without
+                    scheduled.round, scheduled.number, sender, recipients, kind, size, without
                 )
         boxes = list(outboxes.values())
         lateness = self.timeline.lateness if self.timeline else None
-        mail = self.script.carry(expected, leg, boxes, incoming, self.result.ledger, lateness)
+        traffic = HopTraffic(scheduled, boxes, places, self.result.ledger, lateness)
+        arrivals = self.injector.deliver(expected, traffic)
         if self.timeline is not None:
-            self.timeline.wait(mail.waits)
-        deliveries = self._deliveries(leg, boxes, mail)
-        handles = [outbox.handle for outbox in boxes]
-        calls = {host: (*_needed(handles, batch), leg.part) for host, batch in deliveries.items()}
-        self.script.strike("merge", self.session)
-        rejected: dict[int, list[str]] = by_agent(self.session.call("merge", calls))
-        self.script.settle(mail, rejected)
+            self.timeline.wait(arrivals.waits)
+        merges = self._merges(scheduled, boxes, arrivals)
+        self.injector.kill_before(Merge, self.session)
+        rejected = by_agent(self.session.call(merges))
+        self.injector.check_quorum(arrivals, rejected)
         return rejected
 
-    def _turns(self, leg: ScheduledHop) -> dict[int, tuple[Any, ...]]:
+    def _compositions(self, scheduled: ScheduledHop) -> dict[int, Compose]:
         turns: dict[int, dict[int, Any]] = {}
-        senders = sorted({sender for sender, _ in leg.hop.edges})
-        shared: dict[Any, Any] = {}  # what is equal is sent to a host once
-        for agent, turn in turns_of(self.network, leg, senders).items():
-            host, recipients = self.session.placement[agent], leg.hop.recipients(agent)
+        senders = sorted({sender for sender, _ in scheduled.hop.edges})
+        shared: dict[Any, Any] = {}  # equal values are one object, which is pickled once for a host
+        for agent, turn in turns_of(self.plan.network, scheduled, senders).items():
+            host, recipients = self.session.placement[agent], scheduled.hop.recipients(agent)
             addressed = shared.setdefault((id(turn), recipients), (turn, recipients))
             turns.setdefault(host, {})[agent] = addressed
-        lies = self.script.lies(leg, senders)
-        if not lies:
-            return {host: (own, leg.part) for host, own in turns.items()}
+        altered = self.injector.alterations(scheduled, senders)
         return {
-            host: (own, leg.part, {agent: lies[agent] for agent in own if agent in lies})
+            host: Compose(
+                own, scheduled.part, {agent: altered[agent] for agent in own if agent in altered}
+            )
             for host, own in turns.items()
         }
 
-    def _deliveries(
-        self, leg: ScheduledHop, outboxes: Sequence[Outbox], mail: Mail
-    ) -> dict[int, dict[int, Delivery]]:
-        from agents.hosting.delivery import Delivery
-
+    def _merges(
+        self, scheduled: ScheduledHop, outboxes: Sequence[Outbox], arrivals: Arrivals
+    ) -> dict[int, Merge]:
         deliveries: dict[int, dict[int, Delivery]] = {}
-        checked = self.arm.checksums
-        shared: dict[Any, Delivery] = {}  # what is equal is sent to a host once
-        for agent, turn in turns_of(self.network, leg, sorted(mail.inboxes)).items():
-            letters = mail.inboxes[agent]
-            senders, places = leg.hop.senders(agent), tuple(letter.place for letter in letters)
-            damage = {i: letter.damage for i, letter in enumerate(letters) if letter.damage}
-            fewest = mail.fewest.get(agent, 0)
+        checked = self.plan.arm.checksums
+        shared: dict[
+            Any, Delivery
+        ] = {}  # equal values are one object, which is pickled once for a host
+        for agent, turn in turns_of(self.plan.network, scheduled, sorted(arrivals.inboxes)).items():
+            inbox = arrivals.inboxes[agent]
+            senders, places = scheduled.hop.senders(agent), tuple(each.place for each in inbox)
+            damage = {i: each.damage for i, each in enumerate(inbox) if each.damage}
+            fewest = arrivals.fewest.get(agent, 0)
             key = (agent if damage else None, id(turn), senders, places, fewest)
             if key not in shared:
                 shared[key] = Delivery(
@@ -255,7 +215,11 @@ class SynchronousCoordinator:
                     fewest=fewest,
                 )
             deliveries.setdefault(self.session.placement[agent], {})[agent] = shared[key]
-        return deliveries
+        handles = [outbox.handle for outbox in outboxes]
+        return {
+            host: Merge(*_needed(handles, batch), scheduled.part)
+            for host, batch in deliveries.items()
+        }
 
 
 def _needed(

@@ -1,4 +1,4 @@
-"""Where agents live: in this process, or in Ray actors."""
+"""Runtimes: agents live in this process, or in Ray actors."""
 
 from agentos.runtime.base import Runtime, Session
 from agentos.runtime.local import LocalRuntime

@@ -7,17 +7,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import Self
 
+from agentos.runtime.host_calls import Answer, HostCall
 from agentos.runtime.memory import machine_bytes
+from agents.training.blueprint import Blueprint
 from protocols.errors import ConfigurationError
 from protocols.spec import Spec
-
-if TYPE_CHECKING:
-    from agents.training.blueprint import Blueprint
 
 
 class Session(ABC):
@@ -36,27 +35,26 @@ class Session(ABC):
         return tuple(sorted(set(self.placement.values())))
 
     @abstractmethod
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        """Call a method of `agents.hosting.host.Host` on several hosts, and wait for all of them.
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        """Run a call on each of several hosts, and wait for all of them.
 
         Args:
-            method: its name.
-            arguments: positional arguments for each host to be called.
+            calls: by host; all of one class.
 
         Returns:
-            Each host's answer, in the order of `arguments`.
+            Each host's answer, in the order of `calls`.
 
         Raises:
             DeadlineExceeded: a host has not answered within the runtime's `timeout_s`.
             HostLost: a host died, or a message that it held is gone.
-            AgentOSError: whatever the method itself raised.
+            AgentOSError: an error that the call itself raised.
         """
 
     def revive(self) -> tuple[int, ...]:
-        """Put new hosts in the place of those that died or hang; return which.
+        """Replace hosts that died or hang; return which.
 
         The new ones hold the same agents, untrained. Hosts that still work on an earlier call are waited for.
-        By default hosts share the fate of the caller, and there is nothing to do.
+        By default hosts live as long as the caller, and there is nothing to do.
 
         Raises:
             HostLost: a new host died at once.
@@ -81,9 +79,9 @@ class Session(ABC):
     def close(self) -> None:
         """End the session; calling it again does nothing."""
 
-    def call_all(self, method: str, *arguments: Any) -> dict[int, Any]:
-        """Call a method with the same arguments on every host."""
-        return self.call(method, dict.fromkeys(self.hosts, arguments))
+    def call_all(self, call: HostCall[Answer]) -> dict[int, Answer]:
+        """Run the same call on every host."""
+        return self.call(dict.fromkeys(self.hosts, call))
 
     def __enter__(self) -> Self:
         return self
@@ -135,13 +133,13 @@ class Runtime(Spec, ABC):
     def ahead(self, address: str | None = None) -> AbstractContextManager[Callable[[], str | None]]:
         """Begin in the background what takes a while and needs no blueprint; leaving it undoes that.
 
-        By default nothing does.
+        By default there is nothing to begin.
 
         Args:
             address: of a cluster to join, for the runtimes that can.
 
         Returns:
-            What waits until that is done, and returns the address to `start` with.
+            A function that waits until that is done, and returns the address to `start` with.
         """
         return nullcontext(lambda: address)
 
@@ -154,7 +152,7 @@ class Runtime(Spec, ABC):
             address: of a cluster to join, where the runtime can.
 
         Raises:
-            ConfigurationError: the runtime cannot do what is asked.
+            ConfigurationError: the runtime does not support an option.
             RuntimeFailure: no host could be started.
         """
 

@@ -1,17 +1,18 @@
-"""One host in this very process: serial, debuggable, bit-identical to the others."""
+"""One host in this process: serial, debuggable, and bit-identical to other runtimes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from agentos.runtime.base import Runtime, Session
+from agentos.runtime.host_calls import Answer, Build, HostCall
 from agentos.runtime.ray.failures import host_died
+from agents import hosting
+from agents.lazy_torch import torch
+from agents.training.blueprint import Blueprint
 from protocols.errors import ConfigurationError
 from protocols.wire.buffers import Bytes, Packet
-
-if TYPE_CHECKING:
-    from agents.training.blueprint import Blueprint
 
 
 class LocalRuntime(Runtime):
@@ -38,39 +39,34 @@ class LocalRuntime(Runtime):
 
 class _LocalSession(Session):
     def __init__(self) -> None:
-        import torch
-
-        from agents.hosting.host import Host
-
         self._threads = torch.get_num_threads()
-        self._host: Host | None = Host(LocalStore())
+        self._host: hosting.Host | None = hosting.Host(LocalStore())
         self._blueprint: Blueprint | None = None
 
     def build(self, blueprint: Blueprint) -> None:
         self._blueprint = blueprint
         self.placement = {member.id: 0 for member in blueprint.members}
-        self.call_all("build", blueprint)
+        self.call_all(Build(blueprint))
 
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        if arguments and self._host is None:
-            raise host_died(0, method, "it was ended on purpose")
-        return {host: getattr(self._host, method)(*args) for host, args in arguments.items()}
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        answers = {}
+        for host, call in calls.items():
+            if self._host is None:
+                raise host_died(host, call.title(), "it was ended on purpose")
+            answers[host] = call.run(self._host)
+        return answers
 
     def kill(self, host: int) -> None:
         self._host = None
 
     def revive(self) -> tuple[int, ...]:
-        from agents.hosting.host import Host
-
         if self._host is not None or self._blueprint is None:
             return ()
-        self._host = Host(LocalStore())
+        self._host = hosting.Host(LocalStore())
         self.build(self._blueprint)
         return (0,)
 
     def close(self) -> None:
-        import torch
-
         if self._blueprint is not None:
             torch.set_num_threads(self._threads)
             if self._host is not None:
@@ -79,7 +75,7 @@ class _LocalSession(Session):
 
 
 class LocalStore:
-    """Messages of agents in one process: the handle is the list of them."""
+    """Messages of agents in one process; a handle is the list of messages itself."""
 
     def put(self, packets: Iterable[Packet]) -> Sequence[Bytes]:
         """Return copies: a message must not change when its sender goes on training."""

@@ -1,4 +1,4 @@
-"""How much memory this machine has."""
+"""Memory of this machine."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def machine_bytes() -> int:
         return _UNKNOWN
     try:
         return min(physical, int(_CGROUP.read_text(encoding="utf-8")))
-    except (OSError, ValueError):  # there is none, or it says "max"
+    except (OSError, ValueError):  # there is none, or it holds "max"
         return physical

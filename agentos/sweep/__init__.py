@@ -1,1 +1,3 @@
-"""Sweeps: many runs that differ in named ways, each in a process of its own, one row for each."""
+"""Sweeps: many runs that differ in named fields, each in its own process, with one row of results each."""
+
+__all__: list[str] = []

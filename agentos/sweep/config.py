@@ -1,4 +1,4 @@
-"""The sweep: a base run, seeds, and the ways in which runs differ from it."""
+"""The configuration of a sweep: a base run, seeds, and the fields in which runs differ."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ARM = "arm"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEFAULTS: Mapping[str, Any] = {
     "baseline": {"isolated": False},
-    # A run that was cut off is run again; states of hundreds of runs would fill the disk.
+    # An interrupted run is repeated from the start: checkpoints of hundreds of runs would fill the disk.
     "checkpoints": {"every": 0},
     "runtime": "local",
 }
 
 
 class SweepConfig(Spec):
-    """Runs to be compared: every arm, at every value of every axis, under every seed.
+    """Runs to compare: every arm, at every value of every axis, with every seed.
 
     Example:
         >>> sweep = SweepConfig.model_validate(
@@ -44,11 +44,13 @@ class SweepConfig(Spec):
 
     name: str = Field("sweep", pattern=f"^{_NAME.pattern}$", max_length=60)
     base: Fields = Field(
-        description="What all runs share: the fields of a run, or in a file the path or name of one. Unless "
-        "it says otherwise, baseline.isolated is false, runtime is local and there are no checkpoints."
+        description="Fields that all runs share; in a file also the path or name of a run. Defaults that "
+        "differ from those of a run: baseline.isolated false, runtime local, no checkpoints."
     )
     seeds: tuple[int, ...] = Field(
-        (0, 1, 2, 3, 4), min_length=1, description="Seeds of the runs, or how many from 0."
+        (0, 1, 2, 3, 4),
+        min_length=1,
+        description="Seeds of the runs, or their number, counted from 0.",
     )
     arms: dict[str, Fields] = Field(
         min_length=1, description="Fields that each arm sets, by their dotted paths."
@@ -57,7 +59,7 @@ class SweepConfig(Spec):
         {}, description="For each axis its values by name, each with the fields that it sets."
     )
     exclude: tuple[dict[str, tuple[str, ...]], ...] = Field(
-        (), description="Combinations to leave out: names of arms, and of values by axis."
+        (), description="Combinations to leave out: names of arms, and names of values by axis."
     )
 
     @field_validator("base", mode="before")
@@ -100,9 +102,9 @@ class SweepConfig(Spec):
     def _axes_are_fields(cls, axes: dict[str, dict[str, Fields]]) -> dict[str, dict[str, Fields]]:
         for axis, values in axes.items():
             if axis == ARM or not _NAME.fullmatch(axis):
-                raise ValueError(f"{axis!r} is no name for an axis; use letters, digits, . _ and -")
+                raise ValueError(f"{axis!r} cannot name an axis; use letters, digits, . _ and -")
             if not values:
-                raise ValueError(f"the axis {axis} has no values; name one at least, or drop it")
+                raise ValueError(f"the axis {axis} has no values; give at least one, or drop it")
             _check(values)
         return axes
 
@@ -126,7 +128,7 @@ class SweepConfig(Spec):
         known = {ARM: info.data.get("arms"), **(info.data.get("axes") or {})}
         for key, names in ((key, names) for entry in exclude for key, names in entry.items()):
             table = known.get(key, {})
-            if table is None:  # the arms are wrong themselves
+            if table is None:  # the arms themselves are wrong
                 continue
             for name in names:
                 if name not in table:
@@ -135,7 +137,7 @@ class SweepConfig(Spec):
         return exclude
 
     def excludes(self, arm: str, values: Mapping[str, str]) -> bool:
-        """Whether an arm is left out at these values of the axes."""
+        """Return whether an arm is left out at these values of the axes."""
         named = {ARM: arm, **values}
         return any(
             entry and all(named[key] in names for key, names in entry.items())
@@ -146,7 +148,7 @@ class SweepConfig(Spec):
 def load_sweep(path: Path) -> SweepConfig:
     """Read a sweep from a YAML file.
 
-    A base that is a path is looked for beside the file, then as for ``agentos run``.
+    A base that is a path is resolved relative to the file, then as in ``agentos run``.
 
     Raises:
         ConfigurationError: a file cannot be read.
@@ -155,8 +157,8 @@ def load_sweep(path: Path) -> SweepConfig:
     raw = read_yaml(path)
     base = raw.get("base")
     if isinstance(base, str):
-        beside = path.parent / base
-        raw["base"] = read_yaml(beside if beside.is_file() else find(base))
+        relative = path.parent / base
+        raw["base"] = read_yaml(relative if relative.is_file() else find(base))
     raw.setdefault("name", path.stem)
     return validated(raw, str(path))
 
@@ -180,14 +182,16 @@ def _without_none(named: Any) -> Any:
 
 
 def _check(named: Mapping[str, Fields]) -> None:
-    """Refuse names that are no names, paths that are no paths, and seeds and names of runs."""
+    """Refuse malformed names and paths, and fields that the sweep sets itself."""
     for name, fields in named.items():
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name; use letters, digits, and . _ - between them")
+            raise ValueError(
+                f"{name!r} cannot be a name; use letters, digits, and . _ - between them"
+            )
         for path in fields:
             if not PATH.fullmatch(path):
                 raise ValueError(
-                    f"{name} sets {path!r}, which is no path; write it like training.rounds"
+                    f"{name} sets {path!r}, which is not a path; write it like training.rounds"
                 )
             if path in ("seed", "name"):
                 raise ValueError(

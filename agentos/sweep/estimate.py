@@ -1,21 +1,21 @@
-"""What a run will cost at most, before it is run: tokens and bytes."""
+"""Upper bounds of the cost of a run, before it runs: tokens and bytes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from agentos.config.run import RunConfig
-from agentos.preflight.checking import check_protocol
+from agentos.preflight.dry_run import check_protocol
 from agents.objectives.contrastive import Contrastive
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Most that a run may cost: texts are taken to be as long, and vocabularies as large, as they may be.
+    """The most that a run may cost, with texts and vocabularies as large as they may be.
 
     Attributes:
-        tokens: through encoders, those of anchors without a gradient included.
-        payload_bytes: of all deliveries; see `agentos.preflight.dry_run`.
+        tokens: tokens through encoders, including those of anchors without a gradient.
+        payload_bytes: bytes of all deliveries; see `agentos.preflight.dry_run`.
     """
 
     tokens: int
@@ -31,5 +31,5 @@ def estimate(config: RunConfig) -> Estimate:
     due = [round for round in range(1, rounds + 1) if config.exchange.is_due(round, rounds)]
     crops = int(getattr(config.exchange, "crops", 0))
     tokens = agents * (texts * views + len(due) * crops * config.data.anchors)
-    payload_bytes = check_protocol(config).ledger.total() if due else 0
+    payload_bytes = check_protocol(config.protocol()).ledger.total() if due else 0
     return Estimate(tokens * training.max_length, payload_bytes)

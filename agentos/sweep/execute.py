@@ -1,4 +1,4 @@
-"""Runs of a sweep, some at a time, each in a process of its own; and what is known of those before."""
+"""Execute the runs of a sweep, several at a time, each in a process of its own; keep their results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentos.records.metrics_log import writing
+from filelock import FileLock, Timeout
+
+from agentos.records.atomic_files import writing
 from agentos.sweep.plan import Planned
 from agentos.sweep.rows import FINISHED, RESULTS, Row, write_table
 from agentos.sweep.worker import INTERRUPTED, ROW, failure, write_row
@@ -24,9 +26,9 @@ WORKER = (sys.executable, "-m", "agentos.sweep.worker")
 RUNS = "runs"
 _POLL_S = 0.1
 _GRACE_S = 30.0
-"""How long interrupted runs have to close their records."""
+"""Time that interrupted runs have to close their records."""
 _TAIL = 400
-"""Characters of a log that are quoted."""
+"""Characters quoted from the end of a log."""
 
 Report = Callable[[Planned, Row], None]
 
@@ -35,8 +37,8 @@ class Folder:
     """The folder of a sweep: a run folder for each run, and the table of their rows.
 
     Args:
-        path: of the folder.
-        planned: the runs of the sweep; only these are in the table, in their order.
+        path: the folder.
+        planned: the runs of the sweep; the table holds these alone, in their order.
     """
 
     def __init__(self, path: Path, planned: Sequence[Planned]) -> None:
@@ -49,7 +51,7 @@ class Folder:
         return self.path / RUNS / run.id
 
     def log(self, run: Planned) -> Path:
-        """Return the file of what a run printed."""
+        """Return the file that holds the output of a run."""
         return self.path / RUNS / f"{run.id}.log"
 
     def row(self, run: Planned) -> Row | None:
@@ -58,11 +60,11 @@ class Folder:
 
     @property
     def unfinished(self) -> list[Planned]:
-        """The runs that are to be done: those that never were, and those that failed."""
+        """The runs still to be done: those without a row, and those that failed."""
         return [run for run in self.planned if (self.row(run) or {}).get("status") != FINISHED]
 
     def take_in(self, run: Planned, exit_code: int) -> Row:
-        """Read the row that a run has left, or note that it died without one; write the table."""
+        """Read the row that a run has left, or record that it died without one; write the table."""
         row = self._read(run)
         if row is None:
             tail = self.log(run).read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip()
@@ -75,7 +77,7 @@ class Folder:
         return row
 
     def write(self) -> None:
-        """Write the table of all rows that there are."""
+        """Write the table of all rows so far."""
         rows = [
             {
                 "id": run.id,
@@ -100,7 +102,7 @@ class Folder:
             raise RecordError(
                 f"The record {self.of(run) / ROW} is damaged",
                 actual=str(error),
-                hint=f"remove {self.of(run)}; the run is then done again",
+                hint=f"remove {self.of(run)}; the run is then repeated",
             ) from error
         return row
 
@@ -115,15 +117,15 @@ def execute(
     keep_encoders: bool = False,
     worker: Sequence[str] = WORKER,
 ) -> None:
-    """Do runs, so many at a time; an error ends a run and never the sweep.
+    """Execute runs, several at a time; an error ends a run, never the sweep.
 
-    An interrupt ends every process that was started. What had finished by then is in the table.
+    An interrupt ends every process that was started. Runs that had finished by then are in the table.
 
     Args:
         folder: of the sweep.
-        runs: what to do, in this order.
+        runs: the runs to execute, in this order.
         jobs: processes at a time.
-        on_start, on_end: are told.
+        on_start, on_end: called when a run starts and ends.
         keep_encoders: whether the encoders of each run stay on disk.
         worker: command of a run; it reads its task from standard input.
 
@@ -156,7 +158,7 @@ class _Job:
     process: subprocess.Popen[bytes]
 
     def close(self) -> None:
-        """Close the process's standard input, which interrupts it if it is still there."""
+        """Close the process's standard input, which interrupts it if it is still running."""
         if self.process.stdin is not None:
             with suppress(OSError):
                 self.process.stdin.close()
@@ -178,12 +180,12 @@ def _start(folder: Folder, run: Planned, keep_encoders: bool, worker: Sequence[s
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
-            # Ctrl-C is for the sweep, which then tells its runs.
+            # Ctrl-C must reach the sweep alone, which then interrupts its runs.
             start_new_session=True,
         )
     job = _Job(run, process)
     assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it died at once; its exit code says so
+    with suppress(BrokenPipeError):  # it died at once; its exit code tells why
         process.stdin.write(json.dumps(task).encode() + b"\n")
         process.stdin.flush()
     return job
@@ -205,9 +207,11 @@ def _stop(active: Sequence[_Job]) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Refuse to work in a folder in which another process is at it."""
-    from filelock import FileLock, Timeout
+    """Hold the lock of a folder; refuse it while another process does.
 
+    Raises:
+        RecordError: another sweep holds it.
+    """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -215,14 +219,14 @@ def _alone_in(folder: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise RecordError(
-            f"Another sweep is at work in {folder}",
-            hint="wait for its end, or choose another folder with --out",
+            f"Another sweep is running in {folder}",
+            hint="wait until it ends, or choose another folder with --out",
         ) from error
 
 
 @contextmanager
 def _ended_like_ctrl_c() -> Iterator[None]:
-    """Take a request to end (SIGTERM) for Ctrl-C, so that no process is left behind."""
+    """Treat a request to end (SIGTERM) like Ctrl-C, so that no process is left behind."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -239,7 +243,7 @@ def _ended_like_ctrl_c() -> Iterator[None]:
 
 
 def jobs_for(runs: Sequence[Planned], cores: int | None = None) -> int:
-    """Return how many runs a machine can do at a time: its cores over the threads of a run."""
+    """Return how many runs fit on a machine at a time: its cores over the threads of a run."""
     if cores is None:
         affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
         cores = len(affinity(0)) if affinity else os.cpu_count() or 1

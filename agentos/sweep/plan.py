@@ -1,4 +1,4 @@
-"""From a sweep to its runs, each with an id that stays the same as long as the run does."""
+"""Expand a sweep into its runs, each with an id that depends on its configuration alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Planned:
     """One run of a sweep.
 
     Attributes:
-        id: of the resolved configuration, whatever arm and axes are called.
+        id: digest of the resolved configuration, independent of the names of arm and axes.
         axes: the name of the value on each axis.
     """
 
@@ -35,7 +35,7 @@ class Planned:
 
     @property
     def label(self) -> str:
-        """What the run is called in messages."""
+        """The name of the run in messages."""
         return " ".join([self.arm, *self.axes.values(), f"seed {self.seed}"])
 
 
@@ -58,7 +58,7 @@ def plan(sweep: SweepConfig) -> list[Planned]:
     if not runs:
         raise ConfigurationError(
             f"the sweep {sweep.name} has no runs",
-            hint="exclude less: every combination is excluded",
+            hint="exclude fewer: every combination is excluded",
         )
     first: dict[str, Planned] = {}
     for run in runs:

@@ -1,4 +1,4 @@
-"""What is kept of a run: one flat row, made from its folder; and the table of all rows."""
+"""The results of a sweep: one flat row per run, made from its folder, and the table of all rows."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 
 from agentos.config.run import RunConfig
 from agentos.preflight.flops import size_of
-from agentos.records.metrics_log import replacing
-from agentos.records.reader import RunRecord
-from agentos.records.recorder import load_run, summarise_metrics
-from agentos.reporting.charts.series import agent_number, bytes_until
+from agentos.records.atomic_files import replacing
+from agentos.records.layout import agent_name, agent_number
+from agentos.records.reader import RunRecord, load_run
+from agentos.records.result import Quality
+from agentos.records.views.histories import Traffic, traffic_of
 from protocols.errors import RecordError
 
 FINISHED, FAILED = "finished", "failed"
@@ -28,28 +31,27 @@ def measured(directory: Path, config: RunConfig) -> Row:
     """Return the row of a run that has finished, from its folder.
 
     ``agents``, ``rounds``, ``steps`` (of each agent), ``wall_s``, ``payload_bytes`` (serialised, of every
-    delivery, both ways); ``tokens``, of which ``trained_tokens`` with a gradient (``anchor_tokens`` of them
-    are of public anchors), ``decoder_tokens`` in decoders beside the encoders, and ``embedded_tokens``
-    without a gradient; ``flops``, see `agentos.preflight.flops`; of every metric ``NAME.mean``,
-    ``NAME.worst`` and
-    ``NAME.agents``; and as lists over the evaluated rounds, round 0 being before training, ``curve.round``,
-    ``curve.payload_bytes``, ``curve.tokens``, ``curve.flops`` (all until then), ``curve.NAME.mean`` and
-    ``curve.NAME.worst``.
+    delivery in both directions); ``tokens``, the sum of ``trained_tokens`` with a gradient (including
+    ``anchor_tokens`` of public anchors), ``decoder_tokens`` in decoders next to the encoders, and
+    ``embedded_tokens`` without a gradient; ``flops``, see `agentos.preflight.flops`; of every metric
+    ``NAME.mean``, ``NAME.worst`` and ``NAME.agents``; and as lists over the evaluated rounds, where round 0
+    is before training, ``curve.round``, ``curve.payload_bytes``, ``curve.tokens``, ``curve.flops`` (up to
+    that round), ``curve.NAME.mean`` and ``curve.NAME.worst``.
 
     Raises:
         RecordError: the folder is damaged.
     """
     record = load_run(directory)
-    spent = _spent(record, config)
+    spent, traffic = _spent(record, config), traffic_of(record)
     total = spent[max(spent)]
-    curve, last = _curve(record, spent)
+    curve, last = _curve(record, spent, traffic)
     return {
         "status": FINISHED,
         "agents": record.network.agents,
         "rounds": max(spent),
         "steps": max(spent) * config.training.local_steps,
         "wall_s": (record.summary or {}).get("wall_s"),
-        "payload_bytes": bytes_until(record)(max(spent)),
+        "payload_bytes": traffic.sent_by(max(spent)),
         **{name: int(total[name]) for name in _COUNTED},
         **last,
         **{f"curve.{name}": values for name, values in curve.items()},
@@ -76,7 +78,7 @@ def _spent(record: RunRecord, config: RunConfig) -> dict[int, dict[str, int]]:
             int(row.get(name) or 0)
             for name in ("tokens", "decoder_tokens", "embedded_tokens", "anchor_tokens")
         )
-        size = sizes[agent_number(row["agent"])]
+        size = sizes[agent_number(row["agent"]) or 0]
         of_round = {
             "tokens": trained + decoded + embedded,
             "trained_tokens": trained,
@@ -95,42 +97,38 @@ def _spent(record: RunRecord, config: RunConfig) -> dict[int, dict[str, int]]:
 
 
 def _curve(
-    record: RunRecord, spent: Mapping[int, Mapping[str, int]]
+    record: RunRecord, spent: Mapping[int, Mapping[str, int]], traffic: Traffic
 ) -> tuple[dict[str, list[Any]], Row]:
     """Return lists over the evaluated rounds, and the last evaluation."""
-    sent = bytes_until(record)
     metrics = record.meanings.values()
-    by_round: dict[int, dict[str, Mapping[str, float]]] = defaultdict(dict)
+    by_round: dict[int, dict[int, dict[str, float]]] = defaultdict(dict)
     for row in record.metrics:
-        if any(row.get(metric.name) is not None for metric in metrics):
-            by_round[row["round"]][row["agent"]] = row
+        values = {m.name: row[m.name] for m in metrics if row.get(m.name) is not None}
+        if values:
+            by_round[row["round"]][agent_number(row["agent"]) or 0] = values
     curve: dict[str, list[Any]] = defaultdict(list)
     last: Row = {}
     for round, rows in sorted(by_round.items()):
-        agents = {name: rows[name] for name in sorted(rows, key=agent_number)}
-        summary = summarise_metrics(agents, metrics)
+        quality = Quality.of({agent_name(agent): rows[agent] for agent in sorted(rows)}, metrics)
         curve["round"].append(round)
-        curve["payload_bytes"].append(sent(round))
+        curve["payload_bytes"].append(traffic.sent_by(round))
         curve["tokens"].append(spent[round]["tokens"])
         curve["flops"].append(spent[round]["flops"])
         last = {}
-        for name in summary["mean"]:
-            for part in ("mean", "worst"):
-                last[f"{name}.{part}"] = summary[part][name]
-                curve[f"{name}.{part}"].append(summary[part][name])
-            last[f"{name}.agents"] = [values.get(name) for values in agents.values()]
+        for name in quality.mean:
+            for part, values in (("mean", quality.mean), ("worst", quality.worst)):
+                last[f"{name}.{part}"] = values[name]
+                curve[f"{name}.{part}"].append(values[name])
+            last[f"{name}.agents"] = [found.get(name) for found in quality.agents.values()]
     return dict(curve), last
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows as one Parquet file, whole or not at all; a row without a column has null there.
+    """Write rows as one Parquet file, whole or not at all; a row that lacks a column has null there.
 
     Raises:
         RecordError: the file cannot be written.
     """
-    import pyarrow
-    import pyarrow.parquet
-
     columns: dict[str, Any] = {}
     for row in rows:
         for name, value in row.items():
@@ -148,9 +146,6 @@ def read_table(path: Path) -> list[Row]:
     Raises:
         RecordError: there is no such file, or it is damaged.
     """
-    import pyarrow
-    import pyarrow.parquet
-
     try:
         rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
@@ -158,14 +153,12 @@ def read_table(path: Path) -> list[Row]:
             f"The results of a sweep cannot be read from {path}",
             expected="a Parquet file that 'agentos sweep' wrote",
             actual=str(error),
-            hint="name the sweep's folder as its --out was",
+            hint="name the folder that was given to the sweep as --out",
         ) from error
     return rows
 
 
 def _type(value: Any) -> Any:
-    import pyarrow
-
     if isinstance(value, list):
         inner = {_type(item) for item in value} - {None}
         return pyarrow.list_(inner.pop() if len(inner) == 1 else pyarrow.float64())

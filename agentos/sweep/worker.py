@@ -1,7 +1,7 @@
 """One run of a sweep, in a process of its own: ``python -m agentos.sweep.worker``.
 
-The task comes as one line of JSON on standard input, which then stays open: when it closes, because the sweep
-was stopped or has died, the run is interrupted.
+The task is one line of JSON on standard input, which then stays open: when it closes, because the sweep was
+stopped or has died, the run is interrupted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import traceback
 from pathlib import Path
 
 from agentos.config.run import RunConfig
-from agentos.records.metrics_log import plain, replacing
+from agentos.records.atomic_files import write_json
+from agentos.records.layout import ENCODERS
+from agentos.simulation import Simulation
 from agentos.sweep.rows import FAILED, Row, measured
 from protocols.errors import AgentOSError
 
@@ -24,7 +26,7 @@ INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run what standard input says; leave the row in the run folder, unless interrupted."""
+    """Run the task on standard input; leave its row in the run folder, unless interrupted."""
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=_interrupt_at_end_of_input, daemon=True).start()
     folder = Path(task["folder"])
@@ -32,7 +34,7 @@ def main() -> int:
         row = run(RunConfig.model_validate(task["config"]), folder, keep=task["keep_encoders"])
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # whatever it is, it is recorded, and the sweep goes on
+    except Exception as error:  # any failure is recorded, and the sweep continues
         traceback.print_exc()
         known = isinstance(error, AgentOSError)
         row = failure(str(error) if known else f"{type(error).__name__}: {error}")
@@ -42,12 +44,10 @@ def main() -> int:
 
 def run(config: RunConfig, folder: Path, keep: bool) -> Row:
     """Run a configuration in a folder, in place of what an earlier attempt left there."""
-    from agentos.simulation import Simulation
-
     shutil.rmtree(folder, ignore_errors=True)
     Simulation(config, folder).run()
     if not keep:
-        shutil.rmtree(folder / "encoders", ignore_errors=True)
+        shutil.rmtree(folder / ENCODERS, ignore_errors=True)
     return measured(folder, config)
 
 
@@ -59,8 +59,7 @@ def failure(error: str) -> Row:
 def write_row(folder: Path, row: Row) -> None:
     """Leave a run's row in its folder, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / ROW) as path:
-        path.write_text(json.dumps(plain(row), allow_nan=False) + "\n", encoding="utf-8")
+    write_json(folder / ROW, row)
 
 
 def _interrupt_at_end_of_input() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from agents.hosting.tracing import Traced, Tracer
 from agents.models.cpu.malloc import keep_freed_memory
 from agents.training import trainer
 from agents.training.blueprint import Arm, Blueprint
+from agents.training.precision import step_seconds, worthwhile
 from agents.training.prefetch import Prefetcher
 from agents.training.shared_model import SharedModel
 from protocols.errors import RecordError
@@ -35,6 +36,9 @@ from protocols.wire.buffers import Packet, checksum
 from protocols.wire.coding import is_coded
 from protocols.wire.serialize import packet_of
 from protocols.wire.sizes import uncoded_bytes
+
+Answer = TypeVar("Answer")
+Value = TypeVar("Value")
 
 
 class Host:
@@ -53,20 +57,19 @@ class Host:
         self.explained: dict[int, dict[str, Any]] = {}
         self._tracer: Tracer | None = None
 
-    def traced(self, method: str, *arguments: Any) -> Traced:
-        """Call one of the other methods, and note what is done when."""
+    def traced(self, work: Callable[[Host], Answer]) -> Traced[Answer]:
+        """Let `work` use this host, and record what is done when."""
         self._tracer, began = Tracer(), time.monotonic()
         try:
-            answer = getattr(self, method)(*arguments)
+            answer = work(self)
             return Traced(answer, began, time.monotonic(), self._tracer.spans)
         finally:
             self._tracer = None
 
-    def step_seconds(self, arm: Arm) -> dict[str, float]:
-        """Return the seconds of a training step in each precision; see `agents.training.precision`."""
-        from agents.training.precision import step_seconds
-
-        return step_seconds(self.blueprint, arm, self.device)
+    def choose_precision(self, arm: Arm) -> tuple[Literal["fp32", "bf16"], dict[str, float]]:
+        """Return the precision that pays on this host, and the seconds of a training step in each."""
+        seconds = step_seconds(self.blueprint, arm, self.device)
+        return worthwhile(seconds), seconds
 
     def share_gpu(self, share: float) -> float:
         """Take no more than a share of the GPU's memory, nor more than is free now; return what is taken.
@@ -124,9 +127,9 @@ class Host:
         self, round: int, absent: Collection[int] = frozenset()
     ) -> dict[int, dict[str, float]]:
         """Take every agent that is there through its local steps."""
-        return self.train_each({id: round for id in self.agents if id not in absent})
+        return self.train_rounds({id: round for id in self.agents if id not in absent})
 
-    def train_each(self, rounds: dict[int, int]) -> dict[int, dict[str, float]]:
+    def train_rounds(self, rounds: dict[int, int]) -> dict[int, dict[str, float]]:
         """Take some agents through the local steps of a round, each of a round of its own.
 
         Batches are prepared ahead, across agents too.
@@ -221,26 +224,26 @@ class Host:
         """Let agents embed the same texts, `[N, W]` each."""
         return {id: self.agents.unchanged(id).embed(texts) for id in agents}
 
-    def watch(
+    def probe(
         self,
         texts: Sequence[str],
-        read: Callable[[np.ndarray, int], Any],
+        measure: Callable[[np.ndarray, int], Value],
         shown: Collection[int],
         agents: Collection[int] | None = None,
-    ) -> dict[int, tuple[Any, np.ndarray | None]]:
-        """Let agents embed the same texts; return what `read` makes of that.
+    ) -> dict[int, tuple[Value, np.ndarray | None]]:
+        """Let agents embed the same texts; return what `measure` makes of that.
 
         Args:
             texts: to embed.
-            read: from embeddings `[N, W]`, and the tokens that they took, to a small value.
+            measure: turns embeddings `[N, W]`, and the number of tokens they took, into a small value.
             shown: agents whose embeddings are returned too.
-            agents: who embeds; None for all.
+            agents: those that embed; None for all.
         """
-        answers: dict[int, tuple[Any, np.ndarray | None]] = {}
+        answers: dict[int, tuple[Value, np.ndarray | None]] = {}
         order = self.agents.order(agents)
         for id, agent in self.agents.each(order, self.agents.unchanged):
             rows, tokens = agent.watch(texts)
-            answers[id] = read(rows, tokens), rows if id in shown else None
+            answers[id] = measure(rows, tokens), rows if id in shown else None
         return answers
 
     def explain(self, agents: Sequence[int]) -> dict[int, dict[str, Any]]:
@@ -332,7 +335,7 @@ def _writing(directory: Path) -> Iterator[None]:
             f"agents cannot be written to {directory}",
             expected="a folder with room, that this user may write to, on every host",
             actual=getattr(error, "strerror", None) or str(error),
-            hint="make room; then go on with 'agentos resume'",
+            hint="make room; then continue with 'agentos resume'",
         ) from error
 
 

@@ -1,19 +1,22 @@
-"""What a host did when, on its own clock; kept only while somebody asks for it."""
+"""Spans of a host's work on its own clock, recorded only during a traced call."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+Answer = TypeVar("Answer")
 
 
 class Span(NamedTuple):
-    """A stretch of time.
+    """A stretch of a host's time.
 
     Attributes:
         phase: what was done.
-        agent: by which agent; None where it concerns the whole host.
+        agent: the agent that was worked on; None for the whole host.
         began_s, ended_s: on a clock that never goes back, and that processes of one machine share.
     """
 
@@ -23,17 +26,18 @@ class Span(NamedTuple):
     ended_s: float
 
 
-class Traced(NamedTuple):
-    """The answer to a call, when the call began and ended, and what was done in between."""
+@dataclass(frozen=True)
+class Traced(Generic[Answer]):
+    """The answer to a call, with the times at which it began and ended and the spans in between."""
 
-    answer: Any
+    answer: Answer
     began_s: float
     ended_s: float
     spans: list[Span]
 
 
 class Tracer:
-    """Keeps the spans of one call.
+    """Records the spans of one call.
 
     Example:
         >>> tracer = Tracer()
@@ -48,7 +52,7 @@ class Tracer:
 
     @contextmanager
     def span(self, phase: str, agent: int | None = None) -> Iterator[None]:
-        """Note how long the body takes."""
+        """Record how long the body takes."""
         began = time.monotonic()
         try:
             yield

@@ -1,1 +1,3 @@
-"""Encoders and decoders: building, loading, adapting, exporting, generating."""
+"""Encoders and decoders: construction, loading, adaptation, export and generation."""
+
+__all__: list[str] = []

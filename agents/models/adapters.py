@@ -1,44 +1,47 @@
-"""Training a part of a backbone: low-rank adapters beside its matrices, or its upper layers alone."""
+"""Training of a part of a backbone: low-rank adapters (LoRA), or its upper layers only."""
 
 from __future__ import annotations
 
 import json
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model_state_dict,
+    inject_adapter_in_model,
+    set_peft_model_state_dict,
+)
+from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
+from agents.config import EncoderConfig, LoRAConfig
 from protocols.errors import ModelError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from agents.config import EncoderConfig, LoRAConfig
 
 ADAPTER_CONFIG, ADAPTERS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def add_lora(backbone: PreTrainedModel, lora: LoRAConfig, origin: str) -> None:
-    """Put adapters beside matrices of a backbone, in place, and freeze everything else of it.
+    """Add adapters to matrices of a backbone, in place, and freeze all its other parameters.
 
     Args:
-        backbone: gets the adapters.
-        lora: their rank, scale and place.
+        backbone: changed in place.
+        lora: rank, scale and target layers.
         origin: folder or name of the backbone, written into saved adapters.
 
     Raises:
-        ModelError: the backbone has no layers of the names asked for.
+        ModelError: the backbone has no layers with the names of the targets.
 
     Source: Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2022.
     """
-    from peft import LoraConfig, inject_adapter_in_model
-    from transformers.pytorch_utils import Conv1D
-
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
-        # GPT-2's matrices lie the other way round.
+        # Conv1D, GPT-2's linear layer, stores its weight transposed.
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in backbone.modules()),
         lora_dropout=lora.dropout,
         target_modules=None if lora.targets is None else list(lora.targets),
@@ -49,7 +52,7 @@ def add_lora(backbone: PreTrainedModel, lora: LoRAConfig, origin: str) -> None:
     except ValueError as error:
         names = {name.rpartition(".")[2] for name, m in backbone.named_modules() if _is_matrix(m)}
         raise ModelError(
-            f"no adapters can be put into {origin!r}: {str(error).splitlines()[0]}",
+            f"no adapters can be added to {origin!r}: {str(error).splitlines()[0]}",
             expected=f"some of {', '.join(sorted(names))}",
             actual=lora.targets,
             hint="name the layers in encoder.lora.targets",
@@ -60,12 +63,12 @@ def freeze_below(backbone: PreTrainedModel, layers: int, origin: str) -> None:
     """Freeze the embeddings and the first layers of a backbone, in place.
 
     Args:
-        backbone: any whose layers are in one list.
-        layers: how many; 0 freezes the embeddings alone.
-        origin: what the backbone is called in errors.
+        backbone: changed in place; its layers must lie in one `ModuleList`.
+        layers: number of layers to freeze; 0 freezes only the embeddings.
+        origin: folder or name of the backbone, for errors.
 
     Raises:
-        ModelError: the backbone has fewer layers, or no list of them.
+        ModelError: the backbone has fewer layers, or no such list.
     """
     count = int(backbone.config.num_hidden_layers)
     stacks = [
@@ -86,7 +89,7 @@ def freeze_below(backbone: PreTrainedModel, layers: int, origin: str) -> None:
         inside = name.startswith(f"{prefix}.")
         if inside and int(name[len(prefix) + 1 :].split(".")[0]) >= layers:
             trained = True
-        # What comes before the first trained layer embeds; what comes after the last pools or scales.
+        # Parameters registered before the layers embed and are frozen; those after pool or scale the output.
         after = not inside and trained
         parameter.requires_grad_(parameter.requires_grad and (trained if inside else after))
     if layers == count:
@@ -94,22 +97,19 @@ def freeze_below(backbone: PreTrainedModel, layers: int, origin: str) -> None:
 
 
 def adapter_state(backbone: PreTrainedModel) -> dict[str, Any] | None:
-    """Return the adapters' tensors under the names that peft gives them; None where there are none."""
+    """Return the adapters' tensors under peft's names; None for a backbone without adapters."""
     if not hasattr(backbone, "peft_config"):
         return None
-    from peft import get_peft_model_state_dict
-
     state: dict[str, Any] = get_peft_model_state_dict(backbone)
     return state
 
 
 def save_adapters(backbone: PreTrainedModel, directory: Path) -> None:
-    """Save the adapters alone, as peft does; the backbone stays where it came from.
+    """Save the adapters in peft's format, without the backbone.
 
-    Nor is its config.json written: where one lies, transformers takes the folder for a whole model.
+    The backbone's config.json is left out too: transformers takes a folder with one for a
+    whole model.
     """
-    from safetensors.torch import save_file
-
     state = adapter_state(backbone)
     assert state is not None
     tensors = {
@@ -121,11 +121,14 @@ def save_adapters(backbone: PreTrainedModel, directory: Path) -> None:
     backbone.peft_config["default"].save_pretrained(str(directory))
 
 
-def base_of(config: EncoderConfig) -> str | None:
-    """Return the folder or name of the backbone whose adapters lie in an encoder's folder; None if none do.
+def base_model_of(config: EncoderConfig) -> str | None:
+    """Return the folder or name of the backbone that an encoder's saved adapters belong to.
+
+    Returns:
+        None if the encoder's folder holds no adapters.
 
     Raises:
-        ModelError: the adapters do not say.
+        ModelError: the adapters' settings do not name the backbone.
     """
     if config.path is None or not (Path(config.path) / ADAPTER_CONFIG).is_file():
         return None
@@ -134,7 +137,7 @@ def base_of(config: EncoderConfig) -> str | None:
         origin = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{path} does not say whose adapters they are",
+            f"{path} does not name the model that the adapters belong to",
             expected="base_model_name_or_path",
             actual=str(error),
             hint="save the adapters again",
@@ -142,41 +145,36 @@ def base_of(config: EncoderConfig) -> str | None:
     return str(origin)
 
 
-def whole_model(config: EncoderConfig) -> str:
-    """Return where the whole model lies: at the origin, or where its adapters say."""
-    return base_of(config) or config.origin
+def full_model_of(config: EncoderConfig) -> str:
+    """Return the folder or name of the whole model: the origin, or the base model of its adapters."""
+    return base_model_of(config) or config.origin
 
 
 def load_adapters(backbone: PreTrainedModel, directory: Path) -> None:
-    """Go on with the adapters that lie in a folder, in a backbone that has adapters of the same form.
+    """Load saved adapters into a backbone that has adapters of the same shapes.
 
     Raises:
-        ModelError: their form differs.
+        ModelError: the shapes differ.
     """
-    from peft import set_peft_model_state_dict
-    from safetensors.torch import load_file
-
     prefix = "base_model.model."
     saved = load_file(directory / ADAPTERS)
     saved = {name.removeprefix(prefix): value for name, value in saved.items()}
     own = adapter_state(backbone) or {}
     if {n: v.shape for n, v in own.items()} != {n: v.shape for n, v in saved.items()}:
         raise ModelError(
-            f"the adapters in {directory} differ in form from encoder.lora",
+            f"the adapters in {directory} do not fit encoder.lora",
             expected=_form(saved),
             actual=_form(own),
-            hint="give encoder.lora the rank and targets that they were trained with, or drop it to train "
-            "the encoder that they were merged into",
+            hint="give encoder.lora the rank and targets that they were trained with, or drop it to merge "
+            "them into the model and train that",
         )
     set_peft_model_state_dict(backbone, saved)
 
 
 def merge_adapters(backbone: PreTrainedModel, directory: Path) -> PreTrainedModel:
-    """Add the adapters that lie in a folder to the matrices of their backbone."""
-    from peft import PeftModel
-
+    """Merge saved adapters into the matrices of their backbone."""
     with warnings.catch_warnings():
-        # peft asks transformers by a name that transformers has deprecated.
+        # peft reads an attribute that transformers has deprecated.
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
         adapted = PeftModel.from_pretrained(backbone, str(directory))
     merged: PreTrainedModel = adapted.merge_and_unload()

@@ -1,32 +1,56 @@
-"""Building encoders: a backbone, new or loaded, and the heads that objectives and exchanges ask for."""
+"""Construction of encoders: a backbone, new or loaded, with the heads of objectives and exchanges."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from transformers import AutoModel, BertConfig, GPT2Config
+from torch import nn
+from transformers import (
+    AutoModel,
+    BertConfig,
+    GPT2Config,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
-from agents.config import PRESETS, EncoderConfig
-from agents.models.adapters import add_lora, base_of, freeze_below, load_adapters, whole_model
+from agents.config import PRESETS, EncoderConfig, LanguageModelKind
+from agents.models.adapters import (
+    add_lora,
+    base_model_of,
+    freeze_below,
+    full_model_of,
+    load_adapters,
+)
 from agents.models.encoder import Encoder
-from agents.models.export import pooling_of
 from agents.models.heads import holds_language_head, restore_heads
 from agents.models.language_head import LanguageHead, kind_of, saved_kind
 from agents.models.pretrained import load_backbone, load_config, quietly
+from agents.models.sentence_transformer import pooling_of
 from agents.text.vocabulary import Vocabulary
 from protocols.errors import ModelError
 from protocols.seeding import derive
 
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-    from agents.objectives.base import LanguageModel, Objective
-
 _POSITIONS = 512
+
+
+class HeadProvider(Protocol):
+    """The part of an objective that decides which heads an encoder is built with."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the objective; seeds the draws of its heads."""
+
+    @property
+    def language_model(self) -> LanguageModelKind | None:
+        """Kind of the language-model head that it trains; None for none."""
+
+    def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
+        """Build its other heads by name."""
 
 
 def build_backbone(
@@ -35,16 +59,16 @@ def build_backbone(
     """Build or load the backbone of an encoder.
 
     Args:
-        config: where it comes from.
-        vocabulary_size: of the tokenizer; used by presets, checked for loaded models.
-        padding_id: token that pads a batch; used by presets.
-        seed: draws a preset's weights.
+        config: of the encoder.
+        vocabulary_size: of the tokenizer; sets a preset's vocabulary, and is checked for loaded models.
+        padding_id: padding token, for presets.
+        seed: of a preset's initial weights.
 
     Raises:
         ModelError: the folder or name cannot be loaded, or its vocabulary is smaller than the
             tokenizer's.
     """
-    with _drawn_from(seed, "initialisation"):
+    with _seeded(seed, "initialisation"):
         if config.from_scratch:
             model: PreTrainedModel = AutoModel.from_config(
                 preset_config(config, vocabulary_size, padding_id)
@@ -53,11 +77,11 @@ def build_backbone(
         return load_backbone(config, vocabulary_size)
 
 
-def blank_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
-    """Return a backbone with shapes and no values: for counting, at no cost in memory.
+def meta_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
+    """Build a backbone on the meta device, with shapes but no values, to count its parameters and FLOPs.
 
     Args:
-        config: where the backbone comes from.
+        config: of the encoder.
         vocabulary_size: of a preset; a pretrained backbone has its own.
 
     Raises:
@@ -77,48 +101,48 @@ def build_encoder(
     *,
     exchange_dimension: int = 0,
     classes: int = 0,
-    objectives: Sequence[Objective] = (),
+    objectives: Sequence[HeadProvider] = (),
 ) -> Encoder:
-    """Build or load an encoder with all its heads; `agents.models.heads` reads those saved with a backbone.
+    """Build or load an encoder with all its heads; `agents.models.heads` restores saved ones.
 
-    The backbone's initial weights depend on the seed and the configuration alone, whatever the heads.
+    The backbone's initial weights depend only on the seed and the configuration, not on the heads.
 
     Args:
-        config: where the backbone comes from.
+        config: of the encoder.
         tokenizer: its size is that of a preset's vocabulary, and is checked for loaded models.
-        seed: draws what is not loaded.
+        seed: of all initial weights that are not loaded.
         exchange_dimension: see `Encoder`.
         classes: see `Encoder`.
-        objectives: what the encoder will be trained on; each may ask for heads.
+        objectives: that will train the encoder; each may add heads.
 
     Raises:
         ModelError: the folder or name cannot be loaded, its vocabulary is smaller than the tokenizer's, two
-            objectives ask for heads that exclude each other, or the encoder or its tokenizer is not made
-            for an objective.
+            objectives need heads that exclude each other, or encoder or tokenizer do not suit an objective.
     """
     kind = _language_model(objectives)
     if kind == "masked":
         Vocabulary(tokenizer).mask()
     backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed)
     if config.lora is not None:
-        base = base_of(config)
-        with _drawn_from(seed, "adapters"):
+        base = base_model_of(config)
+        with _seeded(seed, "adapters"):
             add_lora(backbone, config.lora, base or config.origin)
         if base is not None:
             load_adapters(backbone, Path(config.origin))
     if config.frozen_layers is not None:
         freeze_below(backbone, config.frozen_layers, config.origin)
-    with _drawn_from(seed, "heads"):
+    with _seeded(seed, "heads"):
         encoder = Encoder(
             backbone, pooling_of(config), config.projection, exchange_dimension, classes
         )
     if kind is not None:
-        with _drawn_from(seed, "language head"), quietly():
+        with _seeded(seed, "language head"), quietly():
             encoder.language_head = LanguageHead.of(
-                backbone, kind, None if config.from_scratch else whole_model(config)
+                backbone, kind, None if config.from_scratch else full_model_of(config)
             )
+    # Each head has draws of its own, so that one more objective changes no other initial weight.
     for objective in objectives:
-        with _drawn_from(seed, "heads of", objective.kind):
+        with _seeded(seed, "heads of", objective.kind):
             try:
                 encoder.add_heads(objective.heads(encoder))
             except ValueError as error:
@@ -133,31 +157,31 @@ def build_encoder(
 def load_encoder(
     config: EncoderConfig, tokenizer: PreTrainedTokenizerBase, pooling: str
 ) -> Encoder:
-    """Load an encoder to be evaluated: with the language-model head that its folder has, if any.
+    """Load an encoder for evaluation, with the language-model head of its folder if there is one.
 
     Raises:
         ModelError: as `build_backbone`.
     """
     backbone = build_backbone(config, len(tokenizer), int(tokenizer.pad_token_id or 0), seed=0)
     encoder = Encoder(backbone, pooling)
-    adapted = base_of(config) is not None
+    adapted = base_model_of(config) is not None
     kind = saved_kind(backbone.config)
     if kind is None and adapted and holds_language_head(Path(config.origin)):
         kind = kind_of(backbone.config)
     if kind is not None:
         with quietly():
-            encoder.language_head = LanguageHead.of(backbone, kind, whole_model(config))
+            encoder.language_head = LanguageHead.of(backbone, kind, full_model_of(config))
     if adapted:
         restore_heads(encoder, Path(config.origin))
     return encoder
 
 
-def _language_model(objectives: Sequence[Objective]) -> LanguageModel | None:
+def _language_model(objectives: Sequence[HeadProvider]) -> LanguageModelKind | None:
     kinds = {objective.language_model for objective in objectives} - {None}
     if len(kinds) > 1:
         raise ModelError(
             "one encoder cannot have a masked and a causal language-model head",
-            expected="objectives of one of the two",
+            expected="objectives that train one of the two",
             actual=", ".join(objective.kind for objective in objectives),
             hint="drop one of the objectives",
         )
@@ -165,8 +189,8 @@ def _language_model(objectives: Sequence[Objective]) -> LanguageModel | None:
 
 
 @contextmanager
-def _drawn_from(seed: int, *names: str) -> Iterator[None]:
-    """Draw PyTorch's numbers from a seed of this name, and leave its global generator as it was."""
+def _seeded(seed: int, *names: str) -> Iterator[None]:
+    """Seed PyTorch's global generator by name within the context, and restore it afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, *names))
         yield
@@ -185,7 +209,7 @@ def preset_config(config: EncoderConfig, vocabulary_size: int, padding_id: int) 
             n_positions=_POSITIONS,
             resid_pdrop=dropout,
             embd_pdrop=dropout,
-            attn_pdrop=0.0,
+            attn_pdrop=0.0,  # PyTorch's fused attention on a CPU has no dropout
             pad_token_id=padding_id,
             bos_token_id=None,
             eos_token_id=None,

@@ -1,23 +1,19 @@
-"""A transformer decoder that writes a text from a single vector.
+"""A transformer decoder that generates a text from a single vector.
 
 Legend: B texts, T tokens, M tokens to be predicted in all texts, W width, V size of the vocabulary.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import BertConfig, BertLMHeadModel
+from transformers import BertConfig, BertLMHeadModel, PreTrainedModel
 
 from agents.models.cpu.byte_dropout import dropout_of
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from agents.text.batch import Batch
+from agents.text.batch import Batch
 
 _POSITIONS = 8192  # the longest training.max_length; for backbones that name no limit
 
@@ -25,11 +21,11 @@ _POSITIONS = 8192  # the longest training.max_length; for backbones that name no
 class TextDecoder(nn.Module):
     """BERT as a decoder: causal attention among the tokens, cross-attention to one vector per text.
 
-    Its word embeddings, in and out, are those of the encoder, where they are as wide as its states;
-    narrower ones, such as ALBERT's, cannot be shared.
+    Input and output word embeddings are the encoder's if they are as wide as its states; narrower ones, such
+    as ALBERT's, cannot be shared.
 
     Args:
-        backbone: of the encoder; gives width, heads, dropout and word embeddings.
+        backbone: of the encoder; sets width, heads, dropout and word embeddings.
         layers: of the decoder.
 
     Source: Wang et al., TSDAE: Using Transformer-based Sequential Denoising Auto-Encoder for Unsupervised
@@ -57,6 +53,7 @@ class TextDecoder(nn.Module):
         )
         if words.weight.shape[1] == width:
             self.model.bert.embeddings.word_embeddings.weight = words.weight
+        # Replacing the input embedding has undone the tie to the output embedding.
         self.model.cls.predictions.decoder.weight = (
             self.model.bert.embeddings.word_embeddings.weight
         )
@@ -66,25 +63,29 @@ class TextDecoder(nn.Module):
 
         Args:
             batch: the texts; the first token of each is given, padding is not predicted.
-            conditions_BW: `[B, W]`, takes a gradient.
+            conditions_BW: `[B, W]`, the texts' vectors, through which the gradient flows.
 
         Returns:
-            `[B, 3]` sums over the tokens of each text: ``-log p`` in nats, most likely tokens that are
-            right, tokens.
+            `[B, 3]`, sums over the tokens of each text: ``-log p`` in nats, tokens whose most probable
+            prediction is right, and predicted tokens.
         """
-        due_BT = batch.attention_mask[:, 1:].bool()
-        targets_M = batch.input_ids[:, 1:][due_BT]
+        predicted_BT = batch.attention_mask[:, 1:].bool()
+        targets_M = batch.input_ids[:, 1:][predicted_BT]
         states_BTW = self.model.bert(
             input_ids=batch.input_ids[:, :-1],
             encoder_hidden_states=conditions_BW[:, None],
             use_cache=False,
         ).last_hidden_state
-        logits_MV = self.model.cls(states_BTW[due_BT]).float()
+        # Padding is dropped before the head, whose logits over the vocabulary are what costs.
+        logits_MV = self.model.cls(states_BTW[predicted_BT]).float()
         nats_M = F.cross_entropy(logits_MV, targets_M, reduction="none")
-        right_M = (logits_MV.argmax(dim=1) == targets_M).to(nats_M.dtype)
-        zeros_BT = torch.zeros_like(due_BT, dtype=nats_M.dtype)
-        sums = [zeros_BT.masked_scatter(due_BT, values).sum(dim=1) for values in (nats_M, right_M)]
-        return torch.stack([*sums, due_BT.sum(dim=1).to(nats_M.dtype)], dim=1)
+        correct_M = (logits_MV.argmax(dim=1) == targets_M).to(nats_M.dtype)
+        zeros_BT = torch.zeros_like(predicted_BT, dtype=nats_M.dtype)
+        sums = [
+            zeros_BT.masked_scatter(predicted_BT, values).sum(dim=1)
+            for values in (nats_M, correct_M)
+        ]
+        return torch.stack([*sums, predicted_BT.sum(dim=1).to(nats_M.dtype)], dim=1)
 
 
 def _positions(config: Any) -> int:

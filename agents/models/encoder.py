@@ -1,40 +1,40 @@
-"""A language encoder: a Hugging Face backbone, a pooling, and heads.
+"""Language encoders: a Hugging Face backbone, a pooling, and heads.
 
-Legend: B texts in a batch, T tokens, W width of the backbone, D width of a head.
+Legend: B texts in a batch, T tokens, M tokens to be predicted in all texts, W width of the backbone, D width
+of a head, V size of the vocabulary.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from agents.models.cpu.first_token import at_first_token, can_be_cut, without_last_layer
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from agents.models.language_head import LanguageHead
-    from agents.text.batch import Batch
+from agents.models.cpu.first_token import at_first_token, supports_first_token, without_last_layer
+from agents.models.language_head import LanguageHead
+from agents.text.batch import Batch
+from agents.text.masking import IGNORED
 
 
 class Encoder(nn.Module):
-    """Texts to vectors, with the heads that objectives and exchanges train beside the backbone.
+    """Maps texts to vectors, and carries the heads that objectives and exchanges train with the backbone.
 
     Args:
         backbone: any `transformers` encoder or decoder.
         pooling: ``mean`` over the tokens of a text, its first token (``cls``), or its ``last``.
         projection: width of the two-layer MLP head that contrastive objectives train; 0 for none
             (Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, 2020).
-        exchange_dimension: width in which agents of unlike widths meet; 0 when all widths agree.
+        exchange_dimension: common width for agents whose backbones differ in width; 0 if all agree.
         classes: size of the classifier that pseudo-labels train; 0 for none.
-        language_head: states to tokens, for masked or causal language modelling; None for none.
+        language_head: for masked or causal language modelling; None for none.
 
     Attributes:
-        heads: what else objectives train, by name; see `Objective.heads`.
+        heads: further heads of objectives, by name; see `Objective.heads`.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class Encoder(nn.Module):
         self.language_head = language_head
         self.heads = nn.ModuleDict()
         self._accepts = frozenset(inspect.signature(type(backbone).forward).parameters)
-        # RoBERTa has a single type; GPT-2 would look types up among its tokens.
+        # RoBERTa has a single type, and GPT-2 would take types for token ids.
         types = getattr(backbone.config, "type_vocab_size", None) or 0
-        self._knows_types = "token_type_ids" in self._accepts and types > 1
+        self._uses_types = "token_type_ids" in self._accepts and types > 1
         _freeze_unused(backbone)
 
     def add_heads(self, heads: Mapping[str, nn.Module]) -> None:
         """Add heads by name.
 
         Raises:
-            ValueError: there is one of that name already.
+            ValueError: a name is taken.
         """
         for name, head in heads.items():
             if name in self.heads:
@@ -88,18 +88,19 @@ class Encoder(nn.Module):
             `[B, T, W]`, float32.
         """
         inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if token_type_ids is not None and self._knows_types:
+        if token_type_ids is not None and self._uses_types:
             inputs["token_type_ids"] = token_type_ids
-        if "use_cache" in self._accepts:
+        if "use_cache" in self._accepts:  # decoders would keep keys and values for generation
             inputs["use_cache"] = False
         states: Tensor = self.backbone(**inputs).last_hidden_state
-        return states.float()
+        return states.float()  # autocast returns bfloat16
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
         """Encode a batch into pooled states `[B, W]`, float32, not normalised; see `states`."""
-        if self.pooling == "cls" and can_be_cut(self.backbone):
+        # The first token alone passes the last layer, half of the work of an encoder of two layers.
+        if self.pooling == "cls" and supports_first_token(self.backbone):
             with without_last_layer(self.backbone) as layer:
                 states_BTW = self.states(input_ids, attention_mask, token_type_ids)
             return at_first_token(layer, states_BTW, attention_mask)[:, 0].float()
@@ -111,12 +112,44 @@ class Encoder(nn.Module):
         pooled: Tensor = self(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         return pooled
 
+    def predict_tokens(self, batch: Batch, labels_BT: Tensor, with_pooled: bool = False) -> Tensor:
+        """Predict the labelled tokens of a batch with the language-model head.
+
+        Args:
+            batch: B texts.
+            labels_BT: the true token where the state predicts one, `agents.text.masking.IGNORED` elsewhere;
+                may be wider than the batch, as a micro-batch has no more padding than it needs.
+            with_pooled: append the pooled states, which then cost nothing more.
+
+        Returns:
+            One row per text, `[B, 2]` or `[B, 2 + W]`: the summed ``-log p`` in nats, attached to the graph,
+            the number of predictions whose most probable token was right, and the pooled state.
+        """
+        assert self.language_head is not None
+        labels_BT = labels_BT[:, : batch.input_ids.shape[1]]
+        states_BTW = self.states(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        predicted_BT = labels_BT != IGNORED
+        # Logits over the vocabulary are what costs, so only the states of labelled tokens pass the head.
+        logits_MV = self.language_head(states_BTW[predicted_BT]).float()
+        targets_M = labels_BT[predicted_BT]
+        nll_M = F.cross_entropy(logits_MV, targets_M, reduction="none")
+        correct_M = (logits_MV.argmax(dim=-1) == targets_M).float()
+        zeros_BT = torch.zeros(labels_BT.shape, device=nll_M.device)
+        columns = [
+            zeros_BT.masked_scatter(predicted_BT, values_M).sum(dim=1, keepdim=True)
+            for values_M in (nll_M, correct_M)
+        ]
+        if with_pooled:
+            columns.append(pool(states_BTW, batch.attention_mask, self.pooling))
+        return torch.cat(columns, dim=1)
+
 
 def pool(states_BTW: Tensor, mask_BT: Tensor, pooling: str) -> Tensor:
     """Pool token states `[B, T, W]` into `[B, W]` over the tokens where a mask `[B, T]` is 1."""
     if pooling == "cls":
         return states_BTW[:, 0]
     if pooling == "last":
+        # Hidden tokens leave holes in the mask, so its sum is not the place of the last visible token.
         places_T = torch.arange(1, mask_BT.shape[1] + 1, device=mask_BT.device)
         last_B = (mask_BT * places_T).argmax(dim=1)
         return states_BTW[torch.arange(len(states_BTW), device=states_BTW.device), last_B]
@@ -125,7 +158,7 @@ def pool(states_BTW: Tensor, mask_BT: Tensor, pooling: str) -> Tensor:
 
 
 def _freeze_unused(backbone: nn.Module) -> None:
-    """Freeze BERT's pooler: pooling bypasses it, so it would only decay, and cost bytes to exchange."""
+    """Freeze BERT's pooler: it gets no gradient, so it would only decay, and cost bytes to exchange."""
     pooler = getattr(backbone, "pooler", None)
     if isinstance(pooler, nn.Module):
         pooler.requires_grad_(False)

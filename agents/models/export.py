@@ -1,34 +1,18 @@
-"""An encoder's folder: the model, its heads, and what sentence-transformers needs beside them."""
+"""Export of encoders to folders that Hugging Face's libraries load."""
 
 from __future__ import annotations
 
-import json
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from agents.config import EncoderConfig
-from protocols.errors import ModelError
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from agents.models.encoder import Encoder
-    from agents.text.collate import Collator
-
-logger = logging.getLogger(__name__)
-
-POOLING = Path("1_Pooling") / "config.json"
-_MODES = {
-    "mean": "pooling_mode_mean_tokens",
-    "cls": "pooling_mode_cls_token",
-    "last": "pooling_mode_lasttoken",
-}
-_OTHER_MODES = (
-    "pooling_mode_max_tokens",
-    "pooling_mode_mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens",
-)
+from agents.models.adapters import adapter_state, save_adapters
+from agents.models.encoder import Encoder
+from agents.models.heads import save_heads
+from agents.models.pretrained import no_progress_bars
+from agents.models.sentence_transformer import write_sentence_transformer
+from agents.text.collate import Collator
 
 
 def export(
@@ -41,129 +25,69 @@ def export(
     """Write an encoder as a folder that transformers, sentence-transformers and `encoder.path` load.
 
     Args:
-        encoder: with a language-model head, both are saved as one model; with adapters, they alone are.
+        encoder: saved with its language-model head as one model; of one with adapters, only those are saved.
         tokenizer: of the encoder.
-        collate: knows which tokens frame a text.
+        collate: of that tokenizer.
         directory: created.
-        max_length: tokens of a text when it is embedded, special tokens included.
+        max_length: tokens of an embedded text, special tokens included.
     """
-    from agents.models.adapters import adapter_state, save_adapters
-    from agents.models.heads import save_heads
-    from agents.models.language_export import copy_of, save_language_model
-    from agents.models.pretrained import no_progress_bars
-
     adapted = adapter_state(encoder.backbone) is not None
     with no_progress_bars():
         if adapted:
             save_adapters(encoder.backbone, directory)
         elif encoder.language_head is not None:
-            save_language_model(encoder, collate, directory)
+            _save_language_model(encoder, collate, directory)
         else:
-            encoder.backbone.save_pretrained(directory, state_dict=copy_of(encoder.backbone))
+            encoder.backbone.save_pretrained(directory, state_dict=_copy_of(encoder.backbone))
     tokenizer.save_pretrained(directory)
+    # With adapters the model is not saved whole, so its language-model head goes with the other heads.
     save_heads(encoder, directory, language_head=adapted)
     write_sentence_transformer(
         directory, pooling=encoder.pooling, width=encoder.width, max_length=max_length
     )
 
 
-def write_sentence_transformer(
-    directory: Path, *, pooling: str, width: int, max_length: int
-) -> None:
-    """Write what lets ``SentenceTransformer(directory)`` embed as the agent does.
+def _save_language_model(encoder: Encoder, collate: Collator, directory: Path) -> None:
+    """Save backbone and language-model head as one model.
 
-    The keys are those of the library's second major version, which later ones read as well.
-
-    Args:
-        directory: holds the model and its tokenizer already.
-        pooling: ``mean``, ``cls`` or ``last``.
-        width: of the backbone.
-        max_length: tokens of a text when it is embedded, special tokens included.
+    ``AutoModelForMaskedLM`` or ``AutoModelForCausalLM`` loads it with the head, ``AutoModel`` without. For
+    a decoder the tokens that begin, end and pad a text are saved too, for ``generate``.
     """
-    modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
-    _write(
-        directory / "modules.json",
-        [
-            {
-                "idx": index,
-                "name": str(index),
-                "path": path,
-                "type": f"sentence_transformers.models.{name}",
-            }
-            for index, (path, name) in enumerate(modules)
-        ],
-    )
-    modes = {key: name == pooling for name, key in _MODES.items()}
-    _write(
-        directory / POOLING,
-        {"word_embedding_dimension": width, **modes, **dict.fromkeys(_OTHER_MODES, False)},
-    )
-    length = {"max_seq_length": max_length, "do_lower_case": False}
-    _write(directory / "sentence_bert_config.json", length)
-    _write(
-        directory / "config_sentence_transformers.json",
-        {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"},
-    )
-
-
-def pooling_of(config: EncoderConfig) -> str:
-    """Return an encoder's pooling: as configured, else as its folder says, else ``mean``.
-
-    Raises:
-        ModelError: the folder asks for a pooling that there is not, and none is configured.
-    """
-    saved = _saved_pooling(Path(config.path)) if config.path else None
-    if config.pooling is None:
-        if saved is not None and saved not in _MODES:
-            raise ModelError(
-                f"the encoder in {config.path!r} was saved with the pooling {saved!r}",
-                expected=", ".join(_MODES),
-                actual=saved,
-                hint="set encoder.pooling to the one of these that fits",
-            )
-        return saved or "mean"
-    if saved is not None and saved != config.pooling:
-        logger.warning(
-            "encoder.pooling is %s, but the encoder in %s was saved with %s",
-            config.pooling,
-            config.path,
-            saved,
-        )
-    return config.pooling
-
-
-def saved_length(directory: Path) -> int | None:
-    """Return the tokens of a text that a folder names for sentence-transformers, if it does."""
-    length = _read(directory / "sentence_bert_config.json").get("max_seq_length")
-    return length if isinstance(length, int) else None
-
-
-def _saved_pooling(directory: Path) -> str | None:
-    """Return the pooling that a folder names for sentence-transformers, None if it names none."""
-    config = _read(directory / POOLING)
-    mode = config.get("pooling_mode")  # since the library's fifth major version
-    if isinstance(mode, str):
-        return {"lasttoken": "last"}.get(mode, mode)
-    named = {key: name for name, key in _MODES.items()} | {key: key for key in _OTHER_MODES}
-    found = [name for key, name in named.items() if config.get(key)]
-    return " and ".join(found) or None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
+    head = encoder.language_head
+    assert head is not None
+    model = head.attached(encoder.backbone)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(
-            f"{str(path)!r} is damaged",
-            expected="a JSON object",
-            actual=str(error),
-            hint="restore it from where the encoder came, or remove it",
-        ) from error
-    return value if isinstance(value, dict) else {}
+        if head.kind == "causal":
+            _set_generation_tokens(model, collate)
+        model.save_pretrained(directory, state_dict=_copy_of(model))
+    finally:
+        head.detach()
 
 
-def _write(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8", newline="\n")
+def _copy_of(model: nn.Module) -> dict[str, Tensor]:
+    """Copy a model's weights out of the flat buffer; tied weights stay one tensor.
+
+    safetensors refuses tensors that share storage, unless transformers recognises them as tied.
+    """
+    copies: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+    weights: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        key = (value.data_ptr(), tuple(value.shape))
+        weights[name] = copies[key] = copies.get(key, value.clone())
+    return weights
+
+
+def _set_generation_tokens(model: PreTrainedModel, collate: Collator) -> None:
+    """Set the tokens that begin, end and pad a text in a model's generation settings, where unset."""
+    settings = model.generation_config
+    settings._from_model_config = (
+        False  # otherwise transformers derives the settings again, without these
+    )
+    known = {
+        "bos_token_id": collate.prefix[-1] if collate.prefix else collate.end_token,
+        "eos_token_id": collate.end_token,
+        "pad_token_id": collate.padding_id,
+    }
+    for name, token in known.items():
+        if getattr(settings, name) is None:
+            setattr(settings, name, token)

@@ -1,11 +1,11 @@
-"""One flat buffer per agent; the parameters of the resident module are views into it.
+"""One flat buffer per agent, into which the parameters of a shared module are views.
 
-A host keeps one module per architecture. Making it *be* another agent is a matter of pointing its
-parameters at that agent's buffer: nothing is copied, and no agent owns a module.
+A host keeps one module per architecture. To switch agents, the parameters are pointed at the other agent's
+buffer: nothing is copied, and no agent owns a module.
 
 The buffer is ordered ``[decayed | not decayed]``, so that the optimizer works on two contiguous slices and an
-exchange of weights on one. Every parameter starts on a 64-byte boundary. What is frozen stays in the module:
-all agents that use it share it.
+exchange of weights on one. Every parameter starts on a 64-byte boundary. Frozen parameters stay in the module
+and are shared by its agents.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ALIGNMENT = 16  # float32 elements: 64 bytes, a cache line
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one parameter lies in the flat buffer."""
+    """Place of one parameter in a flat buffer."""
 
     name: str
     shape: tuple[int, ...]
@@ -36,12 +36,12 @@ class Slot:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the parameters of a module lie in a flat buffer.
+    """Places of a module's trained parameters in a flat buffer.
 
     Attributes:
         slots: one per trained parameter, in buffer order.
         decayed: elements ``[0, decayed)`` take weight decay (matrices).
-        size: elements in all; ``[decayed, size)`` take none.
+        size: total elements; ``[decayed, size)`` take no weight decay.
     """
 
     slots: tuple[Slot, ...]
@@ -50,22 +50,23 @@ class Layout:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Equal for modules whose weights can be averaged."""
+        """Digest that is equal for modules whose weights can be averaged."""
         described = repr([(slot.name, slot.shape, slot.start) for slot in self.slots])
         return hashlib.blake2b(described.encode(), digest_size=8).hexdigest()
 
     @property
     def parameter_count(self) -> int:
-        """Trained parameters, padding not counted."""
+        """Number of trained parameters, padding not counted."""
         return sum(slot.length for slot in self.slots)
 
 
 def layout_of(module: nn.Module) -> Layout:
-    """Lay out the trained parameters of a module; shared parameters are laid out once."""
+    """Lay out the trained parameters of a module, shared ones once."""
     decayed: list[tuple[str, nn.Parameter]] = []
     plain: list[tuple[str, nn.Parameter]] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
+            # By convention matrices decay; biases and scales of norms do not.
             (decayed if parameter.dim() > 1 else plain).append((name, parameter))
     slots: list[Slot] = []
     ends: list[int] = []
@@ -73,7 +74,7 @@ def layout_of(module: nn.Module) -> Layout:
     for group in (decayed, plain):
         for name, parameter in group:
             slots.append(Slot(name, tuple(parameter.shape), end, parameter.numel()))
-            end += -(-parameter.numel() // _ALIGNMENT) * _ALIGNMENT
+            end += -(-parameter.numel() // _ALIGNMENT) * _ALIGNMENT  # rounded up
         ends.append(end)
     return Layout(tuple(slots), decayed=ends[0], size=ends[1])
 
@@ -89,10 +90,10 @@ def flatten(module: nn.Module, layout: Layout) -> Tensor:
 
 
 class Binding:
-    """A resident module whose trained parameters and their gradients live in flat buffers.
+    """Binds a module's trained parameters and their gradients to flat buffers.
 
     Args:
-        module: the module; the storage of what is trained is given up.
+        module: the storage of its trained parameters is released.
 
     Attributes:
         gradient: `[P]`, shared by all agents that use the module.
@@ -103,12 +104,15 @@ class Binding:
         self.layout = layout_of(module)
         named = dict(module.named_parameters())
         self._parameters = [(named[slot.name], slot) for slot in self.layout.slots]
+        # Gradients are views too: clipping and the optimizer see one tensor, and clearing it is one fill.
         device = next(module.parameters()).device
         self.gradient = torch.zeros(self.layout.size, device=device)
         for parameter, slot in self._parameters:
             parameter.grad = slot.view(self.gradient)
 
     def point_at(self, flat: Tensor) -> None:
-        """Make the module read and train `flat` `[P]`."""
+        """Point the module's parameters at `flat` `[P]`."""
         for parameter, slot in self._parameters:
-            parameter.data = slot.view(flat)
+            parameter.data = slot.view(
+                flat
+            )  # the Parameter object stays, so hooks and ties stay valid

@@ -1,44 +1,46 @@
-"""Going on with a text: greedily, by beam search or by sampling, through transformers' `generate`."""
+"""Continuation of a prompt by greedy decoding, beam search or sampling, with transformers' `generate`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from agents.config import EncoderConfig
-from agents.models.adapters import base_of, whole_model
+from agents.models.adapters import base_model_of, full_model_of
 from agents.models.build import load_encoder
-from agents.models.export import pooling_of
 from agents.models.language_head import kind_of
 from agents.models.pretrained import load_tokenizer, quietly
+from agents.models.sentence_transformer import pooling_of
 from agents.text.collate import Collator
 from protocols.errors import ConfigurationError, ModelError
 from protocols.seeding import derive
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 
 @dataclass(frozen=True)
 class Decoding:
-    """How the next token is chosen: the most probable one, unless `beams` or `sample` says otherwise.
+    """Choice of the next token: greedy, unless `beams` or `sample` is set.
 
     Attributes:
-        max_new_tokens: at most; a text ends before if the model says so.
-        beams: beginnings that a beam search keeps; 1 for none.
+        max_new_tokens: maximum; the model may end a text earlier.
+        beams: hypotheses that a beam search keeps; 1 for no beam search.
         sample: draw tokens by their probability.
-        temperature: divides the logits of a sample; default 1.
-        top_k: draw among so many most probable tokens; default: among all.
-        top_p: draw among the fewest tokens that hold this much probability; default: among all.
-        seed: of a sample; default 0.
+        temperature: divides the logits when sampling; default 1.
+        top_k: sample among this many most probable tokens; default: among all.
+        top_p: sample among the fewest tokens that hold this much probability; default: among all.
+        seed: of sampling; default 0.
         count: texts to return.
 
     Raises:
-        ConfigurationError: the parts do not fit together.
+        ConfigurationError: a value is out of range, or the options contradict each other.
     """
 
     max_new_tokens: int = 40
@@ -66,24 +68,24 @@ class Decoding:
                     expected=f"at least {low}" + (f", at most {high}" if high else ""),
                     actual=value,
                 )
-        of_samples = ("temperature", "top_k", "top_p", "seed")
-        given = [name for name in of_samples if getattr(self, name) is not None]
+        sampling = ("temperature", "top_k", "top_p", "seed")
+        given = [name for name in sampling if getattr(self, name) is not None]
         if given and not self.sample:
             raise ConfigurationError(
-                f"{' and '.join(given)} would change nothing: nothing is drawn at random",
-                hint="ask for a sample (--sample)",
+                f"{' and '.join(given)} would have no effect without sampling",
+                hint="turn sampling on (--sample)",
             )
         if self.count > self.beams and not self.sample:
             raise ConfigurationError(
-                "without sampling there are as many texts as beams",
+                "without sampling there are at most as many texts as beams",
                 expected=f"a count of at most {self.beams}",
                 actual=self.count,
-                hint="raise the number of beams (--beams), or ask for a sample (--sample)",
+                hint="raise the number of beams (--beams), or turn sampling on (--sample)",
             )
 
     @property
     def options(self) -> dict[str, Any]:
-        """What `generate` takes; every choice is named, so that no model's own default plays a part."""
+        """Arguments of `generate`; all are set, so that no model's own defaults apply."""
         drawn = {
             "temperature": 1.0 if self.temperature is None else self.temperature,
             "top_k": self.top_k or 0,
@@ -99,25 +101,25 @@ class Decoding:
 
 
 def generate(folder: Path, prompt: str, decoding: Decoding) -> list[str]:
-    """Go on with a prompt.
+    """Continue a prompt; the same arguments give the same texts.
 
     Args:
         folder: of a causal language model, such as an agent with the objective ``causal_lm`` saves.
-        prompt: how the texts begin; may be empty where a text begins with a special token.
-        decoding: how to go on.
+        prompt: beginning of the texts; may be empty where a text begins with a special token.
+        decoding: choice of the next tokens.
 
     Returns:
-        `decoding.count` texts, the prompt included, special tokens left out. The same every time.
+        `decoding.count` texts, the prompt included, special tokens left out.
 
     Raises:
         ModelError: the folder holds no causal language model.
-        ConfigurationError: the prompt cannot be begun with, or is too long.
+        ConfigurationError: the prompt is empty or too long.
     """
     config = EncoderConfig(path=str(folder))
     _require_causal(folder, config)
     tokenizer = load_tokenizer(config)
     model = _load(config, tokenizer)
-    ids = _beginning(prompt, tokenizer, model, decoding.max_new_tokens)
+    ids = _prompt_ids(prompt, tokenizer, model, decoding.max_new_tokens)
     with torch.random.fork_rng(devices=[]), torch.inference_mode(), quietly():
         torch.manual_seed(derive(decoding.seed or 0, "generate"))
         texts = model.generate(  # type: ignore[operator]
@@ -128,9 +130,9 @@ def generate(folder: Path, prompt: str, decoding: Decoding) -> list[str]:
 
 
 def _load(config: EncoderConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """Load a causal language model; adapters are merged with the model that they belong to."""
+    """Load a causal language model; adapters are merged into their model."""
     model: PreTrainedModel
-    if base_of(config) is None:
+    if base_model_of(config) is None:
         with quietly():
             model = AutoModelForCausalLM.from_pretrained(
                 config.origin, dtype=torch.float32, local_files_only=True
@@ -145,18 +147,18 @@ def _load(config: EncoderConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrain
 
 def _require_causal(folder: Path, encoder: EncoderConfig) -> None:
     try:
-        origin = whole_model(encoder)
+        origin = full_model_of(encoder)
         config = AutoConfig.from_pretrained(origin, local_files_only=Path(origin).is_dir())
     except Exception as error:  # safetensors and tokenizers raise bare ones
         raise ModelError(
             f"no model can be loaded from {folder}",
             expected="a folder with config.json and model.safetensors",
             actual=str(error).strip().split("\n")[0],
-            hint="give a run folder, or one that an agent was saved to",
+            hint="give the folder of a run or of a saved agent",
         ) from error
     if kind_of(config) != "causal":
         raise ModelError(
-            f"a {config.model_type} sees both sides of a token, and cannot go on with a text",
+            f"a {config.model_type} attends to both sides of a token, so it cannot continue a text",
             expected="a causal language model",
             actual=config.model_type,
             hint="train with a decoder preset, such as tiny-decoder, and the objective causal_lm",
@@ -170,17 +172,17 @@ def _require_causal(folder: Path, encoder: EncoderConfig) -> None:
         )
 
 
-def _beginning(
+def _prompt_ids(
     prompt: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, new_tokens: int
 ) -> torch.Tensor:
-    """Return the prompt's ids `[1, T]`, as a text begins in training."""
+    """Return the prompt's ids `[1, T]`, preceded by the special tokens that precede a text in training."""
     collate = Collator(tokenizer, max_length=1_000_000)
     ids = [*collate.prefix, *tokenizer(prompt, add_special_tokens=False)["input_ids"]]
     if not ids and tokenizer.bos_token_id is not None:
         ids = [tokenizer.bos_token_id]
     if not ids:
         raise ConfigurationError(
-            "there is nothing to go on with",
+            "there is nothing to continue",
             expected="a prompt of at least one token",
             actual=repr(prompt),
             hint="give a longer --prompt",
@@ -190,7 +192,7 @@ def _beginning(
         raise ConfigurationError(
             f"the model has {limit} positions",
             expected=f"at most {limit} tokens, those of the prompt included",
-            actual=f"{len(ids)} of the prompt, and {new_tokens} new ones",
+            actual=f"{len(ids)} of the prompt and {new_tokens} new ones",
             hint="shorten the prompt, or lower --max-new-tokens",
         )
     return torch.tensor([ids])

@@ -1,27 +1,24 @@
-"""The heads of an encoder in a file beside its backbone."""
+"""Saving and restoring of an encoder's heads, in a file next to its backbone."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from agents.models.encoder import Encoder
 from protocols.errors import ModelError
-
-if TYPE_CHECKING:
-    from agents.models.encoder import Encoder
 
 logger = logging.getLogger(__name__)
 FILE = "heads.safetensors"
 
 
 def head_tensors(encoder: Encoder) -> dict[str, Tensor]:
-    """Return the tensors outside the backbone by name; those tied to others are left out."""
+    """Return the tensors outside the backbone by name; tied tensors only once."""
     seen: set[int] = set()
     heads: dict[str, Tensor] = {}
     for name, value in encoder.state_dict(keep_vars=True).items():
@@ -32,8 +29,14 @@ def head_tensors(encoder: Encoder) -> dict[str, Tensor]:
 
 
 def save_heads(encoder: Encoder, directory: Path, language_head: bool) -> None:
-    """Save the heads, if there are any; that of a language model only where the model is not saved whole."""
-    # Cloned: the parameters are views of one buffer, which the format does not allow.
+    """Save the heads, if there are any.
+
+    Args:
+        encoder: whose heads to save.
+        directory: holds the backbone.
+        language_head: include the language-model head, which a language model saved whole has already.
+    """
+    # Cloned, because the parameters are views of one buffer and safetensors refuses shared storage.
     heads = {
         name: value.detach().clone()
         for name, value in head_tensors(encoder).items()
@@ -44,10 +47,10 @@ def save_heads(encoder: Encoder, directory: Path, language_head: bool) -> None:
 
 
 def restore_heads(encoder: Encoder, directory: Path) -> None:
-    """Load what objectives have trained beside a backbone: its projection, and `Encoder.heads`.
+    """Load the saved heads of objectives: the projection, and those in `Encoder.heads`.
 
-    A head that was not saved, or that has other shapes now, stays as it was drawn; the log says so. Heads
-    of exchanges belong to the run they were trained in, and are never loaded.
+    A head that was not saved, or has other shapes now, keeps its initial weights with a warning. Heads of
+    exchanges belong to the run that trained them and are never loaded.
 
     Raises:
         ModelError: the file is damaged.
@@ -65,7 +68,7 @@ def restore_heads(encoder: Encoder, directory: Path) -> None:
 
 
 def holds_language_head(directory: Path) -> bool:
-    """Whether the head of a language model lies among the heads beside a backbone.
+    """Return whether the saved heads include that of a language model.
 
     Raises:
         ModelError: the file is damaged.
@@ -79,18 +82,20 @@ def _load(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise ModelError(
-            f"the heads beside an encoder cannot be read: {error}",
-            expected="a file of safetensors",
+            f"the saved heads of an encoder cannot be read: {error}",
+            expected="a safetensors file",
             actual=str(path),
-            hint="delete it to begin with new heads, or save the encoder again",
+            hint="delete it to start with new heads, or save the encoder again",
         ) from error
 
 
 def _restore(head: str, own: dict[str, Tensor], saved: dict[str, Tensor], path: Path) -> None:
-    unlike = [name for name in own if name not in saved or saved[name].shape != own[name].shape]
-    if unlike:
-        problem = "another shape" if unlike[0] in saved else "nothing"
-        logger.warning("%s has %s for %s: it is drawn anew", path, problem, unlike[0])
+    unusable = [name for name in own if name not in saved or saved[name].shape != own[name].shape]
+    if unusable:
+        problem = "has another shape for" if unusable[0] in saved else "lacks"
+        logger.warning(
+            "%s %s %s, so that head keeps its initial weights", path, problem, unusable[0]
+        )
         return
     with torch.no_grad():
         for name, value in own.items():

@@ -1,74 +1,78 @@
-"""The head of a language model by itself: token states to logits, for any Hugging Face architecture.
+"""The head of a language model without its backbone, for any Hugging Face architecture.
 
 Legend: M states, W width of the backbone, V size of the vocabulary.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from agents.config import LanguageModelKind
 from protocols.errors import ModelError
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
-
-    from agents.objectives.base import LanguageModel
 
 _CLASSES: dict[str, Any] = {"masked": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
 
 
-def kind_of(config: PretrainedConfig) -> LanguageModel | None:
-    """Return which language model an architecture can be: one that sees both sides, or the past alone."""
+def kind_of(config: PretrainedConfig) -> LanguageModelKind | None:
+    """Return the kind of language model that an architecture can be; None for neither."""
     is_decoder = getattr(config, "is_decoder", False)
     if type(config) in AutoModelForMaskedLM._model_mapping and not is_decoder:
         return "masked"
     return "causal" if type(config) in AutoModelForCausalLM._model_mapping else None
 
 
-def saved_kind(config: PretrainedConfig) -> LanguageModel | None:
-    """Return which language model a folder's weights are of; None for a bare backbone."""
+def saved_kind(config: PretrainedConfig) -> LanguageModelKind | None:
+    """Return the kind of language model that saved weights are of; None for a bare backbone."""
     names = " ".join(config.architectures or ())
     if not any(name in names for name in ("MaskedLM", "ForPreTraining", "CausalLM", "LMHead")):
         return None
     return kind_of(config)
 
 
-class _Given(nn.Module):
-    """Stands for the backbone of a language model, and returns the states that it is given."""
+class _IdentityBackbone(nn.Module):
+    """Replaces the backbone of a language model and returns its input as the last hidden states."""
 
     def forward(self, *_: Any, inputs_embeds: Tensor, **__: Any) -> Any:
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=inputs_embeds)
 
 
 class LanguageHead(nn.Module):
-    """What a language model puts on its backbone; the output embedding may be tied to the input's.
+    """Maps token states to logits with the layers that a language model has above its backbone.
 
-    Only the states that matter need to pass: of a masked batch, those of masked tokens.
+    The caller chooses the states, such as those of masked tokens only. The output embedding stays tied to
+    the backbone's input embedding where the architecture ties them.
 
     Args:
-        model: a language model; its backbone is taken out.
+        model: a language model; its backbone is replaced.
         kind: masked or causal.
     """
 
-    def __init__(self, model: PreTrainedModel, kind: LanguageModel) -> None:
+    def __init__(self, model: PreTrainedModel, kind: LanguageModelKind) -> None:
         super().__init__()
         self.kind = kind
         self.model = model
-        setattr(model, model.base_model_prefix, _Given())
+        setattr(model, model.base_model_prefix, _IdentityBackbone())
 
     @classmethod
-    def of(cls, backbone: PreTrainedModel, kind: LanguageModel, origin: str | None) -> LanguageHead:
-        """Build the head of a backbone, or load it from where the backbone came from.
+    def of(
+        cls, backbone: PreTrainedModel, kind: LanguageModelKind, origin: str | None
+    ) -> LanguageHead:
+        """Build the head for a backbone, or load it from the folder or name of the model.
 
         Args:
             backbone: keeps its weights; tied embeddings are tied to it.
             kind: masked or causal.
-            origin: folder or name of the model; its head is loaded where it has one. None: drawn anew.
+            origin: folder or name of the model, whose head is loaded if it has one; None for a new head.
 
         Raises:
             ModelError: the architecture has no such head.
@@ -85,20 +89,22 @@ class LanguageHead(nn.Module):
             model = auto.from_config(backbone.config)
         else:
             model = auto.from_pretrained(origin, config=backbone.config, dtype=torch.float32)
+        # The model came with a backbone of its own. Tying after the exchange ties the head to this one.
         setattr(model, model.base_model_prefix, backbone)
         model.tie_weights()
         return cls(model, kind)
 
     def forward(self, states_MW: Tensor) -> Tensor:
         """Return logits `[M, V]` of states `[M, W]`."""
+        # Heads take any leading dimensions; the states of a whole batch pass as one sequence.
         logits_1MV: Tensor = self.model(inputs_embeds=states_MW[None], return_dict=True).logits
         return logits_1MV[0]
 
     def attached(self, backbone: PreTrainedModel) -> PreTrainedModel:
-        """Return the whole language model around a backbone; call `detach` when done with it."""
+        """Return the whole language model with a backbone in place; call `detach` afterwards."""
         setattr(self.model, self.model.base_model_prefix, backbone)
         return self.model
 
     def detach(self) -> None:
-        """Take the backbone out again."""
-        setattr(self.model, self.model.base_model_prefix, _Given())
+        """Replace the backbone by the identity again."""
+        setattr(self.model, self.model.base_model_prefix, _IdentityBackbone())

@@ -1,12 +1,11 @@
-"""Batches in parts: texts go through the encoder in parts, and the gradient is that of the whole.
+"""Encoding of a batch in parts, with the gradient of the whole batch.
 
-A batch that fits into memory is divided where that saves padding; see `agents.text.length_buckets`. Of a
-larger one each
-part is run without keeping its activations and run again, with the same dropout masks, when its gradient is
-due, so that the activations of one part are in memory at a time while the loss sees all embeddings. For a
-contrastive loss that is GradCache (Gao et al., Scaling Deep Contrastive Learning Batch Size under Memory
-Limited Setup, 2021), here by means of PyTorch's checkpointing (Chen et al., Training Deep Nets with Sublinear
-Memory Cost, 2016).
+A batch that fits into memory is divided where that saves padding; see `agents.text.length_buckets`. A larger
+one is divided into micro-batches, each of which runs without keeping its activations and runs again, with the
+same dropout masks, when its gradient is due. The activations of one part are in memory at a time, while the
+loss sees all embeddings. For a contrastive loss this is GradCache (Gao et al., Scaling Deep Contrastive
+Learning Batch Size under Memory Limited Setup, 2021), implemented by PyTorch's checkpointing (Chen et al.,
+Training Deep Nets with Sublinear Memory Cost, 2016).
 
 Legend: B texts, T tokens.
 """
@@ -15,17 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
+from agents.lazy_torch import Tensor, torch
+from agents.text.batch import Batch
 from agents.text.length_buckets import buckets
-
-if TYPE_CHECKING:
-    from agents.text.batch import Batch
 
 
 def rowwise(
@@ -35,16 +29,15 @@ def rowwise(
     micro_batch_tokens: int | None,
     pass_tokens: int | None = None,
 ) -> Tensor:
-    """Apply a function of some texts to all texts of a batch.
+    """Apply a function to a batch in parts; it must treat texts independently.
 
     Args:
         function: takes a `Batch` and rows of the arrays; returns one row per text, `[b, ...]`.
         batch: B texts.
         arrays: more inputs, `[B, ...]` each.
-        micro_batch_tokens: padded tokens of a part, which is then computed twice; None for parts whose
-            activations are kept.
-        pass_tokens: what a part costs besides its tokens, to divide the batch into those that cost least;
-            None for a single part. Without meaning where `micro_batch_tokens` divides the batch already.
+        micro_batch_tokens: padded tokens of a part, which is then computed twice; None to keep activations.
+        pass_tokens: fixed cost of a part in tokens, by which the batch is divided at least total cost; None
+            for a single part. Ignored where `micro_batch_tokens` divides the batch.
 
     Returns:
         `[B, ...]`, in the order of the batch.
@@ -52,6 +45,7 @@ def rowwise(
     run: Callable[..., Tensor] = function
     if micro_batch_tokens is not None:
         parts = split(batch.lengths, micro_batch_tokens)
+        checkpoint = torch.utils.checkpoint.checkpoint
         run = partial(checkpoint, function, use_reentrant=False, preserve_rng_state=True)
     else:
         parts = [] if pass_tokens is None else buckets(batch.lengths, pass_tokens)
@@ -61,18 +55,19 @@ def rowwise(
     for part in parts:
         rows = torch.from_numpy(part).to(batch.input_ids.device)
         outputs.append(run(narrow(batch, rows, part), *(array[rows] for array in arrays)))
+    # The inverse of the permutation that the parts make up brings rows back into the order of the batch.
     order = np.argsort(np.concatenate(parts), kind="stable")
     return torch.cat(outputs)[torch.from_numpy(order).to(batch.input_ids.device)]
 
 
 def split(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
-    """Divide texts into parts of like length, each of at most so many padded tokens.
+    """Divide texts into parts of similar length with a maximum of padded tokens.
 
-    A text that is longer than that makes a part of its own.
+    A longer text forms a part of its own.
 
     Args:
         lengths: `[B]` tokens of each text.
-        tokens: of a part, padding included.
+        tokens: maximum of a part, padding included.
 
     Returns:
         Rows of each part; together all rows, each once.
@@ -83,6 +78,7 @@ def split(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
     """
     parts: list[list[int]] = []
     for row in np.argsort(lengths, kind="stable").tolist():
+        # Lengths ascend, so this row's is what the whole part would be padded to.
         if parts and (len(parts[-1]) + 1) * lengths[row] <= tokens:
             parts[-1].append(row)
         else:
@@ -91,13 +87,19 @@ def split(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
 
 
 def narrow(batch: Batch, rows: Tensor, part: np.ndarray) -> Batch:
-    """Return some texts of a batch, without the padding that only others need."""
+    """Return some texts of a batch, padded to the longest of them.
+
+    Args:
+        batch: to select from.
+        rows: `[b]`, the selected texts, on the device of the batch.
+        part: the same on the CPU.
+    """
     width = int(batch.lengths[part].max())
-    types, blank = batch.token_type_ids, batch.blank
+    types, infill = batch.token_type_ids, batch.infill
     return batch._replace(
         input_ids=batch.input_ids[rows, :width],
         attention_mask=batch.attention_mask[rows, :width],
         token_type_ids=None if types is None else types[rows, :width],
         lengths=batch.lengths[part],
-        blank=None if blank is None else blank[rows, :width],
+        infill=None if infill is None else infill[rows, :width],
     )

@@ -1,4 +1,4 @@
-"""Loading backbones and tokenizers from a folder or by name, as Hugging Face's libraries know them."""
+"""Loading of pretrained backbones and tokenizers from a folder or by their Hugging Face name."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from agents.config import PRESETS, EncoderConfig
-from agents.models.adapters import base_of, merge_adapters, whole_model
+from agents.models.adapters import base_model_of, full_model_of, merge_adapters
 from protocols.errors import ModelError
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +33,7 @@ _DROPOUTS = (
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Keep transformers from drawing a bar for every small encoder that is loaded or saved."""
+    """Disable transformers' progress bars within the context, one per encoder loaded or saved."""
     enabled = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
@@ -41,7 +45,7 @@ def no_progress_bars() -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep transformers from drawing bars, and from listing weights that a model has no use for."""
+    """Disable transformers' progress bars and its lists of unused weights within the context."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
@@ -64,18 +68,18 @@ def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
     except Exception as error:  # safetensors and tokenizers raise bare ones
         raise ModelError(
             f"no tokenizer can be loaded from {origin!r}: {_first_line(error)}",
-            expected="tokenizer.json or a vocabulary beside the model",
+            expected="tokenizer.json or a vocabulary in the folder of the model",
             hint="save it there with tokenizer.save_pretrained(folder)",
         ) from error
     if tokenizer.pad_token_id is None:
-        # Decoders often have none; padding is masked, so any known token serves.
+        # Decoders often have none. Padding is masked out, so any token of the vocabulary serves.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    tokenizer.padding_side = "right"  # as batches are padded, so that an exported encoder does too
+    tokenizer.padding_side = "right"  # as `Collator` does, so that exported encoders pad alike
     return tokenizer
 
 
 def width_of(config: EncoderConfig) -> int:
-    """Return the width of an encoder's backbone without building it.
+    """Return the width of an encoder's backbone without building the backbone.
 
     Raises:
         ModelError: the folder or name cannot be read.
@@ -86,21 +90,21 @@ def width_of(config: EncoderConfig) -> int:
 
 
 def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedModel:
-    """Load a backbone from its folder or by its name, adapters merged that lie there.
+    """Load a backbone from its folder or by its name, and merge adapters saved there.
 
     Raises:
-        ModelError: it cannot be loaded, or knows fewer tokens than the tokenizer.
+        ModelError: it cannot be loaded, or its vocabulary is smaller than the tokenizer's.
     """
     model: PreTrainedModel
     origin = config.origin
     model_config = load_config(config)
     if config.dropout is not None:
         _set_dropout(model_config, config.dropout)
-    base = base_of(config)
+    base = base_model_of(config)
     source = base or origin
     try:
         with quietly():
-            model, told = AutoModel.from_pretrained(
+            model, report = AutoModel.from_pretrained(
                 source,
                 config=model_config,
                 local_files_only=Path(source).is_dir(),
@@ -111,17 +115,19 @@ def load_backbone(config: EncoderConfig, vocabulary_size: int) -> PreTrainedMode
                 model = merge_adapters(model, Path(origin))
     except Exception as error:  # safetensors and tokenizers raise bare ones
         raise _unloadable(origin, error) from error
-    # Poolers are not used; see `agents.encoder`.
-    missing = sorted(name for name in told["missing_keys"] if not name.startswith("pooler."))
+    # A missing pooler does no harm: pooling bypasses it.
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if missing:
-        logger.warning("%s lacks weights, which are drawn anew: %s", origin, ", ".join(missing))
+        logger.warning(
+            "%s lacks weights, which are initialised at random: %s", origin, ", ".join(missing)
+        )
     rows = int(model.get_input_embeddings().weight.shape[0])  # type: ignore[index]
     if rows < vocabulary_size:
         raise ModelError(
-            f"the tokenizer of {origin!r} knows more tokens than its encoder",
+            f"the tokenizer of {origin!r} has more tokens than its encoder",
             expected=f"at most {rows} tokens",
             actual=vocabulary_size,
-            hint="save the tokenizer that the encoder was trained with beside it",
+            hint="save the tokenizer that the encoder was trained with in its folder",
         )
     return model
 
@@ -130,18 +136,20 @@ def load_config(config: EncoderConfig) -> PretrainedConfig:
     """Load the architecture of a pretrained backbone.
 
     Raises:
-        ModelError: it cannot be loaded, or is no model of text alone.
+        ModelError: it cannot be loaded, or is not a text encoder or decoder.
     """
     _require_folder(config)
     try:
-        origin = whole_model(config)
+        origin = full_model_of(config)
         loaded: PretrainedConfig = AutoConfig.from_pretrained(
             origin, local_files_only=Path(origin).is_dir()
         )
         if not hasattr(loaded, "hidden_size"):
-            raise ValueError(f"a {loaded.model_type} is not a model of text alone")
+            raise ValueError(f"a {loaded.model_type} is not a text-only model")
         if loaded.is_encoder_decoder:
-            raise ValueError(f"a {loaded.model_type} is an encoder-decoder; take its encoder alone")
+            raise ValueError(
+                f"a {loaded.model_type} is an encoder-decoder; save its encoder by itself"
+            )
         return loaded
     except Exception as error:  # safetensors and tokenizers raise bare ones
         raise _unloadable(config.origin, error) from error
@@ -161,7 +169,7 @@ def _require_folder(config: EncoderConfig) -> None:
             "encoder.path is not a folder",
             expected="a folder saved by save_pretrained",
             actual=config.path,
-            hint="give the folder's path, relative to where agentos is started",
+            hint="give the folder's path, absolute or relative to the working directory",
         )
 
 

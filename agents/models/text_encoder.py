@@ -1,4 +1,4 @@
-"""What an evaluation may ask of an encoder: embeddings, and how well its language-model head guesses.
+"""The interface of an encoder under evaluation: embeddings and the scores of its language-model head.
 
 Shapes: N texts, D embedding width.
 """
@@ -7,24 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.config import LanguageModelKind
+
 
 @dataclass(frozen=True)
 class TokenScores:
-    """How well a language-model head guesses the tokens of some texts.
+    """Scores of a language-model head on the tokens of some texts.
 
     Attributes:
-        kind: ``causal`` guesses every token from those before it, ``masked`` some hidden ones.
+        kind: ``causal`` predicts every token from those before it, ``masked`` some masked ones.
         nll: `[N]` float64, negative log-likelihood of the scored tokens of each text, summed, in nats.
-        correct: `[N]` int64, scored tokens whose most probable guess was right.
-        count: `[N]` int64, scored tokens; 0 where a text is too short to hold one.
+        correct: `[N]` int64, scored tokens whose most probable prediction was right.
+        count: `[N]` int64, scored tokens; 0 where a text is too short to have one.
     """
 
-    kind: Literal["masked", "causal"]
+    kind: LanguageModelKind
     nll: NDArray[np.float64]
     correct: NDArray[np.int64]
     count: NDArray[np.int64]
@@ -41,27 +43,27 @@ class TextEncoder(Protocol):
 
         Args:
             texts: to be scored.
-            seed: draws the tokens that are hidden, the same for every subject.
+            seed: draws the tokens that are masked, the same for every encoder with one tokenizer.
         """
 
 
 @dataclass(frozen=True)
-class EmbeddingOnly:
-    """A subject made of a plain function, without a language-model head.
+class FunctionEncoder:
+    """A text encoder made from a plain function, without a language-model head.
 
     Args:
-        function: texts to `[N, D]` float32.
+        function: maps texts to `[N, D]` float32.
 
     Example:
-        >>> subject = EmbeddingOnly(lambda texts: np.array([[len(t)] for t in texts], np.float32))
-        >>> subject.embed(["one", "three"]).tolist(), subject.token_scores(["one"], seed=0)
+        >>> encoder = FunctionEncoder(lambda texts: np.array([[len(t)] for t in texts], np.float32))
+        >>> encoder.embed(["one", "three"]).tolist(), encoder.token_scores(["one"], seed=0)
         ([[3.0], [5.0]], None)
     """
 
     function: Callable[[Sequence[str]], NDArray[np.float32]]
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return what the function returns."""
+        """Return the function's result."""
         return self.function(texts)
 
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:

@@ -13,14 +13,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field
 from typing_extensions import Self
 
 from agents.component_state import ComponentState
+from agents.config import LanguageModelKind
 from agents.lazy_torch import Tensor, nn
+from agents.models.microbatch import rowwise
 from agents.text.batch import Batch
 from agents.text.collate import Collator, Padded
 from agents.text.tokens import Text
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 Prepared = Mapping[str, "Padded | np.ndarray"]
 Inputs = Mapping[str, Any]
-LanguageModel = Literal["masked", "causal"]
 
 
 @dataclass
@@ -121,8 +122,6 @@ class Step:
 
         See `agents.models.microbatch.rowwise`.
         """
-        from agents.models.microbatch import rowwise
-
         return rowwise(function, batch, arrays, self.micro_batch_tokens, self.pass_tokens)
 
 
@@ -192,7 +191,7 @@ class Objective(Spec, ABC):
 
     kind: str
     weight: float = Field(1.0, gt=0.0, description="Factor of this objective in the total loss.")
-    language_model: ClassVar[LanguageModel | None] = None
+    language_model: ClassVar[LanguageModelKind | None] = None
     """The language-model head that the encoder needs: `Encoder.language_head`."""
     state_type: ClassVar[type[ObjectiveState]] = ObjectiveState
     """Class of the state that the objective keeps of each agent."""

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from agents import lazy_models
 from agents.lazy_torch import Tensor, nn, torch
 from agents.objectives import functional
 from agents.objectives.base import Objective, ObjectiveState, Ratio, Step
@@ -90,9 +91,7 @@ class Contrastive(Objective):
         state.identical = state.identical + 1 if _identical(batch) else 0
         if state.identical < _PATIENCE:
             return
-        from agents.models.cpu.byte_dropout import dropout_of
-
-        if dropout_of(step.encoder.backbone) == 0.0:
+        if lazy_models.dropout_of(step.encoder.backbone) == 0.0:
             raise TrainingError(
                 f"{self.kind} has nothing to learn from: both views of every document were the same in "
                 f"{state.identical} batches in a row, and the encoder has no dropout",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from agents import lazy_models
 from agents.lazy_torch import nn
 from agents.objectives.base import LossOutput, Objective, Prepared, Ratio, RawBatch, Step
 from agents.objectives.reconstruction import reconstruct, target, windows
@@ -39,9 +40,7 @@ class Denoising(Objective):
 
     def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
         """Build the decoder; its word embeddings are the encoder's."""
-        from agents.models.decoder import TextDecoder
-
-        return {_DECODER: TextDecoder(encoder.backbone, self.layers)}
+        return {_DECODER: lazy_models.TextDecoder(encoder.backbone, self.layers)}
 
     def prepare(self, raw: RawBatch) -> Prepared:
         """Take a span of every document, and corrupt it."""

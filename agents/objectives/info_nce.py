@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from agents.lazy_torch import Tensor, torch
+from agents.models.microbatch import narrow
 from agents.objectives import functional, momentum
 from agents.objectives.base import (
     LossOutput,
@@ -217,7 +218,5 @@ def _excluded(false: Sequence[Tensor | None]) -> dict[str, Ratio]:
 
 def _half(batch: Batch, index: int) -> Batch:
     """Return the first or the second views of a batch of both."""
-    from agents.models.microbatch import narrow
-
     rows = np.split(np.arange(len(batch.lengths)), 2)[index]
     return narrow(batch, torch.from_numpy(rows).to(batch.input_ids.device), rows)

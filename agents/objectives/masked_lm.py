@@ -6,16 +6,16 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from agents.config import LanguageModelKind
 from agents.objectives.base import (
-    LanguageModel,
     LossOutput,
     Objective,
     Prepared,
-    Ratio,
     RawBatch,
     Step,
 )
-from agents.objectives.masking import choose, corrupt, labels_of
+from agents.objectives.token_prediction import predict_tokens
+from agents.text.masking import choose_tokens, corrupt, masked_labels
 from agents.views import VIEWS, Crop, View, compose
 from protocols.spec import Kinds
 
@@ -31,7 +31,7 @@ class MaskedLM(Objective):
     Cui et al., Pre-Training with Whole Word Masking for Chinese BERT, 2021.
     """
 
-    language_model: ClassVar[LanguageModel | None] = "masked"
+    language_model: ClassVar[LanguageModelKind | None] = "masked"
 
     kind: Literal["masked_lm"] = "masked_lm"
     views: tuple[Annotated[View, Kinds(VIEWS)], ...] = Field(
@@ -51,22 +51,20 @@ class MaskedLM(Objective):
         for document in raw.texts:
             view = compose(self.views, document, raw.setting, raw.rng)
             text = view.span(0, min(len(view), budget))
-            chosen = choose(text, vocabulary, self.rate, self.whole_words, raw.rng)
+            chosen = choose_tokens(text, vocabulary, self.rate, self.whole_words, raw.rng)
             texts.append(text)
             masks.append(chosen)
             masked.append(corrupt(text, chosen, vocabulary, raw.rng))
         batch = raw.collate(masked)
-        labels = labels_of(texts, masks, len(raw.collate.prefix), batch.input_ids.shape)
+        labels = masked_labels(texts, masks, len(raw.collate.prefix), batch.input_ids.shape)
         return {"masked": batch, "labels": labels}
 
     def loss(self, step: Step) -> LossOutput:
         """Return the mean over all masked tokens of the batch."""
-        from agents.models.token_scores import guess
-
         batch = step.inputs["masked"]
-        guessed = guess(step, batch, step.inputs["labels"])
+        predictions = predict_tokens(step, batch, step.inputs["labels"])
         metrics = {
-            "masked_token_accuracy": Ratio(guessed.correct, guessed.count),
-            "masked_perplexity": Ratio(guessed.nll, guessed.count, exponential=True),
+            "masked_token_accuracy": predictions.accuracy(),
+            "masked_perplexity": predictions.perplexity(),
         }
-        return LossOutput(guessed.loss, batch.lengths, metrics=metrics)
+        return LossOutput(predictions.loss, batch.lengths, metrics=metrics)

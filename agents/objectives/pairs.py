@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.lazy_torch import F, nn
 from agents.objectives.base import LossOutput, Ratio, Step
-from agents.text.collate import share
+from agents.text.collate import split_budget
 from agents.text.tokens import Text
 from agents.text.vocabulary import Vocabulary
 
@@ -43,7 +43,7 @@ def segments(
         return tokens, tokens
     places = _places(text, vocabulary)
     cut = int(places[rng.integers(0, len(places))])
-    before, after = share(cut, len(tokens) - cut, budget - budget % 2)
+    before, after = split_budget(cut, len(tokens) - cut, budget - budget % 2)
     return tokens[cut - before : cut], tokens[cut : cut + after]
 
 

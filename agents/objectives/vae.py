@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from agents import lazy_models
 from agents.lazy_torch import nn
 from agents.objectives import latent
 from agents.objectives.base import LossOutput, Objective, Prepared, Ratio, RawBatch, Step
@@ -47,12 +48,10 @@ class VAE(Objective):
 
     def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
         """Build the posterior, the map from a code to the width of a state, and the decoder."""
-        from agents.models.decoder import TextDecoder
-
         return {
             _POSTERIOR: nn.Linear(encoder.width, 2 * self.latent),
             _LATENT: nn.Linear(self.latent, encoder.width),
-            _DECODER: TextDecoder(encoder.backbone, self.layers),
+            _DECODER: lazy_models.TextDecoder(encoder.backbone, self.layers),
         }
 
     def prepare(self, raw: RawBatch) -> Prepared:

@@ -1,1 +1,3 @@
-"""Text as an agent reads it: tokens, words, batches."""
+"""Tokens, words, masks and batches of an agent's text."""
+
+__all__: list[str] = []

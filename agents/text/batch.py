@@ -1,17 +1,13 @@
-"""Padded texts where the encoder is."""
+"""Padded texts on the device of the encoder."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from agents.lazy_torch import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from agents.text.collate import Padded
+from agents.lazy_torch import Tensor, torch
+from agents.text.collate import Padded
 
 
 class Batch(NamedTuple):
@@ -22,26 +18,26 @@ class Batch(NamedTuple):
         attention_mask: `[B, T]` int64.
         token_type_ids: `[B, T]` int64, or None.
         lengths: `[B]`, on the CPU.
-        blank: `[B, T]` bool, masks that are to be filled in; None where there are none, and always when an
-            objective sees the batch.
+        infill: `[B, T]` bool, mask tokens that the agent's language model replaces before an objective sees
+            the batch; None for none.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
     token_type_ids: Tensor | None
     lengths: np.ndarray
-    blank: Tensor | None = None
+    infill: Tensor | None = None
 
 
 def to_device(padded: Padded, device: torch.device) -> Batch:
     """Move a padded batch to a device."""
-    types, blank = padded.token_type_ids, padded.blank
+    types, infill = padded.token_type_ids, padded.infill
     return Batch(
         tensor(padded.input_ids, device),
         tensor(padded.attention_mask, device),
         None if types is None else tensor(types, device),
         padded.lengths,
-        None if blank is None else tensor(blank, device),
+        None if infill is None else tensor(infill, device),
     )
 
 

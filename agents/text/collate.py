@@ -1,4 +1,4 @@
-"""From stored documents to padded batches, in an order that depends on names and positions alone."""
+"""Padding of texts, or pairs of texts, into batches with a tokenizer's special tokens."""
 
 from __future__ import annotations
 
@@ -10,90 +10,32 @@ import numpy as np
 
 from agents.text.tokens import Text
 from protocols.errors import ModelError
-from protocols.seeding import generator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def take(rows: np.ndarray, position: int, count: int, seed: int, *names: str | int) -> np.ndarray:
-    """Read `count` rows from an endless stream of reshuffled epochs.
-
-    Args:
-        rows: `[R]`, what one epoch holds; not empty.
-        position: where to start, counted in rows since the beginning of training.
-        count: how many to read; at most R, so that no row comes twice where an epoch holds it once.
-        seed, names: what the order depends on; see `protocols.seeding.derive`.
-
-    Returns:
-        `[count]`. Reading on from ``position + count`` continues the stream, whoever reads it.
-    """
-    parts: list[np.ndarray] = []
-    while count > 0:
-        epoch, offset = divmod(position, len(rows))
-        order = generator(seed, *names, epoch).permutation(len(rows))
-        part = rows[order[offset : offset + count]]
-        parts.append(part)
-        position += len(part)
-        count -= len(part)
-    return np.concatenate(parts) if parts else rows[:0]
-
-
-class EpochReader:
-    """`take`, remembering the permutation of the epoch it is in."""
-
-    def __init__(self, rows: np.ndarray, seed: int, *names: str | int) -> None:
-        self.rows = rows
-        self._key = (seed, names)
-        self._epoch = -1
-        self._order = rows[:0]
-
-    def read(self, position: int, count: int) -> np.ndarray:
-        """Return the same rows as `take` would."""
-        seed, names = self._key
-        epoch, offset = divmod(position, max(1, len(self.rows)))
-        if offset + count > len(self.rows):
-            return take(self.rows, position, count, seed, *names)
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._order = self.rows[generator(seed, *names, epoch).permutation(len(self.rows))]
-        return self._order[offset : offset + count]
-
-
-def whole(position: int, count: int, epoch: int) -> int:
-    """Return where `count` rows can next be read without passing from one epoch of rows to another.
-
-    Across that border a row could come twice; what is left of an epoch is skipped instead.
-
-    Example:
-        >>> whole(6, 3, epoch=10), whole(9, 3, epoch=10)
-        (6, 10)
-    """
-    left = epoch - position % epoch if epoch else 0
-    return position if count <= left else position + left
-
-
 @dataclass(frozen=True)
 class Padded:
-    """A padded batch, still in the memory of the CPU.
+    """A padded batch in CPU memory; see `agents.text.batch.Batch`.
 
     Attributes:
         input_ids: `[B, T]` int64.
         attention_mask: `[B, T]` int64, 1 at tokens that are attended to.
         lengths: `[B]` tokens of each text, special tokens included.
         token_type_ids: `[B, T]` int64, 1 in the second text of a pair; None where there are no pairs.
-        blank: `[B, T]` bool, masks that the agent's language model is to fill in; None where there are none.
+        infill: `[B, T]` bool, mask tokens for the agent's language model to replace; None for none.
     """
 
     input_ids: np.ndarray
     attention_mask: np.ndarray
     lengths: np.ndarray
     token_type_ids: np.ndarray | None = None
-    blank: np.ndarray | None = None
+    infill: np.ndarray | None = None
 
 
 class Collator:
-    """Adds a tokenizer's special tokens and pads to the longest text, or pair, of the batch.
+    """Adds a tokenizer's special tokens to texts or pairs and pads them to the longest of the batch.
 
     Args:
         tokenizer: its special tokens and padding token are read once.
@@ -101,8 +43,7 @@ class Collator:
 
     Attributes:
         prefix, suffix: special tokens before and after a text.
-        end: the token that says that a text is over, which decoders learn to say; None where the tokenizer
-            has none.
+        end_token: the end-of-text token, which decoders learn to predict; None where the tokenizer has none.
 
     Raises:
         ModelError: `max_length` leaves no room for text.
@@ -111,8 +52,8 @@ class Collator:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
         self.prefix, self.suffix = _special_tokens(tokenizer)
         self._frame = _pair_frame(tokenizer, self.prefix, self.suffix)
-        self.padding_id = int(tokenizer.pad_token_id or 0)
-        self.end: int | None = self.suffix[0] if self.suffix else tokenizer.eos_token_id
+        self.padding_id = int(tokenizer.pad_token_id or 0)  # masked out, so any token serves
+        self.end_token: int | None = self.suffix[0] if self.suffix else tokenizer.eos_token_id
         self.max_length = max_length
         self.budget = max_length - len(self.prefix) - len(self.suffix)
         if self.budget < 1:
@@ -124,16 +65,16 @@ class Collator:
             )
 
     @property
-    def around(self) -> int:
-        """Special tokens that each text is given."""
+    def special_count(self) -> int:
+        """Number of special tokens added to each text."""
         return len(self.prefix) + len(self.suffix)
 
     def __call__(self, texts: Sequence[Text | np.ndarray]) -> Padded:
         """Pad texts or token arrays; each is cut at the budget."""
-        lengths = np.array([min(len(text), self.budget) + self.around for text in texts])
+        lengths = np.array([min(len(text), self.budget) + self.special_count for text in texts])
         ids = np.full((len(texts), int(lengths.max())), self.padding_id, dtype=np.int64)
         mask = (np.arange(ids.shape[1])[None, :] < lengths[:, None]).astype(np.int64)
-        blank = np.zeros(ids.shape, dtype=bool)
+        infill = np.zeros(ids.shape, dtype=bool)
         first = len(self.prefix)
         ids[:, :first] = self.prefix
         for row, text, length in zip(range(len(texts)), texts, lengths.tolist(), strict=True):
@@ -145,13 +86,13 @@ class Collator:
             ids[row, first:end] = text.tokens[: end - first]
             if text.hidden is not None:
                 mask[row, first:end][text.hidden[: end - first]] = 0
-            if text.blank is not None:
-                blank[row, first:end] = text.blank[: end - first]
-        return Padded(ids, mask, lengths, blank=blank if blank.any() else None)
+            if text.infill is not None:
+                infill[row, first:end] = text.infill[: end - first]
+        return Padded(ids, mask, lengths, infill=infill if infill.any() else None)
 
     @property
     def pair_budget(self) -> int:
-        """Tokens that the two texts of a pair may have together.
+        """Maximum tokens of the two texts of a pair together.
 
         Raises:
             ModelError: fewer than two.
@@ -169,8 +110,8 @@ class Collator:
     def pair(self, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Padded:
         """Frame and pad pairs of texts as the tokenizer frames pairs; the longer text is cut at its end.
 
-        A tokenizer that frames single texts alone (``[CLS] a [SEP]``) is taken to frame pairs likewise,
-        ``[CLS] a [SEP] b [SEP]``; one that frames nothing has its end-of-text token put between the two.
+        A tokenizer that frames single texts only (``[CLS] a [SEP]``) is taken to frame pairs likewise,
+        ``[CLS] a [SEP] b [SEP]``; for one without special tokens the end-of-text token separates the two.
 
         Args:
             first, second: token ids `[T]` of the texts of each pair, without special tokens.
@@ -178,7 +119,7 @@ class Collator:
         before, between, after = self._frame.special
         budget, rows, types = self.pair_budget, [], []
         for a, b in zip(first, second, strict=True):
-            m, n = share(len(a), len(b), budget)
+            m, n = split_budget(len(a), len(b), budget)
             parts = (before, a[:m], between, b[:n], after)
             rows.append(np.concatenate([np.asarray(part, dtype=np.int64) for part in parts]))
             types.append(np.repeat(self._frame.types, [len(part) for part in parts]))
@@ -190,11 +131,11 @@ class Collator:
         return Padded(ids, mask, lengths, token_types)
 
 
-def share(first: int, second: int, budget: int) -> tuple[int, int]:
-    """Return how many tokens two texts may keep within a budget; the longer one gives way.
+def split_budget(first: int, second: int, budget: int) -> tuple[int, int]:
+    """Return how many tokens of two texts fit a budget, cutting the longer one first.
 
     Example:
-        >>> share(3, 9, 8), share(9, 9, 8), share(2, 3, 8)
+        >>> split_budget(3, 9, 8), split_budget(9, 9, 8), split_budget(2, 3, 8)
         ((3, 5), (4, 4), (2, 3))
     """
     kept = min(second, max(budget // 2, budget - first))
@@ -211,7 +152,7 @@ class _PairFrame(NamedTuple):
 def _pair_frame(
     tokenizer: PreTrainedTokenizerBase, prefix: list[int], suffix: list[int]
 ) -> _PairFrame:
-    """Read how a tokenizer frames two texts; see `Collator.pair` for one that does not."""
+    """Read a tokenizer's frame of a pair off an example; `Collator.pair` says what stands in for none."""
     encoded = tokenizer("a", "a", return_special_tokens_mask=True, return_token_type_ids=True)
     ids, types = encoded["input_ids"], encoded["token_type_ids"]
     inner = [index for index, flag in enumerate(encoded["special_tokens_mask"]) if not flag]
@@ -219,19 +160,19 @@ def _pair_frame(
         end = tokenizer.eos_token_id
         between = suffix or ([] if end is None else [end])
         return _PairFrame((prefix, between, suffix))
-    half = len(inner) // 2
+    half = len(inner) // 2  # both texts are "a", so each has half of the ordinary tokens
     a, b, c, d = inner[0], inner[half - 1] + 1, inner[half], inner[-1] + 1
-    # A part without tokens has no type; that of a neighbour will do.
+    # An empty part takes the type of the token that follows; it is repeated zero times anyway.
     own = tuple(types[min(place, len(ids) - 1)] for place in (0, a, b, c, d))
     return _PairFrame((ids[:a], ids[b:c], ids[d:]), own)
 
 
 def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """Read which tokens a tokenizer puts before and after a text."""
+    """Read the special tokens before and after a text off an example."""
     encoded = tokenizer("a", return_special_tokens_mask=True)
     ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
     inner = [index for index, flag in enumerate(special) if not flag]
-    if not inner:  # even "a" is unknown to it; such a tokenizer is refused elsewhere
+    if not inner:  # "a" became [UNK], which is special too; such a tokenizer is refused elsewhere
         middle = len(ids) // 2
         return list(ids[:middle]), list(ids[middle + 1 :])
     return list(ids[: inner[0]]), list(ids[inner[-1] + 1 :])

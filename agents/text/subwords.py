@@ -1,8 +1,11 @@
-"""What the name of a token says of the text it stands for, and of the words around it.
+"""Word boundaries and text of subword tokens, read from their names in a vocabulary.
 
-Tokenizers write their tokens in one of three ways. WordPiece marks what goes on with a word (``##``).
-SentencePiece marks what follows a space (``▁``). Byte-level BPE does too (``Ġ``), and writes every byte as
-a character: ``é``, two bytes, is ``Ã©``, and a token may end in the middle of a character.
+Tokenizers write tokens in one of three ways. WordPiece marks the continuation of a word (``##``).
+SentencePiece marks a token that follows a space (``▁``). Byte-level BPE does too (``Ġ``), and writes every
+byte as a character: ``é``, two bytes, is ``Ã©``, and a token may end in the middle of a character.
+
+`tokenizers.Encoding.word_ids` cannot serve here: it exists only while a string is encoded, and views cut,
+reorder and replace stored token ids. Nor does it split scripts without spaces under byte-level BPE.
 """
 
 from __future__ import annotations
@@ -22,64 +25,63 @@ _UNSPACED = (
 """Scripts that are written without spaces, by code point."""
 
 
-class Piece(NamedTuple):
-    """A token as part of a text.
+class Subword(NamedTuple):
+    """A token of a vocabulary.
 
     Attributes:
-        opens: a word begins with it.
-        closes: what follows it begins a word.
-        marked: whether its name has the tokenizer's mark.
+        begins_word: a word begins with it.
+        ends_word: the token after it begins a word, whichever that is.
+        marked: its name begins with the tokenizer's marker.
         content: the UTF-8 bytes that it stands for, without the space before it.
     """
 
-    opens: bool
-    closes: bool
+    begins_word: bool
+    ends_word: bool
     marked: bool
     content: bytes
 
 
-def mark_of(names: Sequence[str]) -> str:
-    """Return the mark that a vocabulary's names have: ``##``, ``▁`` or ``Ġ``."""
-    marks = (_CONTINUATION, _SPACE, BYTE_SPACE)
-    counts = [sum(name.startswith(mark) for name in names) for mark in marks]
-    return marks[counts.index(max(counts))]
+def marker_of(names: Sequence[str]) -> str:
+    """Return the marker of a vocabulary's names: ``##``, ``▁`` or ``Ġ``."""
+    markers = (_CONTINUATION, _SPACE, BYTE_SPACE)
+    counts = [sum(name.startswith(marker) for name in names) for marker in markers]
+    return markers[counts.index(max(counts))]
 
 
-def pieces(names: Sequence[str]) -> list[Piece]:
-    """Tell where words begin, and what tokens stand for, from the names of a vocabulary.
+def subwords(names: Sequence[str]) -> list[Subword]:
+    """Parse the names of a vocabulary.
 
-    In scripts without spaces every character, or what the tokenizer made of a few, is a word. So is
-    punctuation.
+    In scripts without spaces every token is a word of its own. So is punctuation.
 
     Example:
-        >>> [piece.opens for piece in pieces(["play", "##ing", "##山"])]
+        >>> [subword.begins_word for subword in subwords(["play", "##ing", "##山"])]
         [True, False, True]
-        >>> [piece.opens for piece in pieces(["Ġplay", "ing", "å±±"])]
+        >>> [subword.begins_word for subword in subwords(["Ġplay", "ing", "å±±"])]
         [True, False, True]
     """
-    mark = mark_of(names)
-    return [_piece(name, mark) for name in names]
+    marker = marker_of(names)
+    return [_subword(name, marker) for name in names]
 
 
-def _piece(name: str, mark: str) -> Piece:
-    marked = name.startswith(mark)
-    content = _bytes(name.removeprefix(mark), byte_level=mark == BYTE_SPACE)
+def _subword(name: str, marker: str) -> Subword:
+    marked = name.startswith(marker)
+    content = _bytes(name.removeprefix(marker), byte_level=marker == BYTE_SPACE)
     text, part = _decode(content)
     begins = text or _completed(part)
-    if mark == _CONTINUATION:
-        opens = not marked or name == mark or _is_unspaced(begins)
-        return Piece(opens, closes=False, marked=marked, content=content)
+    if marker == _CONTINUATION:
+        begins_word = not marked or name == marker or _is_unspaced(begins)
+        return Subword(begins_word, ends_word=False, marked=marked, content=content)
     last = "" if part else text[-1:]
-    return Piece(
-        opens=marked or _is_unspaced(begins) or _is_punctuation(begins[:1]),
-        closes=_is_unspaced(last) or _is_punctuation(last),
+    return Subword(
+        begins_word=marked or _is_unspaced(begins) or _is_punctuation(begins[:1]),
+        ends_word=_is_unspaced(last) or _is_punctuation(last),
         marked=marked,
         content=content,
     )
 
 
 def _is_unspaced(text: str) -> bool:
-    """Whether a text begins with a character, not an accent, of a script without spaces."""
+    """Return whether a text begins with a base character, no accent, of a script without spaces."""
     if not text or unicodedata.category(text[0]).startswith("M"):
         return False
     return any(first <= ord(text[0]) <= last for first, last in _UNSPACED)
@@ -90,7 +92,12 @@ def _is_punctuation(text: str) -> bool:
 
 
 def _bytes(name: str, byte_level: bool) -> bytes:
-    """Return what a token, without its mark, stands for."""
+    """Return the bytes that a token stands for.
+
+    Args:
+        name: without its marker.
+        byte_level: whether every character of the name stands for a byte.
+    """
     byte = _BYTE.fullmatch(name)
     if byte:
         return bytes([int(byte[1], 16)])
@@ -100,7 +107,7 @@ def _bytes(name: str, byte_level: bool) -> bytes:
 
 
 def _decode(data: bytes) -> tuple[str, bytes]:
-    """Return the characters up to one that is not whole, and the bytes from there on."""
+    """Decode up to the first incomplete character; return that text and the remaining bytes."""
     try:
         return data.decode(), b""
     except UnicodeDecodeError as error:
@@ -108,7 +115,8 @@ def _decode(data: bytes) -> tuple[str, bytes]:
 
 
 def _completed(part: bytes) -> str:
-    """Return a character that begins with these bytes; nothing where they do not tell its script."""
+    """Return a character that begins with these bytes; an empty text where they leave its script open."""
+    # Scripts without spaces begin with E0 or above; a single byte settles the script from E3 to E9 only.
     if not part or part[0] < 0xE0 or (len(part) == 1 and not 0xE3 <= part[0] <= 0xE9):
         return ""
     length = 3 if part[0] < 0xF0 else 4
@@ -116,7 +124,7 @@ def _completed(part: bytes) -> str:
 
 
 def _byte_characters() -> dict[str, int]:
-    """Return how byte-level BPE writes bytes: those that print as themselves, others from U+0100 on."""
+    """Return byte-level BPE's characters: printable bytes as themselves, the others from U+0100 on."""
     printed = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printed]
     table = {chr(byte): byte for byte in printed}

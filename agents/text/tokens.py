@@ -1,4 +1,4 @@
-"""A document as token ids, and where its sentences begin.
+"""Documents as token ids with the starts of their sentences.
 
 Legend: T tokens, S sentences.
 """
@@ -20,7 +20,7 @@ class Tokens(Protocol):
         """Return the token ids `[T]` of one document."""
 
     def sentences(self, row: int) -> np.ndarray:
-        """Return where the sentences of one document begin, `[S]`: ascending, the first at 0."""
+        """Return the starts of the sentences of one document `[S]`: ascending, the first at 0."""
 
     def __len__(self) -> int:
         """Return the number of documents."""
@@ -31,11 +31,11 @@ class Text:
     """Token ids without special tokens.
 
     Attributes:
-        tokens: `[T]`, T >= 1; not to be written to.
-        sentences: `[S]`, the tokens at which sentences begin: ascending, the first at 0.
+        tokens: `[T]`, T >= 1; read-only.
+        sentences: `[S]`, starts of the sentences: ascending, the first at 0.
         hidden: `[T]` bool, tokens that keep their place but are not attended to, never all of them; None
-            for none. A part of which all would be hidden is seen again.
-        blank: `[T]` bool, masks that the agent's own language model is to fill in; None for none.
+            for none. Where a part of the text has hidden tokens only, they all become visible again.
+        infill: `[T]` bool, mask tokens for the agent's own language model to replace; None for none.
 
     Example:
         >>> text = Text(np.array([7, 8, 9, 5, 6]), np.array([0, 3]))
@@ -46,7 +46,7 @@ class Text:
     tokens: np.ndarray
     sentences: np.ndarray
     hidden: np.ndarray | None = None
-    blank: np.ndarray | None = None
+    infill: np.ndarray | None = None
 
     @classmethod
     def of(cls, tokens: np.ndarray) -> Text:
@@ -63,7 +63,7 @@ class Text:
         return len(self.tokens)
 
     def span(self, start: int, end: int) -> Text:
-        """Return the tokens ``start`` to ``end``; a sentence that was cut begins at the cut."""
+        """Return the tokens from ``start`` up to ``end``; a sentence cut at its front begins at the cut."""
         inner = self.sentences[(self.sentences > start) & (self.sentences < end)] - start
         return self._part(slice(start, end), np.concatenate([[0], inner]))
 
@@ -71,11 +71,10 @@ class Text:
         """Return the text without some of its tokens.
 
         Args:
-            kept: `[T]` bool, true at tokens that stay; at least one of them. A sentence of which nothing
-                stays is gone.
+            kept: `[T]` bool, true at tokens that stay; at least one is. Sentences left empty are removed.
         """
         before = np.cumsum(kept) - kept
-        # Sentences of which nothing is left begin where the next one does, or at the very end.
+        # An empty sentence begins where the next one does, or at the end of the text, so its length is 0.
         starts = before[self.sentences]
         return self._part(kept, starts[lengths_of(starts, int(kept.sum())) > 0])
 
@@ -83,20 +82,20 @@ class Text:
         """Return the text in another order.
 
         Args:
-            places: `[T]`, where each token stood.
-            sentences: `[S]`, where sentences begin afterwards.
+            places: `[T]`, the former place of each token.
+            sentences: `[S]`, starts of the sentences in the new order.
         """
         return self._part(places, sentences)
 
     def with_words(
         self, starts: np.ndarray, places: ArrayLike, words: Sequence[np.ndarray]
     ) -> Text:
-        """Return the text with other words in the place of some; what was hidden of a word stays so.
+        """Return the text with some words replaced; tokens at hidden places of a word stay hidden.
 
         Args:
-            starts: `[W]`, where all words begin; sentences begin with a word.
-            places: `[R]`, which words are replaced, ascending.
-            words: tokens of the R words that take their places.
+            starts: `[W]`, starts of all words; each sentence begins with a word.
+            places: `[R]`, indices of the replaced words, ascending.
+            words: tokens of the R replacements.
         """
         lengths = lengths_of(starts, len(self))
         counts, chosen = lengths.copy(), np.zeros(len(starts), dtype=bool)
@@ -104,7 +103,7 @@ class Text:
         counts[replaced], chosen[replaced] = [len(word) for word in words], True
         ends = np.cumsum(counts)
         begins = ends - counts
-        # Of each word as many tokens as there will be; a longer one repeats its last.
+        # Each new token takes its marks from the same place in the old word, or from the word's last token.
         within = np.arange(ends[-1]) - np.repeat(begins, counts)
         origin = np.repeat(starts, counts) + np.minimum(within, np.repeat(lengths - 1, counts))
         text = self._part(origin, begins[np.searchsorted(starts, self.sentences)])
@@ -116,19 +115,19 @@ class Text:
         return replace(self, tokens=tokens)
 
     def with_hidden(self, hidden: np.ndarray) -> Text:
-        """Return the text with these tokens `[T]` hidden, besides those that were."""
+        """Return the text with these tokens `[T]` hidden in addition to those that are already."""
         return replace(self, hidden=hidden if self.hidden is None else self.hidden | hidden)
 
-    def with_blank(self, blank: np.ndarray) -> Text:
-        """Return the text with these tokens `[T]`, which are masks, to be filled in, besides others."""
-        return replace(self, blank=blank if self.blank is None else self.blank | blank)
+    def with_infill(self, infill: np.ndarray) -> Text:
+        """Return the text with these mask tokens `[T]` marked for infilling, in addition to others."""
+        return replace(self, infill=infill if self.infill is None else self.infill | infill)
 
     def _part(self, places: np.ndarray | slice, sentences: np.ndarray) -> Text:
-        """Return some tokens, in a given order, with their marks."""
-        hidden, blank = _some(self.hidden, places), _some(self.blank, places)
+        """Return the tokens at some places, in that order, with their marks."""
+        hidden, infill = _some(self.hidden, places), _some(self.infill, places)
         if hidden is not None and hidden.all():
             hidden = None
-        return Text(self.tokens[places], sentences, hidden, blank)
+        return Text(self.tokens[places], sentences, hidden, infill)
 
     def sentence(self, index: int) -> np.ndarray:
         """Return the token ids of one sentence."""
@@ -137,7 +136,9 @@ class Text:
 
 
 def lengths_of(starts: np.ndarray, end: int) -> np.ndarray:
-    """Return how long parts are that begin here, the last up to the end; `np.diff` is ten times slower.
+    """Return the lengths of consecutive parts, the last of which ends at `end`.
+
+    `np.diff` with its options takes ten times as long, and views call this for every text.
 
     Example:
         >>> lengths_of(np.array([0, 2, 5]), 9).tolist()
@@ -149,7 +150,17 @@ def lengths_of(starts: np.ndarray, end: int) -> np.ndarray:
     return lengths
 
 
+def key_of(tokens: np.ndarray) -> bytes:
+    """Return tokens as a dictionary key, four bytes per token, so that slices of it are keys of slices.
+
+    Example:
+        >>> key_of(np.array([7, 8, 9]))[4:8] == key_of(np.array([8]))
+        True
+    """
+    return tokens.astype(np.int32).tobytes()
+
+
 def _some(marks: np.ndarray | None, places: np.ndarray | slice) -> np.ndarray | None:
-    """Return which tokens of a part are marked; None where that would be none of them."""
+    """Return the marks of some tokens; None if none of them is marked."""
     part = None if marks is None else marks[places]
     return part if part is not None and part.any() else None

@@ -1,4 +1,4 @@
-"""Misspelt tokens: one letter left out, put in, exchanged, or swapped with the next."""
+"""Misspelt tokens: one letter deleted, inserted, substituted, or swapped with the next."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from functools import cache
 
 import numpy as np
 
-from agents.text.words import Spelling
+from agents.text.words import WordCodec
 from protocols.seeding import generator
 
 Alphabet = Mapping[tuple[str, str], str]
 VARIANTS = 4
-"""Ways in which a token can be misspelt."""
+"""Misspelt variants of each token."""
 
 
 class Typos:
-    """What every token of a vocabulary becomes with a typo in it, in a few ways each.
+    """A few misspelt variants of every token of a vocabulary.
 
-    Tokenising a word takes far longer than all else that a view does, so it is done once for all tokens.
-    The typos depend on the vocabulary alone.
+    Tokenising a word takes far longer than the rest of a view, so all variants are tokenised once. They
+    depend on the vocabulary only.
 
     Args:
-        spelling: of the vocabulary.
+        codec: of the vocabulary.
     """
 
-    def __init__(self, spelling: Spelling) -> None:
-        keys = [token.tobytes() for token in np.arange(spelling.size, dtype=np.int32)]
-        texts = [text if text and text.isalnum() else None for text in map(spelling.read, keys)]
+    def __init__(self, codec: WordCodec) -> None:
+        keys = [token.tobytes() for token in np.arange(codec.size, dtype=np.int32)]
+        texts = [text if text and text.isalnum() else None for text in map(codec.decode, keys)]
         alphabet = alphabet_of(text for text in texts if text)
         draws = generator(0, "typos").random((len(keys), VARIANTS, 3)).tolist()
         typos = [
@@ -36,7 +36,7 @@ class Typos:
             for text, row in zip(texts, draws, strict=True)
             for draw in row
         ]
-        self._variants = spelling.write(typos, [key for key in keys for _ in range(VARIANTS)])
+        self._variants = codec.encode(typos, [key for key in keys for _ in range(VARIANTS)])
         self._possible = np.array([found is not None for found in self._variants])
 
     def draw(self, tokens: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -44,20 +44,21 @@ class Typos:
 
         Args:
             tokens: `[N]`.
-            draws: `[N]` in [0, 1), which way.
+            draws: `[N]` in [0, 1), choose the variant.
 
         Returns:
-            `[M]` ascending, which of them have such a typo, and the tokens of each of those. Others are no
-            letters or digits, or the tokenizer cannot write the result.
+            `[M]` ascending, indices of the tokens that have the chosen variant, and the tokens of each
+            variant. The other tokens are no letters or digits, or the tokenizer cannot encode the result.
         """
         numbers = tokens.astype(np.int64) * VARIANTS + (draws * VARIANTS).astype(np.int64)
         places = np.flatnonzero(self._possible[numbers])
+        # `_possible` has ruled None out already; the second filter is for the type checker.
         found = [self._variants[number] for number in numbers[places].tolist()]
         return places, [variant for variant in found if variant is not None]
 
 
 def alphabet_of(texts: Iterable[str]) -> Alphabet:
-    """Return the letters and digits of texts, ascending, by script and case.
+    """Return the letters and digits of texts in ascending order, grouped by script and case.
 
     Example:
         >>> list(alphabet_of(["abba", "Ж1"]).values())
@@ -70,14 +71,14 @@ def alphabet_of(texts: Iterable[str]) -> Alphabet:
 
 
 def misspell(word: str, alphabet: Alphabet, draws: Sequence[float]) -> str:
-    """Return a word with one typo: not the word, unless no typo is possible.
+    """Return a word with one typo; the word itself if no typo is possible.
 
-    Which typo and where are uniform, among those that are possible. New letters are of the script and
-    case of the letter that they replace or stand beside.
+    Kind and place of the typo are uniform among the possible ones. New letters have the script and case of
+    the letter that they replace or precede.
 
     Args:
         word: at least one character.
-        alphabet: where new letters come from.
+        alphabet: source of new letters.
         draws: three numbers in [0, 1): for the place, the letter and the typo.
 
     Example:
@@ -101,5 +102,5 @@ def misspell(word: str, alphabet: Alphabet, draws: Sequence[float]) -> str:
 
 @cache
 def _class(letter: str) -> tuple[str, str]:
-    """Return what letters that may stand for each other share, such as lower case and Greek."""
+    """Return the category and script of a letter, such as lower case and Greek."""
     return unicodedata.category(letter), unicodedata.name(letter, "").split(" ")[0]

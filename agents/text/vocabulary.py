@@ -1,4 +1,4 @@
-"""What can be known about a token from the vocabulary alone."""
+"""Properties of tokens that follow from the vocabulary."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.text.subwords import Piece, pieces
+from agents.text.subwords import Subword, subwords
 from agents.text.typos import Typos
 from agents.text.wordnet import WordNet
-from agents.text.words import Spelling
+from agents.text.words import WordCodec
 from protocols.errors import ModelError
 
 if TYPE_CHECKING:
@@ -18,19 +18,18 @@ if TYPE_CHECKING:
 
 
 class Vocabulary:
-    """The tokens of a tokenizer: which begin a word, which are special, which masks.
+    """Tokens of a tokenizer, with their roles and word boundaries.
 
-    Where words begin is read from the tokens' names; see `agents.text.subwords`.
+    Word boundaries are read from the tokens' names; see `agents.text.subwords`.
 
     Args:
-        tokenizer: its words are spelt by a copy, so that other threads may use it.
+        tokenizer: words are encoded by a copy, so that other threads may use it.
 
     Attributes:
         size: number of tokens V.
         special: `[V]` bool, tokens that stand for no text.
         ordinary: ids of all other tokens, ascending.
-        begins_word: `[V]` bool.
-        mask_id: the token that hides another; None where the tokenizer has none.
+        mask_id: the mask token; None where the tokenizer has none.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -39,6 +38,7 @@ class Vocabulary:
             token or "" for token in tokenizer.convert_ids_to_tokens(list(range(self.size)))
         ]
         self.special = np.zeros(self.size, dtype=bool)
+        # Tokens added to a tokenizer may have ids beyond the vocabulary.
         self.special[[i for i in tokenizer.all_special_ids if i < self.size]] = True
         self.ordinary = np.flatnonzero(~self.special)
         self.mask_id: int | None = tokenizer.mask_token_id
@@ -47,48 +47,48 @@ class Vocabulary:
 
     @cached_property
     def begins_word(self) -> np.ndarray:
-        """`[V]` bool: whether a token begins a word, whatever is before it."""
-        return np.array([piece.opens for piece in self._pieces], dtype=bool)
+        """`[V]` bool: tokens that begin a word after any token."""
+        return np.array([subword.begins_word for subword in self._subwords], dtype=bool)
 
     @cached_property
     def _ends_word(self) -> np.ndarray | None:
-        """`[V]` bool: whether what follows a token begins a word, such as what follows a bracket.
+        """`[V]` bool: tokens, such as a bracket, after which any token begins a word; None for none.
 
-        None where the names of tokens that follow tell it.
+        WordPiece has none, since the name of the following token decides.
         """
-        ends = np.array([piece.closes for piece in self._pieces], dtype=bool)
+        ends = np.array([subword.ends_word for subword in self._subwords], dtype=bool)
         return ends if ends.any() else None
 
     @cached_property
-    def _pieces(self) -> list[Piece]:
-        return pieces(self._names)
+    def _subwords(self) -> list[Subword]:
+        return subwords(self._names)
 
     @cached_property
-    def fillers(self) -> np.ndarray:
-        """`[V]` bool: tokens that may stand in the place of a word of one token."""
+    def infill_candidates(self) -> np.ndarray:
+        """`[V]` bool: tokens that may replace a word of one token."""
         return self.begins_word & ~self.special
 
     @cached_property
-    def spelling(self) -> Spelling:
-        """From the tokens of a word to its letters and back."""
-        return Spelling(self._tokenizer, self._names, self._pieces, self.special)
+    def word_codec(self) -> WordCodec:
+        """Conversion of single words between tokens and text."""
+        return WordCodec(self._tokenizer, self._names, self._subwords, self.special)
 
     @cached_property
     def typos(self) -> Typos:
-        """Misspelt words."""
-        return Typos(self.spelling)
+        """Misspelt variants of every token."""
+        return Typos(self.word_codec)
 
     @cached_property
     def wordnet(self) -> WordNet:
-        """Synonyms of the WordNet that is installed."""
-        return WordNet(self.spelling)
+        """Synonyms from the installed WordNet."""
+        return WordNet(self.word_codec)
 
     def begins(self, tokens: np.ndarray, sentences: np.ndarray | None = None) -> np.ndarray:
-        """Return at which tokens of a text words begin: `[T]` bool, the first true.
+        """Return the tokens of a text that begin a word: `[T]` bool, the first true.
 
         Args:
             tokens: `[T]`, T >= 1.
-            sentences: `[S]`, where sentences, and so words, begin.
+            sentences: `[S]`, starts of sentences, which are starts of words too.
         """
         begins: np.ndarray = self.begins_word[tokens]
         if self._ends_word is not None:
@@ -99,7 +99,7 @@ class Vocabulary:
         return begins
 
     def words(self, tokens: np.ndarray) -> np.ndarray:
-        """Return where the words of a text begin, `[W]`: ascending, the first at 0.
+        """Return the starts of the words of a text `[W]`: ascending, the first at 0.
 
         Args:
             tokens: `[T]`, T >= 1.
@@ -122,5 +122,5 @@ class Vocabulary:
         return self.mask_id
 
     def name(self, token: int) -> str:
-        """Return a token as the tokenizer writes it."""
+        """Return the tokenizer's name of a token."""
         return self._names[token]

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from agents.exchange.base import PrivateBatch
-from agents.models import token_scores as scoring
 from agents.models.export import export
 from agents.models.text_encoder import TokenScores
+from agents.models.token_scores import score_tokens
 from agents.training import trainer
 from agents.training.blueprint import Arm
 from agents.training.learner import LocalLearner
@@ -39,21 +39,20 @@ class Agent(LocalLearner):
     def watch(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Embed texts during training: `[N, W]` as `embed`, and the number of tokens."""
         tokens = self.resident.tokenise_evaluation(texts)
-        around = self.resident.collate_evaluation.around
+        around = self.resident.collate_evaluation.special_count
         return self.embed(texts), sum(len(text) + around for text in tokens)
 
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
-        """Score the tokens of texts for evaluation; see `agents.models.token_scores.token_scores`."""
+        """Score the tokens of texts for evaluation; see `agents.models.token_scores.score_tokens`."""
         resident = self.resident
         with resident.autocast():
-            return scoring.token_scores(
+            return score_tokens(
                 self.encoder.eval(),
                 texts,
                 resident.tokenise_evaluation(texts),
                 seed,
                 collate=resident.collate_evaluation,
                 vocabulary=resident.vocabulary,
-                to_device=resident.batch,
             )
 
     def save(self, directory: Path) -> None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.config import EncoderConfig, TrainingConfig
+from agents.config import EncoderConfig
 from agents.exchange.base import Exchange, Heads
 from agents.models.text_encoder import TextEncoder
 from agents.objectives.base import Objective
 from agents.text.tokens import Tokens
+from agents.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

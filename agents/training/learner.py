@@ -15,7 +15,8 @@ from typing_extensions import Self
 from agents.exchange.base import Exchange, ExchangeState, Learner, PrivateBatch
 from agents.models.encoder import Encoder
 from agents.models.microbatch import rowwise
-from agents.text.collate import Collator, EpochReader, whole
+from agents.text.collate import Collator
+from agents.text.epochs import EpochReader, within_epoch
 from agents.text.tokens import Text
 from agents.training.blueprint import Arm, Member
 from agents.training.local_batch import BatchRows
@@ -143,8 +144,8 @@ class LocalLearner(ABC):
         private, anchors = self._batch_sizes(anchor_fraction)
         first, read, anchors_read = self.state.batches, self.state.read, self.state.anchors_read
         for batch in range(first, first + batches):
-            read = whole(read, private, self.examples)
-            anchors_read = whole(anchors_read, anchors, self.anchor_count)
+            read = within_epoch(read, private, self.examples)
+            anchors_read = within_epoch(anchors_read, anchors, self.anchor_count)
             rows = self._private.read(read, private)
             ids = self._anchors.read(anchors_read, anchors)
             rows = np.concatenate([rows, self.resident.blueprint.anchors.rows[ids]])
@@ -194,7 +195,7 @@ class LocalLearner(ABC):
         collate, tokens = self.resident.collate, self.resident.group.tokens
         crop = Crop()
         texts = [crop.apply(Text.of(tokens[int(row)]), self.setting, rng).tokens for row in rows]
-        self.state.embedded_tokens += sum(len(text) + collate.around for text in texts)
+        self.state.embedded_tokens += sum(len(text) + collate.special_count for text in texts)
         pooled = self._encode(texts, collate)
         with torch.no_grad():
             projected = self.encoder.exchange_head(pooled)

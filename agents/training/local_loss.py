@@ -14,7 +14,7 @@ from agents.training.exchange_loss import neighbours_of, reference_of
 from agents.training.learner import LocalLearner
 from agents.training.local_batch import PreparedBatch
 from agents.training.metrics import StepMetrics
-from agents.views.mlm_fill import fill
+from agents.views.mlm_fill import fill_masks
 from protocols.seeding import derive, generator
 
 
@@ -53,14 +53,16 @@ def local_loss(
 
 
 def _inputs(agent: LocalLearner, batch: PreparedBatch, index: int) -> dict[str, Any]:
-    """Return the prepared inputs of an objective on the device, with blanks filled in."""
+    """Move the inputs of an objective to the device, and fill in mask tokens left for infilling."""
     resident = agent.resident
     inputs = resident.to_device(batch.inputs[index])
     for name, padded in inputs.items():
-        if isinstance(padded, Batch) and padded.blank is not None:
+        if isinstance(padded, Batch) and padded.infill is not None:
             seed = derive(agent.seed, "blanks", agent.id, batch.documents.batch, index, name)
             tokens = resident.blueprint.training.micro_batch_tokens
-            inputs[name] = fill(agent.encoder, padded, resident.vocabulary.fillers, seed, tokens)
-            blank_B = padded.blank.any(dim=1).cpu().numpy()
-            agent.state.embedded_tokens += int(padded.lengths[blank_B].sum())
+            inputs[name] = fill_masks(
+                agent.encoder, padded, resident.vocabulary.infill_candidates, seed, tokens
+            )
+            infill_B = padded.infill.any(dim=1).cpu().numpy()
+            agent.state.embedded_tokens += int(padded.lengths[infill_B].sum())
     return inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.models.build import build_encoder
-from agents.models.cpu.bfloat16 import has_bfloat16_units, use_rounding
+from agents.models.cpu.bfloat16 import has_bfloat16_units
 from agents.models.cpu.byte_dropout import dropout_of, use_byte_dropout
 from agents.models.encoder import Encoder
 from agents.models.flat_parameters import Binding, flatten, layout_of
@@ -31,6 +32,8 @@ from protocols.seeding import derive
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+logger = logging.getLogger(__name__)
 
 
 class SharedModel:
@@ -51,6 +54,7 @@ class SharedModel:
         self.encoder = self._build(blueprint.seed)
         self._refuse_identical_views()
         self._refuse_longer_texts()
+        self._warn_of_slow_precision()
         self._initial = flatten(self.encoder, layout_of(self.encoder))
         self.binding = Binding(self.encoder)
         self._slices: list[tuple[nn.Parameter, Callable[[Tensor], Tensor]]] = []
@@ -149,8 +153,9 @@ class SharedModel:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context of a forward pass."""
-        enabled = self.precision == "bf16" and has_bfloat16_units(self.device)
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        )
 
     def _check_views(self) -> None:
         setting = Setting(self.collate.budget, self.vocabulary)
@@ -184,6 +189,13 @@ class SharedModel:
                     hint=f"lower {name}",
                 )
 
+    def _warn_of_slow_precision(self) -> None:
+        if self.precision == "bf16" and not has_bfloat16_units(self.device):
+            logger.warning(
+                "this processor has no bfloat16 units, so bf16 is far slower than fp32 here; "
+                "with training.precision auto a run measures both and takes the faster one"
+            )
+
     def _build(self, seed: int) -> Encoder:
         config, heads = self.group.encoder, self.blueprint.heads
         encoder = build_encoder(
@@ -198,8 +210,6 @@ class SharedModel:
             _checkpoint_activations(encoder.backbone)
         if self.device.type == "cpu":
             use_byte_dropout(encoder)
-        if self.precision == "bf16" and not has_bfloat16_units(self.device):
-            use_rounding(encoder)
         return encoder.to(self.device)
 
     def _optimizer(self) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""Views: random variants of a document, and the table that names them."""
+"""Views, random variants of a document, and the table of their kinds."""
 
 from __future__ import annotations
 

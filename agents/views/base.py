@@ -1,4 +1,4 @@
-"""What a view is: a random variant of a document, two of which make a positive pair."""
+"""The interface of views: random variants of a document, two of which form a positive pair."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a view may ask about where it is used.
+    """Encoder limits and vocabulary that a view works with.
 
     Attributes:
-        budget: tokens that the encoder will read at most, special tokens not counted.
+        budget: maximum number of tokens that the encoder reads, special tokens not counted.
         vocabulary: of the encoder's tokenizer.
-        thesaurus: learnt from the agent's own text when it is first used; None where there is no agent.
+        thesaurus: learnt from the agent's own text on first use; None outside an agent.
     """
 
     budget: int
@@ -35,20 +35,20 @@ class Setting:
 class View(Spec, ABC):
     """A random variant of a document.
 
-    A view works on token ids without special tokens. It never empties a text, and it draws from the
-    generator it is given and from nothing else.
+    A view works on token ids without special tokens. It never empties a text, and the generator passed to it
+    is its only source of randomness.
     """
 
     kind: str
     relies_on_dropout: ClassVar[bool] = False
 
     @property
-    def leaves_blanks(self) -> bool:
-        """Whether the agent's own masked language model must fill in what the view leaves blank."""
+    def needs_infilling(self) -> bool:
+        """Return whether the view leaves mask tokens that the agent's own language model has to replace."""
         return False
 
     def check(self, setting: Setting) -> None:
-        """Refuse, before a run starts, what the view cannot do where it is used."""
+        """Raise an error before a run starts if the view cannot work in this setting."""
         return
 
     @abstractmethod
@@ -56,17 +56,17 @@ class View(Spec, ABC):
         """Return a variant of a document.
 
         Args:
-            text: of at least one token; left unchanged.
-            setting: where the view is used.
+            text: at least one token; not modified.
+            setting: of the encoder that reads the variant.
             rng: the only source of randomness.
 
         Returns:
-            A text of at least one token, of which at least one is not hidden.
+            A text with at least one token that is not hidden.
         """
 
 
 def views_of(spec: Spec) -> Iterator[View]:
-    """Yield the views among the parameters of a specification, by whatever name."""
+    """Yield the views among the parameters of a specification."""
     for name in type(spec).model_fields:
         value = getattr(spec, name)
         values = value if isinstance(value, tuple) else (value,)
@@ -81,8 +81,8 @@ def compose(views: Sequence[View], text: Text, setting: Setting, rng: np.random.
 
 
 def word_starts(text: Text, setting: Setting) -> np.ndarray:
-    """Return where the words of a text begin, `[W]`: ascending, the first at 0.
+    """Return the starts of the words of a text `[W]`: ascending, the first at 0.
 
-    Where a sentence begins, a word does.
+    Every start of a sentence is one too.
     """
     return np.flatnonzero(setting.vocabulary.begins(text.tokens, text.sentences))

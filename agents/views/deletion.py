@@ -1,4 +1,4 @@
-"""Views that leave out a random part of the document, here and there."""
+"""Views that delete or hide random words or tokens."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from agents.views.base import Setting, View, word_starts
 
 
 class WordDeletion(View):
-    """Words left out at random, each with the same probability; one word always stays.
+    """Deletion of random words, each with the same probability; at least one word stays.
 
     Source: Wei and Zou, EDA: Easy Data Augmentation Techniques for Boosting Performance on Text
     Classification Tasks, 2019.
     """
 
     kind: Literal["word_deletion"] = "word_deletion"
-    p: float = Field(0.1, ge=0.0, le=1.0, description="Probability that a word is left out.")
+    p: float = Field(0.1, ge=0.0, le=1.0, description="Probability that a word is deleted.")
 
     def apply(self, text: Text, setting: Setting, rng: np.random.Generator) -> Text:
-        """Return what is left; see `View.apply`."""
+        """Return the document without the deleted words; see `View.apply`."""
         starts = word_starts(text, setting)
         kept = rng.random(len(starts)) >= self.p
         if not kept.any():
@@ -33,9 +33,9 @@ class WordDeletion(View):
 
 
 class TokenCutoff(View):
-    """Tokens hidden at random: they keep their place, but the encoder does not attend to them.
+    """Hiding of random tokens, which keep their places but are not attended to.
 
-    Of T tokens, ``round(p T)`` are hidden, and at least one is seen.
+    Of T tokens, ``round(p T)`` are hidden; at least one stays visible.
 
     Source: Shen et al., A Simple but Tough-to-Beat Data Augmentation Approach for Natural Language
     Understanding and Generation, 2020.
@@ -46,10 +46,10 @@ class TokenCutoff(View):
 
     def apply(self, text: Text, setting: Setting, rng: np.random.Generator) -> Text:
         """Return the document with tokens hidden; see `View.apply`."""
-        seen = np.arange(len(text)) if text.hidden is None else np.flatnonzero(~text.hidden)
-        count = min(round(self.p * len(seen)), len(seen) - 1)
+        visible = np.arange(len(text)) if text.hidden is None else np.flatnonzero(~text.hidden)
+        count = min(round(self.p * len(visible)), len(visible) - 1)
         if not count:
             return text
         hidden = np.zeros(len(text), dtype=bool)
-        hidden[rng.permutation(seen)[:count]] = True
+        hidden[rng.permutation(visible)[:count]] = True
         return text.with_hidden(hidden)

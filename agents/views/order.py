@@ -1,4 +1,4 @@
-"""Views that keep every token and change the order."""
+"""Views that reorder words or sentences and keep every token."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from agents.views.base import Setting, View, word_starts
 
 
 class WordSwap(View):
-    """Words that change places, a random pair at a time.
+    """Swaps of random pairs of words.
 
-    Of W words, ``max(1, round(p W))`` pairs are swapped, one after another, so a word may move again.
+    In W words, ``max(1, round(p W))`` pairs are swapped one after another, so a word may move twice.
     Sentences keep their number of words.
 
     Source: Wei and Zou, EDA: Easy Data Augmentation Techniques for Boosting Performance on Text
@@ -32,19 +32,19 @@ class WordSwap(View):
             return text
         swaps = max(1, round(self.p * words))
         firsts = rng.integers(words, size=swaps).tolist()
-        # Another word: one of the words - 1 places after the first, around the end.
+        # A distance of 1 to W - 1, wrapped around the end, reaches every other word equally often.
         distances = rng.integers(1, words, size=swaps).tolist()
         order = list(range(words))
         for one, distance in zip(firsts, distances, strict=True):
             other = (one + distance) % words
             order[one], order[other] = order[other], order[one]
         places, begins = _rearrange(starts, np.array(order), len(text))
-        # What was the n-th word's place is now that of whichever word came there.
+        # A sentence keeps its word index, so it begins where the word now at that index does.
         return text.take(places, begins[np.searchsorted(starts, text.sentences)])
 
 
 class SentenceReordering(View):
-    """Sentences in random order, every order equally likely.
+    """Sentences in random order, with all orders equally likely.
 
     Source: Lewis et al., BART: Denoising Sequence-to-Sequence Pre-training, 2020.
     """
@@ -61,16 +61,17 @@ class SentenceReordering(View):
 
 
 def _rearrange(starts: np.ndarray, order: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Put parts of a text in another order.
+    """Reorder the parts of a text.
 
     Args:
-        starts: `[N]`, where the parts begin: ascending, the first at 0.
-        order: `[N]`, a permutation: which part comes first, second, and so on.
+        starts: `[N]`, starts of the parts: ascending, the first at 0.
+        order: `[N]`, a permutation: index of the part that comes first, second, and so on.
         length: T, tokens of the text.
 
     Returns:
-        `[T]`, where each token stood, and `[N]`, where the parts now begin.
+        `[T]`, the former place of each token, and `[N]`, the new starts of the parts.
     """
+    # Within a part, a token's former place is its new one plus a constant: old start minus new start.
     lengths = lengths_of(starts, length)[order]
     begins = np.cumsum(lengths) - lengths
     return np.repeat(starts[order] - begins, lengths) + np.arange(length), begins

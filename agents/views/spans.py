@@ -1,4 +1,4 @@
-"""Views that keep a part of the document, or all of it, as it is."""
+"""Views that keep the document, or a contiguous part of it, unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ class Crop(View):
     """A random contiguous span of the document.
 
     The span covers a random share of the document, between `shortest` and `longest`, and is cut at the
-    budget; its place is uniform (Giorgi et al., DeCLUTR, 2021, use such spans for contrastive learning).
+    budget; its place is uniform.
+
+    Source: Giorgi et al., DeCLUTR: Deep Contrastive Learning for Unsupervised Textual Representations, 2021.
     """
 
     kind: Literal["crop"] = "crop"
@@ -38,9 +40,11 @@ class Crop(View):
 
 
 class Dropout(View):
-    """The document itself; two views differ by the encoder's dropout masks alone.
+    """The document itself; two views differ by the encoder's dropout masks only.
 
-    Source: Gao et al., SimCSE, 2021. For pretrained encoders: from random weights it learns nothing.
+    Suited to pretrained encoders: from random weights nothing is learnt this way.
+
+    Source: Gao et al., SimCSE: Simple Contrastive Learning of Sentence Embeddings, 2021.
     """
 
     kind: Literal["dropout"] = "dropout"

@@ -1,4 +1,4 @@
-"""Views that put other words in the place of some."""
+"""Views that replace or misspell random words."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from agents.text.tokens import Text, lengths_of
+from agents.text.tokens import Text, key_of, lengths_of
 from agents.text.wordnet import installed
-from agents.text.words import key_of
 from agents.views.base import Setting, View, word_starts
 
 Substitute = Callable[[bytes, float], "np.ndarray | None"]
-"""From the key of a word and a draw in [0, 1) to the tokens that take its place; None keeps the word."""
+"""Maps the key of a word and a draw in [0, 1) to its replacement's tokens; None keeps the word."""
 
 
 class WordReplacement(View):
-    """Words replaced by synonyms, of a thesaurus learnt from the agent's text by default.
+    """Replacement of random words by synonyms.
 
-    ``thesaurus`` is `agents.text.thesaurus.Thesaurus`; ``wordnet`` the lexicon that the package `wn` has
-    installed; ``masked_lm`` lets the agent's own masked language model fill in, which a run must train.
+    The source ``thesaurus`` is learnt from the agent's own text (`agents.text.thesaurus.Thesaurus`),
+    ``wordnet`` is a lexicon installed with the package `wn`, and ``masked_lm`` is the agent's own masked
+    language model, which the run must train.
 
     Source: Wei and Zou, EDA: Easy Data Augmentation Techniques for Boosting Performance on Text
     Classification Tasks, 2019; for masked_lm, Kobayashi, Contextual Augmentation, 2018.
@@ -33,7 +33,7 @@ class WordReplacement(View):
     )
     source: Literal["thesaurus", "wordnet", "masked_lm"] = Field(
         "thesaurus",
-        description="Where synonyms come from: the agent's text, an installed WordNet, or the agent's own "
+        description="Source of the synonyms: the agent's text, an installed WordNet, or the agent's own "
         "masked language model (for words of one token).",
     )
     choices: int = Field(
@@ -41,12 +41,12 @@ class WordReplacement(View):
     )
 
     @property
-    def leaves_blanks(self) -> bool:
-        """Whether a masked language model has to fill in what the view leaves blank."""
+    def needs_infilling(self) -> bool:
+        """Return whether the agent's masked language model has to replace the mask tokens that are left."""
         return self.source == "masked_lm"
 
     def check(self, setting: Setting) -> None:
-        """Refuse a WordNet that is not installed, and masks without a token for them."""
+        """Raise an error if WordNet is not installed, or the tokenizer lacks the mask token."""
         if self.source == "wordnet":
             installed()
         elif self.source == "masked_lm":
@@ -57,7 +57,7 @@ class WordReplacement(View):
         starts = word_starts(text, setting)
         chosen = np.flatnonzero(rng.random(len(starts)) < self.p)
         if self.source == "masked_lm":
-            return _blank(text, starts, chosen, setting)
+            return _mask_for_infill(text, starts, chosen, setting)
         return substitute(text, starts, chosen, rng, self._substitute(setting))
 
     def _substitute(self, setting: Setting) -> Substitute:
@@ -76,11 +76,11 @@ class WordReplacement(View):
 
 
 class CharacterNoise(View):
-    """Typos: a letter left out, put in, exchanged, or swapped with the next, one in each word chosen.
+    """Typos: a letter deleted, inserted, substituted, or swapped with the next, one in each chosen word.
 
-    The typo is within one token of the word, which can be misspelt in four ways; what comes of it is
-    tokenised, so the text may become longer. Punctuation stays, and so does a token of which the tokenizer
-    cannot write the misspelt letters.
+    The typo lies within one token of the word, for which there are four variants. The result is tokenised
+    again, so the text may become longer. Punctuation stays, as do tokens whose misspelt form the tokenizer
+    cannot encode.
 
     Source: Belinkov and Bisk, Synthetic and Natural Noise Both Break Neural Machine Translation, 2018.
     """
@@ -94,6 +94,7 @@ class CharacterNoise(View):
         chosen = np.flatnonzero(rng.random(len(starts)) < self.p)
         lengths = lengths_of(starts, len(text))[chosen]
         draws = rng.random((2, len(chosen)))
+        # The chosen token is uniform within the word, and only that token is misspelt.
         places = starts[chosen] + (draws[0] * lengths).astype(np.int64)
         misspelt, tokens = setting.vocabulary.typos.draw(text.tokens[places], draws[1])
         return text.with_words(np.arange(len(text)), places[misspelt], tokens) if tokens else text
@@ -106,14 +107,14 @@ def substitute(
     rng: np.random.Generator,
     find: Substitute,
 ) -> Text:
-    """Put other words in the place of some; sentences keep their words in number.
+    """Replace words; sentences keep their number of words.
 
     Args:
         text: of W words.
-        starts: `[W]`, where they begin.
-        chosen: `[C]`, which to replace.
+        starts: `[W]`, starts of the words.
+        chosen: `[C]`, indices of the words to replace.
         rng: draws a number for each of them.
-        find: what takes their place.
+        find: returns the replacement of a word.
     """
     key, ends = key_of(text.tokens), starts + lengths_of(starts, len(text))
     places: list[int] = []
@@ -129,13 +130,13 @@ def substitute(
     return text.with_words(starts, places, words) if words else text
 
 
-def _blank(text: Text, starts: np.ndarray, chosen: np.ndarray, setting: Setting) -> Text:
-    """Mask those of the chosen words that are one ordinary token, for a language model to fill in."""
+def _mask_for_infill(text: Text, starts: np.ndarray, chosen: np.ndarray, setting: Setting) -> Text:
+    """Mask the chosen words that consist of one ordinary token, for a language model to replace."""
     lengths = lengths_of(starts, len(text))
     places = starts[chosen[lengths[chosen] == 1]]
     places = places[~setting.vocabulary.special[text.tokens[places]]]
     if not len(places):
         return text
-    tokens, blank = text.tokens.copy(), np.zeros(len(text), dtype=bool)
-    tokens[places], blank[places] = setting.vocabulary.mask(), True
-    return text.with_tokens(tokens).with_blank(blank)
+    tokens, infill = text.tokens.copy(), np.zeros(len(text), dtype=bool)
+    tokens[places], infill[places] = setting.vocabulary.mask(), True
+    return text.with_tokens(tokens).with_infill(infill)

@@ -37,6 +37,7 @@ from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.events import Listener
 from agentos.preparation import blueprint_of, prepare_corpus
+from agentos.runtime.host_calls import Begin, SaveEncoders, Train
 from agentos.runtime.local import LocalRuntime
 from agents.exchange.isolated import Isolated
 from agents.training.blueprint import Arm
@@ -92,10 +93,10 @@ def ours(encoder: Path, setting: Setting, agents: int) -> float:
     config = configuration({"path": str(encoder)}, setting, agents)
     blueprint = blueprint_of(config, prepare_corpus(config, Listener()), Listener())
     with config.runtime.start(blueprint) as session:
-        session.call_all("begin", Arm(Isolated(), 0.0))
-        session.call_all("train", 1)
+        session.call_all(Begin(Arm(Isolated(), 0.0)))
+        session.call_all(Train(1))
         began = time.perf_counter()
-        session.call_all("train", 2)
+        session.call_all(Train(2))
         return agents * setting.steps * BATCH / (time.perf_counter() - began)
 
 
@@ -168,8 +169,8 @@ def prepared(folder: Path, setting: Setting) -> Corpus:
     config = configuration({"preset": "tiny"}, setting)
     corpus = prepare_corpus(config, Listener())
     with LocalRuntime().start(blueprint_of(config, corpus, Listener())) as session:
-        session.call_all("begin", Arm(Isolated(), 0.0))
-        session.call_all("save", {0: folder})
+        session.call_all(Begin(Arm(Isolated(), 0.0)))
+        session.call_all(SaveEncoders({0: folder}))
     return corpus
 
 

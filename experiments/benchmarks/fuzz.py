@@ -3,10 +3,10 @@
 ``python -m experiments.benchmarks.fuzz --messages 1000000``
 
 Valid messages of every kind of payload under every codec, states of agents, and the files of a run folder are
-mutated (see `experiments.benchmarks.mutations`) and read. A reader may take an input, or refuse it with the
-error that its callers expect; anything else, warnings included, is a finding: its bytes are kept, and the
-program fails. Memory is bounded by the operating system to little more than the program itself, so that
-an allocation for a false claim ends as a `MemoryError`, which is a finding too.
+mutated (see `experiments.benchmarks.fuzzing.mutations`) and read. A reader may take an input, or refuse it
+with the error that its callers expect; anything else, warnings included, is a finding: its bytes are kept,
+and the program fails. Memory is bounded by the operating system to little more than the program itself, so
+that an allocation for a false claim ends as a `MemoryError`, which is a finding too.
 
 Every mutation derives from the seed and its number, so a finding comes again.
 """
@@ -28,8 +28,8 @@ from typing import Annotated
 
 import typer
 
-from experiments.benchmarks.fuzz_targets import TARGETS, Target
-from experiments.benchmarks.mutations import mutate
+from experiments.benchmarks.fuzzing.fuzz_targets import TARGETS, Target
+from experiments.benchmarks.fuzzing.mutations import mutate
 from protocols.seeding import generator
 
 BLOCK = 2_000

@@ -31,7 +31,7 @@ from agentos import RunConfig, Simulation
 from agentos.events import Listener
 from agentos.records.reports import RoundReport
 from agents.config import EncoderConfig
-from agents.models.build import blank_backbone
+from agents.models.build import meta_backbone
 from experiments.benchmarks.harness.resources import Meter, usage
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -126,7 +126,7 @@ def measure(preset: str, agents: int, memory_mb: int, steps: int) -> Row:
 
 def parameters(preset: str) -> int:
     """Return the number of trained parameters of a preset with its vocabulary."""
-    backbone = blank_backbone(EncoderConfig(preset=preset), VOCABULARY[preset])
+    backbone = meta_backbone(EncoderConfig(preset=preset), VOCABULARY[preset])
     unused = getattr(backbone, "pooler", None)
     frozen = sum(each.numel() for each in unused.parameters()) if unused is not None else 0
     return sum(each.numel() for each in backbone.parameters()) - frozen

@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 
 from agentos.config.load import apply_overrides, set_fields
-from agentos.reporting.network.draw import save
+from agentos.reporting.pictures import save
 from agentos.sweep.config import SweepConfig, load_sweep, validated
 from agentos.sweep.execute import Folder, jobs_for
 from agentos.sweep.plan import plan

@@ -22,7 +22,7 @@ from agentos.evaluation.evaluator import Evaluator
 from agentos.events import Listener
 from agentos.preparation import heldout_of, prepare_corpus
 from agentos.sweep.plan import plan
-from agents.models.text_encoder import EmbeddingOnly
+from agents.models.text_encoder import FunctionEncoder
 from experiments.studies.exchange import TEXTS, sweep_of
 from experiments.studies.exchange_results import ISOLATED
 from experiments.studies.exchange_tables import markdown
@@ -42,7 +42,7 @@ def lexical_scores(config: RunConfig) -> dict[str, float]:
         return dense.astype(np.float32)
 
     evaluator = Evaluator(config.evaluation.tasks, heldout_of(config, corpus), config.seed)
-    return evaluator(EmbeddingOnly(embed))
+    return evaluator(FunctionEncoder(embed))
 
 
 def _cut(texts: Sequence[str], words: int) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agentos.cli.sweep_progress import SweepDisplay, show_failures
+from agentos.cli.display.sweep_progress import SweepDisplay, show_failures
 from agentos.sweep.execute import Folder, execute
 from agentos.sweep.plan import Planned
 

@@ -48,7 +48,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 _PREAMBLE = Layout("<4sIII")
-_HINT = "send the bytes that protocols.wire.encode returned, whole and unchanged"
+_HINT = "send the bytes that protocols.wire.serialize.encode returned, whole and unchanged"
 
 Plain: TypeAlias = bool | int | float | str | None
 Value: TypeAlias = Plain | list[Plain] | dict[str, Plain]

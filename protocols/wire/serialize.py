@@ -20,7 +20,7 @@ from protocols.wire.coding import FP32, Coding
 from protocols.wire.frame import Buffer, frame, tile, unframe
 from protocols.wire.header import Described, Header, canonical, table_of
 
-_HINT = "let the sender build its message with Message.compose and wire.encode"
+_HINT = "let the sender build messages with Message.compose, and encode them with protocols.wire"
 
 
 def encode(message: Message, codec: Codec = FP32) -> Bytes:

@@ -20,7 +20,7 @@ def message_bytes(
     scalars: Mapping[str, Any],
     codec: Codec = FP32,
 ) -> int:
-    """Return the size of the buffer that `wire.encode` makes of such a message, to the byte.
+    """Return the size of such a message as `protocols.wire.serialize.encode` makes it, to the byte.
 
     Args:
         envelope: of the message.

@@ -15,7 +15,7 @@ import yaml
 from agentos import Result, RunConfig, Simulation
 from agentos.events import Listener
 from agentos.preparation import blueprint_of, prepare_corpus
-from agents.models.text_encoder import EmbeddingOnly
+from agents.models.text_encoder import FunctionEncoder
 from protocols.errors import ConfigurationError, ModelError, RecordError
 from protocols.messages import Embeddings, Message
 from protocols.wire.serialize import encode
@@ -205,7 +205,7 @@ def test_exported_encoders_load_and_measure_as_they_did(finished: Any, cache: Pa
             return pooled
 
         # Up to where rounding turns the order of two near-equal texts.
-        measured, _ = evaluate(EmbeddingOnly(embed))
+        measured, _ = evaluate(FunctionEncoder(embed))
         assert measured["mrr"] == pytest.approx(
             finished.result.agents[f"agent-{agent}"]["mrr"], abs=0.02
         )
@@ -301,7 +301,7 @@ class Told(Listener):
     def on_stage(self, what: str) -> None:
         self.heard.append(what.split(":")[0])
 
-    def on_corpus(self, config: RunConfig, corpus: Any) -> None:
+    def on_corpus(self, corpus: Any) -> None:
         self.heard.append(len(corpus.shards))
 
     def on_round(self, report: Any) -> None:

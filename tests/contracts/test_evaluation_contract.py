@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from agentos.evaluation import TASKS, Evaluator, HeldOut, Metric, Task
-from agents.models.text_encoder import EmbeddingOnly, TokenScores
+from agents.models.text_encoder import FunctionEncoder, TokenScores
 from protocols.errors import ConfigurationError
 
 KINDS = sorted(TASKS)
@@ -38,8 +38,8 @@ def bag_of_words(texts):
     return (bag @ turn).astype(np.float32)
 
 
-ENCODER = EmbeddingOnly(bag_of_words)
-COLLAPSED = EmbeddingOnly(lambda texts: np.ones((len(texts), 5), np.float32))
+ENCODER = FunctionEncoder(bag_of_words)
+COLLAPSED = FunctionEncoder(lambda texts: np.ones((len(texts), 5), np.float32))
 
 
 class WithHead:

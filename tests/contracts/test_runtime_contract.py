@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agentos.runtime import RUNTIMES, Runtime, Session
+from agentos.runtime.host_calls import Begin, Compose, Evaluate, Merge, Train
 from agentos.runtime.local import LocalRuntime
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.isolated import Isolated
@@ -56,15 +57,15 @@ def take_a_round(session: Session) -> list[dict[int, Any]]:
     """Begin, train, exchange around a ring, train again, evaluate."""
     from agents.exchange import Turn
 
-    session.call_all("begin", Arm(EXCHANGE, EXCHANGE.anchor_fraction))
-    first = merged(session.call_all("train", 1))
+    session.call_all(Begin(Arm(EXCHANGE, EXCHANGE.anchor_fraction)))
+    first = merged(session.call_all(Train(1)))
     hop: Hop = Ring().build(AGENTS, seed=0).hops(1)[0]
     turn = Turn(round=1, hop=0, direction=hop.direction)
-    calls: dict[int, Any] = {host: ({},) for host in session.hosts}
+    calls = {host: Compose({}) for host in session.hosts}
     for agent, host in session.placement.items():
-        calls[host][0][agent] = (turn, hop.recipients(agent))
-    outboxes = list(session.call("compose", calls).values())
-    deliveries: dict[int, Any] = {host: ([box.handle for box in outboxes], {}) for host in calls}
+        calls[host].turns[agent] = (turn, hop.recipients(agent))
+    outboxes = list(session.call(calls).values())
+    deliveries = {host: Merge([box.handle for box in outboxes], {}) for host in calls}
     for agent, host in session.placement.items():
         found = tuple(
             (number, index)
@@ -72,13 +73,13 @@ def take_a_round(session: Session) -> list[dict[int, Any]]:
             for index, recipients in enumerate(box.recipients)
             if agent in recipients
         )
-        deliveries[host][1][agent] = Delivery(turn, frozenset(hop.senders(agent)), found)
-    rejected = merged(session.call("merge", deliveries))
+        deliveries[host].deliveries[agent] = Delivery(turn, frozenset(hop.senders(agent)), found)
+    rejected = merged(session.call(deliveries))
     return [
         first,
         rejected,
-        merged(session.call_all("train", 2)),
-        merged(session.call_all("evaluate")),
+        merged(session.call_all(Train(2))),
+        merged(session.call_all(Evaluate())),
     ]
 
 
@@ -88,19 +89,19 @@ def test_every_agent_has_a_host(session: Session) -> None:
 
 
 def test_every_host_trains_its_own_agents(session: Session) -> None:
-    session.call_all("begin", Arm(Isolated(), 0.0))
-    answers = session.call_all("train", 1)
+    session.call_all(Begin(Arm(Isolated(), 0.0)))
+    answers = session.call_all(Train(1))
     for host, answer in answers.items():
         assert answer.keys() == {a for a, place in session.placement.items() if place == host}
 
 
 def test_answers_come_in_the_order_of_the_arguments(session: Session) -> None:
     order = session.hosts[::-1]
-    assert tuple(session.call("begin", dict.fromkeys(order, (Arm(Isolated(), 0.0),)))) == order
+    assert tuple(session.call(dict.fromkeys(order, Begin(Arm(Isolated(), 0.0))))) == order
 
 
 def test_calling_nobody_is_legal(session: Session) -> None:
-    assert session.call("train", {}) == {}
+    assert session.call({}) == {}
 
 
 def test_round_is_the_same_to_the_bit_as_in_this_process(
@@ -122,8 +123,8 @@ def test_building_again_replaces_the_agents(
 ) -> None:
     session.build(make_blueprint(2, seed=5))
     assert session.placement.keys() <= set(range(AGENTS))
-    session.call_all("begin", Arm(Isolated(), 0.0))
-    assert merged(session.call_all("train", 1)).keys() == {0, 1}
+    session.call_all(Begin(Arm(Isolated(), 0.0)))
+    assert merged(session.call_all(Train(1))).keys() == {0, 1}
 
 
 def test_error_of_a_host_arrives_as_itself(
@@ -133,9 +134,9 @@ def test_error_of_a_host_arrives_as_itself(
         raise TrainingError("no number", expected="one", actual="none", hint="find one")
 
     with runtime.start(make_blueprint(AGENTS, evaluate=evaluate)) as session:
-        session.call_all("begin", Arm(Isolated(), 0.0))
+        session.call_all(Begin(Arm(Isolated(), 0.0)))
         with pytest.raises(TrainingError, match="no number") as caught:
-            session.call_all("evaluate")
+            session.call_all(Evaluate())
     error = caught.value
     assert (error.expected, error.actual, error.hint) == ("one", "none", "find one")
 

@@ -129,15 +129,15 @@ def document(length: int) -> Text:
 def same(one: Text, other: Text) -> bool:
     fields = ((one.tokens, other.tokens), (one.sentences, other.sentences))
     hidden = [np.zeros(len(t), bool) if t.hidden is None else t.hidden for t in (one, other)]
-    blank = [np.zeros(len(t), bool) if t.blank is None else t.blank for t in (one, other)]
-    return all(np.array_equal(a, b) for a, b in (*fields, hidden, blank))
+    infill = [np.zeros(len(t), bool) if t.infill is None else t.infill for t in (one, other)]
+    return all(np.array_equal(a, b) for a, b in (*fields, hidden, infill))
 
 
 def check_well_formed(text: Text) -> None:
     assert text.tokens.ndim == 1
     assert len(text) >= 1
     assert text.hidden is None or (len(text.hidden) == len(text) and not text.hidden.all())
-    assert text.blank is None or len(text.blank) == len(text)
+    assert text.infill is None or len(text.infill) == len(text)
     assert text.sentences[0] == 0
     assert (np.diff(text.sentences) > 0).all()
     assert text.sentences[-1] < len(text)

@@ -16,7 +16,7 @@ from agentos.records.checkpoints import checkpoints_of
 from agentos.records.reader import load_run
 from agentos.reporting.comparison import compare
 from agentos.reporting.report import write_report
-from agentos.rounds.async_snapshot import MESSAGES, MOMENT
+from agentos.rounds.async_snapshot import MESSAGES, SNAPSHOT
 from agentos.rounds.resumption import branch, resumption
 from agentos.runtime.base import Runtime
 from agentos.runtime.local import LocalRuntime
@@ -40,7 +40,7 @@ ALIKE = {"work": "steps", "speed": 2.0, "latency_s": 0.0, "bytes_per_s": None}
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing: here it is about the records."""
-    monkeypatch.setattr("agentos.reporting.report.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.arms.write_report", lambda directory: None)
 
 
 def rows_of(directory: Path) -> list[dict[str, Any]]:
@@ -140,11 +140,11 @@ def test_asynchronous_run_that_is_resumed_ends_with_the_same_bytes(
     assert run(plain, tmp_path / "plain", cache) == rows_of(whole)
     found = checkpoints_of(whole)
     assert found[-1].manifest.round == 4
-    moments = [load_tree(each.directory / MOMENT, dict) for each in found]
-    assert any(len(set(moment["round"].values())) > 1 for moment in moments)
-    assert any(moment["due"] for moment in moments) or topology == "master_slave"
-    assert any(moment["letters"] for moment in moments)
-    assert any(moment["ended"] for moment in moments[:-1])
+    snapshots = [load_tree(each.directory / SNAPSHOT, dict) for each in found]
+    assert any(len(set(snapshot["round"].values())) > 1 for snapshot in snapshots)
+    assert any(snapshot["due"] for snapshot in snapshots) or topology == "master_slave"
+    assert any(snapshot["messages"] for snapshot in snapshots)
+    assert any(snapshot["ended"] for snapshot in snapshots[:-1])
     # Nothing depends on where agents live, nor on which of them lie in memory.
     runtimes = [LocalRuntime(memory_mb=1), warm("two"), LocalRuntime(), LocalRuntime()]
     for checkpoint, runtime in zip(found, runtimes, strict=True):
@@ -167,7 +167,7 @@ def test_nobody_branches_off_where_agents_do_not_wait(
     config = small(**{**PARTS, "checkpoints": {"every": 1}}, clock=UNEQUAL)
     run(config, tmp_path / "run", cache)
     with pytest.raises(ConfigurationError, match="agents do not wait for each other"):
-        branch(tmp_path / "run", config, round=1)
+        branch(tmp_path / "run", 1, config.training.rounds, afresh=False)
 
 
 @pytest.mark.slow
@@ -181,16 +181,16 @@ def test_damaged_moment_is_refused_by_name(
     (tmp_path / "run" / "summary.json").unlink()
     folder = checkpoints_of(tmp_path / "run")[-1].directory
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    moment, messages = load_tree(folder / MOMENT, dict), (folder / MESSAGES).read_bytes()
+    snapshot, messages = load_tree(folder / SNAPSHOT, dict), (folder / MESSAGES).read_bytes()
     (folder / MESSAGES).write_bytes(messages[:-1] + b"?")
     with pytest.raises(RecordError, match=MESSAGES):
         Simulation(config, out=tmp_path / "run", cache=cache).run(resumption(tmp_path / "run"))
     (folder / MESSAGES).write_bytes(messages)
-    without = {name: value for name, value in moment.items() if name != "round"}
-    for damaged in ({}, {"letters": []}, {**moment, "letters": [(1, 2)]}, without):
-        manifest["files"][MOMENT] = save_tree(damaged, folder / MOMENT)
+    without = {name: value for name, value in snapshot.items() if name != "round"}
+    for damaged in ({}, {"messages": []}, {**snapshot, "messages": [(1, 2)]}, without):
+        manifest["files"][SNAPSHOT] = save_tree(damaged, folder / SNAPSHOT)
         (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-        with pytest.raises(RecordError, match=MOMENT):
+        with pytest.raises(RecordError, match=SNAPSHOT):
             Simulation(config, out=tmp_path / "run", cache=cache).run(resumption(tmp_path / "run"))
 
 

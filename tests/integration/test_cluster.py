@@ -24,6 +24,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from agentos import RunConfig, Simulation
+from agentos.runtime.host_calls import Merge
 from agentos.runtime.ray.session import RaySession
 from protocols.errors import HostLost
 
@@ -43,14 +44,15 @@ def build_and_tell(self, blueprint):
     nodes = ray.get([actor.__ray_call__.remote(where) for actor in self._actors.values()])
     print(json.dumps({"nodes": nodes, "placement": list(self.placement.values())}))
 
-def call_and_strike(self, method, arguments):
+def call_and_strike(self, calls):
     global merges
-    merges += method == "merge"
-    if method == "merge" and merges in (2, 4):
+    merging = any(isinstance(call, Merge) for call in calls.values())
+    merges += merging
+    if merging and merges in (2, 4):
         cluster.remove_node(others.pop(), allow_graceful=False)
         while sum(node["Alive"] for node in ray.nodes()) > 1 + len(others):
             time.sleep(0.1)
-    return call(self, method, arguments)
+    return call(self, calls)
 
 RaySession.build, RaySession.call = build_and_tell, call_and_strike
 try:

@@ -27,7 +27,7 @@ from agentos.evaluation.base import Task
 from agentos.rounds.faults.base import Fault
 from agentos.runtime.base import Runtime
 from agents.exchange.base import Exchange
-from agents.models.text_encoder import EmbeddingOnly
+from agents.models.text_encoder import FunctionEncoder
 from agents.objectives.base import Objective
 from agents.views import View
 from protocols.errors import DataError
@@ -236,7 +236,7 @@ def test_anisotropy_is_the_mean_cosine_of_distinct_pairs() -> None:
     slow = np.mean([unit[i] @ unit[j] for i in range(6) for j in range(6) if i != j])
     heldout = type("Texts", (), {"texts": tuple("abcdef")})()
     found = example("Anisotropy")().evaluate(
-        EmbeddingOnly(lambda texts: rows[["abcdef".index(text) for text in texts]]),
+        FunctionEncoder(lambda texts: rows[["abcdef".index(text) for text in texts]]),
         heldout,
         seed=0,
     )

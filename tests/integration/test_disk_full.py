@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from agentos import RunConfig, Simulation
 from agentos.cli.main import app
 from agentos.events import Listener
-from agentos.records.recorder import load_run
+from agentos.records.reader import load_run
 from agentos.records.reports import RoundReport
 from agentos.rounds.resumption import resumption
 from protocols.errors import RecordError

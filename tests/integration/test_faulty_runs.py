@@ -12,7 +12,7 @@ import pytest
 from agentos import RunConfig, Simulation
 from agentos.config.load import load
 from agentos.events import Listener
-from agentos.records.recorder import load_run
+from agentos.records.reader import load_run
 from agentos.records.reports import RoundReport
 from agentos.rounds.resumption import branch, resumption
 from agentos.runtime.base import Runtime
@@ -94,7 +94,7 @@ def through(
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing."""
-    monkeypatch.setattr("agentos.reporting.report.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.arms.write_report", lambda directory: None)
 
 
 def struck(directory: Path) -> dict[str, int]:
@@ -149,7 +149,9 @@ def test_resumed_run_suffers_the_same_faults_and_gets_what_was_under_way(
 @pytest.mark.usefixtures("no_report")
 def test_branch_goes_on_under_another_script(through: Path, cache: Path, tmp_path: Path) -> None:
     other = load(str(through / "config.yaml"), ["faults=[{kind: drop, senders: [0]}]"])
-    Simulation(other, tmp_path / "fork", cache=cache).run(branch(through, other, round=2))
+    Simulation(other, tmp_path / "fork", cache=cache).run(
+        branch(through, 2, other.training.rounds, afresh=False)
+    )
     before, after = load_run(through), load_run(tmp_path / "fork")
     by_round = [
         [[row for row in record.metrics if row["round"] == round] for record in (before, after)]

@@ -23,7 +23,7 @@ from agentos import RunConfig, Simulation
 from agentos.cli.main import app
 from agentos.data.corpus import Corpus
 from agentos.events import Listener
-from agentos.records.recorder import load_run
+from agentos.records.reader import load_run
 from agentos.records.reports import RoundReport
 from agentos.rounds.resumption import resumption
 from agentos.runtime import Session
@@ -112,7 +112,7 @@ def test_baseline_that_was_cut_short_is_no_comparison(
 class Impatient(Listener):
     """Interrupts the preparation."""
 
-    def on_corpus(self, config: RunConfig, corpus: Corpus) -> None:
+    def on_corpus(self, corpus: Corpus) -> None:
         raise KeyboardInterrupt
 
 
@@ -223,7 +223,7 @@ def test_ctrl_c_ends_every_process_and_keeps_the_records(
     assert time.monotonic() - began < 180
     assert list(command.spill.iterdir()) == []
     assert "Traceback" not in command.said
-    assert "interrupted; what was recorded is in out" in command.said
+    assert "interrupted; records: out" in command.said
     lines = (command.out / "metrics.jsonl").read_text("utf-8").splitlines()
     assert {json.loads(line)["round"] for line in lines} >= {0, 1}
     assert json.loads((command.out / "summary.json").read_text("utf-8"))["status"] == "interrupted"

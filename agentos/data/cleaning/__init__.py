@@ -1,1 +1,3 @@
 """Cleaning: normalised text, repairs, filters, duplicates."""
+
+__all__: list[str] = []

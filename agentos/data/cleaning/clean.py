@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 
-from agentos.data.cleaning.scripts import LETTER, MARK, bound_marks, character_class
+from agentos.data.scripts import WORD, bound_marks
 
 # Raise it when cleaning, in this or another file, changes: cached corpora are keyed by it.
 VERSION = 3
@@ -18,8 +18,6 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff\ufffe\uffff]"
 )
-_LETTERS, _MARKS = character_class(LETTER), character_class(MARK)
-_WORD = re.compile(rf"[{_LETTERS}][{_MARKS}]*|[^\s{_LETTERS}]+")
 
 
 def clean(text: str) -> str:
@@ -52,19 +50,6 @@ def key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(collapsed.encode(), digest_size=8).digest(), "little")
 
 
-def words(text: str) -> list[str]:
-    """Return the words: runs without white space; in scripts without spaces, letters with their marks.
-
-    Those are Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan and others; see
-    `agentos.data.cleaning.scripts`.
-
-    Example:
-        >>> words("three short words"), words("\u4f60\u597d")
-        (['three', 'short', 'words'], ['\u4f60', '\u597d'])
-    """
-    return text.split() if text.isascii() else _WORD.findall(text)
-
-
 def cut(text: str, words_before: int) -> tuple[str, str]:
     r"""Cut a text before one of its words, as `words` counts them; white space becomes one space.
 
@@ -72,6 +57,6 @@ def cut(text: str, words_before: int) -> tuple[str, str]:
         >>> cut("three short\nwords", 1), cut("\u4f60\u597d", 1)
         (('three', 'short words'), ('\u4f60', '\u597d'))
     """
-    starts = [word.start() for word in _WORD.finditer(text)]
+    starts = [word.start() for word in WORD.finditer(text)]
     place = starts[words_before] if words_before < len(starts) else len(text)
     return " ".join(text[:place].split()), " ".join(text[place:].split())

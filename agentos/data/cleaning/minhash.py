@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agentos.data.cleaning.config import NearDuplicates
-from agentos.data.cleaning.scripts import LETTER, MARK, kinds
+from agentos.data.scripts import LETTER, MARK, kinds
 from agentos.data.store.batches import batches
 from protocols.seeding import generator
 
@@ -86,7 +86,7 @@ def shingles(texts: Sequence[str], size: int) -> tuple[Signatures, Rows]:
 def word_hashes(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint64], Rows]:
     r"""Return hashes of the words of clean texts, concatenated, and the word count of each text.
 
-    Words are those of `agentos.data.cleaning.clean.words`. The hash of characters \(c_a \ldots c_b\) is
+    Words are those of `agentos.data.scripts.words`. The hash of characters \(c_a \ldots c_b\) is
     \(\sum_i c_i F^{i-a}\) modulo 2^64 for an odd F, as a difference of running sums, so that
     no Python loop runs over words (Karp and Rabin, "Efficient randomized pattern-matching algorithms", 1987).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agentos.data.partition.base import Partition, Texts
+from agentos.data.partition.base import Partition
 from agentos.data.partition.by_label import ByLabel
 from agentos.data.partition.dirichlet import Dirichlet
 from agentos.data.partition.iid import Iid
@@ -20,4 +20,4 @@ PARTITIONS: Mapping[str, type[Partition]] = {
 }
 """Every kind of partition. To add one, write its class in a file of its own and add a line here."""
 
-__all__ = ["PARTITIONS", "ByLabel", "Dirichlet", "Iid", "KMeans", "Partition", "Shards", "Texts"]
+__all__ = ["PARTITIONS", "ByLabel", "Dirichlet", "Iid", "KMeans", "Partition", "Shards"]

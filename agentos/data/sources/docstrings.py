@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from agentos.data.cleaning.clean import words
+from agentos.data.scripts import words
 from agentos.data.sources import docstring_worker
 from agentos.data.sources.base import Document, Source
 from agentos.data.sources.files import digest, file_digest

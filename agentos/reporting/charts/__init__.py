@@ -1,1 +1,3 @@
 """The charts of a report."""
+
+__all__: list[str] = []

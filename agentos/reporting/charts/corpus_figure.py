@@ -1,4 +1,4 @@
-"""A picture of a corpus: how long the documents are, and which agent reads what."""
+"""A picture of a corpus: the lengths of the documents, and the labels that each agent reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, INK = "#0072B2", "#E69F00", "#24292f"
-NUMBERED_CELLS = 240  # up to so many, their counts are written into them
+NUMBERED_CELLS = 240  # most cells for which the counts are written into them
 NAME_CHARACTERS = 24
 ROW_IN, MIN_PANEL_IN = 0.16, 2.6
 
@@ -40,7 +40,7 @@ def draw_corpus(summary: Summary, *, title: str) -> Figure:
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11, color=INK)
     left, right = figure.subplots(1, 2, width_ratios=[3.6, right_in])
-    # A tall picture is for its right half: the histogram keeps a height that can be read.
+    # The right half makes the picture tall; the histogram keeps a readable height.
     left.set_box_aspect(min(1.2, height_in / 4.0) if agents > 20 else None)
     left.set_anchor("N")
     _draw_lengths(left, summary)
@@ -84,14 +84,14 @@ def _draw_amounts(axes: Axes, summary: Summary) -> None:
     places: npt.NDArray[np.int64] = np.arange(len(summary.documents))
     axes.barh(places - 0.2, summary.documents, height=0.4, color=BLUE)
     axes.set_xlabel("private documents", fontsize=8, color=BLUE)
-    beside = axes.twiny()
-    beside.barh(places + 0.2, summary.tokens, height=0.4, color=ORANGE)
-    beside.set_xlabel("private tokens", fontsize=8, color="#A66F00")
+    second = axes.twiny()
+    second.barh(places + 0.2, summary.tokens, height=0.4, color=ORANGE)
+    second.set_xlabel("private tokens", fontsize=8, color="#A66F00")
     _name_agents(axes, summary)
     axes.set_ylim(len(places) - 0.4, -0.6)
-    for each in (axes, beside):
+    for each in (axes, second):
         _plain(each)
-    beside.spines["top"].set_visible(True)
+    second.spines["top"].set_visible(True)
 
 
 def _name_agents(axes: Axes, summary: Summary) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of embeddings: heat maps between agents, 2-D maps of public texts, the probe's confusions.
+"""Charts of embeddings: heat maps between agents, 2-D maps of public texts, the probe's confusions.
 
 Shapes: A agents, N texts, D embedding width.
 """
@@ -12,6 +12,8 @@ from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from agentos.evaluation.base import unit_rows
 from agentos.evaluation.similarity import rotation_onto
@@ -20,20 +22,22 @@ from agentos.reporting.charts.heatmaps import confusions, heat_maps
 from agentos.reporting.charts.plotting import Chart, colour, label
 
 LEGEND = 30
+"""Most groups of texts that the legend names."""
 _NEAR = 0.98
+"""Share of the texts that lie within the frame of a map; the others are moved to its edge."""
 
 
 @dataclass(frozen=True)
 class Maps:
-    """What the report shows of embeddings.
+    """The charts of embeddings in a report.
 
     Attributes:
-        heat: between agents, measure by measure.
-        heat_note: what was compared, and what was left out.
-        maps: of the public texts, agent by agent.
+        heat: similarities between agents, measure by measure.
+        heat_note: the texts and agents that were compared.
+        maps: maps of the public texts, agent by agent.
         maps_note: how to read them.
         legend: name and colour of each group of texts.
-        confusions: of the probe, arm by arm.
+        confusions: confusion matrices of the probe, arm by arm.
     """
 
     heat: list[Chart]
@@ -45,16 +49,16 @@ class Maps:
 
     @property
     def charts(self) -> list[Chart]:
-        """All of them."""
+        """All charts."""
         return [*self.heat, *self.maps, *self.confusions]
 
 
 def draw_maps(between: AgentSimilarity | None, names: Sequence[str]) -> Maps:
-    """Return the pictures of a run; none where it recorded nothing for them.
+    """Return the charts of a run; none where it did not compare its agents.
 
     Args:
-        between: what the run folder holds.
-        names: of all agents, each once.
+        between: the similarity of the agents, as recorded.
+        names: one per agent, each once.
     """
     if between is None:
         return Maps([], "", [], "", [], [])
@@ -69,14 +73,14 @@ def draw_maps(between: AgentSimilarity | None, names: Sequence[str]) -> Maps:
 
 
 def text_maps(between: AgentSimilarity, names: Sequence[str]) -> list[Chart]:
-    """Return a map of the public texts for each agent, all turned alike, as they were in the end."""
+    """Return a map of the public texts for each agent at the end of the run, all aligned."""
     agents = between.embeddings.get("together", {})
     if len(between.sample.texts) < 3:
         return []
     planes, shares = planes_of(agents)
     far = [float(np.quantile(np.abs(plane), _NEAR)) for plane in planes.values()]
     reach = max([*far, 1.0])
-    # A text or two far from all others would leave the rest one dot.
+    # One or two distant texts would otherwise shrink all others to a dot.
     planes = {agent: np.clip(plane, -reach, reach) for agent, plane in planes.items()}
     span = {"range": [-1.08 * reach, 1.08 * reach], "showticklabels": False, "zeroline": False}
     groups = between.sample.groups
@@ -118,10 +122,10 @@ def text_maps(between: AgentSimilarity, names: Sequence[str]) -> list[Chart]:
 def planes_of(
     embeddings: Embeddings,
 ) -> tuple[dict[int, NDArray[np.float64]], dict[int, float]]:
-    """Project unit rows on their two leading principal directions, and turn all planes alike.
+    """Project unit rows on their two leading principal directions, and align all planes.
 
-    Every plane is scaled to a mean square of 1 and turned (or mirrored) onto the first agent's, so
-    that the same text may be looked for in the same place.
+    Every plane is scaled to a mean square of 1 and rotated (or mirrored) onto the first agent's, so
+    that the same text lies in about the same place on every map.
 
     Args:
         embeddings: agent -> `[N, D]` of the same texts, at least three.
@@ -129,9 +133,6 @@ def planes_of(
     Returns:
         Agent -> `[N, 2]`, and agent -> the share of the variance that the plane keeps.
     """
-    from sklearn.decomposition import PCA
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     planes: dict[int, NDArray[np.float64]] = {}
     shares: dict[int, float] = {}
     with threadpool_limits(limits=1):
@@ -160,19 +161,18 @@ def _heat_note(between: AgentSimilarity, agents: int) -> str:
     texts = f"the {len(sample.texts)} public {sample.source}"
     if sample.available > len(sample.texts):
         texts = f"{len(sample.texts)} of the {sample.available:,} {sample.source}"
-    note = f"How alike the agents' embeddings of {texts} are at the end; darker is more alike."
+    note = f"Similarity of the agents' embeddings of {texts} at the end of the run; darker is more similar."
     if len(sample.agents) < agents:
         note += f" Shown are {len(sample.agents)} of {agents:,} agents, evenly spread."
     if len(between.matrices) > 1:
-        note += " After each, the same agents trained alone, on the same scale."
+        note += " Next to each: the same agents trained alone, on the same scale."
     return note
 
 
 def _maps_note(between: AgentSimilarity) -> str:
-    by = "label" if between.sample.labelled else "cluster of words, since texts have no label"
+    by = "label" if between.sample.labelled else "cluster of words, since the texts have no labels"
     return (
-        f"The same texts, by each agent of the run: the two leading principal directions of its "
-        f"embeddings on the unit sphere, turned onto those of the first agent. Coloured by {by}. "
-        "Two directions do not show all: what lies together here may lie apart in others. Far texts sit on "
-        "the edge."
+        "The same texts as each agent embeds them: the two leading principal directions of the unit "
+        f"embeddings, rotated onto those of the first agent. Coloured by {by}. Texts that overlap here may "
+        "be far apart in the other directions; distant texts are moved to the edge."
     )

@@ -1,4 +1,4 @@
-"""Heat maps: measures between agents, and what the probe confuses.
+"""Heat maps: similarities between agents, and confusion matrices of the probe.
 
 Shapes: A agents, C labels.
 """
@@ -17,9 +17,9 @@ from agentos.reporting.charts.plotting import Chart, label
 PALE, DEEP = "#eef3fb", "#1d4f9c"
 """Ends of the scale of heat maps; they read on a light and on a dark page."""
 WRITTEN = 10
-"""Up to so many agents or labels, cells of a heat map carry their numbers."""
+"""Most agents or labels for which the cells of a heat map carry their numbers."""
 SPAN = 0.05
-"""What the colours of a heat map between agents span at least; each measure goes from 0 to 1."""
+"""Smallest range of a heat map's colours; every measure lies between 0 and 1."""
 _ARMS = {"together": "together", "isolated": "alone"}
 
 
@@ -34,12 +34,12 @@ def heat_maps(between: AgentSimilarity, names: Sequence[str]) -> list[Chart]:
         others = ~np.eye(len(shown), dtype=bool)
         values = np.concatenate([matrix[others] for matrix in arms.values()])
         low, high = float(values.min()), float(values.max())
-        # Or agents that are alike to the third digit would differ in colour.
+        # Without this, agents that agree to the third digit would differ in colour.
         high = max(high, min(1.0, low + SPAN))
         scale: dict[str, Any] = {"zmin": min(low, high - SPAN), "zmax": high}
         scale["reversescale"] = measure.identical == 0
         for arm, matrix in arms.items():
-            # An agent is like itself: that cell would only spend the range of colours.
+            # An agent equals itself: the diagonal would only use up the range of colours.
             cells = [
                 [None if i == j else round(float(value), 4) for j, value in enumerate(row)]
                 for i, row in enumerate(matrix)
@@ -63,19 +63,19 @@ def confusions(between: AgentSimilarity) -> list[Chart]:
     """Return the probe's confusion matrix for each arm, summed over agents, as shares of a row."""
     charts = []
     for arm, agents in between.explained.items():
-        told = [kinds["probe"] for kinds in agents.values() if "probe" in kinds]
-        if not told:
+        probes = [kinds["probe"] for kinds in agents.values() if "probe" in kinds]
+        if not probes:
             continue
-        counts = np.sum([each["confusion"] for each in told], axis=0)
+        counts = np.sum([probe["confusion"] for probe in probes], axis=0)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         charts.append(
             _heat_chart(
                 f"confusion-{arm}",
                 f"Probe, {_ARMS.get(arm, arm)}",
-                f"{np.trace(counts) / max(1, counts.sum()):.0%} lie on the diagonal.",
+                f"{np.trace(counts) / max(1, counts.sum()):.0%} of the predictions are right.",
                 shares.round(4).tolist(),
-                [label(name, 24) for name in told[0]["labels"]],
-                "of %{y}, %{z:.0%} are read as %{x}<extra></extra>",
+                [label(name, 24) for name in probes[0]["labels"]],
+                "%{z:.0%} of %{y} are predicted as %{x}<extra></extra>",
                 zmin=0.0,
                 zmax=float(shares.max()),
                 written="%{z:.0%}",

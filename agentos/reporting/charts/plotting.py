@@ -1,4 +1,4 @@
-"""A chart as a plain Plotly figure; the page gives it its colours and fonts.
+"""Charts as plain Plotly figures; the page gives them their colours and fonts.
 
 A colour that starts with ``--`` is a variable of the page's style sheet, so that one figure serves
 a light and a dark page.
@@ -7,7 +7,7 @@ a light and a dark page.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -20,8 +20,10 @@ COLOURS = (
 )  # fmt: skip
 TOGETHER, ALONE, BEFORE, BAND = "--together", "--alone", "--before", "--band"
 
+CROWD = 50
+"""Most agents that are drawn one by one; of more, charts show the mean and the spread."""
 WIDE = 20
-"""Bytes are drawn on a logarithmic axis where one run exchanged so many times another's."""
+"""Ratio of the largest to the smallest number of bytes above which their axis is logarithmic."""
 
 Trace = dict[str, Any]
 
@@ -32,12 +34,11 @@ class Chart:
 
     Args:
         id: its element's id.
-        title: what it shows.
-        caption: how to read it.
+        title, caption: written above it.
         traces: Plotly traces.
         layout: Plotly layout, without colours and fonts.
         height_px: its height.
-        agents: whether the page's legend of agents switches its traces.
+        agents: whether the page's buttons for agents show and hide its traces.
     """
 
     id: str
@@ -48,14 +49,9 @@ class Chart:
     height_px: int = 300
     agents: bool = False
 
-    @property
-    def figure(self) -> dict[str, Any]:
-        """What the page's script draws."""
-        return {"data": list(self.traces), "layout": dict(self.layout), "agents": self.agents}
-
 
 def label(text: str, limit: int = 28) -> str:
-    """Return a text fit for a chart: cut to a length, and with no markup for Plotly to act on.
+    """Return a text for a chart: cut to a length, and without markup that Plotly would interpret.
 
     Example:
         >>> label("<b>numpy</b>")
@@ -91,14 +87,13 @@ def line(
     }
 
 
-def rounds_axis(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return an axis of rounds, from 0, with ticks at whole rounds.
+def rounds_axis(last: int) -> dict[str, Any]:
+    """Return an axis of rounds up to the last one, with ticks at whole rounds.
 
     Example:
-        >>> rounds_axis([{"round": 20}])["dtick"]
+        >>> rounds_axis(20)["dtick"]
         3
     """
-    last = max((row["round"] for row in rows), default=0)
     return {
         "title": {"text": "round"},
         "rangemode": "tozero",
@@ -108,9 +103,9 @@ def rounds_axis(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def share_axis(percent: bool) -> dict[str, Any]:
-    """Return an axis of a metric; one in percent never reaches far beyond 0 and 100 %.
+    """Return an axis of a metric; one in percent never extends far beyond 0 and 100 %.
 
-    Left to itself, plotly draws a single value of 0.12 on an axis from -1 to 1.
+    By default, Plotly draws a single value of 0.12 on an axis from -1 to 1.
     """
     bounds = {"minallowed": -0.02, "maxallowed": 1.02}
     return {"tickformat": ".0%", "autorangeoptions": bounds} if percent else {}
@@ -120,8 +115,8 @@ def bytes_axis(least: int, most: int) -> dict[str, Any]:
     """Return an axis of bytes from 0; a logarithmic one where the ends are more than 20-fold apart.
 
     Args:
-        least: bytes of the run that exchanged least, above 0.
-        most: bytes of the run that exchanged most.
+        least: bytes of the run that exchanged the least, above 0.
+        most: bytes of the run that exchanged the most.
 
     Example:
         >>> bytes_axis(1_000, 30_000)["ticktext"][:4]

@@ -1,1 +1,3 @@
 """Pictures of networks."""
+
+__all__: list[str] = []

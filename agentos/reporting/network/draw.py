@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import io
-import re
-import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentos.records.metrics_log import writing
-from agentos.reporting.network import labels as labels
-from agentos.reporting.network import marks as marks
-from agentos.reporting.network.placement import Layout, Room, lay_out
+import numpy as np
+
+from agentos.reporting.network.labels import EM, NAME_PT, Label, edge_labels, name_labels
+from agentos.reporting.network.positions import Points, marker_sizes, place
 from agentos.reporting.units import bytes_text
 from protocols.errors import ConfigurationError
 from protocols.topologies import Network
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MAX_DRAWN = 2_000
-"""Most agents that are drawn one by one."""
-
-SUFFIXES = (".png", ".svg", ".pdf")
+MAX_DRAWN, NAMED_AGENTS, LABELLED_EDGES = 2_000, 60, 40
+"""Most agents that are drawn one by one, most that are named, and most edges with their bytes."""
+SHORT_NAME, SMALLEST_PT = 3, 5.0
+"""Longest name that is written inside a marker, and the smallest font."""
+RASTERIZED_EDGES = 5_000
+"""Edges above which a vector format holds them as an image: it would take many megabytes."""
+INK, GREY, LINE, QUIET = "#2b2f33", "#6b747d", "#8a949e", "#c3c9cf"
+HALO = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+# Colour (Okabe and Ito's palette, which colour-blind readers can tell apart), marker, the ink that
+# reads on it, and the scale at which the marker looks as large as a circle.
+LOW, TOP = ("#0072B2", "o", "white", 1.0), ("#D55E00", "D", "white", 0.82)
+RELAY = ("#E69F00", "s", INK, 0.88)
+STYLES = {"peer": LOW, "slave": LOW, "leaf": LOW, "relay": RELAY, "root": TOP, "master": TOP}
+OTHERS = (("#009E73", "^", "white", 1.15), ("#CC79A7", "h", INK, 1.0), ("#56B4E9", "v", INK, 1.15))
 
 
 def draw_network(
@@ -38,7 +42,7 @@ def draw_network(
     """Draw a network; one that varies is drawn with every edge that is ever live.
 
     Up to 60 agents are named; above, only what still fits is written. Above 2,000 agents the
-    picture says so in words.
+    picture holds the figures alone.
 
     Args:
         network: what to draw.
@@ -49,12 +53,6 @@ def draw_network(
 
     Raises:
         ConfigurationError: the names are not one per agent, or bytes are given for what is no edge.
-
-    Example:
-        >>> from protocols.topologies import TOPOLOGIES
-        >>> figure = draw_network(TOPOLOGIES["ring"]().build(agents=4, seed=0), title="Four peers")
-        >>> to_svg(figure)[:4]
-        '<svg'
     """
     if names is not None and len(names) != network.agents:
         raise ConfigurationError(
@@ -65,70 +63,29 @@ def draw_network(
         )
     sent = None if bytes_by_edge is None else _both_ways(network, bytes_by_edge)
     if network.agents > MAX_DRAWN:
-        return _in_words(network, title)
-    beside = names if labels.are_beside(names) else None
-    labelled = sent is not None and 0 < len(sent) <= labels.LABELLED_EDGES
-    heading = _heading(network, title, sent)
-    least_in = max(labels.heading_width(heading), marks.legend_width(network, sent)) + 0.4
-    layout = _lay_out(network, len(heading), beside, least_in, labelled)
-    figure, axes = _page(layout.width_in, layout.height_in)
-    taken = labels.Taken(network, layout)
-    marks.draw_edges(axes, network, layout, sent)
-    marks.draw_agents(axes, network, layout)
-    if beside:
-        labels.write_beside(axes, network, layout, beside, taken)
-    else:
-        inside = names if names and labels.are_short(names) else range(network.agents)
-        labels.write_inside(axes, layout, [str(name) for name in inside], marks.inks(network))
+        picture = _Picture(np.zeros(2), np.array([6.0, 0.1]))
+        picture.head(title, f"{_facts(network, sent)}; too many agents to draw one by one")
+        return picture.figure
+    short = names is None or max(map(len, names)) <= SHORT_NAME
+    outside = names if names and not short and network.agents <= NAMED_AGENTS else None
+    labelled = sent is not None and 0 < len(sent) <= LABELLED_EDGES
+    points = place(network, NAME_PT * EM * max(map(len, outside)) if outside else 0.0, labelled)
+    sizes = marker_sizes(network, points) * (0.7 if outside else 1.0)
+    labels = name_labels(network, points, sizes, outside) if outside else []
     if sent and labelled:
-        labels.write_bytes(axes, network, sent, taken)
-    labels.write_heading(axes, layout, heading)
-    labels.write_levels(axes, network, layout)
-    marks.draw_legend(axes, network, sent)
-    return figure
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a picture as PNG, SVG or PDF, by the suffix of the path; missing folders are made.
-
-    The same picture gives the same bytes: no date is written.
-
-    Raises:
-        ConfigurationError: the suffix is another one.
-        RecordError: the file cannot be written.
-    """
-    from matplotlib import rc_context
-
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ConfigurationError(
-            f"cannot draw into {path.name}",
-            expected=f"a file name that ends in {', '.join(SUFFIXES)}",
-            actual=path.suffix or "no suffix",
-            hint="change the file name",
-        )
-    undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[suffix]
-    with writing(path), rc_context({"svg.fonttype": "none", "svg.hashsalt": "agentos"}):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format=suffix[1:], dpi=200, metadata=undated)
-
-
-def to_svg(figure: Figure) -> str:
-    """Return a picture as an ``<svg>`` element to put into a page: as wide as its container."""
-    from matplotlib import rc_context
-
-    buffer = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "agentos"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    element = text[text.index("<svg") :].rstrip()
-    head, rest = element.split(">", 1)
-    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    # Matplotlib's style sheet speaks of all elements, and would reach the whole page.
-    rest = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", rest, flags=re.DOTALL)
-    style = "stroke-linejoin: round; stroke-linecap: butt"
-    return f'{head} width="100%" role="img" style="{style}">{rest}'
+        texts = [bytes_text(sent[edge]) for edge in network.edges]
+        labels += edge_labels(network, points, sizes, texts, labels)
+    corners = [points - sizes[:, None] / 2, points + sizes[:, None] / 2]
+    corners += [np.array([x.centre - x.half, x.centre + x.half]) for x in labels]
+    picture = _Picture(np.vstack(corners).min(axis=0), np.vstack(corners).max(axis=0))
+    picture.draw_edges(network, points, sent)
+    inside = names if names and short else [str(agent) for agent in range(network.agents)]
+    picture.draw_agents(network, points, sizes, [] if outside else inside)
+    for label in labels:
+        picture.write(label, bbox=HALO)
+    picture.head(title, _facts(network, sent))
+    picture.explain(network, max(sent.values()) if sent and not labelled else None)
+    return picture.figure
 
 
 def _both_ways(
@@ -149,63 +106,104 @@ def _both_ways(
     return sent
 
 
-def _heading(
-    network: Network, title: str | None, sent: Mapping[tuple[int, int], int] | None
-) -> list[str]:
-    """Return the title, in as many lines as it takes, and under it what the picture shows."""
+def _facts(network: Network, sent: Mapping[tuple[int, int], int] | None) -> str:
     agents, edges = network.agents, network.edge_count
-    facts = [f"{agents:,} agent{'s' * (agents != 1)}", f"{edges:,} edge{'s' * (edges != 1)}"]
-    if sent:
-        facts.append(f"{bytes_text(sum(sent.values()))} both ways")
-    return [*(textwrap.wrap(title, 56) if title else []), ", ".join(facts)]
+    total = f", {bytes_text(sum(sent.values()))} both ways" if sent else ""
+    return f"{agents:,} agent{'s' * (agents != 1)}, {edges:,} edge{'s' * (edges != 1)}{total}"
 
 
-def _lay_out(
-    network: Network,
-    heading_lines: int,
-    beside: Sequence[str] | None,
-    least_width_in: float,
-    bytes_on_edges: bool,
-) -> Layout:
-    """Lay the network out with room for heading, legend, and the names beside agents."""
-    name_in = max(map(labels.text_width, beside)) if beside else 0.0
-    tree, circle = network.arrangement == "levels", network.arrangement == "circle"
-    side = 0.4 if not beside else 0.35 + name_in
-    ends = side if beside and circle and network.agents > 16 else 0.4
-    room = Room(
-        left_in=(0.9 + name_in / 2) if tree else side,
-        right_in=side,
-        top_in=ends + 0.2 * heading_lines + 0.1,
-        bottom_in=ends + 0.35,
-        least_width_in=least_width_in,
-        name_in=name_in,
-        bytes_on_edges=bytes_on_edges,
-    )
-    layout = lay_out(network, room)
-    if beside and labels.stands_upright(network, layout, beside):
-        return lay_out(network, replace(room, bottom_in=room.bottom_in + name_in))
-    return layout
+def _styles(network: Network) -> dict[str, tuple[str, str, str, float]]:
+    """Return colour, marker, ink and scale of each role in the network, top roles first."""
+    roles = dict.fromkeys(r for _, r in sorted(zip(network.levels, network.roles, strict=True)))
+    unknown = [role for role in roles if role not in STYLES]
+    others = {role: OTHERS[i % len(OTHERS)] for i, role in enumerate(unknown)}
+    return {role: {**STYLES, **others}[role] for role in roles}
 
 
-def _page(width_in: float, height_in: float) -> tuple[Figure, Axes]:
-    """Return a white page and an axes over all of it, whose unit is the inch."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+class _Picture:
+    """A figure whose unit is the inch, made without pyplot: it would keep every figure open.
 
-    figure = Figure(figsize=(width_in, height_in), facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set(xlim=(0, width_in), ylim=(0, height_in))
-    axes.set_axis_off()
-    return figure, axes
+    Args:
+        low, high: corners of what is drawn; headings and legends go beyond them.
+    """
 
+    def __init__(self, low: Points, high: Points) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
-def _in_words(network: Network, title: str | None) -> Figure:
-    """Return a picture that only says how large the network is."""
-    figure, axes = _page(6.0, 1.6)
-    lines = [
-        *_heading(network, title, None),
-        f"More than {MAX_DRAWN:,} agents are not drawn one by one.",
-    ]
-    axes.text(3.0, 0.8, "\n".join(lines), ha="center", va="center", fontsize=10, parse_math=False)
-    return figure
+        self.figure = Figure(figsize=tuple(high - low), facecolor="white")
+        FigureCanvasAgg(self.figure)
+        self.axes = self.figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        self.axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        self.axes.set_axis_off()
+
+    def draw_edges(
+        self, network: Network, points: Points, sent: Mapping[tuple[int, int], int] | None
+    ) -> None:
+        """Draw a line for each edge, as wide as its bytes; one that carried none is dotted."""
+        from matplotlib.collections import LineCollection
+
+        ends = points[np.array(network.edges, dtype=int).reshape(-1, 2)]  # [E, 2 ends, 2]
+        crowding = max(len(ends), 1) / 60
+        alpha = 1.0 if max(network.levels) else float(np.clip(crowding**-0.5, 0.12, 1.0))
+        carried = np.array([sent[edge] if sent else 0 for edge in network.edges], dtype=float)
+        widths = np.full(len(ends), np.clip(1.3 * crowding**-0.4, 0.4, 1.3))
+        if sent:
+            widest = float(np.clip(5 - crowding, 1.5, 5.0))
+            widths = 0.8 + (widest - 0.8) * carried / max(1.0, float(carried.max()))
+        silent = (carried == 0) & bool(sent)
+        for chosen, style, color in ((~silent, "solid", LINE), (silent, "dotted", QUIET)):
+            lines = LineCollection(
+                list(ends[chosen]), linewidths=list(widths[chosen]), linestyles=style,
+                colors=color, alpha=alpha, zorder=1, rasterized=len(ends) > RASTERIZED_EDGES,
+            )  # fmt: skip
+            self.axes.add_collection(lines, autolim=False)
+
+    def draw_agents(
+        self, network: Network, points: Points, sizes: Points, inside: Sequence[str]
+    ) -> None:
+        """Draw a marker for each agent, with a text inside where it is large enough to read."""
+        roles, styles = np.array(network.roles), _styles(network)
+        for role, (color, marker, _, scale) in styles.items():
+            chosen = roles == role
+            x, y = points[chosen].T
+            self.axes.scatter(
+                x, y, (72 * scale * sizes[chosen]) ** 2, color, marker=marker,
+                edgecolors="white", linewidths=min(1.2, 4 * float(sizes.min())), zorder=3,
+            )  # fmt: skip
+        longest = max(map(len, inside), default=1)
+        for text, point, size, role in zip(inside, points, sizes, network.roles, strict=False):
+            size_pt = min(9.5, size * 0.68 / (EM * max(longest, 2)))
+            if size_pt >= SMALLEST_PT:
+                self.write(Label(text, point, size_pt), color=styles[role][2])
+
+    def write(
+        self, label: Label, color: str = INK, bbox: Mapping[str, object] | None = None
+    ) -> None:
+        """Write a label as it is: a dollar sign begins no formula."""
+        x, y = label.centre
+        self.axes.text(
+            x, y, label.text, size=label.size_pt, rotation=label.angle, color=color,
+            ha="center", va="center", bbox=bbox, zorder=5, parse_math=False,
+        )  # fmt: skip
+
+    def head(self, title: str | None, facts: str) -> None:
+        """Write the title above the picture, and under it the figures of the network."""
+        for text, size_pt, color, above_pt in ((title, 11, INK, 26), (facts, 8, GREY, 12)):
+            self.axes.annotate(
+                text or "", (0, 1), (0, above_pt), "axes fraction", textcoords="offset points",
+                size=size_pt, color=color, parse_math=False,
+            )  # fmt: skip
+
+    def explain(self, network: Network, most: int | None) -> None:
+        """Explain the markers below the picture, and the bytes of the widest edge if given."""
+        for role, (color, marker, _, scale) in _styles(network).items():
+            self.axes.plot([], [], marker, color=color, mec="white", ms=8 * scale, label=role)
+        if most is not None:
+            self.axes.plot(
+                [], [], color=LINE, lw=3, label=f"{bytes_text(most)}, the most on an edge"
+            )
+        self.axes.legend(
+            loc="upper left", bbox_to_anchor=(0, 0), ncols=9, frameon=False, fontsize=8,
+            borderaxespad=0.8, handletextpad=0.5, labelcolor=INK,
+        )  # fmt: skip

@@ -1,1 +1,3 @@
 """The tables and panels of a report."""
+
+__all__: list[str] = []

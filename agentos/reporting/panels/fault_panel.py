@@ -1,42 +1,35 @@
-"""The fault panel of a report: what went wrong on purpose, what the policy did, and what hosts died of."""
+"""The fault panel of a report: injected faults, the policy's reactions, and lost hosts."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from agentos.records.reader import RunRecord
-
-POLICY = {
+REACTIONS = {
     "late": "arrived in a later round",
     "past_deadline": "missed the deadline",
     "retried": "sent again",
     "below_quorum": "agents below the quorum",
 }
-"""What is counted beside the kinds of faults."""
+"""Counts that are not kinds of faults, but their consequences under the policy."""
 
-Row = dict[str, Any]
+FaultRow = dict[str, Any]
 
 
-def fault_rows(record: RunRecord) -> list[Row]:
-    """Return how often each kind of fault struck, and what came of it: in all, and in which rounds."""
-    rounds: dict[str, dict[int, int]] = defaultdict(dict)
-    for line in record.faults:
-        for name, count in line["struck"].items():
-            rounds[name][line["round"]] = count
-    ordered = sorted(rounds, key=lambda name: (name in POLICY, name))
+def fault_rows(faults: Mapping[str, Mapping[int, int]]) -> list[FaultRow]:
+    """Return how often each kind of fault struck, and its consequences: in all, and in which rounds."""
     return [
         {
-            "name": POLICY.get(name, name),
-            "count": f"{sum(rounds[name].values()):,}",
-            "rounds": _span(sorted(rounds[name])),
+            "name": REACTIONS.get(name, name),
+            "count": f"{sum(faults[name].values()):,}",
+            "rounds": _span(sorted(faults[name])),
         }
-        for name in ordered
+        for name in sorted(faults, key=lambda name: (name in REACTIONS, name))
     ]
 
 
-def restart_rows(record: RunRecord) -> list[Row]:
-    """Return each time that hosts were lost and the run went back to a checkpoint."""
+def restart_rows(restarts: Iterable[Mapping[str, Any]]) -> list[FaultRow]:
+    """Return each restart from a checkpoint after hosts were lost."""
     return [
         {
             "arm": line.get("arm", ""),
@@ -44,7 +37,21 @@ def restart_rows(record: RunRecord) -> list[Row]:
             "back_to": line.get("back_to", 0),
             "why": line["why"],
         }
-        for line in record.restarts
+        for line in restarts
+    ]
+
+
+def rejected_rows(
+    rejected: Mapping[int, Sequence[tuple[int, int]]], names: Sequence[str]
+) -> list[FaultRow]:
+    """Return the receivers that rejected messages: how many, and the first round."""
+    return [
+        {
+            "name": names[agent],
+            "count": f"{sum(count for _, count in found):,}",
+            "first": str(min(round for round, _ in found)),
+        }
+        for agent, found in rejected.items()
     ]
 
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agentos.evaluation import Metric
-from agentos.records.reader import RunRecord
-from agentos.reporting.charts.curves import CROWD
-from agentos.reporting.outcome import Arm, Outcome
+from agentos.evaluation.base import Metric
+from agentos.records.layout import agent_name
+from agentos.records.views.outcome import Outcome
+from agentos.reporting.charts.plotting import CROWD
 from agentos.reporting.units import metric_text
 
 EXTREMES = 5
-"""Of a crowd, so many of the best and of the worst agents are shown outright."""
+"""Agents of a crowd that are shown from the top, and as many from the bottom."""
 
 Values = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Group:
-    """One metric of one row: a text per arm, and how the last compares with the one before it."""
+    """One metric in one row: a text per arm, and how the last arm compares with the one before it."""
 
     values: tuple[str, ...]
     change: str
@@ -58,90 +58,78 @@ class Table:
     rest: list[TableRow]
 
 
-def final_table(record: RunRecord, result: Outcome) -> Table:
-    """Return the final table of a run."""
-    arms = [("before", result.before)]
+def final_table(result: Outcome, names: Sequence[str]) -> Table:
+    """Return the final table of a run.
+
+    Args:
+        result: of the run.
+        names: one per agent, each once.
+    """
+    arms = {"before": result.before}
     if result.isolated:
-        alone = "alone" if result.fair else f"alone (round {result.isolated_at})"
-        arms.append((alone, result.isolated))
+        arms["alone" if result.fair else f"alone (round {result.isolated_at})"] = result.isolated
     if result.together.mean:
-        arms.append(("together", result.together))
-    held = [arm for _, arm in arms]
-    agents = [_agent_row(record, result.metrics, held, i) for i in _order(record, result)]
-    shown, rest = _extremes(agents) if len(agents) > CROWD else (agents, [])
+        arms["together"] = result.together
+    agents = []
+    for number in _order(result, len(names)):
+        agent, name = agent_name(number), names[number]
+        values = [arm.agents.get(agent, {}) for arm in arms.values()]
+        note = "" if name == agent else agent
+        agents.append(TableRow(name, note, _groups(values, result.metrics)))
+    shown, rest = agents, list[TableRow]()
+    if len(agents) > CROWD:
+        shown, rest = [*agents[:EXTREMES], *agents[-EXTREMES:]], agents[EXTREMES:-EXTREMES]
+    mean, worst = ([getattr(arm, part) for arm in arms.values()] for part in ("mean", "worst"))
     totals = [
-        _row("mean", "of the agents", [arm.mean for arm in held], result.metrics, total=True),
-        _row("worst", "by metric", [a.worst for a in held], result.metrics, total=True, last=True),
+        TableRow("mean", "of the agents", _groups(mean, result.metrics), total=True),
+        TableRow("worst", "by metric", _groups(worst, result.metrics), total=True, last_total=True),
     ]
     return Table(
         metrics=result.metrics,
-        arms=tuple(name for name, _ in arms),
-        caption=_caption([name for name, _ in arms], bool(rest), result.main),
+        arms=tuple(arms),
+        caption=_caption(list(arms), result.main if rest else None),
         totals=totals if result.metrics else [],
         shown=shown if result.metrics else [],
         rest=rest,
     )
 
 
-def _caption(arms: Sequence[str], crowd: bool, main: Metric | None) -> str:
-    text = "Arrows say which way is better."
+def _caption(arms: Sequence[str], ordered_by: Metric | None) -> str:
+    text = "Arrows show which direction is better."
     if len(arms) > 1:
         text += (
-            f" The small figure after “{arms[-1]}” is its difference to “{arms[-2]}”: green "
+            f" The small figure after “{arms[-1]}” is its difference from “{arms[-2]}”: green "
             "is better, red is worse."
         )
-    if crowd and main:
-        text += f" Shown are the {EXTREMES} best and the {EXTREMES} worst agents by {main.title}."
+    if ordered_by:
+        text += (
+            f" Shown are the {EXTREMES} best and the {EXTREMES} worst agents by {ordered_by.title}."
+        )
     return text
 
 
-def _order(record: RunRecord, result: Outcome) -> list[int]:
+def _order(result: Outcome, agents: int) -> list[int]:
     """Return the agents as they are listed: by number, or a crowd from best to worst."""
-    agents = list(range(record.network.agents))
     main = result.main
-    if main is None or len(agents) <= CROWD:
-        return agents
+    if main is None or agents <= CROWD:
+        return list(range(agents))
     arm = result.together if result.together.mean else result.before
 
     def badness(agent: int) -> float:
-        value = arm.of(f"agent-{agent}", main)
+        value = arm.value(agent, main)
         return float("inf") if value is None else -main.gain(value, 0.0)
 
-    return sorted(agents, key=badness)
+    return sorted(range(agents), key=badness)
 
 
-def _extremes(rows: list[TableRow]) -> tuple[list[TableRow], list[TableRow]]:
-    return [*rows[:EXTREMES], *rows[-EXTREMES:]], rows[EXTREMES:-EXTREMES]
+def _groups(arms: Sequence[Values], metrics: Sequence[Metric]) -> tuple[Group, ...]:
+    return tuple(_group([arm.get(metric.name) for arm in arms], metric) for metric in metrics)
 
 
-def _agent_row(
-    record: RunRecord, metrics: Sequence[Metric], arms: Sequence[Arm], number: int
-) -> TableRow:
-    agent = f"agent-{number}"
-    name = record.names[number]
-    values = [arm.agents.get(agent, {}) for arm in arms]
-    return _row(name, "" if name == agent else agent, values, metrics)
-
-
-def _row(
-    name: str,
-    note: str,
-    arms: Sequence[Values],
-    metrics: Sequence[Metric],
-    *,
-    total: bool = False,
-    last: bool = False,
-) -> TableRow:
-    return TableRow(name, note, tuple(_group(arms, metric) for metric in metrics), total, last)
-
-
-def _group(arms: Sequence[Values], metric: Metric) -> Group:
-    values = [arm.get(metric.name) for arm in arms]
+def _group(values: Sequence[float | None], metric: Metric) -> Group:
     change, tone = "", "same"
     if len(values) > 1 and values[-1] is not None and values[-2] is not None:
-        difference = values[-1] - values[-2]
-        change = metric_text(difference, metric, signed=True)
-        gain = metric.gain(values[-1], values[-2])
+        change = metric_text(values[-1] - values[-2], metric, signed=True)
         if change != metric_text(0.0, metric, signed=True):
-            tone = "up" if gain > 0 else "down"
+            tone = "up" if metric.gain(values[-1], values[-2]) > 0 else "down"
     return Group(tuple(metric_text(value, metric) for value in values), change, tone)

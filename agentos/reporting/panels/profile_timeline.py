@@ -1,4 +1,4 @@
-"""The timeline of a profiled run: what every host and the coordinator did when, and how long in all."""
+"""The timeline of a profiled run: the phases of every host and of the coordinator, and their totals."""
 
 from __future__ import annotations
 
@@ -22,25 +22,30 @@ COLOURS = {
     "other": "#7d8a2e",
     "wait": "#b9bfca",
 }
-"""Of each phase, in the order of the legend."""
+"""Colour of each phase, in the order of the legend."""
 
 LANES = 24
-"""Hosts that are drawn; of more, the first."""
+"""Most hosts that are drawn; of more, the first."""
 BINS = 600
-"""A lane of more stretches is drawn in so many parts of time, each the colour of what filled most of it."""
+"""Most stretches of a lane that are drawn as they are; more are binned, each bin in one colour."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """The timeline and the table beneath it."""
+    """The timeline and the table below it."""
 
     chart: Chart | None = None
     note: str = ""
     rows: list[dict[str, str]] = field(default_factory=list)
 
+    @property
+    def charts(self) -> list[Chart]:
+        """The chart, if there is one."""
+        return [self.chart] if self.chart else []
+
 
 def timeline_of(timeline: Timeline | None) -> Times:
-    """Return what the report shows of a profile; nothing where there is none."""
+    """Return the timeline of a profile; an empty one where there is no profile."""
     if timeline is None or not timeline.lanes:
         return Times()
     lanes = {name: flat(stretches) for name, stretches in timeline.lanes.items()}
@@ -48,9 +53,9 @@ def timeline_of(timeline: Timeline | None) -> Times:
 
 
 def flat(stretches: Sequence[Stretch]) -> list[Stretch]:
-    """Cut stretches that hold others around these, so that each moment belongs to one.
+    """Cut stretches that contain others around these, so that every instant belongs to one.
 
-    One that outlasts the stretch before it is not held by it: it follows.
+    A stretch that ends after the one before it is not contained in that: it follows it.
 
     Args:
         stretches: in the order in which they began, the longest first.
@@ -61,7 +66,7 @@ def flat(stretches: Sequence[Stretch]) -> list[Stretch]:
         [('merge', 0, 1), ('deliver', 1, 4), ('merge', 4, 9)]
     """
     pieces: list[Stretch] = []
-    around: list[Stretch] = []  # each holds the next; what is left of it
+    around: list[Stretch] = []  # each contains the next; the part of it that is still to be cut
 
     def close(until: float) -> None:
         while around and around[-1].ended_s <= until:
@@ -75,16 +80,16 @@ def flat(stretches: Sequence[Stretch]) -> list[Stretch]:
         if around:
             pieces.append(around[-1]._replace(ended_s=stretch.began_s))
         while around and around[-1].ended_s < stretch.ended_s:
-            around.pop()  # it only seemed to hold this one: times are rounded
+            around.pop()  # it only seems to contain this one: times are rounded
         around.append(stretch)
     close(math.inf)
     return [piece for piece in pieces if piece.ended_s > piece.began_s]
 
 
 def coarse(pieces: Sequence[Stretch], end_s: float, bins: int = BINS) -> list[Stretch]:
-    """Return pieces as parts of time of one length, each of the phase that fills most of it.
+    """Return pieces as bins of equal length, each of the phase that fills most of it.
 
-    Neighbouring parts of one phase are one. Few pieces stay as they are.
+    Neighbouring bins of one phase are joined. Few pieces stay as they are.
     """
     if len(pieces) <= bins:
         return list(pieces)
@@ -132,12 +137,12 @@ def _chart(lanes: dict[str, list[Stretch]]) -> Chart:
     return Chart(
         id="timeline",
         title="Timeline",
-        caption="What every host and the coordinator did when; zoom in by dragging."
+        caption="The phases of every host and of the coordinator; drag to zoom."
         + (f" {more:,} more hosts are not drawn." if more > 0 else ""),
         traces=traces,
         layout={
             "barmode": "overlay",
-            "xaxis": {"title": {"text": "seconds since the beginning"}, "rangemode": "tozero"},
+            "xaxis": {"title": {"text": "seconds since the start"}, "rangemode": "tozero"},
             "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": order},
             "showlegend": False,
         },
@@ -167,23 +172,23 @@ def _sums(pieces: Iterable[Stretch]) -> dict[str, float]:
     return sums
 
 
-def _cells(who: str, sums: dict[str, float], phase: str) -> dict[str, str]:
+def _cells(owner: str, sums: dict[str, float], phase: str) -> dict[str, str]:
     seconds, total = sums.get(phase, 0.0), sum(sums.values())
     if not seconds:
-        return {f"{who}_s": "–", f"{who}_share": "–"}
-    return {f"{who}_s": f"{seconds:,.3f}", f"{who}_share": f"{seconds / total:.1%}"}
+        return {f"{owner}_s": "–", f"{owner}_share": "–"}
+    return {f"{owner}_s": f"{seconds:,.3f}", f"{owner}_share": f"{seconds / total:.1%}"}
 
 
 def _note(timeline: Timeline) -> str:
     hosts = len(timeline.lanes) - (COORDINATOR in timeline.lanes)
-    told = f"{hosts:,} host" + ("" if hosts == 1 else "s")
+    count = f"{hosts:,} host" + ("" if hosts == 1 else "s")
     note = (
-        f"Seconds of {told} together, and of the coordinator, which waits while hosts work. The file "
-        "trace.json, opened in Perfetto (ui.perfetto.dev) or chrome://tracing, shows single agents as well."
+        f"Seconds of {count} together, and of the coordinator, which waits while hosts work. Open the file "
+        "trace.json in Perfetto (ui.perfetto.dev) or chrome://tracing to see single agents."
     )
     if timeline.clock_error_s is None:
         return note
     return (
-        f"{note} The clocks of other machines are estimated, to within "
+        f"{note} The clocks of other machines are estimated to within "
         f"{1000 * timeline.clock_error_s:,.1f} ms."
     )

@@ -13,13 +13,13 @@ from protocols.spec import Kinds, Spec
 
 
 class Mode(Spec, ABC):
-    """Whether agents wait for each other."""
+    """A rule for whether agents wait for each other."""
 
     kind: str
 
 
 class Synchronous(Mode):
-    """Whoever receives waits for all that it is sent.
+    """Every receiver waits for all messages that are sent to it.
 
     See `agentos.rounds.clock.timeline`.
     """
@@ -28,7 +28,7 @@ class Synchronous(Mode):
 
 
 class Asynchronous(Mode):
-    """Nobody waits: an agent merges what has arrived, and goes on.
+    """No agent waits: it merges what has arrived, and continues.
 
     See `agentos.rounds.asynchronous`.
     """
@@ -51,14 +51,14 @@ MODES: dict[str, type[Mode]] = {"synchronous": Synchronous, "asynchronous": Asyn
 
 
 class ClockConfig(Spec):
-    """How fast agents and links would be elsewhere; it changes no number of a synchronous run."""
+    """Speeds of simulated agents and links; they change no number of a synchronous run."""
 
     mode: Annotated[Mode, Kinds(MODES)] = Field(
         Synchronous(), description="Whether agents wait for each other."
     )
     work: Literal["flops", "tokens", "steps"] = Field(
         "flops",
-        description="What speed counts: floating-point operations, estimated from tokens; tokens that go "
+        description="Unit of speed: floating-point operations, estimated from tokens; tokens that go "
         "through the encoder; or optimizer steps.",
     )
     speed: Annotated[Quantity, Numbers(QUANTITIES)] = Field(

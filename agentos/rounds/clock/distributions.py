@@ -1,4 +1,4 @@
-"""Where a speed, a latency or a bandwidth comes from: one number, a distribution, or a file.
+"""Sources of speeds, latencies and bandwidths: one number, a distribution, or a file.
 
 Keys are ``(agent,)`` for what agents have, ``(sender, receiver)`` for what edges have.
 """
@@ -40,7 +40,7 @@ class Quantity(Spec, ABC):
             name: of the quantity, such as ``latency_s``.
 
         Raises:
-            DataError: a file lacks one, or holds what is no number.
+            DataError: a file lacks one, or holds something that is not a number.
         """
 
     @property
@@ -122,7 +122,7 @@ class Trace(Quantity):
     )
 
     def values(self, keys: Sequence[Key], seed: int, name: str) -> Mapping[Key, float]:
-        """Return what the file says of each key."""
+        """Return the number that the file holds for each key."""
         return read_trace(self.path, keys, self.column or name, above_zero=name != "latency_s")
 
 
@@ -164,5 +164,5 @@ def _spell_out(value: Any) -> Any:
 def _drawn(
     keys: Sequence[Key], seed: int, name: str, draw: Callable[[Any], float]
 ) -> dict[Key, float]:
-    """Draw by name: what one key gets does not depend on which others there are."""
+    """Draw by name: the number of a key does not depend on the other keys."""
     return {key: draw(generator(seed, "clock", name, *sorted(key))) for key in keys}

@@ -1,4 +1,4 @@
-"""What a run needs so that nobody waits for anybody."""
+"""Requirements of runs in which no agent waits for another."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_asynchronous(
     for part in exchange.parts:
         if part.passes > 1:
             raise ValueError(
-                f"clock.mode=asynchronous lets nobody wait, and exchange.kind={part.kind} goes through the "
+                f"clock.mode=asynchronous lets no agent wait, and exchange.kind={part.kind} goes through the "
                 f"topology {part.passes} times in a round, to wait for answers; choose another exchange or "
                 "mode, or set clock.mode to synchronous"
             )
@@ -37,7 +37,7 @@ def check_asynchronous(
     if network.period != 1:
         raise ValueError(
             "clock.mode=asynchronous has agents in different rounds at one time, and in this topology the "
-            "rounds decide who speaks to whom; choose a topology that does not vary, or set clock.mode to "
+            "rounds decide who sends to whom; choose a topology that does not vary, or set clock.mode to "
             "synchronous"
         )
     waits = PolicyConfig(**(policy.about_hosts if policy else {}))

@@ -8,10 +8,10 @@ With \(t_i\) the time at which agent i stands, a round takes it on as follows.
   \leftarrow \max(t_j, \max_i a_{ij})\). All messages of a hop leave before any of it is merged, so a
   sender does not wait for what it receives in the same hop.
 
-There is no barrier: an agent whose messages are there begins its next round, whoever else still trains.
+There is no barrier: an agent whose messages have arrived begins its next round, even while others train.
 Under a master, a round lasts as long as its slowest agent all the same: the master waits for all, and all
-for it. An agent that has nothing to say holds nobody up, nor does a message that is lost. With
-`policy.deadline_s` a receiver waits no longer than that, and what comes later misses the hop. W, v,
+for it. An agent that sends nothing delays no other, nor does a lost message. With
+`policy.deadline_s` a receiver waits no longer than that, and later messages miss the hop. W, v,
 \(\lambda\), b and \(\beta\) are those of `agentos.rounds.clock.timing`.
 """
 
@@ -26,10 +26,10 @@ SIMULATED, WAITED = "simulated_s", "simulated_wait_s"
 
 
 class Timeline:
-    """How far each agent has come, in simulated seconds since the beginning.
+    """Progress of each agent in simulated seconds since the beginning.
 
     Args:
-        timing: how long things take.
+        timing: how long training and messages take.
 
     Example:
         >>> two = Timeline(Timing({0: 1.0, 1: 2.0}, latency_s={(0, 1): 0.5, (1, 0): 0.5}))
@@ -44,29 +44,29 @@ class Timeline:
         self.now = dict.fromkeys(sorted(timing.speeds), 0.0)
         self._waited = dict.fromkeys(self.now, 0.0)
 
-    def go_on(self, metrics: Mapping[int, Mapping[str, float]]) -> None:
-        """Go on from the end of a round that was recorded."""
+    def resume(self, metrics: Mapping[int, Mapping[str, float]]) -> None:
+        """Continue from the end of a recorded round."""
         self.now = {agent: metrics.get(agent, {}).get(SIMULATED, 0.0) for agent in self.now}
 
     def train(self, metrics: AgentMetrics) -> None:
-        """Let every agent take its local steps."""
+        """Add the duration of every agent's local steps."""
         for agent, values in metrics.items():
             self.now[agent] += self.timing.training_s(agent, values)
 
     def lateness(self, sender: int, receiver: int, size: int) -> float:
-        """Return for how many seconds a receiver would wait for a message of so many bytes sent now."""
+        """Return the seconds that a receiver would wait for a message of so many bytes sent now."""
         arrival = self.now[sender] + self.timing.transit_s(sender, receiver, size)
         return max(0.0, arrival - self.now[receiver])
 
     def wait(self, seconds: Mapping[int, float]) -> None:
-        """Let the receivers of one hop wait."""
+        """Add the waiting times of one hop's receivers."""
         for receiver, waited in seconds.items():
             self._waited[receiver] += waited
             self.now[receiver] += waited
 
-    def tell(self, metrics: AgentMetrics) -> None:
-        """Add to the metrics of a round when it ended for each agent, and how long it waited in it."""
+    def add_to(self, metrics: AgentMetrics) -> None:
+        """Add to the metrics of a round when each agent ended it, and how long it waited in it."""
         for agent, now in self.now.items():
-            told = {SIMULATED: now, WAITED: self._waited[agent]}
-            metrics[agent] = {**metrics.get(agent, {}), **told}
+            times = {SIMULATED: now, WAITED: self._waited[agent]}
+            metrics[agent] = {**metrics.get(agent, {}), **times}
         self._waited = dict.fromkeys(self.now, 0.0)

@@ -1,41 +1,46 @@
-r"""How long training and messages take.
+r"""Durations of training and of messages, in simulated seconds.
 
 Local steps of agent \(i\) take \(W_i / v_i\): its work over its speed. Work is counted, not measured: tokens
-that went through the encoder (with and without a gradient, those included that it embedded for others since
-its last round), or operations estimated from them (see `agentos.preflight.flops`; texts are taken at their
-longest), or
-steps. A message of \(b\) serialised bytes takes \(\lambda_{ij} + b / \beta_{ij}\) over the edge from i to j:
-its latency and its bandwidth.
+that went through the encoder (with and without a gradient, including those that it embedded for others since
+its last round), operations estimated from them (see `agentos.preflight.flops`; texts are taken at their
+longest), or steps. A message of \(b\) serialised bytes takes \(\lambda_{ij} + b / \beta_{ij}\) over the edge
+from i to j: its latency and its bandwidth.
 
 Every direction of every edge is a link of its own. Nothing is shared: several messages of one sender leave at
-once, and several to one receiver do not slow each other. Sending, merging, evaluation and the watch over
-health take no time.
+once, and several to one receiver do not slow each other. Sending, merging, evaluation and health checks take
+no time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
-if TYPE_CHECKING:
-    from agentos.config.run import RunConfig
-    from agentos.preflight.flops import Size
-    from protocols.topologies import Network
+from agentos.rounds.clock.config import ClockConfig
+from agentos.rounds.clock.distributions import Quantity
+from protocols.topologies import Network
 
 Edge = tuple[int, int]
 Work = Literal["flops", "tokens", "steps"]
 
 
+class Cost(Protocol):
+    """The cost of an encoder; see `agentos.preflight.flops`."""
+
+    def flops(self, length: int, trained: int, embedded: int = 0) -> int:
+        """Return the operations for so many tokens of texts of a length."""
+
+
 @dataclass(frozen=True)
 class Timing:
-    """What was drawn or read for a run.
+    """Speeds, latencies and bandwidths of a run.
 
     Attributes:
         speeds: of each agent, in work per second.
         latency_s, bytes_per_s: of each direction of every edge; bytes take no time where it has no bandwidth.
-        work: what is counted.
-        sizes: of each agent's encoder; only where operations are counted.
+        work: the unit that speeds count.
+        costs: of each agent's encoder; only where operations are counted.
         length: tokens of the longest text.
     """
 
@@ -43,7 +48,7 @@ class Timing:
     latency_s: Mapping[Edge, float] = field(default_factory=dict)
     bytes_per_s: Mapping[Edge, float] = field(default_factory=dict)
     work: Work = "steps"
-    sizes: Mapping[int, Size] = field(default_factory=dict)
+    costs: Mapping[int, Cost] = field(default_factory=dict)
     length: int = 0
 
     def training_s(self, agent: int, metrics: Mapping[str, float]) -> float:
@@ -60,7 +65,7 @@ class Timing:
         elif self.work == "tokens":
             done = trained + embedded
         else:
-            done = self.sizes[agent].flops(self.length, int(trained), int(embedded))
+            done = self.costs[agent].flops(self.length, int(trained), int(embedded))
         return done / self.speeds[agent]
 
     def transit_s(self, sender: int, receiver: int, payload_bytes: int) -> float:
@@ -75,36 +80,34 @@ class Timing:
         return self.latency_s[edge] + (payload_bytes / bandwidth if bandwidth else 0.0)
 
 
-def timing_of(config: RunConfig, network: Network) -> Timing | None:
-    """Return how long things take in a run; None where it has no clock.
+def timing_of(
+    clock: ClockConfig, network: Network, seed: int, costs: Mapping[int, Cost], max_length: int
+) -> Timing:
+    """Draw or read how long training and messages take in a run.
+
+    Args:
+        clock: of the run.
+        network: of the run.
+        seed: of the run.
+        costs: of each agent's encoder; needed only where speeds count operations.
+        max_length: tokens of the longest text that agents train on.
 
     Raises:
         DataError: a trace cannot be used.
     """
-    clock = config.clock
-    if clock is None:
-        return None
     agents = [(agent,) for agent in range(network.agents)]
     edges = sorted({*network.edges, *((b, a) for a, b in network.edges)})
 
-    def of_edges(name: Literal["latency_s", "bytes_per_s"]) -> dict[Edge, float]:
-        quantity = getattr(clock, name)
-        found = {} if quantity is None else quantity.values(edges, config.seed, name)
+    def of_edges(quantity: Quantity | None, name: str) -> dict[Edge, float]:
+        found = {} if quantity is None else quantity.values(edges, seed, name)
         return {edge: found[edge] for edge in edges if edge in found}
 
-    speeds = clock.speed.values(agents, config.seed, "speed")
+    speeds = clock.speed.values(agents, seed, "speed")
     return Timing(
         speeds={agent: speeds[agent,] for agent in range(network.agents)},
-        latency_s=of_edges("latency_s"),
-        bytes_per_s=of_edges("bytes_per_s"),
+        latency_s=of_edges(clock.latency_s, "latency_s"),
+        bytes_per_s=of_edges(clock.bytes_per_s, "bytes_per_s"),
         work=clock.work,
-        sizes=_sizes(config) if clock.work == "flops" else {},
-        length=config.training.max_length,
+        costs=costs,
+        length=max_length,
     )
-
-
-def _sizes(config: RunConfig) -> dict[int, Size]:
-    from agentos.preflight.flops import size_of
-
-    groups = [(size_of(group.encoder), group.count) for group in config.agents.resolved]
-    return dict(enumerate(size for size, count in groups for _ in range(count)))

@@ -1,4 +1,4 @@
-"""Files of measured speeds, latencies and bandwidths; what is wrong in one is named with its line."""
+"""Files of measured speeds, latencies and bandwidths; mistakes in them are reported with their lines."""
 
 from __future__ import annotations
 

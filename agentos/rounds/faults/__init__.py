@@ -1,4 +1,4 @@
-"""Faults that a run suffers on purpose, replayable from its seed; one class each."""
+"""Faults injected into a run on purpose, replayable from its seed; one class each."""
 
 from agentos.rounds.faults.base import Fault
 from agentos.rounds.faults.byzantine import Byzantine

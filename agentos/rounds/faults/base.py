@@ -1,7 +1,7 @@
-"""What a fault is: a frozen specification that says, of a moment in a run, what goes wrong.
+"""The base of all faults: frozen specifications of what goes wrong in which part of a run.
 
 A fault keeps no state, and draws by name: from the run's seed, its place in the list of faults, the round,
-the hop and the edge. So the same script does the same to the same run, whatever the runtime, and again when
+the hop and the edge. So the same faults do the same to the same run in every runtime, and again when
 rounds are run again.
 """
 
@@ -23,7 +23,7 @@ from protocols.spec import Spec
 from protocols.topologies.hops import Edge
 
 Damage = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-Lie = Callable[[Payload], Payload]
+Alteration = Callable[[Payload], Payload]
 Agents = tuple[Annotated[int, Field(ge=0)], ...]
 
 
@@ -38,12 +38,12 @@ Rounds = Annotated[
 
 @dataclass(frozen=True)
 class FaultContext:
-    """When a fault may strike, and what its random numbers derive from.
+    """The part of a run in which a fault may strike; its random numbers derive from it.
 
     Attributes:
         seed: of the run.
         index: of the fault among the faults of the run.
-        hop: of the round; -1 where it is about the round as a whole.
+        hop: of the round; -1 for the round as a whole.
         attempt: of sending a message, from 0.
     """
 
@@ -54,21 +54,21 @@ class FaultContext:
     attempt: int = 0
 
     def generator(self, *names: str | int) -> np.random.Generator:
-        """Return the generator of this moment for something named."""
+        """Return the random generator of a named quantity in this context."""
         place = (self.index, self.round, self.hop, self.attempt)
         return generator(self.seed, "faults", *place, *names)
 
 
-class Letter(NamedTuple):
-    """A message on its way to one receiver: a tuple, since there is one of every message of a run.
+class Transmission(NamedTuple):
+    """A message in flight to one receiver: a tuple, since there is one of every message of a run.
 
     Attributes:
-        place: where its bytes lie: (outbox, index within it).
+        place: of its bytes: (outbox, index within it).
         kind: of its payload.
-        arrival_s: seconds for which its receiver would wait for it.
+        arrival_s: seconds that its receiver would wait for it.
         rounds_late: rounds after its own in which it arrives.
         lost: whether it does not arrive.
-        damage: what becomes of its bytes on the way.
+        damage: functions that change its bytes in flight.
     """
 
     sender: int
@@ -82,7 +82,7 @@ class Letter(NamedTuple):
 
 
 class Fault(Spec, ABC):
-    """Something that goes wrong; every method says that nothing does until it is overridden."""
+    """Something that goes wrong; each method changes nothing until it is overridden."""
 
     kind: str
     rounds: Rounds | None = Field(
@@ -96,44 +96,44 @@ class Fault(Spec, ABC):
         return self
 
     def is_on(self, round: int) -> bool:
-        """Whether it may strike in a round."""
+        """Return whether it may strike in a round."""
         return self.rounds is None or self.rounds[0] <= round <= self.rounds[1]
 
     def named(self) -> Agents:
-        """Return the agents that the specification names, to be checked."""
+        """Return the agents that the specification names; they are checked to exist."""
         return ()
 
     def victim(self, phase: str) -> int | None:
-        """Return the agent whose host dies when it is to begin with a phase of the round."""
+        """Return the agent whose host dies at the beginning of a phase of the round; None for none."""
         return None
 
-    def absent(self, moment: FaultContext, agents: int) -> frozenset[int]:
-        """Return which of so many agents are away in the round."""
+    def absent(self, context: FaultContext, agents: int) -> frozenset[int]:
+        """Return the agents that are away in the round, of so many."""
         return frozenset()
 
-    def cut(self, moment: FaultContext, edges: Sequence[Edge], agents: int) -> frozenset[Edge]:
-        """Return which edges of a hop carry nothing."""
+    def cut(self, context: FaultContext, edges: Sequence[Edge], agents: int) -> frozenset[Edge]:
+        """Return the edges of a hop that carry nothing."""
         return frozenset()
 
-    def lie(self, agent: int, moment: FaultContext) -> Lie | None:
-        """Return what an agent makes of its payloads before it sends them; None for an honest one."""
+    def alteration(self, agent: int, context: FaultContext) -> Alteration | None:
+        """Return the change that a faulty agent makes to its payloads; None for an honest agent."""
         return None
 
-    def concerns(self, payload: type[Payload]) -> bool:
-        """Whether `lie` changes payloads of a class."""
+    def alters(self, payload: type[Payload]) -> bool:
+        """Return whether `alteration` changes payloads of a class."""
         return False
 
-    def carry(self, letter: Letter, moment: FaultContext) -> tuple[Letter, ...]:
-        """Return what becomes of a message on its way."""
-        return (letter,)
+    def transmit(self, message: Transmission, context: FaultContext) -> tuple[Transmission, ...]:
+        """Return what arrives of a message: itself, copies of it, or a changed one."""
+        return (message,)
 
-    def arrange(self, inbox: Sequence[Letter], moment: FaultContext) -> list[Letter]:
+    def arrange(self, inbox: Sequence[Transmission], context: FaultContext) -> list[Transmission]:
         """Return the messages for one receiver in the order in which they arrive."""
         return list(inbox)
 
 
 class MessageFault(Fault, ABC):
-    """A fault of messages on their way: each is struck with the same probability."""
+    """A fault of messages in flight: each is struck with the same probability."""
 
     share: float = Field(1.0, gt=0.0, le=1.0, description="Probability that a message is struck.")
     senders: Agents | None = Field(None, description="Only messages of these agents.")
@@ -143,13 +143,13 @@ class MessageFault(Fault, ABC):
         """Return senders and receivers."""
         return (*(self.senders or ()), *(self.receivers or ()))
 
-    def strikes(self, letter: Letter, moment: FaultContext) -> bool:
-        """Whether a message is struck."""
-        if self.senders is not None and letter.sender not in self.senders:
+    def strikes(self, message: Transmission, context: FaultContext) -> bool:
+        """Return whether a message is struck."""
+        if self.senders is not None and message.sender not in self.senders:
             return False
-        if self.receivers is not None and letter.receiver not in self.receivers:
+        if self.receivers is not None and message.receiver not in self.receivers:
             return False
-        drawn = moment.generator("strikes", letter.sender, letter.receiver).random()
+        drawn = context.generator("strikes", message.sender, message.receiver).random()
         return bool(drawn < self.share)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.rounds.faults.base import AgentFault, FaultContext, Lie
+from agentos.rounds.faults.base import AgentFault, Alteration, FaultContext
 from protocols.messages import Payload
 
 Mode = Literal["noise", "sign_flip", "scale"]
@@ -26,12 +26,12 @@ class Byzantine(AgentFault):
     )
     factor: float = Field(1.0, gt=0.0, description="Factor of the noise, or of the numbers.")
 
-    def lie(self, agent: int, moment: FaultContext) -> Lie | None:
-        """Return a function that puts other numbers in the place of those learnt."""
-        return Distorted(self.mode, self.factor, moment, agent) if agent in self.agents else None
+    def alteration(self, agent: int, context: FaultContext) -> Alteration | None:
+        """Return a function that replaces the learnt numbers."""
+        return Distorted(self.mode, self.factor, context, agent) if agent in self.agents else None
 
-    def concerns(self, payload: type[Payload]) -> bool:
-        """Whether a kind of payload holds numbers that were learnt: those that a codec may code."""
+    def alters(self, payload: type[Payload]) -> bool:
+        """Return whether a kind of payload holds learnt numbers: those that a codec may code."""
         return bool(payload.coded_fields)
 
 
@@ -41,11 +41,11 @@ class Distorted:
 
     mode: Mode
     factor: float
-    moment: FaultContext
+    context: FaultContext
     agent: int
 
     def __call__(self, payload: Payload) -> Payload:
-        """Return a payload of other numbers; the receivers' checks are not spared."""
+        """Return a payload of other numbers, which receivers check like any other."""
         values: dict[str, Any] = {
             name: getattr(payload, name) for name in type(payload).model_fields
         }
@@ -54,7 +54,7 @@ class Distorted:
 
     def _distort(self, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.mode == "noise":
-            drawn = self.moment.generator("noise", self.agent, name)
+            drawn = self.context.generator("noise", self.agent, name)
             noise = drawn.standard_normal(values.shape, dtype=np.float32)
             spread = np.float32(self.factor * float(values.std(dtype=np.float64)))
             distorted: NDArray[np.float32] = noise * spread

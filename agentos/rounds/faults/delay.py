@@ -6,17 +6,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentos.rounds.faults.base import FaultContext, Letter, MessageFault
+from agentos.rounds.faults.base import FaultContext, MessageFault, Transmission
 
 
 class Delay(MessageFault):
-    """Messages arrive some rounds later, when nobody expects them: they are rejected, and counted then."""
+    """Messages arrive rounds later, when they are no longer expected: they are rejected, and counted then."""
 
     kind: Literal["delay"] = "delay"
     by: int = Field(1, ge=1, description="Rounds after their own in which they arrive.")
 
-    def carry(self, letter: Letter, moment: FaultContext) -> tuple[Letter, ...]:
-        """Hold a message up."""
-        if not self.strikes(letter, moment):
-            return (letter,)
-        return (letter._replace(rounds_late=letter.rounds_late + self.by),)
+    def transmit(self, message: Transmission, context: FaultContext) -> tuple[Transmission, ...]:
+        """Delay a message."""
+        if not self.strikes(message, context):
+            return (message,)
+        return (message._replace(rounds_late=message.rounds_late + self.by),)

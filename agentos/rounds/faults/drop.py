@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from agentos.rounds.faults.base import FaultContext, Letter, MessageFault
+from agentos.rounds.faults.base import FaultContext, MessageFault, Transmission
 
 
 class Drop(MessageFault):
-    """Messages are lost on their way; their bytes are counted, and `policy.retries` sends them again."""
+    """Messages are lost in flight; their bytes are counted, and `policy.retries` sends them again."""
 
     kind: Literal["drop"] = "drop"
 
-    def carry(self, letter: Letter, moment: FaultContext) -> tuple[Letter, ...]:
+    def transmit(self, message: Transmission, context: FaultContext) -> tuple[Transmission, ...]:
         """Lose a message."""
-        return (letter._replace(lost=True),) if self.strikes(letter, moment) else (letter,)
+        return (message._replace(lost=True),) if self.strikes(message, context) else (message,)

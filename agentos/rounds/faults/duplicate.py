@@ -6,15 +6,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentos.rounds.faults.base import FaultContext, Letter, MessageFault
+from agentos.rounds.faults.base import FaultContext, MessageFault, Transmission
 
 
 class Duplicate(MessageFault):
     """Messages arrive more than once; the bytes of every copy are counted, and all but one are rejected."""
 
     kind: Literal["duplicate"] = "duplicate"
-    copies: int = Field(1, ge=1, le=100, description="Copies that arrive beside the message.")
+    copies: int = Field(
+        1, ge=1, le=100, description="Copies that arrive in addition to the message."
+    )
 
-    def carry(self, letter: Letter, moment: FaultContext) -> tuple[Letter, ...]:
+    def transmit(self, message: Transmission, context: FaultContext) -> tuple[Transmission, ...]:
         """Copy a message."""
-        return (letter,) * (1 + self.copies if self.strikes(letter, moment) else 1)
+        return (message,) * (1 + self.copies if self.strikes(message, context) else 1)

@@ -13,11 +13,11 @@ Phase = Literal["train", "compose", "merge", "evaluate"]
 
 
 class Kill(Fault):
-    """The host of an agent dies at a phase of a round; `policy.restarts` says whether the run goes on."""
+    """The host of an agent dies at a phase of a round; `policy.restarts` decides if the run continues."""
 
     kind: Literal["kill"] = "kill"
     agent: int = Field(0, ge=0, description="An agent of the host that dies.")
-    phase: Phase = Field("train", description="What the host was to begin with.")
+    phase: Phase = Field("train", description="The phase at whose beginning the host dies.")
 
     @model_validator(mode="after")
     def _at_some_time(self) -> Self:

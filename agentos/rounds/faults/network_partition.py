@@ -1,4 +1,4 @@
-"""A society that falls into parts."""
+"""A society that falls into disconnected parts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from protocols.topologies.hops import Edge
 
 
 class NetworkPartition(Fault):
-    """The society falls into parts that hear nothing of each other; along the cut edges nothing is sent."""
+    """The society falls into parts that exchange nothing; along the cut edges nothing is sent."""
 
     kind: Literal["network_partition"] = "network_partition"
-    parts: int = Field(2, ge=2, description="Parts of like size, drawn once.")
+    parts: int = Field(2, ge=2, description="Parts of similar size, drawn once.")
     groups: tuple[Agents, ...] | None = Field(
         None, min_length=1, description="The parts, instead; agents not named are another one."
     )
@@ -33,16 +33,16 @@ class NetworkPartition(Fault):
         """Return the agents of all groups."""
         return tuple(agent for group in self.groups or () for agent in group)
 
-    def cut(self, moment: FaultContext, edges: Sequence[Edge], agents: int) -> frozenset[Edge]:
+    def cut(self, context: FaultContext, edges: Sequence[Edge], agents: int) -> frozenset[Edge]:
         """Return the edges between parts."""
-        part = self._part_of(moment, agents)
+        part = self._part_of(context, agents)
         return frozenset(edge for edge in edges if part[edge[0]] != part[edge[1]])
 
-    def _part_of(self, moment: FaultContext, agents: int) -> list[int]:
+    def _part_of(self, context: FaultContext, agents: int) -> list[int]:
         if self.groups is None:
-            # The same parts in every round: nothing of the moment but the fault itself.
+            # Drawn without round and hop, so that the parts are the same in every round.
             order = (
-                FaultContext(moment.seed, moment.index, 0).generator("parts").permutation(agents)
+                FaultContext(context.seed, context.index, 0).generator("parts").permutation(agents)
             )
             groups = np.array_split(order, self.parts)
         else:

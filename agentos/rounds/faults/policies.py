@@ -1,4 +1,4 @@
-"""Decisions about what goes wrong: pure functions, without hosts and without a clock."""
+"""Decisions about failures and lost messages: pure functions, without hosts and without a clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from protocols.spec import Spec
 
 
 class PolicyConfig(Spec):
-    """What a run does about hosts that die and messages that do not come."""
+    """Reaction of a run to hosts that die and messages that do not arrive."""
 
     restarts: int = Field(
         3,
@@ -36,7 +36,7 @@ class PolicyConfig(Spec):
         0.0,
         ge=0.0,
         le=1.0,
-        description="An agent merges only if it accepted messages of this share of those who were to send.",
+        description="An agent merges only if it accepted messages of this share of its expected senders.",
     )
     below_quorum: Literal["carry_on", "abort"] = Field(
         "carry_on",
@@ -48,12 +48,12 @@ class PolicyConfig(Spec):
 
     @property
     def about_hosts(self) -> dict[str, Any]:
-        """The fields that say what happens when hosts are lost."""
+        """The fields about lost hosts."""
         return {"restarts": self.restarts, "on_timeout": self.on_timeout}
 
 
 def restarts_after(error: RuntimeFailure, before: int, policy: PolicyConfig) -> bool:
-    """Whether a run goes back to its last checkpoint, having done so a number of times before.
+    """Return whether a run goes back to its last checkpoint, having done so a number of times before.
 
     Example:
         >>> restarts_after(HostLost("gone"), 2, PolicyConfig(restarts=3))
@@ -71,7 +71,7 @@ def restarts_after(error: RuntimeFailure, before: int, policy: PolicyConfig) -> 
 
 
 def in_time(arrival_s: float, policy: PolicyConfig) -> bool:
-    """Whether a message still counts for which its receiver would wait so many seconds.
+    """Return whether a message still counts for which its receiver would wait so many seconds.
 
     Example:
         >>> in_time(2.0, PolicyConfig(deadline_s=2.0)), in_time(2.1, PolicyConfig(deadline_s=2.0))
@@ -106,5 +106,5 @@ def fewest(expected: int, policy: PolicyConfig) -> int:
         >>> [fewest(n, PolicyConfig(quorum=0.5)) for n in range(5)]
         [0, 1, 1, 2, 2]
     """
-    # A share of 0.07 of 100 is 7, whatever floating point says.
+    # In floating point 0.07 * 100 exceeds 7, and its ceiling would be 8.
     return math.ceil(round(policy.quorum * expected, 9))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from agentos.rounds.faults.base import Fault, FaultContext, Letter
+from agentos.rounds.faults.base import Fault, FaultContext, Transmission
 
 
 class Reorder(Fault):
@@ -13,9 +13,9 @@ class Reorder(Fault):
 
     kind: Literal["reorder"] = "reorder"
 
-    def arrange(self, inbox: Sequence[Letter], moment: FaultContext) -> list[Letter]:
+    def arrange(self, inbox: Sequence[Transmission], context: FaultContext) -> list[Transmission]:
         """Shuffle the messages for one receiver."""
         if len(inbox) < 2:
             return list(inbox)
-        order = moment.generator("order", inbox[0].receiver).permutation(len(inbox))
+        order = context.generator("order", inbox[0].receiver).permutation(len(inbox))
         return [inbox[int(i)] for i in order]

@@ -1,1 +1,3 @@
 """Health: detecting agents whose embeddings collapse."""
+
+__all__: list[str] = []

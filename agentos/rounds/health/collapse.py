@@ -1,8 +1,8 @@
-"""Is anybody collapsing? Embeddings of a few public anchors, watched from round to round.
+"""Detection of collapsing agents by their embeddings of a few public anchors.
 
-An agent whose embeddings of different texts have become alike has nothing to teach, and what it sends pulls
+An agent whose embeddings of different texts have become alike has nothing to teach, and its messages pull
 its neighbours after it. So its exchange is paused: its edges are left out of the hops until its embeddings
-are fine again. What is decided here are pure functions; `agentos.rounds.health.monitor` asks the agents.
+are fine again. The decisions here are pure functions; `agentos.rounds.health.monitor` probes the agents.
 
 Shapes: N texts, D width of an encoder.
 """
@@ -16,21 +16,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from agentos.evaluation.geometry import rankme, uniformity
 from protocols.spec import Spec
 from protocols.topologies import Hop
 
 
 class HealthConfig(Spec):
-    """The watch over collapse: from public anchors alone, so off where there are none.
+    """Detection of collapse: it needs public anchors, so it is off where there are none.
 
-    The limits are far from what encoders go through. On 64 docstrings, an untrained tiny encoder has a rank
-    share of 0.30 and a uniformity of -0.17; with info_nce 0.78 and -2.9 after 180 steps; with masked_lm,
-    which narrows its cone at first, 0.05 and -0.012 after 60. One that says the same of all texts has 0
-    and 0.
+    The limits are far from the values of healthy encoders. On 64 docstrings, an untrained tiny encoder has a
+    rank share of 0.30 and a uniformity of -0.17; with info_nce 0.78 and -2.9 after 180 steps; with masked_lm,
+    which narrows its cone at first, 0.05 and -0.012 after 60. An encoder that maps all texts to one vector
+    has 0 and 0.
     """
 
-    every: int = Field(1, ge=0, description="Rounds from one look to the next; 0 for never.")
+    every: int = Field(1, ge=0, description="Rounds from one check to the next; 0 for never.")
     texts: int = Field(64, ge=8, le=1024, description="Public anchors that are embedded, at most.")
     min_rank_share: float = Field(
         0.02,
@@ -49,12 +51,12 @@ class HealthConfig(Spec):
 
 @dataclass(frozen=True)
 class Reading:
-    """How an agent's embeddings of the texts are spread.
+    """The spread of an agent's embeddings of the texts.
 
     Attributes:
         rank_share: ``(RankMe - 1) / (min(N, D) - 1)``, in [0, 1].
         uniformity: in [-8, 0].
-        tokens: that went through the encoder for it.
+        tokens: that went through the encoder for the measurement.
     """
 
     rank_share: float
@@ -64,13 +66,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Health:
-    """What one look found.
+    """The result of one health check.
 
     Attributes:
         readings: of every agent.
         cka: linear CKA of each pair of neighbours.
-        paused: agents whose exchange is paused from now on, and why.
-        fallen: those among them that were fine at the last look.
+        paused: agents whose exchange is paused from now on, with the reasons.
+        fallen: those among them that were fine at the last check.
         recovered: agents that exchange again.
     """
 
@@ -90,10 +92,6 @@ def read(rows_ND: NDArray[np.float32], tokens: int = 0) -> Reading:
         >>> read(np.ones((8, 4), np.float32))
         Reading(rank_share=0.0, uniformity=0.0, tokens=0)
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    from agentos.evaluation.geometry import rankme, uniformity
-
     if not np.isfinite(rows_ND).all():
         return Reading(math.nan, math.nan, tokens)
     with threadpool_limits(limits=1, user_api="blas"):
@@ -104,7 +102,7 @@ def read(rows_ND: NDArray[np.float32], tokens: int = 0) -> Reading:
 
 
 def collapse(reading: Reading, config: HealthConfig) -> str | None:
-    """Say why an agent's exchange is to be paused, or None where it is fine.
+    """Return the reason to pause an agent's exchange, or None where it is fine.
 
     Example:
         >>> collapse(Reading(0.4, -2.0), HealthConfig()) is None
@@ -124,7 +122,7 @@ def collapse(reading: Reading, config: HealthConfig) -> str | None:
 
 
 def judge(health: Health, before: Collection[int], config: HealthConfig) -> Health:
-    """Decide who is paused, given who was until now.
+    """Decide which agents are paused, given those that were until now.
 
     Example:
         >>> found = Health({0: Reading(0.0, -2.0), 1: Reading(0.4, -2.0)}, {}, {})

@@ -1,38 +1,36 @@
-"""The watch over a society's health: asks the agents, and remembers who is paused."""
+"""The health monitor of a society: it probes the agents, and keeps which of them are paused."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from agentos.data.corpus import Corpus
+from agentos.evaluation.similarity import linear_cka
 from agentos.rounds.health.collapse import Health, HealthConfig, Reading, judge, read
+from agentos.runtime import Session
+from agentos.runtime.host_calls import Probe
 from protocols.seeding import generator
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from agentos.config.run import RunConfig
-    from agentos.data.corpus import Corpus
-    from agentos.runtime import Session
-    from protocols.topologies import Network
+from protocols.topologies import Network
 
 logger = logging.getLogger(__name__)
 
-Look = tuple[Reading, "NDArray[np.float32] | None"]
-"""What an agent answers: how its embeddings are spread, and these themselves, where they are compared."""
+ProbeAnswer = tuple[Reading, "NDArray[np.float32] | None"]
+"""The spread of an agent's embeddings, and the embeddings themselves where they are compared."""
 
 MAX_EDGES = 64
-"""Pairs of neighbours that are compared; of more, so many are drawn once."""
+"""Pairs of neighbours that are compared; where there are more, so many are drawn once."""
 
 
 class HealthMonitor:
-    """Looks at the agents of a run when it is due.
+    """Probes the agents of a run in the rounds in which it is due.
 
     Args:
-        config: what to look for.
+        config: the limits, and the rounds.
         texts: public anchors that every agent embeds.
         edges: pairs of neighbours whose embeddings are compared.
     """
@@ -46,30 +44,33 @@ class HealthMonitor:
         self.paused: frozenset[int] = frozenset()
 
     def is_due(self, round: int) -> bool:
-        """Whether there is a look after the local steps of this round."""
+        """Return whether agents are probed after the local steps of this round."""
         return self.config.every > 0 and round % self.config.every == 0
 
-    def look(self, round: int, session: Session) -> Health:
-        """Let the agents embed the texts, and decide who is paused."""
-        return self.conclude(round, self.ask(session))
+    def check(self, round: int, session: Session) -> Health:
+        """Probe all agents, and decide which are paused."""
+        return self.judge(round, self.probe(session))
 
-    def ask(self, session: Session, agents: Collection[int] | None = None) -> dict[int, Look]:
-        """Let some agents embed the texts, or all."""
+    def probe(
+        self, session: Session, agents: Collection[int] | None = None
+    ) -> dict[int, ProbeAnswer]:
+        """Have some agents, or all, embed the texts."""
         shown = frozenset(agent for edge in self.edges for agent in edge)
         if agents is None:
-            answers = session.call_all("watch", self.texts, read, shown)
+            answers = session.call_all(Probe(self.texts, read, shown))
         else:
             asked: dict[int, list[int]] = {}
             for agent in sorted(agents):
                 asked.setdefault(session.placement[agent], []).append(agent)
-            calls = {host: (self.texts, read, shown, mine) for host, mine in sorted(asked.items())}
-            answers = session.call("watch", calls)
-        return {agent: look for answer in answers.values() for agent, look in answer.items()}
+            answers = session.call(
+                {host: Probe(self.texts, read, shown, mine) for host, mine in sorted(asked.items())}
+            )
+        return {agent: each for answer in answers.values() for agent, each in answer.items()}
 
-    def conclude(self, round: int, looks: Mapping[int, Look]) -> Health:
-        """Decide who is paused, given what all agents have answered in a round."""
-        readings = {agent: reading for agent, (reading, _) in sorted(looks.items())}
-        rows = {agent: each for agent, (_, each) in looks.items() if each is not None}
+    def judge(self, round: int, answers: Mapping[int, ProbeAnswer]) -> Health:
+        """Decide which agents are paused, from the answers of all in a round."""
+        readings = {agent: reading for agent, (reading, _) in sorted(answers.items())}
+        rows = {agent: each for agent, (_, each) in answers.items() if each is not None}
         found = Health(readings, self._cka(rows), {})
         health = judge(found, self.paused, self.config)
         self.paused = frozenset(health.paused)
@@ -81,10 +82,6 @@ class HealthMonitor:
         return health
 
     def _cka(self, rows: dict[int, NDArray[np.float32]]) -> dict[tuple[int, int], float]:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-        from agentos.evaluation.similarity import linear_cka
-
         with threadpool_limits(limits=1, user_api="blas"):
             return {
                 (a, b): round(linear_cka(rows[a], rows[b]), 6)
@@ -93,12 +90,20 @@ class HealthMonitor:
             }
 
 
-def health_monitor(config: RunConfig, corpus: Corpus, network: Network) -> HealthMonitor | None:
-    """Return the watch over a run; None where nobody exchanges, or where there are no anchors."""
-    health = config.health
-    if config.exchange.kind == "isolated" or not health.every or len(corpus.anchors) < 2:
+def health_monitor(
+    config: HealthConfig, corpus: Corpus, network: Network, seed: int
+) -> HealthMonitor | None:
+    """Return the monitor of a run; None where it is switched off, or where there are too few anchors.
+
+    Args:
+        config: of the monitor.
+        corpus: of the run, for its public anchors.
+        network: of the run, for its neighbours.
+        seed: of the run.
+    """
+    if not config.every or len(corpus.anchors) < 2:
         return None
-    drawn = generator(config.seed, "health").permutation(len(corpus.anchors))[: health.texts]
+    drawn = generator(seed, "health").permutation(len(corpus.anchors))[: config.texts]
     texts = tuple(corpus.texts(corpus.anchors[np.sort(drawn)]))
-    order = generator(config.seed, "health", "edges").permutation(len(network.edges))[:MAX_EDGES]
-    return HealthMonitor(health, texts, tuple(network.edges[int(i)] for i in np.sort(order)))
+    order = generator(seed, "health", "edges").permutation(len(network.edges))[:MAX_EDGES]
+    return HealthMonitor(config, texts, tuple(network.edges[int(i)] for i in np.sort(order)))

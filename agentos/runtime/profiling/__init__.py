@@ -1,1 +1,3 @@
-"""Profiles: what every host did when."""
+"""Profiles of the work of hosts over time."""
+
+__all__: list[str] = []

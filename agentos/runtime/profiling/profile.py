@@ -1,4 +1,4 @@
-"""Where the time of a run goes: what every host and the coordinator did when.
+"""Profile of a run: the work of every host and of the coordinator over time.
 
 A profile stands between the coordinator and the hosts: it passes every call on, and takes the times from the
 answers. A run without one does none of this.
@@ -16,32 +16,16 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agentos.events import Listener
+from agentos.records.reports import RoundReport
 from agentos.runtime.base import Session
+from agentos.runtime.host_calls import Answer, HostCall, NameMachine, Trace
+from agents.hosting.tracing import Span, Traced
+from agents.training.blueprint import Blueprint
 
-if TYPE_CHECKING:
-    from agentos.records.reports import RoundReport
-    from agents.hosting.tracing import Span, Traced
-    from agents.training.blueprint import Blueprint
-
-PHASES = {
-    "train": "train",
-    "train_each": "train",
-    "compose": "compose",
-    "merge": "merge",
-    "evaluate": "evaluate",
-    "watch": "evaluate",
-    "explain": "evaluate",
-    "embed_texts": "evaluate",
-    "snapshot": "save",
-    "restore": "save",
-    "save": "save",
-    "build": "start",
-    "begin": "start",
-}
-"""The phase of each method of a host; any other is ``other``. ``deliver`` is part of ``merge``."""
+CallClass = type[HostCall[Any]]
 
 DETAILS = 200_000
 """Spans of single agents that a profile keeps; beyond, those of hosts alone."""
@@ -50,7 +34,7 @@ _PINGS = 5
 
 @dataclass
 class Clock:
-    """What is known of how far a host's clock is ahead of the coordinator's, in seconds."""
+    """Bounds on how far a host's clock is ahead of the coordinator's, in seconds."""
 
     machine: str
     least_s: float = -math.inf
@@ -70,18 +54,18 @@ class Clock:
 
     @property
     def is_shared(self) -> bool:
-        """Whether the host is on the coordinator's machine."""
+        """Return whether the host is on the coordinator's machine."""
         return self.machine == socket.gethostname()
 
     @property
     def ahead_s(self) -> float:
-        """By how much the host's clock is ahead; 0 on the coordinator's machine."""
+        """The lead of the host's clock; 0 on the coordinator's machine."""
         known = math.isfinite(self.least_s) and math.isfinite(self.most_s)
         return 0.0 if self.is_shared or not known else (self.least_s + self.most_s) / 2
 
     @property
     def error_s(self) -> float:
-        """How far off that can be."""
+        """Largest error of that lead."""
         return 0.0 if self.is_shared else max(0.0, (self.most_s - self.least_s) / 2)
 
 
@@ -90,15 +74,15 @@ class Profile(Listener):
     """The times of a run, in seconds of the coordinator's clock unless said otherwise.
 
     Attributes:
-        calls: (method, made, answered) of each call that the coordinator made.
-        worked: (host, method, begun, ended) of each call that a host answered, on the host's clock.
-        spans: what was done in these calls, by host, on its clock.
-        marks: (what, when) of what happened to the run as a whole.
+        calls: (class, made, answered) of each call that the coordinator made.
+        worked: (host, class, begun, ended) of each call that a host answered, on the host's clock.
+        spans: of work in these calls, by host, on its clock.
+        marks: (event, when) of the run as a whole.
     """
 
     began_s: float = field(default_factory=time.monotonic)
-    calls: list[tuple[str, float, float]] = field(default_factory=list)
-    worked: list[tuple[int, str, float, float]] = field(default_factory=list)
+    calls: list[tuple[CallClass, float, float]] = field(default_factory=list)
+    worked: list[tuple[int, CallClass, float, float]] = field(default_factory=list)
     spans: list[tuple[int, Span]] = field(default_factory=list)
     marks: list[tuple[str, float]] = field(default_factory=list)
     clocks: dict[int, Clock] = field(default_factory=dict)
@@ -113,14 +97,18 @@ class Profile(Listener):
         self.marks.append((f"{report.arm}, round {report.round} done", time.monotonic()))
 
     def add(
-        self, method: str, called_s: float, answered_s: float, answers: Mapping[int, Traced]
+        self,
+        call: CallClass,
+        called_s: float,
+        answered_s: float,
+        answers: Mapping[int, Traced[Any]],
     ) -> None:
-        """Note a call and what the hosts say of it."""
-        self.calls.append((method, called_s, answered_s))
+        """Record calls of a class, and the times in the hosts' answers."""
+        self.calls.append((call, called_s, answered_s))
         for host, traced in answers.items():
             clock = self.clocks.setdefault(host, Clock("another"))
             clock.learn(called_s, traced.began_s, traced.ended_s, answered_s)
-            self.worked.append((host, method, traced.began_s, traced.ended_s))
+            self.worked.append((host, call, traced.began_s, traced.ended_s))
             for span in traced.spans:
                 if span.agent is None or len(self.spans) < DETAILS:
                     self.spans.append((host, span))
@@ -129,7 +117,7 @@ class Profile(Listener):
 
 
 class ProfiledSession(Session):
-    """Hosts that are up, with a profile that watches them.
+    """Hosts that are up, with a profile of their calls.
 
     Args:
         session: of the hosts.
@@ -149,14 +137,15 @@ class ProfiledSession(Session):
         """Place the agents of a blueprint; see `Session.build`."""
         self._session.build(blueprint)
 
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        """Call a method, and note when; see `Session.call`."""
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        """Run calls, and record when; see `Session.call`."""
         if not self._profile.clocks:
             self._compare_clocks()
+        traces = {host: Trace(call) for host, call in calls.items()}
         called = time.monotonic()
-        with_name = {host: (method, *rest) for host, rest in arguments.items()}
-        answers: dict[int, Traced] = self._session.call("traced", with_name)
-        self._profile.add(method, called, time.monotonic(), answers)
+        answers = self._session.call(traces)
+        if calls:
+            self._profile.add(type(next(iter(calls.values()))), called, time.monotonic(), answers)
         return {host: traced.answer for host, traced in answers.items()}
 
     def kill(self, host: int) -> None:
@@ -176,9 +165,9 @@ class ProfiledSession(Session):
 
     def _compare_clocks(self) -> None:
         clocks = self._profile.clocks
-        for host, machine in self._session.call_all("machine").items():
+        for host, machine in self._session.call_all(NameMachine()).items():
             clocks[host] = Clock(machine)
         for host in self.hosts * _PINGS:
             called = time.monotonic()
-            traced: Traced = self._session.call("traced", {host: ("machine",)})[host]
+            traced = self._session.call({host: Trace(NameMachine())})[host]
             clocks[host].learn(called, traced.began_s, traced.ended_s, time.monotonic())

@@ -15,14 +15,12 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from agentos.records.metrics_log import replacing
-from agentos.runtime.profiling.profile import PHASES, Profile
+from agentos.records.atomic_files import replacing
+from agentos.runtime.profiling.profile import Profile
+from agents.hosting.tracing import Span
 from protocols.errors import RecordError
-
-if TYPE_CHECKING:
-    from agents.hosting.tracing import Span
 
 COORDINATOR = "coordinator"
 WAIT, COORDINATE = "wait", "coordinate"
@@ -32,7 +30,7 @@ Event = dict[str, Any]
 
 
 class Stretch(NamedTuple):
-    """What a host or the coordinator did from when to when, in seconds since the profile began."""
+    """A stretch of work of a host or the coordinator, in seconds since the profile began."""
 
     phase: str
     began_s: float
@@ -41,11 +39,11 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True)
 class Timeline:
-    """What a trace file says of the coordinator and of the hosts, single agents aside.
+    """The content of a trace file about the coordinator and the hosts, without single agents.
 
     Attributes:
-        lanes: name -> what was done, in the order in which it began; the coordinator first.
-        clock_error_s: by how much the clock of a host may be off; None where all share one.
+        lanes: name -> stretches of work, in the order in which they began; the coordinator first.
+        clock_error_s: largest error of a host's clock; None where all share one.
     """
 
     lanes: dict[str, list[Stretch]]
@@ -122,8 +120,8 @@ def _events(profile: Profile) -> Iterator[Event]:
     ends = [answered for _, _, answered in profile.calls]
     start, end = profile.began_s, max(ends, default=profile.began_s)
     calls = [(made, answered) for _, made, answered in profile.calls]
-    for method, made, answered in profile.calls:
-        yield _event(profile, 0, WAIT, made, answered, method=method)
+    for call, made, answered in profile.calls:
+        yield _event(profile, 0, WAIT, made, answered, call=call.title())
     for began, ended in _gaps(start, end, calls):
         yield _event(profile, 0, "start" if began == start else COORDINATE, began, ended)
     for what, when in profile.marks:
@@ -136,13 +134,12 @@ def _events(profile: Profile) -> Iterator[Event]:
 def _host(profile: Profile, host: int, end: float) -> Iterator[Event]:
     ahead, lane = profile.clocks[host].ahead_s, 1 + host
     worked = [
-        (method, began - ahead, ended - ahead)
-        for each, method, began, ended in profile.worked
+        (call, began - ahead, ended - ahead)
+        for each, call, began, ended in profile.worked
         if each == host
     ]
-    for method, began, ended in worked:
-        phase = PHASES.get(method, "other")
-        yield _event(profile, lane, phase, began, ended, method=method)
+    for call, began, ended in worked:
+        yield _event(profile, lane, call.phase, began, ended, call=call.title())
     start = min((began for _, began, _ in worked), default=end)
     for began, ended in _gaps(start, end, [(began, ended) for _, began, ended in worked]):
         yield _event(profile, lane, WAIT, began, ended)

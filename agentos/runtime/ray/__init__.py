@@ -1,1 +1,3 @@
 """Hosts as Ray actors."""
+
+__all__: list[str] = []

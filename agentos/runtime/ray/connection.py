@@ -1,4 +1,4 @@
-"""How a process comes to Ray: one that it starts itself, or a cluster that it joins."""
+"""Connection of this process to Ray: it starts one itself, or joins a cluster."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ import socket
 import sys
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agentos.runtime.ray.scratch import Scratch
 from protocols.errors import ConfigurationError, RuntimeFailure
 
-if TYPE_CHECKING:
-    from agentos.runtime.ray.runtime import RayRuntime
-
 _CONNECT_S = 10.0
 
 
-def connect(runtime: RayRuntime, address: str | None) -> ExitStack:
-    """Connect to Ray; return what undoes it. Ray that was here before stays."""
+def connect(address: str | None, object_store_mb: int, spill_folder: str | None) -> ExitStack:
+    """Connect to Ray; return a stack whose closing undoes that. A Ray that was connected before stays.
+
+    Args:
+        address: of a cluster to join; None to start one.
+        object_store_mb: shared memory for messages, of a cluster that is started.
+        spill_folder: for messages that do not fit; None for the system's temporary folder.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
@@ -40,10 +43,10 @@ def connect(runtime: RayRuntime, address: str | None) -> ExitStack:
             require_listener(address)
             _init(address=address)
         else:
-            own: dict[str, Any] = {"object_store_memory": runtime.object_store_mb * 2**20}
+            own: dict[str, Any] = {"object_store_memory": object_store_mb * 2**20}
             if os.name == "posix":
                 # Where Ray spills to of itself, the messages of a run that was killed would stay.
-                folder = undo.enter_context(Scratch(runtime.spill_folder))
+                folder = undo.enter_context(Scratch(spill_folder))
                 own["object_spilling_directory"] = str(folder)
             # Events of calls are for a dashboard, which is not started, and Ray keeps very many of them.
             own["_system_config"] = {"task_events_report_interval_ms": 0}
@@ -53,7 +56,7 @@ def connect(runtime: RayRuntime, address: str | None) -> ExitStack:
 
 
 def end_in_order() -> None:
-    """Let SIGTERM end this process as `sys.exit` does. Ray sees to it itself, in the main thread alone."""
+    """Make SIGTERM end this process as `sys.exit` does; Ray does so only when started in the main thread."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
 
@@ -71,20 +74,22 @@ def _init(address: str, **options: Any) -> None:
             "and see that ~/.ray/auth_token, RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN holds the token of the "
             "cluster's head node",
         ) from error
-    except Exception as error:  # a node that is not up after half a minute is no more than that
-        told = str(error).strip().split("\n")[0]
+    except (
+        Exception
+    ) as error:  # for a node that is not up after half a minute, Ray raises no subclass
+        reason = str(error).strip().split("\n")[0]
         if address != "local":
-            raise _unreachable("Ray could not be reached", told) from error
+            raise _unreachable("Ray could not be reached", reason) from error
         raise RuntimeFailure(
             "Ray could not be started",
-            actual=told,
+            actual=reason,
             hint="see that this machine has free memory, free disk space and a core to spare, and try again; "
             "or set runtime.kind=local",
         ) from error
 
 
 def require_listener(address: str) -> None:
-    """Refuse an address where nobody listens: Ray itself would go on trying for many minutes."""
+    """Refuse an address without a listener: Ray itself would retry for many minutes."""
     if address == "auto":
         address = _detected()
     found = re.fullmatch(r"(?:ray://)?([^/:]+):(\d{1,5})", address)
@@ -95,7 +100,7 @@ def require_listener(address: str) -> None:
     host, port = found[1], int(found[2])
     hosts = [host]
     if host in ("localhost", "127.0.0.1"):
-        # Ray puts this node's address in its place, and may listen there alone.
+        # Ray replaces it by this node's address, and may listen at that one only.
         hosts.append(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
     refusal: OSError | None = None
     for host in hosts:
@@ -109,7 +114,7 @@ def require_listener(address: str) -> None:
 
 
 def _detected() -> str:
-    """Return the address that Ray takes ``auto`` for: of the cluster started last, which may be gone."""
+    """Return the address that ``auto`` means to Ray: that of the cluster started last, which may be gone."""
     from ray._private.services import canonicalize_bootstrap_address
 
     named = os.environ.get("RAY_ADDRESS", "auto")
@@ -130,6 +135,6 @@ def _unreachable(message: str, actual: str) -> RuntimeFailure:
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,34 +1,34 @@
-"""What the failures of a runtime are called, and which of them new hosts can repair."""
+"""Errors of Ray, translated into those of a run; new hosts can repair `HostLost`."""
 
 from __future__ import annotations
 
 from protocols.errors import AgentOSError, HostLost, RuntimeFailure
 
 
-def host_died(host: int, method: str, why: str) -> HostLost:
-    """Return the error of a host that gives no answer any more."""
+def host_died(host: int, title: str, why: str) -> HostLost:
+    """Return the error of a host that has died."""
     return HostLost(
-        f"host {host} died while it was to {method}",
+        f"host {host} died while it was to {title}",
         expected="an answer",
         actual=why,
-        hint="look for a lack of memory or a killed process, and go on with 'agentos resume'",
+        hint="look for a lack of memory or a killed process, and continue with 'agentos resume'",
     )
 
 
-def of_ray(error: BaseException, host: int, method: str) -> AgentOSError | None:
-    """Return what an error of Ray's comes to for a run; None for one that is none of Ray's.
+def translated(error: BaseException, host: int, title: str) -> AgentOSError | None:
+    """Return the error of a run that an error of Ray means; None for other errors.
 
     Args:
-        error: that waiting for an answer raised, or its cause in the host.
-        host: whose answer it was.
-        method: what the host was to do.
+        error: raised while waiting for an answer, or its cause in the host.
+        host: that was to answer.
+        title: of the call that the host was to run.
     """
     from ray import exceptions
 
     first = str(error).strip().split("\n")[0]
     if isinstance(error, (exceptions.ObjectStoreFullError, exceptions.OutOfDiskError)):
         return RuntimeFailure(
-            f"Ray's object store is full: host {host} could not {method}",
+            f"Ray's object store is full: host {host} could not {title}",
             expected="room for the messages of a hop",
             actual=first,
             hint="make room where Ray spills to (runtime.spill_folder names another folder), or raise "
@@ -36,11 +36,11 @@ def of_ray(error: BaseException, host: int, method: str) -> AgentOSError | None:
             "less, with exchange.codec",
         )
     if isinstance(error, (exceptions.RayActorError, exceptions.OutOfMemoryError)):
-        return host_died(host, method, first)
+        return host_died(host, title, first)
     if isinstance(error, exceptions.ObjectLostError):
         return HostLost(
-            f"host {host} could not {method}: messages are gone with the host that sent them",
+            f"host {host} could not {title}: messages are gone with the host that sent them",
             actual=first,
-            hint="look for a lack of memory or a killed process, and go on with 'agentos resume'",
+            hint="look for a lack of memory or a killed process, and continue with 'agentos resume'",
         )
     return None

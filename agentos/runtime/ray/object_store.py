@@ -1,6 +1,6 @@
 """Messages in Ray's object store: put there as they are composed, read without a copy.
 
-Large messages go as their pieces, each of which Ray copies from where it lies straight into the store. Small
+Large messages are stored in pieces, which Ray copies from where they lie straight into the store. Small
 ones are gathered in one buffer first: what a piece costs Ray is more than a short copy.
 """
 
@@ -21,9 +21,9 @@ from protocols.wire.header import ALIGNMENT
 PARCEL_BYTES = 16 * 2**20, 64 * 2**20
 """The least and the most of messages that share an object of the store: Ray's cost is per object."""
 PARCELS = 32
-"""What a host has of the store should hold so many: large ones leave much room unused between them."""
+"""Least number of parcels in a host's share of the store: large ones leave much room unused between them."""
 FETCHED = 8
-"""Parcels that one host holds on to at a time while it merges; the store spills what nobody holds."""
+"""Parcels that one host holds at a time while it merges; the store spills those that no host holds."""
 GATHERED_BYTES = 2**18
 """Messages up to this size are gathered."""
 
@@ -114,7 +114,7 @@ class RayStore:
 
 
 class _Load:
-    """Messages on their way into one parcel: small ones, which are gathered, or large ones in pieces.
+    """Messages being loaded into one parcel: small ones, which are gathered, or large ones in pieces.
 
     Args:
         buffer: of the size of a parcel, to gather messages in.
@@ -163,12 +163,12 @@ class _Load:
 
     @property
     def _next(self) -> int:
-        """Where the next small message begins: aligned, so that numbers can be read where they lie."""
+        """The offset of the next small message: aligned, so that numbers can be read where they lie."""
         return -(-self._spans[-1][1] // ALIGNMENT) * ALIGNMENT if self._spans else 0
 
 
 class _Fetched:
-    """The parcels that were read last, up to so many bytes."""
+    """Cache of the parcels that were read last, up to so many bytes."""
 
     def __init__(self, held_bytes: int) -> None:
         self._held_bytes = held_bytes
@@ -189,7 +189,7 @@ class _Fetched:
 
 
 class _Lazy(Sequence[Bytes | Packet]):
-    """The messages of a host, of which each parcel is fetched when something in it is looked up."""
+    """The messages of a host; a parcel is fetched when one of its messages is looked up."""
 
     def __init__(self, parcels: Sequence[Parcel], fetched: _Fetched) -> None:
         self._parcels = parcels

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from agentos.runtime.base import Runtime, Session
 from agentos.runtime.ray.connection import connect, end_in_order, require_listener
+from agentos.runtime.ray.host_layout import Cluster, lay_out
 from agentos.runtime.ray.session import RaySession
-
-if TYPE_CHECKING:
-    from agents.training.blueprint import Blueprint
+from agents.training.blueprint import Blueprint
 
 
 class RayRuntime(Runtime):
@@ -33,11 +32,6 @@ class RayRuntime(Runtime):
     object_store_mb: int = Field(
         512, ge=80, description="Shared memory for messages, when Ray is started here."
     )
-    transport: Literal["object_store", "direct"] = Field(
-        "object_store",
-        description="How messages pass between hosts; direct: from memory to memory by gloo, or by NCCL "
-        "between GPUs (Ray Direct Transport, alpha).",
-    )
 
     @model_validator(mode="after")
     def _one_way_to_count(self) -> Self:
@@ -47,17 +41,19 @@ class RayRuntime(Runtime):
 
     @contextmanager
     def ahead(self, address: str | None = None) -> Iterator[Callable[[], str | None]]:
-        """Start or join Ray while its first user is busy elsewhere; see `Runtime.ahead`."""
-        import ray  # not in the thread: imports of two threads stand in each other's way
+        """Start or join Ray in the background; see `Runtime.ahead`."""
+        import ray  # not in the thread: two threads that import at once block each other
 
         if ray.is_initialized():
             yield lambda: address
             return
         if address is not None:
-            require_listener(address)  # here too: nobody should wait for a corpus to learn of it
+            require_listener(
+                address
+            )  # here too: a wrong address is reported before the corpus is read
         end_in_order()
         with ThreadPoolExecutor(1) as pool:
-            connection = pool.submit(connect, self, address)
+            connection = pool.submit(connect, address, self.object_store_mb, self.spill_folder)
 
             def wait() -> None:
                 connection.result()
@@ -80,9 +76,17 @@ class RayRuntime(Runtime):
 
     def open(self, agents: int, address: str | None = None) -> Session:
         """Start or join Ray and create the hosts for so many agents, without building any."""
-        session = RaySession(self, connect(self, address))
+        connection = connect(address, self.object_store_mb, self.spill_folder)
         try:
-            session.create_hosts(agents)
+            cluster = Cluster.connected()
+            hosts = self.host_count(agents, cluster.cpus, cluster.gpus)
+            layout = lay_out(hosts, cluster, self.threads, self._may_use_gpus)
+        except BaseException:
+            connection.close()
+            raise
+        session = RaySession(self, layout, connection)
+        try:
+            session.create_hosts()
         except BaseException:
             session.close()
             raise
@@ -94,6 +98,9 @@ class RayRuntime(Runtime):
             return -(-agents // self.agents_per_host)
         if self.hosts != "auto":
             return min(agents, self.hosts)
-        use_gpus = gpus >= 1 and self.device in ("auto", "cuda")
-        places = int(gpus) if use_gpus else int(cpus) // self.threads
+        places = int(gpus) if gpus >= 1 and self._may_use_gpus else int(cpus) // self.threads
         return max(1, min(agents, places))
+
+    @property
+    def _may_use_gpus(self) -> bool:
+        return self.device in ("auto", "cuda")

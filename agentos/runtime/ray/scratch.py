@@ -1,4 +1,4 @@
-"""A folder that vanishes with this process, however it ends."""
+"""A folder that is removed when this process ends, in whichever way it does."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from protocols.errors import RuntimeFailure
 _WATCH = 'read -r _; sleep 5; rm -rf -- "$0"'
 """Waits for the end of its input, which comes with the end of the process that made it; removes a folder.
 
-Those who still write there get the time to notice that they are alone.
+The pause lets Ray's processes, which may still write there, notice that their driver is gone.
 """
 
 
 class Scratch:
-    """A new folder for what is of no use to anybody later. For systems with a POSIX shell.
+    """A new folder for files that are useless after the run. For systems with a POSIX shell.
 
     A shell waits for the end of this process, so that ``kill -9`` leaves nothing. It is in a session of its
     own, where no Ctrl-C reaches it.

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from agentos.runtime.base import Session, pack
-from agentos.runtime.ray import direct
-from agentos.runtime.ray.failures import of_ray
-from agentos.runtime.ray.object_store import RayStore, parcel_bytes
-from agents.exchange.inbox import KEPT_BYTES
+from agentos.runtime.base import Runtime, Session, pack
+from agentos.runtime.host_calls import Answer, Build, HostCall, Settle, ShareGpu
+from agentos.runtime.ray.failures import translated
+from agentos.runtime.ray.host_layout import Layout
+from agentos.runtime.ray.object_store import RayStore
+from agents import hosting
+from agents.training.blueprint import Blueprint
 from protocols.errors import AgentOSError, DeadlineExceeded
-
-if TYPE_CHECKING:
-    from agentos.runtime.ray.runtime import RayRuntime
-    from agents.training.blueprint import Blueprint
 
 logger = logging.getLogger(__name__)
 
@@ -26,96 +24,66 @@ class RaySession(Session):
     """Hosts that are up, each an actor of Ray.
 
     Args:
-        runtime: whose hosts they are.
-        connection: to Ray; closing it undoes it.
+        runtime: its deadline holds for every call.
+        layout: of the hosts.
+        connection: to Ray; closing it ends what was started here.
     """
 
-    def __init__(self, runtime: RayRuntime, connection: ExitStack) -> None:
+    def __init__(self, runtime: Runtime, layout: Layout, connection: ExitStack) -> None:
         self._runtime = runtime
+        self._layout = layout
         self._connection = connection
         self._actors: dict[int, Any] = {}
-        self._options: dict[str, Any] = {}
-        self._parts: dict[int, tuple[Blueprint]] = {}
+        self._parts: dict[int, Blueprint] = {}
         self._hung: set[int] = set()
-        is_direct = runtime.transport == "direct"
-        self._submit = direct.submit if is_direct else _submit
-        self._landed = direct.landed if is_direct else _landed
         self.placement: Mapping[int, int] = {}
 
-    def create_hosts(self, agents: int) -> None:
-        """Create the hosts for so many agents, none of which is built."""
+    def create_hosts(self) -> None:
+        """Create the hosts, without building any agents."""
+        self._create(range(self._layout.hosts), self._layout.options)
+
+    def _create(self, hosts: Iterable[int], options: Mapping[str, Any]) -> None:
         import ray
 
-        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
-        count = self._runtime.host_count(agents, cpus, gpus)
-        # More hosts than cores take turns: threads that compete would slow all of them down.
-        self._width = max(1, int(cpus) // self._runtime.threads)
-        self._options = {"num_cpus": min(float(self._runtime.threads), cpus / count)}
-        if gpus and self._runtime.device in ("auto", "cuda"):
-            self._options["num_gpus"] = min(1.0, gpus / count)
-        if len(ray.nodes()) > 1:  # type: ignore[no-untyped-call]
-            # Ray fills a node before it turns to the next one, unless it is told not to.
-            self._options["scheduling_strategy"] = "SPREAD"
-        machines = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
-        self._hosts_per_machine = -(-count // machines)
-        store_bytes = resources.get("object_store_memory", 0)
-        share_bytes = int(store_bytes / machines / self._hosts_per_machine)
-        self._parcel_bytes = parcel_bytes(share_bytes)
-        # While they merge, the hosts of a machine may hold half of its store among them.
-        self._kept_bytes = max(KEPT_BYTES, share_bytes // 2)
-        self._start(range(count), self._options)
-
-    def _start(self, hosts: Iterable[int], options: Mapping[str, Any]) -> None:
-        import ray
-
-        from agents.hosting.host import Host
-
-        if self._runtime.transport == "direct":
-            self._actors.update(direct.create_hosts(hosts, options))
-        else:
-            actor_class = ray.remote(Host).options(**options)
-            self._actors.update(
-                (host, actor_class.remote(RayStore(self._parcel_bytes), self._kept_bytes))
-                for host in hosts
-            )
-        if options.get("num_gpus", 1.0) < 1.0:
-            self.call("share_gpu", dict.fromkeys(hosts, (options["num_gpus"],)))
+        layout = self._layout
+        actor_class = ray.remote(HostActor).options(**options)
+        self._actors.update(
+            (host, actor_class.remote(layout.parcel_bytes, layout.kept_bytes)) for host in hosts
+        )
+        if layout.gpu_share is not None:
+            self.call(dict.fromkeys(hosts, ShareGpu(layout.gpu_share)))
 
     def build(self, blueprint: Blueprint) -> None:
         """Place the agents of a blueprint on the hosts; see `Session.build`."""
         packed = dict(enumerate(pack(blueprint, len(self._actors))))
         self.placement = {agent: host for host, ids in packed.items() for agent in ids}
-        share = 1 / self._hosts_per_machine
-        self._parts = {
-            host: (blueprint.only(frozenset(ids), share),) for host, ids in packed.items()
-        }
+        share = 1 / self._layout.hosts_per_machine
+        self._parts = {host: blueprint.only(frozenset(ids), share) for host, ids in packed.items()}
         self._build(self._parts)
         logger.info("%d agents on %d Ray hosts", len(self.placement), len(packed))
 
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        """Call a method on several hosts, as many at a time as there are cores for; see `Session.call`."""
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        """Run calls on several hosts, as many at a time as there are cores for; see `Session.call`."""
         import ray
 
-        waiting = list(arguments)
+        waiting = list(calls)
         running: dict[Any, tuple[int, float]] = {}
-        answers: dict[int, Any] = {}
+        answers: dict[int, Answer] = {}
         while waiting or running:
-            while waiting and len(running) < self._width:
+            while waiting and len(running) < self._layout.at_once:
                 host = waiting.pop(0)
-                reference = self._submit(self._actors[host], method, arguments[host])
+                reference = self._actors[host].run.remote(calls[host])
                 running[reference] = (host, time.monotonic() + self._runtime.timeout_s)
             first = min(deadline for _, deadline in running.values())
             done, _ = ray.wait(list(running), timeout=max(0.0, first - time.monotonic()))
             if not done:
                 self._hung.update(host for host, _ in running.values())
-                raise self._late(method, [host for host, _ in running.values()])
+                late = [host for host, _ in running.values()]
+                raise self._late(calls[late[0]].title(), late)
             for reference in done:
                 host, _ = running.pop(reference)
-                answers[host] = self._landed(
-                    self._actors[host], self._answer(host, method, reference)
-                )
-        return {host: answers[host] for host in arguments}
+                answers[host] = self._answer(host, calls[host].title(), reference)
+        return {host: answers[host] for host in calls}
 
     def kill(self, host: int) -> None:
         """End a host's process; see `Session.kill`."""
@@ -128,20 +96,18 @@ class RaySession(Session):
         import ray
 
         lost = self._lost()
-        # Hosts that hand messages to each other directly form one group, which nobody can join again.
-        renewed = tuple(self._actors) if lost and self._runtime.transport == "direct" else lost
-        for host in renewed:
-            ray.kill(self._actors[host])  # one that hangs; one that is dead stays so
-        # No core is asked for: the old one may not be free yet, and a cluster that lost a node may have none.
-        # Ray places the host wherever there is room.
-        self._start(renewed, {**self._options, "num_cpus": 0})
+        for host in lost:
+            ray.kill(self._actors[host])  # for hosts that hang; a dead one stays dead
+        # Without a core of their own: the old one may not be free yet, and a cluster that lost a node may
+        # have none. Ray places the hosts where there is room.
+        self._create(lost, {**self._layout.options, "num_cpus": 0})
         self._hung.clear()
-        self._build({host: self._parts[host] for host in renewed if host in self._parts})
+        self._build({host: self._parts[host] for host in lost if host in self._parts})
         return lost
 
-    def _build(self, parts: Mapping[int, tuple[Blueprint]]) -> None:
-        self.call("build", parts)
-        self.call("settle", dict.fromkeys(parts, ()))
+    def _build(self, parts: Mapping[int, Blueprint]) -> None:
+        self.call({host: Build(part) for host, part in parts.items()})
+        self.call(dict.fromkeys(parts, Settle()))
 
     def _lost(self) -> tuple[int, ...]:
         """Return the hosts that died, and those that do not answer in time."""
@@ -173,7 +139,7 @@ class RaySession(Session):
                 ray.kill(actor)
         self._connection.close()
 
-    def _answer(self, host: int, method: str, reference: Any) -> Any:
+    def _answer(self, host: int, title: str, reference: Any) -> Any:
         import ray
 
         try:
@@ -181,44 +147,38 @@ class RaySession(Session):
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, AgentOSError):
                 raise error.cause from None
-            failure = of_ray(error.cause, host, method)
+            failure = translated(error.cause, host, title)
             if failure is None:
                 raise
             raise failure from error
         except ray.exceptions.GetTimeoutError:
-            raise self._late(method, [host]) from None
+            raise self._late(title, [host]) from None
         except ray.exceptions.RayError as error:
-            failure = of_ray(error, host, method)
+            failure = translated(error, host, title)
             if failure is None:
                 raise
             raise failure from error
 
-    def _late(self, method: str, hosts: list[int]) -> DeadlineExceeded:
+    def _late(self, title: str, hosts: list[int]) -> DeadlineExceeded:
         return DeadlineExceeded(
-            f"hosts {hosts} did not finish '{method}' in time",
+            f"hosts {hosts} did not finish '{title}' in time",
             expected=f"an answer within {self._runtime.timeout_s:g} s",
             hint="raise runtime.timeout_s, lower training.local_steps, use more hosts, or see that the "
             "cluster has free cores for them",
         )
 
 
-class _Whole:
-    """An argument that Ray hands to pickle, once: it would look into a dictionary, value by value."""
+class HostActor:
+    """The actor around a host: its one method runs typed calls.
 
-    def __init__(self, value: Any) -> None:
-        self._value = value
+    Args:
+        parcel_bytes: see `RayStore`.
+        kept_bytes: see `Host`.
+    """
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _itself, (self._value,)
+    def __init__(self, parcel_bytes: int, kept_bytes: int) -> None:
+        self._host = hosting.Host(RayStore(parcel_bytes), kept_bytes)
 
-
-def _itself(value: Any) -> Any:
-    return value
-
-
-def _submit(actor: Any, method: str, arguments: Sequence[Any]) -> Any:
-    return getattr(actor, method).remote(*map(_Whole, arguments))
-
-
-def _landed(actor: Any, answer: Any) -> Any:
-    return answer
+    def run(self, call: HostCall[Answer]) -> Answer:
+        """Run a call on the host."""
+        return call.run(self._host)

@@ -1,1 +1,3 @@
 """Exchange strategies that send representations of public anchors."""
+
+__all__: list[str] = []

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from agents.exchange.anchors.fused_teacher import FusedTeacher, Part, TeacherState
 from agents.exchange.base import (
     AnchorBatch,
     ExchangeState,
@@ -19,7 +20,6 @@ from agents.exchange.base import (
     once_a_round,
     to_tensor,
 )
-from agents.exchange.fusion import FusedTeacher, Part, TeacherState
 from agents.exchange.trust import TRUST, Equal, Trust, without_audit
 from agents.lazy_torch import Tensor, torch
 from agents.objectives import functional

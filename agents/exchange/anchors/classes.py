@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from agents.exchange.anchors.fused_teacher import FusedTeacher, Part, TeacherState
 from agents.exchange.base import (
     AnchorBatch,
     ExchangeState,
@@ -21,7 +22,6 @@ from agents.exchange.base import (
     Turn,
     to_tensor,
 )
-from agents.exchange.fusion import FusedTeacher, Part, TeacherState
 from agents.lazy_torch import F, Tensor, torch
 from agents.objectives import functional
 from protocols.messages import Payload, PseudoLabels

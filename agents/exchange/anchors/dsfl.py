@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from agents.exchange.anchors.classes import ClassState, ClassTeacher, label_loss
+from agents.exchange.anchors.fused_teacher import Part
 from agents.exchange.base import AnchorBatch, Learner
-from agents.exchange.fusion import Part
 from agents.lazy_torch import Tensor, torch
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from agents.exchange.anchors.classes import ClassState, ClassTeacher, label_loss
+from agents.exchange.anchors.fused_teacher import Part
 from agents.exchange.base import AnchorBatch, Expected, Learner, Turn, to_tensor
-from agents.exchange.fusion import Part
 from agents.lazy_torch import F, Tensor, torch
 from protocols.messages import Logits, Payload
 

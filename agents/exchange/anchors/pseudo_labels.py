@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from agents.exchange.anchors.classes import ClassState, ClassTeacher, label_loss
+from agents.exchange.anchors.fused_teacher import Part
 from agents.exchange.anchors.label_fusion import FUSIONS, LabelFusion, Mean, Votes
 from agents.exchange.base import AnchorBatch, Expected, Learner, Turn, to_tensor
-from agents.exchange.fusion import Part
 from agents.exchange.trust import audit_anchors, without_audit
 from agents.lazy_torch import Tensor, torch
 from protocols.messages import LabelVotes, Payload

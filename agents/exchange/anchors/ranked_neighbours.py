@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from agents.exchange.anchors.fused_teacher import FusedTeacher, Part, TeacherState
 from agents.exchange.base import (
     AnchorBatch,
     ExchangeState,
@@ -23,7 +24,6 @@ from agents.exchange.base import (
     once_a_round,
     to_tensor,
 )
-from agents.exchange.fusion import FusedTeacher, Part, TeacherState
 from agents.lazy_torch import F, Tensor, torch
 from agents.objectives import functional
 from protocols.messages import Message, Payload, Rankings

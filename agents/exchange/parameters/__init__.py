@@ -1,1 +1,3 @@
 """Exchange strategies that send model parameters."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
-"""Every optimisation that exists for one kind of processor, and nothing else."""
+"""Optimisations for CPUs; no other package holds code for one kind of processor."""
+
+__all__: list[str] = []

@@ -12,8 +12,10 @@ from agentos.config.run import RunConfig
 from agentos.events import Listener
 from agentos.preparation import blueprint_of, prepare_corpus
 from agentos.records.reports import RoundReport
+from agentos.rounds.base import RoundServices, RoundsPlan
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime.base import Session
+from agentos.runtime.host_calls import Answer, Evaluate, HostCall, Train
 from agents.exchange import Exchange
 from agents.training.blueprint import Arm
 
@@ -38,7 +40,8 @@ def timed_rounds(
     reports: list[RoundReport] = []
     exchange = exchange or config.exchange
     arm = Arm(exchange, exchange.anchor_fraction)
-    SynchronousCoordinator(config, config.network(), session, arm, "together", reports.append).run()
+    plan = RoundsPlan("together", arm, config.network(), config.training.rounds, config.evaluation)
+    SynchronousCoordinator(plan, session, RoundServices(reports.append)).run()
     return [report.round_s for report in reports[1 + warm_up : -1]]
 
 
@@ -53,14 +56,14 @@ class Idle(Session):
         """Build the agents."""
         self._session.build(blueprint)
 
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        """Forward the call, unless it is one for local work."""
-        if method not in ("train", "evaluate"):
-            return self._session.call(method, arguments)
-        agents: dict[int, dict[int, dict[str, float]]] = {host: {} for host in arguments}
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        """Forward the calls, unless they are for local work."""
+        if not all(isinstance(call, (Train, Evaluate)) for call in calls.values()):
+            return self._session.call(calls)
+        agents: dict[int, Any] = {host: {} for host in calls}
         for agent, host in self.placement.items():
             agents[host][agent] = {"loss": 0.0}
-        return dict(agents)
+        return agents
 
     def close(self) -> None:
         """End the hosts."""

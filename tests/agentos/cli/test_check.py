@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from agentos import RunConfig, Simulation
 from agentos.cli.main import app
 from agentos.config.field_errors import InvalidConfiguration
-from agentos.preflight.checking import check_protocol
+from agentos.preflight.dry_run import check_protocol
 
 FAMILIES = {"peer": "ring", "master_slave": "master_slave", "layered": "layered"}
 RUNNER = CliRunner()
@@ -62,7 +62,7 @@ def test_parameters_and_headers_are_known_beforehand(
     small: Callable[..., RunConfig], exchange: str, objective: str
 ) -> None:
     config = small(exchange=exchange, objectives=[objective], topology="layered")
-    found = check_protocol(config)
+    found = check_protocol(config.protocol())
     assert found.problems == []
     assert found.ledger.total() > 0
 
@@ -75,7 +75,7 @@ def test_unlike_encoders_meet_in_the_width_of_the_exchange(
         {"count": 2, "encoder": {"preset": "nano"}},
     ]
     config = small(agents={"groups": groups}, exchange={"kind": "anchor_contrast", "dimension": 32})
-    found = check_protocol(config)
+    found = check_protocol(config.protocol())
     assert found.problems == []
     (size,) = set(found.ledger.rows()["payload_bytes"])
     assert 2 * 32 * 32 * 4 < size < 2 * 32 * 32 * 4 + 600
@@ -89,7 +89,7 @@ def test_run_sends_the_bytes_that_were_foretold(
     exchange = {"kind": "anchor_contrast", "codec": codec}
     config = small(exchange=exchange, topology="layered", baseline={"isolated": False})
     result = Simulation(config, out=tmp_path / "run", cache=cache).run()
-    found = check_protocol(config).ledger
+    found = check_protocol(config.protocol()).ledger
     assert result.bytes.total == found.total()
     assert result.bytes.fp32_total == found.fp32_total()
     assert result.bytes.by_kind == found.by_kind()

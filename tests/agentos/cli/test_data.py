@@ -15,7 +15,7 @@ from agentos.cli.data import configuration
 from agentos.cli.main import app
 from agentos.data.summary import Summary, histogram
 from agentos.reporting.charts.corpus_figure import draw_corpus
-from agentos.reporting.network.draw import to_svg
+from agentos.reporting.pictures import to_svg
 from protocols.errors import AgentOSError, ConfigurationError
 
 

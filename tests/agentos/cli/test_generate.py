@@ -71,7 +71,7 @@ def test_sample_of_an_agent_is_the_same_every_time(run: Path, call: Any) -> None
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--agent", 7, "--prompt", "x"], "no agent 7 expected: one of 0, 1, 2, 3"),
+        (["--agent", 7, "--prompt", "x"], "no encoder of agent 7 expected: one of 0, 1, 2, 3"),
         (["--prompt", "x", "--temperature", 2], "ask for a sample (--sample)"),
         ([], "Missing option '--prompt'"),
     ],

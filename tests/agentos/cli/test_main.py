@@ -310,7 +310,7 @@ BAD: Mapping[str, tuple[list[str], int, list[str]]] = {
     "encoder without a tokenizer": (
         ["agents.encoder={path: bare}"],
         1,
-        ["the tokenizer of 'bare' does not know the text", "unknown tokens", "beside it"],
+        ["the tokenizer of 'bare' does not know the text", "unknown tokens", "next to it"],
     ),
     "too little text": (
         ["data.limit=30"],
@@ -371,7 +371,7 @@ def test_run_refuses_a_file_for_a_folder(
     agentos: Callable[..., Ended], config_file: Path, out: str
 ) -> None:
     said = agentos("run", config_file, "--out", out).refused(1)
-    assert f"The records cannot be written to {out}" in said
+    assert f"Output cannot be written to {out}" in said
     assert "choose another folder with --out" in said
 
 
@@ -387,7 +387,7 @@ def test_run_refuses_a_folder_that_nobody_may_write_to(
     agentos: Callable[..., Ended], config_file: Path
 ) -> None:
     said = agentos("run", config_file, "--out", "/proc/run").refused(1)
-    assert "The records cannot be written to /proc/run" in said
+    assert "Output cannot be written to /proc/run" in said
 
 
 def test_run_refuses_an_address_where_nobody_listens(

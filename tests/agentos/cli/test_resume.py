@@ -32,7 +32,7 @@ def stopped(small: Callable[..., RunConfig], tmp_path: Path) -> Path:
 def test_resume_refuses_what_would_change_the_metrics(stopped: Path, override: str) -> None:
     done = CliRunner().invoke(app, ["resume", str(stopped), override])
     assert isinstance(done.exception, ConfigurationError)
-    assert "other metrics" in done.exception.message
+    assert "would alter the results" in done.exception.message
     assert "agentos fork" in str(done.exception.hint)
 
 
@@ -56,4 +56,4 @@ def test_resumed_run_is_profiled_where_it_is_asked_for(
     timeline = load_timeline(stopped / "trace.json")
     assert timeline is not None
     assert len(timeline.lanes) == 2
-    assert "Where the time went" in (stopped / "report.html").read_text("utf-8")
+    assert "Time by phase" in (stopped / "report.html").read_text("utf-8")

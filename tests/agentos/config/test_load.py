@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from agentos.config.field_errors import InvalidConfiguration, Problem
+from agentos.config.field_errors import InvalidConfiguration
 from agentos.config.load import apply_overrides, find, load, load_topology, read_yaml, ready_made
 from agentos.config.yaml_values import dump
+from agentos.problems import Problem
 from protocols.errors import ConfigurationError
 from protocols.topologies import TOPOLOGIES
 

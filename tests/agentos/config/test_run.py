@@ -187,7 +187,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
     ),
     "an objective with nothing to look back at": (
         {"objectives": ["moon"], "exchange": "fedavg"},
-        "moon learns nothing before the first exchange; add an objective beside it",
+        "moon learns nothing before the first exchange; add another objective",
     ),
     "too few neighbours to find a poisoned one": (
         {"exchange": {"kind": "fedavg", "fusion": "krum"}, "topology": "ring"},
@@ -273,7 +273,7 @@ def test_blanks_need_an_objective_that_trains_the_language_model() -> None:
     with pytest.raises(ValidationError, match=r"add \{kind: masked_lm\} to objectives"):
         RunConfig.model_validate({"objectives": [contrast]})
     config = RunConfig.model_validate({"objectives": [contrast, "masked_lm"]})
-    assert config.objectives[0].views[0].leaves_blanks  # type: ignore[attr-defined]
+    assert config.objectives[0].views[0].needs_infilling  # type: ignore[attr-defined]
     assert RunConfig.model_validate(config.resolved()) == config
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from agentos.evaluation import KNN, Evaluator, Geometry, HeldOut, Retrieval
 from agentos.evaluation.assess import Documents, assess, default_tasks, exported_encoders
-from agents.models.text_encoder import EmbeddingOnly
+from agents.models.text_encoder import FunctionEncoder
 from protocols.errors import ConfigurationError, RecordError
 
 WORDS = ("ant", "bee", "cat")
@@ -23,12 +23,12 @@ def embed(texts):
 
 def test_every_encoder_gets_the_scores_of_every_task():
     tasks = {"few": KNN(k=1), "many": KNN(k=5)}
-    encoders = [(name, EmbeddingOnly(embed)) for name in ("one", "two")]
+    encoders = [(name, FunctionEncoder(embed)) for name in ("one", "two")]
     found = assess(encoders, tasks, Documents(LABELLED, "here"), seed=2)
     assert (found.data, found.documents, found.labelled, found.seed) == ("here", 30, True, 2)
     assert list(found.encoders) == ["one", "two"]
     for name, task in tasks.items():
-        alone = Evaluator((task,), LABELLED, 2)(EmbeddingOnly(embed))
+        alone = Evaluator((task,), LABELLED, 2)(FunctionEncoder(embed))
         assert found.encoders["one"][name] == found.encoders["two"][name] == alone
         assert found.metrics[name] == task.metrics
     json.dumps(found.as_json(), allow_nan=False)

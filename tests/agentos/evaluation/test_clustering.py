@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agentos.evaluation import Clustering, HeldOut
-from agents.models.text_encoder import EmbeddingOnly
+from agents.models.text_encoder import FunctionEncoder
 from protocols.seeding import derive, generator
 
 LABELS = tuple("abcd"[i % 4] for i in range(120))
@@ -53,15 +53,15 @@ def test_v_measure_equals_that_of_mteb():
     )
     (expected,) = scores["v_measure"]["Level 0"]
     task = Clustering(initialisations=1)
-    found = task.evaluate(EmbeddingOnly(embed), HELDOUT, seed=7)["v_measure"]
+    found = task.evaluate(FunctionEncoder(embed), HELDOUT, seed=7)["v_measure"]
     assert found == pytest.approx(expected)
     assert 0.1 < found < 0.95
 
 
 def test_separate_clouds_score_one_and_a_collapsed_encoder_zero():
-    best = Clustering(initialisations=10).evaluate(EmbeddingOnly(clouds(0.0)), HELDOUT, 0)
+    best = Clustering(initialisations=10).evaluate(FunctionEncoder(clouds(0.0)), HELDOUT, 0)
     assert best["v_measure"] > 0.8
-    ones = EmbeddingOnly(lambda texts: np.ones((len(texts), 5), np.float32))
+    ones = FunctionEncoder(lambda texts: np.ones((len(texts), 5), np.float32))
     assert Clustering().evaluate(ones, HELDOUT, 0)["v_measure"] == pytest.approx(0, abs=1e-9)
 
 
@@ -72,5 +72,5 @@ def test_documents_caps_the_texts_that_are_embedded():
         seen.extend(texts)
         return clouds(1.0)(texts)
 
-    Clustering(documents=40).evaluate(EmbeddingOnly(embed), HELDOUT, 0)
+    Clustering(documents=40).evaluate(FunctionEncoder(embed), HELDOUT, 0)
     assert len(seen) == 40

@@ -8,7 +8,7 @@ import pytest
 
 from agentos.evaluation import TASKS, Evaluator, Geometry, HeldOut, Metric, Retrieval, Task
 from agentos.evaluation.base import unit_rows
-from agents.models.text_encoder import EmbeddingOnly
+from agents.models.text_encoder import FunctionEncoder
 from protocols.errors import ConfigurationError, DataError, TrainingError
 
 TEXTS = tuple(f"summary of document {i}\nits body has the words {i} and {i * i}" for i in range(20))
@@ -18,7 +18,7 @@ def count_letters(texts):
     return np.array([[t.count(c) for c in "aeiou0123456789"] for t in texts], dtype=np.float32)
 
 
-letters = EmbeddingOnly(count_letters)
+letters = FunctionEncoder(count_letters)
 
 
 class First(Task):
@@ -46,15 +46,15 @@ def test_evaluator_embeds_each_text_once_across_tasks_and_repeats():
 
     twice = HeldOut(TEXTS + TEXTS)
     Evaluator((First(), Retrieval(), Geometry(), Geometry(documents=12)), twice, seed=0)(
-        EmbeddingOnly(embed)
+        FunctionEncoder(embed)
     )
     assert len(asked) == len(set(asked))
 
 
 def test_evaluator_forgets_between_calls_so_that_a_trained_encoder_is_embedded_anew():
     evaluator = Evaluator((First(),), HeldOut(TEXTS), seed=0)
-    ones = evaluator(EmbeddingOnly(lambda texts: np.ones((len(texts), 2), np.float32)))
-    twos = evaluator(EmbeddingOnly(lambda texts: np.full((len(texts), 2), 2, np.float32)))
+    ones = evaluator(FunctionEncoder(lambda texts: np.ones((len(texts), 2), np.float32)))
+    twos = evaluator(FunctionEncoder(lambda texts: np.full((len(texts), 2), 2, np.float32)))
     assert (ones, twos) == ({"first": 1.0}, {"first": 2.0})
 
 
@@ -86,14 +86,14 @@ def test_evaluator_refuses_embeddings_that_are_not_finite(bad):
         return rows
 
     with pytest.raises(TrainingError, match="not finite"):
-        Evaluator((First(),), HeldOut(TEXTS), 0)(EmbeddingOnly(embed))
+        Evaluator((First(),), HeldOut(TEXTS), 0)(FunctionEncoder(embed))
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (20,)])
 def test_evaluator_refuses_embeddings_of_the_wrong_shape(shape):
     with pytest.raises(TrainingError, match=r"\[20, D\]"):
         Evaluator((First(),), HeldOut(TEXTS), 0)(
-            EmbeddingOnly(lambda texts: np.zeros(shape, np.float32))
+            FunctionEncoder(lambda texts: np.zeros(shape, np.float32))
         )
 
 

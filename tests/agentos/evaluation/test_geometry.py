@@ -9,7 +9,7 @@ from scipy.stats import entropy
 
 from agentos.evaluation import Geometry, HeldOut
 from agentos.evaluation.geometry import alignment, deviations, halves, rankme, uniformity
-from agents.models.text_encoder import EmbeddingOnly
+from agents.models.text_encoder import FunctionEncoder
 from protocols.errors import ConfigurationError
 
 ROWS = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
@@ -49,7 +49,7 @@ def test_spread_is_one_for_gaussian_rows_and_dead_dimensions_are_counted():
     assert deviations(rows).mean() == pytest.approx(1, abs=0.05)
     rows[:, :2] = 1e-3
     found = Geometry().evaluate(
-        EmbeddingOnly(lambda texts: rows[[int(text.split()[-1]) for text in texts]]),
+        FunctionEncoder(lambda texts: rows[[int(text.split()[-1]) for text in texts]]),
         HeldOut(tuple(f"a b {i} {i} c d e {i}" for i in range(400))),
         seed=0,
     )
@@ -96,7 +96,7 @@ def test_documents_caps_the_texts_that_are_embedded():
         seen.extend(asked)
         return np.ones((len(asked), 2), np.float32)
 
-    Geometry(documents=8).evaluate(EmbeddingOnly(embed), HeldOut(texts), seed=0)
+    Geometry(documents=8).evaluate(FunctionEncoder(embed), HeldOut(texts), seed=0)
     assert len(seen) == 16
 
 

@@ -17,8 +17,8 @@ from transformers import (
 )
 
 from agentos.evaluation.loaded_encoder import LoadedEncoder
-from agents.models.export import write_sentence_transformer
-from agents.objectives.masking import choose
+from agents.models.sentence_transformer import write_sentence_transformer
+from agents.text.masking import choose_tokens
 from agents.text.tokens import Text
 from agents.text.vocabulary import Vocabulary
 from protocols.errors import ModelError
@@ -96,7 +96,7 @@ def test_masked_scores_equal_the_loss_of_transformers_at_the_hidden_tokens(tmp_p
         words = len(ids) - 2
         rng = generator(4, "token scores", text)
         plain = Text.of(ids[1:-1].numpy())
-        flags = choose(plain, Vocabulary(tokenizer), 0.15, whole_words=False, rng=rng)
+        flags = choose_tokens(plain, Vocabulary(tokenizer), 0.15, whole_words=False, rng=rng)
         hidden = (1 + np.flatnonzero(flags)).tolist()
         assert 1 <= len(hidden) < max(2, words)
         labels, inputs = torch.full_like(ids, -100), ids.clone()

@@ -10,7 +10,7 @@ import pytest
 from agentos.evaluation import STS, FewShot, HeldOut
 from agentos.evaluation.labelled import split_by_label
 from agentos.evaluation.mteb_adapter import MtebEncoder
-from agents.models.text_encoder import EmbeddingOnly
+from agents.models.text_encoder import FunctionEncoder
 from protocols.seeding import derive
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -41,7 +41,7 @@ def mteb():
 
 
 def score(mteb, task):
-    encoder = MtebEncoder(EmbeddingOnly(embed), "local/letters")
+    encoder = MtebEncoder(FunctionEncoder(embed), "local/letters")
     result = mteb.evaluate(encoder, task, cache=None, show_progress_bar=False, co2_tracker=False)
     assert result.model_name == "local/letters"
     (scores,) = result.task_results[0].scores["test"]
@@ -76,7 +76,7 @@ def test_few_shot_classification_scores_as_our_task_does(mteb):
 
     task = Local(seed=derive(5, "evaluation", "few_shot") % 2**32)
     theirs = score(mteb, task)
-    ours = FewShot().evaluate(EmbeddingOnly(embed), HELDOUT, seed=5)
+    ours = FewShot().evaluate(FunctionEncoder(embed), HELDOUT, seed=5)
     assert ours["few_shot_accuracy"] == pytest.approx(theirs["accuracy"])
     assert ours["few_shot_macro_f1"] == pytest.approx(theirs["f1"])
     assert ours["few_shot_macro_precision"] == pytest.approx(theirs["precision"])
@@ -109,14 +109,14 @@ def test_sentence_similarity_scores_as_our_task_does(mteb, tmp_path):
             self.data_loaded = True
 
     theirs = score(mteb, Local())
-    ours = STS(path=str(path)).evaluate(EmbeddingOnly(embed), HELDOUT, seed=0)
+    ours = STS(path=str(path)).evaluate(FunctionEncoder(embed), HELDOUT, seed=0)
     assert ours["sts_spearman"] == pytest.approx(theirs["cosine_spearman"], abs=1e-6)
     assert ours["sts_pearson"] == pytest.approx(theirs["cosine_pearson"], abs=1e-6)
     assert ours["sts_spearman"] == pytest.approx(theirs["spearman"], abs=1e-6)
 
 
 def test_similarities_are_cosines():
-    encoder = MtebEncoder(EmbeddingOnly(embed))
+    encoder = MtebEncoder(FunctionEncoder(embed))
     rows = np.array([[3.0, 4.0], [0.0, 2.0]])
     assert encoder.similarity(rows, rows) == pytest.approx(np.array([[1, 0.8], [0.8, 1]]))
     assert encoder.similarity_pairwise(rows, rows[::-1]) == pytest.approx([0.8, 0.8])

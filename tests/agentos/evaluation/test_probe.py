@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agentos.evaluation import KNN, FewShot, HeldOut, Probe
 from agentos.evaluation.few_shot import few_of_each, few_shot_scores
 from agentos.evaluation.labelled import split_by_label
-from agents.models.text_encoder import EmbeddingOnly
+from agents.models.text_encoder import FunctionEncoder
 from protocols.errors import ConfigurationError
 
 LABELS = ("ant", "bee", "cat")
@@ -48,7 +48,7 @@ def test_probe_equals_a_pipeline_of_scikit_learn(spread):
     guess = pipeline.predict(embed(split.test_texts))
     expected = classification_report(split.test_labels, guess, output_dict=True)
 
-    scores = Probe().evaluate(EmbeddingOnly(embed), HELDOUT, seed=1)
+    scores = Probe().evaluate(FunctionEncoder(embed), HELDOUT, seed=1)
     assert scores["probe_accuracy"] == pytest.approx(expected["accuracy"])
     assert scores["probe_macro_f1"] == pytest.approx(expected["macro avg"]["f1-score"])
     assert scores["probe_macro_precision"] == pytest.approx(expected["macro avg"]["precision"])
@@ -57,7 +57,7 @@ def test_probe_equals_a_pipeline_of_scikit_learn(spread):
 
 
 def test_confusion_matrix_agrees_with_the_scores():
-    encoder = EmbeddingOnly(clouds(2.0))
+    encoder = FunctionEncoder(clouds(2.0))
     scores = Probe().evaluate(encoder, HELDOUT, seed=1)
     _, told = Probe().examine(encoder, HELDOUT, seed=1)
     matrix = np.array(told["confusion"])
@@ -71,7 +71,7 @@ def test_confusion_matrix_agrees_with_the_scores():
 def test_matrix_of_too_many_labels_is_not_kept():
     labels = tuple(f"{i % 70:02}" for i in range(420))
     heldout = HeldOut(tuple(f"ant {i}" for i in range(420)), labels)
-    assert Probe().examine(EmbeddingOnly(clouds(1.0)), heldout, seed=0)[1] == {}
+    assert Probe().examine(FunctionEncoder(clouds(1.0)), heldout, seed=0)[1] == {}
 
 
 @pytest.mark.filterwarnings("ignore")  # of mteb
@@ -125,13 +125,15 @@ def test_few_shot_scores_equal_those_of_mteb(samples):
 
 def test_few_shot_takes_one_document_of_each_label_without_a_warning():
     task = FewShot(samples_per_label=1, experiments=2)
-    assert task.evaluate(EmbeddingOnly(clouds(0.0)), HELDOUT, seed=0)["few_shot_accuracy"] == 1
+    assert task.evaluate(FunctionEncoder(clouds(0.0)), HELDOUT, seed=0)["few_shot_accuracy"] == 1
 
 
 def test_few_shot_reports_the_mean_of_its_experiments():
     embed = clouds(1.5)
     once = [
-        FewShot(experiments=n).evaluate(EmbeddingOnly(embed), HELDOUT, seed=1)["few_shot_accuracy"]
+        FewShot(experiments=n).evaluate(FunctionEncoder(embed), HELDOUT, seed=1)[
+            "few_shot_accuracy"
+        ]
         for n in (1, 2)
     ]
     split = split_by_label(HELDOUT, 0.6, 2000, seed=1)
@@ -151,13 +153,13 @@ def test_knn_equals_a_slow_vote(k):
         nearest = sorted(range(len(train)), key=lambda i: -cosine[i])[:k]
         votes = Counter(split.train_labels[i] for i in nearest)
         right += min(votes, key=lambda name: (-votes[name], name)) == label
-    score = KNN(k=k).evaluate(EmbeddingOnly(embed), HELDOUT, seed=1)["knn_accuracy"]
+    score = KNN(k=k).evaluate(FunctionEncoder(embed), HELDOUT, seed=1)["knn_accuracy"]
     assert score == pytest.approx(right / len(split.test_labels))
 
 
 @pytest.mark.parametrize("task", [Probe(), FewShot(), KNN()])
 def test_a_perfect_encoder_scores_one(task):
-    assert set(task.evaluate(EmbeddingOnly(clouds(0.0)), HELDOUT, seed=0).values()) == {1.0}
+    assert set(task.evaluate(FunctionEncoder(clouds(0.0)), HELDOUT, seed=0).values()) == {1.0}
 
 
 @pytest.mark.parametrize("task", [Probe(), FewShot(), KNN()])
@@ -168,7 +170,7 @@ def test_a_collapsed_encoder_scores_no_better_than_chance(task, noise):
     def embed(texts):
         return np.ones((len(texts), 6), np.float32) + np.float32(noise) * signal(texts)
 
-    scores = task.evaluate(EmbeddingOnly(embed), HELDOUT, seed=0)
+    scores = task.evaluate(FunctionEncoder(embed), HELDOUT, seed=0)
     assert max(scores.values()) <= 1 / 3 + 1e-9
 
 
@@ -178,7 +180,7 @@ def test_probe_converges_without_a_warning_on_hard_features():
     def embed(texts):
         return clouds(1.0, width=64)(texts) * skewed
 
-    Probe().evaluate(EmbeddingOnly(embed), HELDOUT, seed=0)  # warnings are errors here
+    Probe().evaluate(FunctionEncoder(embed), HELDOUT, seed=0)  # warnings are errors here
 
 
 @given(

@@ -9,7 +9,7 @@ import pytest
 
 from agentos.evaluation import HeldOut, Retrieval
 from agentos.evaluation.retrieval import measures, ranks_of_relevant, summaries_and_bodies
-from agents.models.text_encoder import EmbeddingOnly
+from agents.models.text_encoder import FunctionEncoder
 from protocols.errors import ConfigurationError, DataError
 
 N = 40
@@ -53,13 +53,13 @@ def test_scores_equal_a_slow_reference(noise):
     embed = noisy_embed(noise)
     pairs = summaries_and_bodies(TEXTS)
     mrr, recall, ndcg = slow_scores(embed([q for q, _ in pairs]), embed([b for _, b in pairs]))
-    scores = Retrieval().evaluate(EmbeddingOnly(embed), HeldOut(TEXTS), seed=0)
+    scores = Retrieval().evaluate(FunctionEncoder(embed), HeldOut(TEXTS), seed=0)
     assert scores == pytest.approx({"mrr": mrr, "recall_at_10": recall, "ndcg_at_10": ndcg})
     assert 0 < scores["mrr"] < 1
 
 
 def test_a_perfect_encoder_scores_one():
-    scores = Retrieval().evaluate(EmbeddingOnly(noisy_embed(0.0)), HeldOut(TEXTS), seed=0)
+    scores = Retrieval().evaluate(FunctionEncoder(noisy_embed(0.0)), HeldOut(TEXTS), seed=0)
     assert scores == {"mrr": 1.0, "recall_at_10": 1.0, "ndcg_at_10": 1.0}
 
 
@@ -70,7 +70,7 @@ def test_a_collapsed_encoder_scores_as_if_every_right_body_came_last(noise):
     def embed(texts):
         return np.ones((len(texts), 8), np.float32) + np.float32(noise) * directions(texts)
 
-    scores = Retrieval().evaluate(EmbeddingOnly(embed), HeldOut(TEXTS), seed=0)
+    scores = Retrieval().evaluate(FunctionEncoder(embed), HeldOut(TEXTS), seed=0)
     assert scores == pytest.approx({"mrr": 1 / N, "recall_at_10": 0.0, "ndcg_at_10": 0.0})
 
 
@@ -80,7 +80,7 @@ def test_a_narrow_cone_is_still_ranked():
     def embed(texts):
         return np.float32(1e-3) * directions(texts) + 1
 
-    assert Retrieval().evaluate(EmbeddingOnly(embed), HeldOut(TEXTS), seed=0)["mrr"] == 1.0
+    assert Retrieval().evaluate(FunctionEncoder(embed), HeldOut(TEXTS), seed=0)["mrr"] == 1.0
 
 
 def test_ranks_count_ties_against_the_encoder():
@@ -97,7 +97,7 @@ def test_queries_caps_the_texts_that_are_embedded():
         seen.update(texts)
         return noisy_embed(1.0)(texts)
 
-    Retrieval(queries=12).evaluate(EmbeddingOnly(embed), HeldOut(TEXTS), seed=0)
+    Retrieval(queries=12).evaluate(FunctionEncoder(embed), HeldOut(TEXTS), seed=0)
     assert len(seen) == 24
 
 
@@ -106,7 +106,7 @@ def test_another_seed_draws_other_documents():
         seen = set()
         embed = noisy_embed(1.0)
         Retrieval(queries=12).evaluate(
-            EmbeddingOnly(lambda t: (seen.update(t), embed(t))[1]), HeldOut(TEXTS), seed
+            FunctionEncoder(lambda t: (seen.update(t), embed(t))[1]), HeldOut(TEXTS), seed
         )
         return seen
 
@@ -197,7 +197,7 @@ def test_scores_on_files_equal_trec_eval(collection):
     folder, qrels, name = collection
     task = Retrieval(path=str(folder), qrels=name).with_files()
     task.check(HeldOut(()))
-    scores = task.evaluate(EmbeddingOnly(random_rows), HeldOut(()), seed=0)
+    scores = task.evaluate(FunctionEncoder(random_rows), HeldOut(()), seed=0)
 
     unit = lambda rows: rows.astype(float) / np.linalg.norm(rows, axis=1, keepdims=True)  # noqa: E731
     titled = [f"title {i} body {i}" if i % 3 == 0 else f"body {i}" for i in range(80)]
@@ -256,7 +256,7 @@ def test_scores_on_files_equal_sentence_transformers(tmp_path):
         write_csv=False,
     )
     theirs = evaluator(Model())
-    scores = Retrieval(path=str(tmp_path)).evaluate(EmbeddingOnly(random_rows), HeldOut(()), 0)
+    scores = Retrieval(path=str(tmp_path)).evaluate(FunctionEncoder(random_rows), HeldOut(()), 0)
     assert scores["mrr"] == pytest.approx(theirs["cosine_mrr@80"])
     assert scores["recall_at_10"] == pytest.approx(theirs["cosine_recall@10"])
     assert scores["ndcg_at_10"] == pytest.approx(theirs["cosine_ndcg@10"])
@@ -283,10 +283,10 @@ def test_ndcg_equals_scikit_learn():
 def test_files_are_read_once_and_travel_with_the_task(collection, monkeypatch, tmp_path):
     folder, _, name = collection
     task = Retrieval(path=str(folder), qrels=name)
-    here = task.evaluate(EmbeddingOnly(random_rows), HeldOut(()), seed=0)
+    here = task.evaluate(FunctionEncoder(random_rows), HeldOut(()), seed=0)
     copy = pickle.loads(pickle.dumps(task.with_files()))
     monkeypatch.setattr(Retrieval, "read", lambda self: pytest.fail("read again"))
-    assert copy.evaluate(EmbeddingOnly(random_rows), HeldOut(()), seed=0) == here
+    assert copy.evaluate(FunctionEncoder(random_rows), HeldOut(()), seed=0) == here
 
 
 @pytest.mark.parametrize(

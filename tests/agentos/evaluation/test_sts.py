@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agentos.evaluation import STS, HeldOut, PairClassification
-from agents.models.text_encoder import EmbeddingOnly
+from agents.models.text_encoder import FunctionEncoder
 from protocols.errors import ConfigurationError, DataError
 
 NONE = HeldOut(())
@@ -31,7 +31,7 @@ def embed(texts):
     return np.array(rows, dtype=np.float32)
 
 
-ENCODER = EmbeddingOnly(embed)
+ENCODER = FunctionEncoder(embed)
 
 
 @pytest.fixture(params=["jsonl", "csv", "tsv", "parquet"])
@@ -104,7 +104,7 @@ def test_pair_classification_equals_scikit_learn(file):
 def test_a_collapsed_encoder_correlates_with_nothing(tmp_path, noise):
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps({**row, "label": 0}) + "\n" for row in rows()))
-    encoder = EmbeddingOnly(lambda texts: np.float32(1) + np.float32(noise) * embed(texts))
+    encoder = FunctionEncoder(lambda texts: np.float32(1) + np.float32(noise) * embed(texts))
     found = STS(path=str(path)).evaluate(encoder, NONE, seed=0)
     assert found == {"sts_spearman": 0.0, "sts_pearson": 0.0}
 

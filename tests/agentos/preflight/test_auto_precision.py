@@ -24,9 +24,9 @@ def test_choice_takes_the_place_of_auto_in_the_record(
     bf16_s: float,
     chosen: str,
 ) -> None:
-    monkeypatch.setattr("agentos.reporting.report.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.arms.write_report", lambda directory: None)
     seconds = {"fp32": 0.1, "bf16": bf16_s}
-    monkeypatch.setattr("agents.hosting.host.Host.step_seconds", lambda host, arm: seconds)
+    monkeypatch.setattr("agents.hosting.host.step_seconds", lambda *_: seconds)
     fields = {"baseline": {"isolated": False}, "evaluation": {"tasks": ["geometry"]}}
     metrics = []
     for precision in ("auto", chosen):
@@ -55,10 +55,10 @@ def test_host_measures_both_and_its_agents_stay_as_they_were(
     host.begin(arm)
     before = {id: agent.parameters.clone() for id, agent in host.agents.items()}
     drawn = torch.random.get_rng_state()
-    seconds = host.step_seconds(arm)
+    chosen, seconds = host.choose_precision(arm)
     assert set(seconds) == set(CHOICES)
     assert all(taken > 0 for taken in seconds.values())
-    assert worthwhile(seconds) in CHOICES
+    assert chosen == worthwhile(seconds)
     for id, agent in host.agents.items():
         assert torch.equal(agent.parameters, before[id])
         assert agent.state.step == 0

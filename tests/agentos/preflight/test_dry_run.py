@@ -126,8 +126,8 @@ def test_agents_out_of_reach_are_named() -> None:
     found = walked(Whispers(), Ring(), agents=6)
     # An even agent hears none but its silent neighbours.
     assert [problem.message for problem in found.problems] == [
-        "agent-0, agent-2, agent-4 never hear from anybody",
-        "agent-1, agent-3, agent-5 never reach anybody",
+        "agent-0, agent-2, agent-4 never receive anything",
+        "agent-1, agent-3, agent-5 never reach any other agent",
     ]
     assert all("training.rounds" in str(problem.allowed) for problem in found.problems)
 
@@ -150,8 +150,8 @@ def test_silent_hop_is_told_and_nobody_waits() -> None:
             return None if down else super().announces(learner, turn, represented)
 
     found = walked(Upwards(), MasterSlave())
-    assert found.silent == ["hop 1 (down): nobody speaks"]
-    assert found.problems[0].message == "agent-1, agent-2, agent-3 never hear from anybody"
+    assert found.silent == ["hop 1 (down): no agent sends"]
+    assert found.problems[0].message == "agent-1, agent-2, agent-3 never receive anything"
 
 
 @pytest.mark.parametrize(("exchange", "unknown"), [(Vague(), "values"), (Chatty(), "values")])

@@ -14,16 +14,17 @@ from agentos.evaluation.similarity import linear_cka
 from agentos.events import Listener
 from agentos.preparation import prepare_corpus
 from agentos.records.agent_similarity import (
-    EMBEDDINGS,
     MAX_AGENTS,
     MAX_TEXTS,
-    SIMILARITY,
     Sample,
     SimilarityRecorder,
     draw_sample,
     load_agent_similarity,
     measure,
 )
+from agentos.records.layout import EMBEDDINGS, SIMILARITY
+from agentos.rounds.final_states import compare_agents
+from agentos.runtime.host_calls import EmbedTexts, Explain
 from protocols.errors import RecordError
 
 
@@ -37,12 +38,8 @@ def corpus_of(anchors: int, labelled: bool = True) -> Any:
     )
 
 
-def config_of(agents: int) -> Any:
-    return SimpleNamespace(seed=0, agents=SimpleNamespace(total=agents))
-
-
 def test_few_anchors_and_agents_are_all_taken() -> None:
-    sample = draw_sample(config_of(5), corpus_of(30))
+    sample = draw_sample(corpus_of(30), 5, 0)
     assert (len(sample.texts), sample.available, sample.source) == (30, 30, "anchors")
     assert sample.agents == (0, 1, 2, 3, 4)
     assert sample.names == ("a", "b")
@@ -51,17 +48,17 @@ def test_few_anchors_and_agents_are_all_taken() -> None:
 
 
 def test_many_anchors_and_agents_are_thinned() -> None:
-    sample = draw_sample(config_of(1000), corpus_of(5000))
+    sample = draw_sample(corpus_of(5000), 1000, 0)
     assert len(sample.texts) == MAX_TEXTS == len(set(sample.texts))
     assert len(sample.agents) == MAX_AGENTS == len(set(sample.agents))
     assert (sample.agents[0], sample.agents[-1], sample.available) == (0, 999, 5000)
 
 
 def test_without_anchors_held_out_documents_are_taken_and_without_labels_clusters() -> None:
-    sample = draw_sample(config_of(2), corpus_of(0, labelled=False))
+    sample = draw_sample(corpus_of(0, labelled=False), 2, 0)
     assert (len(sample.texts), sample.source, sample.labelled) == (40, "held-out documents", False)
     assert len(sample.names) == 8
-    assert sample == draw_sample(config_of(2), corpus_of(0, labelled=False))
+    assert sample == draw_sample(corpus_of(0, labelled=False), 2, 0)
     together = {sample.groups[i] for i in range(0, 40, 5)}
     assert len(together) == 1
 
@@ -74,7 +71,7 @@ def test_run_records_the_embeddings_that_its_exported_encoders_give(
     between = load_agent_similarity(finished.directory)
     assert between is not None
     corpus = prepare_corpus(finished.config, Listener(), cache)
-    sample = draw_sample(finished.config, corpus)
+    sample = draw_sample(corpus, finished.config.agents.total, finished.config.seed)
     assert between.sample.groups == sample.groups
     assert all(
         w.startswith(c)
@@ -123,27 +120,29 @@ def test_run_records_nothing_where_that_is_asked(
     )
     Simulation(config, out=tmp_path / "run", cache=cache).run()
     assert load_agent_similarity(tmp_path / "run") is None
-    assert "Between the agents" not in (tmp_path / "run" / "report.html").read_text()
+    assert "Similarity of the agents" not in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_every_host_is_asked_for_its_own_agents_and_the_order_is_theirs(tmp_path: Path) -> None:
-    asked = {}
+def test_every_host_embeds_its_own_agents_and_their_order_is_kept(tmp_path: Path) -> None:
+    asked: dict[Any, Any] = {}
 
     class Session:
         placement = {0: 1, 1: 0, 2: 1}
 
-        def call(self, method: str, arguments: Any) -> Any:
-            asked[method] = {host: given[-1] for host, given in arguments.items()}
-            if method == "explain":
-                return {host: {id: {} for id in ids} for host, (ids,) in arguments.items()}
+        def call(self, calls: Any) -> Any:
+            for host, call in calls.items():
+                asked.setdefault(type(call), {})[host] = call.agents
             return {
-                host: {id: np.eye(4, dtype=np.float32) + id for id in ids}
-                for host, (_, ids) in arguments.items()
+                host: {
+                    id: {} if isinstance(call, Explain) else np.eye(4, dtype=np.float32) + id
+                    for id in call.agents
+                }
+                for host, call in calls.items()
             }
 
     sample = Sample(("a", "b c", "d", "e"), (0, 0, 1, 1), ("x", "y"), True, "anchors", 4, (0, 1, 2))
-    SimilarityRecorder(tmp_path, sample).record("together", Session())  # type: ignore[arg-type]
-    assert asked["embed_texts"] == asked["explain"] == {1: (0, 2), 0: (1,)}
+    compare_agents(Session(), SimilarityRecorder(tmp_path, sample), "together")  # type: ignore[arg-type]
+    assert asked[EmbedTexts] == asked[Explain] == {1: (0, 2), 0: (1,)}
     between = load_agent_similarity(tmp_path)
     assert between is not None
     assert list(between.embeddings["together"]) == [0, 1, 2]

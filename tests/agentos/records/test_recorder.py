@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentos.evaluation import Metric, Probe
-from agentos.records.metrics_log import plain
-from agentos.records.recorder import RecordedNetwork, Recorder, load_run, summarise_metrics
+from agentos.records.atomic_files import plain
+from agentos.records.reader import RecordedNetwork, load_run
+from agentos.records.recorder import Recorder
+from agentos.records.result import Quality
 from protocols.errors import RecordError
 from protocols.ledger import Ledger
 from protocols.topologies import TOPOLOGIES
@@ -275,13 +277,15 @@ def test_summary_takes_the_worst_by_each_metrics_direction():
         "agent-0": {"mrr": 0.5, "align": 2.0, "loss": 9.0},
         "agent-1": {"mrr": 0.1, "align": 1.0},
     }
-    summary = summarise_metrics(agents, [MRR, LOSS])
-    assert summary["mean"] == pytest.approx({"mrr": 0.3, "align": 1.5})
-    assert summary["worst"] == {"mrr": 0.1, "align": 2.0}
-    assert summary["agents"] == agents
+    quality = Quality.of(agents, [MRR, LOSS])
+    assert quality.mean == pytest.approx({"mrr": 0.3, "align": 1.5})
+    assert quality.worst == {"mrr": 0.1, "align": 2.0}
+    assert quality.agents == agents
 
 
 def test_summary_leaves_out_agents_that_lack_a_metric():
     agents = {"agent-0": {"mrr": 0.5}, "agent-1": {"mrr": float("nan")}, "agent-2": {}}
-    assert summarise_metrics(agents, [MRR, LOSS])["mean"] == {"mrr": 0.5}
-    assert summarise_metrics({}, [MRR]) == {"agents": {}, "mean": {}, "worst": {}}
+    quality = Quality.of(agents, [MRR, LOSS])
+    assert quality.mean == {"mrr": 0.5}
+    assert quality.agents["agent-1"] == {}
+    assert Quality.of({}, [MRR]) == Quality()

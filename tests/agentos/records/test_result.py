@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agentos import Result, RunConfig
+from agentos import Result
 from agentos.evaluation.base import Metric
 from agentos.records.reports import ArmResult, RoundReport
-from agentos.records.result import summarise
+from agentos.records.result import RunIdentity, summarise
 
 METRICS = (
     Metric(name="mrr", higher_is_better=True, help="Up."),
@@ -37,12 +37,11 @@ def arm(last: int, shift: float = 0.0, evaluated: tuple[int, ...] = (0, 2)) -> A
 
 
 @pytest.fixture
-def sum_up(small: Callable[..., RunConfig], tmp_path: Path) -> Callable[..., Result]:
+def sum_up(tmp_path: Path) -> Callable[..., Result]:
     def make(together: ArmResult, isolated: ArmResult | None = None, **changes: Any) -> Result:
-        values: dict[str, Any] = {"status": "finished", "wall_s": 9.0, "metrics": METRICS}
-        return summarise(
-            small(), tmp_path, together=together, isolated=isolated, **{**values, **changes}
-        )
+        values: dict[str, Any] = {"status": "finished", "wall_s": 9.0}
+        run = RunIdentity(tmp_path, "small", 0, 2, METRICS)
+        return summarise(run, together, isolated, **{**values, **changes})
 
     return make
 

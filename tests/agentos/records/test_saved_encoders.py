@@ -33,7 +33,7 @@ def test_folder_of_an_encoder_is_itself(run: Path) -> None:
 
 
 def test_agent_that_the_run_does_not_have_is_refused_naming_those_it_has(run: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no agent 4") as error:
+    with pytest.raises(ConfigurationError, match="no encoder of agent 4") as error:
         find_encoder(run, 4)
     assert error.value.expected == "one of 0, 1, 10"
 

@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 from agentos.evaluation import Geometry, Retrieval
-from agentos.records.recorder import MetricsLog, Recorder, summarise_metrics
+from agentos.records.metrics_log import MetricsLog
+from agentos.records.recorder import Recorder
+from agentos.records.result import Quality
 from protocols.ledger import Ledger
 from protocols.topologies import TOPOLOGIES
 
@@ -100,14 +102,14 @@ def write_run(
             "round_s": [17.5] * rounds,
             "tokens": 102_400 * rounds * agents,
             "bytes": {"total": ledger.total(), "by_kind": ledger.by_kind()},
-            **summarise_metrics(after, METRICS),
-            "before": summarise_metrics(before, METRICS),
+            **Quality.of(after, METRICS).model_dump(),
+            "before": Quality.of(before, METRICS).model_dump(),
         }
         if baseline:
             log = recorder.baseline()
             _, alone = write_arm(log, seed + 1, agents, rounds, 0.0)
             whole["isolated"] = {
-                **summarise_metrics(alone, METRICS),
+                **Quality.of(alone, METRICS).model_dump(),
                 "tokens": 102_400 * rounds * agents,
                 "wall_s": 120.0,
             }

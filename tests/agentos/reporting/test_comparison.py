@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from agentos.records.recorder import load_run
+from agentos.records.reader import load_run
 from agentos.reporting.comparison import compare, write_comparison
 from protocols.errors import RecordError
 
@@ -55,7 +55,7 @@ def test_page_is_written_where_asked(runs, tmp_path, out):
     path = write_comparison(runs, tmp_path / out)
     assert path == (tmp_path / out if out.endswith(".html") else tmp_path / out / "comparison.html")
     text = path.read_text(encoding="utf-8")
-    assert "3 runs side by side" in text
+    assert "3 runs compared" in text
     assert "six-readers (cut)" in text
 
 

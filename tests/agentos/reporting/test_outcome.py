@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from agentos.evaluation import Metric
-from agentos.records.recorder import load_run
-from agentos.reporting.charts.series import bytes_until, series, unique
-from agentos.reporting.outcome import Arm, gain, outcome
+from agentos.records.reader import load_run
+from agentos.records.result import Quality
+from agentos.records.views.histories import traffic_of
+from agentos.records.views.metric_curves import arm_curve
+from agentos.records.views.outcome import gain, outcome
+from agentos.records.views.run_view import LOSS, unique
 from agentos.reporting.verdict import verdict
 
 UP = Metric(name="mrr", higher_is_better=True, help="Up.", label="MRR")
@@ -16,7 +19,7 @@ DOWN = Metric(name="align", higher_is_better=False, help="Down.", label="Alignme
 
 
 def arm(metric, values):
-    return Arm({f"agent-{i}": {metric.name: value} for i, value in enumerate(values)}, {}, {})
+    return Quality(agents={f"agent-{i}": {metric.name: value} for i, value in enumerate(values)})
 
 
 def test_outcome_without_summary_equals_that_with_it(ring_run, make_run, tmp_path):
@@ -25,7 +28,7 @@ def test_outcome_without_summary_equals_that_with_it(ring_run, make_run, tmp_pat
     for part in ("before", "isolated", "together"):
         assert getattr(bare, part).mean == pytest.approx(getattr(whole, part).mean)
         assert getattr(bare, part).worst == pytest.approx(getattr(whole, part).worst)
-    assert (bare.tokens, bare.payload_bytes) == (whole.tokens, whole.payload_bytes)
+    assert bare.tokens == whole.tokens
     assert (bare.status, whole.status) == ("unfinished", "finished")
 
 
@@ -45,35 +48,35 @@ def test_gain_of_a_metric_where_lower_is_better_is_positive_when_it_falls():
 
 
 def test_gain_pairs_agents_and_skips_those_that_lack_a_value():
-    alone = Arm({"agent-0": {"mrr": 0.5}, "agent-1": {}}, {}, {})
-    together = Arm({"agent-1": {"mrr": 0.9}, "agent-0": {"mrr": 0.25}}, {}, {})
+    alone = Quality(agents={"agent-0": {"mrr": 0.5}, "agent-1": {}})
+    together = Quality(agents={"agent-1": {"mrr": 0.9}, "agent-0": {"mrr": 0.25}})
     assert gain(together, alone, UP).mean == -0.25
-    assert gain(Arm({}, {}, {}), alone, UP) is None
+    assert gain(Quality(), alone, UP) is None
 
 
 @pytest.mark.parametrize(
     ("bonus", "tone", "says"),
     [
         (0.03, "gain", "helped"),
-        (-0.03, "loss", "was worse"),
+        (-0.03, "loss", "hurt"),
         (0.0, "even", "no clear difference"),
     ],
 )
 def test_verdict_is_honest_about_the_sign(make_run, tmp_path, bonus, tone, says):
     result = outcome(load_run(make_run(tmp_path / "run", bonus=bonus)))
-    words = verdict(result, 8)
+    words = verdict(result)
     assert (words.tone, says in words.headline) == (tone, True)
     assert "MRR" in words.headline
-    gained = gain(result.together, result.isolated, result.main).gained
+    gained = result.gain.gained
     assert f"{gained} of 6 agents gained" in " ".join(words.details)
-    assert "one seed" in words.details[-1]
+    assert "single seed" in words.details[-1]
 
 
 def test_verdict_without_a_baseline_claims_nothing_about_cooperation(make_run, tmp_path):
     words = verdict(outcome(load_run(make_run(tmp_path / "run", baseline=False))))
     assert words.tone == "open"
     assert "rose from" in words.headline
-    assert "cannot tell what cooperation added" in words.details[-1]
+    assert "cannot show what cooperation added" in words.details[-1]
 
 
 def test_verdict_does_not_compare_a_baseline_that_stopped_early(make_run, tmp_path):
@@ -82,29 +85,31 @@ def test_verdict_does_not_compare_a_baseline_that_stopped_early(make_run, tmp_pa
     rows = [line for line in path.read_text().splitlines() if json.loads(line)["round"] < 5]
     path.write_text("\n".join(rows) + "\n")
     result = outcome(load_run(run))
-    words = verdict(result, 8)
+    words = verdict(result)
     assert not result.fair
     assert words.tone == "open"
     assert "in round 4" in words.details[-1]
     assert "was interrupted" in words.details[0]
 
 
-def test_series_are_ordered_by_agent_number_and_leave_gaps_out():
+def test_curves_are_ordered_by_agent_number_and_leave_gaps_out():
     rows = [
         {"round": 1, "agent": "agent-10", "loss": 1.0},
         {"round": 1, "agent": "agent-2", "loss": None},
         {"round": 2, "agent": "agent-2", "loss": 3.0},
     ]
-    found = series(rows, "loss")
-    assert list(found.items()) == [("agent-2", ([2], [3.0])), ("agent-10", ([1], [1.0]))]
+    curve = arm_curve(rows, LOSS)
+    assert (curve.mean, curve.worst) == ([1.0, 3.0], [1.0, 3.0])
+    assert list(curve.by_agent.items()) == [(2, ([2], [3.0])), (10, ([1], [1.0]))]
+    assert curve.by_round == {1: [1.0], 2: [3.0]}
 
 
-def test_bytes_until_counts_the_round_itself(ring_run):
+def test_bytes_sent_by_a_round_include_the_round_itself(ring_run):
     record = load_run(ring_run)
-    until = bytes_until(record)
+    traffic = traffic_of(record)
     per_round = 12 * 131_072  # six agents, two neighbours each
     first = per_round + 12 * 200_000
-    assert [until(round) for round in (0, 1, 2, 99)] == [
+    assert [traffic.sent_by(round) for round in (0, 1, 2, 99)] == [
         0,
         first,
         first + per_round,
@@ -113,4 +118,4 @@ def test_bytes_until_counts_the_round_itself(ring_run):
 
 
 def test_unique_names_keep_their_order():
-    assert unique(["b", "a", "b"]) == ["b (0)", "a", "b (2)"]
+    assert unique(["b", "a", "b"]) == ("b (0)", "a", "b (2)")

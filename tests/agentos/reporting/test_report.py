@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from agentos.records.recorder import load_run
+from agentos.records.reader import load_run
 from agentos.reporting.report import write_report
 from protocols.errors import RecordError
 
@@ -83,7 +83,8 @@ def test_plotly_is_inlined_once(page):
 
 def test_page_answers_the_question_and_shows_the_key_figures(page, ring_run):
     assert (
-        "Working together helped: the agents' mean MRR is 0.447 together, 0.414 alone" in page.words
+        "Working together helped: the agents' mean MRR is 0.447 together and 0.414 alone"
+        in page.words
     )
     for text in ("anchor_", "15.0 MB", "4.92 M", "2 min 23 s", "ring", "400 optimizer steps"):
         assert text in page.words
@@ -163,9 +164,9 @@ def test_interrupted_run_without_summary_or_ledger_still_gets_a_report(make_run,
     run = make_run(tmp_path / "run", rounds=3, baseline=False, summary=False)
     (run / "ledger.parquet").unlink()
     page = Page(write_report(run))
-    assert "This run did not finish: it came to round 3 of 8" in page.words
+    assert "This run did not finish: it reached round 3 of 8" in page.words
     assert "unfinished" in page.words
-    assert "No isolated baseline" in page.words
+    assert "Without an isolated baseline" in page.words
     assert "alone" not in page.attributes("data-hides")
 
 

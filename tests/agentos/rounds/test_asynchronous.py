@@ -11,12 +11,22 @@ import pytest
 from agentos import RunConfig
 from agentos.records.reports import RoundReport
 from agentos.rounds.asynchronous import AsynchronousCoordinator
+from agentos.rounds.base import RoundServices, RoundsPlan
 from agentos.rounds.clock.config import Asynchronous
 from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.clock.timing import Timing
 from agentos.rounds.health.collapse import Reading
 from agentos.rounds.health.monitor import HealthMonitor
 from agentos.runtime import Session
+from agentos.runtime.host_calls import (
+    Answer,
+    Begin,
+    Compose,
+    Evaluate,
+    HostCall,
+    Merge,
+    TrainRounds,
+)
 from agents.hosting.delivery import Delivery, Outbox
 from agents.training.blueprint import Arm, Blueprint
 from protocols.messages import Envelope
@@ -33,8 +43,8 @@ class Scribe(Session):
     def __init__(self, placement: Mapping[int, int], ill: Mapping[int, set[int]]) -> None:
         self.placement = dict(placement)
         self.ill = ill
-        self.heard: Heard = {}
-        self.calls: list[tuple[str, list[int]]] = []
+        self.fake: Any = FakeHost(ill)
+        self.calls: list[type[HostCall[Any]]] = []
 
     def build(self, blueprint: Blueprint) -> None:
         raise NotImplementedError
@@ -42,30 +52,38 @@ class Scribe(Session):
     def close(self) -> None:
         raise NotImplementedError
 
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        self.calls.append((method, sorted(arguments)))
-        hosts = sorted(arguments, reverse=True)  # they may answer in any order
-        return {host: getattr(self, f"_{method}")(host, *arguments[host]) for host in hosts}
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        self.calls.extend({type(call) for call in calls.values()})
+        hosts = sorted(calls, reverse=True)  # they may answer in any order
+        return {host: calls[host].run(self.fake) for host in hosts}
 
-    def _begin(self, host: int, arm: Arm) -> None:
+
+class FakeHost:
+    """A host whose agents note what they merge."""
+
+    def __init__(self, ill: Mapping[int, set[int]]) -> None:
+        self.ill = ill
+        self.heard: Heard = {}
+
+    def begin(self, arm: Arm) -> None:
         self.round: dict[int, int] = {}
 
-    def _train_each(self, host: int, rounds: dict[int, int]) -> dict[int, dict[str, float]]:
+    def train_rounds(self, rounds: dict[int, int]) -> dict[int, dict[str, float]]:
         self.round.update(rounds)
         return {agent: {"loss": float(round), "steps": 1.0} for agent, round in rounds.items()}
 
-    def _evaluate(self, host: int, agents: list[int]) -> dict[int, dict[str, float]]:
+    def evaluate(self, agents: list[int]) -> dict[int, dict[str, float]]:
         # What an agent is worth shows when it was asked.
         return {agent: {"mrr": float(self.round.get(agent, 0))} for agent in agents}
 
-    def _watch(self, host: int, texts: Any, read: Any, shown: Any, agents: list[int]) -> Any:
+    def probe(self, texts: Any, measure: Any, shown: Any, agents: list[int]) -> Any:
         fine, collapsed = Reading(0.5, -2.0, tokens=7), Reading(0.0, 0.0, tokens=7)
         return {
             a: (collapsed if self.round[a] in self.ill.get(a, ()) else fine, np.eye(3, 2))
             for a in agents
         }
 
-    def _compose(self, host: int, turns: dict[int, Any], part: int) -> Outbox:
+    def compose(self, turns: dict[int, Any], part: int, lies: Any) -> Outbox:
         envelopes = tuple(
             Envelope(a, turn.round, turn.hop, "embeddings") for a, (turn, _) in turns.items()
         )
@@ -74,8 +92,8 @@ class Scribe(Session):
         handle = [(e.sender, e.round, e.hop) for e in envelopes]
         return Outbox(handle, envelopes, recipients, sizes, sizes)
 
-    def _merge(
-        self, host: int, handles: list[Any], deliveries: dict[int, Delivery], part: int
+    def merge(
+        self, handles: list[Any], deliveries: dict[int, Delivery], part: int
     ) -> dict[int, list[str]]:
         for agent, delivery in deliveries.items():
             turn = delivery.turn
@@ -99,17 +117,17 @@ class Played:
         self.timing = timing
         watch = HealthMonitor(config.health, ("a",), ((0, 1),)) if session.ill else None
         arm = Arm(config.exchange, config.exchange.anchor_fraction)
-        society = AsynchronousCoordinator(
-            config,
-            self.network,
-            session,
-            arm,
+        count = config.evaluation.agents
+        plan = RoundsPlan(
             "together",
-            self.reports.append,
-            timing,
-            mode,
-            watch,
+            arm,
+            self.network,
+            config.training.rounds,
+            config.evaluation,
+            None if count is None else config.agents.spread(count),
         )
+        services = RoundServices(self.reports.append, watch)
+        society = AsynchronousCoordinator(plan, session, services, timing, mode)
         self.result = society.run()
 
     def ends(self, agent: int) -> list[float]:
@@ -185,7 +203,7 @@ def test_batches_change_nothing_that_happens(play, topology: Any, seed: int) -> 
         seconds, topology, latency_s=latency_s, rounds=6, hosts=1 + seed % 3, staleness=bound
     )
     expected = one_by_one(played.network, seconds, latency_s, 6, bound)
-    assert played.session.heard == expected
+    assert played.session.fake.heard == expected
     for agent, each in enumerate(seconds):
         assert played.ends(agent) == [each * round for round in range(7)]
 
@@ -204,33 +222,33 @@ def test_nobody_waits_for_a_straggler(play) -> None:
         waiting.wait({to: max(late[edge] for edge in edges if edge[1] == to) for _, to in edges})
     assert waiting.now == {0: 50.5, 1: 42.0, 2: 33.5, 3: 25.0, 4: 33.5, 5: 42.0, 6: 50.5, 7: 50.0}
     # The straggler hears the latest of both, once: they have finished when it has ended its first round.
-    assert played.session.heard[7, 1, 0] == {0: 5, 6: 5}
-    assert played.session.heard[7, 2, 0] == {}
+    assert played.session.fake.heard[7, 1, 0] == {0: 5, 6: 5}
+    assert played.session.fake.heard[7, 2, 0] == {}
 
 
 def test_alike_agents_hear_each_other_at_once_as_if_they_waited(play) -> None:
     played = play([2.0] * 6, rounds=3, latency_s=0.0)
     ring = {agent: ((agent - 1) % 6, (agent + 1) % 6) for agent in range(6)}
-    assert played.session.heard == {
+    assert played.session.fake.heard == {
         (agent, round, 0): dict.fromkeys(sorted(ring[agent]), round)
         for agent in range(6)
         for round in (1, 2, 3)
     }
     # As few calls as rounds that wait: who trains together exchanges together.
-    called = [method for method, _ in played.session.calls]
-    assert called == ["begin", "evaluate", *["train_each", "compose", "merge"] * 3, "evaluate"]
+    called = [Begin, Evaluate, *[TrainRounds, Compose, Merge] * 3, Evaluate]
+    assert played.session.calls == called
 
 
 def test_alike_agents_hear_the_round_before_where_messages_take_time(play) -> None:
     played = play([2.0] * 6, rounds=3, latency_s=1.0)
-    for (_, round, _), found in played.session.heard.items():
+    for (_, round, _), found in played.session.fake.heard.items():
         assert set(found.values()) == ({round - 1} if round > 1 else set())
 
 
 def test_master_answers_what_has_arrived_and_slaves_take_the_latest_answer(play) -> None:
     # A round takes the master 2 seconds, its slaves 1 and 5; no message takes any time.
     played = play([2.0, 1.0, 5.0], "master_slave", rounds=4, latency_s=0.0)
-    heard = played.session.heard
+    heard = played.session.fake.heard
     up, down = 0, 1
     assert heard[0, 1, up] == {1: 2}  # at 2: the slave's second, sent at that very moment
     assert heard[0, 2, up] == {1: 4}
@@ -250,13 +268,15 @@ def test_relay_passes_on_what_it_has(play) -> None:
         (2, 3): {1: 1},
         (3, 3): {1: 1},
     }
-    assert {(a, hop): found for (a, _, hop), found in played.session.heard.items()} == expected
+    assert {(a, hop): found for (a, _, hop), found in played.session.fake.heard.items()} == expected
 
 
 def test_parts_of_a_hybrid_keep_their_hops_when_others_are_not_due(play) -> None:
     hybrid = {"strategies": [{"fedavg": {"every": 2}}, "anchor_contrast"]}
     played = play([1.0] * 3, rounds=3, exchange={"kind": "hybrid", **hybrid})
-    hops = {round: {h for _, r, h in played.session.heard if r == round} for round in (1, 2, 3)}
+    hops = {
+        round: {h for _, r, h in played.session.fake.heard if r == round} for round in (1, 2, 3)
+    }
     assert hops == {1: {1}, 2: {0, 1}, 3: {0}}
 
 
@@ -292,7 +312,7 @@ def test_records_count_messages_by_their_fate(play) -> None:
 
 def test_collapsed_agent_neither_sends_nor_merges_until_it_recovers(play) -> None:
     played = play([1.0] * 4, rounds=3, ill={2: {2}})
-    heard = played.session.heard
+    heard = played.session.fake.heard
     assert (2, 2, 0) not in heard
     assert heard[1, 2, 0] == {0: 2}
     assert heard[2, 3, 0] == {1: 3, 3: 3}

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,18 +16,34 @@ from pydantic import PrivateAttr
 
 from agentos import RunConfig, Simulation
 from agentos.events import Listener
-from agentos.records.recorder import load_run
-from agentos.rounds.recovery import Restart
+from agentos.records.reader import load_run
+from agentos.records.reports import Restart
 from agentos.rounds.resumption import resumption
 from agentos.runtime.base import Runtime, Session
+from agentos.runtime.host_calls import (
+    Answer,
+    Compose,
+    EmbedTexts,
+    Evaluate,
+    HostCall,
+    Merge,
+    Probe,
+    ReloadMessages,
+    Restore,
+    SaveEncoders,
+    SaveMessages,
+    Snapshot,
+    Train,
+    TrainRounds,
+)
 from agentos.runtime.local import LocalRuntime
 from agentos.runtime.ray.runtime import RayRuntime
 from agents.training.blueprint import Blueprint
 from protocols.errors import HostLost, RuntimeFailure
 
 Blow = Callable[[Session, int], None]
-Plan = dict[tuple[str, int], int]
-"""(method, how many-th call of it) to the host that is struck."""
+Plan = dict[tuple[type[HostCall[Any]], int], int]
+"""(class of calls, how many-th of it) to the host that is struck."""
 
 
 class Struck(Session):
@@ -34,18 +51,19 @@ class Struck(Session):
 
     def __init__(self, session: Session, plan: Plan, blow: Blow) -> None:
         self._session, self._plan, self._blow = session, dict(plan), blow
-        self._calls: dict[str, int] = {}
+        self._calls: Counter[type[HostCall[Any]]] = Counter()
         self.placement = session.placement
 
     def build(self, blueprint: Blueprint) -> None:
         self._session.build(blueprint)
 
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        self._calls[method] = self._calls.get(method, 0) + 1
-        victim = self._plan.pop((method, self._calls[method]), None)
-        if victim is not None:
-            self._blow(self._session, victim)
-        return self._session.call(method, arguments)
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        for kind in {type(call) for call in calls.values()}:
+            self._calls[kind] += 1
+            victim = self._plan.pop((kind, self._calls[kind]), None)
+            if victim is not None:
+                self._blow(self._session, victim)
+        return self._session.call(calls)
 
     def revive(self) -> tuple[int, ...]:
         return self._session.revive()
@@ -85,7 +103,7 @@ class Told(Listener):
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing: here it is about the records."""
-    monkeypatch.setattr("agentos.reporting.report.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.arms.write_report", lambda directory: None)
 
 
 def assert_same_records(one: Path, other: Path) -> None:
@@ -146,14 +164,14 @@ def light(
 
 
 PHASES: Plan = {
-    ("train", 1): 0,  # nothing is recorded but the beginning
-    ("watch", 4): 0,
-    ("merge", 3): 0,
-    ("evaluate", 4): 0,
-    ("snapshot", 2): 0,
-    ("embed_texts", 1): 0,
-    ("save", 1): 0,
-    ("train", 15): 0,
+    (Train, 1): 0,  # nothing is recorded but the beginning
+    (Probe, 4): 0,
+    (Merge, 3): 0,
+    (Evaluate, 4): 0,
+    (Snapshot, 2): 0,
+    (EmbedTexts, 1): 0,
+    (SaveEncoders, 1): 0,
+    (Train, 15): 0,
 }
 
 
@@ -166,15 +184,15 @@ def test_run_ends_as_if_no_host_had_ever_been_killed(
     changed = config(dangerous(PHASES), policy={"restarts": len(PHASES)}, **full)
     Simulation(changed, tmp_path / "run", told, cache=cache).run()
     assert_same_records(tmp_path / "run", tmp_path / "undisturbed")
-    died = [(restart.why.rpartition(" ")[2], restart.back_to) for restart in told.restarts]
+    died = [(restart.why.rpartition(" was to ")[2], restart.back_to) for restart in told.restarts]
     assert died == [
         ("train", 0),
         ("merge", 2),
-        ("watch", 2),
+        ("probe", 2),
         ("evaluate", 2),
         ("snapshot", 2),
-        ("embed_texts", 4),
-        ("save", 4),
+        ("embed texts", 4),
+        ("save encoders", 4),
         ("train", 2),
     ]
     assert [restart.arm for restart in told.restarts] == ["together"] * 7 + ["isolated"]
@@ -190,17 +208,17 @@ def test_run_in_which_nobody_waits_ends_as_if_no_host_had_ever_been_killed(
     changes = {"clock": clock, "exchange": "fedavg", "health": {"every": 1}}
     Simulation(config(**changes), tmp_path / "undisturbed", cache=cache).run()
     plan: Plan = {
-        ("train_each", 1): 0,
-        ("save_messages", 1): 0,
-        ("merge", 17): 0,
-        ("reload_messages", 1): 0,
+        (TrainRounds, 1): 0,
+        (SaveMessages, 1): 0,
+        (Merge, 17): 0,
+        (ReloadMessages, 1): 0,
     }
     told = Told()
     changed = config(dangerous(plan), policy={"restarts": len(plan)}, **changes)
     Simulation(changed, tmp_path / "run", told, cache=cache).run()
     assert_same_records(tmp_path / "run", tmp_path / "undisturbed")
-    died = [restart.why.rpartition(" ")[2] for restart in told.restarts]
-    assert sorted(died) == ["merge", "reload_messages", "save_messages", "train_each"]
+    died = [restart.why.rpartition(" was to ")[2] for restart in told.restarts]
+    assert sorted(died) == ["merge", "reload messages", "save messages", "train rounds"]
     assert [restart.back_to for restart in told.restarts][-2:] == [2, 2]
 
 
@@ -208,7 +226,7 @@ def test_run_without_checkpoints_begins_anew(
     config: Callable[..., RunConfig], light: Path, cache: Path, tmp_path: Path
 ) -> None:
     told = Told()
-    changed = config(dangerous({("merge", 3): 0}), checkpoints={"every": 0})
+    changed = config(dangerous({(Merge, 3): 0}), checkpoints={"every": 0})
     Simulation(changed, tmp_path / "run", told, cache=cache).run()
     assert_same_records(tmp_path / "run", light)
     assert [each.back_to for each in told.restarts] == [0]
@@ -218,7 +236,7 @@ def test_too_many_deaths_end_a_run_that_can_be_resumed(
     config: Callable[..., RunConfig], light: Path, cache: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    changed = config(dangerous({("train", 3): 0, ("train", 4): 0}), policy={"restarts": 1})
+    changed = config(dangerous({(Train, 3): 0, (Train, 4): 0}), policy={"restarts": 1})
     with pytest.raises(HostLost, match="has restarted 1 times already") as caught:
         Simulation(changed, out, cache=cache).run()
     assert f"agentos resume {out}" in str(caught.value.hint)
@@ -227,7 +245,7 @@ def test_too_many_deaths_end_a_run_that_can_be_resumed(
     assert record.summary["status"] == "failed"
     assert {row["round"] for row in record.metrics} == {0, 1, 2}
     # It dies once more, before it is where it was.
-    told, again = Told(), config(dangerous({("restore", 1): 0}))
+    told, again = Told(), config(dangerous({(Restore, 1): 0}))
     Simulation(again, out, told, cache=cache).run(resumption(out))
     assert [each.back_to for each in told.restarts] == [2]
     assert_same_records(out, light)
@@ -242,7 +260,7 @@ def test_failure_that_new_hosts_cannot_repair_ends_the_run(
     told = Told()
     with pytest.raises(RuntimeFailure, match="the object store is full"):
         Simulation(
-            config(dangerous({("compose", 1): 0}, blow=fill)), tmp_path / "run", told, cache=cache
+            config(dangerous({(Compose, 1): 0}, blow=fill)), tmp_path / "run", told, cache=cache
         ).run()
     assert told.restarts == []
 
@@ -319,7 +337,7 @@ def test_ray_hosts_killed_or_hanging_in_mid_round_leave_the_records_of_an_undist
             os.kill(pid, signal.SIGSTOP)
 
     told = Told()
-    runtime = dangerous({("train", 3): 0, ("merge", 3): 1}, hosts, strike)
+    runtime = dangerous({(Train, 3): 0, (Merge, 3): 1}, hosts, strike)
     Simulation(config(runtime), tmp_path / "run", told, cache=cache).run()
     assert_same_records(tmp_path / "run", light)
     assert [each.hosts for each in told.restarts] == [(0,), (1,)]

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from agentos import RunConfig, Simulation
+from agentos.config.load import load
 from agentos.events import Listener
 from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.records.checkpoints import CHECKPOINTS, checkpoints_of
-from agentos.records.recorder import load_run
+from agentos.records.reader import load_run
 from agentos.records.reports import RoundReport
-from agentos.rounds.resumption import branch, resumption
+from agentos.rounds.resumption import Resumption, branch, resumption
 from protocols.errors import ConfigurationError, RecordError
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -58,6 +59,12 @@ def longer(small: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
 def stop(config: RunConfig, directory: Path, cache: Path, arm: str, round: int) -> None:
     with pytest.raises(PowerCut):
         Simulation(config, directory, StopsAt(arm, round), cache=cache).run()
+
+
+def branch_to(directory: Path, config: RunConfig, round: int) -> Resumption:
+    before = load(str(directory / "config.yaml"))
+    afresh = config.exchange != before.exchange
+    return branch(directory, round, config.training.rounds, afresh)
 
 
 def go_on(config: RunConfig, directory: Path, cache: Path, round: int | None = None) -> Any:
@@ -225,7 +232,7 @@ def test_branch_shares_the_rounds_before_and_goes_its_own_way(
     config = longer(baseline={"isolated": False})
     Simulation(config, tmp_path / "run", cache=cache).run()
     other = longer(baseline={"isolated": False}, exchange={"kind": "fedavg"})
-    found = branch(tmp_path / "run", other, round=2)
+    found = branch_to(tmp_path / "run", other, round=2)
     Simulation(other, tmp_path / "fork", cache=cache).run(found)
     before, after = load_run(tmp_path / "run"), load_run(tmp_path / "fork")
     assert after.config["exchange"]["kind"] == "fedavg"
@@ -248,10 +255,10 @@ def test_branch_that_is_cut_off_goes_on_as_a_branch(
     Simulation(config, tmp_path / "run", cache=cache).run()
     other = longer(baseline={"isolated": False}, topology={"kind": "complete"})
     through, cut = tmp_path / "through", tmp_path / "cut"
-    Simulation(other, through, cache=cache).run(branch(tmp_path / "run", other, round=2))
+    Simulation(other, through, cache=cache).run(branch_to(tmp_path / "run", other, round=2))
     with pytest.raises(PowerCut):
         Simulation(other, cut, StopsAt("together", 3), cache=cache).run(
-            branch(tmp_path / "run", other, round=2)
+            branch_to(tmp_path / "run", other, round=2)
         )
     go_on(other, cut, cache)
     assert (cut / "metrics.jsonl").read_bytes() == (through / "metrics.jsonl").read_bytes()
@@ -263,9 +270,9 @@ def test_branch_of_a_run_that_is_no_longer_is_refused(
     config = longer()
     stop(config, tmp_path / "run", cache, "together", 3)
     with pytest.raises(ConfigurationError, match="nothing left to do"):
-        branch(tmp_path / "run", longer(training={"rounds": 2}), round=2)
+        branch_to(tmp_path / "run", longer(training={"rounds": 2}), round=2)
     with pytest.raises(ConfigurationError, match="no checkpoint after round 3"):
-        branch(tmp_path / "run", config, round=3)
+        branch_to(tmp_path / "run", config, round=3)
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from agentos import RunConfig
 from agentos.records.reports import ArmResult, RoundReport
+from agentos.rounds.base import RoundServices, RoundsPlan
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime import Session
+from agentos.runtime.host_calls import Answer, Begin, Compose, Evaluate, HostCall, Merge, Train
 from agents.hosting.delivery import Delivery, Outbox
 from agents.training.blueprint import Arm, Blueprint
 from protocols.messages import Envelope
@@ -39,7 +42,7 @@ class Scribe(Session):
         self.placement = dict(placement)
         self.silent = silent
         self.rejects = rejects or {}
-        self.calls: list[tuple[str, dict[int, tuple[Any, ...]]]] = []
+        self.calls: list[dict[int, HostCall[Any]]] = []
 
     def build(self, blueprint: Blueprint) -> None:
         raise NotImplementedError
@@ -47,32 +50,41 @@ class Scribe(Session):
     def close(self) -> None:
         raise NotImplementedError
 
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        self.calls.append((method, dict(arguments)))
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        self.calls.append(dict(calls))
         # Hosts may answer in any order.
-        hosts = sorted(arguments, reverse=True)
-        return {host: getattr(self, f"_{method}")(host, *arguments[host]) for host in hosts}
+        return {host: calls[host].run(self._host(host)) for host in sorted(calls, reverse=True)}
+
+    def _host(self, host: int) -> Any:
+        agents = [agent for agent, place in self.placement.items() if place == host]
+        return FakeHost(agents, self.silent, self.rejects)
 
     @property
-    def methods(self) -> list[str]:
-        return [method for method, _ in self.calls]
+    def kinds(self) -> list[type[HostCall[Any]]]:
+        return [type(call) for calls in self.calls for call in [*calls.values()][:1]]
 
-    def named(self, method: str) -> list[dict[int, tuple[Any, ...]]]:
-        return [arguments for called, arguments in self.calls if called == method]
+    def named(self, kind: type[HostCall[Any]]) -> list[dict[int, Any]]:
+        return [calls for calls in self.calls if any(isinstance(c, kind) for c in calls.values())]
 
-    def _of(self, host: int) -> list[int]:
-        return [agent for agent, place in self.placement.items() if place == host]
 
-    def _begin(self, host: int, arm: Arm) -> None:
+@dataclass
+class FakeHost:
+    """A host whose agents neither learn nor say anything of their own."""
+
+    agents: list[int]
+    silent: frozenset[int]
+    rejects: Mapping[tuple[int, int], list[str]]
+
+    def begin(self, arm: Arm) -> None:
         pass
 
-    def _train(self, host: int, round: int) -> dict[int, dict[str, float]]:
-        return {agent: {"loss": float(round), "tokens": 10.0} for agent in self._of(host)}
+    def train(self, round: int, absent: frozenset[int]) -> dict[int, dict[str, float]]:
+        return {agent: {"loss": float(round), "tokens": 10.0} for agent in self.agents}
 
-    def _evaluate(self, host: int) -> dict[int, dict[str, float]]:
-        return {agent: {"mrr": agent / 10} for agent in self._of(host)}
+    def evaluate(self, chosen: None) -> dict[int, dict[str, float]]:
+        return {agent: {"mrr": agent / 10} for agent in self.agents}
 
-    def _compose(self, host: int, turns: dict[int, Any], part: int) -> Outbox:
+    def compose(self, turns: dict[int, Any], part: int, lies: Any) -> Outbox:
         said = {agent: turn for agent, turn in turns.items() if agent not in self.silent}
         envelopes = tuple(
             Envelope(agent, turn.round, turn.hop, "embeddings") for agent, (turn, _) in said.items()
@@ -81,8 +93,8 @@ class Scribe(Session):
         sizes = tuple(SIZE + agent for agent in said)
         return Outbox(list(said), envelopes, recipients, sizes, sizes)
 
-    def _merge(
-        self, host: int, handles: list[Any], deliveries: dict[int, Delivery], part: int
+    def merge(
+        self, handles: list[Any], deliveries: dict[int, Delivery], part: int
     ) -> dict[int, list[str]]:
         return {
             agent: self.rejects.get((delivery.turn.round, agent), [])
@@ -98,9 +110,10 @@ class Played:
         self.session = session
         self.network = config.network()
         arm = Arm(config.exchange, config.exchange.anchor_fraction)
-        coordinator = SynchronousCoordinator(
-            config, self.network, session, arm, "together", self.reports.append, before
-        )
+        rounds = config.training.rounds
+        plan = RoundsPlan("together", arm, self.network, rounds, config.evaluation, before=before)
+        services = RoundServices(self.reports.append)
+        coordinator = SynchronousCoordinator(plan, session, services)
         self.result = coordinator.run()
 
 
@@ -136,16 +149,16 @@ def play(small: Callable[..., RunConfig]) -> Callable[..., Played]:
 
 def test_peers_train_compose_and_merge_once_a_round(play: Callable[..., Played]) -> None:
     played = play(4, "ring", rounds=3)
-    first = ["begin", "evaluate"]
-    round = ["train", "compose", "merge"]
-    assert played.session.methods == [*first, *round, *round, "train", "evaluate"]
+    first = [Begin, Evaluate]
+    round = [Train, Compose, Merge]
+    assert played.session.kinds == [*first, *round, *round, Train, Evaluate]
 
 
 def test_master_gathers_then_broadcasts(play: Callable[..., Played]) -> None:
     played = play(4, "master_slave")
-    assert played.session.methods[2:7] == ["train", "compose", "merge", "compose", "merge"]
-    gather, broadcast = played.session.named("compose")
-    (up, _), (down, _) = gather[1], broadcast[0]
+    assert played.session.kinds[2:7] == [Train, Compose, Merge, Compose, Merge]
+    gather, broadcast = played.session.named(Compose)
+    up, down = gather[1].turns, broadcast[0].turns
     assert {agent: recipients for agent, (_, recipients) in up.items()} == {1: (0,), 3: (0,)}
     assert {agent: recipients for agent, (_, recipients) in down.items()} == {0: (1, 2, 3)}
     assert broadcast.keys() == {0}  # the host of the slaves has nothing to say
@@ -154,8 +167,8 @@ def test_master_gathers_then_broadcasts(play: Callable[..., Played]) -> None:
 def test_layers_go_up_level_by_level_and_down_again(play: Callable[..., Played]) -> None:
     played = play(7, {"kind": "layered", "levels": [1, 2, 4]})
     turns = [
-        {agent: turn for batch, _ in call.values() for agent, (turn, _) in batch.items()}
-        for call in played.session.named("compose")
+        {agent: turn for each in call.values() for agent, (turn, _) in each.turns.items()}
+        for call in played.session.named(Compose)
     ]
     assert [sorted(hop) for hop in turns] == [[3, 4, 5, 6], [1, 2], [0], [1, 2]]
     up, down = Direction.UP, Direction.DOWN
@@ -170,17 +183,17 @@ def test_layers_go_up_level_by_level_and_down_again(play: Callable[..., Played])
 
 def test_only_the_root_is_told_that_it_is_the_top(play: Callable[..., Played]) -> None:
     played = play(7, {"kind": "layered", "levels": [1, 2, 4]})
-    for call in played.session.named("merge"):
-        for _, batch, _ in call.values():
-            for agent, delivery in batch.items():
+    for call in played.session.named(Merge):
+        for each in call.values():
+            for agent, delivery in each.deliveries.items():
                 assert delivery.turn.is_top == (agent == 0)
                 assert delivery.turn.mixing == {}
 
 
 def test_peers_are_told_how_to_mix(play: Callable[..., Played]) -> None:
-    (merged,) = play(4, "ring").session.named("merge")
-    for _, batch, _ in merged.values():
-        for agent, delivery in batch.items():
+    (merged,) = play(4, "ring").session.named(Merge)
+    for each in merged.values():
+        for agent, delivery in each.deliveries.items():
             assert not delivery.turn.is_top
             assert delivery.turn.mixing.keys() == {agent, (agent - 1) % 4, (agent + 1) % 4}
             assert sum(delivery.turn.mixing.values()) == pytest.approx(1.0)
@@ -197,7 +210,7 @@ def test_edges_follow_the_schedule_of_the_round(play: Callable[..., Played]) -> 
 
 def test_lone_agent_trains_without_a_word(play: Callable[..., Played]) -> None:
     played = play(1, "ring")
-    assert played.session.methods == ["begin", "evaluate", "train", "train", "evaluate"]
+    assert played.session.kinds == [Begin, Evaluate, Train, Train, Evaluate]
     assert played.result.ledger.total() == 0
 
 
@@ -210,9 +223,10 @@ def test_every_receiver_is_handed_its_senders_messages_wherever_they_live(
 ) -> None:
     placement = {agent: agent * hosts // 6 for agent in range(6)}
     played = play(6, "ring", placement=placement)
-    (merged,) = played.session.named("merge")
+    (merged,) = played.session.named(Merge)
     heard = {}
-    for handles, batch, _ in merged.values():
+    for each in merged.values():
+        handles, batch = each.handles, each.deliveries
         needed = {outbox for delivery in batch.values() for outbox, _ in delivery.messages}
         assert needed == set(range(len(handles)))  # no host fetches what it does not read
         for agent, delivery in batch.items():
@@ -223,8 +237,8 @@ def test_every_receiver_is_handed_its_senders_messages_wherever_they_live(
 
 def test_receiver_of_a_silent_agent_merges_without_it(play: Callable[..., Played]) -> None:
     played = play(4, "ring", silent=frozenset({2}))
-    (merged,) = played.session.named("merge")
-    deliveries = {agent: d for _, batch, _ in merged.values() for agent, d in batch.items()}
+    (merged,) = played.session.named(Merge)
+    deliveries = {agent: d for each in merged.values() for agent, d in each.deliveries.items()}
     assert {agent: len(d.messages) for agent, d in deliveries.items()} == {0: 2, 1: 1, 2: 2, 3: 1}
     assert deliveries[1].senders == {0, 2}  # it would have been heard
     assert played.result.ledger.by_agent()[2] == (0, 2 * SIZE + 1 + 3)
@@ -232,15 +246,15 @@ def test_receiver_of_a_silent_agent_merges_without_it(play: Callable[..., Played
 
 def test_society_of_silence_still_merges(play: Callable[..., Played]) -> None:
     played = play(3, "ring", silent=frozenset(range(3)))
-    (merged,) = played.session.named("merge")
-    deliveries = {agent: d for _, batch, _ in merged.values() for agent, d in batch.items()}
+    (merged,) = played.session.named(Merge)
+    deliveries = {agent: d for each in merged.values() for agent, d in each.deliveries.items()}
     assert {agent: d.messages for agent, d in deliveries.items()} == dict.fromkeys(range(3), ())
     assert played.result.ledger.total() == 0
 
 
 def test_society_without_exchange_never_speaks(play: Callable[..., Played]) -> None:
     played = play(3, "ring", exchange="isolated")
-    assert played.session.methods == ["begin", "evaluate", "train", "train", "evaluate"]
+    assert played.session.kinds == [Begin, Evaluate, Train, Train, Evaluate]
 
 
 # What it costs
@@ -290,7 +304,7 @@ def test_rejected_messages_are_counted_and_told(
     play: Callable[..., Played], caplog: pytest.LogCaptureFixture
 ) -> None:
     rejects = {(1, 2): ["shape", "not_finite"], (2, 0): ["version"]}
-    with caplog.at_level(logging.WARNING, logger="agentos.rounds.synchronous"):
+    with caplog.at_level(logging.WARNING, logger="agentos.rounds.base"):
         played = play(4, "ring", rounds=3, rejects=rejects)
     counts = [{a: m["rejected"] for a, m in r.metrics.items()} for r in played.reports[1:]]
     assert counts == [
@@ -317,13 +331,13 @@ def test_evaluation_is_due_before_every_so_often_and_last(
     played = play(3, "ring", rounds=rounds, every=every)
     assert [report.round for report in played.reports] == list(range(rounds + 1))
     assert [report.round for report in played.reports if report.evaluation] == due
-    assert len(played.session.named("evaluate")) == len(due)
+    assert len(played.session.named(Evaluate)) == len(due)
 
 
 def test_untrained_agents_are_measured_once_for_both_arms(play: Callable[..., Played]) -> None:
     before = {agent: {"mrr": 0.5} for agent in range(3)}
     played = play(3, "ring", before=before)
-    assert played.session.methods[:2] == ["begin", "train"]
+    assert played.session.kinds[:2] == [Begin, Train]
     assert played.result.before == before
     assert played.reports[0].metrics == before
 
@@ -362,9 +376,9 @@ def test_result_keeps_the_rounds_before_an_interruption(small: Callable[..., Run
 
     config, session = small(), Scribe(dict.fromkeys(range(4), 0))
     arm = Arm(config.exchange, 0.25)
-    coordinator = SynchronousCoordinator(
-        config, config.network(), session, arm, "together", stop_in_round_1
-    )
+    rounds = config.training.rounds
+    plan = RoundsPlan("together", arm, config.network(), rounds, config.evaluation)
+    coordinator = SynchronousCoordinator(plan, session, RoundServices(stop_in_round_1))
     with pytest.raises(KeyboardInterrupt):
         coordinator.run()
     assert [report.round for report in coordinator.result.rounds] == [0, 1]

@@ -80,7 +80,7 @@ def test_base_may_be_a_file_beside_the_sweep(tmp_path: Path) -> None:
         ({"arms": {"a": {"x..y": 1}}}, ["arms", "'x..y'", "training.rounds"]),
         ({"arms": {"a": {"seed": 1}}}, ["arms", "'seed'", "use its seeds"]),
         ({"axes": {"arm": {"x": {}}}}, ["axes", "'arm'"]),
-        ({"axes": {"size": {}}}, ["axes", "size", "name one"]),
+        ({"axes": {"size": {}}}, ["axes", "size", "give at least one"]),
         ({"seeds": 0}, ["seeds"]),
         ({"seeds": [1, 1]}, ["seeds", "each once"]),
         ({"exclude": [{"arm": "alon"}]}, ["exclude", "'alon'", "alone, fedavg"]),

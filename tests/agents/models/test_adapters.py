@@ -151,14 +151,14 @@ def test_adapters_of_a_causal_model_go_on_with_a_text(host_of, tmp_path, tokeniz
 
 def test_adapters_of_another_rank_are_refused(adapted, host_of, tmp_path):
     adapted.agents[0].save(tmp_path)
-    with pytest.raises(ModelError, match="differ in form") as error:
+    with pytest.raises(ModelError, match="do not fit") as error:
         host_of(tmp_path, encoder={"lora": {"rank": 3}})
     assert error.value.expected == "8 matrices of rank 2"
     assert error.value.actual == "8 matrices of rank 3"
 
 
 def test_layers_that_the_backbone_lacks_are_named(host_of, bert):
-    with pytest.raises(ModelError, match="no adapters can be put") as error:
+    with pytest.raises(ModelError, match="no adapters can be added") as error:
         host_of(bert, encoder={"lora": {"targets": ["c_attn"]}})
     assert "query" in error.value.expected
     assert "lora.targets" in error.value.hint

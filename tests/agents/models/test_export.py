@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from agents.config import EncoderConfig
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
-from agents.models.export import pooling_of, saved_length
 from agents.models.pretrained import load_tokenizer
+from agents.models.sentence_transformer import saved_length
 from agents.training.blueprint import Arm, Group
 from protocols.errors import ModelError
 
@@ -117,29 +117,6 @@ def test_a_pooling_other_than_the_saved_one_is_respected_and_said(export, host_f
     with caplog.at_level(logging.WARNING):
         assert host_from(folder, pooling="cls").agents[0].encoder.pooling == "cls"
     assert "was saved with last" in caplog.text
-
-
-def test_pooling_is_the_configured_or_the_saved_or_the_mean(tmp_path):
-    assert pooling_of(EncoderConfig()) == "mean"
-    assert pooling_of(EncoderConfig(preset="tiny", pooling="cls")) == "cls"
-    assert pooling_of(EncoderConfig(path=str(tmp_path))) == "mean"
-    for saved, expected in (
-        ({"pooling_mode_lasttoken": True}, "last"),
-        ({"pooling_mode": "cls"}, "cls"),
-        ({"pooling_mode": "lasttoken"}, "last"),
-    ):
-        (tmp_path / "1_Pooling").mkdir(exist_ok=True)
-        (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(saved))
-        assert pooling_of(EncoderConfig(path=str(tmp_path))) == expected
-
-
-@pytest.mark.parametrize("saved", [{"pooling_mode": "max"}, {"pooling_mode_max_tokens": True}])
-def test_a_saved_pooling_that_there_is_not_is_refused_unless_another_is_configured(tmp_path, saved):
-    (tmp_path / "1_Pooling").mkdir()
-    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(saved))
-    with pytest.raises(ModelError, match=r"max.*hint: set encoder\.pooling"):
-        pooling_of(EncoderConfig(path=str(tmp_path)))
-    assert pooling_of(EncoderConfig(path=str(tmp_path), pooling="mean")) == "mean"
 
 
 def test_damaged_settings_and_heads_are_named(export, host_from, tmp_path):

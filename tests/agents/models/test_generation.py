@@ -111,8 +111,8 @@ def test_text_may_begin_with_nothing_where_a_token_begins_it(trained):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": 0.5}, "temperature would change nothing"),
-        ({"top_k": 5, "top_p": 0.9, "seed": 1}, "top_k and top_p and seed would change nothing"),
+        ({"temperature": 0.5}, "temperature would have no effect"),
+        ({"top_k": 5, "top_p": 0.9, "seed": 1}, "top_k and top_p and seed would have no effect"),
         ({"count": 3}, "as many texts as beams"),
         ({"count": 3, "beams": 2}, "as many texts as beams"),
         ({"max_new_tokens": 0}, "max_new_tokens is out of range"),
@@ -129,7 +129,7 @@ def test_decoding_that_does_not_fit_together_is_refused(options, message):
 @pytest.mark.parametrize(
     ("preset", "objective", "message"),
     [
-        ("nano", MaskedLM(), "bert sees both sides"),
+        ("nano", MaskedLM(), "bert attends to both sides"),
         ("nano-decoder", InfoNCE(), "no language-model head"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Heads beside a saved encoder: what the file holds, and what is taken from it."""
+"""Heads saved with an encoder: contents of the file, and what is restored from it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_heads_that_do_not_fit_are_drawn_anew_and_the_log_says_so(saved, tokeniz
         encoder = load(folder, tokenizer, VAE(latent=7), SentenceOrder(), NextSentence())
     text = caplog.text
     assert "another shape for heads.vae_posterior.weight" in text
-    assert "nothing for heads.sentence_order.weight" in text
+    assert "lacks heads.sentence_order.weight" in text
     assert "next_sentence" not in text
     assert encoder.heads["vae_posterior"].weight.shape == (14, 64)
     kept = parameters["heads.next_sentence.weight"]

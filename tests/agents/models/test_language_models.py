@@ -29,7 +29,7 @@ from agents.exchange.isolated import Isolated
 from agents.models.build import build_encoder
 from agents.models.pretrained import load_tokenizer, quietly
 from agents.objectives import CausalLM, InfoNCE, MaskedLM, RawBatch, Step
-from agents.objectives.masking import IGNORED
+from agents.text.masking import IGNORED
 from agents.text.tokens import Text
 from agents.training.blueprint import Arm, Group
 from protocols.errors import ModelError
@@ -130,11 +130,11 @@ def look(objective, agent, **fields):
 
 
 def unshifted(ids, mask, labels):
-    """What transformers wants of a causal model: it shifts the labels itself."""
+    """Return the inputs that transformers expects of a causal model: it shifts the labels itself."""
     ids, mask = (torch.nn.functional.pad(x, (0, 1)) for x in (ids, mask))
     moved = torch.nn.functional.pad(labels, (1, 0), value=IGNORED)
-    guessed = moved != IGNORED
-    return torch.where(guessed, moved, ids), mask | guessed.long(), moved
+    predicted = moved != IGNORED
+    return torch.where(predicted, moved, ids), mask | predicted.long(), moved
 
 
 def test_logits_of_states_are_those_of_the_whole_model(family, folder, agent_of):
@@ -177,8 +177,10 @@ def test_metrics_are_perplexity_and_accuracy_of_what_was_guessed(family, folder,
     batch, labels = next(iter(inputs.values())), inputs["labels"]
     with torch.no_grad():
         states = agent.encoder.eval().states(batch.input_ids, batch.attention_mask)
-        guesses = agent.encoder.language_head(states.flatten(0, 1)).argmax(-1).view(labels.shape)
-    right = int((guesses == labels).sum())
+        predictions = (
+            agent.encoder.language_head(states.flatten(0, 1)).argmax(-1).view(labels.shape)
+        )
+    right = int((predictions == labels).sum())
     accuracy, perplexity = result.metrics.values()
     assert list(result.metrics) == (
         ["next_token_accuracy", "next_token_perplexity"]
@@ -297,7 +299,7 @@ def test_token_scores_are_those_of_one_text_after_another(family, folder, agent_
             continue
         collate = agent.resident.collate_evaluation
         cut = len(ids) > collate.budget
-        ids = [*collate.prefix, *ids[: collate.budget], *([] if cut else [collate.end])]
+        ids = [*collate.prefix, *ids[: collate.budget], *([] if cut else [collate.end_token])]
         with torch.no_grad():
             logs = model(torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
         targets = torch.tensor(ids[1:])

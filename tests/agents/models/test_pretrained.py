@@ -247,7 +247,7 @@ def test_tokenizer_with_more_tokens_than_the_embedding_is_refused(tmp_path, toke
     save_bert(tmp_path, tokenizer)
     rows = len(tokenizer)
     build_backbone(EncoderConfig(path=str(tmp_path)), rows, 0, seed=0)
-    with pytest.raises(ModelError, match="knows more tokens") as error:
+    with pytest.raises(ModelError, match="has more tokens") as error:
         build_backbone(EncoderConfig(path=str(tmp_path)), rows + 1, 0, seed=0)
     assert error.value.expected == f"at most {rows} tokens"
     assert error.value.actual == str(rows + 1)

@@ -9,8 +9,8 @@ from transformers import PreTrainedTokenizerFast
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.objectives import CausalLM, MaskedLM, RawBatch, Step
-from agents.objectives.masking import IGNORED
 from agents.text.collate import Collator
+from agents.text.masking import IGNORED
 from agents.text.tokens import Text
 from agents.text.vocabulary import Vocabulary
 from agents.training.blueprint import Arm

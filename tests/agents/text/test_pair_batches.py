@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
 from agents.models.encoder import Encoder
-from agents.text.collate import Collator, share
+from agents.text.collate import Collator, split_budget
 from protocols.errors import ModelError
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
@@ -90,7 +90,7 @@ def test_share_takes_tokens_one_by_one_from_the_longer_text(first, second, budge
     a, b = first, second
     while a + b > budget:
         a, b = (a - 1, b) if a > b or (a == b and budget % 2 == 0) else (a, b - 1)
-    kept = share(first, second, budget)
+    kept = split_budget(first, second, budget)
     assert sum(kept) == a + b
     assert max(abs(kept[0] - a), abs(kept[1] - b)) <= 1
     assert min(kept) >= 1

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from agents.text.thesaurus import Thesaurus, _hashes, _nearest, _vectors
+from agents.text.tokens import key_of
 from agents.text.vocabulary import Vocabulary
-from agents.text.words import key_of
 
 
 def synonyms(thesaurus: Thesaurus, tokenizer: Any, word: str) -> list[str]:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.text.tokens import key_of
 from agents.text.typos import VARIANTS, alphabet_of, misspell
 from agents.text.vocabulary import Vocabulary
-from agents.text.words import key_of
 
 LETTERS = "abcXYZ019éàяжсТЩ山上下かきカキ가나"
 ALPHABET = alphabet_of([LETTERS])
@@ -64,8 +64,8 @@ def test_misspelt_tokens_decode_to_typos_in_the_same_place(kind: str) -> None:
     places, variants = vocabulary.typos.draw(tokens, draws)
     assert len(places) == len(variants) > len(tokens) / 5
     for place, variant in zip(places, variants, strict=True):
-        before = vocabulary.spelling.read(key_of(tokens[place : place + 1]))
-        after = vocabulary.spelling.read(key_of(variant))
+        before = vocabulary.word_codec.decode(key_of(tokens[place : place + 1]))
+        after = vocabulary.word_codec.decode(key_of(variant))
         assert before is not None
         assert after is not None
         assert distance(before, after) <= 1

@@ -45,7 +45,7 @@ def test_blanks_are_filled_before_an_objective_sees_them(
     encode = Step.encode
 
     def watch(step: Step, batch: Any) -> torch.Tensor:
-        assert batch.blank is None
+        assert batch.infill is None
         seen.append(int((batch.input_ids == tokenizer.mask_token_id).sum()))
         return encode(step, batch)
 

@@ -10,7 +10,7 @@ from agents.views import SentenceReordering, Setting, WordSwap
 
 
 def numbers(text: Text) -> list[int]:
-    """Which words a text holds, each whole."""
+    """Return the words of a text, each whole."""
     rows = text.tokens.reshape(-1, 3)
     assert (rows == rows[:, :1] + np.arange(3)).all()
     return ((rows[:, 0] - 1000) // 3).tolist()

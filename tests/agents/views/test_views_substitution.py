@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from agents.text.thesaurus import Thesaurus
-from agents.text.tokens import Text
+from agents.text.tokens import Text, key_of
 from agents.text.vocabulary import Vocabulary
-from agents.text.words import key_of
 from agents.views import CharacterNoise, Setting, WordReplacement
 from protocols.errors import ModelError
 
@@ -114,12 +113,12 @@ def test_masked_lm_leaves_single_tokens_blank(place: Setting, tokenizer: Any) ->
     text = text_of(tokenizer, "wave zz ship", "tide")
     view = WordReplacement(p=1.0, source="masked_lm")
     other = view.apply(text, place, np.random.default_rng(0))
-    assert other.blank is not None
-    assert other.blank.tolist() == [True, False, False, True, True]
-    assert (other.tokens[other.blank] == tokenizer.mask_token_id).all()
-    assert (other.tokens[~other.blank] == text.tokens[~other.blank]).all()
-    assert view.leaves_blanks
-    assert not WordReplacement().leaves_blanks
+    assert other.infill is not None
+    assert other.infill.tolist() == [True, False, False, True, True]
+    assert (other.tokens[other.infill] == tokenizer.mask_token_id).all()
+    assert (other.tokens[~other.infill] == text.tokens[~other.infill]).all()
+    assert view.needs_infilling
+    assert not WordReplacement().needs_infilling
 
 
 def test_blanks_need_a_mask_token() -> None:
@@ -146,4 +145,4 @@ def test_noise_misspells_the_stated_share_of_words(place: Setting, documents: An
 
 def spelt(vocabulary: Vocabulary, tokens: np.ndarray) -> list[str | None]:
     words = np.split(tokens, vocabulary.words(tokens)[1:])
-    return [vocabulary.spelling.read(key_of(word)) for word in words]
+    return [vocabulary.word_codec.decode(key_of(word)) for word in words]

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import experiments.benchmarks.fuzz as fuzzing
 from experiments.benchmarks.fuzz import Outcome, fuzz, table
-from experiments.benchmarks.fuzz_targets import TARGETS, Target
-from experiments.benchmarks.message_mutations import cut
-from experiments.benchmarks.mutations import BLIND, mutate
+from experiments.benchmarks.fuzzing.fuzz_targets import TARGETS, Target
+from experiments.benchmarks.fuzzing.message_mutations import cut
+from experiments.benchmarks.fuzzing.mutations import BLIND, mutate
 from protocols.errors import ProtocolError
 from protocols.wire.serialize import decode
 
@@ -145,6 +145,9 @@ READERS = (
     ),
     *(
         "agentos.records.metrics_log",
+        "agentos.records.atomic_files",
+        "agentos.records.ledger_file",
+        "agentos.records.views.run_view",
         "agentos.records.agent_similarity",
         "agentos.config.load",
         "protocols.wire.frame",

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentos.data.cleaning.clean import clean, key, words
+from agentos.data.cleaning.clean import clean, key
+from agentos.data.scripts import words
 
 
 @pytest.mark.parametrize(

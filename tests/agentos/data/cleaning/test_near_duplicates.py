@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentos.data.cleaning import minhash
-from agentos.data.cleaning.clean import clean, words
+from agentos.data.cleaning.clean import clean
 from agentos.data.cleaning.config import NearDuplicates
 from agentos.data.cleaning.minhash import shingles, signatures, word_hashes
 from agentos.data.cleaning.near_duplicates import band_rows, repeats
+from agentos.data.scripts import words
 from agentos.data.store.npy import NpyWriter
 from protocols.seeding import generator
 

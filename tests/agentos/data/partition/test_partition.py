@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from agentos.data.partition import ByLabel, Dirichlet, Iid, KMeans, Shards, Texts
+from agentos.data.partition import ByLabel, Dirichlet, Iid, KMeans, Shards
+from agentos.data.partition.base import Texts
 from agentos.data.partition.shares import IntArray, check_shards
 from protocols.errors import ConfigurationError
 from protocols.seeding import generator

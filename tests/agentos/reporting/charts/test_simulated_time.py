@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from agentos.evaluation import Metric
-from agentos.reporting.charts.simulated_time import (
-    POINTS,
-    delays_text,
-    over_time,
-    runs_over_time,
-    waited,
-)
+from agentos.records.reader import load_run
+from agentos.records.views.histories import SimulatedTime, clock_of
+from agentos.records.views.metric_curves import TIMED_POINTS, timed_curve
+from agentos.reporting.charts.simulated_time import runs_over_time
+from agentos.reporting.panels.traffic_panel import delays_text
 
 MRR = Metric(name="mrr", higher_is_better=True, help="Mean reciprocal rank.")
 LOSS = Metric(name="gap", higher_is_better=False, help="A gap.")
@@ -32,45 +33,49 @@ def test_curve_is_over_what_every_agent_had_last() -> None:
         row(0, 2.0),  # not evaluated
         row(0, 3.0, mrr=0.9, gap=None),
     ]
-    seconds, mean, worst = over_time(rows, MRR)
+    seconds, mean, worst = timed_curve(rows, MRR)
     assert seconds == [0.0, 1.0, 3.0, 5.0]
     assert mean == pytest.approx([0.2, 0.4, 0.6, 0.8])
     assert worst == [0.1, 0.3, 0.3, 0.7]
-    assert over_time(rows, LOSS)[2] == [3.0, 3.0, 2.0]
+    assert timed_curve(rows, LOSS)[2] == [3.0, 3.0, 2.0]
 
 
 def test_curve_begins_when_every_agent_has_a_value_and_ends_with_the_last() -> None:
     rows = [
         row(agent, 10.0 * round + agent, mrr=round) for round in range(50) for agent in (0, 1, 2)
     ]
-    seconds, mean, _ = over_time(rows, MRR)
+    seconds, mean, _ = timed_curve(rows, MRR)
     assert (seconds[0], seconds[-1], mean[-1]) == (2.0, 492.0, 49.0)
-    many = [row(0, float(round), mrr=0.0) for round in range(10 * POINTS)]
-    assert POINTS <= len(over_time(many, MRR)[0]) <= POINTS + 1
+    many = [row(0, float(round), mrr=0.0) for round in range(10 * TIMED_POINTS)]
+    assert TIMED_POINTS <= len(timed_curve(many, MRR)[0]) <= TIMED_POINTS + 1
+
+
+def clock(rows: list[dict[str, object]], **changes: float | None) -> SimulatedTime:
+    counts = {"waited": None, "merged": 0, "superseded": 0, "stale": 0, "rounds_behind": 0}
+    return SimulatedTime({"mrr": timed_curve(rows, MRR)}, {}, **(counts | changes))  # type: ignore[arg-type]
 
 
 def test_comparison_shows_only_runs_with_a_clock() -> None:
-    clocked = [row(0, 0.0, mrr=0.1), row(0, 2.0, mrr=0.2)]
-    chart = runs_over_time(
-        [("plain", [{"agent": "agent-0", "mrr": 0.5}]), ("timed", clocked)], [MRR]
-    )
+    clocked = clock([row(0, 0.0, mrr=0.1), row(0, 2.0, mrr=0.2)])
+    chart = runs_over_time([("plain", None), ("timed", clocked)], [MRR])
     assert chart is not None
     assert [(trace["name"], trace["x"], trace["y"]) for trace in chart.traces] == [
         ("timed", [0.0, 2.0], [0.1, 0.2])
     ]
-    assert runs_over_time([("plain", [])], [MRR]) is None
+    assert runs_over_time([("plain", None)], [MRR]) is None
 
 
-def test_share_of_waiting_is_of_all_agents_time() -> None:
+def test_share_of_waiting_is_of_all_agents_time(ring_run: Path) -> None:
     rows = [row(0, 4.0, simulated_wait_s=1.0), row(1, 6.0, simulated_wait_s=0.5)]
-    assert waited([*rows, row(0, 10.0, simulated_wait_s=2.5)]) == 4.0 / 16.0
-    assert waited([row(0, 4.0)]) is None
+    rows.append(row(0, 10.0, simulated_wait_s=2.5))
+    record = load_run(ring_run)
+    assert clock_of(replace(record, metrics=rows), [MRR]).waited == 4.0 / 16.0
+    assert clock_of(replace(record, metrics=[row(0, 4.0)]), [MRR]).waited is None
 
 
-def test_fate_of_messages_is_told_where_nobody_waited() -> None:
-    counts = {"messages_merged": 4, "messages_stale": 1, "messages_superseded": 2}
-    told = delays_text([row(0, 1.0, **counts, rounds_behind=6), row(1, 1.0)])
-    assert "4 were merged, 1.5 rounds behind" in told
-    assert "2 gave way" in told
-    assert "1 were too old" in told
-    assert delays_text([row(0, 1.0, simulated_wait_s=1.0)]) == ""
+def test_fate_of_messages_is_described_in_an_asynchronous_run() -> None:
+    text = delays_text(clock([], merged=4, stale=1, superseded=2, rounds_behind=6))
+    assert "4 were merged, on average 1.5 rounds behind" in text
+    assert "2 were superseded" in text
+    assert "1 were too old" in text
+    assert delays_text(clock([])) == delays_text(None) == ""

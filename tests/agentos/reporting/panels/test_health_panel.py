@@ -9,9 +9,9 @@ import pytest
 
 from agentos.records.reader import RunRecord, load_run
 from agentos.records.recorder import Recorder
-from agentos.reporting.panels.health_panel import EDGES, health_charts, paused_rounds
+from agentos.records.views.run_view import view_run
+from agentos.reporting.panels.health_panel import EDGES, health_charts, paused_text
 from agentos.reporting.report import write_report
-from agentos.rounds.health.collapse import Health, Reading
 
 
 def watched(record: RunRecord, edges: int = 5) -> RunRecord:
@@ -32,18 +32,18 @@ def watched(record: RunRecord, edges: int = 5) -> RunRecord:
     return dataclasses.replace(record, metrics=rows, health=looks)
 
 
-def test_nothing_is_shown_where_nobody_looked(ring_run: Path) -> None:
+def test_nothing_is_shown_where_health_was_not_monitored(ring_run: Path) -> None:
     record = load_run(ring_run)
     assert record.health == []
-    assert health_charts(record) == []
-    assert paused_rounds(record) == {}
-    assert "Nobody's exchange was paused" not in write_report(ring_run).read_text("utf-8")
+    assert view_run(record).health is None
+    assert health_charts(None, record.names, 8) == []
+    assert "No agent was paused" not in write_report(ring_run).read_text("utf-8")
 
 
 def test_paused_rounds_are_counted_and_crossed(ring_run: Path) -> None:
-    record = watched(load_run(ring_run))
-    assert paused_rounds(record) == {"agent-2": 2}
-    ranks, alike = health_charts(record)
+    run = view_run(watched(load_run(ring_run)))
+    assert paused_text(run.health, run.names) == f"Paused rounds: {run.names[2]} in 2."
+    ranks, alike = health_charts(run.health, run.names, 8)
     (cross,) = [trace for trace in ranks.traces if trace.get("mode") == "markers"]
     assert (cross["x"], cross["y"]) == ([2, 3], [0.01, 0.01])
     assert cross["meta"] == {"agent": "agent-2", "arm": "together"}
@@ -55,17 +55,16 @@ def test_paused_rounds_are_counted_and_crossed(ring_run: Path) -> None:
 def test_many_edges_are_shown_by_their_spread(
     make_run: Callable[..., Path], tmp_path: Path, edges: int
 ) -> None:
-    record = watched(load_run(make_run(tmp_path / "crowd", agents=60, rounds=4)), edges)
-    ranks, alike = health_charts(record)
+    run = view_run(watched(load_run(make_run(tmp_path / "crowd", agents=60, rounds=4)), edges))
+    ranks, alike = health_charts(run.health, run.names, 4)
     assert [trace["name"] for trace in alike.traces] == ["least", "mean", "most"]
     assert any(trace.get("mode") == "markers" for trace in ranks.traces)
 
 
-def test_looks_survive_the_record(make_run: Callable[..., Path], tmp_path: Path) -> None:
+def test_health_survives_the_record(make_run: Callable[..., Path], tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", rounds=2)
     recorder = Recorder(folder)
-    readings = {0: Reading(0.4, -2.0), 1: Reading(float("nan"), 0.0)}
-    recorder.health(1, Health(readings, {(0, 1): 0.25, (0, 2): float("nan")}, {1: "because"}))
+    recorder.health(1, {(0, 1): 0.25, (0, 2): float("nan")}, {1: "because"})
     (look,) = load_run(folder).health
     assert look == {
         "round": 1,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from agentos import RunConfig
-from agentos.preflight.flops import Size
+from agentos.preflight.flops import Size, sizes_of
 from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.clock.timing import Timing, timing_of
 
@@ -38,7 +38,7 @@ def test_line_of_peers_waits_for_its_neighbours_and_no_further() -> None:
     hop(line, [(0, 1, 100), (1, 0, 100), (1, 2, 100), (2, 1, 100)])
     assert line.now == {0: 5.0, 1: 9.0, 2: 6.0}
     told = {0: {"loss": 1.0}}
-    line.tell(told)
+    line.add_to(told)
     assert told[0] == {"loss": 1.0, "simulated_s": 5.0, "simulated_wait_s": 4.0}
     assert told[1] == {"simulated_s": 9.0, "simulated_wait_s": 7.0}
     assert told[2] == {"simulated_s": 6.0, "simulated_wait_s": 0.0}
@@ -65,7 +65,7 @@ def test_silence_holds_nobody_up() -> None:
 
 def test_going_on_begins_where_the_records_end() -> None:
     pair = Timeline(Timing({0: 1.0, 1: 1.0}))
-    pair.go_on({0: {"simulated_s": 7.25, "loss": 1.0}, 1: {"loss": 2.0}})
+    pair.resume({0: {"simulated_s": 7.25, "loss": 1.0}, 1: {"loss": 2.0}})
     assert pair.now == {0: 7.25, 1: 0.0}
 
 
@@ -74,19 +74,20 @@ def test_training_takes_its_work_over_the_speed(work, done) -> None:
     # 2 * 5000 + 4 * 1 * 10 * 50 = 12,000 operations a token; three times that for 70 + 10 with a gradient,
     # once for 50 without one.
     size = Size(parameters=5000, layers=1, width=10)
-    timing = Timing({3: 8.0}, work=work, sizes={3: size}, length=50)
+    timing = Timing({3: 8.0}, work=work, costs={3: size}, length=50)
     metrics = {"steps": 4, "tokens": 70, "decoder_tokens": 10, "embedded_tokens": 50}
     assert timing.training_s(3, metrics) == done / 8.0
 
 
 def test_run_draws_what_its_clock_says(small: Callable[..., RunConfig]) -> None:
     config = small(clock={"speed": 2e9, "latency_s": 0.25, "bytes_per_s": None}, topology="ring")
-    timing = timing_of(config, config.network())
-    assert timing is not None
+    assert config.clock is not None
+    timing = timing_of(
+        config.clock, config.network(), 0, sizes_of(config.society().encoders), max_length=16
+    )
     assert timing.speeds == dict.fromkeys(range(4), 2e9)
     assert timing.transit_s(3, 0, 10**9) == 0.25
     # A nano encoder: 2 layers of width 64, see tests of flops.
     block = 12 * 64**2 + 13 * 64
     expected = Size(2 * block + 2 * 64, layers=2, width=64).flops(16, 10)
     assert timing.training_s(0, {"tokens": 10}) == expected / 2e9
-    assert timing_of(small(), config.network()) is None

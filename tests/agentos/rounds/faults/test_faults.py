@@ -11,12 +11,14 @@ from pydantic import ValidationError
 
 from agentos import RunConfig
 from agentos.records.reports import RoundReport
+from agentos.rounds.base import RoundServices, RoundsPlan
 from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.clock.timing import timing_of
 from agentos.rounds.faults import FAULTS
 from agentos.rounds.faults.injector import FaultInjector
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime.base import Session
+from agentos.runtime.host_calls import HostCall, Merge
 from agentos.runtime.local import LocalRuntime
 from agents.training.blueprint import Arm
 from protocols.errors import HostLost, RuntimeFailure
@@ -109,17 +111,12 @@ def play(session: Session, small_values: dict[str, Any]) -> Play:
         )
         reports: list[RoundReport] = []
         arm = Arm(config.exchange, config.exchange.anchor_fraction, config.policy.checksums)
-        timing = timing_of(config, config.network())
-        coordinator = SynchronousCoordinator(
-            config,
-            config.network(),
-            session,
-            arm,
-            "together",
-            reports.append,
-            timeline=Timeline(timing) if timing else None,
-            script=script,
-        )
+        timeline = None
+        if config.clock is not None:
+            timeline = Timeline(timing_of(config.clock, config.network(), config.seed, {}, 16))
+        plan = RoundsPlan("together", arm, config.network(), rounds, config.evaluation)
+        services = RoundServices(reports.append)
+        coordinator = SynchronousCoordinator(plan, session, services, timeline, script)
         result = coordinator.run()
         played = Played(reports, result.ledger.rows(), waited)
         if not faults:
@@ -205,12 +202,10 @@ def test_order_of_arrival_changes_nothing_but_the_order(
     orders: list[list[tuple[int, int]]] = []
     call = session.call
 
-    def noting(method: str, arguments: Mapping[int, Any]) -> Any:
-        if method == "merge":
-            orders.extend(
-                [[*d.messages] for _, batch, _ in arguments.values() for d in batch.values()]
-            )
-        return call(method, arguments)
+    def noting(calls: Mapping[int, HostCall[Any]]) -> Any:
+        merges = [each for each in calls.values() if isinstance(each, Merge)]
+        orders.extend([*d.messages] for merge in merges for d in merge.deliveries.values())
+        return call(calls)
 
     monkeypatch.setattr(session, "call", noting)
     calm = play(policy={"restarts": 7})

@@ -25,6 +25,7 @@ from agentos.rounds.health.collapse import (
     read,
 )
 from agentos.rounds.health.monitor import HealthMonitor
+from agentos.runtime.host_calls import Probe
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm
 from protocols.topologies import Direction, Hop
@@ -136,9 +137,9 @@ class Patient:
     def __init__(self, rows: Mapping[int, Any]) -> None:
         self.rows = rows
 
-    def call_all(self, method: str, texts: Any, read: Any, shown: Any) -> Any:
-        assert method == "watch"
-        answers = {a: (read(r, 5), r if a in shown else None) for a, r in self.rows.items()}
+    def call_all(self, call: Probe[Any]) -> Any:
+        measure, shown = call.measure, call.shown
+        answers = {a: (measure(r, 5), r if a in shown else None) for a, r in self.rows.items()}
         return {0: {a: v for a, v in answers.items() if a % 2}, 1: {2: answers[2], 0: answers[0]}}
 
 
@@ -150,10 +151,10 @@ def test_watch_compares_neighbours_and_warns_of_the_fallen(
     flat = np.ones((20, 8), np.float32)
     session: Any = Patient({0: fine, 1: 3 * fine[:, ::-1], 2: flat, 3: fine})
     with caplog.at_level(logging.WARNING, logger="agentos.rounds.health.monitor"):
-        health = watch.look(4, session)
-        again = watch.look(5, session)
+        health = watch.check(4, session)
+        again = watch.check(5, session)
         session.rows = {**session.rows, 2: fine}
-        watch.look(6, session)
+        watch.check(6, session)
     assert list(health.readings) == [0, 1, 2, 3]
     assert health.cka == {(0, 1): 1.0, (0, 2): 0.0}
     assert (health.fallen, again.fallen) == ((2,), ())

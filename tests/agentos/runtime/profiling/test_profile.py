@@ -12,9 +12,9 @@ import pytest
 
 from agentos import RunConfig, Simulation
 from agentos.runtime.base import Runtime, Session
-from agentos.runtime.profiling.profile import DETAILS, PHASES, Clock, Profile, ProfiledSession
+from agentos.runtime.host_calls import Answer, HostCall, NameMachine, Train
+from agentos.runtime.profiling.profile import DETAILS, Clock, Profile, ProfiledSession
 from agentos.runtime.profiling.trace_file import COORDINATOR, load_timeline, write_trace
-from agents.hosting.host import Host
 from agents.hosting.tracing import Span, Traced
 from protocols.errors import RecordError
 
@@ -27,11 +27,12 @@ class Elsewhere(Session):
     def build(self, blueprint: Any) -> None:
         pass
 
-    def call(self, method: str, arguments: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
-        if method == "machine":
-            return dict.fromkeys(arguments, "elsewhere")
-        answers = {}
-        for host in arguments:
+    def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
+        answers: dict[int, Any] = {}
+        for host, call in calls.items():
+            if isinstance(call, NameMachine):
+                answers[host] = "elsewhere"
+                continue
             time.sleep(0.01)
             now = time.monotonic() + 1000 * host
             answers[host] = Traced(host, now, now + 0.005, [Span("train", 3, now, now + 0.001)])
@@ -50,7 +51,7 @@ def events(path: Path) -> list[dict[str, Any]]:
 def test_clock_of_another_machine_is_bounded_by_its_calls(tmp_path: Path) -> None:
     profile = Profile()
     session = ProfiledSession(Elsewhere(), profile)
-    assert session.call_all("train", 1) == {0: 0, 1: 1}
+    assert session.call_all(Train(1)) == {0: 0, 1: 1}
     clock = profile.clocks[1]
     assert clock.least_s <= 1000 <= clock.most_s
     assert abs(clock.ahead_s - 1000) <= clock.error_s < 0.05
@@ -74,12 +75,8 @@ def test_details_are_left_out_beyond_a_bound(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("agentos.runtime.profiling.profile.DETAILS", 3)
     profile = Profile()
     spans = [Span("train", agent, 0.0, 1.0) for agent in range(5)]
-    profile.add("train", 0.0, 1.0, {0: Traced(None, 0.0, 1.0, [*spans, Span("d", None, 0.0, 1.0)])})
+    profile.add(Train, 0.0, 1.0, {0: Traced(None, 0.0, 1.0, [*spans, Span("d", None, 0.0, 1.0)])})
     assert (len(profile.spans), profile.left_out) == (4, 2)
-
-
-def test_every_phase_is_a_method_of_hosts() -> None:
-    assert all(callable(getattr(Host, method)) for method in PHASES)
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +124,9 @@ def test_lanes_are_filled_from_the_first_call_to_the_end(profiled: tuple[Path, P
 
 def test_report_shows_the_timeline_only_where_there_is_one(profiled: tuple[Path, Path]) -> None:
     with_profile, without = ((f / "report.html").read_text("utf-8") for f in profiled)
-    assert "<h2>Where the time went</h2>" in with_profile
+    assert "<h2>Time by phase</h2>" in with_profile
     assert '"timeline"' in with_profile
-    assert "Where the time went" not in without
+    assert "Time by phase" not in without
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What happens to a connection that stands for Ray's."""
     seen: list[str] = []
 
-    def connect(runtime: RayRuntime, address: str | None) -> ExitStack:
+    def connect(address: str | None, *settings: object) -> ExitStack:
         if address == "nowhere":
             raise RuntimeFailure("Ray could not be reached")
         assert threading.current_thread() is not threading.main_thread()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentos.runtime.ray.failures import of_ray
+from agentos.runtime.ray.failures import translated
 from protocols.errors import HostLost, RuntimeFailure
 
 
@@ -12,7 +12,7 @@ def test_a_full_object_store_is_named_and_not_taken_for_a_dead_host() -> None:
     from ray.exceptions import ObjectStoreFullError, OutOfDiskError
 
     for error in (ObjectStoreFullError("no room for 3 GB"), OutOfDiskError("no room to spill")):
-        failure = of_ray(error, 1, "compose")
+        failure = translated(error, 1, "compose")
         assert type(failure) is RuntimeFailure
         assert "object store is full: host 1 could not compose" in failure.message
         assert "runtime.object_store_mb" in str(failure.hint)
@@ -23,7 +23,7 @@ def test_dead_actors_are_lost_hosts(name: str) -> None:
     from ray import exceptions
 
     arguments = ("away", None) if name == "ActorUnavailableError" else ()
-    failure = of_ray(getattr(exceptions, name)(*arguments), 0, "train")
+    failure = translated(getattr(exceptions, name)(*arguments), 0, "train")
     assert isinstance(failure, HostLost)
     assert failure.message == "host 0 died while it was to train"
 
@@ -31,10 +31,10 @@ def test_dead_actors_are_lost_hosts(name: str) -> None:
 def test_messages_that_died_with_their_sender_are_lost() -> None:
     from ray.exceptions import OwnerDiedError
 
-    failure = of_ray(OwnerDiedError("00" * 28, None, ""), 2, "merge")
+    failure = translated(OwnerDiedError("00" * 28, None, ""), 2, "merge")
     assert isinstance(failure, HostLost)
     assert "messages are gone" in failure.message
 
 
 def test_errors_of_others_are_left_alone() -> None:
-    assert of_ray(ValueError("mine"), 0, "train") is None
+    assert translated(ValueError("mine"), 0, "train") is None

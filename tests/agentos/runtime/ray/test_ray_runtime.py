@@ -1,18 +1,21 @@
-"""Ray hosts: deadlines, deaths, errors and turns. Stand-ins without torch take the place of hosts."""
+"""Ray hosts: deadlines, deaths, errors and turns. Stand-ins without agents take the place of hosts."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentos.runtime import Session
+from agentos.runtime.host_calls import HostCall
 from agentos.runtime.ray.runtime import RayRuntime
 from protocols.errors import (
     AgentOSError,
@@ -27,28 +30,52 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 Open = Callable[..., Session]
 
 
-def stand_in() -> type:
-    """A host that does as it is told. It is defined in here so that it travels by value."""
+class StandIn:
+    """An actor without agents."""
 
-    class StandIn:
-        def __init__(self, store: Any, kept_bytes: int) -> None:
-            self.store = store
+    def __init__(self, parcel_bytes: int, kept_bytes: int) -> None:
+        pass
 
-        def pid(self) -> int:
-            return os.getpid()
+    def run(self, call: HostCall[Any]) -> Any:
+        return call.run(self)  # type: ignore[arg-type]
 
-        def nap(self, seconds: float) -> tuple[float, float]:
-            began = time.time()
-            time.sleep(seconds)
-            return began, time.time()
 
-        def fail(self, error: Exception) -> None:
-            raise error
+@dataclass(frozen=True)
+class Pid(HostCall[int]):
+    """Return the process of the host."""
 
-        def die(self) -> None:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def run(self, host: Any) -> int:
+        return os.getpid()
 
-    return StandIn
+
+@dataclass(frozen=True)
+class Nap(HostCall[tuple[float, float]]):
+    """Sleep; return when the nap began and ended."""
+
+    seconds: float
+
+    def run(self, host: Any) -> tuple[float, float]:
+        began = time.time()
+        time.sleep(self.seconds)
+        return began, time.time()
+
+
+@dataclass(frozen=True)
+class Fail(HostCall[None]):
+    """Raise an error."""
+
+    error: Exception
+
+    def run(self, host: Any) -> None:
+        raise self.error
+
+
+@dataclass(frozen=True)
+class Die(HostCall[None]):
+    """End the process of the host."""
+
+    def run(self, host: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture
@@ -56,7 +83,8 @@ def open_hosts(ray_cluster: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[O
     """Open a session of stand-ins on a machine that seems to have so many cores."""
     import ray
 
-    monkeypatch.setattr("agents.hosting.host.Host", stand_in())
+    monkeypatch.setattr("agentos.runtime.ray.session.HostActor", StandIn)
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import it
     sessions = []
 
     def start(hosts: int, cores: int = 2, **runtime: Any) -> Session:
@@ -68,6 +96,7 @@ def open_hosts(ray_cluster: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[O
     yield start
     for session in sessions:
         session.close()
+    ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
 def gone(pid: int, within_s: float = 20.0) -> bool:
@@ -89,54 +118,54 @@ def most_at_once(spans: list[tuple[float, float]]) -> int:
 @pytest.mark.parametrize(("threads", "at_once"), [(1, 2), (2, 1)])
 def test_more_hosts_than_cores_take_turns(open_hosts: Open, threads: int, at_once: int) -> None:
     session = open_hosts(4, cores=2, threads=threads)
-    session.call("pid", dict.fromkeys(range(4), ()))  # all are up
-    spans = session.call("nap", dict.fromkeys((2, 0, 3, 1), (0.3,)))
+    session.call(dict.fromkeys(range(4), Pid()))  # all are up
+    spans = session.call(dict.fromkeys((2, 0, 3, 1), Nap(0.3)))
     assert list(spans) == [2, 0, 3, 1]
     assert most_at_once(list(spans.values())) == at_once
 
 
 def test_late_host_exceeds_the_deadline(open_hosts: Open) -> None:
     session = open_hosts(2, timeout_s=15.0)
-    session.call("pid", {0: (), 1: ()})
+    session.call({0: Pid(), 1: Pid()})
     late = open_hosts(1, timeout_s=0.5)
     began = time.monotonic()
     with pytest.raises(
         DeadlineExceeded, match=r"hosts \[0\] did not finish 'nap' in time"
     ) as caught:
-        late.call("nap", {0: (120.0,)})
+        late.call({0: Nap(120.0)})
     assert time.monotonic() - began < 10
     assert caught.value.expected == "an answer within 0.5 s"
     assert "runtime.timeout_s" in str(caught.value.hint)
     # The clock of each call starts with it: naps one after another are no reason to give up.
-    assert session.call("nap", {0: (0.1,), 1: (0.1,)}).keys() == {0, 1}
+    assert session.call({0: Nap(0.1), 1: Nap(0.1)}).keys() == {0, 1}
 
 
 def test_errors_on_a_host_arrive_as_themselves(open_hosts: Open) -> None:
     session = open_hosts(1)
     sent = TrainingError("not finite", expected="a number", actual="nan", hint="lower the rate")
     with pytest.raises(TrainingError) as caught:
-        session.call("fail", {0: (sent,)})
+        session.call({0: Fail(sent)})
     assert type(caught.value) is TrainingError
     assert caught.value.__dict__ == sent.__dict__
     with pytest.raises(ZeroDivisionError, match="by hand"):
-        session.call("fail", {0: (ZeroDivisionError("by hand"),)})
-    assert session.call("nap", {0: (0.0,)})  # it goes on living
+        session.call({0: Fail(ZeroDivisionError("by hand"))})
+    assert session.call({0: Nap(0.0)})  # it goes on living
 
 
 def test_death_of_a_host_is_named(open_hosts: Open) -> None:
     session = open_hosts(2)
     with pytest.raises(RuntimeFailure, match="host 1 died while it was to die") as caught:
-        session.call("die", {1: ()})
+        session.call({1: Die()})
     assert "killed process" in str(caught.value.hint)
     with pytest.raises(RuntimeFailure, match="host 1 died while it was to pid"):
-        session.call("pid", {0: (), 1: ()})
+        session.call({0: Pid(), 1: Pid()})
 
 
 def test_closing_ends_every_host_and_leaves_ray_as_it_was(open_hosts: Open) -> None:
     import ray
 
     session = open_hosts(2)
-    pids = session.call("pid", {0: (), 1: ()}).values()
+    pids = session.call({0: Pid(), 1: Pid()}).values()
     session.close()
     session.close()
     assert all(gone(pid) for pid in pids)
@@ -145,10 +174,10 @@ def test_closing_ends_every_host_and_leaves_ray_as_it_was(open_hosts: Open) -> N
 
 def test_closing_ends_a_host_that_is_busy(open_hosts: Open) -> None:
     session = open_hosts(1, timeout_s=20.0)
-    (pid,) = session.call("pid", {0: ()}).values()
+    (pid,) = session.call({0: Pid()}).values()
     session._runtime = session._runtime.model_copy(update={"timeout_s": 0.2})  # type: ignore[attr-defined]
     with pytest.raises(DeadlineExceeded), session:
-        session.call("nap", {0: (120.0,)})
+        session.call({0: Nap(120.0)})
     assert gone(pid)
 
 

@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModel
 
 from agents.config import LoRAConfig
 from agents.models.adapters import add_lora
-from agents.models.cpu.first_token import FAMILIES, can_be_cut
+from agents.models.cpu.first_token import FAMILIES, supports_first_token
 from agents.models.encoder import Encoder, pool
 from agents.training.shared_model import _checkpoint_activations
 
@@ -68,7 +68,7 @@ def assert_as_the_whole(cut: Encoder) -> None:
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_vectors_and_gradients_are_those_of_the_whole_layer(family, layers):
     cut = encoder(family, num_hidden_layers=layers)
-    assert can_be_cut(cut.backbone)
+    assert supports_first_token(cut.backbone)
     assert_as_the_whole(cut)
 
 
@@ -98,16 +98,16 @@ def test_other_families_run_whole(family):
     torch.manual_seed(0)
     config = AutoConfig.for_model(family, vocab_size=50, hidden_dim=32, **names)
     other = Encoder(AutoModel.from_config(config), "cls").eval()
-    assert not can_be_cut(other.backbone)
+    assert not supports_first_token(other.backbone)
     ids, mask = batch()
     assert torch.equal(other(ids, mask), other.states(ids, mask)[:, 0])
 
 
 def test_a_decoder_and_attention_to_distances_run_whole():
-    assert not can_be_cut(encoder(is_decoder=True).backbone)
+    assert not supports_first_token(encoder(is_decoder=True).backbone)
     distances = encoder().backbone
     distances.config.position_embedding_type = "relative_key"
-    assert not can_be_cut(distances)
+    assert not supports_first_token(distances)
 
 
 @pytest.mark.parametrize("place", ["hidden_dropout_prob", "attention_probs_dropout_prob"])

@@ -1,0 +1,199 @@
+"""The arms of a run, from started hosts to finished records: the society together, and its agents alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentos.config.run import RunConfig
+from agentos.events import Listener
+from agentos.records.agent_similarity import SimilarityRecorder
+from agentos.records.checkpoints import Checkpoints
+from agentos.records.layout import ENCODERS, ISOLATED, TOGETHER, TRACE
+from agentos.records.recorder import Recorder
+from agentos.records.reports import ArmResult, Begun, RoundReport
+from agentos.records.result import Result, RunIdentity, summarise
+from agentos.reporting.report import write_report
+from agentos.rounds.asynchronous import AsynchronousCoordinator
+from agentos.rounds.base import Coordinator, RoundServices, RoundsPlan
+from agentos.rounds.clock.config import Asynchronous
+from agentos.rounds.clock.timeline import Timeline
+from agentos.rounds.clock.timing import Timing
+from agentos.rounds.faults.injector import FaultInjector
+from agentos.rounds.final_states import compare_agents, save_encoders
+from agentos.rounds.health.monitor import HealthMonitor
+from agentos.rounds.recovery import Recovery
+from agentos.rounds.resumption import Resumption
+from agentos.rounds.synchronous import SynchronousCoordinator
+from agentos.runtime import Session
+from agentos.runtime.profiling.profile import Profile
+from agentos.runtime.profiling.trace_file import write_trace
+from agents.exchange.isolated import Isolated
+from agents.training.blueprint import Arm
+from protocols.errors import RuntimeFailure
+from protocols.topologies import Network
+
+
+def compares_with_isolated(config: RunConfig) -> bool:
+    """Return whether a run also trains its agents alone; a run without exchange does so anyway."""
+    return config.baseline.isolated and config.exchange.kind != "isolated"
+
+
+@dataclass(frozen=True)
+class RunSetting:
+    """The parts of a run that its arms share.
+
+    Attributes:
+        directory: the run folder.
+        began_s: when hosts began to start, on `time.perf_counter`.
+        timing: how long things take; None without a clock.
+        monitor: of the agents' health; None for none.
+        similarity: compares the agents at the end; None for no comparison.
+        profile: of the hosts' work; None for none.
+    """
+
+    config: RunConfig
+    directory: Path
+    listener: Listener
+    began_s: float
+    network: Network
+    session: Session
+    recorder: Recorder
+    timing: Timing | None
+    monitor: HealthMonitor | None
+    similarity: SimilarityRecorder | None
+    profile: Profile | None
+
+
+class Arms:
+    """The arms of one run.
+
+    Args:
+        setting: what they share.
+
+    Attributes:
+        results: of each arm that has begun.
+    """
+
+    def __init__(self, setting: RunSetting) -> None:
+        config = setting.config
+        self.config = config
+        self.setting = setting
+        self.session = setting.session
+        self.recorder = setting.recorder
+        self.listener = setting.listener
+        self.recovery = Recovery(
+            config.policy, self.session, self.recorder, self.listener.on_restart
+        )
+        self.injector = FaultInjector(
+            config.faults, config.policy, config.seed, config.agents.total
+        )
+        self.results: dict[str, ArmResult] = {}
+
+    def run(self, resumption: Resumption) -> Result:
+        """Take every arm to its end, and complete the records."""
+        status = "failed"
+        self.results.update(resumption.finished)
+        try:
+            with self.session:
+                if TOGETHER not in self.results:
+                    self._arm(TOGETHER, resumption.begun.get(TOGETHER))
+                if compares_with_isolated(self.config):
+                    self._arm(ISOLATED, resumption.begun.get(ISOLATED))
+            status = "finished"
+        except KeyboardInterrupt:
+            status = "interrupted"
+            raise
+        finally:
+            result = self._close_records(status)
+        return result
+
+    def branch(self, resumption: Resumption) -> Resumption:
+        """Take over the records of another run, and its checkpoint."""
+        for report in resumption.begun[TOGETHER].rounds:
+            self.recorder.on_round(report)
+        return resumption.into(self.setting.directory)
+
+    def _arm(self, name: str, begun: Begun | None) -> None:
+        """Take an arm to its end, as often as hosts are lost meanwhile and the policy allows."""
+        while True:
+            try:
+                return self._attempt(name, begun)
+            except RuntimeFailure as error:
+                begun = self.recovery.recover(error, name, self.results[name].rounds, begun)
+
+    def _attempt(self, name: str, begun: Begun | None) -> None:
+        coordinator = self._coordinator(name)
+        self.results[name] = coordinator.result
+        coordinator.run(begun)
+        if self.setting.similarity is not None:
+            self.listener.on_stage("Comparing agents")
+            compare_agents(self.session, self.setting.similarity, name)
+        if name == TOGETHER:
+            self.recorder.ledger(coordinator.result.ledger)
+            self.listener.on_stage("Saving encoders")
+            agents = self.config.agents.spread(self.config.saved_encoders)
+            save_encoders(self.session, agents, self.setting.directory.absolute() / ENCODERS)
+
+    def _coordinator(self, name: str) -> Coordinator:
+        config, setting, is_together = self.config, self.setting, name == TOGETHER
+        count = config.evaluation.agents
+        plan = RoundsPlan(
+            name=name,
+            arm=arm_of(config, name),
+            network=setting.network,
+            rounds=config.training.rounds,
+            evaluation=config.evaluation,
+            evaluated=None if count is None else config.agents.spread(count),
+            # Both arms begin with the same weights.
+            before=None if is_together else self.results[TOGETHER].before,
+        )
+        services = RoundServices(
+            on_round=self._on_round,
+            monitor=setting.monitor if is_together else None,
+            checkpoints=Checkpoints(self.setting.directory, config.checkpoints),
+        )
+        mode = config.clock.mode if config.clock else None
+        # Agents that train alone do not wait for each other anyway.
+        if setting.timing and isinstance(mode, Asynchronous) and is_together:
+            return AsynchronousCoordinator(plan, self.session, services, setting.timing, mode)
+        timeline = Timeline(setting.timing) if setting.timing else None
+        return SynchronousCoordinator(plan, self.session, services, timeline, self.injector)
+
+    def _on_round(self, report: RoundReport) -> None:
+        self.recorder.on_round(report)
+        self.listener.on_round(report)
+
+    def _close_records(self, status: str) -> Result:
+        together = self.results.get(TOGETHER, ArmResult())
+        self.recorder.ledger(together.ledger)
+        run = RunIdentity(
+            self.setting.directory,
+            self.config.name,
+            self.config.seed,
+            self.config.training.local_steps,
+            self.config.evaluation.metrics,
+        )
+        result = summarise(
+            run,
+            together,
+            self.results.get(ISOLATED),
+            status=status,
+            wall_s=time.perf_counter() - self.setting.began_s,
+        )
+        self.recorder.summary(result.as_json())
+        self.recorder.close()
+        if self.setting.profile is not None:
+            write_trace(self.setting.profile, self.setting.directory / TRACE)
+        write_report(self.setting.directory)
+        return result
+
+
+def arm_of(config: RunConfig, name: str) -> Arm:
+    """Return the exchange of an arm; agents that train alone may still read the anchors as text."""
+    exchange = config.exchange
+    if name == ISOLATED:
+        share = exchange.anchor_fraction if config.baseline.anchors_as_text else 0.0
+        return Arm(Isolated(anchor_share=share), share, config.policy.checksums)
+    return Arm(exchange, exchange.anchor_fraction, config.policy.checksums)

@@ -1,0 +1,69 @@
+"""``agentos run``: run a society under a live display."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from agentos.cli.arguments import Address, Out, Overrides, Profiled, Source
+
+if TYPE_CHECKING:
+    from agentos.config.run import RunConfig
+    from agentos.rounds.resumption import Resumption
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+
+def run(
+    source: Source,
+    overrides: Overrides = None,
+    out: Out = None,
+    address: Address = None,
+    profile: Profiled = False,
+) -> None:
+    """Run a society of agents, and the same agents alone; write records and a report.
+
+    Example: agentos run quickstart training.rounds=4 topology.kind=complete
+    """
+    from agentos.config.load import load
+
+    watched(load(source, overrides or []), out, address, profile=profile)
+
+
+def watched(
+    config: RunConfig,
+    out: Path | None,
+    address: str | None,
+    resumption: Resumption | None = None,
+    profile: bool = False,
+) -> None:
+    """Run a society under a live display, then print its outcome.
+
+    Raises:
+        typer.Exit: with the exit code of an interruption, after Ctrl-C.
+    """
+    from rich.console import Console
+
+    from agentos import Simulation
+    from agentos.cli.display.outcome_tables import show_outcome
+    from agentos.cli.display.progress import LiveDisplay
+
+    console = Console()
+    with LiveDisplay(console, config) as display:
+        simulation = Simulation(config, out, display, address, profile=profile)
+        try:
+            result = simulation.run(resumption)
+        except KeyboardInterrupt:
+            display.close()
+            kept = simulation.directory
+            advice = (
+                f"records: {kept}; 'agentos resume {kept}' continues the run"
+                if kept.is_dir()
+                else "nothing was recorded"
+            )
+            Console(stderr=True).print(f"interrupted; {advice}", soft_wrap=True, markup=False)
+            raise typer.Exit(INTERRUPTED) from None
+    show_outcome(console, result.directory)

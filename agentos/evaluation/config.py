@@ -1,0 +1,54 @@
+"""The section ``evaluation`` of a run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from agentos.evaluation import TASKS
+from agentos.evaluation.base import Metric, Task
+from agentos.evaluation.geometry import Geometry
+from agentos.evaluation.retrieval import Retrieval
+from protocols.spec import Kinds, Spec
+
+
+class EvaluationConfig(Spec):
+    """The measurements on held-out text, and the rounds in which they are taken."""
+
+    every: int = Field(
+        4, ge=1, description="Rounds between evaluations; the last round is always evaluated."
+    )
+    tasks: tuple[Annotated[Task, Kinds(TASKS)], ...] = Field(
+        (Retrieval(), Geometry()), description="Evaluations, by kind."
+    )
+    documents: int = Field(
+        1000, ge=20, description="Held-out documents used at most, the same for every agent."
+    )
+    agents: int | None = Field(
+        None,
+        ge=1,
+        description="Agents that are evaluated, evenly spread over all; unset: every one.",
+    )
+    max_length: int = Field(64, ge=8, le=8192, description="Tokens of a text when it is embedded.")
+    between_agents: bool = Field(
+        True,
+        description="At the end, compare the agents' embeddings of public texts with each other.",
+    )
+
+    def is_due(self, round: int, rounds: int) -> bool:
+        """Return whether agents are evaluated after a round: the first, the last, and every so often."""
+        return round in (0, rounds) or round % self.every == 0
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics of all tasks, in the order of the tasks."""
+        return tuple(metric for task in self.tasks for metric in task.metrics)
+
+    @field_validator("tasks")
+    @classmethod
+    def _once_each(cls, tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+        kinds = [task.kind for task in tasks]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(f"each task at most once, got {', '.join(kinds)}")
+        return tasks

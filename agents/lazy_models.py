@@ -1,0 +1,34 @@
+"""Functions and classes of `agents.models` that need torch, imported when they are first used.
+
+Reading a configuration must not import torch, and the coordinator of a run must not wait for it before it
+needs it: a mistake in the data is reported at once, and Ray starts while torch is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agents.models.build import meta_backbone as meta_backbone
+    from agents.models.cpu.byte_dropout import dropout_of as dropout_of
+    from agents.models.decoder import TextDecoder as TextDecoder
+    from agents.models.pretrained import load_tokenizer as load_tokenizer
+    from agents.models.pretrained import width_of as width_of
+
+_EXPORTS = {
+    "TextDecoder": "agents.models.decoder",
+    "dropout_of": "agents.models.cpu.byte_dropout",
+    "meta_backbone": "agents.models.build",
+    "load_tokenizer": "agents.models.pretrained",
+    "width_of": "agents.models.pretrained",
+}
+
+__all__ = ["TextDecoder", "dropout_of", "meta_backbone", "load_tokenizer", "width_of"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a function when it is first asked for."""
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_EXPORTS[name]), name)

@@ -1,0 +1,3 @@
+"""Targets and mutations of the fuzzer `experiments.benchmarks.fuzz`."""
+
+__all__: list[str] = []
