@@ -11,11 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from agentos.arms import Arms, RunSetting, arm_of
 from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
+from agentos.data.yaml_values import dump
 from agentos.events import Listener, Listeners
 from agentos.preflight.auto_precision import choose_precision
 from agentos.preflight.flops import sizes_of
@@ -113,7 +112,7 @@ class Simulation:
                         read = resumption.fingerprints(found)
                     # Last of all: a folder with a configuration is a run that can be resumed.
                     recorder.start(
-                        _as_yaml(self.config),
+                        dump(self.config.resolved()),
                         arms.setting.network,
                         corpus.names,
                         self.config.evaluation.metrics,
@@ -197,10 +196,6 @@ def _timing_of(config: RunConfig) -> Timing | None:
     costs = sizes_of(config.society().encoders) if config.clock.work == "flops" else {}
     length = config.training.max_length
     return timing_of(config.clock, config.network(), config.seed, costs, length)
-
-
-def _as_yaml(config: RunConfig) -> str:
-    return str(yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True))
 
 
 def _new_directory(name: str) -> Path:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import ValidationError
 
 from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.load import load
 from agentos.config.run import RunConfig
-from agentos.data.yaml_text import parse_yaml
+from agentos.data.sources.opening import ending
+from agentos.data.yaml_values import parse_value
 from agentos.evaluation import TASKS, HeldOut, Task
 from agentos.evaluation.assess import (
     Assessment,
@@ -24,7 +25,7 @@ from agentos.evaluation.assess import (
     exported_encoders,
     loaded_encoders,
 )
-from agentos.evaluation.task_files import read_documents
+from agentos.evaluation.task_files import FORMATS, read_documents
 from agentos.events import Listener
 from agentos.preparation import heldout_of, prepare_corpus
 from agentos.records.identity.digests import of_encoders, of_text
@@ -35,7 +36,8 @@ from protocols.spec import Kinds, Spec
 logger = logging.getLogger(__name__)
 
 _CONFIG = "config.yaml"
-_DOCUMENT_FILES = (".jsonl", ".csv", ".parquet")
+_PARAMETERS = re.compile(r""",(?=[A-Za-z_]\w*=)(?=(?:[^"]*"[^"]*")*[^"]*$)""")
+"""Commas before the name of a parameter, outside double quotes; any other belongs to a path or a value."""
 
 
 @dataclass(frozen=True)
@@ -117,23 +119,21 @@ def parse_task(text: str) -> Task:
         5
         >>> parse_task("sts:pairs.csv,score=similarity").path
         'pairs.csv'
+        >>> parse_task("sts:pairs [1], b.csv").path
+        'pairs [1], b.csv'
     """
     kind, _, rest = text.partition(":")
     values: dict[str, Any] = {"kind": kind}
-    for part in filter(None, rest.split(",")):
+    for place, part in enumerate(filter(None, _PARAMETERS.split(rest))):
         name, equals, value = part.partition("=")
-        values.update({name: _value(value)} if equals else {"path": part})
+        if equals and name.isidentifier():
+            values[name] = parse_value(value)
+        elif place == 0:
+            values["path"] = part
     try:
         return _OneTask.model_validate({"task": values}).task
     except ValidationError as error:
         raise InvalidConfiguration(f"--task {text}", explain(error, _OneTask)) from error
-
-
-def _value(text: str) -> Any:
-    try:
-        return parse_yaml(text)
-    except yaml.YAMLError:
-        return text
 
 
 class _OneTask(Spec):
@@ -149,7 +149,7 @@ def _run_config(target: str) -> RunConfig | None:
 def _heldout(request: Request, run: RunConfig | None) -> HeldOut:
     """Return the documents of a file, or the held-out documents of a run."""
     data = request.data
-    if data is not None and Path(data).suffix in _DOCUMENT_FILES:
+    if data is not None and ending(data) in FORMATS:
         return read_documents(data)
     if data is not None:
         run = _run_config(data) or load(data)

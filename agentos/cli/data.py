@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from agentos.data.corpus import Corpus
     from agentos.data.summary import Summary
 
-KINDS = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet", ".txt": "text"}
-"""Kind of source for a bare file, by the suffix of its name; ``.gz`` may follow it."""
+KINDS = {
+    ".jsonl": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".txt": "text",
+}
+"""The source that reads a bare file, by the ending of its name; one of a compression may follow it."""
 
 BAR_CHARACTERS = 40
 
@@ -27,8 +33,8 @@ def data(
         str,
         typer.Argument(
             metavar="FILE_OR_NAME",
-            help="A YAML file, the name of a ready-made run, or a file of text: .jsonl, .csv, "
-            ".parquet or .txt (a paragraph is a document), also .gz.",
+            help="A YAML file, the name of a ready-made run, or a file of text: .jsonl, .csv, .tsv, "
+            ".parquet or .txt (a paragraph is a document), also compressed.",
         ),
     ],
     overrides: Annotated[
@@ -81,9 +87,10 @@ def configuration(source: str, overrides: Sequence[str]) -> RunConfig:
     from agentos.config.field_errors import InvalidConfiguration, explain
     from agentos.config.load import apply_overrides, load
     from agentos.config.run import RunConfig
+    from agentos.data.sources.opening import ending
 
     path = Path(source)
-    kind = KINDS.get(Path(path.stem if path.suffix == ".gz" else path.name).suffix)
+    kind = KINDS.get(ending(path))
     if kind is None:
         return load(source, overrides)
     read = {"kind": kind, "path": source, **({"unit": "paragraph"} if kind == "text" else {})}

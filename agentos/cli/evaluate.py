@@ -38,7 +38,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="FILE_OR_RUN",
-            help="Documents: .jsonl, .csv or .parquet with a column text and optionally label; or a "
+            help="Documents: .jsonl, .csv, .tsv or .parquet with a column text and optionally label; or a "
             "run folder, YAML file or ready-made run, for its held-out text. Default: the run's own.",
         ),
     ] = None,

@@ -61,11 +61,10 @@ def validate(source: Source, overrides: Overrides = None) -> None:
 @app.command(short_help="Print a configuration with every default filled in.")
 def show(source: Source, overrides: Overrides = None) -> None:
     """Print a configuration with every default filled in, itself a valid configuration."""
-    import yaml
-
     from agentos.config.load import load
+    from agentos.data.yaml_values import dump
 
-    text = yaml.safe_dump(load(source, overrides or []).resolved(), sort_keys=False)
+    text = dump(load(source, overrides or []).resolved(), allow_unicode=False)
     _console().print(text, end="", highlight=False, markup=False, soft_wrap=True)
 
 

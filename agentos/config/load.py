@@ -17,6 +17,7 @@ from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.run import RunConfig
 from agentos.config.shorthand import spelled_out
 from agentos.data.yaml_text import parse_yaml
+from agentos.data.yaml_values import Loader, parse_value
 from protocols.errors import ConfigurationError
 from protocols.spec import Kinds, Spec
 from protocols.topologies import TOPOLOGIES, Topology
@@ -91,7 +92,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigurationError: the file is not readable UTF-8 YAML, or not a mapping.
     """
     try:
-        raw = parse_yaml(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(path.read_text(encoding="utf-8"), Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"{path} cannot be read: {error}", hint="give a YAML file in UTF-8"
@@ -169,10 +170,7 @@ def _split(override: str) -> tuple[str, Any]:
             expected="key.path=value, such as training.rounds=4",
             hint="write the dotted path of a field, an equals sign and its value, without spaces",
         )
-    try:
-        return key.strip(), parse_yaml(text)
-    except yaml.YAMLError:
-        return key.strip(), text
+    return key.strip(), parse_value(text)
 
 
 def _child(place: Any, part: str, path: str) -> Any:

@@ -16,10 +16,11 @@ from agentos.data.cleaning.counts import left_out, repeats_across
 from agentos.data.config import DataConfig
 from agentos.data.ingest import Progress, ingest, key
 from agentos.data.partition.shares import check_shards
+from agentos.data.sources.files import digest
 from agentos.data.store import documents as storage
 from agentos.data.store.arrow_file import TextReader
 from agentos.data.store.cache import cached, default_cache
-from protocols.errors import ConfigurationError
+from protocols.errors import ConfigurationError, DataError
 from protocols.seeding import generator
 
 IntArray = npt.NDArray[np.int64]
@@ -38,6 +39,7 @@ class Corpus:
         names: a display name for each agent: the label that only it reads, else ``agent-i``.
         counts: documents read, kept and left out, by reason (`agentos.data.cleaning.counts.OUTCOMES`); train,
             anchors and heldout; and across, see `agentos.data.cleaning.counts.repeats_across`.
+        text_digest: of the texts and labels of all documents, in order.
     """
 
     directory: Path
@@ -47,6 +49,17 @@ class Corpus:
     shards: tuple[IntArray, ...]
     names: tuple[str, ...]
     counts: dict[str, int]
+    text_digest: str
+
+    @property
+    def digest(self) -> str:
+        """Return a digest of texts, labels, the split and each agent's share of it.
+
+        It is the same on every machine and under every path: two runs with equal digests read the same.
+        """
+        parts = (self.train, self.anchors, self.heldout, *self.shards)
+        rows = (np.ascontiguousarray(part, dtype="<i8").tobytes().hex() for part in parts)
+        return digest(self.text_digest, *rows)
 
     def __len__(self) -> int:
         """Return the number of documents."""
@@ -94,9 +107,10 @@ def prepare(
 ) -> Corpus:
     """Read, clean, split and divide the text of a run.
 
-    The cleaned documents are cached under a digest of the source's fingerprint and the cleaning;
-    splitting depends on the seed and is quick. Duplicates and near duplicates are removed first, so
-    that none leaks from one of train, anchors and held-out into another.
+    The cleaned documents are cached under a digest of the source's fingerprint and the cleaning, and
+    compared with the digests of when they were built; splitting depends on the seed and is quick.
+    Duplicates and near duplicates are removed first, so that none leaks from one of train, anchors and
+    held-out into another.
 
     Args:
         config: the data section of a run.
@@ -106,13 +120,18 @@ def prepare(
         progress: called from time to time with a stage and a number of documents.
 
     Raises:
-        DataError: the source cannot be read, or holds no usable document.
+        DataError: the source cannot be read, changes while it is read, or holds no usable document.
         ConfigurationError: there are too few documents, or they cannot be divided as asked.
     """
     directory = (cache or default_cache()) / "corpora" / key(config)
 
     def build(folder: Path) -> None:
         ingest(config, folder, progress or (lambda stage, count: None))
+        if key(config) != directory.name:
+            raise DataError(
+                "the source changed while it was read",
+                hint="start again when nothing writes the files of data.source any more",
+            )
 
     stored = cached(directory, build, storage.load)
     train, anchors, heldout = _split(config, stored, agents, seed)
@@ -137,6 +156,7 @@ def prepare(
         rows,
         _display_names(rows, names, codes),
         {**stored.counts, **sizes, "across": across},
+        stored.digest,
     )
 
 

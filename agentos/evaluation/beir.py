@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentos.data.sources import lines
+from agentos.data.sources.opening import ending
 from agentos.data.sources.record import did_you_mean
-from agentos.evaluation.task_files import records, text_of
+from agentos.evaluation.task_files import name_in, records, text_of
 from protocols.errors import DataError
 
 
@@ -42,10 +44,18 @@ def read_folder(path: str, qrels: str) -> Judged:
     queries = _texts(folder / "queries.jsonl")
     rows = {name: row for row, name in enumerate(corpus)}
     relevant: dict[str, dict[int, int]] = {}
+    grades: dict[tuple[str, str], int] = {}
     file = folder / qrels
     for where, query, document, grade in _judgements(file):
         _require(where, "query", query, queries)
         _require(where, "document", document, corpus)
+        if grades.setdefault((query, document), grade) != grade:
+            raise DataError(
+                f"{where}: another judgement of query {query!r} and document {document!r}",
+                expected=f"{grades[query, document]}, as before",
+                actual=grade,
+                hint="remove one of the two lines",
+            )
         if grade > 0:
             relevant.setdefault(query, {})[rows[document]] = grade
     if not relevant:
@@ -61,20 +71,27 @@ def read_folder(path: str, qrels: str) -> Judged:
 def _texts(path: Path) -> dict[str, str]:
     """Return id -> text, led by the title."""
     found: dict[str, str] = {}
-    for where, record in records(path, ("_id", "text")):
-        title = record.get("title") or ""
-        found[str(record["_id"])] = f"{title} {text_of(where, 'text', record)}".strip()
+    for where, record in records(path, ("_id", "text"), ("title",)):
+        name, title = name_in(where, "_id", record), record.get("title") or ""
+        if name in found:
+            raise DataError(
+                f"{where}: the _id {name!r} is there twice",
+                expected="each _id once",
+                actual=name,
+                hint="rename or remove one of the two records",
+            )
+        found[name] = f"{title} {text_of(where, 'text', record)}".strip()
     return found
 
 
 def _judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
-    if path.suffix == ".tsv":
+    if ending(path) == ".tsv" or not path.exists():  # `records` raises the error for a missing file
         for where, row in records(path, ("query-id", "corpus-id", "score")):
             yield where, row["query-id"], row["corpus-id"], _grade(where, row["score"])
         return
-    if not path.is_file():
-        next(records(path, ()))  # raises the error for a missing file
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in lines.lines(path, "utf-8"):
+        if isinstance(line, DataError):
+            raise line
         where, fields = f"{path}, line {number}", line.split()
         if fields and len(fields) != 4:
             raise DataError(

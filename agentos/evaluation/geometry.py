@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.data.cleaning.clean import cut, words
+from agentos.data.cleaning.clean import cut
+from agentos.data.scripts import words
 from agentos.evaluation.base import HeldOut, Metric, Task, too_few, unit_rows
 from agents.models.text_encoder import TextEncoder
 from protocols.seeding import generator
@@ -102,7 +103,7 @@ class Geometry(Task):
 
 
 def halves(texts: Sequence[str]) -> list[tuple[str, str]]:
-    """Cut each text of eight words or more at its middle word; see `agentos.data.cleaning.clean.words`.
+    """Cut each text of eight words or more at its middle word; see `agentos.data.scripts.words`.
 
     Example:
         >>> halves(["a b c d e f g h i", "too short"])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.data.cleaning.clean import words
+from agentos.data.scripts import words
 from agentos.evaluation.base import TIE_DECIMALS, HeldOut, Metric, Task, too_few, unit_rows
 from agentos.evaluation.beir import Judged, read_folder
 from agents.models.text_encoder import TextEncoder

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from agentos.data.sources import lines
-from agentos.data.sources.record import did_you_mean
+from agentos.data.sources.csv_rows import csv_rows
+from agentos.data.sources.opening import COMPRESSIONS, ending
+from agentos.data.sources.parquet_rows import parquet_rows
+from agentos.data.sources.record import NAME, did_you_mean, name_of, parse_object
 from agentos.evaluation.base import HeldOut
 from protocols.errors import DataError
 
 Record = tuple[str, dict[str, Any]]
 """Position of a record (file and line), and its values by column."""
+
+Row = tuple[str, "dict[str, Any] | dict[str, str] | DataError"]
 
 
 @dataclass(frozen=True)
@@ -28,31 +31,39 @@ class Pairs:
     values: tuple[float, ...]
 
 
-def records(path: str | Path, columns: Sequence[str]) -> Iterator[Record]:
-    """Stream the records of a ``.jsonl``, ``.csv``, ``.tsv`` or ``.parquet`` file.
+def records(
+    path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[Record]:
+    """Stream the records of a ``.jsonl``, ``.csv``, ``.tsv`` or ``.parquet`` file, also compressed.
+
+    The rules and bounds are those of the sources of the same kinds; see `agentos.data.sources`.
 
     Args:
         path: relative to the working directory; ``~`` is expanded.
         columns: required in every record.
+        optional: read where the file has them.
 
     Raises:
         DataError: the file is missing, of an unknown kind, empty or malformed, or a column is
             missing; the error names file and line.
     """
     place = Path(path).expanduser()
-    if not place.is_file():
+    if not place.exists():
         raise _missing(place)
-    read = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}.get(place.suffix)
+    read = _FORMATS.get(ending(place))
     if read is None:
         raise DataError(
             f"{place}: not a file format that evaluation tasks read",
-            expected=".jsonl, .csv, .tsv or .parquet",
+            expected=f"{', '.join(FORMATS)}, also followed by {', '.join(COMPRESSIONS)}",
             actual=place.suffix or "no suffix",
             hint="convert it to JSON lines, one object per line",
         )
     found = False
-    for where, record in read(place):
+    for where, record in read(place, columns, optional):
         found = True
+        if isinstance(record, DataError):
+            record.hint = "correct or remove the record"
+            raise record
         for column in columns:
             if record.get(column) is None:
                 raise _lacks(where, column, record)
@@ -69,12 +80,14 @@ def read_documents(path: str | Path) -> HeldOut:
     """Read documents: a column ``text``, and ``label`` if every record has one.
 
     Raises:
-        DataError: as in `records`; or some records have a label, and others have none.
+        DataError: as in `records`; a label is neither a string nor a whole number; or some records have
+            a label, and others have none.
     """
-    texts, labels = [], []
-    for where, record in records(path, ("text",)):
+    texts, labels = list[str](), list[str | None]()
+    for where, record in records(path, ("text",), ("label",)):
         texts.append(text_of(where, "text", record))
-        labels.append(record.get("label"))
+        label = record.get("label")
+        labels.append(None if label is None else name_in(where, "label", record))
     missing = [i for i, label in enumerate(labels) if label is None]
     if missing and len(missing) < len(labels):
         raise DataError(
@@ -116,6 +129,18 @@ def text_of(where: str, column: str, record: dict[str, Any]) -> str:
     return value
 
 
+def name_in(where: str, column: str, record: dict[str, Any]) -> str:
+    """Return the label or id in a column of a record, as text.
+
+    Raises:
+        DataError: the value is neither a string that is not blank nor a whole number.
+    """
+    name = name_of(record[column])
+    if name is None:
+        raise _wrong(where, column, NAME, record[column])
+    return name
+
+
 def _number(where: str, column: str, record: dict[str, Any]) -> float:
     try:
         number = float(record[column])
@@ -126,52 +151,28 @@ def _number(where: str, column: str, record: dict[str, Any]) -> float:
     return number
 
 
-def _jsonl(path: Path) -> Iterator[Record]:
+def _jsonl(path: Path, _: Sequence[str], __: Sequence[str]) -> Iterator[Row]:
     for number, line in lines.lines(path, "utf-8"):
         where = f"{path}, line {number}"
         if isinstance(line, DataError):
-            raise _malformed(where, "UTF-8", line.actual)
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise _malformed(where, "JSON", error) from error
-        if not isinstance(record, dict):
-            raise _malformed(where, "a JSON object", type(record).__name__)
-        yield where, record
+            yield where, line
+        elif line.strip():
+            yield where, parse_object(line, where)
 
 
-def _csv(path: Path, delimiter: str = ",") -> Iterator[Record]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, delimiter=delimiter, strict=True)
-            if delimiter == "\t":  # TSV has no quoting: a quote is a character like any other
-                reader.reader = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-            for row in reader:
-                where = f"{path}, line {reader.line_num}"
-                if None in row:
-                    expected = f"{len(reader.fieldnames or ())} columns"
-                    raise _malformed(where, expected, f"{len(row[None])} more")
-                yield where, row
-    except UnicodeDecodeError as error:
-        raise _malformed(str(path), "UTF-8", error) from error
-    except csv.Error as error:
-        raise _malformed(f"{path}, line {reader.line_num}", "CSV", error) from error
+def _csv(path: Path, columns: Sequence[str], _: Sequence[str]) -> Iterator[Row]:
+    for number, row in csv_rows(path, columns):
+        yield f"{path}, line {number}", row
 
 
-def _tsv(path: Path) -> Iterator[Record]:
-    return _csv(path, "\t")
+def _parquet(path: Path, columns: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
+    for number, row in parquet_rows(path, columns, optional):
+        yield f"{path}, row {number}", row
 
 
-def _parquet(path: Path) -> Iterator[Record]:
-    import pyarrow.parquet  # not at the top: reading a configuration imports this module
-
-    try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
-    except (OSError, pyarrow.ArrowException) as error:
-        raise _malformed(str(path), "Parquet", str(error).split("\n")[0]) from error
-    yield from ((f"{path}, row {number}", row) for number, row in enumerate(rows, start=1))
+_FORMATS = {".jsonl": _jsonl, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet}
+FORMATS = tuple(_FORMATS)
+"""Endings of the files that are read; one of a compression may follow."""
 
 
 def _missing(place: Path) -> DataError:
@@ -198,16 +199,11 @@ def _lacks(where: str, column: str, record: dict[str, Any]) -> DataError:
 
 
 def _wrong(where: str, column: str, expected: str, value: object) -> DataError:
-    actual = "nothing" if value is None else f"{type(value).__name__} {value!r:.60}"
+    blank = value is None or (isinstance(value, str) and not value.strip())
+    actual = "nothing" if blank else f"{type(value).__name__} {value!r:.60}"
     return DataError(
         f"{where}: the column {column!r} cannot be used",
         expected=expected,
         actual=actual,
         hint="correct or remove the record",
-    )
-
-
-def _malformed(where: str, expected: str, actual: object) -> DataError:
-    return DataError(
-        f"{where}: not valid", expected=expected, actual=actual, hint="correct or remove the record"
     )

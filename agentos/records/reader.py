@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from agentos.data.yaml_text import parse_yaml
+from agentos.data.yaml_values import Loader
 from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric
 from agentos.records.atomic_files import damaged, reading, require_inside
@@ -201,7 +202,7 @@ def _meanings(path: Path) -> dict[str, Metric]:
 
 def _config(path: Path, text: str) -> dict[str, Any]:
     try:
-        config = parse_yaml(text)
+        config = parse_yaml(text, Loader)
     except yaml.YAMLError as error:
         raise damaged(path, "YAML", str(error)) from error
     if not isinstance(config, dict):

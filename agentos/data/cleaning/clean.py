@@ -6,8 +6,10 @@ import hashlib
 import re
 import unicodedata
 
+from agentos.data.scripts import WORD, bound_marks
+
 # Raise it when cleaning, in this or another file, changes: cached corpora are keyed by it.
-VERSION = 2
+VERSION = 3
 
 # Led by one set of characters, so that the search skips all others quickly.
 _BREAK = re.compile(r"[\r\v\f\x85\u2028\u2029](?:(?<=\r)\n)?")
@@ -15,9 +17,6 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 # Controls (not tab or newline), lone surrogates, and characters that print as nothing.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff\ufffe\uffff]"
-)
-_WORD = re.compile(
-    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\s\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+"
 )
 
 
@@ -31,7 +30,9 @@ def clean(text: str) -> str:
         >>> clean("  A\tsummary.\r\n\r\n\r\n\r\nThe \x00body.\n")
         'A summary.\n\nThe body.'
     """
-    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", _BREAK.sub("\n", text)))
+    text = _INVISIBLE.sub("", _BREAK.sub("\n", text))
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", bound_marks(text))
     tidy = "\n".join([" ".join(line.split()) for line in text.split("\n")])
     return (_BLANK_LINES.sub("\n\n", tidy) if "\n\n\n" in tidy else tidy).strip()
 
@@ -49,16 +50,6 @@ def key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(collapsed.encode(), digest_size=8).digest(), "little")
 
 
-def words(text: str) -> list[str]:
-    """Return the words: runs without white space, and single Chinese or Japanese characters.
-
-    Example:
-        >>> words("three short words"), words("\u4f60\u597d")
-        (['three', 'short', 'words'], ['\u4f60', '\u597d'])
-    """
-    return text.split() if text.isascii() else _WORD.findall(text)
-
-
 def cut(text: str, words_before: int) -> tuple[str, str]:
     r"""Cut a text before one of its words, as `words` counts them; white space becomes one space.
 
@@ -66,6 +57,6 @@ def cut(text: str, words_before: int) -> tuple[str, str]:
         >>> cut("three short\nwords", 1), cut("\u4f60\u597d", 1)
         (('three', 'short words'), ('\u4f60', '\u597d'))
     """
-    starts = [word.start() for word in _WORD.finditer(text)]
+    starts = [word.start() for word in WORD.finditer(text)]
     place = starts[words_before] if words_before < len(starts) else len(text)
     return " ".join(text[:place].split()), " ".join(text[place:].split())

@@ -74,5 +74,5 @@ class NearDuplicates(Spec):
         default=5,
         ge=1,
         le=32,
-        description="Words of a shingle; a Chinese or Japanese character counts as one.",
+        description="Words of a shingle; a Chinese, Japanese or Thai letter counts as one.",
     )

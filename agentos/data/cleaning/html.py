@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 
 _BLOCKS = frozenset(
@@ -34,6 +35,14 @@ _PAGE = re.compile(r"\s*(?:<\?xml[^<>]*>\s*)?<(?:!doctype\s+html|html)\b", re.IG
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)(?:\s[^<>]*)?/?>")
 # Signs that a text only mentions tags: Python prompts and quoted code.
 _QUOTED = re.compile(r">>> |[`\"']</?[a-zA-Z]")
+_NEVER_CLOSED = re.compile(r"<[a-zA-Z/!?](?=([^<>]*))\1(?!>)")
+_ANY_TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]*)\b[^<>]*>|<[!?][^<>]*>")
+# Python refuses to convert thousands of digits.
+_ZEROS = re.compile(r"&#0+(?=\d)")
+_LONG_REFERENCE = re.compile(r"&#\d{8,};?")
+MAX_WORK = 100_000_000
+"""Characters that may be searched for the ends of constructs without one: a few seconds."""
+
 MIN_PAIRS = 2
 MIN_SHARE = 0.02
 
@@ -75,16 +84,57 @@ def looks_like_html(text: str) -> bool:
 def strip_html(text: str) -> str:
     """Return the text of HTML: without tags, comments, scripts and styles, entities as characters.
 
+    The parser searches the rest of the text for the end of every construct that is never closed. Beyond
+    `MAX_WORK` characters searched, and where it gives up, only what `_strip_roughly` finds is stripped.
+
     Example:
         >>> strip_html("<p>One &amp; <b>two</b><br>List<T> three<script>x</script></p>").split("\\n")
         ['', 'One & two', 'List<T> three', '']
     """
     if "<" not in text and "&" not in text:
         return text
+    text = _LONG_REFERENCE.sub("\ufffd", _ZEROS.sub("&#", text))
+    if _unclosed(text) * len(text) > MAX_WORK:
+        return _strip_roughly(text)
     parser = _TextOnly()
-    parser.feed(text)
-    parser.close()
+    try:
+        parser.feed(text)
+        parser.close()
+    except AssertionError:  # a marked section of an unknown kind, such as <![x]>
+        return _strip_roughly(text)
     return "".join(parser.parts)
+
+
+def _unclosed(text: str) -> int:
+    """Return how many constructs have no end, or none before the next begins; an estimate, in linear time."""
+    comments = text.count("<!--", text.rfind("-->") + 1)
+    sections = text.count("<![", text.rfind("]") + 1)
+    return comments + sections + sum(1 for _ in _NEVER_CLOSED.finditer(text))
+
+
+def _strip_roughly(text: str) -> str:
+    """Strip tags that are closed before the next begins, scripts, and entities, in linear time."""
+    for name in ("script", "style"):
+        text = _without_element(text, name)
+    return unescape(_ANY_TAG.sub(_replacement, text))
+
+
+def _without_element(text: str, name: str) -> str:
+    lower, kept, place = text.lower(), list[str](), 0
+    if len(lower) != len(text):  # places would differ
+        return text
+    while (start := lower.find(f"<{name}", place)) >= 0:
+        end = lower.find(f"</{name}", start)
+        if end < 0:
+            break
+        kept.append(text[place:start])
+        place = end
+    return "".join((*kept, text[place:]))
+
+
+def _replacement(tag: re.Match[str]) -> str:
+    name = (tag[1] or "").lower()
+    return "\n" if name in _BLOCKS else "" if name in _KNOWN or not name else tag[0]
 
 
 class _TextOnly(HTMLParser):

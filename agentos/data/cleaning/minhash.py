@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from agentos.data.cleaning.config import NearDuplicates
+from agentos.data.scripts import LETTER, MARK, kinds
 from agentos.data.store.batches import batches
 from protocols.seeding import generator
 
 # Raise it when signatures change: cached corpora are keyed by it.
-VERSION = 1
+VERSION = 2
 PIECE_CHARACTERS = 1 << 16
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 """An odd number with well spread bits: 2^64 divided by the golden ratio."""
@@ -85,7 +86,7 @@ def shingles(texts: Sequence[str], size: int) -> tuple[Signatures, Rows]:
 def word_hashes(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint64], Rows]:
     r"""Return hashes of the words of clean texts, concatenated, and the word count of each text.
 
-    Words are those of `agentos.data.cleaning.clean.words`. The hash of characters \(c_a \ldots c_b\) is
+    Words are those of `agentos.data.scripts.words`. The hash of characters \(c_a \ldots c_b\) is
     \(\sum_i c_i F^{i-a}\) modulo 2^64 for an odd F, as a difference of running sums, so that
     no Python loop runs over words (Karp and Rabin, "Efficient randomized pattern-matching algorithms", 1987).
 
@@ -97,12 +98,9 @@ def word_hashes(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint64], Rows]:
     joined = "".join([f"{text}\n" for text in texts]).encode("utf-32-le", "surrogatepass")
     codes = np.frombuffer(joined, dtype="<u4")
     space = codes <= ord(" ")
-    alone = ((codes >= 0x3040) & (codes <= 0x30FF)) | ((codes >= 0x4E00) & (codes <= 0x9FFF))
-    alone |= (codes >= 0x3400) & (codes <= 0x4DBF)
-    apart = space | alone
-    before = np.concatenate([[True], apart[:-1]])
-    starts = np.flatnonzero(~space & (alone | before))
-    ends = np.flatnonzero(~space[:-1] & (alone[:-1] | apart[1:])) + 1  # the last one is a space
+    begins = ~space & _begins(kinds()[codes], space)
+    starts = np.flatnonzero(begins)
+    ends = np.flatnonzero(~space[:-1] & (space[1:] | begins[1:])) + 1  # the last one is a space
     powers = np.full(len(codes), FACTOR).cumprod()
     sums = np.concatenate([np.zeros(1, dtype=np.uint64), (codes * powers).cumsum()])
     inverse = np.full(len(codes), pow(int(FACTOR), -1, 2**64), dtype=np.uint64).cumprod()
@@ -110,6 +108,17 @@ def word_hashes(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint64], Rows]:
     bounds = np.cumsum([0, *(len(text) + 1 for text in texts)])
     counts: Rows = np.diff(np.searchsorted(starts, bounds)).astype(np.int64)
     return hashes, counts
+
+
+def _begins(kind: npt.NDArray[np.uint8], space: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return where a word begins among characters that are no spaces, `[characters]`."""
+    letter, places = kind == LETTER, np.arange(len(kind))
+    # A mark belongs to a letter of a script without spaces if nothing but marks lies between them.
+    whole = letter[np.maximum.accumulate(np.where(kind == MARK, 0, places))]
+    after_space = np.concatenate([[True], space[:-1]])
+    after_letter = np.concatenate([[False], whole[:-1]])
+    begins: npt.NDArray[np.bool_] = letter | after_space | (after_letter & ~whole)
+    return begins
 
 
 def _mixed(values: npt.NDArray[np.uint64]) -> Signatures:

@@ -11,6 +11,7 @@ from agentos.data.cleaning import clean as cleaning
 from agentos.data.cleaning import filters
 from agentos.data.cleaning.config import CleaningConfig
 from agentos.data.cleaning.html import looks_like_html, strip_html
+from agentos.data.scripts import words as words_of
 
 # Text that ftfy could change; ftfy is slow, so all other text bypasses it. A wrongly decoded UTF-8
 # character has become at least two characters, or \xc2 or \xc3 and a space; the rest are controls of
@@ -36,7 +37,7 @@ def clean_text(text: str, config: CleaningConfig) -> str:
 
 def refusal(text: str, config: CleaningConfig, minimum_words: int) -> str | None:
     """Return the reason for leaving out a clean text, a name in the counts; None to keep it."""
-    words = cleaning.words(text)
+    words = words_of(text)
     if len(words) < minimum_words:
         return "too_short"
     if config.maximum_words is not None and len(words) > config.maximum_words:

@@ -61,7 +61,7 @@ def collect(files: list[list[str]], minimum_words: int) -> dict[str, list[list[s
 
     Args:
         files: (path, prefix of the ids) pairs.
-        minimum_words: shorter docstrings are left out.
+        minimum_words: shorter docstrings are left out; those beyond ASCII are for the caller to count.
     """
     documents: list[list[str]] = []
     unparsed: list[str] = []
@@ -74,7 +74,7 @@ def collect(files: list[list[str]], minimum_words: int) -> dict[str, list[list[s
             found = [
                 [f"{prefix}:{name}", text]
                 for name, text in docstrings(source)
-                if len(text.split()) >= minimum_words
+                if not text.isascii() or len(text.split()) >= minimum_words
             ]
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             unparsed.append(path)

@@ -17,9 +17,10 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
+from agentos.data.scripts import words
 from agentos.data.sources import docstring_worker
 from agentos.data.sources.base import Document, Source
-from agentos.data.sources.files import digest
+from agentos.data.sources.files import digest, file_digest
 from protocols.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,6 @@ class _File(NamedTuple):
     name: str  # path inside the package, with forward slashes
     path: str
     size: int
-    mtime_ns: int
 
 
 class Docstrings(Source):
@@ -84,7 +84,8 @@ class Docstrings(Source):
             if found["unparsed"]:
                 logger.info("skipped files that do not parse: %s", ", ".join(found["unparsed"]))
             for identity, text in found["documents"]:
-                yield Document(identity, text, identity.partition(":")[0])
+                if text.isascii() or len(words(text)) >= self.minimum_words:
+                    yield Document(identity, text, identity.partition(":")[0])
 
     def glance(self) -> Iterator[Document | DataError]:
         """Check that the packages are installed; yield a stand-in for each.
@@ -98,9 +99,9 @@ class Docstrings(Source):
             yield Document(package, "", package)
 
     def fingerprint(self) -> str:
-        """Return a digest of the parameters, and of the size and time of every source file."""
+        """Return a digest of the parameters, and of the name and content of every source file."""
         files = (file for package in self.packages for file in _files(package))
-        listing = (f"{f.package}/{f.name} {f.size} {f.mtime_ns}" for f in files)
+        listing = (f"{f.package}/{f.name} {file_digest(Path(f.path))}" for f in files)
         # Another version of Python may parse other files.
         return digest(self.model_dump_json(), str(sys.version_info[:2]), *listing)
 
@@ -154,9 +155,8 @@ def _walk(package: str, root: Path) -> Iterator[_File]:
 
 
 def _entry(package: str, root: Path, path: Path) -> _File:
-    stat = path.stat()
     name = path.relative_to(root).as_posix()
-    return _File(package, name, str(path), stat.st_size, stat.st_mtime_ns)
+    return _File(package, name, str(path), path.stat().st_size)
 
 
 def _chunks(files: list[_File]) -> Iterator[list[list[str]]]:

@@ -62,5 +62,5 @@ class FileSource(Source, ABC):
         return raise_errors(self.records())
 
     def fingerprint(self) -> str:
-        """Return a digest of the parameters, and of the name, size and time of every file."""
+        """Return a digest of the parameters, and of the name and content of every file."""
         return files.fingerprint(self.model_dump_json(), self.found())

@@ -1,15 +1,19 @@
-"""Files to read: found by path, folder or glob, and identified by name, size and time."""
+"""Files to read: found by path, folder or glob, and identified by name and content."""
 
 from __future__ import annotations
 
 import glob
 import hashlib
+import os
+import re
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
+from agentos.data.sources.opening import COMPRESSIONS, open_regular
 from agentos.data.sources.record import did_you_mean
 from protocols.errors import DataError
 
@@ -32,16 +36,21 @@ def find(path: str, pattern: str) -> Files:
 
     Args:
         path: relative to the current directory; ``~`` is expanded.
-        pattern: files to find in a folder. Hidden files and folders are skipped.
+        pattern: files to find in a folder, compressed or not, endings in either case. Hidden files and
+            folders are skipped.
 
     Raises:
         DataError: the path does not exist, or no file in it matches.
     """
     place = Path(path).expanduser().absolute()
-    if place.is_file():
+    if place.exists() and not place.is_dir():
         return Files(place.parent, (place,))
     if place.is_dir():
-        found: Iterable[Path] = {*place.glob(pattern), *place.glob(f"{pattern}.gz")}
+        found: Iterable[Path] = {
+            path
+            for suffix in ("", *COMPRESSIONS)
+            for path in place.glob(_any_case(pattern + suffix))
+        }
         root, searched = place, pattern
     elif glob.has_magic(path):
         fixed = [part for part in place.parts if glob.has_magic(part)]
@@ -59,6 +68,14 @@ def find(path: str, pattern: str) -> Files:
             hint="check data.source.path, and the names of the files in the folder",
         )
     return Files(root, tuple(sorted(files, key=lambda file: file.relative_to(root).as_posix())))
+
+
+def _any_case(pattern: str) -> str:
+    """Return a pattern that matches endings in either case: .jsonl.gz and .JSONL.GZ alike."""
+    endings = re.search(r"(\.\w+)*$", pattern)
+    start = endings.start() if endings else len(pattern)
+    either = (f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in pattern[start:])
+    return pattern[:start] + "".join(either)
 
 
 def _hidden(file: Path, root: Path) -> bool:
@@ -80,6 +97,41 @@ def digest(*parts: str) -> str:
 
 
 def fingerprint(parameters: str, files: Files) -> str:
-    """Return a digest of parameters, and of the name, size and time of every file."""
-    stats = ((files.name(path), path.stat()) for path in files.paths)
-    return digest(parameters, *(f"{name} {s.st_size} {s.st_mtime_ns}" for name, s in stats))
+    """Return a digest of parameters, and of the name and content of every file."""
+    return digest(parameters, *(f"{files.name(path)} {file_digest(path)}" for path in files.paths))
+
+
+_BLOCK = 1 << 20
+_SETTLED_NS = 2_000_000_000
+"""Age of a change from which a later one is sure to have another time of change."""
+
+_digests: dict[tuple[int, ...], str] = {}
+
+
+def file_digest(path: Path) -> str:
+    """Return a digest of a file's content; a file is read again only if its status has changed.
+
+    Name, size and time of modification identify no content: archives with normalised times, copies
+    that keep times, and shards of equal size share them. The status includes the inode and the time
+    of change, which no program can set.
+
+    Raises:
+        DataError: it is no regular file, or cannot be opened.
+    """
+    with open_regular(path) as stream:
+        status = os.fstat(stream.fileno())
+        known = (
+            status.st_dev,
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+        )
+        if known in _digests:
+            return _digests[known]
+        total = hashlib.blake2b(digest_size=16)
+        while block := stream.read(_BLOCK):
+            total.update(block)
+    if time.time_ns() - max(status.st_ctime_ns, status.st_mtime_ns) > _SETTLED_NS:
+        _digests[known] = total.hexdigest()
+    return total.hexdigest()

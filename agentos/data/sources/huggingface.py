@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +12,15 @@ from pydantic import Field
 
 from agentos.data.sources import files
 from agentos.data.sources.base import Document, Source, raise_errors
-from agentos.data.sources.record import LabelColumn, TextColumn, from_record
+from agentos.data.sources.record import NAME, LabelColumn, TextColumn, from_record, wrong
 from protocols.errors import DataError
 
 
 class HuggingFace(Source):
-    """Any Hugging Face dataset: a hub name, a local folder, or a builder such as json."""
+    """Any Hugging Face dataset: a hub name, a local folder, or a builder such as json.
+
+    `datasets` reads the files, so its bounds hold for them; a text has at most 16 MiB here as everywhere.
+    """
 
     kind: Literal["hf"] = "hf"
     path: str = Field(min_length=1, description="Path argument of `datasets.load_dataset`.")
@@ -71,7 +75,11 @@ class HuggingFace(Source):
             if row is None:
                 return
             where, identity = f"{self.path}, record {number}", f"{self.path}:{self.split}:{number}"
-            yield from_record(row, where, identity, self.text, self.label)
+            label = None if self.label is None else row.get(self.label)
+            if isinstance(label, _Unknown):
+                yield wrong(where, "label", NAME, label.code)
+            else:
+                yield from_record(row, where, identity, self.text, self.label)
 
     def glance(self) -> Iterator[Document | DataError]:
         """Yield a stand-in: loading a dataset may need the network, and take minutes."""
@@ -95,8 +103,10 @@ class HuggingFace(Source):
         feature: Any = (stream.features or {}).get(self.label)
         named = isinstance(feature, datasets.ClassLabel)
         for row in stream:
-            if named and row.get(self.label) is not None:
-                row[self.label] = feature.int2str(row[self.label])
+            code = row.get(self.label)
+            if named and code is not None:
+                known = 0 <= code < feature.num_classes
+                row[self.label] = feature.int2str(code) if known else _Unknown(code)
             yield row
 
     def _unreadable(self, error: Exception) -> DataError:
@@ -107,6 +117,13 @@ class HuggingFace(Source):
             "the hub, the network; files on this machine can be read with the kinds text, jsonl, "
             "csv and parquet",
         )
+
+
+@dataclass(frozen=True)
+class _Unknown:
+    """A class without a name; the hub marks documents without a label by -1."""
+
+    code: int
 
 
 def _find(place: str) -> files.Files:

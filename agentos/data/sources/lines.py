@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import codecs
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from agentos.data.sources.record import BadRecord
+from agentos.data.sources.opening import DAMAGED, open_bytes
+from agentos.data.sources.record import MAX_RECORD_BYTES, BadRecord, too_large
 from protocols.errors import DataError
-
-DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
-"""Errors that reading a damaged or truncated compressed file raises."""
 
 
 def _line_by_line(encoding: str) -> str:
@@ -38,25 +34,30 @@ Encoding = Annotated[
 ]
 
 
-def open_bytes(path: Path) -> gzip.GzipFile | BinaryIO:
-    """Open a file for reading, decompressing it if its name ends in .gz."""
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-
-
 def lines(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
     r"""Stream the lines of a file, numbered from 1, without their line ends.
 
-    Only ``\n`` and ``\r\n`` end a line. An error takes the place of a line that cannot be decoded, and
-    of the point at which a compressed file is truncated.
+    Only ``\n`` and ``\r\n`` end a line. An error takes the place of a line that cannot be decoded or has
+    more than `MAX_RECORD_BYTES`, and of the point at which a compressed file is truncated.
+
+    Raises:
+        DataError: the file cannot be opened; see `agentos.data.sources.opening.open_bytes`.
     """
     number = 0
     with open_bytes(path) as stream:
         try:
-            for number, raw in enumerate(stream, start=1):
+            while raw := stream.readline(MAX_RECORD_BYTES + 1):
+                number += 1
+                where = f"{path}, line {number}"
+                if len(raw) > MAX_RECORD_BYTES:
+                    yield number, too_large(where)
+                    while raw and not raw.endswith(b"\n"):
+                        raw = stream.readline(MAX_RECORD_BYTES)
+                    continue
                 try:
                     text = decode(raw, encoding, first=number == 1)
                 except UnicodeDecodeError as error:
-                    yield number, undecodable(f"{path}, line {number}", encoding, error)
+                    yield number, undecodable(where, encoding, error)
                 else:
                     yield number, text.rstrip("\r\n")
         except DAMAGED as error:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from agentos.data.sources import files
 from agentos.data.sources.base import Document
 from agentos.data.sources.file_source import FileSource
 from agentos.data.sources.files import Files
-from agentos.data.sources.record import LabelColumn, TextColumn, document, unknown_column
+from agentos.data.sources.parquet_rows import parquet_rows
+from agentos.data.sources.record import LabelColumn, TextColumn, from_record
 from protocols.errors import DataError
-
-BATCH_ROWS = 1024
-TEXT_TYPES = ("string", "large_string", "string_view")
 
 
 class Parquet(FileSource):
@@ -34,40 +32,7 @@ class Parquet(FileSource):
         Raises:
             DataError: the file is not Parquet, lacks a column, or its text column is not text.
         """
-        import pyarrow.parquet  # not at the top: reading a configuration imports this module
-
-        row = 0
-        try:
-            for text, label in self._rows(path):
-                row += 1
-                where, identity = f"{path}, row {row}", f"{name}:{row}"
-                yield document(identity, where, text, label, self.label is not None)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise DataError(
-                f"{path}, after row {row}: not a readable Parquet file",
-                actual=str(error),
-                hint="write the file again, or leave it out of data.source.path",
-            ) from error
-
-    def _rows(self, path: Path) -> Iterator[tuple[Any, Any]]:
-        import pyarrow.parquet
-
         columns = [self.text] if self.label is None else [self.text, self.label]
-        with path.open("rb") as stream:
-            file = pyarrow.parquet.ParquetFile(stream)
-            schema = file.schema_arrow
-            for column in columns:
-                if column not in schema.names:
-                    raise unknown_column(str(path), column, schema.names)
-            kind = schema.field(self.text).type
-            kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
-            if str(kind) not in TEXT_TYPES:
-                raise DataError(
-                    f"{path}: column {self.text!r} is not text", expected="string", actual=kind
-                )
-            for batch in file.iter_batches(BATCH_ROWS, columns=columns):
-                texts = batch.column(self.text).to_pylist()
-                labels = [None] * len(texts)
-                if self.label is not None:
-                    labels = batch.column(self.label).to_pylist()
-                yield from zip(texts, labels, strict=True)
+        for row, record in parquet_rows(path, columns, text=self.text):
+            where, identity = f"{path}, row {row}", f"{name}:{row}"
+            yield from_record(record, where, identity, self.text, self.label)

@@ -13,11 +13,13 @@ from agentos.data.sources.base import Document
 from agentos.data.sources.file_source import FileSource
 from agentos.data.sources.files import Files
 from agentos.data.sources.lines import Encoding
+from agentos.data.sources.opening import DAMAGED, open_bytes
+from agentos.data.sources.record import MAX_RECORD_BYTES, too_large
 from protocols.errors import DataError
 
 
 class Text(FileSource):
-    """Text files, read whole, by paragraph or by line: a file, a folder or a glob; also .gz."""
+    """Text files, read whole, by paragraph or by line: a file, a folder or a glob; also compressed."""
 
     kind: Literal["text"] = "text"
     glob: str = Field(default="**/*.txt", min_length=1, description="Files to read in a folder.")
@@ -47,13 +49,16 @@ class Text(FileSource):
 
 def _whole(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
     try:
-        with lines.open_bytes(path) as stream:
-            raw = stream.read()
+        with open_bytes(path) as stream:
+            raw = stream.read(MAX_RECORD_BYTES + 1)
+        if len(raw) > MAX_RECORD_BYTES:
+            yield 0, too_large(str(path))
+            return
         text = lines.decode(raw, encoding, first=True)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         yield 0, lines.undecodable(f"{path}, line {line}", encoding, error)
-    except lines.DAMAGED as error:
+    except DAMAGED as error:
         yield 0, lines.truncated(str(path), error)
     else:
         if text.strip():
@@ -68,15 +73,20 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
 
 def _paragraphs(path: Path, encoding: str) -> Iterator[tuple[int, str | DataError]]:
     """Yield runs of non-empty lines, numbered by their first line."""
-    first, held = 0, list[str]()
+    first, held, size = 0, list[str](), 0
     for number, line in lines.lines(path, encoding):
         if isinstance(line, DataError):
             yield number, line
         elif line.strip():
-            first = first or number
-            held.append(line)
+            first, size = first or number, size + len(line) + 1
+            if size <= MAX_RECORD_BYTES:
+                held.append(line)
         elif held:
-            yield first, "\n".join(held)
-            first, held = 0, []
+            yield first, _joined(path, first, held, size)
+            first, held, size = 0, [], 0
     if held:
-        yield first, "\n".join(held)
+        yield first, _joined(path, first, held, size)
+
+
+def _joined(path: Path, first: int, held: list[str], size: int) -> str | DataError:
+    return "\n".join(held) if size <= MAX_RECORD_BYTES else too_large(f"{path}, line {first}")

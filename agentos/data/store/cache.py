@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -15,10 +16,13 @@ from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
+from agentos.data.sources.files import file_digest
 from protocols.errors import DataError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+DIGESTS = "digests.json"
+"""Name of the file with a digest of every other file in a cache folder."""
 
 _REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 """Errors of a file system that takes nothing more."""
@@ -100,7 +104,9 @@ def _umask() -> int:
 def cached(directory: Path, build: Callable[[Path], None], load: Callable[[Path], T]) -> T:
     """Load a folder, building it first if it is absent or damaged.
 
-    If several processes need it at once, one builds it and the others wait.
+    If several processes need it at once, one builds it and the others wait. Digests of its files are
+    recorded when it is built and compared before it is loaded, about a second for each gigabyte, so that
+    a single changed byte means that it is damaged.
 
     Args:
         directory: its path, named by a digest of everything that it depends on.
@@ -112,6 +118,7 @@ def cached(directory: Path, build: Callable[[Path], None], load: Callable[[Path]
         try:
             if directory.exists():
                 _require_readable(directory)
+                _verify(directory)
                 return load(directory)
         except PermissionError as error:  # it belongs to another user, and may well be whole
             raise _unusable(directory, error) from error
@@ -120,6 +127,8 @@ def cached(directory: Path, build: Callable[[Path], None], load: Callable[[Path]
             discard(directory)
         with atomic_folder(directory) as building:
             build(building)
+            digests = {name: file_digest(building / name) for name in _names(building)}
+            (building / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
         return load(directory)
 
 
@@ -152,6 +161,26 @@ def _remove_abandoned(directory: Path) -> None:
             with contextlib.suppress(Timeout), lock.acquire(timeout=0):
                 logger.info("removing %s, which a killed build left behind", path)
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _names(directory: Path) -> list[str]:
+    files = (path for path in directory.rglob("*") if path.is_file())
+    return sorted(path.relative_to(directory).as_posix() for path in files)
+
+
+def _verify(directory: Path) -> None:
+    """Raise DataError if a file differs from what was built; OSError or ValueError if one is missing."""
+    recorded = json.loads((directory / DIGESTS).read_text(encoding="utf-8"))
+    if not isinstance(recorded, dict):
+        raise DataError(f"{directory / DIGESTS} holds no digests")
+    for name, expected in recorded.items():
+        found = file_digest(directory / name)
+        if found != expected:
+            raise DataError(
+                f"{directory / name} has changed since it was built",
+                expected=f"digest {expected}",
+                actual=f"digest {found}",
+            )
 
 
 @contextlib.contextmanager

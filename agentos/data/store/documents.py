@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from protocols.errors import DataError
 
 # Raise it when the files change: cached corpora are keyed by it.
-FORMAT = 2
+FORMAT = 3
 FILE = "documents.arrow"
 COUNTS = "counts.json"
 PUBLIC = "public:"
@@ -23,16 +24,45 @@ PUBLIC = "public:"
 
 
 class Stored(NamedTuple):
-    """An Arrow table with columns id, text and label, and counts of documents read and kept."""
+    """An Arrow table with columns id, text and label, and counts of documents read and kept.
+
+    Args:
+        table: of the documents.
+        counts: of documents, by outcome.
+        digest: of all texts and labels, in order.
+    """
 
     table: Any
     counts: dict[str, int]
+    digest: str
 
 
 def write_counts(folder: Path, counts: Mapping[str, int]) -> None:
-    """Write the counts, and the size by which a truncated documents file is recognised."""
-    manifest = {"counts": dict(counts), "file_bytes": (folder / FILE).stat().st_size}
+    """Write the counts, a digest of the content, and the size by which truncation is recognised."""
+    path = folder / FILE
+    manifest = {
+        "counts": dict(counts),
+        "file_bytes": path.stat().st_size,
+        "digest": _content_digest(path),
+    }
     (folder / COUNTS).write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def _content_digest(path: Path) -> str:
+    """Return a digest of texts and labels that depends on neither batches nor releases of Arrow."""
+    total = hashlib.blake2b(digest_size=16)
+    with pa.OSFile(str(path)) as stream:
+        file = pa.ipc.open_file(stream)
+        for number in range(file.num_record_batches):
+            batch = file.get_batch(number)
+            texts, labels = batch.column("text").to_pylist(), batch.column("label").to_pylist()
+            for text, label in zip(texts, labels, strict=True):
+                for value in (text, label):
+                    raw = b"" if value is None else value.encode()
+                    length = -1 if value is None else len(raw)
+                    total.update(length.to_bytes(8, "little", signed=True))
+                    total.update(raw)
+    return total.hexdigest()
 
 
 def public_rows(table: Any) -> npt.NDArray[np.bool_]:
@@ -51,13 +81,14 @@ def load(folder: Path) -> Stored:
     try:
         manifest = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
         counts = {str(name): int(count) for name, count in manifest["counts"].items()}
+        content = str(manifest["digest"])
         whole = path.stat().st_size == manifest["file_bytes"]
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"the documents in {folder} cannot be read", actual=str(error)) from error
     if not whole or table.num_rows != counts.get("kept"):
         raise DataError(f"the documents in {folder} are damaged")
-    return Stored(table, counts)
+    return Stored(table, counts, content)
 
 
 def label_codes(table: Any) -> tuple[list[str], npt.NDArray[np.int64] | None]:

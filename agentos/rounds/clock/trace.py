@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agentos.data.sources.csv_rows import csv_rows
+from agentos.data.sources.opening import ending, open_bytes
+from agentos.data.sources.record import MAX_RECORD_BYTES, repeated
 from agentos.data.yaml_text import require_bounded
 from protocols.errors import DataError
 
@@ -26,7 +28,7 @@ def read_trace(
     """Read a number for every key.
 
     Args:
-        path: a ``.csv``, ``.json``, ``.yaml`` or ``.yml`` file.
+        path: a ``.csv``, ``.tsv``, ``.json``, ``.yaml`` or ``.yml`` file, also compressed.
         keys: ``(agent,)``, or ``(sender, receiver)`` for both directions of every edge.
         column: the field that holds the number.
         above_zero: whether 0 is refused.
@@ -58,9 +60,9 @@ def read_trace(
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    readers: dict[str, Callable[[Path], Iterator[Row]]] = {".csv": _csv_rows}
+    readers: dict[str, Callable[[Path], Iterator[Row]]] = {".csv": _csv_rows, ".tsv": _csv_rows}
     readers |= dict.fromkeys((".json", ".yaml", ".yml"), _yaml_rows)
-    reader = readers.get(path.suffix.lower())
+    reader = readers.get(ending(path))
     if reader is None:
         raise DataError(
             f"the trace {path} is of no known kind",
@@ -70,7 +72,7 @@ def _rows(path: Path) -> Iterator[Row]:
         )
     try:
         yield from reader(path)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"the trace {path} cannot be read",
             expected="a text file",
@@ -80,26 +82,31 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        for row in reader:
-            if None in row:
-                raise _bad(path, reader.line_num, "as many fields as the first line", "more")
-            yield reader.line_num, {name: text or "" for name, text in row.items()}
+    for line, row in csv_rows(path, ()):
+        if isinstance(row, DataError):
+            raise row
+        yield line, {name.strip(): text.strip() for name, text in row.items()}
 
 
 def _yaml_rows(path: Path) -> Iterator[Row]:
     """Read a list of mappings; JSON is YAML, and only YAML's parser tells where a node is."""
     import yaml
 
+    with open_bytes(path) as stream:
+        text = stream.read(MAX_RECORD_BYTES + 1).decode("utf-8-sig")
+    if len(text) > MAX_RECORD_BYTES:
+        raise _bad(
+            path, 1, f"at most {MAX_RECORD_BYTES:,} bytes of YAML; CSV may be longer", "more"
+        )
     try:
-        text = path.read_text(encoding="utf-8")
         require_bounded(text, _MOST_VALUES)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark: Any = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise _bad(path, line, "JSON or YAML", str(getattr(error, "problem", error))) from error
+    except RecursionError as error:
+        raise _bad(path, 1, "a list of rows", "a structure nested too deeply") from error
     if not isinstance(root, yaml.SequenceNode):
         raise _bad(path, 1, "a list of rows", root.tag if root else "nothing")
     for node in root.value:
@@ -107,6 +114,9 @@ def _yaml_rows(path: Path) -> Iterator[Row]:
         pairs = node.value if isinstance(node, yaml.MappingNode) else None
         if pairs is None or not all(isinstance(part.value, str) for pair in pairs for part in pair):
             raise _bad(path, line, "a mapping of names to numbers", node.tag)
+        twice = repeated(name.value for name, _ in pairs)
+        if twice is not None:
+            raise _bad(path, line, "each name once", f"{twice} again")
         yield line, {name.value: value.value for name, value in pairs}
 
 
@@ -120,7 +130,7 @@ def _agent(path: Path, line: int, row: Mapping[str, str], name: str) -> int:
 def _number(path: Path, line: int, row: Mapping[str, str], column: str, above_zero: bool) -> float:
     text = row.get(column, "nothing")
     try:
-        value = float(text)
+        value = float(text if text.isascii() and "_" not in text else "nan")
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value < 0.0 or (above_zero and value == 0.0):

@@ -103,6 +103,25 @@ def test_tasks_are_read_from_the_command_line(text, expected):
 
 
 @pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("sts:a,b.csv", "a,b.csv"),
+        ("sts:a, [1] {2}.csv,score=grade", "a, [1] {2}.csv"),
+        ('sts:path="a,score=b.csv",score=grade', "a,score=b.csv"),
+        ("sts:score=grade,path=a,b.csv", "a,b.csv"),
+        ("sts:dir=1/b.csv", None),
+        ("sts:a #1.csv", "a #1.csv"),
+    ],
+)
+def test_path_of_a_task_may_hold_commas_and_brackets(text, path):
+    if path is None:
+        with pytest.raises(InvalidConfiguration, match="dir"):
+            parse_task(text)
+    else:
+        assert parse_task(text).path == path
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [("prob", "unknown kind"), ("knn:kk=5", "unknown key"), ("sts", "required"), ("knn:k=0", "k")],
 )

@@ -332,7 +332,7 @@ BAD: Mapping[str, tuple[list[str], int, list[str]]] = {
     "text column that does not exist": (
         ["data.source.text=words"],
         1,
-        ["has no column 'words'", "given: text, label", "name one of its columns in data.source"],
+        ["has no column 'words'", "given: text, label", "name one of its columns"],
     ),
     "data file that is missing": (
         ["data.source.path=nope.jsonl"],

@@ -12,6 +12,7 @@ import yaml
 
 from agentos.config.field_errors import InvalidConfiguration
 from agentos.config.load import apply_overrides, find, load, load_topology, read_yaml, ready_made
+from agentos.data.yaml_values import dump
 from agentos.problems import Problem
 from protocols.errors import ConfigurationError
 from protocols.topologies import TOPOLOGIES
@@ -38,7 +39,7 @@ def problem_of(tmp_path: Path, text: str, overrides: Sequence[str] = ()) -> Prob
     ("override", "path", "value"),
     [
         ("training.rounds=4", ["training", "rounds"], 4),
-        ("training.learning_rate=1e-3", ["training", "learning_rate"], "1e-3"),
+        ("training.learning_rate=1e-3", ["training", "learning_rate"], 1e-3),
         ("name=other", ["name"], "other"),
         ("name=a=b", ["name"], "a=b"),
         ("data.source.label=null", ["data", "source", "label"], None),
@@ -463,3 +464,63 @@ def test_wrong_topology_is_refused(
         load_topology(kind, parameters)
     (problem,) = caught.value.problems
     assert (problem.path, problem.closest) == (path, closest)
+
+
+# --- one meaning of a value ---
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.25e6", 1.25e6),
+        ("1e-3", 1e-3),
+        (".5E+2", 50.0),
+        ("1_000", 1000),
+        ("0o10", 8),
+        ("0x10", 16),
+        ("-3", -3),
+        ("1:30", "1:30"),
+        ("2024-01-01", "2024-01-01"),
+        ("1e", "1e"),
+        ("a,b [1].txt", "a,b [1].txt"),
+        ("[a],b.jsonl", "[a],b.jsonl"),
+        ("{a}/b.jsonl", "{a}/b.jsonl"),
+        ("run #1/a.txt", "run #1/a.txt"),
+        ('"[a,b]"', "[a,b]"),
+    ],
+)
+def test_value_means_the_same_in_an_override_in_a_mapping_and_in_a_file(
+    tmp_path: Path, text: str, value: object
+) -> None:
+    assert apply_overrides({}, [f"seed={text}"]) == {"seed": value}
+    assert type(apply_overrides({}, [f"seed={text}"])["seed"]) is type(value)
+    if not isinstance(value, str):
+        assert apply_overrides({}, [f"clock={{a: {text}}}"]) == {"clock": {"a": value}}
+        (tmp_path / "run.yaml").write_text(f"seed: {text}\n")
+        assert read_yaml(tmp_path / "run.yaml") == {"seed": value}
+
+
+@pytest.mark.parametrize("text", ["010", "-08", "00", "0_1"])
+def test_leading_zero_is_refused_everywhere(tmp_path: Path, text: str) -> None:
+    for override in (f"seed={text}", f"clock={{a: {text}}}", f"seed=[1, {text}]"):
+        with pytest.raises(ConfigurationError, match="leading zero"):
+            apply_overrides({}, [override])
+    (tmp_path / "run.yaml").write_text(f"seed: {text}\n")
+    with pytest.raises(ConfigurationError, match=r"line 1.*leading zero"):
+        read_yaml(tmp_path / "run.yaml")
+
+
+@pytest.mark.parametrize("text", ["{a: 1, a: 2}", "[" * 5000])
+def test_override_that_cannot_be_built_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        apply_overrides({}, [f"name={text}"])
+
+
+@pytest.mark.parametrize(
+    "text", ["1e6", "1.25e6", "010", "1:30", "12", "2024-01-01", "on", "~", "a: b", "x #y"]
+)
+def test_text_that_looks_like_a_number_is_written_and_read_as_text(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "run.yaml").write_text(dump({"name": text, "rate": 1e-5, "count": 10}))
+    assert read_yaml(tmp_path / "run.yaml") == {"name": text, "rate": 1e-5, "count": 10}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 import tracemalloc
 from collections.abc import Iterator
@@ -134,6 +135,7 @@ def test_near_duplicates_are_left_out_and_counted(tmp_path: Path) -> None:
     assert (len(kept), kept.counts["near_duplicates"]) == (7, 0)
     assert [p.name for p in sorted(corpus.directory.iterdir())] == [
         "counts.json",
+        "digests.json",
         "documents.arrow",
     ]
 
@@ -230,6 +232,58 @@ def test_documents_are_read_once_until_they_change(
     assert (len(first), len(second)) == (40, 50)
     monkeypatch.setattr(Jsonl, "records", lambda self: pytest.fail("read again"))
     assert len(prepare(changed, agents=3, seed=1, cache=tmp_path / "c")) == 50
+
+
+def test_files_of_one_name_size_and_time_share_no_cached_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = []
+    for folder, letter in (("one", "x"), ("two", "y")):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        rows = [f'{{"text": "{letter} number {i} of some words"}}\n' for i in range(10, 50)]
+        Path("d.jsonl").write_text("".join(rows))
+        os.utime("d.jsonl", (1, 1))
+        corpus = prepare(config(Jsonl(path="d.jsonl")), agents=2, seed=0, cache=tmp_path / "c")
+        texts.append(corpus.texts([0])[0][0])
+    assert texts == ["x", "y"]
+
+
+def test_changed_byte_in_the_cached_documents_is_noticed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = made(tmp_path)
+    path = before.directory / "documents.arrow"
+    texts = before.texts(range(60))
+    content, word = path.read_bytes(), texts[5].encode()
+    changed = content.replace(word, word[:-1] + bytes([word[-1] ^ 1]))
+    assert changed != content
+    path.write_bytes(changed)
+    after = made(tmp_path)
+    assert after.texts(range(60)) == texts
+    assert "has changed since it was built" in caplog.text
+
+
+def test_source_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    data = jsonl(tmp_path / "a.jsonl", 40)
+
+    def overwrite(stage: str, count: int) -> None:
+        jsonl(tmp_path / "a.jsonl", 41)
+
+    with pytest.raises(DataError, match="changed while it was read"):
+        prepare(data, agents=2, seed=0, cache=tmp_path / "c", progress=overwrite)
+
+
+def test_digest_is_that_of_text_labels_split_and_shares(tmp_path: Path) -> None:
+    corpus = made(tmp_path / "a")
+    assert made(tmp_path / "b").digest == corpus.digest
+    others = [
+        prepare(config(), agents=3, seed=1, cache=tmp_path / "a"),
+        prepare(config(), agents=2, seed=0, cache=tmp_path / "a"),
+        made(tmp_path / "a", source=Made(words=9)),
+    ]
+    assert len({corpus.digest, *(other.digest for other in others)}) == 4
+    assert others[0].text_digest == others[1].text_digest == corpus.text_digest
 
 
 def test_cleaning_is_part_of_what_is_cached(tmp_path: Path) -> None:

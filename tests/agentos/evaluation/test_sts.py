@@ -125,8 +125,8 @@ GOOD = '{"sentence1": "a", "sentence2": "b", "score": 1, "label": 1}\n'
     [
         ("pairs.jsonl", "", r"pairs\.jsonl, line 1: the file is empty"),
         ("pairs.csv", "sentence1,sentence2,score\n", r"pairs\.csv, line 1: the file is empty"),
-        ("pairs.jsonl", GOOD + "{\n", r"pairs\.jsonl, line 2: not valid; expected: JSON"),
-        ("pairs.jsonl", GOOD + "[1]\n", "line 2: not valid; expected: a JSON object; actual: list"),
+        ("pairs.jsonl", GOOD + "{\n", r"pairs\.jsonl, line 2: not valid JSON"),
+        ("pairs.jsonl", GOOD + "[1]\n", "line 2: not a JSON object; actual: list"),
         (
             "pairs.jsonl",
             GOOD.replace("score", "scores"),
@@ -136,18 +136,22 @@ GOOD = '{"sentence1": "a", "sentence2": "b", "score": 1, "label": 1}\n'
         ("pairs.jsonl", GOOD.replace(": 1", ": NaN"), "line 1: the column 'score'.*finite number"),
         ("pairs.jsonl", GOOD.replace(": 1", ": null"), "line 1: the column 'score'.*nothing"),
         ("pairs.jsonl", GOOD.replace('"a"', "3"), "line 1: the column 'sentence1'.*a string"),
-        ("pairs.csv", "sentence1,sentence2,score\na,b,1,2\n", r"pairs\.csv, line 2: not valid"),
+        (
+            "pairs.csv",
+            "sentence1,sentence2,score\na,b,1,2\n",
+            r"pairs\.csv, line 2: wrong number of columns",
+        ),
         (
             "pairs.csv",
             "sentence1,sentence2,score\na,b\n",
-            r"pairs\.csv, line 2: the column 'score'",
+            r"pairs\.csv, line 2: wrong number of columns",
         ),
         (
             "pairs.csv",
             'sentence1,sentence2,score\n"a,b,1\n',
-            r"pairs\.csv, line 1: not valid; expected: CSV",
+            r"pairs\.csv, line 2: not valid CSV",
         ),
-        ("pairs.parquet", "no table", r"pairs\.parquet: not valid; expected: Parquet"),
+        ("pairs.parquet", "no table", r"pairs\.parquet, after row 0: not a readable Parquet file"),
         ("pairs.xlsx", GOOD, r"pairs\.xlsx: not a file format"),
     ],
 )

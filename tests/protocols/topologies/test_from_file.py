@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import networkx as nx
 import pytest
 
@@ -21,6 +23,35 @@ def test_edge_list_of_numbers_keeps_their_order(tmp_path):
     path = tmp_path / "graph.csv"
     path.write_text("".join(f"{i},{i + 1}\n" for i in range(11)))
     assert build(path, 12).edges == tuple((i, i + 1) for i in range(11))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"node 0,node 1\nnode 1,node 2\nnode 2,node 3\n"),
+        ("a.txt", b"node 0, node 1\r\nnode 1, node 2\r\nnode 2, node 3, 0.5\r\n"),
+        ("a.tsv", b"node 0\tnode 1\nnode 1\tnode 2\t1\nnode 2\tnode 3\n"),
+        ("a.csv", b'"node,0","node,1"\n"node,1","node,2"\n"node,2","node,3"\n'),
+        ("a.edges", b"% sym positive\nn#0 n#1\nn#1 n#2 1 1234 # late\nn#2 n#3 {'w': 1}\n"),
+        ("a.edgelist", b"\xef\xbb\xbf0 1\n1 2\n2 3\n"),
+        ("a.edgelist", "\u2028a b\nb c\x85\nc d\n".encode()),
+    ],
+)
+def test_names_with_spaces_marks_and_byte_order_marks_are_those_in_the_file(
+    tmp_path, name, content
+):
+    (tmp_path / name).write_bytes(content)
+    assert build(tmp_path / name, 4).edges == ((0, 1), (1, 2), (2, 3))
+
+
+def test_pipe_and_large_file_are_refused_at_once(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(TopologyError, match="a pipe or a device"):
+        build(tmp_path / "pipe.txt", 2)
+    monkeypatch.setattr("protocols.topologies.from_file.MAX_BYTES", 10)
+    (tmp_path / "large.txt").write_text("0 1\n" * 3)
+    with pytest.raises(TopologyError, match="at most 10 bytes"):
+        build(tmp_path / "large.txt", 2)
 
 
 def test_lists_written_by_networkx_are_read(tmp_path):
@@ -69,6 +100,15 @@ def test_self_loops_and_separate_parts_are_refused(tmp_path):
         ("one.txt", b"0 1\n7\n", "line 2: '7'"),
         ("latin.txt", b"\xff\xfe 1\n", "codec"),
         ("zeros.edges", b"a\0 b\n", "line 1"),
+        ("wide.edges", "a b\n".encode("utf-16"), "codec"),
+        ("spaces.txt", b"node 0 node 1\n", "line 1: 'node 0 node 1'"),
+        ("spaces.csv", b"0 1\n", "line 1: '0 1'"),
+        ("header.csv", b"source,target\n0,1\n", "not a header"),
+        ("half.csv", b"0,\n", "line 1: '0,'"),
+        ("quote.csv", b'"0,1\n', "quotes closed"),
+        ("twice.txt", b"0 1\n1 00\n", "'0' and '00'"),
+        ("twice.tsv", "caf\u00e9\tb\nb\tcafe\u0301\n".encode(), "'caf\\xe9' and 'cafe\\u0301'"),
+        ("cut.graphml", b"<!DOCTYPE g [<!ENTITY a 'b'>]><graphml>&a;", "not GraphML"),
         ("empty.graphml", b"", "no element found"),
         ("cut.graphml", b"<graphml><graph>", "not GraphML"),
         ("page.xml", b"<html></html>", "not GraphML"),

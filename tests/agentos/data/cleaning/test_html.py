@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from agentos.data.cleaning.html import looks_like_html, strip_html
@@ -59,3 +61,50 @@ def test_stripping_leaves_the_text_with_its_blocks_apart() -> None:
 )
 def test_only_tags_of_html_are_stripped(html: str, text: str) -> None:
     assert strip_html(html).strip() == text
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "<a ",
+        '<a b="',
+        "<!--",
+        "<!--x>",
+        "<![CDATA[x>",
+        "<",
+        "</",
+        "<?",
+        "<a b='x>",
+        "<script>",
+        "&#",
+    ],
+)
+def test_constructs_without_end_are_stripped_in_linear_time(unit: str) -> None:
+    text = "<html><p>words</p>" + unit * (400_000 // len(unit))
+    begun = time.perf_counter()
+    found = strip_html(text)
+    assert time.perf_counter() - begun < 20  # quadratic time would take an hour
+    assert "words" in found
+
+
+def test_rough_stripping_leaves_the_text_of_sound_markup() -> None:
+    page = "<html><p>One &amp; <b>two</b><script>if (a<b) x</script> List<T></p><!-- c -->"
+    assert strip_html(page + "<a " * 10_000).split("<a ")[0].split("\n") == [
+        "",
+        "",
+        "One & two List<T>",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<p>a<![foo]>b</p>", "\nab\n"),
+        ("&#" + "9" * 5000 + ";x", "\ufffdx"),
+        ("&#" + "0" * 5000 + "65;x", "Ax"),
+        ("&#x" + "f" * 5000 + ";x", "\ufffdx"),
+    ],
+)
+def test_markup_that_breaks_the_parser_is_text(text: str, expected: str) -> None:
+    assert strip_html(text) == expected

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentos.data.cleaning import minhash
-from agentos.data.cleaning.clean import clean, words
+from agentos.data.cleaning.clean import clean
 from agentos.data.cleaning.config import NearDuplicates
 from agentos.data.cleaning.minhash import shingles, signatures, word_hashes
 from agentos.data.cleaning.near_duplicates import band_rows, repeats
+from agentos.data.scripts import words
 from agentos.data.store.npy import NpyWriter
 from protocols.seeding import generator
 
@@ -36,7 +37,9 @@ def repeated(near: NearDuplicates, texts: list[str], folder: Path) -> list[bool]
     return flags
 
 
-MIXED = st.text(st.sampled_from("abcDé 你好の\n"), max_size=30).map(clean)
+MIXED = st.text(
+    st.sampled_from("abcDé 你好の\u0e01\u0e34\u0e30\u0f0b\u1780\u17b6\U00020000\n"), max_size=30
+).map(clean)
 
 
 @given(st.lists(MIXED, min_size=1, max_size=6), st.integers(1, 4))

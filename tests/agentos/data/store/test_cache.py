@@ -196,3 +196,17 @@ def test_cache_lies_where_the_environment_says(
     monkeypatch.delenv("AGENTOS_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_cache() == tmp_path / ".cache" / "agentos"
+
+
+@pytest.mark.parametrize("damage", [b"contenu", b"content ", None])
+def test_file_that_differs_from_what_was_built_is_built_again(
+    tmp_path: Path, damage: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "place"
+    assert cached(place, write, read) == "content"
+    if damage is None:
+        (place / "digests.json").write_text("[]")
+    else:
+        (place / "file").write_bytes(damage)
+    assert cached(place, write, read) == "content"
+    assert "rebuilding the damaged cache folder" in caplog.text

@@ -50,8 +50,18 @@ def test_row_of_one_direction_stands_for_the_other_unless_that_has_its_own(write
         ("a.csv", "agent,speed\n0,1\n1,-2\n", 3, "a number above 0"),
         ("a.csv", "agent,speed\n0,1\n1,nan\n", 3, "a number above 0"),
         ("a.csv", "agent,speed\n0,1\n1,0\n", 3, "a number above 0"),
-        ("a.csv", "agent,speed\n0,1\n1\n", 3, "a number above 0"),
-        ("a.csv", "agent,speed\n0,1\n1,2,3\n", 3, "as many fields"),
+        ("a.csv", "agent,speed\n0,1\n1\n", 3, "expected: 2 columns"),
+        ("a.csv", "agent,speed,speed\n0,1,9\n1,2,9\n", 1, "there twice"),
+        ("a.csv", "agent,speed\n0,1\n1,1_000\n", 3, "a number above 0"),
+        ("a.csv", "agent,speed\n0,1\n1,\u0661\n", 3, "a number above 0"),
+        (
+            "a.yaml",
+            "- {agent: 0, speed: 1}\n- {agent: 1, speed: 2, speed: 3}\n",
+            2,
+            "each name once",
+        ),
+        ("a.json", "[" * 5000, 1, "nested too deeply"),
+        ("a.csv", "agent,speed\n0,1\n1,2,3\n", 3, "expected: 2 columns"),
         ("a.csv", "agent,speed\n0,1\n7,2\n", 3, "below 2"),
         ("a.csv", "agent,speed\n0,1\n0,2\n", 3, "each key once"),
         ("a.csv", "agent,speed\n0,1\nyou,2\n", 3, "the number of an agent under agent"),
@@ -86,3 +96,6 @@ def test_file_that_cannot_be_read_is_named(write, tmp_path) -> None:
         read_trace(write("a.txt", ""), AGENTS, "speed")
     with pytest.raises(DataError, match="cannot be read"):
         read_trace(tmp_path / "nothing.csv", AGENTS, "speed")
+    (tmp_path / "wide.json").write_text("[]", encoding="utf-16")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_trace(tmp_path / "wide.json", AGENTS, "speed")
