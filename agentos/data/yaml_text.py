@@ -36,7 +36,7 @@ class StrictLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Build a value."""
         try:
-            value = super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+            value = super().construct_object(node, deep)
             if isinstance(value, int) and value.bit_length() > _MOST_BITS:
                 raise OverflowError(f"a whole number of more than {_MOST_BITS} bits")
             return value
@@ -87,11 +87,10 @@ def require_bounded(text: str, most: int = MOST_NODES) -> None:
         if not isinstance(event, yaml.NodeEvent):
             continue
         if isinstance(event, yaml.AliasEvent):
-            if any(anchor == event.anchor for anchor, _ in opened):
-                raise _refusal(
-                    event, f"the alias {event.anchor[:60]!r} stands within its own value"
-                )
-            nodes += sizes.get(event.anchor, 1)
+            name = str(event.anchor)
+            if any(anchor == name for anchor, _ in opened):
+                raise _refusal(event, f"the alias {name[:60]!r} stands within its own value")
+            nodes += sizes.get(name, 1)
         else:
             if isinstance(event, yaml.CollectionStartEvent):
                 opened.append((event.anchor, nodes))
@@ -104,5 +103,5 @@ def require_bounded(text: str, most: int = MOST_NODES) -> None:
             raise _refusal(event, f"lists and mappings stand more than {MOST_DEPTH} deep")
 
 
-def _refusal(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
+def _refusal(event: Any, problem: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
