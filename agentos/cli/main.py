@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import typer
@@ -36,6 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+logger = logging.getLogger(__name__)
 
 INVALID, FAILED = 2, 1
 
@@ -125,11 +128,21 @@ def main() -> None:
     gc.set_threshold(20_000)
     # Without this, pydantic reads the metadata of every installed package to find plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    with forgiving_streams():
-        logging.basicConfig(level=logging.WARNING)
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(_CleanFormatter("%(levelname)s %(name)s: %(message)s"))
-        _call()
+    before, threading.excepthook = threading.excepthook, report_thread
+    try:
+        with forgiving_streams():
+            logging.basicConfig(level=logging.WARNING)
+            for handler in logging.getLogger().handlers:
+                handler.setFormatter(_CleanFormatter("%(levelname)s %(name)s: %(message)s"))
+            _call()
+    finally:
+        threading.excepthook = before
+
+
+def report_thread(ended: threading.ExceptHookArgs) -> None:
+    """Log an error of a background thread in one line; TensorBoard's writer meets a full disk in one."""
+    name = "a thread" if ended.thread is None else f"the thread {ended.thread.name}"
+    logger.warning("%s ended: %s", name, ended.exc_value or ended.exc_type.__name__)
 
 
 def _call() -> None:

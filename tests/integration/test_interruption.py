@@ -256,7 +256,7 @@ def test_death_of_ray_is_reported_at_once_and_leaves_a_run_that_goes_on(
     began = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     assert command.process.wait(180) == 1, command.said
-    assert time.monotonic() - began < WITHIN_S
+    assert time.monotonic() - began < 120  # with the report; without a check it was ten minutes
     wait_for(lambda: names(command) <= WATCHERS, WITHIN_S)
     assert names(command) <= WATCHERS
     assert "Traceback" not in command.said

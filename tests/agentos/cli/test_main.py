@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,12 @@ import pytest
 import yaml
 
 from agentos import RunConfig
+<<<<<<< HEAD
 from agentos.cli.kinds import help_text
 from agentos.cli.main import app, main
+=======
+from agentos.cli.main import main, report_thread
+>>>>>>> f-endings
 from agentos.config.load import ready_made
 from agentos.data.partition import PARTITIONS
 from agentos.data.sources import SOURCES
@@ -119,8 +124,13 @@ def test_misspelt_key_ends_with_code_2_and_no_traceback(tmp_path: Path) -> None:
 def test_commands_that_only_read_a_configuration_import_nothing_heavy(tmp_path: Path) -> None:
     code = f"""
 import sys
+<<<<<<< HEAD
 from agentos.cli.kinds import help_text
 from agentos.cli.main import app, main
+=======
+import threading
+from agentos.cli.main import main, report_thread
+>>>>>>> f-endings
 for arguments in (["validate", "quickstart"], ["show", "quickstart"], ["schema"], ["list"], ["--help"]):
     sys.argv = ["agentos", *arguments]
     try:
@@ -134,6 +144,19 @@ for arguments in (["validate", "quickstart"], ["show", "quickstart"], ["schema"]
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_error_of_a_background_thread_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def write() -> None:
+        raise FileNotFoundError("the folder is gone")
+
+    monkeypatch.setattr(threading, "excepthook", report_thread)
+    thread = threading.Thread(target=write, name="writer")
+    thread.start()
+    thread.join()
+    assert caplog.messages == ["the thread writer ended: the folder is gone"]
 
 
 # Configurations
