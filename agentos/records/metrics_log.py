@@ -114,7 +114,7 @@ class MetricsLog:
 @contextmanager
 def _without_host_name() -> Iterator[None]:
     """Keep this machine's name out of the names of TensorBoard's files, which are shared with the records."""
-    from tensorboard.summary.writer import event_file_writer  # type: ignore[import-untyped]
+    from tensorboard.summary.writer import event_file_writer
 
     named = event_file_writer.socket
     event_file_writer.socket = SimpleNamespace(gethostname=lambda: "agentos")

@@ -19,12 +19,8 @@ import pytest
 import yaml
 
 from agentos import RunConfig
-<<<<<<< HEAD
 from agentos.cli.kinds import help_text
-from agentos.cli.main import app, main
-=======
-from agentos.cli.main import main, report_thread
->>>>>>> f-endings
+from agentos.cli.main import app, main, report_thread
 from agentos.config.load import ready_made
 from agentos.data.partition import PARTITIONS
 from agentos.data.sources import SOURCES
@@ -124,13 +120,7 @@ def test_misspelt_key_ends_with_code_2_and_no_traceback(tmp_path: Path) -> None:
 def test_commands_that_only_read_a_configuration_import_nothing_heavy(tmp_path: Path) -> None:
     code = f"""
 import sys
-<<<<<<< HEAD
-from agentos.cli.kinds import help_text
-from agentos.cli.main import app, main
-=======
-import threading
-from agentos.cli.main import main, report_thread
->>>>>>> f-endings
+from agentos.cli.main import main
 for arguments in (["validate", "quickstart"], ["show", "quickstart"], ["schema"], ["list"], ["--help"]):
     sys.argv = ["agentos", *arguments]
     try:
