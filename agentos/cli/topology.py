@@ -18,7 +18,7 @@ def topology(
     parameters: Annotated[
         list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Its parameters.")
     ] = None,
-    agents: Annotated[int, typer.Option(min=1, max=100_000, help="Number of agents.")] = 8,
+    agents: Annotated[int, typer.Option(max=100_000, help="Number of agents.")] = 8,
     seed: Annotated[int, typer.Option(help="Seed of random topologies.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Picture: .png, .svg or .pdf; default topology-KIND.png.")

@@ -17,6 +17,10 @@ _MOST_BITS = 1024  # Python itself refuses to write out much longer ones
 _UNBUILDABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
+class BeyondBounds(yaml.MarkedYAMLError):
+    """A text with more values, deeper ones or more characters than the bounds allow."""
+
+
 class StrictLoader(yaml.SafeLoader):
     """Refuses a key that is given twice, and a value that does not fit its tag, with its place."""
 
@@ -73,7 +77,7 @@ def require_bounded(text: str, most: int = MOST_NODES) -> None:
         yaml.YAMLError: it is, or is malformed.
     """
     if len(text) > MOST_CHARACTERS:
-        raise yaml.YAMLError(f"it has more than {MOST_CHARACTERS:,} characters")
+        raise BeyondBounds(problem=f"it has more than {MOST_CHARACTERS:,} characters")
     sizes: dict[str, int] = {}
     # Of each open list or mapping: its anchor, and the nodes counted before it.
     opened: list[tuple[str | None, int]] = []
@@ -103,6 +107,6 @@ def require_bounded(text: str, most: int = MOST_NODES) -> None:
             raise _refusal(event, f"lists and mappings stand more than {MOST_DEPTH} deep")
 
 
-def _refusal(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
+def _refusal(event: yaml.Event, problem: str) -> BeyondBounds:
     mark: Any = event.start_mark  # typed more widely than the error takes it
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+    return BeyondBounds(problem=problem, problem_mark=mark)

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from agentos.data.yaml_text import StrictLoader, parse_yaml, require_bounded
+from agentos.data.yaml_text import BeyondBounds, StrictLoader, parse_yaml, require_bounded
 from protocols.errors import ConfigurationError
 
 _REPLACED = ("int", "float", "timestamp")
@@ -67,7 +67,7 @@ def parse_value(text: str) -> Any:
     An override has no comments: in ``path=run #1/a.txt`` everything after the equals sign is the path.
 
     Raises:
-        ConfigurationError: a number has a leading zero, or a key is given twice.
+        ConfigurationError: a number has a leading zero, a key stands twice, or the text is beyond bounds.
 
     Example:
         >>> parse_value("{kind: fixed, value: 1.25e6}"), parse_value("a,b [1].txt"), parse_value("run #1")
@@ -80,8 +80,8 @@ def parse_value(text: str) -> Any:
         if node is not None and node.end_mark.index < len(plain):
             return plain
         return parse_yaml(plain, Loader)
-    except (LeadingZero, RecursionError) as error:
-        raise _unusable(text, getattr(error, "problem", "a value nested too deeply")) from error
+    except (BeyondBounds, LeadingZero) as error:
+        raise _unusable(text, str(error.problem)) from error
     except yaml.YAMLError as error:
         problem = str(getattr(error, "problem", error))
         if "given twice" in problem:

@@ -76,6 +76,7 @@ class Recorder:
         Raises:
             RecordError: the folder holds something already, is in use, or cannot be written to.
         """
+        require_inside(self.directory)
         take(self.directory, self._lock, self._overwrite)
         self._claimed = True
 

@@ -232,7 +232,8 @@ def _require_bounded_sizes(config: PretrainedConfig) -> None:
     for name, most in _MOST.items():
         size = getattr(config, name, None)
         whole = isinstance(size, int) and not isinstance(size, bool)
-        if size is not None and not (whole and 0 < size <= most):
+        unlimited = size == -1 and name == "max_position_embeddings"  # XLNet's way to say so
+        if size is not None and not unlimited and not (whole and 0 < size <= most):
             shown = repr(size)[:40] if not whole or size.bit_length() < 128 else "a larger number"
             raise ValueError(f"its config.json has {name} {shown}, not a number from 1 to {most}")
 

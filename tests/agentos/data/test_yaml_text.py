@@ -77,7 +77,7 @@ def test_a_bomb_in_an_override_is_an_error_of_its_field(bomb: str) -> None:
         load("quickstart", [f"seed={BOMBS[bomb]}"])
 
 
-@pytest.mark.parametrize("key", ["1: 2", "true: 3", "null: 4", "1.5: 2", "2001-01-01: 1"])
+@pytest.mark.parametrize("key", ["1: 2", "true: 3", "null: 4", "1.5: 2"])
 def test_a_key_that_is_no_text_is_an_error_of_its_field(key: str, tmp_path: Path) -> None:
     path = tmp_path / "key.yaml"
     path.write_text(key)

@@ -56,7 +56,7 @@ def page(ring_run):
 
 def test_report_lies_in_the_run_folder(ring_run):
     assert write_report(ring_run) == ring_run / "report.html"
-    assert not list(ring_run.glob(".*"))
+    assert not list(ring_run.glob(".*.tmp"))
 
 
 def test_page_requests_nothing(page):

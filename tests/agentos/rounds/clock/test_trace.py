@@ -60,7 +60,7 @@ def test_row_of_one_direction_stands_for_the_other_unless_that_has_its_own(write
             2,
             "each name once",
         ),
-        ("a.json", "[" * 5000, 1, "nested too deeply"),
+        ("a.json", "[" * 5000, 1, "more than 64 deep"),
         ("a.csv", "agent,speed\n0,1\n1,2,3\n", 3, "expected: 2 columns"),
         ("a.csv", "agent,speed\n0,1\n7,2\n", 3, "below 2"),
         ("a.csv", "agent,speed\n0,1\n0,2\n", 3, "each key once"),
