@@ -27,12 +27,23 @@ class Liveness:
     """
 
     def __init__(self) -> None:
-        self._asked_s = time.monotonic()
+        self._asked_s = self._required_s = time.monotonic()
 
     @property
     def next_check_s(self) -> float:
         """Seconds after which `require` has something new to see."""
         return POLL_S
+
+    def require_now_and_then(self, title: str) -> None:
+        """Raise an error if Ray has died, checked at most once every `POLL_S`.
+
+        Actors answer for a minute after their control service has ended, so calls that succeed prove nothing.
+
+        Raises:
+            RuntimeFailure: see `require`.
+        """
+        if time.monotonic() - self._required_s > POLL_S:
+            self.require(title)
 
     def require(self, title: str) -> None:
         """Raise an error if Ray has died.
@@ -43,6 +54,7 @@ class Liveness:
         Raises:
             RuntimeFailure: a process of Ray's own has ended, or no node of the cluster is up.
         """
+        self._required_s = time.monotonic()
         dead = dead_processes()
         if dead:
             raise _died(title, f"{' and '.join(dead)} ended")

@@ -68,6 +68,8 @@ class RaySession(Session):
         """Run calls on several hosts, as many at a time as there are cores for; see `Session.call`."""
         import ray
 
+        title = next(iter(calls.values())).title() if calls else ""
+        self._liveness.require_now_and_then(title)
         waiting = list(calls)
         running: dict[Any, tuple[int, float]] = {}
         answers: dict[int, Answer] = {}
@@ -80,7 +82,7 @@ class RaySession(Session):
             pause = max(0.0, min(left, self._liveness.next_check_s))
             done, _ = ray.wait(list(running), timeout=pause)
             if not done:
-                self._liveness.require(next(iter(calls.values())).title())
+                self._liveness.require(title)
                 if pause < left:
                     continue
                 self._hung.update(host for host, _ in running.values())
