@@ -154,9 +154,14 @@ def test_interrupt_keeps_finished_rows_and_leaves_no_process(
         "except KeyboardInterrupt:\n"
         "    sys.exit(130)\n"
     )
-    sweep = subprocess.Popen(
-        [sys.executable, script], env={**os.environ, "PYTHONPATH": os.getcwd()}
-    )
+    # A shell may have started these tests with the signal ignored, and programs keep to that.
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        sweep = subprocess.Popen(
+            [sys.executable, script], env={**os.environ, "PYTHONPATH": os.getcwd()}
+        )
+    finally:
+        signal.signal(number, before)
     pid = out / "runs" / "pid-2"
     deadline = time.monotonic() + 60
     while not (pid.exists() and pid.read_text()):
