@@ -211,41 +211,48 @@ class Society:
         ]
         return [ScheduledHop(round, number, *hop) for number, hop in enumerate(hops)]
 
-    def turn(self, leg: Any, agent: int) -> Any:
+    def turn(self, scheduled: Any, agent: int) -> Any:
         from agentos.rounds.hop_schedule import turn_of
 
-        return turn_of(self.network, leg, agent)
+        return turn_of(self.network, scheduled, agent)
 
-    def compose(self, leg: Any, reverse: bool = False) -> Any:
+    def compose(self, scheduled: Any, reverse: bool = False) -> Any:
         """Let the senders of a hop speak, the last first where it is reversed."""
-        senders = sorted({sender for sender, _ in leg.hop.edges}, reverse=reverse)
-        turns = {sender: (self.turn(leg, sender), leg.hop.recipients(sender)) for sender in senders}
-        return self.host.compose(turns, leg.part)
+        senders = sorted({sender for sender, _ in scheduled.hop.edges}, reverse=reverse)
+        turns = {
+            sender: (self.turn(scheduled, sender), scheduled.hop.recipients(sender))
+            for sender in senders
+        }
+        return self.host.compose(turns, scheduled.part)
 
     def addressed(self, outbox: Any, agent: int) -> list[Any]:
         """Return the messages to an agent."""
         sent = zip(outbox.recipients, outbox.handle, strict=True)
         return [buffer for recipients, buffer in sent if agent in recipients]
 
-    def deliver(self, leg: Any, agent: int, buffers: Sequence[Any]) -> list[str]:
+    def deliver(self, scheduled: Any, agent: int, buffers: Sequence[Any]) -> list[str]:
         """Hand buffers to one agent; return the reasons of those it rejected."""
         from agents.hosting.delivery import Delivery
 
         messages = tuple((0, index) for index in range(len(buffers)))
-        delivery = Delivery(self.turn(leg, agent), frozenset(leg.hop.senders(agent)), messages)
-        rejected: list[str] = self.host.merge([list(buffers)], {agent: delivery}, leg.part)[agent]
+        delivery = Delivery(
+            self.turn(scheduled, agent), frozenset(scheduled.hop.senders(agent)), messages
+        )
+        rejected: list[str] = self.host.merge([list(buffers)], {agent: delivery}, scheduled.part)[
+            agent
+        ]
         return rejected
 
     def run(self, round: int, reverse: bool = False) -> None:
         """Take every hop of a round; nothing may be rejected."""
-        for leg in self.scheduled_hops(round):
-            self.take(leg, reverse)
+        for scheduled in self.scheduled_hops(round):
+            self.take(scheduled, reverse)
 
-    def take(self, leg: Any, reverse: bool = False) -> None:
+    def take(self, scheduled: Any, reverse: bool = False) -> None:
         """Take one hop; nothing may be rejected."""
-        outbox = self.compose(leg, reverse)
-        for agent in sorted({receiver for _, receiver in leg.hop.edges}, reverse=reverse):
-            assert self.deliver(leg, agent, self.addressed(outbox, agent)) == []
+        outbox = self.compose(scheduled, reverse)
+        for agent in sorted({receiver for _, receiver in scheduled.hop.edges}, reverse=reverse):
+            assert self.deliver(scheduled, agent, self.addressed(outbox, agent)) == []
 
     def train(self, round: int) -> dict[int, dict[str, float]]:
         """Take a step with three of the seven, the top and a leaf of every tree among them."""

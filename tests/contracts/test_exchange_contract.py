@@ -81,13 +81,13 @@ def states(society) -> dict[int, Any]:
 
 def letters(society, index: int) -> tuple[Any, int, list[np.ndarray]]:
     """Take round 1 up to a hop; return it, an agent that receives in it, and what it is sent."""
-    legs = society.scheduled_hops(1)
-    leg = legs[index]
-    for earlier in legs[: leg.number]:
+    planned = society.scheduled_hops(1)
+    scheduled = planned[index]
+    for earlier in planned[: scheduled.number]:
         society.take(earlier)
-    receiver = leg.hop.edges[0][1]
-    outbox = society.compose(leg)
-    return leg, receiver, society.addressed(outbox, receiver)
+    receiver = scheduled.hop.edges[0][1]
+    outbox = society.compose(scheduled)
+    return scheduled, receiver, society.addressed(outbox, receiver)
 
 
 def changed(message: Message, payload: dict[str, Any] | None = None, **envelope: Any) -> np.ndarray:
@@ -167,11 +167,11 @@ def test_exchange_changes_agents_only_as_it_says(begin, exchange):
 
 def test_empty_inbox_is_legal_and_changes_nothing(begin):
     society = begin()
-    for leg in society.scheduled_hops(1):
-        society.compose(leg)
+    for scheduled in society.scheduled_hops(1):
+        society.compose(scheduled)
         before = states(society)  # what was said may be remembered: it costs a pass to work it out
         for agent in society.host.agents:
-            assert society.deliver(leg, agent, []) == []
+            assert society.deliver(scheduled, agent, []) == []
         assert states(society) == before
     assert all("exchange_loss" not in metrics for metrics in society.train(1).values())
 
@@ -179,30 +179,30 @@ def test_empty_inbox_is_legal_and_changes_nothing(begin):
 def test_agents_go_on_where_half_of_the_messages_are_lost(begin):
     society = begin()
     for round in (1, 2):
-        for leg in society.scheduled_hops(round):
-            outbox = society.compose(leg)
+        for scheduled in society.scheduled_hops(round):
+            outbox = society.compose(scheduled)
             pairs = zip(outbox.recipients, outbox.handle, strict=True)
             for number, (recipients, buffer) in enumerate(pairs):
                 heard = recipients[number % 2 :: 2]
-                assert all(society.deliver(leg, each, [buffer]) == [] for each in heard)
+                assert all(society.deliver(scheduled, each, [buffer]) == [] for each in heard)
     assert all(np.isfinite(metrics["loss"]) for metrics in society.train(2).values())
 
 
 def test_messages_go_to_the_addressed_neighbours_and_to_no_others(begin):
     society = begin()
-    for leg in society.scheduled_hops(1):
-        outbox = society.compose(leg)
+    for scheduled in society.scheduled_hops(1):
+        outbox = society.compose(scheduled)
         for (envelope, recipients, size, _), buffer in zip(
             outbox.sent(), outbox.handle, strict=True
         ):
             assert set(recipients) <= society.network.neighbours(envelope.sender)
-            assert (envelope.round, envelope.hop) == (1, leg.number)
+            assert (envelope.round, envelope.hop) == (1, scheduled.number)
             assert size == buffer.nbytes
             assert decode(buffer).envelope == envelope
         # All at once, or each by itself, but nobody else and nobody twice.
         for sender in {envelope.sender for envelope in outbox.envelopes}:
             own = [to for envelope, to, *_ in outbox.sent() if envelope.sender == sender]
-            assert tuple(sorted(sum(own, ()))) == leg.hop.recipients(sender)
+            assert tuple(sorted(sum(own, ()))) == scheduled.hop.recipients(sender)
 
 
 def in_codec(exchange: Exchange, codec: Any) -> Exchange:
@@ -231,13 +231,15 @@ def test_bytes_on_the_wire_are_those_announced(make_society, exchange, family, c
     assert foretold.problems == []
     assert states(society) == before
     sent = Ledger()
-    for leg in scheduled_hops(coded, society.network, 1, rounds=2):
-        outbox = society.compose(leg)
+    for scheduled in scheduled_hops(coded, society.network, 1, rounds=2):
+        outbox = society.compose(scheduled)
         for envelope, recipients, size, fp32 in outbox.sent():
             for receiver in recipients:
-                sent.record(1, leg.number, envelope.sender, receiver, envelope.kind, size, fp32)
-        for agent in sorted({receiver for _, receiver in leg.hop.edges}):
-            assert society.deliver(leg, agent, society.addressed(outbox, agent)) == []
+                sent.record(
+                    1, scheduled.number, envelope.sender, receiver, envelope.kind, size, fp32
+                )
+        for agent in sorted({receiver for _, receiver in scheduled.hop.edges}):
+            assert society.deliver(scheduled, agent, society.addressed(outbox, agent)) == []
     rows = foretold.ledger.rows()
     first = [number for number, round in enumerate(rows["round"]) if round == 1]
     assert sent.rows() == {name: [column[i] for i in first] for name, column in rows.items()}
@@ -246,11 +248,11 @@ def test_bytes_on_the_wire_are_those_announced(make_society, exchange, family, c
 def test_messages_stay_as_they_were_sent_through_merging_and_training(begin):
     society = begin()
     kept = []
-    for leg in society.scheduled_hops(1):
-        outbox = society.compose(leg)
+    for scheduled in society.scheduled_hops(1):
+        outbox = society.compose(scheduled)
         kept += [(buffer, buffer.tobytes()) for buffer in outbox.handle]
-        for agent in {receiver for _, receiver in leg.hop.edges}:
-            society.deliver(leg, agent, society.addressed(outbox, agent))
+        for agent in {receiver for _, receiver in scheduled.hop.edges}:
+            society.deliver(scheduled, agent, society.addressed(outbox, agent))
     society.train(1)
     society.run(2)
     assert all(buffer.tobytes() == before for buffer, before in kept)
@@ -276,9 +278,9 @@ def test_what_an_agent_says_stays_as_it_is_while_others_speak(begin, monkeypatch
 
 def test_agents_keep_nothing_that_lies_in_a_message(begin):
     society = begin()
-    leg, receiver, buffers = letters(society, 0)
+    scheduled, receiver, buffers = letters(society, 0)
     own = [buffer.copy() for buffer in buffers]
-    assert society.deliver(leg, receiver, own) == []
+    assert society.deliver(scheduled, receiver, own) == []
     before = snapshot(society.host.agents[receiver].state)
     for buffer in own:
         buffer[:] = 255
@@ -313,29 +315,31 @@ def hostile(message: Message, stranger: int) -> dict[str, np.ndarray]:
 
 def test_bad_messages_are_rejected_by_name_and_leave_the_agent_as_it_was(begin):
     society = begin()
-    leg, receiver, buffers = letters(society, -1)  # downwards: a master is a stranger to nobody
+    scheduled, receiver, buffers = letters(
+        society, -1
+    )  # downwards: a master is a stranger to nobody
     if not buffers:
         return
-    stranger = next(id for id in range(7) if id not in {receiver, *leg.hop.senders(receiver)})
+    stranger = next(id for id in range(7) if id not in {receiver, *scheduled.hop.senders(receiver)})
     bad = hostile(decode(buffers[0]), stranger)
     before = states(society)
     for reason, buffer in bad.items():
-        assert society.deliver(leg, receiver, [buffer]) == [reason]
-    assert society.deliver(leg, receiver, list(bad.values())) == list(bad)
+        assert society.deliver(scheduled, receiver, [buffer]) == [reason]
+    assert society.deliver(scheduled, receiver, list(bad.values())) == list(bad)
     assert states(society) == before
 
 
 def test_good_messages_count_beside_bad_and_repeated_ones(begin):
     society = begin()
-    leg, receiver, buffers = letters(society, 0)
+    scheduled, receiver, buffers = letters(society, 0)
     if not buffers:
         return
-    assert society.deliver(leg, receiver, buffers[:1]) == []
+    assert society.deliver(scheduled, receiver, buffers[:1]) == []
     expected = states(society)
     society = begin()
     letters(society, 0)  # speaking may be remembered
     bad = with_nan(decode(buffers[-1]))
-    rejected = society.deliver(leg, receiver, [bad, buffers[0], buffers[0]])
+    rejected = society.deliver(scheduled, receiver, [bad, buffers[0], buffers[0]])
     assert rejected == ["not_finite", "duplicate"]
     assert states(society) == expected
 

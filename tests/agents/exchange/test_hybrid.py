@@ -24,7 +24,7 @@ def test_each_strategy_speaks_at_its_own_period():
 
     network = Ring().build(7, seed=0)
     spoken = {
-        round: [leg.part for leg in scheduled_hops(BOTH, network, round, rounds=6)]
+        round: [scheduled.part for scheduled in scheduled_hops(BOTH, network, round, rounds=6)]
         for round in range(1, 7)
     }
     # Similarities change nothing after the last round; weights do.
@@ -36,7 +36,10 @@ def test_hops_are_numbered_through_the_round_over_all_strategies():
     from protocols.topologies.master_slave import MasterSlave
 
     network = MasterSlave().build(7, seed=0)
-    numbers = [(leg.number, leg.part) for leg in scheduled_hops(BOTH, network, 3, rounds=6)]
+    numbers = [
+        (scheduled.number, scheduled.part)
+        for scheduled in scheduled_hops(BOTH, network, 3, rounds=6)
+    ]
     assert numbers == [(0, 0), (1, 0), (2, 1), (3, 1)]
 
 

@@ -34,9 +34,9 @@ def test_window_reaches_from_the_bound_to_the_last_round():
 
 def delivered(society, round: int, said: int, rule: Staleness | None) -> list[str]:
     """Let agents 0 and 1 of a ring end a round each, 1 another one; return why 0 rejects what 1 says."""
-    (leg,) = society.scheduled_hops(said)
-    sent = society.host.compose({1: (society.turn(leg, 1), (0,))})
-    turn = society.turn(replace(leg, round=round), 0)
+    (scheduled,) = society.scheduled_hops(said)
+    sent = society.host.compose({1: (society.turn(scheduled, 1), (0,))})
+    turn = society.turn(replace(scheduled, round=round), 0)
     delivery = Delivery(turn, frozenset({1, 6}), ((0, 0),), rule)
     return society.host.merge([sent.handle], {0: delivery})[0]
 

@@ -43,8 +43,8 @@ def run(make_host, tmp_path):
                 for hop in network.hops(round)
             ]
             for number, (part, passage, hop) in enumerate(hops):
-                leg = ScheduledHop(round, number, part, passage, hop)
-                turns = {a: (turn_of(network, leg, a), hop.recipients(a)) for a in range(3)}
+                scheduled = ScheduledHop(round, number, part, passage, hop)
+                turns = {a: (turn_of(network, scheduled, a), hop.recipients(a)) for a in range(3)}
                 outbox = host.compose(turns, part)
                 sent = list(enumerate(outbox.recipients))
                 deliveries = {

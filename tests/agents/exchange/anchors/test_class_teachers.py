@@ -102,13 +102,13 @@ def test_trees_fuse_the_labels_of_everybody_at_once(kind, topology, top, make_so
 def test_messages_up_hold_one_label_or_those_of_everybody_below(kind, votes, make_society):
     society = make_society(PseudoLabelExchange(classes=4, fusion=kind), Layered())
     arrays = {}
-    for leg in society.scheduled_hops(1):
-        outbox = society.compose(leg)
+    for scheduled in society.scheduled_hops(1):
+        outbox = society.compose(scheduled)
         for envelope, buffer in zip(outbox.envelopes, outbox.handle, strict=True):
             sent = decode(buffer).payload.probabilities
-            arrays[str(leg.hop.direction), envelope.sender] = sent.size // (12 * 4)
-        for agent in {receiver for _, receiver in leg.hop.edges}:
-            assert society.deliver(leg, agent, society.addressed(outbox, agent)) == []
+            arrays[str(scheduled.hop.direction), envelope.sender] = sent.size // (12 * 4)
+        for agent in {receiver for _, receiver in scheduled.hop.edges}:
+            assert society.deliver(scheduled, agent, society.addressed(outbox, agent)) == []
     assert {arrays["up", leaf] for leaf in (3, 4, 5, 6)} == {1}
     assert {arrays["up", relay] for relay in (1, 2)} == {votes}
     assert {arrays["down", id] for id in (0, 1, 2)} == {1}

@@ -59,11 +59,11 @@ def test_own_teacher_sends_no_byte_and_is_what_the_agent_would_have_said(
 ):
     exchange = make_exchange(kind, teacher="own")
     society = make_society(exchange, topology)
-    for leg in society.scheduled_hops(1):
-        outbox = society.compose(leg)
+    for scheduled in society.scheduled_hops(1):
+        outbox = society.compose(scheduled)
         assert outbox.envelopes == ()
-        for agent in sorted({receiver for _, receiver in leg.hop.edges}):
-            assert society.deliver(leg, agent, []) == []
+        for agent in sorted({receiver for _, receiver in scheduled.hop.edges}):
+            assert society.deliver(scheduled, agent, []) == []
     reference = make_exchange(kind)
     for agent in society.host.agents.values():
         kept = agent.exchange_state
@@ -83,8 +83,8 @@ def test_shuffled_teacher_hears_the_same_bytes_about_other_anchors(kind, make_so
     for teacher in ("neighbours", "shuffled"):
         exchange = make_exchange(kind, teacher=teacher)
         society = make_society(exchange, Ring())
-        (leg,) = society.scheduled_hops(1)
-        sizes[teacher] = society.compose(leg).payload_bytes
+        (scheduled,) = society.scheduled_hops(1)
+        sizes[teacher] = society.compose(scheduled).payload_bytes
         society.run(1)
         heard[teacher] = learnt(society.host.agents[0].exchange_state)
         losses = [metrics["exchange_loss"] for metrics in society.train(2).values()]

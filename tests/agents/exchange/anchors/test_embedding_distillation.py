@@ -100,16 +100,16 @@ def test_only_the_top_teaches_where_teaching_flows_down(make_society, topology):
     society = make_society(DOWN, topology, widths=("nano", "tiny"))
     agents, top = society.host.agents, {"master_slave": 3, "layered": 0}[topology.kind]
     own = {id: own_embeddings(agents[id]) for id in range(7)}
-    for leg in society.scheduled_hops(1):
-        outbox = society.compose(leg)
-        if leg.hop.direction is Direction.UP:
+    for scheduled in society.scheduled_hops(1):
+        outbox = society.compose(scheduled)
+        if scheduled.hop.direction is Direction.UP:
             assert outbox.envelopes == ()
             continue
-        for receiver in {receiver for _, receiver in leg.hop.edges}:
+        for receiver in {receiver for _, receiver in scheduled.hop.edges}:
             (buffer,) = society.addressed(outbox, receiver)
             sent = torch.from_numpy(np.array(decode(buffer).payload.values[0]))
             torch.testing.assert_close(sent, own[top], rtol=1e-4, atol=1e-5)
-            assert society.deliver(leg, receiver, [buffer]) == []
+            assert society.deliver(scheduled, receiver, [buffer]) == []
     assert agents[top].exchange_state.teacher is None
     for id in set(range(7)) - {top}:
         expected = align(own[top], own[id])

@@ -101,10 +101,14 @@ def test_agents_that_hear_nobody_speak_for_themselves_and_not_for_an_earlier_rou
     for round in range(1, before + 1):
         society.run(round)
     now = before + 1
-    legs = society.scheduled_hops(now)
-    for leg, agent in ((legs[1], 1), (legs[2], 0), (legs[3], 1)):  # up, down from the top, and on
-        society.deliver(leg, agent, [])
-        outbox = society.compose(leg)
+    planned = society.scheduled_hops(now)
+    for scheduled, agent in (
+        (planned[1], 1),
+        (planned[2], 0),
+        (planned[3], 1),
+    ):  # up, down from the top, and on
+        society.deliver(scheduled, agent, [])
+        outbox = society.compose(scheduled)
         senders = [envelope.sender for envelope in outbox.envelopes]
         payload = decode(outbox.handle[senders.index(agent)]).payload
         (name,) = payload.array_fields

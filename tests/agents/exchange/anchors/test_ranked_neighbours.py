@@ -121,16 +121,16 @@ def test_trees_fuse_everybodys_lists_without_loss(make_society, topology, top):
 def test_messages_up_hold_a_list_of_every_agent_below_and_down_one(make_society):
     society = make_society(EXCHANGE, Layered())
     said = {}
-    for leg in society.scheduled_hops(1):
-        outbox = society.compose(leg)
+    for scheduled in society.scheduled_hops(1):
+        outbox = society.compose(scheduled)
         for (envelope, recipients, *_), buffer in zip(outbox.sent(), outbox.handle, strict=True):
             payload = decode(buffer).payload
             assert isinstance(payload, Rankings)
-            said[leg.hop.direction, envelope.sender] = len(payload.ids)
+            said[scheduled.hop.direction, envelope.sender] = len(payload.ids)
             for agent in recipients:
-                society.deliver(leg, agent, [])
-        for agent in {receiver for _, receiver in leg.hop.edges}:
-            assert society.deliver(leg, agent, society.addressed(outbox, agent)) == []
+                society.deliver(scheduled, agent, [])
+        for agent in {receiver for _, receiver in scheduled.hop.edges}:
+            assert society.deliver(scheduled, agent, society.addressed(outbox, agent)) == []
     up, down = Direction.UP, Direction.DOWN
     assert {key: value for key, value in said.items() if key[0] == up} == {
         **{(up, leaf): 1 for leaf in (3, 4, 5, 6)},

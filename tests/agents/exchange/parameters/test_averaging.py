@@ -35,26 +35,26 @@ def parameters(society) -> np.ndarray:
     return np.stack([agent.parameters.double().numpy() for agent in agents])
 
 
-def deliver(society, leg, lost=()):
+def deliver(society, scheduled, lost=()):
     """Take a hop in which some edges carry nothing."""
-    outbox = society.compose(leg)
+    outbox = society.compose(scheduled)
     sent = list(zip(outbox.sent(), outbox.handle, strict=True))
-    for agent in sorted({receiver for _, receiver in leg.hop.edges}):
+    for agent in sorted({receiver for _, receiver in scheduled.hop.edges}):
         mine = [
             buffer
             for (envelope, recipients, *_), buffer in sent
             if agent in recipients and (envelope.sender, agent) not in lost
         ]
-        assert society.deliver(leg, agent, mine) == []
+        assert society.deliver(scheduled, agent, mine) == []
 
 
 @by_kind
 def test_subtree_whose_relay_missed_the_result_goes_on_as_it_was(make_society, kind):
     society = make_society(kind(), Layered())
     before = parameters(society)
-    for leg in society.scheduled_hops(1):
-        down = leg.hop.direction is Direction.DOWN
-        deliver(society, leg, lost={(0, 1)} if down else set())
+    for scheduled in society.scheduled_hops(1):
+        down = scheduled.hop.direction is Direction.DOWN
+        deliver(society, scheduled, lost={(0, 1)} if down else set())
     after = parameters(society)
     # Agent 1 is the parent of 3 and 4, agent 2 that of 5 and 6.
     np.testing.assert_array_equal(after[[1, 3, 4]], before[[1, 3, 4]])
@@ -81,14 +81,14 @@ def test_root_that_heard_nobody_leaves_everybody_alone(make_society, kind):
 def test_every_message_holds_four_bytes_for_each_parameter(make_society, kind, topology):
     society = make_society(kind(), topology)
     size = len(society.host.agents[0].parameters)
-    for leg in society.scheduled_hops(1):
-        outbox = society.compose(leg)
+    for scheduled in society.scheduled_hops(1):
+        outbox = society.compose(scheduled)
         for buffer in outbox.handle:
             payload = decode(buffer).payload
-            delta = kind is DiLoCo and leg.hop.direction is Direction.UP
+            delta = kind is DiLoCo and scheduled.hop.direction is Direction.UP
             assert type(payload) is (WeightDeltas if delta else Weights)
             assert 0 < buffer.nbytes - 4 * size < 1024
-        society.take(leg)
+        society.take(scheduled)
 
 
 @by_kind
@@ -125,8 +125,8 @@ def test_a_poisoned_sender_destroys_the_mean_and_no_robust_fusion(
     for fusion in (Mean(), Median(), TrimmedMean(), Krum()):
         society = make_society(kind(fusion=fusion), topology)
         before = parameters(society)
-        leg = society.scheduled_hops(1)[0]
-        outbox = society.compose(leg)
+        scheduled = society.scheduled_hops(1)[0]
+        outbox = society.compose(scheduled)
         letters = {
             envelope.sender: buffer
             for envelope, buffer in zip(outbox.envelopes, outbox.handle, strict=True)
@@ -137,8 +137,8 @@ def test_a_poisoned_sender_destroys_the_mean_and_no_robust_fusion(
             values = np.random.default_rng(0).normal(0, 1e4, len(values)).astype(np.float32)
         payload = message.payload.model_copy(update={"values": values})
         letters[3] = encode(replace(message, payload=payload))
-        inbox = [letters[sender] for sender in leg.hop.senders(0)]
-        assert society.deliver(leg, 0, inbox) == []
+        inbox = [letters[sender] for sender in scheduled.hop.senders(0)]
+        assert society.deliver(scheduled, 0, inbox) == []
         sizes[fusion.kind] = np.abs(parameters(society)[0] - before[0]).max()
     assert sizes.pop("mean") > 100
     assert max(sizes.values()) < 1
@@ -147,8 +147,8 @@ def test_a_poisoned_sender_destroys_the_mean_and_no_robust_fusion(
 def test_robust_fusion_that_hears_too_few_changes_nothing(make_society):
     society = make_society(FedAvg(fusion=TrimmedMean()), Complete())
     before = parameters(society)
-    (leg,) = society.scheduled_hops(1)
-    deliver(society, leg, lost={(sender, 0) for sender in (1, 2, 3)})
+    (scheduled,) = society.scheduled_hops(1)
+    deliver(society, scheduled, lost={(sender, 0) for sender in (1, 2, 3)})
     np.testing.assert_array_equal(parameters(society)[0], before[0])
     assert (parameters(society)[1:] != before[1:]).any(axis=1).all()
 
@@ -204,8 +204,8 @@ def tree(state):
 
 def test_state_survives_a_checkpoint(make_society, tmp_path):
     society = make_society(DiLoCo(), Layered())
-    for leg in society.scheduled_hops(1)[:2]:
-        society.take(leg)
+    for scheduled in society.scheduled_hops(1)[:2]:
+        society.take(scheduled)
     agents = society.host.agents
     before = {id: agent.exchange_state for id, agent in agents.items()}
     digests = society.host.snapshot(tmp_path)

@@ -125,7 +125,11 @@ def test_relay_sends_the_mean_change_of_its_subtree(make_society):
         id: (agent.exchange_state.received - agent.parameters).double().numpy()
         for id, agent in society.host.agents.items()
     }
-    up = [leg for leg in society.scheduled_hops(1) if leg.hop.direction is Direction.UP]
+    up = [
+        scheduled
+        for scheduled in society.scheduled_hops(1)
+        if scheduled.hop.direction is Direction.UP
+    ]
     society.take(up[0])
     payload = decode(society.compose(up[1]).handle[0]).payload
     assert payload.weight == 11 + 17 + 20
@@ -136,10 +140,10 @@ def test_relay_sends_the_mean_change_of_its_subtree(make_society):
 def test_peer_that_heard_nobody_keeps_what_it_has_learnt_for_next_time(make_society):
     society = make_society(DiLoCo(), Ring())
     agent = society.host.agents[0]
-    (leg,) = society.scheduled_hops(1)
+    (scheduled,) = society.scheduled_hops(1)
     start, local = agent.exchange_state.received.clone(), agent.parameters.clone()
-    society.compose(leg)
-    assert society.deliver(leg, 0, []) == []
+    society.compose(scheduled)
+    assert society.deliver(scheduled, 0, []) == []
     assert torch.equal(agent.exchange_state.received, start)
     assert torch.equal(agent.parameters, local)
     assert agent.exchange_state.velocity is None

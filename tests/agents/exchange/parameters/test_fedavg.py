@@ -42,10 +42,10 @@ def test_gossip_is_the_mixing_matrix_times_the_parameters(make_society, topology
 def test_gossip_keeps_the_share_of_a_neighbour_that_was_not_heard(make_society):
     society = make_society(FedAvg(), Ring())
     before = parameters(society)
-    (leg,) = society.scheduled_hops(1)
-    outbox = society.compose(leg)
+    (scheduled,) = society.scheduled_hops(1)
+    outbox = society.compose(scheduled)
     # Agent 0 hears 1 and 6 in thirds; of the two only 6 gets through.
-    assert society.deliver(leg, 0, [outbox.handle[6]]) == []
+    assert society.deliver(scheduled, 0, [outbox.handle[6]]) == []
     expected = 2 / 3 * before[0] + 1 / 3 * before[6]
     np.testing.assert_allclose(parameters(society)[0], expected, rtol=1e-5, atol=1e-7)
 
@@ -69,7 +69,11 @@ def test_trees_end_in_the_average_by_documents_of_everybody_for_everybody(make_s
 def test_parents_send_up_their_subtree_and_wait_with_their_own_parameters(make_society):
     society = make_society(FedAvg(), Layered())
     before = parameters(society)
-    up = [leg for leg in society.scheduled_hops(1) if leg.hop.direction is Direction.UP]
+    up = [
+        scheduled
+        for scheduled in society.scheduled_hops(1)
+        if scheduled.hop.direction is Direction.UP
+    ]
     outbox = society.compose(up[0])
     for relay, children in ((1, (3, 4)), (2, (5, 6))):
         mine = [
@@ -111,12 +115,12 @@ def test_frozen_parameters_are_neither_sent_nor_changed(make_society):
 
 def test_weights_laid_out_otherwise_are_rejected(make_society):
     society = make_society(FedAvg(), Ring())
-    (leg,) = society.scheduled_hops(1)
-    message = decode(society.compose(leg).handle[1])
+    (scheduled,) = society.scheduled_hops(1)
+    message = decode(society.compose(scheduled).handle[1])
     other = message.payload.model_copy(update={"layout": "another"})
     before = parameters(society)
     bad = encode(replace(message, payload=other))
-    assert society.deliver(leg, 0, [bad]) == ["layout"]
+    assert society.deliver(scheduled, 0, [bad]) == ["layout"]
     np.testing.assert_array_equal(parameters(society), before)
 
 
@@ -132,8 +136,8 @@ def test_parameters_are_sent_from_where_they_lie(make_learner):
 def test_message_does_not_change_when_its_sender_goes_on(make_society):
     society = make_society(FedAvg(), Ring())
     before = society.host.agents[0].parameters.numpy().copy()
-    (leg,) = society.scheduled_hops(1)
-    outbox = society.compose(leg)
+    (scheduled,) = society.scheduled_hops(1)
+    outbox = society.compose(scheduled)
     society.host.agents[0].parameters.zero_()
     sent = [decode(buffer) for buffer in outbox.handle]
     (own,) = [each.payload for each in sent if each.envelope.sender == 0]

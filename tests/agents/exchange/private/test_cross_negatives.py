@@ -164,11 +164,11 @@ def test_envelopes_say_what_the_gradient_means(make_society):
     def marks(exchange) -> list[Gradient]:
         society = make_society(exchange, Ring())
         found = []
-        for leg in society.scheduled_hops(1):
-            outbox = society.compose(leg)
+        for scheduled in society.scheduled_hops(1):
+            outbox = society.compose(scheduled)
             found.append({read_envelope(buffer).gradient for buffer in outbox.handle})
             for agent in range(7):
-                assert society.deliver(leg, agent, society.addressed(outbox, agent)) == []
+                assert society.deliver(scheduled, agent, society.addressed(outbox, agent)) == []
         return [mark for (mark,) in found]
 
     every = STALE.model_copy(update={"every": 3})
