@@ -17,6 +17,7 @@ from agentos.evaluation import Evaluator, HeldOut
 from agentos.events import Listener
 from agents import lazy_models
 from agents.config import EncoderConfig
+from agents.objectives import Labelled
 from agents.training.blueprint import Anchors, Blueprint, Group, Member
 from protocols.errors import ConfigurationError, DataError
 from protocols.seeding import derive, generator
@@ -70,6 +71,7 @@ def blueprint_of(
         objectives=config.objectives,
         training=config.training,
         heads=heads,
+        labels=_labels(config, corpus),
         evaluate=evaluator.examine,
         evaluation_length=config.evaluation.max_length,
         individual_initialisation=config.agents.individual_initialisation,
@@ -115,10 +117,13 @@ def _check_loaded(
 
 def _members(config: RunConfig, corpus: Corpus) -> tuple[Member, ...]:
     group_of = [i for i, group in enumerate(config.agents.resolved) for _ in range(group.count)]
-    return tuple(
-        Member(agent, group, rows)
-        for agent, (group, rows) in enumerate(zip(group_of, corpus.shards, strict=True))
-    )
+    members = []
+    for agent, (group, rows) in enumerate(zip(group_of, corpus.shards, strict=True)):
+        labelled = corpus.labelled[agent] if corpus.labelled else rows[:0]
+        found = corpus.label_codes(labelled)
+        classes = labelled if found is None else found[1]
+        members.append(Member(agent, group, rows, labelled, classes))
+    return tuple(members)
 
 
 def _anchors(config: RunConfig, corpus: Corpus, classes: int) -> Anchors:
@@ -129,6 +134,23 @@ def _anchors(config: RunConfig, corpus: Corpus, classes: int) -> Anchors:
         seed = derive(config.seed, "anchor clusters") % 2**32
         found = np.asarray(cluster(corpus.texts(corpus.anchors), classes, seed), dtype=np.int64)
     return Anchors(corpus.anchors, found)
+
+
+def _labels(config: RunConfig, corpus: Corpus) -> tuple[str, ...]:
+    """Return the names of the classes of the agents' own labels; refuse objectives that expect others."""
+    found = corpus.label_codes([]) if corpus.labelled else None
+    if found is None:
+        return ()
+    names = tuple(found[0])
+    for index, objective in enumerate(config.objectives):
+        if isinstance(objective, Labelled) and objective.classes != len(names):
+            raise ConfigurationError(
+                f"objectives.{index}.classes is not the number of labels in the data",
+                expected=len(names),
+                actual=objective.classes,
+                hint=f"set classes of the objective labelled to {len(names)}",
+            )
+    return names
 
 
 def _label_codes(corpus: Corpus, classes: int) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from typing_extensions import Self
 from agentos.config.agents import AgentsConfig
 from agentos.data.config import DataConfig
 from agentos.evaluation.config import EvaluationConfig
+from agentos.evaluation.own_labels import OwnLabels
 from agentos.preflight.inputs import require_inputs
 from agentos.preflight.protocol_plan import ProtocolPlan
 from agentos.records.checkpoint_config import CheckpointConfig
@@ -28,6 +29,7 @@ from agents.exchange.parameters.averaging import ParameterExchange
 from agents.exchange.parameters.breakdown import check_breakdown
 from agents.objectives import OBJECTIVES, Objective
 from agents.objectives.info_nce import InfoNCE
+from agents.objectives.labelled import Labelled
 from agents.training.config import TrainingConfig
 from agents.views import views_of
 from protocols.errors import TopologyError
@@ -152,6 +154,31 @@ class RunConfig(Spec):
                     f"exchange.kind={self.exchange.kind} brings none; set exchange.kind to "
                     f"{' or '.join(offering)}, or neighbours of the objective to false"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _own_labels_are_learnt(self) -> Self:
+        learnt = [each.classes for each in self.objectives if isinstance(each, Labelled)]
+        tasks = [each.kind for each in self.evaluation.tasks if isinstance(each, OwnLabels)]
+        wanted = {part.wants_own_labels for part in self.exchange.parts} - {0}
+        for name, wants in (
+            ("exchange.labels is own", wanted),
+            ("evaluation.tasks asks for own_labels", tasks),
+        ):
+            if wants and not learnt:
+                raise ValueError(
+                    f"{name}, and no objective learns labels; add {{kind: labelled, classes: ...}} to "
+                    "objectives"
+                )
+        if wanted - set(learnt):
+            raise ValueError(
+                f"exchange.classes is {max(wanted)}, and the objective labelled has {learnt[0]} classes; "
+                "give both the number of labels in the data"
+            )
+        if bool(learnt) != (self.data.private_labels is not None):
+            raise ValueError(
+                "the objective labelled learns the labels of data.private_labels; set both, or neither"
+            )
         return self
 
     @model_validator(mode="after")

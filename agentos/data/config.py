@@ -8,6 +8,7 @@ from pydantic import Field
 
 from agentos.data.cleaning.config import CleaningConfig, NearDuplicates
 from agentos.data.partition import PARTITIONS, Iid, Partition
+from agentos.data.private_labels import PrivateLabels
 from agentos.data.sources import SOURCES
 from agentos.data.sources.base import Source
 from agentos.data.sources.docstrings import Docstrings
@@ -49,6 +50,11 @@ class DataConfig(Spec):
     )
     partition: Annotated[Partition, Kinds(PARTITIONS)] = Field(
         default=Iid(), description="Division of the training text among the agents."
+    )
+    private_labels: PrivateLabels | None = Field(
+        default=None,
+        description="Labelled documents that agents have of their own, for the objective labelled; none "
+        "if null.",
     )
     anchors: int = Field(default=256, ge=0, description="Public documents that every agent reads.")
     heldout: float = Field(

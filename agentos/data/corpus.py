@@ -16,6 +16,7 @@ from agentos.data.cleaning.counts import left_out, repeats_across
 from agentos.data.config import DataConfig
 from agentos.data.ingest import Progress, ingest, key
 from agentos.data.partition.shares import check_shards
+from agentos.data.private_labels import draw_beyond, draw_within
 from agentos.data.sources.files import digest
 from agentos.data.store import documents as storage
 from agentos.data.store.arrow_file import TextReader
@@ -40,6 +41,8 @@ class Corpus:
         counts: documents read, kept and left out, by reason (`agentos.data.cleaning.counts.OUTCOMES`); train,
             anchors and heldout; and across, see `agentos.data.cleaning.counts.repeats_across`.
         text_digest: of the texts and labels of all documents, in order.
+        labelled: rows of each agent whose labels it knows, sorted; empty without private labels. They lie in
+            its shard, or in none and not in `train`.
     """
 
     directory: Path
@@ -50,6 +53,7 @@ class Corpus:
     names: tuple[str, ...]
     counts: dict[str, int]
     text_digest: str
+    labelled: tuple[IntArray, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -57,7 +61,7 @@ class Corpus:
 
         It is the same on every machine and under every path: two runs with equal digests read the same.
         """
-        parts = (self.train, self.anchors, self.heldout, *self.shards)
+        parts = (self.train, self.anchors, self.heldout, *self.shards, *self.labelled)
         rows = (np.ascontiguousarray(part, dtype="<i8").tobytes().hex() for part in parts)
         return digest(self.text_digest, *rows)
 
@@ -66,8 +70,9 @@ class Corpus:
         return self.counts["kept"]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the memory map out; it is opened again on first use."""
-        return {name: value for name, value in self.__dict__.items() if name != "_table"}
+        """Leave out what is read from the folder on first use."""
+        lazy = ("_table", "_label_codes")
+        return {name: value for name, value in self.__dict__.items() if name not in lazy}
 
     def texts(self, rows: npt.ArrayLike) -> list[str]:
         """Return the texts of some rows, in the order of the rows."""
@@ -84,13 +89,17 @@ class Corpus:
 
         None if any document has no label.
         """
-        names, codes = storage.label_codes(self._table)
-        return None if codes is None else (names, codes[np.asarray(rows)])
+        names, codes = self._label_codes
+        return None if codes is None else (names, codes[np.asarray(rows, dtype=np.int64)])
 
     @property
     def has_labels(self) -> bool:
         """Return whether every document has a label."""
         return int(self._table.column("label").null_count) == 0
+
+    @cached_property
+    def _label_codes(self) -> tuple[list[str], IntArray | None]:
+        return storage.label_codes(self._table)
 
     @cached_property
     def _table(self) -> Any:
@@ -136,6 +145,11 @@ def prepare(
     stored = cached(directory, build, storage.load)
     train, anchors, heldout = _split(config, stored, agents, seed)
     names, codes = storage.label_codes(stored.table)
+    labelled: tuple[IntArray, ...] = ()
+    private = config.private_labels
+    if private is not None and private.classes == "all":
+        labelled = draw_beyond(private, train, _require_labels(codes)[train], names, agents, seed)
+        train = np.setdiff1d(train, np.concatenate(labelled), assume_unique=True)
     reader = TextReader(directory / storage.FILE)
     shards = config.partition.assign(
         None if codes is None else codes[train],
@@ -146,6 +160,14 @@ def prepare(
     )
     check_shards(shards, len(train), agents)
     rows = tuple(train[shard] for shard in shards)
+    if private is not None and private.classes == "own":
+        known = _require_labels(codes)
+        labelled = tuple(
+            draw_within(private, shard, known[shard], agent, seed)
+            for agent, shard in enumerate(rows)
+        )
+    if private is not None and private.pooled:
+        labelled = (np.sort(np.concatenate(labelled)),) * agents
     sizes = {"train": len(train), "anchors": len(anchors), "heldout": len(heldout)}
     across = repeats_across(stored.counts, sizes)
     return Corpus(
@@ -157,7 +179,18 @@ def prepare(
         _display_names(rows, names, codes),
         {**stored.counts, **sizes, "across": across},
         stored.digest,
+        labelled,
     )
+
+
+def _require_labels(codes: IntArray | None) -> IntArray:
+    if codes is None:
+        raise ConfigurationError(
+            "data.private_labels is set, and some documents have no label",
+            expected="a label for every document",
+            hint="name the label's field in data.source, or set data.private_labels to null",
+        )
+    return codes
 
 
 def _split(

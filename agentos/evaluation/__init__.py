@@ -11,6 +11,7 @@ from agentos.evaluation.few_shot import FewShot
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.knn import KNN
 from agentos.evaluation.language import MaskedAccuracy, Perplexity
+from agentos.evaluation.own_labels import OwnLabels
 from agentos.evaluation.probe import Probe
 from agentos.evaluation.retrieval import Retrieval
 from agentos.evaluation.sts import STS, PairClassification
@@ -19,6 +20,7 @@ TASKS: Mapping[str, type[Task]] = {
     "retrieval": Retrieval,
     "probe": Probe,
     "few_shot": FewShot,
+    "own_labels": OwnLabels,
     "knn": KNN,
     "clustering": Clustering,
     "sts": STS,
@@ -39,6 +41,7 @@ __all__ = [
     "KNN",
     "MaskedAccuracy",
     "Metric",
+    "OwnLabels",
     "PairClassification",
     "Perplexity",
     "Probe",

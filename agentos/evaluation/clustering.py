@@ -13,7 +13,7 @@ from pydantic import Field
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from agentos.evaluation.base import HeldOut, Metric, Task
-from agentos.evaluation.labelled import check_labels
+from agentos.evaluation.label_split import check_labels
 from agents.models.text_encoder import TextEncoder
 from protocols.seeding import derive, generator
 

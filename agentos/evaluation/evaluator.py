@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from agentos.evaluation.base import HeldOut, Metric, Task
-from agents.models.text_encoder import TextEncoder, TokenScores
+from agents.models.text_encoder import LabelScores, TextEncoder, TokenScores
 from protocols.errors import ConfigurationError, TrainingError
 
 
@@ -123,6 +123,10 @@ class CachedEmbeddings:
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
         """Return the scores of the encoder under test."""
         return self._encoder.token_scores(texts, seed)
+
+    def label_scores(self, texts: Sequence[str]) -> LabelScores | None:
+        """Return the class probabilities of the encoder under test."""
+        return self._encoder.label_scores(texts)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return pooled states `[N, D]`, embedding only texts that are new.

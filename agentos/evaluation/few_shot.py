@@ -15,7 +15,7 @@ from pydantic import Field
 
 from agentos.evaluation.base import HeldOut, Metric, Task
 from agentos.evaluation.classification import classification_metrics, classification_scores
-from agentos.evaluation.labelled import check_labels, split_by_label
+from agentos.evaluation.label_split import check_labels, split_by_label
 from agents.models.text_encoder import TextEncoder
 from protocols.seeding import derive
 

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from agentos.evaluation.base import TIE_DECIMALS, HeldOut, Metric, Task, unit_rows
-from agentos.evaluation.labelled import check_labels, split_by_label
+from agentos.evaluation.label_split import check_labels, split_by_label
 from agents.models.text_encoder import TextEncoder
 
 

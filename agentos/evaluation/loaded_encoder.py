@@ -16,9 +16,11 @@ from transformers import PreTrainedTokenizerBase
 from agents.config import EncoderConfig, Pooling
 from agents.models.build import load_encoder
 from agents.models.encoder import Encoder
+from agents.models.heads.label_head import LabelHead, label_scores
+from agents.models.heads.saved_heads import load_label_head
 from agents.models.pretrained import load_tokenizer, positions_of
 from agents.models.sentence_transformer import SavedSettings, pooling_of, read_settings
-from agents.models.text_encoder import TokenScores
+from agents.models.text_encoder import LabelScores, TokenScores
 from agents.models.token_scores import score_tokens
 from agents.text.batch import to_device
 from agents.text.collate import Collator
@@ -40,6 +42,7 @@ class LoadedEncoder:
         tokenizer: the model's tokenizer.
         max_length: tokens of a text, special tokens included.
         normalised: scale embeddings to length 1.
+        classifier: classifier of the agent's own labels, and the names of its classes; None without one.
     """
 
     def __init__(
@@ -48,11 +51,13 @@ class LoadedEncoder:
         tokenizer: PreTrainedTokenizerBase,
         max_length: int,
         normalised: bool = False,
+        classifier: tuple[LabelHead, tuple[str, ...]] | None = None,
     ) -> None:
         self.encoder = encoder
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.normalised = normalised
+        self.classifier = classifier
         self._collate = Collator(tokenizer, max_length)
         self._vocabulary = Vocabulary(tokenizer)
 
@@ -88,7 +93,8 @@ class LoadedEncoder:
         encoder = load_encoder(config, tokenizer, pooling_of(config)).eval()
         settings = read_settings(config)
         length = _length(max_length, settings, tokenizer, encoder)
-        return cls(encoder, tokenizer, length, settings.normalised)
+        classifier = load_label_head(folder) if here else None
+        return cls(encoder, tokenizer, length, settings.normalised, classifier)
 
     @property
     def head(self) -> str | None:
@@ -98,6 +104,12 @@ class LoadedEncoder:
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return pooled states `[N, D]`, normalised where the folder says so."""
+        pooled_ND = self._pooled(texts)
+        if not self.normalised:
+            return pooled_ND
+        return torch.nn.functional.normalize(torch.from_numpy(pooled_ND), dim=-1).numpy()
+
+    def _pooled(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if not texts:
             return np.zeros((0, self.encoder.width), dtype=np.float32)
         rows: dict[int, NDArray[np.float32]] = {}
@@ -106,8 +118,6 @@ class LoadedEncoder:
             for chosen in _by_length(tokens, _BATCH):
                 batch = to_device(self._collate([tokens[i] for i in chosen]), torch.device("cpu"))
                 pooled = self.encoder.pool_batch(batch)
-                if self.normalised:
-                    pooled = torch.nn.functional.normalize(pooled, dim=-1)
                 rows.update(zip(chosen, pooled.numpy(), strict=True))
         embedded: NDArray[np.float32] = np.stack([rows[i] for i in range(len(texts))])
         return embedded
@@ -122,6 +132,14 @@ class LoadedEncoder:
             collate=self._collate,
             vocabulary=self._vocabulary,
         )
+
+    def label_scores(self, texts: Sequence[str]) -> LabelScores | None:
+        """Classify texts with the folder's classifier; None without one."""
+        if self.classifier is None:
+            return None
+        head, names = self.classifier
+        with torch.inference_mode():
+            return label_scores(head(torch.from_numpy(self._pooled(texts))), names)
 
     def _tokens(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
         encoded = self.tokenizer(

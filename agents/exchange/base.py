@@ -106,6 +106,11 @@ class Exchange(Spec, ABC):
         """Return whether the anchors' classes are their true labels, instead of clusters of their text."""
         return False
 
+    @property
+    def wants_own_labels(self) -> int:
+        """Number of classes of the agents' own labels, which the objective labelled learns; 0 for none."""
+        return 0
+
     def check(self, society: Society) -> None:
         """Refuse a society in which the strategy cannot work.
 

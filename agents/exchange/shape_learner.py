@@ -52,6 +52,10 @@ class ShapeLearner:
         """Refuse: the encoder has no numbers."""
         raise NotImplementedError("a shape learner cannot embed")
 
+    def embed_labelled(self, crops: int, round: int) -> tuple[Tensor, Tensor]:
+        """Refuse: the encoder has no numbers."""
+        raise NotImplementedError("a shape learner cannot embed")
+
     def embed_private(self, count: int, round: int) -> Tensor:
         """Refuse: the encoder has no numbers."""
         raise NotImplementedError("a shape learner cannot embed")

@@ -222,6 +222,13 @@ class Learner(Protocol):
     def embed_anchors(self, crops: int, round: int) -> Tensor:
         """Embed `crops` random crops of every anchor: `[C, N, D]`, normalised, no gradient."""
 
+    def embed_labelled(self, crops: int, round: int) -> tuple[Tensor, Tensor]:
+        """Embed random crops of the documents whose class the agent knows.
+
+        Returns:
+            `[C, n, D]`, normalised, no gradient, and the class `[n]` int64 of each document.
+        """
+
     def embed_private(self, count: int, round: int) -> Tensor:
         """Embed a random crop of `count` private texts, or of all if they are fewer: `[n, D]`.
 

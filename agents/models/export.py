@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.models.adapters import adapter_state, save_adapters
 from agents.models.encoder import Encoder
-from agents.models.heads import save_heads
+from agents.models.heads.saved_heads import save_heads
 from agents.models.pretrained import no_progress_bars
 from agents.models.sentence_transformer import MODES, OTHER_MODES, POOLING
 from agents.text.collate import Collator
@@ -24,6 +25,7 @@ def export(
     collate: Collator,
     directory: Path,
     max_length: int,
+    labels: Sequence[str] = (),
 ) -> None:
     """Write an encoder as a folder that transformers, sentence-transformers and `encoder.path` load.
 
@@ -34,6 +36,7 @@ def export(
         collate: the collator of that tokenizer.
         directory: folder to create.
         max_length: tokens of an embedded text, special tokens included.
+        labels: names of the classes of the agent's own labels, if it has learnt any.
     """
     _keep_second_names(directory)
     adapted = adapter_state(encoder.backbone) is not None
@@ -46,7 +49,7 @@ def export(
             encoder.backbone.save_pretrained(directory, state_dict=_copy_of(encoder.backbone))
     tokenizer.save_pretrained(directory)
     # With adapters the model is not saved whole, so its language-model head goes with the other heads.
-    save_heads(encoder, directory, language_head=adapted)
+    save_heads(encoder, directory, language_head=adapted, labels=labels)
     write_sentence_transformer(
         directory, pooling=encoder.pooling, width=encoder.width, max_length=max_length
     )

@@ -32,6 +32,19 @@ class TokenScores:
     count: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class LabelScores:
+    """Class probabilities of some texts by an agent's own classifier.
+
+    Attributes:
+        names: names of the K classes.
+        probabilities: `[N, K]` float64, rows sum to one.
+    """
+
+    names: tuple[str, ...]
+    probabilities: NDArray[np.float64]
+
+
 class TextEncoder(Protocol):
     """An encoder under test."""
 
@@ -45,6 +58,9 @@ class TextEncoder(Protocol):
             texts: texts to be scored.
             seed: draws the tokens that are masked, the same for every encoder with one tokenizer.
         """
+
+    def label_scores(self, texts: Sequence[str]) -> LabelScores | None:
+        """Classify texts; None without a classifier that labels have trained."""
 
 
 @dataclass(frozen=True)
@@ -67,5 +83,9 @@ class FunctionEncoder:
         return self.function(texts)
 
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
+        """Return None: there is no head."""
+        return None
+
+    def label_scores(self, texts: Sequence[str]) -> LabelScores | None:
         """Return None: there is no head."""
         return None

@@ -4,6 +4,7 @@ from agents.objectives.base import LossOutput, Objective, Prepared, Ratio, RawBa
 from agents.objectives.causal_lm import CausalLM
 from agents.objectives.denoising import Denoising
 from agents.objectives.info_nce import InfoNCE
+from agents.objectives.labelled import Labelled
 from agents.objectives.masked_lm import MaskedLM
 from agents.objectives.moon import Moon
 from agents.objectives.next_sentence import NextSentence
@@ -22,6 +23,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "sentence_order": SentenceOrder,
     "denoising": Denoising,
     "vae": VAE,
+    "labelled": Labelled,
     "moon": Moon,
 }
 
@@ -30,6 +32,7 @@ __all__ = [
     "Denoising",
     "RawBatch",
     "InfoNCE",
+    "Labelled",
     "MaskedLM",
     "Moon",
     "NTXent",

@@ -51,6 +51,19 @@ class ObjectiveState(ComponentState):
 
 
 @dataclass(frozen=True)
+class LabelledTexts:
+    """Documents whose class the agent knows.
+
+    Attributes:
+        texts: n documents.
+        classes: `[n]` int64, the class of each.
+    """
+
+    texts: Sequence[Text] = ()
+    classes: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+
+@dataclass(frozen=True)
 class RawBatch:
     """A batch of documents before an objective prepares its inputs.
 
@@ -59,12 +72,14 @@ class RawBatch:
         collate: adds special tokens and pads.
         setting: setting of the views.
         rng: random generator of the agent and the step.
+        labelled: the agent's own labelled documents; none in most runs.
     """
 
     texts: Sequence[Text]
     collate: Collator
     setting: Setting
     rng: np.random.Generator
+    labelled: LabelledTexts = LabelledTexts()
 
     def views(self, views: Sequence[View], count: int = 1) -> Padded:
         """Return `count` variants of every document, padded: `[count * B, T]`, all first variants first."""
@@ -93,6 +108,7 @@ class Step:
         pass_tokens: fixed cost of a pass through the encoder, in tokens, to divide a batch by length; None
             for one pass.
         anchors: documents of the batch, at its end, that are public anchors: their ids `[A]`.
+        pooled: views of the documents, pooled by an objective before this one; empty if there are none.
         neighbours: the neighbours' embeddings of anchors, for objectives that take them; None if there is
         none.
         reference: received parameters, for objectives that take them; None before the first exchange.
@@ -109,6 +125,7 @@ class Step:
     micro_batch_tokens: int | None = None
     pass_tokens: int | None = None
     anchors: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    pooled: tuple[Tensor, ...] = ()
     neighbours: Neighbours | None = None
     reference: Reference | None = None
     snapshot: Callable[[], Tensor] | None = None

@@ -57,7 +57,7 @@ def reconstruct(step: Step, decoder: str, conditions_BW: Tensor) -> Reconstructi
 
     Args:
         step: the step to compute the loss of.
-        decoder: name of the head; a `agents.models.decoder.TextDecoder`.
+        decoder: name of the head; a `agents.models.heads.text_decoder.TextDecoder`.
         conditions_BW: `[B, W]`.
     """
     head: Any = step.encoder.heads[decoder]

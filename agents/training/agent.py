@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from agents.exchange.base import PrivateBatch
 from agents.models.export import export
-from agents.models.text_encoder import TokenScores
+from agents.models.heads.label_head import label_scores
+from agents.models.text_encoder import LabelScores, TokenScores
 from agents.models.token_scores import score_tokens
+from agents.objectives.labelled import LABEL_HEAD
 from agents.training import trainer
 from agents.training.blueprint import Arm
 from agents.training.learner import LocalLearner
@@ -55,6 +58,16 @@ class Agent(LocalLearner):
                 vocabulary=resident.vocabulary,
             )
 
+    def label_scores(self, texts: Sequence[str]) -> LabelScores | None:
+        """Classify texts with the head of own labels; see `agents.objectives.labelled`."""
+        names = self.resident.blueprint.labels
+        if not names or LABEL_HEAD not in self.encoder.heads:
+            return None
+        tokens = self.resident.tokenise_evaluation(texts)
+        pooled = self._encode(tokens, self.resident.collate_evaluation)
+        with torch.no_grad():
+            return label_scores(self.encoder.heads[LABEL_HEAD](pooled), names)
+
     def save(self, directory: Path) -> None:
         """Save the encoder for transformers and sentence-transformers; see `agents.models.export`."""
         export(
@@ -63,4 +76,5 @@ class Agent(LocalLearner):
             self.resident.collate,
             directory,
             max_length=self.resident.blueprint.evaluation_length,
+            labels=self.resident.blueprint.labels,
         )

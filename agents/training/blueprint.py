@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,11 +41,21 @@ class Group:
 
 @dataclass(frozen=True)
 class Member:
-    """One agent: its group, and the rows of its private documents."""
+    """One agent.
+
+    Attributes:
+        id: its number.
+        group: index of its group.
+        rows: rows of its private documents.
+        labelled: `[n]`, rows of the documents whose class it knows.
+        classes: `[n]` int64, the class of each of these.
+    """
 
     id: int
     group: int
     rows: np.ndarray
+    labelled: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    classes: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,7 @@ class Blueprint:
 
     Attributes:
         individual_initialisation: whether every agent draws its own initial weights.
+        labels: names of the classes of the agents' own labels.
         evaluation_length: largest number of tokens of a text in evaluation.
         device: ``auto``, or the name of a torch device.
         threads: torch threads of a host.
@@ -98,6 +109,7 @@ class Blueprint:
     heads: Heads
     evaluate: Evaluate
     evaluation_length: int
+    labels: tuple[str, ...] = ()
     individual_initialisation: bool = False
     device: str = "auto"
     threads: int = 1

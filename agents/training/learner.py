@@ -15,6 +15,7 @@ from typing_extensions import Self
 from agents.exchange.base import Exchange, ExchangeState, Learner, PrivateBatch
 from agents.models.encoder import Encoder
 from agents.models.microbatch import rowwise
+from agents.objectives.base import LabelledTexts
 from agents.text.collate import Collator
 from agents.text.epochs import EpochReader, within_epoch
 from agents.text.tokens import Text
@@ -50,6 +51,10 @@ class LocalLearner(ABC):
         self.setting = resident.setting(member)
         self.anchor_clusters = blueprint.anchors.clusters
         self._part = 0
+        tokens = resident.group.tokens
+        texts = [Text.row(tokens, int(row)) for row in member.labelled]
+        self.labelled = LabelledTexts(texts, member.classes)
+        self._labelled_rows = member.labelled
         self._private = EpochReader(member.rows, self.seed, "private", member.id)
         self._anchors = EpochReader(
             np.arange(len(blueprint.anchors.rows)), self.seed, "anchors", member.id
@@ -173,7 +178,18 @@ class LocalLearner(ABC):
         """
         rng = generator(self.seed, "anchor crops", self.id, round)
         rows = np.tile(self.resident.blueprint.anchors.rows, crops)
-        return self._embed_crops(rows, rng).view(crops, self.anchor_count, -1)
+        return self._project(self._pool_rows(rows, rng)).view(crops, self.anchor_count, -1)
+
+    def embed_labelled(self, crops: int, round: int) -> tuple[Tensor, Tensor]:
+        """Embed random crops of the documents whose class the agent knows.
+
+        Returns:
+            `[C, n, D]`, normalised, no gradient, and the class `[n]` int64 of each document.
+        """
+        rng = generator(self.seed, "labelled crops", self.id, round)
+        embedded = self._project(self._pool_rows(np.tile(self._labelled_rows, crops), rng))
+        classes = torch.from_numpy(self.labelled.classes).to(embedded.device)
+        return embedded.view(crops, len(classes), -1), classes
 
     def embed_private(self, count: int, round: int) -> Tensor:
         """Embed a random crop of each of some private texts: `[n, D]`, normalised, no gradient.
@@ -182,7 +198,8 @@ class LocalLearner(ABC):
         """
         rng = generator(self.seed, "private sample", self.id, round)
         rows = self._private.rows
-        return self._embed_crops(rng.choice(rows, min(count, len(rows)), replace=False), rng)
+        chosen = rng.choice(rows, min(count, len(rows)), replace=False)
+        return self._project(self._pool_rows(chosen, rng))
 
     def _batch_sizes(self, anchor_fraction: float) -> tuple[int, int]:
         """Return the numbers of private documents and of anchors in a batch."""
@@ -190,16 +207,19 @@ class LocalLearner(ABC):
         anchors = min(round(anchor_fraction * size), self.anchor_count)
         return min(size - anchors, self.examples), anchors
 
-    def _embed_crops(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-        """Embed a crop of each of some rows of the corpus in the exchange's space: `[n, D]`."""
+    def _project(self, pooled: Tensor) -> Tensor:
+        """Map pooled states `[n, W]` to the exchange's space: `[n, D]`, normalised, no gradient."""
+        with torch.no_grad():
+            projected = self.encoder.exchange_head(pooled)
+        return torch.nn.functional.normalize(projected, dim=-1)
+
+    def _pool_rows(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """Pool a crop of each of some rows of the corpus: `[n, W]`."""
         collate, tokens = self.resident.collate, self.resident.group.tokens
         crop = Crop()
         texts = [crop.apply(Text.of(tokens[int(row)]), self.setting, rng).tokens for row in rows]
         self.state.embedded_tokens += sum(len(text) + collate.special_count for text in texts)
-        pooled = self._encode(texts, collate)
-        with torch.no_grad():
-            projected = self.encoder.exchange_head(pooled)
-        return torch.nn.functional.normalize(projected, dim=-1)
+        return self._encode(texts, collate)
 
     def _encode(self, texts: Sequence[np.ndarray], collate: Collator) -> Tensor:
         """Encode token arrays in batches of similar length; returns `[N, W]` in the given order."""

@@ -41,6 +41,7 @@ def local_loss(
             micro_batch_tokens=resident.blueprint.training.micro_batch_tokens,
             pass_tokens=resident.pass_tokens,
             anchors=documents.anchors,
+            pooled=pooled,
             neighbours=neighbours_of(agent, arm) if objective.wants_neighbours else None,
             reference=reference_of(agent, arm) if objective.wants_reference else None,
             snapshot=agent.parameters.clone,

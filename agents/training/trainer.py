@@ -162,7 +162,8 @@ def _prepare(agent: LocalLearner, documents: BatchRows) -> PreparedBatch:
     inputs = []
     for index, objective in enumerate(resident.blueprint.objectives):
         rng = generator(agent.seed, "views", agent.id, documents.batch, index)
-        inputs.append(objective.prepare(RawBatch(texts, resident.collate, agent.setting, rng)))
+        raw = RawBatch(texts, resident.collate, agent.setting, rng, agent.labelled)
+        inputs.append(objective.prepare(raw))
     return PreparedBatch(documents, texts, inputs)
 
 

@@ -17,6 +17,7 @@ from agents.exchange.anchors.classes import (
     check_classes,
     class_scores,
     label_divergence,
+    taught_classifier,
 )
 from agents.exchange.base import (
     AnchorBatch,
@@ -78,6 +79,11 @@ class Codistillation(AnchorExchange):
         """Return whether the classes are the anchors' true labels."""
         return self.over == "classes" and self.labels == "true"
 
+    @property
+    def wants_own_labels(self) -> int:
+        """Number of classes of the agents' own labels; 0 where the classes are others."""
+        return self.classes if self.over == "classes" and self.labels == "own" else 0
+
     def check(self, society: Society) -> None:
         """Refuse more classes than the anchors can fill, and settings of classes that are not used."""
         super().check(society)
@@ -93,14 +99,14 @@ class Codistillation(AnchorExchange):
 
     def heads(self, widths: frozenset[int]) -> Heads:
         """Ask for a classifier where classes are exchanged."""
-        return Heads(classes=self.classes if self.over == "classes" else 0)
+        return Heads(classes=self.classes if self.over == "classes" and self.labels != "own" else 0)
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
         """Send the agent's own similarities `[N, N]` or soft labels `[N, K]`."""
         if self.over == "similarities":
             values = similarities(learner, turn, self.crops, self.temperature)
             return SimilarityTargets(values=values.cpu().numpy(), weight=1.0)
-        scores = class_scores(learner, turn, self.crops, self.classes, self.temperature)
+        scores = class_scores(self, learner, turn)
         return PseudoLabels(probabilities=torch.softmax(scores, dim=-1).cpu().numpy(), weight=1.0)
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
@@ -134,7 +140,9 @@ class Codistillation(AnchorExchange):
         if self.over == "similarities":
             learnt = divergence(teacher, anchors, self.temperature)
         else:
-            learnt = label_divergence(learner, anchors, teacher[anchors.ids])
+            learnt = label_divergence(
+                taught_classifier(self, learner), anchors, teacher[anchors.ids]
+            )
         return self.ramped_weight(learner) * learnt
 
 

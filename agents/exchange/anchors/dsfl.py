@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from agents.exchange.anchors.classes import ClassState, ClassTeacher, label_loss
+from agents.exchange.anchors.classes import ClassState, ClassTeacher, label_loss, taught_classifier
 from agents.exchange.anchors.fused_teacher import Part
 from agents.exchange.base import AnchorBatch, Learner
 from agents.lazy_torch import Tensor, torch
@@ -42,4 +42,6 @@ class DSFL(ClassTeacher):
         teacher_NK = ClassState.of(learner).teacher
         if teacher_NK is None:
             return None
-        return self.ramped_weight(learner) * label_loss(learner, anchors, teacher_NK[anchors.ids])
+        return self.ramped_weight(learner) * label_loss(
+            taught_classifier(self, learner), anchors, teacher_NK[anchors.ids]
+        )

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from agents.exchange.anchors.classes import ClassState, ClassTeacher, label_loss
+from agents.exchange.anchors.classes import ClassState, ClassTeacher, label_loss, taught_classifier
 from agents.exchange.anchors.fused_teacher import Part
 from agents.exchange.base import AnchorBatch, Expected, Learner, Turn, to_tensor
 from agents.lazy_torch import F, Tensor, torch
@@ -60,11 +60,11 @@ class FedMD(ClassTeacher):
         if teacher_NK is None:
             return None
         target_AK = teacher_NK[anchors.ids]
+        classify = taught_classifier(self, learner)
         if self.digest == "cross_entropy":
-            digested = label_loss(learner, anchors, torch.softmax(target_AK, dim=-1))
+            digested = label_loss(classify, anchors, torch.softmax(target_AK, dim=-1))
         else:
             difference = {"l1": F.l1_loss, "mse": F.mse_loss}[self.digest]
-            classify = learner.encoder.classifier
             scores = [classify(pooled).to(target_AK.dtype) for pooled in anchors.pooled]
             digested = torch.stack([difference(each, target_AK) for each in scores]).mean()
         return self.ramped_weight(learner) * digested

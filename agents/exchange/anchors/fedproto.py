@@ -6,13 +6,14 @@ Legend: N anchors, A anchors in a batch, K classes, D width of the exchange.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from agents.exchange.anchors.base import AnchorExchange
-from agents.exchange.anchors.classes import check_classes
+from agents.exchange.anchors.classes import LABELS_HELP, check_classes, own_label_cosines
 from agents.exchange.base import (
     AnchorBatch,
     ExchangeState,
@@ -34,11 +35,23 @@ from agents.lazy_torch import F, Tensor, torch
 from protocols.messages import Message, Payload, Prototypes
 
 
+@dataclass
+class FedProtoState(CentroidState):
+    """Fused centroids, and the classes that the agent gave the anchors.
+
+    Attributes:
+        classes: `[N]` int64, the class of each anchor by the agent's own labels; None for clusters.
+    """
+
+    classes: Tensor | None = None
+
+
 class FedProto(AnchorExchange):
     """FedProto (Tan et al. 2022): draw each class of anchors towards the averaged class prototypes.
 
     The classes are clusters of the anchors, found once from cheap features of their public text, so they
-    mean the same to all agents. An agent sends the mean of its normalised embeddings of each class, and the
+    mean the same to all agents; or, with ``labels: own``, each agent's classes of the anchors by its own
+    labels. An agent sends the mean of its normalised embeddings of each class, and the
     number of anchors in that mean. Means are averaged by those numbers, its own included: among peers over
     the neighbourhood, in a tree over all agents. The loss is the squared distance of an anchor's normalised
     embedding to its class's prototype. Encoders of different widths share the space of the exchange head,
@@ -48,8 +61,14 @@ class FedProto(AnchorExchange):
     """
 
     kind: Literal["fedproto"] = "fedproto"
-    state_type: ClassVar[type[ExchangeState]] = CentroidState
-    classes: int = Field(16, ge=2, description="Clusters of the anchors.")
+    state_type: ClassVar[type[ExchangeState]] = FedProtoState
+    classes: int = Field(16, ge=2, description="Clusters of the anchors, or labels of the data.")
+    labels: Literal["clusters", "own"] = Field("clusters", description=LABELS_HELP)
+
+    @property
+    def wants_own_labels(self) -> int:
+        """Number of classes of the agents' own labels; 0 where the classes are clusters."""
+        return self.classes if self.labels == "own" else 0
 
     def check(self, society: Society) -> None:
         """Refuse more classes than the anchors can fill."""
@@ -58,7 +77,9 @@ class FedProto(AnchorExchange):
 
     def heads(self, widths: frozenset[int]) -> Heads:
         """Ask for the classes, and for a projection where widths differ."""
-        return Heads(super().heads(widths).exchange_dimension, self.classes)
+        return Heads(
+            super().heads(widths).exchange_dimension, 0 if self.labels == "own" else self.classes
+        )
 
     @property
     def asynchronous(self) -> bool:
@@ -82,12 +103,11 @@ class FedProto(AnchorExchange):
         self, learner: Learner, anchors: AnchorBatch, rng: np.random.Generator
     ) -> Tensor | None:
         """Return the squared distance to the prototype of the class, a mean over anchors and views."""
-        fused = CentroidState.of(learner).fused
-        if fused is None:
+        state = FedProtoState.of(learner)
+        if state.fused is None:
             return None
-        values_KD, counts_K = fused
-        clusters_N = torch.from_numpy(learner.anchor_clusters).to(anchors.ids.device)
-        classes_A = clusters_N[anchors.ids]
+        values_KD, counts_K = state.fused
+        classes_A = self._classes(learner)[anchors.ids]
         known_A = counts_K[classes_A] > 0
         if not bool(known_A.any()):
             return None
@@ -100,10 +120,19 @@ class FedProto(AnchorExchange):
 
     def _own(self, learner: Learner, turn: Turn) -> Centroids:
         mean_ND = learner.embed_anchors(self.crops, turn.round).mean(dim=0)
-        clusters_N = torch.from_numpy(learner.anchor_clusters).to(mean_ND.device)
-        membership_NK = F.one_hot(clusters_N, self.classes).to(mean_ND.dtype)
+        if self.labels == "own":
+            cosines_NK = own_label_cosines(learner, turn, self.crops, self.classes)
+            FedProtoState.of(learner).classes = cosines_NK.argmax(dim=1)
+        membership_NK = F.one_hot(self._classes(learner), self.classes).to(mean_ND.dtype)
         counts_K = membership_NK.sum(dim=0)
         return membership_NK.T @ mean_ND / counts_K[:, None].clamp(min=1.0), counts_K
+
+    def _classes(self, learner: Learner) -> Tensor:
+        """Return the class of each anchor `[N]`."""
+        own = FedProtoState.of(learner).classes
+        if own is not None:
+            return own
+        return torch.from_numpy(learner.anchor_clusters).to(learner.parameters.device)
 
 
 def counted_mean(parts: Sequence[Centroids]) -> Centroids:

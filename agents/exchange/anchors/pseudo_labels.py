@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.exchange.anchors.classes import ClassState, ClassTeacher, label_loss
+from agents.exchange.anchors.classes import ClassState, ClassTeacher, label_loss, taught_classifier
 from agents.exchange.anchors.fused_teacher import Part
 from agents.exchange.anchors.label_fusion import FUSIONS, LabelFusion, Mean, Votes
 from agents.exchange.base import AnchorBatch, Expected, Learner, Turn, to_tensor
@@ -40,6 +40,17 @@ class PseudoLabelExchange(ClassTeacher):
     confidence: float = Field(
         0.3, ge=0.0, lt=1.0, description="Lowest fused probability at which an anchor is learnt."
     )
+    abstain: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Highest probability below which an agent abstains: it sends a uniform label.",
+    )
+    balance: bool = Field(
+        False,
+        description="Divide the fused labels by the mean probability of each class, so that no class crowds "
+        "out the others.",
+    )
     fusion: Annotated[LabelFusion, Kinds(FUSIONS)] = Field(
         Mean(), description="Rule that fuses the labels of several agents."
     )
@@ -60,7 +71,14 @@ class PseudoLabelExchange(ClassTeacher):
             torch.from_numpy(learner.anchor_clusters).to(device),
             torch.from_numpy(audit).to(device),
         )
-        return self.fusion.fuse(votes)
+        fused_NK = self.fusion.fuse(votes)
+        return balanced(fused_NK) if self.balance else fused_NK
+
+    def summarise(self, learner: Learner, turn: Turn) -> Tensor:
+        """Return soft labels `[N, K]` of the anchors, uniform where the agent abstains."""
+        labels_NK = super().summarise(learner, turn)
+        sure_N1 = labels_NK.amax(dim=1, keepdim=True) >= self.abstain
+        return torch.where(sure_N1, labels_NK, 1.0 / self.classes)
 
     def gather(self, parts: Sequence[Part]) -> list[Part]:
         """Return the mean, or all votes where the fusion compares them."""
@@ -99,7 +117,22 @@ class PseudoLabelExchange(ClassTeacher):
         if not bool(confident.any()):
             return None
         sure = AnchorBatch(anchors.ids[confident], tuple(p[confident] for p in anchors.pooled))
-        return self.ramped_weight(learner) * label_loss(learner, sure, targets_AK[confident])
+        return self.ramped_weight(learner) * label_loss(
+            taught_classifier(self, learner), sure, targets_AK[confident]
+        )
 
     def _sends_votes(self, turn: Turn) -> bool:
         return turn.direction is Direction.UP and not self.fusion.adds_up
+
+
+def balanced(labels_NK: Tensor) -> Tensor:
+    """Return labels divided by the mean probability of each class, rows summing to one again.
+
+    Source: distribution alignment of Berthelot et al., ReMixMatch, 2020, with uniform classes as its target.
+
+    Example:
+        >>> balanced(torch.tensor([[0.9, 0.1], [0.6, 0.4]]))[1]
+        tensor([0.3333, 0.6667])
+    """
+    scaled_NK = labels_NK / labels_NK.mean(dim=0).clamp(min=1e-12)
+    return scaled_NK / scaled_NK.sum(dim=1, keepdim=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agentos.evaluation import STS, FewShot, HeldOut
-from agentos.evaluation.labelled import split_by_label
+from agentos.evaluation.label_split import split_by_label
 from agentos.evaluation.mteb_adapter import MtebEncoder
 from agents.models.text_encoder import FunctionEncoder
 from protocols.seeding import derive

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agentos.evaluation import KNN, FewShot, HeldOut, Probe
 from agentos.evaluation.few_shot import few_of_each, few_shot_scores
-from agentos.evaluation.labelled import split_by_label
+from agentos.evaluation.label_split import split_by_label
 from agents.models.text_encoder import FunctionEncoder
 from protocols.errors import ConfigurationError
 

@@ -13,7 +13,7 @@ from transformers import AlbertConfig, AlbertModel, BertConfig, BertModel
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.models.build import build_encoder
-from agents.models.decoder import TextDecoder
+from agents.models.heads.text_decoder import TextDecoder
 from agents.objectives import VAE, Denoising, InfoNCE, NextSentence, RawBatch, SentenceOrder, Step
 from agents.objectives.reconstruction import target
 from agents.text.batch import Batch

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from agents.models.encoder import Encoder
+from agents.models.heads.label_head import LabelHead
 from protocols.errors import ModelError
 
 logger = logging.getLogger(__name__)
 FILE = "heads.safetensors"
+_CLASSIFIER = "heads.labels."
+_LABELS = "labels"
 
 
 def head_tensors(encoder: Encoder) -> dict[str, Tensor]:
@@ -28,13 +33,16 @@ def head_tensors(encoder: Encoder) -> dict[str, Tensor]:
     return heads
 
 
-def save_heads(encoder: Encoder, directory: Path, language_head: bool) -> None:
+def save_heads(
+    encoder: Encoder, directory: Path, language_head: bool, labels: Sequence[str] = ()
+) -> None:
     """Save the heads, if there are any.
 
     Args:
         encoder: encoder whose heads are saved.
         directory: folder of the backbone.
         language_head: include the language-model head, which a language model saved whole has already.
+        labels: names of the classes of the agent's own labels, if it has learnt any.
     """
     # Cloned, because the parameters are views of one buffer and safetensors refuses shared storage.
     heads = {
@@ -43,7 +51,40 @@ def save_heads(encoder: Encoder, directory: Path, language_head: bool) -> None:
         if language_head or not name.startswith("language_head.")
     }
     if heads:
-        save_file(heads, directory / FILE)
+        save_file(heads, directory / FILE, {_LABELS: json.dumps(list(labels))} if labels else None)
+
+
+def load_label_head(directory: Path) -> tuple[LabelHead, tuple[str, ...]] | None:
+    """Load the classifier of an agent's own labels, and the names of its classes; None if there is none.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    path = directory / FILE
+    if not path.is_file():
+        return None
+    saved = _load(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+    own = {
+        name.removeprefix(_CLASSIFIER): value
+        for name, value in saved.items()
+        if name.startswith(_CLASSIFIER)
+    }
+    if _LABELS not in metadata or not own:
+        return None
+    try:
+        names = json.loads(metadata[_LABELS])
+        head = LabelHead(own["linear.weight"].shape[1], len(names))
+        head.load_state_dict(own)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(
+            "the classifier of an agent's own labels cannot be read",
+            expected="the weights of a LabelHead, and a name for each of its classes",
+            actual=f"{str(error).splitlines()[0][:200]} in {path}",
+            hint="save the encoder again",
+        ) from error
+    return head.eval(), tuple(map(str, names))
 
 
 def restore_heads(encoder: Encoder, directory: Path) -> None:

@@ -1,0 +1,1 @@
+"""Heads on a backbone: language models, decoders, classifiers of own labels, and their files."""

@@ -1,0 +1,58 @@
+"""The classifier that an agent's own labels train.
+
+Legend: N texts, K classes, W width of the backbone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from agents.models.text_encoder import LabelScores
+
+_MOMENTUM = 0.1
+
+
+class LabelHead(nn.Module):
+    """Maps pooled states to class scores: linear in the direction in which a text differs from the mean text.
+
+    ``sqrt(W) * weight @ unit(pooled - mean) + bias``. Pooled states of a small encoder share most of their
+    length, and a few labels cannot teach a classifier to look past that.
+
+    Args:
+        width: W.
+        classes: K.
+
+    Attributes:
+        mean: `[W]`, running mean of the pooled states of training text.
+        seen: number of batches in the mean.
+    """
+
+    mean: Tensor
+    seen: Tensor
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, classes)
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    def track(self, pooled_NW: Tensor) -> None:
+        """Move the mean towards that of a batch: a plain mean at first, then with a momentum of 0.1."""
+        self.seen += 1
+        share = 1.0 / self.seen.clamp(max=round(1 / _MOMENTUM)).to(self.mean.dtype)
+        self.mean += share * (pooled_NW.detach().float().mean(dim=0) - self.mean)
+
+    def forward(self, pooled_NW: Tensor) -> Tensor:
+        """Return class scores `[N, K]`, float32."""
+        centred_NW = F.normalize(pooled_NW.float() - self.mean, dim=-1) * self.mean.numel() ** 0.5
+        scores_NK: Tensor = self.linear(centred_NW).float()
+        return scores_NK
+
+
+def label_scores(scores_NK: Tensor, names: Sequence[str]) -> LabelScores:
+    """Return class probabilities from the scores of a head."""
+    return LabelScores(tuple(names), torch.softmax(scores_NK.double(), dim=-1).cpu().numpy())
