@@ -309,5 +309,7 @@ def test_training_fits_generator_and_discriminator(make_host, preset):
     host.begin(arm)
     first, *_, last = (host.agents[0].train(arm, round) for round in range(1, 5))
     assert last["generator_perplexity"] < first["generator_perplexity"] / 2
-    assert last["discriminator_nats"] < first["discriminator_nats"]
+    # Chance is the precision of flagging all tokens, or tokens at random.
+    assert last["replaced_precision"] > 1.5 * last["replaced_share"]
+    assert last["replaced_recall"] > 0.2
     assert last["decoder_tokens"] == last["tokens"] > 0
