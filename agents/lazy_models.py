@@ -12,21 +12,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agents.models.build import meta_backbone as meta_backbone
     from agents.models.cpu.byte_dropout import dropout_of as dropout_of
+    from agents.models.encoder import pool as pool
     from agents.models.heads.label_head import LabelHead as LabelHead
+    from agents.models.heads.text_decoder import MaskedGenerator as MaskedGenerator
     from agents.models.heads.text_decoder import TextDecoder as TextDecoder
     from agents.models.pretrained import load_tokenizer as load_tokenizer
     from agents.models.pretrained import width_of as width_of
 
 _EXPORTS = {
     "LabelHead": "agents.models.heads.label_head",
+    "MaskedGenerator": "agents.models.heads.text_decoder",
     "TextDecoder": "agents.models.heads.text_decoder",
     "dropout_of": "agents.models.cpu.byte_dropout",
     "meta_backbone": "agents.models.build",
+    "pool": "agents.models.encoder",
     "load_tokenizer": "agents.models.pretrained",
     "width_of": "agents.models.pretrained",
 }
 
-__all__ = ["LabelHead", "TextDecoder", "dropout_of", "meta_backbone", "load_tokenizer", "width_of"]
+__all__ = [
+    "LabelHead",
+    "MaskedGenerator",
+    "TextDecoder",
+    "dropout_of",
+    "meta_backbone",
+    "pool",
+    "load_tokenizer",
+    "width_of",
+]
 
 
 def __getattr__(name: str) -> Any:

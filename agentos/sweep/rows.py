@@ -32,7 +32,7 @@ def measured(directory: Path, config: RunConfig) -> Row:
 
     ``agents``, ``rounds``, ``steps`` (of each agent), ``wall_s``, ``payload_bytes`` (serialised, of every
     delivery in both directions); ``tokens``, the sum of ``trained_tokens`` with a gradient (including
-    ``anchor_tokens`` of public anchors), ``decoder_tokens`` in decoders next to the encoders, and
+    ``anchor_tokens`` of public anchors), ``decoder_tokens`` in decoders and generators beside them, and
     ``embedded_tokens`` without a gradient; ``flops``, see `agentos.preflight.flops`; of every metric
     ``NAME.mean``, ``NAME.worst`` and ``NAME.agents``; and as lists over the evaluated rounds, where round 0
     is before training, ``curve.round``, ``curve.payload_bytes``, ``curve.tokens``, ``curve.flops`` (up to

@@ -9,6 +9,7 @@ from agents.objectives.masked_lm import MaskedLM
 from agents.objectives.moon import Moon
 from agents.objectives.next_sentence import NextSentence
 from agents.objectives.nt_xent import NTXent
+from agents.objectives.replaced_token_detection import ReplacedTokenDetection
 from agents.objectives.sentence_order import SentenceOrder
 from agents.objectives.simcse import SimCSE
 from agents.objectives.vae import VAE
@@ -18,6 +19,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "nt_xent": NTXent,
     "simcse": SimCSE,
     "masked_lm": MaskedLM,
+    "replaced_token_detection": ReplacedTokenDetection,
     "causal_lm": CausalLM,
     "next_sentence": NextSentence,
     "sentence_order": SentenceOrder,
@@ -42,6 +44,7 @@ __all__ = [
     "Objective",
     "Prepared",
     "Ratio",
+    "ReplacedTokenDetection",
     "SentenceOrder",
     "SimCSE",
     "Step",

@@ -192,7 +192,7 @@ class LossOutput:
         pooled: one `[B, W]` tensor per view of the documents, in their order, attached to the graph; an
             exchange learns from the anchors among them at no extra cost. Empty if there is none.
         metrics: further metrics, under names that no evaluation uses: those are of held-out text.
-        decoder_tokens: tokens that went through a separate decoder.
+        decoder_tokens: tokens that went through a separate decoder or generator.
         embedded_tokens: tokens that went through the encoder, or a copy of it, without a gradient.
     """
 

@@ -1,9 +1,9 @@
 """Compare self-supervised objectives at the same number of tokens.
 
 One agent reads all the text. Every objective trains the same encoder from the same initial weights, on the
-same documents, until the same number of tokens has been encoded with a gradient; tokens of a decoder that is
-trained with it (TSDAE) count as well. A linear probe and a nearest-neighbour vote then classify held-out
-documents.
+same documents, until the same number of tokens has been encoded with a gradient; tokens of a decoder (TSDAE)
+or a generator (RTD) that is trained with it count as well. A linear probe and a nearest-neighbour vote then
+classify held-out documents.
 
     python -m experiments.studies.objectives ../shared/data/newsgroups/train.parquet --out table.md
 
@@ -33,6 +33,7 @@ ROUNDS = 4
 CONTRAST = {"kind": "info_nce", "views": ["crop"], "temperature": 0.05}
 ARMS: Mapping[str, list[dict[str, Any]]] = {
     "MLM": [{"kind": "masked_lm"}],
+    "RTD": [{"kind": "replaced_token_detection"}],
     "NSP": [{"kind": "next_sentence"}],
     "TSDAE": [{"kind": "denoising"}],
     "NT-Xent": [{"kind": "nt_xent", "views": ["crop"], "temperature": 0.05}],
@@ -40,7 +41,14 @@ ARMS: Mapping[str, list[dict[str, Any]]] = {
     "MLM+InfoNCE": [{"kind": "masked_lm"}, CONTRAST],
 }
 UNTRAINED = "untrained"
-VIEWS = {"masked_lm": 1, "next_sentence": 1, "denoising": 1, "nt_xent": 2, "info_nce": 2}
+VIEWS = {
+    "masked_lm": 1,
+    "replaced_token_detection": 1,
+    "next_sentence": 1,
+    "denoising": 1,
+    "nt_xent": 2,
+    "info_nce": 2,
+}
 """Views that each objective makes of a document."""
 METRICS = ("probe_accuracy", "knn_accuracy")
 
@@ -96,7 +104,7 @@ def tokens_per_step(data: Path, arm: str, runs: Path) -> float:
 
 
 def spent(folder: Path) -> int:
-    """Return the tokens that a run trained on, including those of its decoder."""
+    """Return the tokens that a run trained on, including those of its decoder or generator."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return sum(row.get("tokens", 0) + row.get("decoder_tokens", 0) for row in rows)
 

@@ -30,7 +30,7 @@ class Constant(np.random.Generator):
         super().__init__(np.random.PCG64(0))
 
     def random(self, size=None, dtype=np.float64, out=None):
-        return 0.5 if size is None else np.full(size, 0.5)
+        return 0.5 if size is None else np.full(size, 0.5, dtype)
 
     def standard_normal(self, size=None, dtype=np.float64, out=None):
         return 0.5 if size is None else np.full(size, 0.5, dtype)

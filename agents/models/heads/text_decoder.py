@@ -1,4 +1,4 @@
-"""A transformer decoder that generates a text from a single vector.
+"""Language models trained beside an encoder: a decoder conditioned on one vector, and ELECTRA's generator.
 
 Legend: B texts, T tokens, M tokens to be predicted in all texts, W width, V size of the vocabulary.
 """
@@ -10,7 +10,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import BertConfig, BertLMHeadModel, PreTrainedModel
+from transformers import (
+    BertConfig,
+    BertLMHeadModel,
+    ElectraConfig,
+    ElectraForMaskedLM,
+    PreTrainedModel,
+)
 
 from agents.models.cpu.byte_dropout import dropout_of
 from agents.text.batch import Batch
@@ -86,6 +92,61 @@ class TextDecoder(nn.Module):
             for values in (nats_M, correct_M)
         ]
         return torch.stack([*sums, predicted_BT.sum(dim=1).to(nats_M.dtype)], dim=1)
+
+
+class MaskedGenerator(nn.Module):
+    """A narrow masked language model that proposes plausible tokens: the generator of ELECTRA.
+
+    Its input and output word embeddings are the encoder's, projected to its width; nothing else is shared.
+    Its attention heads are as wide as the encoder's, as far as its width allows.
+
+    Args:
+        backbone: the encoder's backbone; sets width, heads, dropout and word embeddings.
+        size: its width, as a fraction of the encoder's.
+        layers: number of its layers; None for as many as the encoder has.
+
+    Source: Clark et al., ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators, 2020.
+    """
+
+    def __init__(self, backbone: PreTrainedModel, size: float, layers: int | None = None) -> None:
+        super().__init__()
+        words: Any = backbone.get_input_embeddings()
+        config = backbone.config
+        heads = max(1, round(size * int(getattr(config, "num_attention_heads", 1))))
+        width = heads * max(1, int(size * int(config.hidden_size) / heads))
+        self.model = ElectraForMaskedLM(
+            ElectraConfig(
+                vocab_size=words.weight.shape[0],
+                embedding_size=words.weight.shape[1],
+                hidden_size=width,
+                num_hidden_layers=layers or int(config.num_hidden_layers),
+                num_attention_heads=heads,
+                intermediate_size=4 * width,
+                max_position_embeddings=_positions(config),
+                type_vocab_size=1,
+                hidden_dropout_prob=dropout_of(backbone),
+                attention_probs_dropout_prob=0.0,
+                pad_token_id=config.pad_token_id,
+            )
+        )
+        self.model.electra.embeddings.word_embeddings.weight = words.weight
+        # Replacing the input embedding has undone the tie to the output embedding.
+        self.model.generator_lm_head.weight = words.weight
+
+    def forward(self, batch: Batch, masked_BT: Tensor) -> Tensor:
+        """Return the logits `[M, V]`, float32, of masked tokens, in the order of texts and places.
+
+        Args:
+            batch: B texts.
+            masked_BT: bool, the tokens to be predicted.
+        """
+        states_BTW = self.model.electra(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask
+        ).last_hidden_state
+        # Logits over the vocabulary are the main cost, so only the states of masked tokens pass the head.
+        predictions_MW = self.model.generator_predictions(states_BTW[masked_BT])
+        logits_MV: Tensor = self.model.generator_lm_head(predictions_MW).float()
+        return logits_MV
 
 
 def _positions(config: Any) -> int:

@@ -12,11 +12,17 @@ from agents.config import EncoderConfig
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
 from agents.models.build import build_encoder
-from agents.objectives import VAE, Denoising, NextSentence, SentenceOrder
+from agents.objectives import (
+    VAE,
+    Denoising,
+    NextSentence,
+    ReplacedTokenDetection,
+    SentenceOrder,
+)
 from agents.training.blueprint import Arm
 from protocols.errors import ModelError
 
-OBJECTIVES = (Denoising(), VAE(latent=6), NextSentence())
+OBJECTIVES = (Denoising(), VAE(latent=6), NextSentence(), ReplacedTokenDetection())
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +60,11 @@ def test_heads_of_the_same_objectives_go_on_and_those_of_exchanges_do_not(saved,
             assert torch.equal(value, parameters[name]) == restored, name
 
 
-def test_restored_decoder_stays_tied_to_the_encoder(saved, tokenizer):
-    encoder = load(saved[0], tokenizer, Denoising())
+def test_restored_decoder_and_generator_stay_tied_to_the_encoder(saved, tokenizer):
+    encoder = load(saved[0], tokenizer, Denoising(), ReplacedTokenDetection())
     words = encoder.backbone.get_input_embeddings().weight
     assert encoder.heads["denoising_decoder"].model.cls.predictions.decoder.weight is words
+    assert encoder.heads["rtd_generator"].model.generator_lm_head.weight is words
 
 
 def test_heads_that_do_not_fit_are_drawn_anew_and_the_log_says_so(saved, tokenizer, caplog):
