@@ -11,7 +11,7 @@ from agentos.config.run import RunConfig
 from agentos.events import Listener
 from agentos.records.agent_similarity import SimilarityRecorder
 from agentos.records.checkpoints import Checkpoints
-from agentos.records.layout import ENCODERS, ISOLATED, TOGETHER, TRACE
+from agentos.records.layout import BASELINES, ENCODERS, ISOLATED, SELF_TRAINING, TOGETHER, TRACE
 from agentos.records.recorder import Recorder
 from agentos.records.reports import ArmResult, Begun, RoundReport
 from agentos.records.result import Result, RunIdentity, summarise
@@ -38,9 +38,10 @@ from protocols.topologies import Network
 logger = logging.getLogger(__name__)
 
 
-def compares_with_isolated(config: RunConfig) -> bool:
-    """Return whether a run also trains its agents alone; a run without exchange does so anyway."""
-    return config.baseline.isolated and config.exchange.kind != "isolated"
+def baselines_of(config: RunConfig) -> tuple[str, ...]:
+    """Return the baselines of a run; one without exchange trains its agents alone anyway."""
+    wanted = {ISOLATED: config.baseline.isolated, SELF_TRAINING: config.baseline.self_training}
+    return tuple(name for name in BASELINES if wanted[name] and config.exchange.kind != "isolated")
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,9 @@ class Arms:
             try:
                 if TOGETHER not in self.results:
                     self._arm(TOGETHER, resumption.begun.get(TOGETHER))
-                if compares_with_isolated(self.config):
-                    self._arm(ISOLATED, resumption.begun.get(ISOLATED))
+                for name in baselines_of(self.config):
+                    if name not in self.results:
+                        self._arm(name, resumption.begun.get(name))
             except (KeyboardInterrupt, SystemExit):
                 self._close_despite_failure("interrupted")
                 raise
@@ -190,7 +192,7 @@ class Arms:
         result = summarise(
             run,
             together,
-            self.results.get(ISOLATED),
+            {name: self.results[name] for name in BASELINES if name in self.results},
             status=status,
             wall_s=time.perf_counter() - self.setting.began_s,
         )
@@ -210,5 +212,7 @@ def arm_of(config: RunConfig, name: str) -> Arm:
         exchange = Isolated(anchor_share=share)
     else:
         share = exchange.anchor_fraction
+    if name == SELF_TRAINING:
+        exchange = exchange.model_copy(update={"teacher": "own"})
     policy = config.policy
     return Arm(exchange, share, policy.checksums, undoes_diverged=policy.on_nan == "pause")

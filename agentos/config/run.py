@@ -25,6 +25,7 @@ from agentos.runtime.ray.runtime import RayRuntime
 from agents.config import EncoderConfig
 from agents.exchange import EXCHANGES, Exchange, Society
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
+from agents.exchange.anchors.base import AnchorExchange
 from agents.exchange.parameters.averaging import ParameterExchange
 from agents.exchange.parameters.breakdown import check_breakdown
 from agents.objectives import OBJECTIVES, Objective
@@ -40,13 +41,18 @@ from protocols.topologies.peer import Ring
 
 
 class BaselineConfig(Spec):
-    """The isolated baseline of a run."""
+    """The baselines of a run: what its agents reach without each other."""
 
     isolated: bool = Field(
         True, description="Also train every agent alone, for the same number of optimizer steps."
     )
     anchors_as_text: bool = Field(
         True, description="The lone agents read the public anchors as text, as often as in the run."
+    )
+    self_training: bool = Field(
+        False,
+        description="Also let every agent learn from its own messages in place of its neighbours', with the "
+        "same loss; for exchanges about anchors.",
     )
 
 
@@ -196,6 +202,15 @@ class RunConfig(Spec):
             raise ValueError(
                 f"objective {wanting[0]} learns nothing before the first exchange; add another objective, "
                 "such as info_nce"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _self_training_has_messages(self) -> Self:
+        if self.baseline.self_training and not isinstance(self.exchange, AnchorExchange):
+            raise ValueError(
+                f"baseline.self_training lets agents learn from their own messages about anchors, and "
+                f"exchange.kind={self.exchange.kind} does not send such; set baseline.self_training to false"
             )
         return self
 

@@ -188,7 +188,7 @@ def forget(run: Path, rounds: Mapping[str, int]) -> None:
 
     Args:
         run: the run folder.
-        rounds: per arm, ``together`` or ``isolated``, the last round to keep; -1 for none.
+        rounds: per arm the last round to keep; -1 for none.
 
     Raises:
         RecordError: the folder cannot be written to.

@@ -1,12 +1,12 @@
 """The run folder: the name of every file and folder in it, and of the agents in those files.
 
-``config.yaml``, ``environment.json``, ``network.json``, ``evaluation.json`` and ``fingerprint.json`` describe
-the run;
-``metrics.jsonl``, ``timings.jsonl``, ``health.jsonl``, ``faults.jsonl`` and ``restarts.jsonl`` grow with
-it; ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``, ``similarity.json``, ``report.html``
-and, for a profiled run, ``trace.json`` are written at its end. ``isolated/`` holds the metrics of the
-baseline, ``checkpoints/ARM-ROUND/`` the states to resume from, ``encoders/agent-N/`` the trained
-encoders, and ``tensorboard/`` both arms' curves. ``.lock`` is held by the process that writes in the folder.
+``config.yaml``, ``environment.json``, ``network.json``, ``evaluation.json`` and ``fingerprint.json``
+describe the run; ``metrics.jsonl``, ``timings.jsonl``, ``health.jsonl``, ``faults.jsonl`` and
+``restarts.jsonl`` grow with it; ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``,
+``similarity.json``, ``report.html`` and, for a profiled run, ``trace.json`` are written at its end.
+``isolated/`` and ``self_training/`` hold the metrics of the baselines, ``checkpoints/ARM-ROUND/`` the
+states to resume from, ``encoders/agent-N/`` the trained encoders, and ``tensorboard/`` all arms' curves.
+``.lock`` is held by the process that writes in the folder.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ SIMILARITY = "similarity.json"
 TRACE = "trace.json"
 REPORT = "report.html"
 
-TOGETHER, ISOLATED = ARMS = ("together", "isolated")
-"""The two arms of a run, in the order in which they run; ``isolated`` names the baseline's folder too."""
+TOGETHER, ISOLATED, SELF_TRAINING = ARMS = ("together", "isolated", "self_training")
+"""The arms of a run, in the order in which they run."""
+BASELINES = (ISOLATED, SELF_TRAINING)
+"""The arms beside the run itself; each has a folder of its name."""
 ENCODERS = "encoders"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"

@@ -16,6 +16,7 @@ from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric
 from agentos.records.atomic_files import damaged, reading, require_inside
 from agentos.records.layout import (
+    BASELINES,
     CONFIG,
     ENVIRONMENT,
     EVALUATION,
@@ -29,6 +30,7 @@ from agentos.records.layout import (
     STARTING,
     SUMMARY,
     TIMINGS,
+    TOGETHER,
     agent_number,
 )
 from agentos.records.ledger_file import read_ledger
@@ -66,7 +68,7 @@ class RunRecord:
         metrics: the lines of ``metrics.jsonl``, with the seconds of ``timings.jsonl``.
         ledger: the bytes of ``ledger.parquet``, or None if the run stopped before it was written.
         summary: ``summary.json``, or None if the run was killed.
-        isolated: the metric lines of the isolated baseline, or None if no baseline ran.
+        baselines: the metric lines of each baseline that ran, by its arm.
         health: the lines of ``health.jsonl``; empty if health was not monitored.
         faults: the faults of ``faults.jsonl``; empty if no fault was injected.
         restarts: the restarts of ``restarts.jsonl``; empty if no host was lost.
@@ -82,10 +84,19 @@ class RunRecord:
     metrics: list[Row]
     ledger: Ledger | None
     summary: dict[str, Any] | None
-    isolated: list[Row] | None
+    baselines: dict[str, list[Row]]
     health: list[dict[str, Any]] = field(default_factory=list)
     faults: list[dict[str, Any]] = field(default_factory=list)
     restarts: list[dict[str, Any]] = field(default_factory=list)
+
+    def rows(self, arm: str) -> list[Row]:
+        """Return the metric lines of an arm; none if it did not run."""
+        return self.metrics if arm == TOGETHER else self.baselines.get(arm, [])
+
+    @property
+    def isolated(self) -> list[Row] | None:
+        """The metric lines of the agents alone; None if they did not train alone."""
+        return self.baselines.get(ISOLATED)
 
 
 def load_run(directory: str | Path) -> RunRecord:
@@ -120,7 +131,7 @@ def load_run(directory: str | Path) -> RunRecord:
 def _record(folder: Path) -> RunRecord:
     config_text = _read(folder / CONFIG)
     network, names = _network(folder / NETWORK)
-    isolated = folder / ISOLATED / METRICS
+    baselines = {arm: folder / arm / METRICS for arm in BASELINES}
     return RunRecord(
         directory=folder,
         config_text=config_text,
@@ -132,7 +143,9 @@ def _record(folder: Path) -> RunRecord:
         metrics=_metrics(folder / METRICS, network.agents),
         ledger=read_ledger(folder / LEDGER) if (folder / LEDGER).exists() else None,
         summary=_json(folder / SUMMARY) if (folder / SUMMARY).exists() else None,
-        isolated=_metrics(isolated, network.agents) if isolated.exists() else None,
+        baselines={
+            arm: _metrics(path, network.agents) for arm, path in baselines.items() if path.exists()
+        },
         health=_if_there(folder / HEALTH, dict, "paused"),
         faults=_if_there(folder / FAULTS, dict, "struck"),
         restarts=_if_there(folder / RESTARTS, str, "why"),

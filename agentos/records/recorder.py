@@ -15,6 +15,7 @@ from agentos.records.identity.fingerprint import Fingerprint, write_fingerprints
 from agentos.records.identity.first_moments import abandon, remove_drafts, take
 from agentos.records.identity.folder_lock import FolderLock
 from agentos.records.layout import (
+    BASELINES,
     CONFIG,
     ENVIRONMENT,
     EVALUATION,
@@ -68,7 +69,9 @@ class Recorder:
         self._lock = FolderLock(self.directory)
         board = self.directory / TENSORBOARD
         self._together = MetricsLog(self.directory / METRICS, board / TOGETHER)
-        self._isolated = MetricsLog(self.directory / ISOLATED / METRICS, board / ISOLATED)
+        self._baselines = {
+            arm: MetricsLog(self.directory / arm / METRICS, board / arm) for arm in BASELINES
+        }
 
     def claim(self) -> None:
         """Create the folder, or clear an earlier run from it; `start` calls this if you have not.
@@ -142,7 +145,7 @@ class Recorder:
         """Open the folder of a run that stopped, and remove the records after these rounds.
 
         Args:
-            rounds: per arm, ``together`` or ``isolated``, the last round to keep; -1 for none.
+            rounds: per arm the last round to keep; -1 for none.
 
         Raises:
             RecordError: the folder cannot be written to.
@@ -161,13 +164,13 @@ class Recorder:
         self._claimed = True
 
     def go_back(self, arm: str, round: int) -> None:
-        """Remove the records after a round of ``together`` or ``isolated``; -1 removes all.
+        """Remove the records after a round of an arm; -1 removes all.
 
         Raises:
             RecordError: the folder cannot be written to.
         """
-        if arm == ISOLATED:
-            self._isolated.rewind(round)
+        if arm in self._baselines:
+            self._baselines[arm].rewind(round)
             return
         self._together.rewind(round)
         for name in (HEALTH, FAULTS):
@@ -178,12 +181,12 @@ class Recorder:
         self._together.round(round, rows)
 
     def on_round(self, report: RoundReport) -> None:
-        """Append a round of either arm: its metrics, and the readings and faults in it.
+        """Append a round of any arm: its metrics, and the readings and faults in it.
 
         Raises:
             RecordError: the folder cannot be written to.
         """
-        log = self._isolated if report.arm == ISOLATED else self._together
+        log = self._baselines.get(report.arm, self._together)
         log.round(
             report.round,
             [
@@ -226,9 +229,9 @@ class Recorder:
         """
         append_json(self.directory / RESTARTS, asdict(restart))
 
-    def baseline(self) -> MetricsLog:
-        """Return the log of the isolated baseline, ``isolated/metrics.jsonl``."""
-        return self._isolated
+    def baseline(self, arm: str = ISOLATED) -> MetricsLog:
+        """Return the log of a baseline, such as ``isolated/metrics.jsonl``."""
+        return self._baselines[arm]
 
     def ledger(self, ledger: Ledger) -> None:
         """Write the ledger's rows; each call replaces the previous content.
@@ -249,7 +252,8 @@ class Recorder:
     def close(self) -> None:
         """Flush TensorBoard's events; everything else is written already."""
         self._together.close()
-        self._isolated.close()
+        for log in self._baselines.values():
+            log.close()
 
     def __enter__(self) -> Recorder:
         return self

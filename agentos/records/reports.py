@@ -30,7 +30,7 @@ class RoundReport:
     """The report of one round; round 0 is the state before training.
 
     Attributes:
-        arm: ``together`` or ``isolated``.
+        arm: one of `agentos.records.layout.ARMS`.
         round, rounds: the number of the round, and of all rounds.
         metrics: agent -> training, bytes, and evaluation if it was due.
         evaluation: agent -> evaluation only; empty if it was not due.

@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import Self
 
 from agentos.evaluation.base import Metric
-from agentos.records.layout import agent_name
+from agentos.records.layout import ISOLATED, SELF_TRAINING, agent_name
 from agentos.records.reports import AgentMetrics, ArmResult
 from protocols.ledger import Ledger
 from protocols.spec import Spec
@@ -72,7 +72,7 @@ class Bytes(Spec):
 
 
 class Baseline(Quality):
-    """The agents trained alone, for as many optimizer steps."""
+    """The agents trained without each other, for as many optimizer steps."""
 
     tokens: int
     wall_s: float
@@ -92,7 +92,8 @@ class Result(Quality):
         simulated_s: simulated seconds until the last agent ended; None for a run without a clock.
         agents, mean, worst: the last evaluation.
         before: the evaluation of the untrained agents.
-        isolated: the baseline, if it ran to its end.
+        isolated: the agents trained alone, if that baseline ran to its end.
+        self_training: the agents taught by their own messages, if that baseline ran to its end.
     """
 
     directory: Path = Field(exclude=True)
@@ -109,6 +110,7 @@ class Result(Quality):
     bytes: Bytes
     before: Quality
     isolated: Baseline | None = None
+    self_training: Baseline | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of ``summary.json``; an absent baseline is left out."""
@@ -136,22 +138,24 @@ class RunIdentity:
 def summarise(
     run: RunIdentity,
     together: ArmResult,
-    isolated: ArmResult | None,
+    baselines: Mapping[str, ArmResult],
     *,
     status: str,
     wall_s: float,
 ) -> Result:
-    """Sum up the rounds of a run and of its baseline."""
+    """Sum up the rounds of a run and of its baselines."""
     finished = together.finished
-    baseline = None
-    # A baseline that was cut short cannot be compared with.
-    if isolated is not None and isolated.after and isolated.finished == finished:
-        baseline = Baseline(
-            **_sums(_named(isolated.after), run.metrics),
-            tokens=int(isolated.total("tokens")),
-            wall_s=isolated.wall_s,
-            simulated_s=isolated.simulated_s,
+    found = {
+        arm: Baseline(
+            **_sums(_named(result.after), run.metrics),
+            tokens=int(result.total("tokens")),
+            wall_s=result.wall_s,
+            simulated_s=result.simulated_s,
         )
+        for arm, result in baselines.items()
+        # A baseline that was cut short cannot be compared with.
+        if result.after and result.finished == finished
+    }
     return Result(
         **_sums(_named(together.after), run.metrics),
         directory=run.directory,
@@ -167,7 +171,8 @@ def summarise(
         round_s=tuple(report.round_s for report in together.rounds if report.round),
         bytes=Bytes.of(together.ledger),
         before=Quality.of(_named(together.before), run.metrics),
-        isolated=baseline,
+        isolated=found.get(ISOLATED),
+        self_training=found.get(SELF_TRAINING),
     )
 
 

@@ -5,13 +5,14 @@ It states the sign of the difference, and the limits of the comparison.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from agentos.evaluation.base import Metric
 from agentos.records.result import Quality
 from agentos.records.views.outcome import Gain, Outcome
-from agentos.reporting.units import metric_text
+from agentos.reporting.units import bytes_text, metric_text
 
 ONE_SEED = (
     "This is a single run with a single seed: repeat it with other seeds before you rely on it."
@@ -41,27 +42,25 @@ def verdict(result: Outcome) -> Verdict:
     if metric.name not in result.together.mean:
         headline = "The run stopped before its agents were evaluated a second time."
         return Verdict("open", headline, (*stopped, _start(result, metric)))
-    if result.fair and result.isolated and result.gain:
-        return _with_baseline(result, result.isolated, result.gain, metric)
+    if result.control and result.gain:
+        return _with_baseline(result, result.gain, metric)
     return _without_baseline(result, metric)
 
 
-def _with_baseline(result: Outcome, isolated: Quality, gain: Gain, metric: Metric) -> Verdict:
+def _with_baseline(result: Outcome, gain: Gain, metric: Metric) -> Verdict:
     tone = _tone(gain, metric)
     answer = {
         "gain": "Working together helped",
         "loss": "Working together hurt",
         "even": "Working together made no clear difference",
     }[tone]
-    mean = [metric_text(a.mean[metric.name], metric) for a in (result.together, isolated)]
-    low = [metric_text(a.worst[metric.name], metric) for a in (result.together, isolated)]
-    headline = (
-        f"{answer}: the agents' mean {metric.title} is {mean[0]} together and {mean[1]} alone."
-    )
-    worst = f"The worst agent reaches {low[0]} together and {low[1]} alone."
+    arms = {"together": result.together, **result.controls}
+    headline = f"{answer}: the agents' mean {metric.title} is {_each(arms, 'mean', metric)}"
+    headline += f", for {bytes_text(result.bytes_sent)} sent." if result.bytes_sent else "."
+    worst = f"The worst agent reaches {_each(arms, 'worst', metric)}."
     details = (
         *_stopped(result),
-        _difference(gain, metric),
+        _difference(result, gain, metric),
         worst,
         _start(result, metric),
         ONE_SEED,
@@ -98,11 +97,19 @@ def _tone(gain: Gain, metric: Metric) -> Literal["gain", "loss", "even"]:
     return "gain" if gain.mean > 0 else "loss"
 
 
-def _difference(gain: Gain, metric: Metric) -> str:
+def _each(arms: Mapping[str, Quality], part: str, metric: Metric) -> str:
+    """Return the mean or the worst value of every arm, in words."""
+    values = {name: getattr(arm, part).get(metric.name) for name, arm in arms.items()}
+    found = [f"{metric_text(value, metric)} {name}" for name, value in values.items()]
+    return " and ".join(filter(None, (", ".join(found[:-1]), found[-1])))
+
+
+def _difference(result: Outcome, gain: Gain, metric: Metric) -> str:
     unit = " points" if metric.percent else ""
     size = metric_text(abs(gain.mean), metric).rstrip("%") + unit
     side = "in favour of" if gain.mean >= 0 else "against"
-    text = f"The difference is {size} {side} working together"
+    over = f" from agents {result.control}" if len(result.controls) > 1 else ""
+    text = f"The difference{over} is {size} {side} working together"
     if gain.error is not None:
         error = metric_text(gain.error, metric).rstrip("%")
         text += f", with a standard error over agents of {error}{unit}"

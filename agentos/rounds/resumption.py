@@ -12,7 +12,7 @@ from typing import Any
 from agentos.records.atomic_files import reading
 from agentos.records.checkpoints import Checkpoint, checkpoints_of, copy
 from agentos.records.identity.fingerprint import TEXT, Fingerprint, read_fingerprints
-from agentos.records.layout import CONFIG, SUMMARY, TOGETHER
+from agentos.records.layout import ARMS, CONFIG, SUMMARY, TOGETHER
 from agentos.records.reader import RunRecord, load_run
 from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport
 from agentos.rounds.async_snapshot import SNAPSHOT
@@ -131,8 +131,13 @@ def resumption(
     if arm == TOGETHER:
         return replace(start, begun=begun)
     with reading(directory):
-        together = ArmResult(list(_reports(record, TOGETHER)), record.ledger or Ledger())
-    return replace(start, finished={TOGETHER: together}, begun=begun)
+        finished = {
+            TOGETHER: ArmResult(list(_reports(record, TOGETHER)), record.ledger or Ledger())
+        }
+        for before in ARMS[1 : ARMS.index(arm)]:
+            if record.rows(before):
+                finished[before] = ArmResult(list(_reports(record, before)), Ledger())
+    return replace(start, finished=finished, begun=begun)
 
 
 def branch(
@@ -225,7 +230,7 @@ def _of_round(found: Sequence[Checkpoint], round: int, directory: Path) -> Check
 
 def _reports(record: RunRecord, arm: str, last: float = math.inf) -> tuple[RoundReport, ...]:
     """Rebuild the reports of an arm's rounds from its records."""
-    rows = record.metrics if arm == TOGETHER else record.isolated or []
+    rows = record.rows(arm)
     rounds = max((row["round"] for row in rows), default=0)
     by_round: dict[int, list[dict[str, Any]]] = {}
     for row in rows:

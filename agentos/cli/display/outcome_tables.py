@@ -64,7 +64,12 @@ def _metric_table(metric: Metric, result: Outcome, names: Sequence[str]) -> Tabl
     direction = "higher" if metric.higher_is_better else "lower"
     table = Table(title=f"{metric.title} ({direction} is better)", title_justify="left")
     table.add_column("agent")
-    columns = {"before": result.before, "alone": result.isolated, "together": result.together}
+    columns = {
+        "before": result.before,
+        "alone": result.isolated,
+        "self-training": result.self_training,
+        "together": result.together,
+    }
     arms = {name: arm for name, arm in columns.items() if arm is not None}
     for name in arms:
         table.add_column(name, justify="right")

@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from typing_extensions import Self
 
-from agentos.arms import compares_with_isolated
+from agentos.arms import baselines_of
 from agentos.config.run import RunConfig
 from agentos.data.cleaning.counts import left_out
 from agentos.events import Listener
-from agentos.records.layout import ISOLATED
+from agentos.records.layout import TOGETHER
 from agentos.reporting.units import bytes_text
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class LiveDisplay(Listener):
             transient=True,
         )
         # One bar over all arms, so that the time left is that of the whole run.
-        arms = 2 if compares_with_isolated(config) else 1
+        self._arms = (TOGETHER, *baselines_of(config))
         self._bar = self._progress.add_task(
-            "preparing", total=config.training.rounds * arms, figures=""
+            "preparing", total=config.training.rounds * len(self._arms), figures=""
         )
 
     def __enter__(self) -> Self:
@@ -98,7 +98,7 @@ class LiveDisplay(Listener):
             passed = time.monotonic() - self._began
             self._console.print(f"{passed:6.1f} s  {report.arm}: {figures}", highlight=False)
             return
-        done = report.round + (report.rounds if report.arm == ISOLATED else 0)
+        done = report.round + report.rounds * self._arms.index(report.arm)
         self._progress.update(self._bar, description=report.arm, completed=done, figures=figures)
 
     def on_restart(self, restart: Restart) -> None:

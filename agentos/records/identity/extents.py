@@ -9,13 +9,13 @@ from pathlib import Path
 from pydantic import Field
 
 from agentos.records.atomic_files import sync, writing
-from agentos.records.layout import FAULTS, HEALTH, ISOLATED, LEDGER, METRICS
+from agentos.records.layout import BASELINES, FAULTS, HEALTH, LEDGER, METRICS
 from protocols.spec import Spec
 
 _GROWING = (METRICS, HEALTH, FAULTS)
 """Records that a checkpoint relies on."""
-_GROWING_ALONE = (f"{ISOLATED}/{METRICS}", LEDGER)
-"""Those that it relies on besides while the agents train alone."""
+_GROWING_LATER = (*(f"{arm}/{METRICS}" for arm in BASELINES), LEDGER)
+"""Those that it relies on besides in a baseline."""
 
 
 class Extent(Spec):
@@ -36,7 +36,7 @@ def extents(run: Path, arm: str) -> dict[str, Extent]:
         RecordError: the folder cannot be written to.
     """
     found = {}
-    for name in (*_GROWING, *(_GROWING_ALONE if arm == ISOLATED else ())):
+    for name in (*_GROWING, *(_GROWING_LATER if arm in BASELINES else ())):
         path = run / name
         if path.exists():
             with writing(path):
@@ -54,7 +54,7 @@ def disagreement(run: Path, measured: Mapping[str, Extent]) -> str | None:
         run: the run folder.
         measured: the extents by the names of the records; others are not looked at.
     """
-    for name in (*_GROWING, *_GROWING_ALONE):
+    for name in (*_GROWING, *_GROWING_LATER):
         extent = measured.get(name)
         if extent is not None and _beginning(run / name, extent.size) != extent:
             return name

@@ -11,13 +11,13 @@ from pathlib import Path
 from agentos.records.atomic_files import writing
 from agentos.records.identity.folder_lock import FolderLock
 from agentos.records.layout import (
+    BASELINES,
     CHECKPOINTS,
     CONFIG,
     ENCODERS,
     ENVIRONMENT,
     EVALUATION,
     FINGERPRINT,
-    ISOLATED,
     LOCK,
     LOCK_HOLDER,
     NETWORK,
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _OF_THE_LOCK = frozenset({LOCK, LOCK_HOLDER})
 _FIRST = frozenset({STARTING, CONFIG, ENVIRONMENT, NETWORK, EVALUATION, FINGERPRINT})
-_FOLDERS = frozenset({ISOLATED, TENSORBOARD, ENCODERS, CHECKPOINTS})
+_FOLDERS = frozenset({*BASELINES, TENSORBOARD, ENCODERS, CHECKPOINTS})
 _DRAFT = re.compile(r"\..+\.\d+\.tmp")
 
 

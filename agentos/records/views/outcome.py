@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentos.evaluation.base import Metric
-from agentos.records.layout import agent_number
+from agentos.records.layout import ARMS, ISOLATED, SELF_TRAINING, agent_number
 from agentos.records.reader import Row, RunRecord, config_value
 from agentos.records.result import Quality
 from agentos.records.views.metric_curves import SIMULATED_S
@@ -17,7 +17,7 @@ from agentos.records.views.metric_curves import SIMULATED_S
 
 @dataclass(frozen=True)
 class Gain:
-    """The gain of training together over training alone, on one metric; positive is better.
+    """The gain of training together over a baseline, on one metric; positive is better.
 
     Args:
         mean: mean of the agents' gains.
@@ -49,7 +49,9 @@ class Outcome:
         together: the agents as last evaluated after training together.
         compared_at: the round in which the agents together were last evaluated; 0 if never.
         isolated_at: the same of the baseline; the comparison is fair if both are equal.
-        gain: the gain of `together` over `isolated` on the first metric, if both have it.
+        self_training: the same agents taught by their own messages, or None if that baseline did not run.
+        self_training_at: the round in which these were last evaluated.
+        bytes_sent: serialised bytes of all messages; None if they were not recorded.
         rounds: rounds that were recorded; `planned_rounds` as configured, None if unknown.
         tokens: tokens that all agents trained on.
         steps: optimizer steps per agent, or None if they were not recorded.
@@ -65,7 +67,9 @@ class Outcome:
     together: Quality
     compared_at: int
     isolated_at: int
-    gain: Gain | None
+    self_training: Quality | None
+    self_training_at: int
+    bytes_sent: int | None
     rounds: int
     planned_rounds: int | None
     tokens: int
@@ -80,6 +84,37 @@ class Outcome:
         return self.isolated is not None and self.isolated_at == self.compared_at
 
     @property
+    def controls(self) -> dict[str, Quality]:
+        """The baselines that trained for as long as the agents together, by name."""
+        found = {
+            "alone": (self.isolated, self.isolated_at),
+            "by self-training": (self.self_training, self.self_training_at),
+        }
+        return {
+            name: arm
+            for name, (arm, round) in found.items()
+            if arm is not None and round == self.compared_at
+        }
+
+    @property
+    def control(self) -> str | None:
+        """The best of the controls by the mean of the first metric; None if none has it."""
+        metric = self.main
+        if metric is None:
+            return None
+        means = {name: arm.mean.get(metric.name) for name, arm in self.controls.items()}
+        scores = {name: metric.gain(mean, 0.0) for name, mean in means.items() if mean is not None}
+        return max(scores, key=scores.__getitem__, default=None)
+
+    @property
+    def gain(self) -> Gain | None:
+        """The gain of the agents together over the best control on the first metric, if both have it."""
+        metric, control = self.main, self.control
+        if metric is None or control is None:
+            return None
+        return gain(self.together, self.controls[control], metric)
+
+    @property
     def main(self) -> Metric | None:
         """The metric that the verdict is about: the first one measured."""
         return self.metrics[0] if self.metrics else None
@@ -89,9 +124,9 @@ def outcome(record: RunRecord) -> Outcome:
     """Return the outcome of a run, finished or not."""
     summary, rows, every = record.summary or {}, record.metrics, tuple(record.meanings.values())
     before = Quality.of(_latest((row for row in rows if row["round"] == 0), every), every)
-    together, alone = (
-        Quality.of(_latest((row for row in arm if row["round"] > 0), every), every)
-        for arm in (rows, record.isolated or [])
+    together, alone, by_itself = (
+        Quality.of(_latest((row for row in record.rows(arm) if row["round"] > 0), every), every)
+        for arm in ARMS
     )
     metrics = tuple(m for m in every if m.name in together.mean or m.name in before.mean)
     planned = config_value(record.config, "training", "rounds")
@@ -102,8 +137,10 @@ def outcome(record: RunRecord) -> Outcome:
         isolated=alone if alone.mean else None,
         together=together,
         compared_at=_last_evaluated(rows, every),
-        isolated_at=_last_evaluated(record.isolated or [], every),
-        gain=gain(together, alone, metrics[0]) if metrics else None,
+        isolated_at=_last_evaluated(record.rows(ISOLATED), every),
+        self_training=by_itself if by_itself.mean else None,
+        self_training_at=_last_evaluated(record.rows(SELF_TRAINING), every),
+        bytes_sent=None if record.ledger is None else record.ledger.total(),
         rounds=max((row["round"] for row in rows), default=0),
         planned_rounds=planned if isinstance(planned, int) else None,
         tokens=int(summary.get("tokens") or total(rows, "tokens")),

@@ -69,6 +69,8 @@ def per_agent(result: Outcome, names: Sequence[str]) -> Chart | None:
     arms = [("before training", result.before, BEFORE, "circle-open")]
     if result.isolated:
         arms.append(("alone", result.isolated, ALONE, "diamond"))
+    if result.self_training:
+        arms.append(("self-training", result.self_training, ALONE, "square-open"))
     arms.append(("together", result.together, TOGETHER, "circle"))
     shown = [label(name) for name in names]
     rows = [

@@ -20,11 +20,11 @@ WRITTEN = 10
 """Maximum agents or labels for which the cells of a heat map show their numbers."""
 SPAN = 0.05
 """Smallest range of a heat map's colours; every measure is between 0 and 1."""
-_ARMS = {"together": "together", "isolated": "alone"}
+_ARMS = {"together": "together", "isolated": "alone", "self_training": "self-training"}
 
 
 def heat_maps(between: AgentSimilarity, names: Sequence[str]) -> list[Chart]:
-    """Return a heat map of each measure and arm; both arms of a measure share one scale."""
+    """Return a heat map of each measure and arm; all arms of a measure share one scale."""
     shown = [label(names[agent], 18) for agent in between.sample.agents]
     if len(shown) < 2:
         return []

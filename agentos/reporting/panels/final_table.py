@@ -68,6 +68,10 @@ def final_table(result: Outcome, names: Sequence[str]) -> Table:
     arms = {"before": result.before}
     if result.isolated:
         arms["alone" if result.fair else f"alone (round {result.isolated_at})"] = result.isolated
+    if result.self_training:
+        same = result.self_training_at == result.compared_at
+        title = "self-training" if same else f"self-training (round {result.self_training_at})"
+        arms[title] = result.self_training
     if result.together.mean:
         arms["together"] = result.together
     agents = []

@@ -41,7 +41,8 @@ def sum_up(tmp_path: Path) -> Callable[..., Result]:
     def make(together: ArmResult, isolated: ArmResult | None = None, **changes: Any) -> Result:
         values: dict[str, Any] = {"status": "finished", "wall_s": 9.0}
         run = RunIdentity(tmp_path, "small", 0, 2, METRICS)
-        return summarise(run, together, isolated, **{**values, **changes})
+        baselines = {} if isolated is None else {"isolated": isolated}
+        return summarise(run, together, baselines, **{**values, **changes})
 
     return make
 
