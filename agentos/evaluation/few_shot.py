@@ -38,6 +38,7 @@ class FewShot(Task):
     metrics: ClassVar[tuple[Metric, ...]] = classification_metrics(
         "few_shot", "a probe of a few documents"
     )
+    affected_by: ClassVar[frozenset[str]] = frozenset({"centered", "whitened"})
 
     kind: Literal["few_shot"] = "few_shot"
     samples_per_label: int = Field(default=8, ge=1, description="documents of each label to fit on")

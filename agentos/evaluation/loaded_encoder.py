@@ -5,7 +5,8 @@ Legend: B texts in a batch, T tokens, V vocabulary, N texts, D embedding width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,13 @@ from agents.config import EncoderConfig, Pooling
 from agents.models.build import load_encoder
 from agents.models.encoder import Encoder
 from agents.models.pretrained import load_tokenizer, positions_of
-from agents.models.sentence_transformer import SavedSettings, pooling_of, read_settings
-from agents.models.text_encoder import TokenScores
+from agents.models.sentence_transformer import (
+    SavedSettings,
+    pooling_of,
+    read_settings,
+    stored_map,
+)
+from agents.models.text_encoder import EmbeddingMap, TokenScores
 from agents.models.token_scores import score_tokens
 from agents.text.batch import to_device
 from agents.text.collate import Collator
@@ -40,6 +46,7 @@ class LoadedEncoder:
         tokenizer: the model's tokenizer.
         max_length: tokens of a text, special tokens included.
         normalised: scale embeddings to length 1.
+        maps: the map that embeddings pass, by its name in `agentos.evaluation.base.VARIANTS`; at most one.
     """
 
     def __init__(
@@ -48,11 +55,13 @@ class LoadedEncoder:
         tokenizer: PreTrainedTokenizerBase,
         max_length: int,
         normalised: bool = False,
+        maps: Mapping[str, EmbeddingMap] | None = None,
     ) -> None:
         self.encoder = encoder
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.normalised = normalised
+        self.maps = maps or {}
         self._collate = Collator(tokenizer, max_length)
         self._vocabulary = Vocabulary(tokenizer)
 
@@ -88,7 +97,16 @@ class LoadedEncoder:
         encoder = load_encoder(config, tokenizer, pooling_of(config)).eval()
         settings = read_settings(config)
         length = _length(max_length, settings, tokenizer, encoder)
-        return cls(encoder, tokenizer, length, settings.normalised)
+        name = settings.map
+        maps = {name: stored_map(config, name, encoder.width)} if name else {}
+        return cls(encoder, tokenizer, length, settings.normalised, maps)
+
+    @property
+    def plain(self) -> LoadedEncoder:
+        """The same encoder without the map of its folder."""
+        plain = copy.copy(self)
+        plain.maps = {}
+        return plain
 
     @property
     def head(self) -> str | None:
@@ -97,7 +115,13 @@ class LoadedEncoder:
         return None if head is None else head.kind
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return pooled states `[N, D]`, normalised where the folder says so."""
+        """Return pooled states `[N, D]`, mapped and normalised where the folder says so."""
+        embedded = self._embed(texts)
+        for map in self.maps.values():
+            embedded = map(embedded)
+        return embedded
+
+    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if not texts:
             return np.zeros((0, self.encoder.width), dtype=np.float32)
         rows: dict[int, NDArray[np.float32]] = {}

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from agents.exchange.base import PrivateBatch
 from agents.models.export import export
-from agents.models.text_encoder import TokenScores
+from agents.models.text_encoder import EmbeddingMap, TokenScores
 from agents.models.token_scores import score_tokens
 from agents.training import trainer
 from agents.training.blueprint import Arm
 from agents.training.learner import LocalLearner
 from agents.training.local_batch import PreparedBatch
 from agents.training.prefetch import Prefetcher
+from protocols.seeding import generator
 
 
 class Agent(LocalLearner):
@@ -35,6 +36,20 @@ class Agent(LocalLearner):
         """Embed texts for evaluation: `[N, W]` float32 pooled states, not normalised."""
         tokens = self.resident.tokenise_evaluation(texts)
         return self._encode(tokens, self.resident.collate_evaluation).cpu().numpy()
+
+    def fitted_maps(self) -> Mapping[str, EmbeddingMap]:
+        """Fit the maps of embeddings on a sample of the private documents, the same in every round.
+
+        The documents are cut and embedded as held-out texts are.
+        """
+        fit = self.resident.blueprint.fit_maps
+        if fit is None:
+            return {}
+        collate, tokens = self.resident.collate_evaluation, self.resident.group.tokens
+        rng = generator(self.seed, "embedding maps", self.id)
+        rows = rng.choice(self._private.rows, min(fit.documents, self.examples), replace=False)
+        texts = [tokens[int(row)][: collate.budget] for row in rows]
+        return fit(self._encode(texts, collate).cpu().numpy())
 
     def watch(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Embed texts during training: `[N, W]` as `embed`, and the number of tokens."""
@@ -56,11 +71,15 @@ class Agent(LocalLearner):
             )
 
     def save(self, directory: Path) -> None:
-        """Save the encoder for transformers and sentence-transformers; see `agents.models.export`."""
+        """Save the encoder for transformers and sentence-transformers; see `agents.models.export`.
+
+        The last of the fitted maps becomes a module of sentence-transformers.
+        """
         export(
             self.encoder,
             self.resident.group.tokenizer,
             self.resident.collate,
             directory,
             max_length=self.resident.blueprint.evaluation_length,
+            map=next(reversed(list(self.fitted_maps().items())), None),
         )
