@@ -15,6 +15,7 @@ from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.load import load
 from agentos.config.run import RunConfig
 from agentos.data.sources.opening import ending
+from agentos.data.tokenization.sentences import split_sentences
 from agentos.data.yaml_values import parse_value
 from agentos.evaluation import TASKS, HeldOut, Task
 from agentos.evaluation.assess import (
@@ -33,6 +34,7 @@ from agentos.preparation import heldout_of, prepare_corpus
 from agentos.records.identity.digests import of_encoders, of_text
 from agentos.records.identity.fingerprint import Fingerprint, read_fingerprints
 from protocols.errors import ConfigurationError, DataError
+from protocols.seeding import generator
 from protocols.spec import Kinds, Spec
 
 logger = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ class Request:
         max_length: tokens of a text; the limit of each folder if None.
         seed: seed of the tasks' random draws; the run's own, or 0, if None.
         changed_data_ok: whether a run's text or encoders may have changed since it read them.
-        center_on: a file of documents; or a run folder or configuration, for its training text: the mean of
+        center_on: a file of texts; or a run folder or configuration, for its training text: the mean of
             embeddings is fitted on it. If None, the mean stored with each encoder is used, if any.
         whiten: whether to whiten on that text, too.
         width: directions that whitening keeps; all if None.
@@ -144,8 +146,13 @@ def _training_text(request: Request) -> TrainingText | None:
     fitter = MapFitter(True, whitening, documents)
     if ending(request.center_on) in FORMATS:
         return TrainingText(read_documents(request.center_on).texts, fitter)
-    corpus = prepare_corpus(_run_config(request.center_on) or load(request.center_on), Listener())
-    return TrainingText(tuple(corpus.texts(corpus.train)), fitter)
+    run = _run_config(request.center_on) or load(request.center_on)
+    corpus = prepare_corpus(run, Listener())
+    drawn = generator(run.seed, "embedding maps").permutation(corpus.train)[: 4 * documents]
+    texts = corpus.texts(drawn)
+    if run.evaluation.center_text == "sentences":
+        texts = [split_sentences(text)[0] for text in texts]
+    return TrainingText(tuple(texts), fitter)
 
 
 def parse_task(text: str) -> Task:

@@ -53,8 +53,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="FILE_OR_RUN",
-            help="Documents to fit the mean on; those evaluated on are left out. A file as for --data, or a "
-            "run, for its training text. Default: the mean stored with the encoder, if there is one.",
+            help="Texts to fit the mean on, such as queries; documents evaluated on are left out. A file as "
+            "for --data, or a run, for its training text. Default: the mean stored with the encoder, if any.",
         ),
     ] = None,
     whiten: Annotated[

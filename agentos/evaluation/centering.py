@@ -6,6 +6,7 @@ Shapes: N texts, D embedding width, K width of mapped embeddings.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from agentos.evaluation.base import VARIANTS
 from agents.models.text_encoder import NOISE, EmbeddingMap
 from protocols.errors import ConfigurationError
 from protocols.spec import Spec
+
+CenterText = Literal["sentences", "documents"]
+"""Text that maps are fitted on: the first sentence of each document, or the whole."""
 
 
 class Whitening(Spec):
@@ -37,6 +41,7 @@ class MapFitter:
         center: whether to centre.
         whitening: the whitening; None for none.
         documents: training documents to fit on, at most.
+        text: whether to fit on the first sentence of each, or on the document.
         affecting: variants that can change the metrics of a task; see `agentos.evaluation.base.VARIANTS`.
 
     Example:
@@ -48,6 +53,7 @@ class MapFitter:
     center: bool
     whitening: Whitening | None
     documents: int
+    text: CenterText = "sentences"
     affecting: frozenset[str] = frozenset(VARIANTS)
 
     @property

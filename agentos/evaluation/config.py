@@ -9,7 +9,7 @@ from typing_extensions import Self
 
 from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
-from agentos.evaluation.centering import MapFitter, Whitening
+from agentos.evaluation.centering import CenterText, MapFitter, Whitening
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.retrieval import Retrieval
 from protocols.spec import Kinds, Spec
@@ -46,6 +46,11 @@ class EvaluationConfig(Spec):
         None,
         description="Also measure whitened embeddings, and export encoders that whiten; unset: none.",
     )
+    center_text: CenterText = Field(
+        "sentences",
+        description="Text that mean and whitening are fitted on: the first sentence of each document, as "
+        "short as a query, or the document.",
+    )
     center_documents: int = Field(
         256,
         ge=2,
@@ -67,7 +72,9 @@ class EvaluationConfig(Spec):
     def fitter(self) -> MapFitter:
         """The maps of embeddings that are fitted on training text; perhaps none."""
         affecting = frozenset().union(*(task.affected_by for task in self.tasks))
-        return MapFitter(self.center, self.whitening, self.center_documents, affecting)
+        return MapFitter(
+            self.center, self.whitening, self.center_documents, self.center_text, affecting
+        )
 
     @model_validator(mode="after")
     def _enough_to_whiten(self) -> Self:

@@ -11,6 +11,7 @@ from agents.exchange.base import PrivateBatch
 from agents.models.export import export
 from agents.models.text_encoder import EmbeddingMap, TokenScores
 from agents.models.token_scores import score_tokens
+from agents.text.tokens import Text
 from agents.training import trainer
 from agents.training.blueprint import Arm
 from agents.training.learner import LocalLearner
@@ -40,7 +41,7 @@ class Agent(LocalLearner):
     def fitted_maps(self) -> Mapping[str, EmbeddingMap]:
         """Fit the maps of embeddings on a sample of the private documents, the same in every round.
 
-        The documents are cut and embedded as held-out texts are.
+        The texts are cut and embedded as held-out texts are.
         """
         fit = self.resident.blueprint.fit_maps
         if fit is None:
@@ -48,7 +49,13 @@ class Agent(LocalLearner):
         collate, tokens = self.resident.collate_evaluation, self.resident.group.tokens
         rng = generator(self.seed, "embedding maps", self.id)
         rows = rng.choice(self._private.rows, min(fit.documents, self.examples), replace=False)
-        texts = [tokens[int(row)][: collate.budget] for row in rows]
+        whole = fit.text == "documents"
+        texts = [
+            (tokens[int(row)] if whole else Text.row(tokens, int(row)).sentence(0))[
+                : collate.budget
+            ]
+            for row in rows
+        ]
         return fit(self._encode(texts, collate).cpu().numpy())
 
     def watch(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:

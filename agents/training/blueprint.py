@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -35,6 +35,10 @@ class FitMaps(Protocol):
     @property
     def documents(self) -> int:
         """Training documents to fit on, at most."""
+
+    @property
+    def text(self) -> Literal["sentences", "documents"]:
+        """Whether to fit on the first sentence of each, or on the document."""
 
     @property
     def measured(self) -> tuple[str, ...]:

@@ -71,7 +71,10 @@ def _metric_table(metrics: Sequence[Metric], result: Outcome, names: Sequence[st
     table.add_column("agent")
     columns = {"before": result.before, "alone": result.isolated, "together": result.together}
     arms = {name: arm for name, arm in columns.items() if arm is not None}
-    columns_of = [(each, name) for each in metrics for name in arms]
+    # Six columns fit into 80 characters; the report also shows variants before training.
+    columns_of = [
+        (each, name) for each in metrics for name in arms if not each.variant_of or name != "before"
+    ]
     for each, name in columns_of:
         word = each.title.rpartition(", ")[2] if each.variant_of else ""
         table.add_column(f"{name}\n{word}".rstrip(), justify="right")

@@ -145,6 +145,7 @@ def test_variants_stand_beside_their_metric_and_keep_its_direction_and_unit():
 
 def test_evaluation_is_centred_unless_it_is_switched_off():
     assert EvaluationConfig().fitter.variants == ("centered",)
+    assert EvaluationConfig().fitter.text == "sentences"
     assert EvaluationConfig(center=False).fitter.variants == ()
     assert EvaluationConfig(center=False).metrics == (*Retrieval.metrics, *Geometry.metrics)
     assert EvaluationConfig(tasks=["geometry"]).fitter.measured == ()

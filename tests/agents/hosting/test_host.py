@@ -182,6 +182,7 @@ class Centre:
     """Fits the map that subtracts the mean of an agent's documents."""
 
     documents = 6
+    text = "sentences"
     measured = ("centered",)
 
     def __call__(self, rows):

@@ -152,6 +152,7 @@ class Fit:
     """Fits maps by name on the embeddings of every document of an agent."""
 
     documents = 100
+    text = "documents"
     measured = ()
 
     def __init__(self, **maps):

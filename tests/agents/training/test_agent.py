@@ -175,8 +175,9 @@ class Mean:
 
     measured = ("centered",)
 
-    def __init__(self, documents):
+    def __init__(self, documents, text="documents"):
         self.documents = documents
+        self.text = text
 
     def __call__(self, rows):
         return {"centered": EmbeddingMap(None, -rows.astype(np.float64).mean(axis=0))}
@@ -190,6 +191,16 @@ def test_maps_are_fitted_on_the_embeddings_of_the_agents_own_documents(
     agent = host.agents[1]
     own = host.blueprint.members[1].rows
     expected = agent.embed([sentences[row] for row in own]).astype(np.float64).mean(axis=0)
+    np.testing.assert_allclose(agent.fitted_maps()["centered"].bias, -expected, atol=1e-5)
+
+
+def test_maps_of_sentences_are_fitted_on_the_first_of_each_document(make_host, documents):
+    host = make_host(3, encoders=(NOISY,), fit_maps=Mean(100, "sentences"))
+    host.begin(ALONE)
+    agent = host.agents[1]
+    tokenizer = agent.resident.group.tokenizer
+    first = [documents[row][:4] for row in host.blueprint.members[1].rows]
+    expected = agent.embed([tokenizer.decode(ids) for ids in first]).mean(axis=0)
     np.testing.assert_allclose(agent.fitted_maps()["centered"].bias, -expected, atol=1e-5)
 
 
