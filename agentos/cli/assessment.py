@@ -40,8 +40,8 @@ from protocols.spec import Kinds, Spec
 logger = logging.getLogger(__name__)
 
 _CONFIG = "config.yaml"
-_FITTED_ON = 256
-"""Documents that a mean is fitted on; more, where whitening needs them."""
+_FITTED_ON = {"mean": 512, "whitening": 4096}
+"""Texts that a mean is fitted on, at most, and a whitening, which needs several for each direction."""
 _PARAMETERS = re.compile(r""",(?=[A-Za-z_]\w*=)(?=(?:[^"]*"[^"]*")*[^"]*$)""")
 """Commas before the name of a parameter, outside double quotes; any other belongs to a path or a value."""
 
@@ -142,7 +142,7 @@ def _training_text(request: Request) -> TrainingText | None:
     if request.center_on is None:
         return None
     whitening = Whitening(width=request.width) if request.whiten else None
-    documents = max(_FITTED_ON, 8 * (request.width or 0)) if request.whiten else _FITTED_ON
+    documents = _FITTED_ON["whitening" if request.whiten else "mean"]
     fitter = MapFitter(True, whitening, documents)
     if ending(request.center_on) in FORMATS:
         return TrainingText(read_documents(request.center_on).texts, fitter)

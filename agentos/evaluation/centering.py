@@ -18,6 +18,10 @@ from agents.models.text_encoder import NOISE, EmbeddingMap
 from protocols.errors import ConfigurationError
 from protocols.spec import Spec
 
+LEAST_PER_DIRECTION = 2
+"""Training documents for each direction that whitening keeps: fewer give weak directions at random, and
+whitening makes them as strong as the others."""
+
 CenterText = Literal["sentences", "documents"]
 """Text that maps are fitted on: the first sentence of each document, or the whole."""
 

@@ -9,7 +9,7 @@ from typing_extensions import Self
 
 from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
-from agentos.evaluation.centering import CenterText, MapFitter, Whitening
+from agentos.evaluation.centering import LEAST_PER_DIRECTION, CenterText, MapFitter, Whitening
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.retrieval import Retrieval
 from protocols.spec import Kinds, Spec
@@ -52,7 +52,7 @@ class EvaluationConfig(Spec):
         "short as a query, or the document.",
     )
     center_documents: int = Field(
-        256,
+        512,
         ge=2,
         description="Training documents of an agent on which mean and whitening are fitted, at most.",
     )
@@ -79,10 +79,9 @@ class EvaluationConfig(Spec):
     @model_validator(mode="after")
     def _enough_to_whiten(self) -> Self:
         width = self.whitening.width if self.whitening else None
-        if width is not None and width >= self.center_documents:
+        if width is not None and self.center_documents < LEAST_PER_DIRECTION * width:
             raise ValueError(
-                f"whitening.width {width} needs more documents: set center_documents above it, to several "
-                "times as many"
+                f"whitening.width {width} needs center_documents of {LEAST_PER_DIRECTION * width} or more"
             )
         return self
 
