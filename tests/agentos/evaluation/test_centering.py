@@ -11,7 +11,6 @@ from agentos.evaluation import (
     TASKS,
     Clustering,
     Evaluator,
-    FewShot,
     Geometry,
     HeldOut,
     Probe,
@@ -152,7 +151,3 @@ def test_evaluation_is_centred_unless_it_is_switched_off():
     assert EvaluationConfig(tasks=["clustering"], whitening={}).fitter.measured == ("whitened",)
     with pytest.raises(ValidationError, match="center_documents"):
         EvaluationConfig(center_documents=64, whitening={"width": 64})
-
-
-def test_few_shot_probe_is_measured_centred():
-    assert "centered" in FewShot.affected_by
