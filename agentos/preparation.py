@@ -14,6 +14,7 @@ from agentos.data.text_clusters import cluster
 from agentos.data.tokenization.corpus_tokens import CHECKED_DOCUMENTS, corpus_tokens, tokenizer_for
 from agentos.data.tokenization.tokenizer import check
 from agentos.evaluation import Evaluator, HeldOut
+from agentos.evaluation.centering import LEAST_PER_DIRECTION, MapFitter, too_wide
 from agentos.events import Listener
 from agents import lazy_models
 from agents.config import EncoderConfig
@@ -60,6 +61,8 @@ def blueprint_of(
     evaluator = Evaluator(tasks, heldout, config.seed).with_files()
     evaluator.check()
     encoders = [group.encoder for group in config.agents.resolved]
+    fitter = config.evaluation.fitter
+    _require_width(fitter, encoders)
     heads = config.exchange.heads(frozenset(lazy_models.width_of(encoder) for encoder in encoders))
     listener.on_stage("Tokenising")
     groups = _groups(config, encoders, corpus, cache)
@@ -79,7 +82,24 @@ def blueprint_of(
         threads=config.runtime.threads,
         state_bytes=config.runtime.state_bytes,
         spill_folder=config.runtime.spill_folder,
+        fit_maps=fitter if fitter.variants else None,
     )
+
+
+def _require_width(fitter: MapFitter, encoders: list[EncoderConfig]) -> None:
+    width = fitter.whitening.width if fitter.whitening else None
+    narrowest = min(lazy_models.width_of(encoder) for encoder in encoders)
+    if width is not None and width > narrowest:
+        raise too_wide(width, narrowest)
+    if fitter.whitening and width is None:
+        widest = max(lazy_models.width_of(encoder) for encoder in encoders)
+        if fitter.documents < LEAST_PER_DIRECTION * widest:
+            raise ConfigurationError(
+                "evaluation.whitening of full width needs more text to be fitted on",
+                expected=f"evaluation.center_documents of {LEAST_PER_DIRECTION * widest} or more",
+                actual=fitter.documents,
+                hint="raise it, or set evaluation.whitening.width",
+            )
 
 
 def _groups(

@@ -15,27 +15,33 @@ from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.load import load
 from agentos.config.run import RunConfig
 from agentos.data.sources.opening import ending
+from agentos.data.tokenization.sentences import split_sentences
 from agentos.data.yaml_values import parse_value
 from agentos.evaluation import TASKS, HeldOut, Task
 from agentos.evaluation.assess import (
     Assessment,
     Documents,
+    TrainingText,
     assess,
     default_tasks,
     exported_encoders,
     loaded_encoders,
 )
+from agentos.evaluation.centering import MapFitter, Whitening
 from agentos.evaluation.task_files import FORMATS, read_documents
 from agentos.events import Listener
 from agentos.preparation import heldout_of, prepare_corpus
 from agentos.records.identity.digests import of_encoders, of_text
 from agentos.records.identity.fingerprint import Fingerprint, read_fingerprints
 from protocols.errors import ConfigurationError, DataError
+from protocols.seeding import generator
 from protocols.spec import Kinds, Spec
 
 logger = logging.getLogger(__name__)
 
 _CONFIG = "config.yaml"
+_FITTED_ON = {"mean": 512, "whitening": 4096}
+"""Texts that a mean is fitted on, at most, and a whitening, which needs several for each direction."""
 _PARAMETERS = re.compile(r""",(?=[A-Za-z_]\w*=)(?=(?:[^"]*"[^"]*")*[^"]*$)""")
 """Commas before the name of a parameter, outside double quotes; any other belongs to a path or a value."""
 
@@ -54,6 +60,10 @@ class Request:
         max_length: tokens of a text; the limit of each folder if None.
         seed: seed of the tasks' random draws; the run's own, or 0, if None.
         changed_data_ok: whether a run's text or encoders may have changed since it read them.
+        center_on: a file of texts; or a run folder or configuration, for its training text: the mean of
+            embeddings is fitted on it. If None, the mean stored with each encoder is used, if any.
+        whiten: whether to whiten on that text, too.
+        width: directions that whitening keeps; all if None.
     """
 
     target: str
@@ -63,6 +73,9 @@ class Request:
     max_length: int | None = None
     seed: int | None = None
     changed_data_ok: bool = False
+    center_on: str | None = None
+    whiten: bool = False
+    width: int | None = None
 
 
 def assessed(request: Request, progress: Callable[[str], None] = lambda _: None) -> Assessment:
@@ -93,6 +106,7 @@ def assessed(request: Request, progress: Callable[[str], None] = lambda _: None)
     if run is not None:
         adapted = [group.encoder for group in run.agents.resolved if group.encoder.lora]
         _require_same(of_encoders(adapted), Path(target), request.changed_data_ok)
+    _check_whitening(request)
     progress("Reading documents")
     heldout = _heldout(request, run)
     if not chosen and run is not None and request.data is None:
@@ -105,7 +119,40 @@ def assessed(request: Request, progress: Callable[[str], None] = lambda _: None)
         chosen or default_tasks(heldout),
         Documents(heldout, request.data or f"held-out documents of {target}"),
         seed,
+        _training_text(request),
     )
+
+
+def _check_whitening(request: Request) -> None:
+    if request.whiten and request.center_on is None:
+        raise ConfigurationError(
+            "--whiten has no text to whiten on",
+            expected="--center-on with a file of documents, a run or its configuration",
+            hint="add --center-on; a run's encoders store what evaluation.whitening fitted",
+        )
+    if request.width is not None and not request.whiten:
+        raise ConfigurationError(
+            "--width is of whitening, which is not asked for",
+            hint="add --whiten, or leave out --width",
+        )
+
+
+def _training_text(request: Request) -> TrainingText | None:
+    """Return the text to fit maps of embeddings on; None to use those stored with the encoders."""
+    if request.center_on is None:
+        return None
+    whitening = Whitening(width=request.width) if request.whiten else None
+    documents = _FITTED_ON["whitening" if request.whiten else "mean"]
+    fitter = MapFitter(True, whitening, documents)
+    if ending(request.center_on) in FORMATS:
+        return TrainingText(read_documents(request.center_on).texts, fitter)
+    run = _run_config(request.center_on) or load(request.center_on)
+    corpus = prepare_corpus(run, Listener())
+    drawn = generator(run.seed, "embedding maps").permutation(corpus.train)[: 4 * documents]
+    texts = corpus.texts(drawn)
+    if run.evaluation.center_text == "sentences":
+        texts = [split_sentences(text)[0] for text in texts]
+    return TrainingText(tuple(texts), fitter)
 
 
 def parse_task(text: str) -> Task:

@@ -49,6 +49,20 @@ def evaluate(
         int | None,
         typer.Option(min=8, help="Tokens per text; default: as in the folder, otherwise 64."),
     ] = None,
+    center_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE_OR_RUN",
+            help="Texts to fit the mean on, such as queries; documents evaluated on are left out. A file as "
+            "for --data, or a run, for its training text. Default: the mean stored with the encoder, if any.",
+        ),
+    ] = None,
+    whiten: Annotated[
+        bool, typer.Option("--whiten", help="Whiten on that text, too; needs --center-on.")
+    ] = False,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Directions that whitening keeps; default: all.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the tasks; default: the run's, otherwise 0.")
     ] = None,
@@ -59,7 +73,7 @@ def evaluate(
 
     Example: agentos eval runs/quickstart-1 --task retrieval --task sts:pairs.jsonl --out scores.json
 
-    Example: agentos eval ./minilm --data documents.csv --task probe --task knn:k=5
+    Example: agentos eval ./minilm --data documents.csv --task probe --task knn:k=5 --center-on train.csv
     """
     from agentos.cli.assessment import Request, assessed
     from agentos.cli.display.console import SafeConsole
@@ -67,7 +81,18 @@ def evaluate(
 
     console = SafeConsole()
     with console.status("") as status:
-        request = Request(target, task or [], data, agent or [], max_length, seed, changed_data_ok)
+        request = Request(
+            target,
+            task or [],
+            data,
+            agent or [],
+            max_length,
+            seed,
+            changed_data_ok,
+            center_on=center_on,
+            whiten=whiten,
+            width=width,
+        )
         found = assessed(request, status.update)
     if out is not None:  # before anything is printed: the scores took long, and a stream may fail
         text = json.dumps({"target": target, **found.as_json()}, indent=2, allow_nan=False)
@@ -100,10 +125,11 @@ def show(console: Console, found: Assessment) -> None:
             table.add_column("mean of all", justify="right")
         for task, metrics in found.metrics.items():
             for i, metric in enumerate(metrics):
-                values = [found.encoders[name][task][metric.name] for name in names]
+                values = [found.encoders[name][task].get(metric.name) for name in names]
                 cells = [metric_text(v, metric) for v in values[start : start + _COLUMNS]]
                 if len(names) > 1:
-                    cells.append(metric_text(sum(values) / len(values), metric))
+                    known = [value for value in values if value is not None]
+                    cells.append(metric_text(sum(known) / len(known), metric))
                 arrow = "↑" if metric.higher_is_better else "↓"
                 table.add_row("" if i else escape(task), f"{metric.title} {arrow}", *cells)
             table.add_section()

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from agentos.evaluation.base import HeldOut, Metric, Task
+from agentos.evaluation.centering import MapFitter
 from agentos.evaluation.clustering import Clustering
-from agentos.evaluation.evaluator import CachedEmbeddings, Evaluator
+from agentos.evaluation.evaluator import Evaluator
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.knn import KNN
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.evaluation.probe import Probe
-from agents.models.text_encoder import TextEncoder
+from agents.models.text_encoder import (
+    CachedEmbeddings,
+    EmbeddingMap,
+    MappedEncoder,
+    TextEncoder,
+)
 from protocols.errors import ConfigurationError, RecordError
+from protocols.seeding import generator
 
 DEFAULT_TASKS = (Probe, KNN, Clustering, Geometry)
 """Tasks that need no file."""
@@ -30,6 +37,32 @@ class Documents:
 
 
 @dataclass(frozen=True)
+class TrainingText:
+    """Texts on which maps of embeddings are fitted, and the maps."""
+
+    texts: tuple[str, ...]
+    fitter: MapFitter
+
+    def drawn(self, heldout: HeldOut, seed: int) -> TrainingText:
+        """Return a sample of the texts, without those that encoders are evaluated on.
+
+        Raises:
+            ConfigurationError: fewer than two texts are left.
+        """
+        excluded = {*heldout.texts}
+        usable = [text for text in dict.fromkeys(self.texts) if text not in excluded]
+        if len(usable) < 2:
+            raise ConfigurationError(
+                "there is too little text to centre embeddings on",
+                expected="at least 2 documents that are not evaluated on",
+                actual=f"{len(usable)} of {len(self.texts)}",
+                hint="name another file or run in --center-on",
+            )
+        order = generator(seed, "embedding maps").permutation(len(usable))
+        return replace(self, texts=tuple(usable[i] for i in order[: self.fitter.documents]))
+
+
+@dataclass(frozen=True)
 class Assessment:
     """Results of several encoders on the same tasks and documents.
 
@@ -38,7 +71,7 @@ class Assessment:
         documents: number of documents.
         labelled: whether they have labels.
         seed: seed of the tasks' random draws.
-        metrics: metrics of each task, by the task's name.
+        metrics: metrics of each task, by the task's name; an encoder without a map lacks those of variants.
         encoders: name -> task -> metric -> value.
     """
 
@@ -65,17 +98,19 @@ def assess(
     tasks: Mapping[str, Task],
     documents: Documents,
     seed: int,
+    training: TrainingText | None = None,
 ) -> Assessment:
-    """Evaluate encoders, each on every task.
+    """Evaluate encoders, each on every task, plain and under the maps of its embeddings.
 
     Args:
         encoders: names and encoders, drawn one at a time, so that only one is in memory.
         tasks: tasks by the names under which results are reported.
         documents: documents to evaluate on.
         seed: seed of the tasks' random draws.
+        training: text to fit maps on; None for those stored with each encoder, if any.
 
     Raises:
-        ConfigurationError: a task cannot be computed on the documents.
+        ConfigurationError: a task cannot be computed on the documents, or there is no text to fit maps on.
         DataError: a file of a task is missing or malformed.
     """
     heldout = documents.heldout
@@ -84,18 +119,45 @@ def assess(
     }
     for evaluator in evaluators.values():
         evaluator.check()
-    scores = {}
+    if training is not None:
+        training = training.drawn(heldout, seed)
+    scores, variants = {}, dict[str, None]()
     for name, encoder in encoders:
-        cached = CachedEmbeddings(encoder)
-        scores[name] = {task: evaluator(cached) for task, evaluator in evaluators.items()}
+        plain, maps = _plain_with_maps(encoder, training)
+        variants |= dict.fromkeys(maps)
+        scores[name] = {
+            task: _scores(evaluator, plain, maps) for task, evaluator in evaluators.items()
+        }
     return Assessment(
         data=documents.origin,
         documents=len(heldout.texts),
         labelled=heldout.labels is not None,
         seed=seed,
-        metrics={name: evaluator.metrics for name, evaluator in evaluators.items()},
+        metrics={name: task.metrics_with(variants) for name, task in tasks.items()},
         encoders=scores,
     )
+
+
+def _plain_with_maps(
+    encoder: TextEncoder, training: TrainingText | None
+) -> tuple[TextEncoder, Mapping[str, EmbeddingMap]]:
+    """Return an encoder without the map of its folder, and the maps to evaluate it under."""
+    stored: Mapping[str, EmbeddingMap] = {}
+    if isinstance(encoder, LoadedEncoder):
+        encoder, stored = encoder.plain, encoder.maps
+    plain = CachedEmbeddings(encoder)
+    if training is None:
+        return plain, stored
+    return plain, training.fitter(plain.embed(training.texts))
+
+
+def _scores(
+    evaluator: Evaluator, plain: TextEncoder, maps: Mapping[str, EmbeddingMap]
+) -> dict[str, float]:
+    scores = evaluator(plain)
+    for variant, map in maps.items():
+        scores |= evaluator.examine(MappedEncoder(plain, map), variant)[0]
+    return scores
 
 
 def loaded_encoders(

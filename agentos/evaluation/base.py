@@ -6,7 +6,8 @@ Shapes: N texts, D embedding width.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +21,8 @@ from protocols.spec import Spec
 
 TIE_DECIMALS = 9
 """Decimals to which cosines are rounded before they are ranked; the rest is rounding noise."""
+VARIANTS: Mapping[str, str] = {"centered": "centred", "whitened": "whitened"}
+"""Maps of embeddings under which tasks are computed again, and the word for each in titles."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Metric:
         percent: whether it is a share of one, to be shown as a percentage.
         label: title in tables and charts; derived from the name by default.
         minor: whether only the report shows it, and the terminal does not.
+        variant_of: name of the metric of which this is the value on mapped embeddings; empty if none.
 
     Example:
         >>> Metric(name="nearest_hit", higher_is_better=True, help="Share of hits.").title
@@ -70,11 +74,28 @@ class Metric:
     percent: bool = False
     label: str = ""
     minor: bool = False
+    variant_of: str = ""
 
     @property
     def title(self) -> str:
         """Title in tables and charts."""
         return self.label or self.name.replace("_", " ").capitalize()
+
+    def on(self, variant: str) -> Metric:
+        """Return the same metric on mapped embeddings; see `VARIANTS`.
+
+        Example:
+            >>> Metric(name="mrr", label="MRR", higher_is_better=True, help="Rank.").on("centered").title
+            'MRR, centred'
+        """
+        word = VARIANTS[variant]
+        return replace(
+            self,
+            name=variant_name(self.name, variant),
+            label=f"{self.title}, {word}",
+            help=f"{self.help} On embeddings {word} by the training text of each agent.",
+            variant_of=self.name,
+        )
 
     def gain(self, value: float, reference: float) -> float:
         """Return how much better ``value`` is than ``reference``; negative if it is worse."""
@@ -92,6 +113,8 @@ class Task(Spec, ABC):
     needs_head: ClassVar[Literal["masked", "causal"] | None] = None
     """The kind of language-model head that the encoder must have."""
     metrics: ClassVar[tuple[Metric, ...]]
+    affected_by: ClassVar[frozenset[str]] = frozenset()
+    """Those of `VARIANTS` that can change its metrics; it is computed again under them."""
 
     kind: str
     _files: Any = PrivateAttr(default=None)
@@ -120,6 +143,15 @@ class Task(Spec, ABC):
         """Return the metrics of `evaluate`, and JSON values for a figure of the report, if it has one."""
         return self.evaluate(encoder, heldout, seed), {}
 
+    def metrics_with(self, variants: Iterable[str]) -> tuple[Metric, ...]:
+        """Return its metrics, each followed by its values under those variants that affect the task."""
+        used = [variant for variant in variants if variant in self.affected_by]
+        return tuple(
+            shown
+            for metric in self.metrics
+            for shown in (metric, *(metric.on(variant) for variant in used))
+        )
+
     def read(self) -> Any:
         """Return the content of the task's own files; None for most tasks.
 
@@ -138,6 +170,16 @@ class Task(Spec, ABC):
     def files(self) -> Any:
         """Content of the task's files; read now, unless the task carries it."""
         return self.read() if self._files is None else self._files
+
+
+def variant_name(name: str, variant: str) -> str:
+    """Return the name of a metric under a variant, or the plain name.
+
+    Example:
+        >>> variant_name("mrr", "centered"), variant_name("mrr", "")
+        ('centered_mrr', 'mrr')
+    """
+    return f"{variant}_{name}" if variant else name
 
 
 def unit_rows(rows_ND: NDArray[np.floating]) -> NDArray[np.float64]:

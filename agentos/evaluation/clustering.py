@@ -21,8 +21,9 @@ from protocols.seeding import derive, generator
 class Clustering(Task):
     """Clustering: V-measure of mini-batch k-means, as many clusters as labels, against the labels.
 
-    As in mteb, embeddings are neither centred nor normalised. The result is the mean over
-    several initialisations: 0 if clusters and labels are independent, 1 if they are the same.
+    As in mteb, embeddings are neither centred nor normalised. Distances do not depend on the origin, so
+    centring would change nothing. The result is the mean over several initialisations: 0 if clusters and
+    labels are independent, 1 if they are the same.
 
     Sources: Rosenberg and Hirschberg, V-Measure: A Conditional Entropy-Based External Cluster Evaluation
     Measure, 2007; Muennighoff et al., MTEB: Massive Text Embedding Benchmark, 2023.
@@ -41,6 +42,7 @@ class Clustering(Task):
             help="How well clusters of held-out documents fit their labels, from 0 to 1.",
         ),
     )
+    affected_by: ClassVar[frozenset[str]] = frozenset({"whitened"})
 
     kind: Literal["clustering"] = "clustering"
     documents: int = Field(default=2000, ge=4, description="documents to use, at most")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import Self
 
 from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
+from agentos.evaluation.centering import LEAST_PER_DIRECTION, CenterText, MapFitter, Whitening
 from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.retrieval import Retrieval
 from protocols.spec import Kinds, Spec
@@ -35,6 +37,25 @@ class EvaluationConfig(Spec):
         True,
         description="At the end, compare the agents' embeddings of public texts with each other.",
     )
+    center: bool = Field(
+        True,
+        description="Also measure embeddings without the mean of the agent's training text, and export "
+        "encoders that subtract it.",
+    )
+    whitening: Whitening | None = Field(
+        None,
+        description="Also measure whitened embeddings, and export encoders that whiten; unset: none.",
+    )
+    center_text: CenterText = Field(
+        "sentences",
+        description="Text that mean and whitening are fitted on: the first sentence of each document, as "
+        "short as a query, or the document.",
+    )
+    center_documents: int = Field(
+        512,
+        ge=2,
+        description="Training documents of an agent on which mean and whitening are fitted, at most.",
+    )
 
     def is_due(self, round: int, rounds: int) -> bool:
         """Return whether agents are evaluated after a round: the first, the last, and every so often."""
@@ -42,8 +63,27 @@ class EvaluationConfig(Spec):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The metrics of all tasks, in the order of the tasks."""
-        return tuple(metric for task in self.tasks for metric in task.metrics)
+        """The metrics of all tasks, in the order of the tasks, each followed by its variants."""
+        return tuple(
+            metric for task in self.tasks for metric in task.metrics_with(self.fitter.variants)
+        )
+
+    @property
+    def fitter(self) -> MapFitter:
+        """The maps of embeddings that are fitted on training text; perhaps none."""
+        affecting = frozenset().union(*(task.affected_by for task in self.tasks))
+        return MapFitter(
+            self.center, self.whitening, self.center_documents, self.center_text, affecting
+        )
+
+    @model_validator(mode="after")
+    def _enough_to_whiten(self) -> Self:
+        width = self.whitening.width if self.whitening else None
+        if width is not None and self.center_documents < LEAST_PER_DIRECTION * width:
+            raise ValueError(
+                f"whitening.width {width} needs center_documents of {LEAST_PER_DIRECTION * width} or more"
+            )
+        return self
 
     @field_validator("tasks")
     @classmethod

@@ -1,23 +1,17 @@
-"""The evaluator: runs several tasks on one encoder.
-
-Shapes: N texts, D embedding width.
-"""
+"""The evaluator: runs several tasks on one encoder."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from agentos.evaluation.base import HeldOut, Metric, Task
-from agents.models.text_encoder import LabelScores, TextEncoder, TokenScores
-from protocols.errors import ConfigurationError, TrainingError
+from agentos.evaluation.base import HeldOut, Metric, Task, variant_name
+from agents.models.text_encoder import CachedEmbeddings, TextEncoder, not_finite
+from protocols.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -33,13 +27,14 @@ class Evaluator:
         seed: the run's seed.
 
     Example:
+        >>> import numpy as np
         >>> from agentos.evaluation import Geometry
         >>> from agents.models.text_encoder import FunctionEncoder
         >>> texts = tuple(f"the words of text number {i} are these {i}" for i in range(16))
         >>> def embed(texts):
         ...     return np.array([[len(t), t.count("t"), 1.0] for t in texts], dtype=np.float32)
         >>> sorted(Evaluator((Geometry(),), HeldOut(texts), seed=0)(FunctionEncoder(embed)))
-        ['alignment', 'dead_dimensions', 'dimension_spread', 'rankme', 'uniformity']
+        ['alignment', 'dead_dimensions', 'dimension_spread', 'mean_share', 'rankme', 'uniformity']
     """
 
     tasks: tuple[Task, ...]
@@ -81,8 +76,15 @@ class Evaluator:
         """Return the metrics of all tasks for one encoder; see `examine`."""
         return self.examine(encoder)[0]
 
-    def examine(self, encoder: TextEncoder) -> tuple[dict[str, float], dict[str, Any]]:
+    def examine(
+        self, encoder: TextEncoder, variant: str = ""
+    ) -> tuple[dict[str, float], dict[str, Any]]:
         """Return the metrics of all tasks for one encoder, and the data of their figures.
+
+        Args:
+            encoder: the encoder under test.
+            variant: a key of `agentos.evaluation.base.VARIANTS` if its embeddings are mapped so; only the
+                tasks that this can change are computed, and their metrics carry its name.
 
         Returns:
             The metrics; and for each kind of task with a figure in the report, JSON values.
@@ -96,68 +98,16 @@ class Evaluator:
         figures: dict[str, Any] = {}
         with _one_thread():
             for task in self.tasks:
+                if variant and variant not in task.affected_by:
+                    continue
                 metrics, figures[task.kind] = task.examine(cached, self.heldout, self.seed)
-                values.update(metrics)
+                values.update({variant_name(name, variant): x for name, x in metrics.items()})
         for name, value in values.items():
             if not math.isfinite(value):
-                raise _not_finite(f"The metric {name}", value)
+                raise not_finite(f"The metric {name}", value)
         return values, {kind: data for kind, data in figures.items() if data}
 
 
 def _one_thread() -> AbstractContextManager[Any]:
     limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
     return limits
-
-
-class CachedEmbeddings:
-    """An encoder that embeds each distinct text only once, for all tasks.
-
-    Args:
-        encoder: the encoder under test.
-    """
-
-    def __init__(self, encoder: TextEncoder) -> None:
-        self._encoder = encoder
-        self._rows: dict[str, NDArray[np.float32]] = {}
-
-    def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
-        """Return the scores of the encoder under test."""
-        return self._encoder.token_scores(texts, seed)
-
-    def label_scores(self, texts: Sequence[str]) -> LabelScores | None:
-        """Return the class probabilities of the encoder under test."""
-        return self._encoder.label_scores(texts)
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return pooled states `[N, D]`, embedding only texts that are new.
-
-        Raises:
-            TrainingError: the embeddings have the wrong shape, or are not finite.
-        """
-        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
-        if new:
-            self._rows.update(zip(new, self._checked(new), strict=True))
-        return np.stack([self._rows[text] for text in texts])
-
-    def _checked(self, texts: list[str]) -> NDArray[np.float32]:
-        rows = np.asarray(self._encoder.embed(texts), dtype=np.float32)
-        if rows.ndim != 2 or len(rows) != len(texts):
-            raise TrainingError(
-                "The encoder returned embeddings of the wrong shape",
-                expected=f"[{len(texts)}, D]",
-                actual=list(rows.shape),
-                hint="return one pooled row per text",
-            )
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if len(bad):
-            raise _not_finite(f"The encoder's embedding of {len(bad)} texts", texts[bad[0]][:60])
-        return rows
-
-
-def _not_finite(what: str, actual: object) -> TrainingError:
-    return TrainingError(
-        f"{what} is not finite",
-        expected="finite numbers",
-        actual=actual,
-        hint="lower training.learning_rate, or train in fp32",
-    )

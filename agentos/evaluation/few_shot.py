@@ -25,7 +25,7 @@ class FewShot(Task):
 
     Scores are means over several draws. As in mteb, features are neither standardised nor normalised
     and the solver stops after 100 iterations: a test gives the same embeddings to mteb and gets the
-    same scores.
+    same scores. The intercept is not penalised, so the optimum does not depend on the origin.
 
     Source: Muennighoff et al., MTEB: Massive Text Embedding Benchmark, 2023.
 
@@ -38,6 +38,7 @@ class FewShot(Task):
     metrics: ClassVar[tuple[Metric, ...]] = classification_metrics(
         "few_shot", "a probe of a few documents"
     )
+    affected_by: ClassVar[frozenset[str]] = frozenset({"whitened"})
 
     kind: Literal["few_shot"] = "few_shot"
     samples_per_label: int = Field(default=8, ge=1, description="documents of each label to fit on")

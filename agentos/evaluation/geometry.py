@@ -1,4 +1,4 @@
-"""Geometry of the embeddings: alignment, uniformity, effective rank and spread.
+"""Geometry of the embeddings: alignment, uniformity, effective rank, spread and share of the mean.
 
 Shapes: N documents, D embedding width.
 """
@@ -25,7 +25,7 @@ DEAD = 0.05
 
 
 class Geometry(Task):
-    """Alignment, uniformity, RankMe and per-dimension spread of the embeddings; needs no labels.
+    """Alignment, uniformity, RankMe, spread and share of the mean of the embeddings; needs no labels.
 
     A positive pair is the first and the second half of one document, cut at its middle word.
     All but alignment are measured on the first halves. Read alignment together with uniformity:
@@ -37,7 +37,7 @@ class Geometry(Task):
 
     Example:
         >>> [metric.higher_is_better for metric in Geometry().metrics]
-        [False, False, True, True, False]
+        [False, False, True, True, False, False]
     """
 
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -73,6 +73,15 @@ class Geometry(Task):
             percent=True,
             minor=True,
         ),
+        Metric(
+            name="mean_share",
+            label="Share of the mean",
+            higher_is_better=False,
+            help="Share of the embeddings' squared length that all documents have in common; centring "
+            "removes it.",
+            percent=True,
+            minor=True,
+        ),
     )
 
     kind: Literal["geometry"] = "geometry"
@@ -87,7 +96,7 @@ class Geometry(Task):
     def evaluate(self, encoder: TextEncoder, heldout: HeldOut, seed: int) -> dict[str, float]:
         """Return ``alignment`` in [0, 4], ``uniformity`` in [-8, 0], ``rankme`` in [1, D], and more.
 
-        ``dimension_spread`` and ``dead_dimensions`` are in [0, 1].
+        ``dimension_spread``, ``dead_dimensions`` and ``mean_share`` are in [0, 1].
         """
         pairs = halves(heldout.texts)
         chosen = generator(seed, "evaluation", "geometry").permutation(len(pairs))
@@ -99,6 +108,7 @@ class Geometry(Task):
             "rankme": rankme(first_ND),
             "dimension_spread": float(np.mean(deviations(first_ND))),
             "dead_dimensions": float(np.mean(deviations(first_ND) < DEAD)),
+            "mean_share": mean_share(first_ND),
         }
 
 
@@ -155,6 +165,20 @@ def deviations(rows_ND: NDArray[np.float32]) -> NDArray[np.float64]:
     unit = unit_rows(rows_ND)
     scaled: NDArray[np.float64] = np.sqrt(unit.shape[1]) * unit.std(axis=0)
     return scaled
+
+
+def mean_share(rows_ND: NDArray[np.float32]) -> float:
+    """Return ``|mean_i x_i|^2 / mean_i |x_i|^2``: 0 if centred, 1 if all rows are the same.
+
+    Rows that are all zero are one point, with a share of 1.
+
+    Example:
+        >>> mean_share(np.eye(2, dtype=np.float32))
+        0.5
+    """
+    rows = rows_ND.astype(np.float64)
+    length = float(np.mean(np.sum(rows**2, axis=1)))
+    return min(1.0, float(np.sum(rows.mean(axis=0) ** 2)) / length) if length > 0 else 1.0
 
 
 def rankme(rows_ND: NDArray[np.float32]) -> float:

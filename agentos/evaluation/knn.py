@@ -38,6 +38,7 @@ class KNN(Task):
             percent=True,
         ),
     )
+    affected_by: ClassVar[frozenset[str]] = frozenset({"centered", "whitened"})
 
     kind: Literal["knn"] = "knn"
     k: int = Field(default=10, ge=1, description="neighbours that vote")

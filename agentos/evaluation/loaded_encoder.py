@@ -5,7 +5,8 @@ Legend: B texts in a batch, T tokens, V vocabulary, N texts, D embedding width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,13 @@ from agents.models.encoder import Encoder
 from agents.models.heads.label_head import LabelHead, label_scores
 from agents.models.heads.saved_heads import load_label_head
 from agents.models.pretrained import load_tokenizer, positions_of
-from agents.models.sentence_transformer import SavedSettings, pooling_of, read_settings
-from agents.models.text_encoder import LabelScores, TokenScores
+from agents.models.sentence_transformer import (
+    SavedSettings,
+    pooling_of,
+    read_settings,
+    stored_map,
+)
+from agents.models.text_encoder import EmbeddingMap, LabelScores, TokenScores
 from agents.models.token_scores import score_tokens
 from agents.text.batch import to_device
 from agents.text.collate import Collator
@@ -43,6 +49,7 @@ class LoadedEncoder:
         max_length: tokens of a text, special tokens included.
         normalised: scale embeddings to length 1.
         classifier: classifier of the agent's own labels, and the names of its classes; None without one.
+        maps: the map that embeddings pass, by its name in `agentos.evaluation.base.VARIANTS`; at most one.
     """
 
     def __init__(
@@ -52,12 +59,14 @@ class LoadedEncoder:
         max_length: int,
         normalised: bool = False,
         classifier: tuple[LabelHead, tuple[str, ...]] | None = None,
+        maps: Mapping[str, EmbeddingMap] | None = None,
     ) -> None:
         self.encoder = encoder
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.normalised = normalised
         self.classifier = classifier
+        self.maps = maps or {}
         self._collate = Collator(tokenizer, max_length)
         self._vocabulary = Vocabulary(tokenizer)
 
@@ -93,8 +102,17 @@ class LoadedEncoder:
         encoder = load_encoder(config, tokenizer, pooling_of(config)).eval()
         settings = read_settings(config)
         length = _length(max_length, settings, tokenizer, encoder)
+        name = settings.map
+        maps = {name: stored_map(config, name, encoder.width)} if name else {}
         classifier = load_label_head(folder) if here else None
-        return cls(encoder, tokenizer, length, settings.normalised, classifier)
+        return cls(encoder, tokenizer, length, settings.normalised, classifier, maps)
+
+    @property
+    def plain(self) -> LoadedEncoder:
+        """The same encoder without the map of its folder."""
+        plain = copy.copy(self)
+        plain.maps = {}
+        return plain
 
     @property
     def head(self) -> str | None:
@@ -103,11 +121,13 @@ class LoadedEncoder:
         return None if head is None else head.kind
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return pooled states `[N, D]`, normalised where the folder says so."""
-        pooled_ND = self._pooled(texts)
-        if not self.normalised:
-            return pooled_ND
-        return torch.nn.functional.normalize(torch.from_numpy(pooled_ND), dim=-1).numpy()
+        """Return pooled states `[N, D]`, normalised and mapped where the folder says so."""
+        embedded = self._pooled(texts)
+        if self.normalised:
+            embedded = torch.nn.functional.normalize(torch.from_numpy(embedded), dim=-1).numpy()
+        for map in self.maps.values():
+            embedded = map(embedded)
+        return embedded
 
     def _pooled(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if not texts:

@@ -71,6 +71,7 @@ class Retrieval(Task):
             minor=True,
         ),
     )
+    affected_by: ClassVar[frozenset[str]] = frozenset({"centered", "whitened"})
 
     kind: Literal["retrieval"] = "retrieval"
     queries: int = Field(

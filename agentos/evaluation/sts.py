@@ -69,6 +69,7 @@ class STS(PairTask):
             minor=True,
         ),
     )
+    affected_by: ClassVar[frozenset[str]] = frozenset({"centered", "whitened"})
 
     kind: Literal["sts"] = "sts"
     score: str = Field(default="score", description="column of the score, on any scale")
@@ -123,6 +124,7 @@ class PairClassification(PairTask):
             minor=True,
         ),
     )
+    affected_by: ClassVar[frozenset[str]] = frozenset({"centered", "whitened"})
 
     kind: Literal["pair_classification"] = "pair_classification"
     label: str = Field(default="label", description="column of the label, 1 or 0")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -26,7 +26,9 @@ from agents.hosting.messaging import Alterations, Composed
 from agents.hosting.state_file import load_state, save_state, state_file
 from agents.hosting.tracing import Traced, Tracer
 from agents.models.cpu.malloc import keep_freed_memory
+from agents.models.text_encoder import CachedEmbeddings, MappedEncoder
 from agents.training import trainer
+from agents.training.agent import Agent
 from agents.training.blueprint import Arm, Blueprint
 from agents.training.precision import step_seconds, worthwhile
 from agents.training.prefetch import Prefetcher
@@ -39,6 +41,14 @@ from protocols.wire.sizes import uncoded_bytes
 
 Answer = TypeVar("Answer")
 Value = TypeVar("Value")
+
+
+class _Examined(NamedTuple):
+    """An encoder with its embeddings of held-out text, its metrics, and its data for charts."""
+
+    encoder: CachedEmbeddings
+    metrics: dict[str, float]
+    explained: dict[str, Any]
 
 
 class Host:
@@ -209,16 +219,33 @@ class Host:
     def evaluate(self, agents: Collection[int] | None = None) -> dict[int, dict[str, float]]:
         """Measure the encoders of some of the agents, by default of all, on held-out text."""
         chosen = self.agents.keys() if agents is None else self.agents.keys() & set(agents)
-        examined: dict[int, tuple[dict[str, float], dict[str, Any]]] = {}
-        alike: dict[SharedModel, int] = {}  # agents with the same initial weights are measured once
+        measured: dict[int, dict[str, float]] = {}
+        alike: dict[SharedModel, _Examined] = {}  # agents with the same initial weights are alike
         order = self.agents.order(sorted(chosen))
         for id, agent in self.agents.each(order, self.agents.unchanged):
             resident = self.agents.resident_of_untouched(id)
-            twin = alike.setdefault(resident, id) if resident else id
             with self._span("evaluate", id):
-                examined[id] = examined[twin] if twin != id else self.blueprint.evaluate(agent)
-        self.explained.update({id: explained for id, (_, explained) in examined.items()})
-        return {id: dict(metrics) for id, (metrics, _) in examined.items()}
+                found = alike.get(resident) if resident else None
+                found = found or self._examine(agent)
+                if resident:
+                    alike[resident] = found
+                measured[id] = found.metrics | self._measure_mapped(agent, found.encoder)
+            self.explained[id] = found.explained
+        return measured
+
+    def _examine(self, agent: Agent) -> _Examined:
+        encoder = CachedEmbeddings(agent)
+        return _Examined(encoder, *self.blueprint.evaluate(encoder))
+
+    def _measure_mapped(self, agent: Agent, encoder: CachedEmbeddings) -> dict[str, float]:
+        """Measure an encoder under the maps fitted on an agent's text, which no other agent shares."""
+        fit = self.blueprint.fit_maps
+        if fit is None or not fit.measured:
+            return {}
+        maps, metrics = agent.fitted_maps(), dict[str, float]()
+        for name in fit.measured:
+            metrics |= self.blueprint.evaluate(MappedEncoder(encoder, maps[name]), name)[0]
+        return metrics
 
     def embed_texts(self, texts: Sequence[str], agents: Sequence[int]) -> dict[int, np.ndarray]:
         """Embed the same texts with several agents, `[N, W]` each."""

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -15,7 +18,8 @@ from agents.models.adapters import adapter_state, save_adapters
 from agents.models.encoder import Encoder
 from agents.models.heads.saved_heads import save_heads
 from agents.models.pretrained import no_progress_bars
-from agents.models.sentence_transformer import MODES, OTHER_MODES, POOLING
+from agents.models.sentence_transformer import DENSE, MAPS, MODES, OTHER_MODES, POOLING
+from agents.models.text_encoder import EmbeddingMap
 from agents.text.collate import Collator
 
 
@@ -26,6 +30,7 @@ def export(
     directory: Path,
     max_length: int,
     labels: Sequence[str] = (),
+    map: tuple[str, EmbeddingMap] | None = None,
 ) -> None:
     """Write an encoder as a folder that transformers, sentence-transformers and `encoder.path` load.
 
@@ -37,6 +42,7 @@ def export(
         directory: folder to create.
         max_length: tokens of an embedded text, special tokens included.
         labels: names of the classes of the agent's own labels, if it has learnt any.
+        map: name and value of the map that sentence-transformers applies to embeddings; None for none.
     """
     _keep_second_names(directory)
     adapted = adapter_state(encoder.backbone) is not None
@@ -51,7 +57,7 @@ def export(
     # With adapters the model is not saved whole, so its language-model head goes with the other heads.
     save_heads(encoder, directory, language_head=adapted, labels=labels)
     write_sentence_transformer(
-        directory, pooling=encoder.pooling, width=encoder.width, max_length=max_length
+        directory, pooling=encoder.pooling, width=encoder.width, max_length=max_length, map=map
     )
     _set_modes(directory)
 
@@ -75,7 +81,12 @@ def _set_modes(directory: Path) -> None:
 
 
 def write_sentence_transformer(
-    directory: Path, *, pooling: str, width: int, max_length: int
+    directory: Path,
+    *,
+    pooling: str,
+    width: int,
+    max_length: int,
+    map: tuple[str, EmbeddingMap] | None = None,
 ) -> None:
     """Write the files with which ``SentenceTransformer(directory)`` embeds as the agent does.
 
@@ -86,8 +97,12 @@ def write_sentence_transformer(
         pooling: ``mean``, ``cls`` or ``last``.
         width: of the backbone.
         max_length: tokens of a text when it is embedded, special tokens included.
+        map: name, a key of `MAPS`, and value of the map that embeddings pass; None for none.
     """
     modules = [("", "Transformer"), (POOLING, "Pooling")]
+    if map is not None:
+        modules.append((MAPS[map[0]], "Dense"))
+        _write_dense(directory / MAPS[map[0]], map[1], width)
     _write(
         directory / "modules.json",
         [
@@ -111,6 +126,14 @@ def write_sentence_transformer(
         directory / "config_sentence_transformers.json",
         {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"},
     )
+
+
+def _write_dense(directory: Path, map: EmbeddingMap, width: int) -> None:
+    weight = np.eye(width, dtype=np.float32) if map.weight is None else map.weight
+    sizes = {"in_features": width, "out_features": len(weight)}
+    _write(directory / "config.json", {**sizes, **DENSE})
+    linear = {"linear.weight": torch.tensor(weight), "linear.bias": torch.tensor(map.bias)}
+    save_file(linear, directory / "model.safetensors")
 
 
 def _save_language_model(encoder: Encoder, collate: Collator, directory: Path) -> None:

@@ -14,9 +14,13 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers.utils.hub import cached_file
 
 from agents.config import EncoderConfig
+from agents.models.text_encoder import EmbeddingMap
 from protocols.errors import ModelError
 
 logger = logging.getLogger(__name__)
@@ -32,6 +36,10 @@ OTHER_MODES = (
     "pooling_mode_mean_sqrt_len_tokens",
     "pooling_mode_weightedmean_tokens",
 )
+MAPS = {"centered": "2_Centering", "whitened": "2_Whitening"}
+"""Folders of the Dense module of an exported encoder, by the map of embeddings that it holds."""
+DENSE = {"bias": True, "activation_function": "torch.nn.modules.linear.Identity"}
+"""Settings of that module, besides its sizes."""
 _ARCHITECTURES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 _TRANSFORMER_FILES = tuple(f"sentence_{name}_config.json" for name in _ARCHITECTURES)
 """Settings of the Transformer module; early releases named the file after the architecture."""
@@ -54,6 +62,7 @@ class SavedSettings:
         max_length: tokens of a text, special tokens included; None if unset.
         lower_case: whether texts are lower-cased before they are tokenised.
         normalised: whether embeddings are scaled to length 1.
+        map: key of `MAPS` if a run exported the encoder with a map of embeddings; see `stored_map`.
     """
 
     listed: bool = False
@@ -61,6 +70,7 @@ class SavedSettings:
     max_length: int | None = None
     lower_case: bool = False
     normalised: bool = False
+    map: str | None = None
 
 
 def pooling_of(config: EncoderConfig) -> str:
@@ -101,10 +111,57 @@ def read_settings(config: EncoderConfig) -> SavedSettings:
     if modules is None:
         pooling = _pooling(_settings(config, f"{POOLING}/config.json"))
         return SavedSettings(False, pooling, *_transformer(config))
+    modules, map = _without_map(modules)
     folder, normalised = _modules(config, modules)
     _check_defaults(config)
     pooling = _pooling(_settings(config, f"{folder}/config.json")) or "mean"
-    return SavedSettings(True, pooling, *_transformer(config), normalised)
+    return SavedSettings(True, pooling, *_transformer(config), normalised, map)
+
+
+def stored_map(config: EncoderConfig, name: str, width: int) -> EmbeddingMap:
+    """Read the map of embeddings that a run exported with an encoder.
+
+    Args:
+        config: the encoder.
+        name: key of `MAPS`, as in `SavedSettings.map`.
+        width: of the encoder.
+
+    Raises:
+        ModelError: a file is missing or damaged, or says something else than an affine map.
+    """
+    folder = MAPS[name]
+    settings = _settings(config, f"{folder}/config.json")
+    for key, value in settings.items():
+        if key not in ("in_features", "out_features") and value != DENSE.get(key):
+            raise _unsupported(config, f"{key} of {folder}", str(DENSE.get(key)), value)
+    path = _path(config, f"{folder}/model.safetensors")
+    try:
+        found = load_file(path) if path is not None else {}
+        weight, bias = (found[f"linear.{part}"].numpy() for part in ("weight", "bias"))
+        # A mean has the width of the encoder; whitening may be narrower.
+        if weight.shape != (len(bias), width) or not np.isfinite(weight).all():
+            raise ValueError(f"a weight of shape {list(weight.shape)}")
+        if bias.ndim != 1 or not np.isfinite(bias).all():
+            raise ValueError(f"a bias of shape {list(bias.shape)}")
+    except (OSError, KeyError, ValueError, TypeError, SafetensorError) as error:
+        raise ModelError(
+            f"the {folder} of the encoder {config.origin!r} is damaged",
+            expected=f"linear.weight [K, {width}] and linear.bias [K], finite",
+            actual=str(error),
+            hint="export the encoder again",
+        ) from error
+    identity = name == "centered" and np.array_equal(weight, np.eye(width))
+    return EmbeddingMap(None if identity else weight.astype(np.float32), bias.astype(np.float32))
+
+
+def _without_map(modules: Any) -> tuple[Any, str | None]:
+    """Return the modules but the map of embeddings that a run exported, and its name if there is one."""
+    last = modules[-1] if isinstance(modules, list) and len(modules) == 3 else None
+    if isinstance(last, dict) and last.get("type") == "sentence_transformers.models.Dense":
+        for name, folder in MAPS.items():
+            if last.get("path") == folder:
+                return modules[:-1], name
+    return modules, None
 
 
 def _modules(config: EncoderConfig, modules: Any) -> tuple[str, bool]:
@@ -204,8 +261,8 @@ def _settings(config: EncoderConfig, name: str) -> Mapping[str, Any]:
 
 def _read(config: EncoderConfig, name: str) -> Any:
     """Return the content of a JSON file of an encoder; None if it has no such file."""
-    path = Path(config.path) / name if config.path else _cached(config.origin, name)
-    if path is None or not path.is_file():
+    path = _path(config, name)
+    if path is None:
         return None
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -216,6 +273,11 @@ def _read(config: EncoderConfig, name: str) -> Any:
             actual=str(error),
             hint="copy it again from the source of the encoder, or remove it",
         ) from error
+
+
+def _path(config: EncoderConfig, name: str) -> Path | None:
+    path = Path(config.path) / name if config.path else _cached(config.origin, name)
+    return path if path is not None and path.is_file() else None
 
 
 @lru_cache(maxsize=256)

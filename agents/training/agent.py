@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +11,16 @@ import torch
 from agents.exchange.base import PrivateBatch
 from agents.models.export import export
 from agents.models.heads.label_head import label_scores
-from agents.models.text_encoder import LabelScores, TokenScores
+from agents.models.text_encoder import EmbeddingMap, LabelScores, TokenScores
 from agents.models.token_scores import score_tokens
 from agents.objectives.labelled import LABEL_HEAD
+from agents.text.tokens import Text
 from agents.training import trainer
 from agents.training.blueprint import Arm
 from agents.training.learner import LocalLearner
 from agents.training.local_batch import PreparedBatch
 from agents.training.prefetch import Prefetcher
+from protocols.seeding import generator
 
 
 class Agent(LocalLearner):
@@ -38,6 +40,26 @@ class Agent(LocalLearner):
         """Embed texts for evaluation: `[N, W]` float32 pooled states, not normalised."""
         tokens = self.resident.tokenise_evaluation(texts)
         return self._encode(tokens, self.resident.collate_evaluation).cpu().numpy()
+
+    def fitted_maps(self) -> Mapping[str, EmbeddingMap]:
+        """Fit the maps of embeddings on a sample of the private documents, the same in every round.
+
+        The texts are cut and embedded as held-out texts are.
+        """
+        fit = self.resident.blueprint.fit_maps
+        if fit is None:
+            return {}
+        collate, tokens = self.resident.collate_evaluation, self.resident.group.tokens
+        rng = generator(self.seed, "embedding maps", self.id)
+        rows = rng.choice(self._private.rows, min(fit.documents, self.examples), replace=False)
+        whole = fit.text == "documents"
+        texts = [
+            (tokens[int(row)] if whole else Text.row(tokens, int(row)).sentence(0))[
+                : collate.budget
+            ]
+            for row in rows
+        ]
+        return fit(self._encode(texts, collate).cpu().numpy())
 
     def watch(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Embed texts during training: `[N, W]` as `embed`, and the number of tokens."""
@@ -69,7 +91,10 @@ class Agent(LocalLearner):
             return label_scores(self.encoder.heads[LABEL_HEAD](pooled), names)
 
     def save(self, directory: Path) -> None:
-        """Save the encoder for transformers and sentence-transformers; see `agents.models.export`."""
+        """Save the encoder for transformers and sentence-transformers; see `agents.models.export`.
+
+        The last of the fitted maps becomes a module of sentence-transformers.
+        """
         export(
             self.encoder,
             self.resident.group.tokenizer,
@@ -77,4 +102,5 @@ class Agent(LocalLearner):
             directory,
             max_length=self.resident.blueprint.evaluation_length,
             labels=self.resident.blueprint.labels,
+            map=next(reversed(list(self.fitted_maps().items())), None),
         )

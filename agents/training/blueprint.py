@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from agents.config import EncoderConfig
 from agents.exchange.base import Exchange, Heads
-from agents.models.text_encoder import TextEncoder
+from agents.models.text_encoder import EmbeddingMap, TextEncoder
 from agents.objectives.base import Objective
 from agents.text.tokens import Tokens
 from agents.training.config import TrainingConfig
@@ -20,8 +20,32 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-Evaluate = Callable[[TextEncoder], tuple[dict[str, float], dict[str, Any]]]
-"""Function from an encoder to metrics, and to plain values for charts."""
+class Evaluate(Protocol):
+    """Function from an encoder to metrics, and to plain values for charts."""
+
+    def __call__(
+        self, encoder: TextEncoder, variant: str = "", /
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        """Measure an encoder; with `variant`, the name of the map that its embeddings have passed."""
+
+
+class FitMaps(Protocol):
+    """Function from embeddings of training text to maps of embeddings, by name."""
+
+    @property
+    def documents(self) -> int:
+        """Training documents to fit on, at most."""
+
+    @property
+    def text(self) -> Literal["sentences", "documents"]:
+        """Whether to fit on the first sentence of each, or on the document."""
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of the maps under which an encoder is measured again."""
+
+    def __call__(self, rows_ND: np.ndarray, /) -> Mapping[str, EmbeddingMap]:
+        """Return the maps, the one to export last; the embeddings are `[N, D]`."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +122,7 @@ class Blueprint:
         threads: torch threads of a host.
         state_bytes: bytes of agents' states that a host keeps in memory; the rest goes to disk.
         spill_folder: folder for spilled states; None for the system's temporary folder.
+        fit_maps: fits the maps of embeddings of an agent on its training text; None for no maps.
     """
 
     seed: int
@@ -115,6 +140,7 @@ class Blueprint:
     threads: int = 1
     state_bytes: float = math.inf
     spill_folder: str | None = None
+    fit_maps: FitMaps | None = None
 
     def only(self, ids: Collection[int], share: float = 1.0) -> Blueprint:
         """Return the blueprint of a host with only these agents and a share of the memory."""

@@ -107,6 +107,26 @@ def test_coded_messages_equal_to_the_bit_on_two_hosts(
 
 
 @pytest.mark.slow
+@pytest.mark.ray
+def test_centred_and_whitened_metrics_equal_to_the_bit_on_two_hosts(
+    small: Callable[..., RunConfig],
+    warm: Callable[[str], Runtime],
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    config = small(
+        evaluation={"tasks": ["retrieval"], "whitening": {}, "center_documents": 128},
+        baseline={"isolated": False},
+    )
+    reference = run(config, tmp_path / "local", cache)
+    means = {row["centered_mrr"] for row in reference if row["round"] == 0}
+    assert len(means) > 1  # equal weights, but each agent has its own text
+    assert all("whitened_mrr" in row for row in reference if row["round"] == 2)
+    two = config.model_copy(update={"runtime": warm("two")})
+    assert run(two, tmp_path / "two", cache) == reference
+
+
+@pytest.mark.slow
 def test_metrics_differ_when_seed_differs(
     small: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:

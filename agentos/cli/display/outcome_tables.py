@@ -26,8 +26,11 @@ def show_outcome(console: Console, directory: Path) -> None:
     run = load_view(directory)
     result, traffic, words = run.outcome, run.traffic, verdict(run.outcome)
     quality = [metric for metric in result.metrics if not metric.minor]
-    for metric in quality or result.metrics:
-        console.print(_metric_table(metric, result, run.names))
+    shown = quality or result.metrics
+    for metric in shown:
+        if not metric.variant_of:
+            variants = [each for each in shown if each.variant_of == metric.name]
+            console.print(_metric_table((metric, *variants), result, run.names))
     console.print(f"[bold]{escape(words.headline)}[/]", highlight=False)
     console.print(escape(" ".join(words.details)), highlight=False)
     if traffic.fp32_total != traffic.total:
@@ -60,7 +63,9 @@ def _saved_table(traffic: Traffic) -> Table:
     return table
 
 
-def _metric_table(metric: Metric, result: Outcome, names: Sequence[str]) -> Table:
+def _metric_table(metrics: Sequence[Metric], result: Outcome, names: Sequence[str]) -> Table:
+    """Return the table of a metric, with columns for its variants beside the plain ones."""
+    metric = metrics[0]
     direction = "higher" if metric.higher_is_better else "lower"
     table = Table(title=f"{metric.title} ({direction} is better)", title_justify="left")
     table.add_column("agent")
@@ -71,18 +76,26 @@ def _metric_table(metric: Metric, result: Outcome, names: Sequence[str]) -> Tabl
         "together": result.together,
     }
     arms = {name: arm for name, arm in columns.items() if arm is not None}
-    for name in arms:
-        table.add_column(name, justify="right")
+    # Six columns fit into 80 characters; the report also shows variants before training.
+    columns_of = [
+        (each, name) for each in metrics for name in arms if not each.variant_of or name != "before"
+    ]
+    for each, name in columns_of:
+        word = each.title.rpartition(", ")[2] if each.variant_of else ""
+        table.add_column(f"{name}\n{word}".rstrip(), justify="right")
     agents = [i for i in range(len(names)) if agent_name(i) in result.together.agents]
     for agent in agents if len(agents) <= _ROWS else []:
         shown = agent_name(agent) + (
             "" if names[agent] == agent_name(agent) else f" {escape(names[agent])}"
         )
         table.add_row(
-            shown, *(metric_text(arm.value(agent, metric), metric) for arm in arms.values())
+            shown,
+            *(metric_text(arms[name].value(agent, each), each) for each, name in columns_of),
         )
     table.add_section()
     for row in ("mean", "worst"):
-        values = [getattr(arm, row).get(metric.name) for arm in arms.values()]
-        table.add_row(row, *(metric_text(value, metric) for value in values))
+        values = [
+            metric_text(getattr(arms[name], row).get(each.name), each) for each, name in columns_of
+        ]
+        table.add_row(row, *values)
     return table

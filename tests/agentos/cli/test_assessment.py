@@ -8,6 +8,9 @@ import pytest
 
 from agentos.cli.assessment import Request, assessed, parse_task
 from agentos.config.field_errors import InvalidConfiguration
+from agentos.evaluation import HeldOut
+from agentos.evaluation.assess import TrainingText
+from agentos.evaluation.centering import MapFitter
 from protocols.errors import ConfigurationError, DataError, ModelError, RecordError
 
 
@@ -68,6 +71,56 @@ def test_agents_tasks_and_data_can_be_chosen(run, documents):
         "geometry",
     ]
     json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_stored_mean_is_measured_beside_plain_embeddings(run, documents):
+    found = assessed(Request(str(run.directory), ["knn:k=3", "geometry"], data=str(documents)))
+    names = [metric.name for metric in found.metrics["knn:k=3"]]
+    assert names == ["knn_accuracy", "centered_knn_accuracy"]
+    for tasks in found.encoders.values():
+        assert [*tasks["knn:k=3"]] == names
+        assert not any("centered" in name for name in tasks["geometry"])
+
+
+def test_mean_and_whitening_are_fitted_on_other_text_where_it_is_named(run, documents, tmp_path):
+    target = str(run.directory / "encoders" / "agent-0")
+    found = {
+        center_on: assessed(
+            Request(target, ["knn"], str(documents), center_on=center_on, whiten=True, width=5)
+        )
+        for center_on in (str(run.directory), _file(tmp_path / "other.csv", "moon comet", 60))
+    }
+    scores = [each.encoders["agent-0"]["knn"] for each in found.values()]
+    for each in scores:
+        assert [*each] == ["knn_accuracy", "centered_knn_accuracy", "whitened_knn_accuracy"]
+    assert scores[0]["knn_accuracy"] == scores[1]["knn_accuracy"]
+
+
+def _file(path, words, count):
+    path.write_text(
+        "text\n" + "".join(f"{words} {i} {'and more ' * (i % 5)}\n" for i in range(count))
+    )
+    return str(path)
+
+
+def test_text_that_is_evaluated_on_is_never_fitted_on(run, documents, monkeypatch):
+    target = str(run.directory / "encoders" / "agent-0")
+    with pytest.raises(ConfigurationError, match="0 of 40") as caught:
+        assessed(Request(target, ["knn"], str(documents), center_on=str(documents)))
+    assert "--center-on" in caught.value.hint
+    heldout = HeldOut(("one", "two"))
+    fitter = MapFitter(True, None, 3)
+    drawn = TrainingText(("one", "three", "four", "five", "six", "two", "six"), fitter)
+    texts = drawn.drawn(heldout, seed=0).texts
+    assert len(texts) == 3
+    assert {*texts} < {"three", "four", "five", "six"}
+
+
+@pytest.mark.parametrize("fields", [{"whiten": True}, {"width": 4}])
+def test_whitening_without_text_or_a_width_without_whitening_is_refused(run, fields):
+    with pytest.raises(ConfigurationError) as caught:
+        assessed(Request(str(run.directory), ["retrieval"], **fields))
+    assert caught.value.hint
 
 
 def test_a_model_takes_the_held_out_text_of_a_run(run):

@@ -8,7 +8,14 @@ from scipy.spatial.distance import pdist
 from scipy.stats import entropy
 
 from agentos.evaluation import Geometry, HeldOut
-from agentos.evaluation.geometry import alignment, deviations, halves, rankme, uniformity
+from agentos.evaluation.geometry import (
+    alignment,
+    deviations,
+    halves,
+    mean_share,
+    rankme,
+    uniformity,
+)
 from agents.models.text_encoder import FunctionEncoder
 from protocols.errors import ConfigurationError
 
@@ -103,3 +110,15 @@ def test_documents_caps_the_texts_that_are_embedded():
 def test_check_refuses_fewer_than_two_documents_of_eight_words():
     with pytest.raises(ConfigurationError, match="8 words or more; actual: 1"):
         Geometry().check(HeldOut(("a b c d e f g h", "short")))
+
+
+def test_share_of_the_mean_equals_a_slow_reference():
+    moved = ROWS + 0.7
+    columns = moved.astype(float).T.tolist()
+    mean = [sum(column) / len(column) for column in columns]
+    lengths = [sum(x * x for x in row) for row in moved.astype(float).tolist()]
+    expected = sum(m * m for m in mean) / (sum(lengths) / len(lengths))
+    assert mean_share(moved) == pytest.approx(expected)
+    assert mean_share(ROWS - ROWS.mean(axis=0)) == pytest.approx(0, abs=1e-9)
+    assert mean_share(np.full((4, 3), 0.1, np.float32)) == pytest.approx(1.0)
+    assert mean_share(np.zeros((4, 3), np.float32)) == 1.0

@@ -12,6 +12,8 @@ from agents.exchange.base import ExchangeState, Turn
 from agents.exchange.isolated import Isolated
 from agents.hosting.delivery import Delivery
 from agents.hosting.host import Host, choose_device
+from agents.models.text_encoder import EmbeddingMap
+from agents.training.agent import Agent
 from agents.training.blueprint import Arm
 from protocols.topologies.hops import Direction
 from protocols.wire.serialize import read_envelope
@@ -174,3 +176,36 @@ def test_share_of_a_gpu_is_capped_by_what_is_free(make_host, monkeypatch, free, 
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", given.append)
     assert make_host(1).share_gpu(0.5) == taken
     assert given == [taken]
+
+
+class Centre:
+    """Fits the map that subtracts the mean of an agent's documents."""
+
+    documents = 6
+    text = "sentences"
+    measured = ("centered",)
+
+    def __call__(self, rows):
+        return {"centered": EmbeddingMap(None, -rows.mean(axis=0))}
+
+
+def test_untouched_agents_embed_held_out_text_once_and_are_centred_each_on_its_own(
+    make_host, monkeypatch
+):
+    texts = ["wave tide ship", "field wheat", "cloud star moon"]
+
+    def evaluate(encoder, variant=""):
+        return {f"{variant}norm": float(np.linalg.norm(encoder.embed(texts)))}, {}
+
+    host = make_host(3, evaluate=evaluate, fit_maps=Centre())
+    host.begin(CONTRAST)
+    embedded = []
+    embed = Agent.embed
+    monkeypatch.setattr(Agent, "embed", lambda self, t: embedded.extend(t) or embed(self, t))
+    found = host.evaluate()
+    assert embedded == texts
+    assert len({values["norm"] for values in found.values()}) == 1
+    assert len({values["centerednorm"] for values in found.values()}) == 3
+    for id, values in found.items():
+        moved = host.agents[id].fitted_maps()["centered"](host.agents[id].embed(texts))
+        assert values["centerednorm"] == pytest.approx(float(np.linalg.norm(moved)))

@@ -14,7 +14,8 @@ from agents.config import EncoderConfig
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
 from agents.models.pretrained import load_tokenizer
-from agents.models.sentence_transformer import read_settings
+from agents.models.sentence_transformer import read_settings, stored_map
+from agents.models.text_encoder import EmbeddingMap
 from agents.training.blueprint import Arm, Group
 from protocols.errors import ModelError
 
@@ -25,9 +26,9 @@ TEXTS = ["wave tide ship", "field", "moon wind comet orbit planet dawn light " *
 def export(make_host, tmp_path):
     """Train an agent a little and export it; return the agent and the folder."""
 
-    def make(heads=None, **encoder):
+    def make(heads=None, fit_maps=None, **encoder):
         config = EncoderConfig(preset="nano", dropout=0.0, **encoder)
-        host = make_host(1, encoders=(config,), heads=heads or Heads())
+        host = make_host(1, encoders=(config,), heads=heads or Heads(), fit_maps=fit_maps)
         host.begin(Arm(Isolated(), 0.25))
         host.train(1)
         folder = tmp_path / "agent-0"
@@ -145,3 +146,94 @@ def test_exported_files_have_the_mode_of_new_files_and_change_no_second_name(exp
     agent.save(folder)
     assert second.read_bytes() == b"earlier"
     assert (folder / "model.safetensors").stat().st_size > 1000
+
+
+class Fit:
+    """Fits maps by name on the embeddings of every document of an agent."""
+
+    documents = 100
+    text = "documents"
+    measured = ()
+
+    def __init__(self, **maps):
+        self.maps = maps
+
+    def __call__(self, rows):
+        return {name: fit(rows) for name, fit in self.maps.items()}
+
+
+def centred(rows):
+    return EmbeddingMap(None, -rows.mean(axis=0))
+
+
+def halved(rows):
+    weight = np.random.default_rng(0).normal(size=(32, rows.shape[1])).astype(np.float32)
+    return EmbeddingMap(weight, (-weight @ rows.mean(axis=0)).astype(np.float32))
+
+
+MAPPED = {"centered": {"centered": centred}, "whitened": {"centered": centred, "whitened": halved}}
+
+
+@pytest.fixture
+def mapped_export(export):
+    def make(name):
+        agent, folder = export(fit_maps=Fit(**MAPPED[name]))
+        return agent, folder, agent.fitted_maps()[name](agent.embed(TEXTS))
+
+    return make
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MAPPED)
+def test_sentence_transformers_applies_the_map_that_an_agent_exports_last(mapped_export, name):
+    library = pytest.importorskip("sentence_transformers")
+    _, folder, expected = mapped_export(name)
+    model = library.SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    assert expected.shape == (len(TEXTS), 64 if name == "centered" else 32)
+    np.testing.assert_allclose(model.encode(TEXTS), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_stored_map_is_read_back_as_it_was_in_the_run(mapped_export, name):
+    agent, folder, expected = mapped_export(name)
+    config = EncoderConfig(path=str(folder))
+    assert read_settings(config).map == name
+    found = stored_map(config, name, 64)
+    np.testing.assert_array_equal(found(agent.embed(TEXTS)), expected)
+    assert (found.weight is None) == (name == "centered")
+
+
+def test_agents_of_a_later_run_begin_without_the_map(mapped_export, host_from):
+    agent, folder, _ = mapped_export("centered")
+    fresh = host_from(folder).agents[0]
+    np.testing.assert_array_equal(fresh.embed(TEXTS), agent.embed(TEXTS))
+
+
+def spoil_weights(folder, **values):
+    path = folder / "2_Centering" / "model.safetensors"
+    save_file({**load_file(path), **values}, path)
+
+
+def spoil_settings(folder, **values):
+    path = folder / "2_Centering" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda f: spoil_weights(f, **{"linear.bias": torch.full((64,), torch.nan)}), "damaged"),
+        (lambda f: spoil_weights(f, **{"linear.bias": torch.zeros(63)}), "damaged"),
+        (lambda f: spoil_weights(f, **{"linear.weight": torch.zeros(64, 3)}), "damaged"),
+        (lambda f: (f / "2_Centering" / "model.safetensors").write_bytes(b"x"), "damaged"),
+        (lambda f: (f / "2_Centering" / "model.safetensors").unlink(), "damaged"),
+        (lambda f: spoil_settings(f, activation_function="torch.nn.Tanh"), "activation_function"),
+        (lambda f: spoil_settings(f, use_residual=True), "use_residual"),
+    ],
+)
+def test_map_that_cannot_be_applied_is_refused(mapped_export, spoil, named):
+    _, folder, _ = mapped_export("centered")
+    spoil(folder)
+    with pytest.raises(ModelError, match=named) as caught:
+        stored_map(EncoderConfig(path=str(folder)), "centered", 64)
+    assert caught.value.hint

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
+from agents.models.text_encoder import EmbeddingMap
 from agents.training.blueprint import Arm
 
 ALONE = Arm(Isolated(), anchor_fraction=0.25)
@@ -165,3 +168,67 @@ def test_anchors_are_cropped_to_the_training_length(make_host):
 def test_agent_knows_its_documents_and_the_anchors(host):
     assert [agent.examples for agent in host.agents.values()] == [8, 11, 14]
     assert {agent.anchor_count for agent in host.agents.values()} == {12}
+
+
+class Mean:
+    """Fits the map that subtracts the mean of all rows."""
+
+    measured = ("centered",)
+
+    def __init__(self, documents, text="documents"):
+        self.documents = documents
+        self.text = text
+
+    def __call__(self, rows):
+        return {"centered": EmbeddingMap(None, -rows.astype(np.float64).mean(axis=0))}
+
+
+def test_maps_are_fitted_on_the_embeddings_of_the_agents_own_documents(
+    make_host, sentences, documents
+):
+    host = make_host(3, encoders=(NOISY,), fit_maps=Mean(documents=100))
+    host.begin(ALONE)
+    agent = host.agents[1]
+    own = host.blueprint.members[1].rows
+    expected = agent.embed([sentences[row] for row in own]).astype(np.float64).mean(axis=0)
+    np.testing.assert_allclose(agent.fitted_maps()["centered"].bias, -expected, atol=1e-5)
+
+
+def test_maps_of_sentences_are_fitted_on_the_first_of_each_document(make_host, documents):
+    host = make_host(3, encoders=(NOISY,), fit_maps=Mean(100, "sentences"))
+    host.begin(ALONE)
+    agent = host.agents[1]
+    tokenizer = agent.resident.group.tokenizer
+    first = [documents[row][:4] for row in host.blueprint.members[1].rows]
+    expected = agent.embed([tokenizer.decode(ids) for ids in first]).mean(axis=0)
+    np.testing.assert_allclose(agent.fitted_maps()["centered"].bias, -expected, atol=1e-5)
+
+
+def test_maps_do_not_depend_on_documents_that_the_agent_does_not_train_on(
+    make_host, make_blueprint, documents
+):
+    def fitted(tokens):
+        host = make_host(1)
+        blueprint = make_blueprint(3, encoders=(NOISY,), fit_maps=Mean(documents=6))
+        (group,) = blueprint.groups
+        host.build(replace(blueprint, groups=(replace(group, tokens=tokens),)))
+        host.begin(ALONE)
+        return host.agents[1].fitted_maps()["centered"].bias
+
+    own = set(make_blueprint(3).members[1].rows.tolist())
+    others = type(documents)(each if row in own else each[:1] for row, each in enumerate(documents))
+    np.testing.assert_array_equal(fitted(others), fitted(documents))
+    changed = type(documents)(each[:1] for each in documents)
+    assert not np.allclose(fitted(changed), fitted(documents))
+
+
+def test_maps_of_a_sample_are_the_same_every_time_and_differ_between_agents(make_host):
+    host = make_host(3, encoders=(NOISY,), fit_maps=Mean(documents=4))
+    host.begin(ALONE)
+    first, again, other = (host.agents[id].fitted_maps()["centered"].bias for id in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other)
+
+
+def test_without_a_fitter_there_are_no_maps(host):
+    assert host.agents[0].fitted_maps() == {}

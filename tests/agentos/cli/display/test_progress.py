@@ -114,7 +114,11 @@ def test_result_shows_every_agent_before_alone_and_together(finished: Any, scree
     mean = next(line for line in shown.splitlines() if "mean" in line)
     figures = [float(cell) for cell in re.findall(r"\d\.\d+", mean)]
     arms = (result.before, result.isolated, result)
-    assert figures == [pytest.approx(arm.mean["mrr"], abs=5e-4) for arm in arms]
+    assert figures == [
+        *(pytest.approx(arm.mean["mrr"], abs=5e-4) for arm in arms),
+        *(pytest.approx(arm.mean["centered_mrr"], abs=5e-4) for arm in arms[1:]),
+    ]
+    assert shown.count("centred") == 4  # two columns of MRR and of Recall@10, none of the probe
     assert all(f"agent-{agent}" in shown for agent in range(4))
     assert f"tokens trained {result.tokens:,} | steps per agent 4 |" in shown
     assert f"records: {finished.directory}" in shown
@@ -125,6 +129,7 @@ def test_comparison_leaves_out_what_no_run_has(finished: Any, screen: Console) -
     show_comparison(screen, compare([finished.directory] * 2))
     shown = text_of(screen)
     assert "Probe accuracy ↑ mean" in shown
+    assert shown.index("MRR ↑ mean") < shown.index("MRR, centred ↑ mean") < shown.index("Recall")
     assert "RankMe" not in shown
 
 
