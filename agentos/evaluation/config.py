@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import Self
 
 from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
 from agentos.evaluation.geometry import Geometry
+from agentos.evaluation.joint import JointConfig, joint_metrics, suits_joint
 from agentos.evaluation.retrieval import Retrieval
 from protocols.spec import Kinds, Spec
 
@@ -35,6 +37,10 @@ class EvaluationConfig(Spec):
         True,
         description="At the end, compare the agents' embeddings of public texts with each other.",
     )
+    joint: JointConfig | None = Field(
+        None,
+        description="At the end, evaluate the embeddings of several agents side by side, too; null: not.",
+    )
 
     def is_due(self, round: int, rounds: int) -> bool:
         """Return whether agents are evaluated after a round: the first, the last, and every so often."""
@@ -42,8 +48,18 @@ class EvaluationConfig(Spec):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The metrics of all tasks, in the order of the tasks."""
-        return tuple(metric for task in self.tasks for metric in task.metrics)
+        """The metrics of all tasks, in the order of the tasks; then those of the joint embedding."""
+        alone = tuple(metric for task in self.tasks for metric in task.metrics)
+        return alone if self.joint is None else alone + joint_metrics(self.tasks)
+
+    @model_validator(mode="after")
+    def _joint_can_be_computed(self) -> Self:
+        if self.joint is not None and not any(map(suits_joint, self.tasks)):
+            raise ValueError(
+                "evaluation.joint needs a task on embeddings, such as retrieval or probe; a joint embedding "
+                "has no language-model head"
+            )
+        return self
 
     @field_validator("tasks")
     @classmethod

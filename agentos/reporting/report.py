@@ -21,7 +21,7 @@ from agentos.reporting.panels.health_panel import health_charts, paused_text
 from agentos.reporting.panels.network_panel import network_panel
 from agentos.reporting.panels.profile_timeline import timeline_of
 from agentos.reporting.panels.tiles import tiles
-from agentos.reporting.panels.traffic_panel import delays_text, traffic_text
+from agentos.reporting.panels.traffic_panel import delays_text, joint_text, traffic_text
 from agentos.reporting.verdict import verdict
 from agentos.runtime.profiling.trace_file import load_timeline
 
@@ -59,7 +59,7 @@ def _write(run: RunView) -> Path:
         curves_note=_curves_note(run),
         chips=_chips(run),
         paused=paused_text(run.health, run.names),
-        traffic_note=traffic_text(run.traffic),
+        traffic_note=f"{traffic_text(run.traffic)} {joint_text(run.outcome.joint)}".rstrip(),
         time_note=delays_text(run.clock),
         rejected=rejected_rows(run.traffic.rejected, run.names),
         faults=fault_rows(run.faults),

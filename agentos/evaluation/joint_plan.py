@@ -1,0 +1,189 @@
+"""The joint evaluation of a run: every text asked for once, every panel evaluated once, and their cost.
+
+Shapes: N texts, W width of one agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from agentos.evaluation.evaluator import Evaluator
+from agentos.evaluation.joint import PREFIX, Panel
+from agentos.evaluation.joint_encoder import JointEncoder
+from protocols.spec import Spec
+
+Asked = Mapping[int, tuple[NDArray[np.float32], int]]
+"""Embeddings `[N, W]` of the same texts by several agents, and the tokens that each read."""
+
+
+class Answers:
+    """Embeddings of texts by all agents that are asked, each text asked for once.
+
+    Args:
+        ask: sends texts to agents; see `Asked`.
+        agents: agents that every text is sent to.
+
+    Attributes:
+        tokens: tokens that each agent has read.
+        widths: width of each agent's embeddings.
+    """
+
+    def __init__(
+        self, ask: Callable[[Sequence[str], Sequence[int]], Asked], agents: Sequence[int]
+    ) -> None:
+        self._ask = ask
+        self._agents = tuple(agents)
+        self._rows: dict[str, tuple[NDArray[np.float32], ...]] = {}
+        self.tokens = dict.fromkeys(self._agents, 0)
+        self.widths = dict.fromkeys(self._agents, 0)
+
+    def of(self, panel: Panel, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Return the embeddings `[N, W]` of texts by each agent of a panel."""
+        self._learn([text for text in dict.fromkeys(texts) if text not in self._rows])
+        places = [self._agents.index(agent) for agent in panel]
+        return [np.stack([self._rows[text][place] for text in texts]) for place in places]
+
+    def _learn(self, texts: Sequence[str]) -> None:
+        if not texts:
+            return
+        found = self._ask(texts, self._agents)
+        for agent in self._agents:
+            rows, tokens = found[agent]
+            self.tokens[agent] += tokens
+            self.widths[agent] = rows.shape[1]
+        # Copies: a row would keep the whole answer alive.
+        for place, text in enumerate(texts):
+            self._rows[text] = tuple(found[agent][0][place].copy() for agent in self._agents)
+
+    def cost(self, agent: int, panel: Panel, flops: Callable[[int, int], int]) -> dict[str, float]:
+        """Return what the texts asked for so far cost an agent, by the names of `JointCost`.
+
+        Args:
+            agent: the agent that asks; its own embedding travels nowhere.
+            panel: the agents that embed.
+            flops: operations of an agent for so many tokens.
+        """
+        others = [member for member in panel if member != agent]
+        size = sum(len(text.encode()) for text in self._rows)
+        return {
+            "joint_asked": len(others),
+            "joint_texts": len(self._rows),
+            "joint_query_bytes": size * len(others),
+            "joint_answer_bytes": len(self._rows) * sum(4 * self.widths[i] for i in others),
+            "joint_flops": sum(flops(member, self.tokens[member]) for member in panel),
+        }
+
+
+class JointCost(Spec):
+    """Cost of joint embeddings, apart from the bytes and operations of training.
+
+    Attributes:
+        agents: agents that asked.
+        asked: agents that each asked, on average.
+        texts: distinct texts that each asked about, those of a PCA included.
+        query_bytes: UTF-8 bytes of the texts, to every agent asked, of all agents that asked.
+        answer_bytes: float32 embeddings that came back.
+        flops: operations of all encoders that embedded.
+    """
+
+    agents: int
+    asked: float
+    texts: int
+    query_bytes: int
+    answer_bytes: int
+    flops: int
+
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any]]) -> Self | None:
+        """Sum up the costs in rows of metrics, one per agent; None if no agent asked.
+
+        Example:
+            >>> sent = {"joint_query_bytes": 900, "joint_answer_bytes": 600}
+            >>> cost = JointCost.of([{"joint_asked": 3, "joint_texts": 10, "joint_flops": 5, **sent}])
+            >>> cost.agents, cost.bytes_per_text
+            (1, 150.0)
+        """
+        asking = [row for row in rows if row.get("joint_texts") is not None]
+        if not asking:
+            return None
+        total = {
+            name: int(sum(row.get(f"joint_{name}") or 0 for row in asking))
+            for name in ("query_bytes", "answer_bytes", "flops")
+        }
+        asked = sum(row.get("joint_asked") or 0 for row in asking) / len(asking)
+        texts = max(int(row["joint_texts"]) for row in asking)
+        return cls(agents=len(asking), asked=asked, texts=texts, **total)
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all texts and embeddings, both ways."""
+        return self.query_bytes + self.answer_bytes
+
+    @property
+    def bytes_per_text(self) -> float:
+        """Bytes of one query of one agent, on average."""
+        return self.total_bytes / max(1, self.agents * self.texts)
+
+    @property
+    def flops_per_text(self) -> float:
+        """Operations of one query of one agent, on average."""
+        return self.flops / max(1, self.agents * self.texts)
+
+
+@dataclass(frozen=True)
+class JointPlan:
+    """The joint evaluation of a run's agents.
+
+    Attributes:
+        evaluator: tasks on held-out documents.
+        panels: panel of each agent.
+        weights: weight of each agent.
+        width: width of the PCA; None for none.
+        public: texts that the PCA is fitted on.
+        flops: operations of an agent for so many tokens.
+    """
+
+    evaluator: Evaluator
+    panels: tuple[Panel, ...]
+    weights: tuple[float, ...]
+    width: int | None
+    public: tuple[str, ...]
+    flops: Callable[[int, int], int]
+
+    def evaluate(
+        self, ask: Callable[[Sequence[str], Sequence[int]], Asked], agents: Iterable[int]
+    ) -> dict[int, tuple[dict[str, float], dict[str, float]]]:
+        """Return the joint metrics of some agents, and what they cost; equal panels are evaluated once.
+
+        Args:
+            ask: sends texts to agents; see `Asked`.
+            agents: agents that ask.
+        """
+        chosen = sorted(agents)
+        distinct = dict.fromkeys(self.panels[agent] for agent in chosen)
+        answers = Answers(ask, sorted({member for panel in distinct for member in panel}))
+        found = {panel: self._metrics(answers, panel) for panel in distinct}
+        return {
+            agent: (
+                dict(found[self.panels[agent]]),
+                answers.cost(agent, self.panels[agent], self.flops),
+            )
+            for agent in chosen
+        }
+
+    def encoder(
+        self, panel: Panel, ask: Callable[[Sequence[str]], Sequence[NDArray[np.float32]]]
+    ) -> JointEncoder:
+        """Return the encoder of a panel, its PCA fitted."""
+        weights = [self.weights[agent] for agent in panel]
+        return JointEncoder(ask, weights).fitted(self.public, self.width)
+
+    def _metrics(self, answers: Answers, panel: Panel) -> dict[str, float]:
+        encoder = self.encoder(panel, lambda texts: answers.of(panel, texts))
+        return {PREFIX + name: value for name, value in self.evaluator(encoder).items()}
