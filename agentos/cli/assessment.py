@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,17 +25,24 @@ from agentos.evaluation.assess import (
     exported_encoders,
     loaded_encoders,
 )
+from agentos.evaluation.evaluator import CachedEmbeddings
+from agentos.evaluation.joint import JointConfig, Panel, suits_joint
+from agentos.evaluation.joint_encoder import JointEncoder
 from agentos.evaluation.task_files import FORMATS, read_documents
 from agentos.events import Listener
-from agentos.preparation import heldout_of, prepare_corpus
+from agentos.preparation import heldout_of, panels_of, prepare_corpus, public_texts
 from agentos.records.identity.digests import of_encoders, of_text
 from agentos.records.identity.fingerprint import Fingerprint, read_fingerprints
+from agentos.records.layout import agent_name, agent_number
+from agents.models.text_encoder import TextEncoder
 from protocols.errors import ConfigurationError, DataError
 from protocols.spec import Kinds, Spec
 
 logger = logging.getLogger(__name__)
 
 _CONFIG = "config.yaml"
+JOINT = "joint"
+"""Name of a joint embedding among the encoders of a run."""
 _PARAMETERS = re.compile(r""",(?=[A-Za-z_]\w*=)(?=(?:[^"]*"[^"]*")*[^"]*$)""")
 """Commas before the name of a parameter, outside double quotes; any other belongs to a path or a value."""
 
@@ -54,6 +61,9 @@ class Request:
         max_length: tokens of a text; the limit of each folder if None.
         seed: seed of the tasks' random draws; the run's own, or 0, if None.
         changed_data_ok: whether a run's text or encoders may have changed since it read them.
+        joint: whether the run's joint embeddings are evaluated, too.
+        among: agents that each asks, by the kinds of `JointConfig.agents`; the run's own, or all, if None.
+        pca: width of the joint embedding; 0 for no reduction; the run's own if None.
     """
 
     target: str
@@ -63,6 +73,9 @@ class Request:
     max_length: int | None = None
     seed: int | None = None
     changed_data_ok: bool = False
+    joint: bool = False
+    among: str | None = None
+    pca: int | None = None
 
 
 def assessed(request: Request, progress: Callable[[str], None] = lambda _: None) -> Assessment:
@@ -90,6 +103,13 @@ def assessed(request: Request, progress: Callable[[str], None] = lambda _: None)
             expected="a run folder, or --data with a file of documents, a run or its configuration",
             hint="correct the path of the run, or give --data, such as --data documents.jsonl",
         )
+    if request.joint and run is None:
+        raise ConfigurationError(
+            f"{target} is one model, and --joint puts several agents of a run side by side",
+            expected="a run folder",
+            actual=target,
+            hint="leave out --joint, or name a folder that 'agentos run' wrote",
+        )
     if run is not None:
         adapted = [group.encoder for group in run.agents.resolved if group.encoder.lora]
         _require_same(of_encoders(adapted), Path(target), request.changed_data_ok)
@@ -97,15 +117,111 @@ def assessed(request: Request, progress: Callable[[str], None] = lambda _: None)
     heldout = _heldout(request, run)
     if not chosen and run is not None and request.data is None:
         chosen = {task.kind: task for task in run.evaluation.tasks}
+        if request.joint:
+            chosen = {kind: task for kind, task in chosen.items() if suits_joint(task)}
     seed = request.seed
     if seed is None:
         seed = 0 if run is None else run.seed
+    encoders: Iterator[tuple[str, TextEncoder]]
+    if run is not None and request.joint:
+        _require_embeddings_alone(chosen)
+        plan = joint_request(run, request)
+        asking = request.agents or range(len(plan.panels))
+        needed = sorted({member for agent in asking for member in plan.panels[agent]})
+        folders = exported_encoders(Path(target), sorted({*needed, *request.agents}))
+        encoders = with_joint(
+            loaded_encoders(folders, request.max_length, progress), plan, request.agents
+        )
+    else:
+        encoders = loaded_encoders(folders, request.max_length, progress)
     return assess(
-        loaded_encoders(folders, request.max_length, progress),
+        encoders,
         chosen or default_tasks(heldout),
         Documents(heldout, request.data or f"held-out documents of {target}"),
         seed,
     )
+
+
+@dataclass(frozen=True)
+class JointPanels:
+    """Agents whose encoders answer together, and how their embeddings are joined.
+
+    Attributes:
+        panels: panel of each agent.
+        weights: weight of each agent.
+        width: width of the PCA; None for none.
+        public: texts that the PCA is fitted on.
+    """
+
+    panels: tuple[Panel, ...]
+    weights: tuple[float, ...]
+    width: int | None
+    public: tuple[str, ...]
+
+    def encoder(self, panel: Panel, members: Mapping[int, TextEncoder]) -> JointEncoder:
+        """Return the joint encoder of a panel, its PCA fitted."""
+        weights = [self.weights[agent] for agent in panel]
+        joint = JointEncoder(lambda texts: [members[i].embed(texts) for i in panel], weights)
+        return joint.fitted(self.public, self.width)
+
+
+def joint_request(run: RunConfig, request: Request) -> JointPanels:
+    """Return which agents of a run answer together: as its configuration says, or the request.
+
+    Raises:
+        ConfigurationError: an option does not fit the run, or the run has no such agent.
+        DataError: the text of the run has changed, where a PCA or copies need it.
+    """
+    changes: dict[str, Any] = {} if request.among is None else {"agents": request.among}
+    if request.pca is not None:
+        changes["pca"] = request.pca or None
+    try:
+        known = (run.evaluation.joint or JointConfig()).model_dump()
+        joint = JointConfig.model_validate({**known, **changes})
+        joint.check(run.agents.total, run.data.anchors)
+    except ValidationError as error:
+        raise InvalidConfiguration("the options of --joint", explain(error, JointConfig)) from error
+    except ValueError as error:
+        raise ConfigurationError(str(error), hint="change --pca") from error
+    for agent in request.agents:
+        if agent >= run.agents.total:
+            raise ConfigurationError(
+                f"the run has no agent {agent}",
+                expected=f"a number below {run.agents.total}",
+                actual=agent,
+            )
+    corpus = prepare_corpus(run, Listener()) if joint.needs_text else None
+    if corpus is not None:
+        _require_same(of_text(corpus), Path(request.target), request.changed_data_ok)
+    public = () if corpus is None or joint.pca is None else public_texts(run, corpus)
+    panels = panels_of(run, joint, corpus)
+    return JointPanels(panels, joint.weights_of(run.agents.total), joint.pca, public)
+
+
+def with_joint(
+    encoders: Iterable[tuple[str, TextEncoder]], joint: JointPanels, agents: Sequence[int]
+) -> Iterator[tuple[str, TextEncoder]]:
+    """Yield encoders, then the joint encoder of each different panel of some agents, by default of all."""
+    members: dict[int, TextEncoder] = {}
+    for name, encoder in encoders:
+        cached = CachedEmbeddings(encoder)
+        members[agent_number(name) or 0] = cached
+        yield name, cached
+    asking: dict[Panel, int] = {}
+    for agent in agents or range(len(joint.panels)):
+        asking.setdefault(joint.panels[agent], agent)
+    for panel, agent in asking.items():
+        name = JOINT if len(asking) == 1 else f"{JOINT} of {agent_name(agent)}"
+        yield name, joint.encoder(panel, members)
+
+
+def _require_embeddings_alone(tasks: Mapping[str, Task]) -> None:
+    for task in tasks.values():
+        if not suits_joint(task):
+            raise ConfigurationError(
+                f"the task {task.kind!r} needs a language-model head, and a joint embedding has none",
+                hint="leave out this --task, or --joint",
+            )
 
 
 def parse_task(text: str) -> Task:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import ChangedDataOk
+from agentos.cli.arguments import Among, ChangedDataOk, JointWidth
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,11 +54,19 @@ def evaluate(
         int | None, typer.Option(min=0, help="Seed of the tasks; default: the run's, otherwise 0.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file for the results.")] = None,
+    joint: Annotated[
+        bool,
+        typer.Option("--joint", help="Evaluate the agents' embeddings side by side, too."),
+    ] = False,
+    among: Among = None,
+    pca: JointWidth = None,
     changed_data_ok: ChangedDataOk = False,
 ) -> None:
     """Evaluate the exported encoders of a run, or a model, on held-out text or on files of your own.
 
     Example: agentos eval runs/quickstart-1 --task retrieval --task sts:pairs.jsonl --out scores.json
+
+    Example: agentos eval runs/quickstart-1 --joint --among neighbours --pca 64
 
     Example: agentos eval ./minilm --data documents.csv --task probe --task knn:k=5
     """
@@ -68,6 +77,7 @@ def evaluate(
     console = SafeConsole()
     with console.status("") as status:
         request = Request(target, task or [], data, agent or [], max_length, seed, changed_data_ok)
+        request = replace(request, joint=joint, among=among, pca=pca)
         found = assessed(request, status.update)
     if out is not None:  # before anything is printed: the scores took long, and a stream may fail
         text = json.dumps({"target": target, **found.as_json()}, indent=2, allow_nan=False)
@@ -84,26 +94,30 @@ def show(console: Console, found: Assessment) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from agentos.cli.assessment import JOINT
     from agentos.reporting.units import metric_text
 
     labels = "labelled" if found.labelled else "without labels"
     summary = f"{found.documents:,} documents, {labels}, from {found.data}"
     console.print(escape(summary), highlight=False, soft_wrap=True)
     names = list(found.encoders)
+    alone = [name for name in names if not name.startswith(JOINT)]
     for start in range(0, len(names), _COLUMNS):
         table = Table()
         table.add_column("task")
         table.add_column("metric")
         for name in names[start : start + _COLUMNS]:
             table.add_column(escape(name), justify="right", overflow="fold")
-        if len(names) > 1:
-            table.add_column("mean of all", justify="right")
+        if len(alone) > 1:
+            table.add_column("mean of all" if alone == names else "mean alone", justify="right")
         for task, metrics in found.metrics.items():
             for i, metric in enumerate(metrics):
-                values = [found.encoders[name][task][metric.name] for name in names]
-                cells = [metric_text(v, metric) for v in values[start : start + _COLUMNS]]
-                if len(names) > 1:
-                    cells.append(metric_text(sum(values) / len(values), metric))
+                values = {name: found.encoders[name][task][metric.name] for name in names}
+                shown = names[start : start + _COLUMNS]
+                cells = [metric_text(values[name], metric) for name in shown]
+                if len(alone) > 1:
+                    mean = sum(values[name] for name in alone) / len(alone)
+                    cells.append(metric_text(mean, metric))
                 arrow = "↑" if metric.higher_is_better else "↓"
                 table.add_row("" if i else escape(task), f"{metric.title} {arrow}", *cells)
             table.add_section()
