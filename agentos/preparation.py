@@ -14,8 +14,8 @@ from agentos.data.text_clusters import cluster
 from agentos.data.tokenization.corpus_tokens import CHECKED_DOCUMENTS, corpus_tokens, tokenizer_for
 from agentos.data.tokenization.tokenizer import check
 from agentos.evaluation import Evaluator, HeldOut
-from agentos.evaluation.joint import FIT_TEXTS, JointConfig, Panel, suits_joint
-from agentos.evaluation.joint_plan import JointPlan
+from agentos.evaluation.joint import FIT_TEXTS, JointConfig, suits_joint
+from agentos.evaluation.joint_plan import JointPanels, JointPlan
 from agentos.events import Listener
 from agentos.preflight.flops import sizes_of
 from agents import lazy_models
@@ -175,21 +175,29 @@ def joint_plan(config: RunConfig, corpus: Corpus) -> JointPlan | None:
     tasks = tuple(filter(suits_joint, config.evaluation.tasks))
     return JointPlan(
         evaluator=Evaluator(tasks, heldout_of(config, corpus), config.seed).with_files(),
-        panels=panels_of(config, joint, corpus),
-        weights=joint.weights_of(config.agents.total),
-        width=joint.pca,
-        public=() if joint.pca is None else public_texts(config, corpus),
+        joint=joint_panels(config, joint, corpus),
         flops=lambda agent, tokens: sizes[agent].flops(length, trained=0, embedded=tokens),
     )
 
 
-def panels_of(config: RunConfig, joint: JointConfig, corpus: Corpus | None) -> tuple[Panel, ...]:
-    """Return the agents that each agent answers with; agents with the same text are found in the corpus."""
+def joint_panels(config: RunConfig, joint: JointConfig, corpus: Corpus | None) -> JointPanels:
+    """Return the agents that each agent answers with.
+
+    Args:
+        config: the run.
+        joint: its section, or another in its place.
+        corpus: the run's corpus; may be None unless `joint.needs_text`.
+    """
     shards = () if corpus is None else corpus.shards
-    return joint.panels(config.agents.total, config.network().neighbours, shards)
+    return JointPanels(
+        panels=joint.panels(config.agents.total, config.network().neighbours, shards),
+        weights=joint.weights_of(config.agents.total),
+        width=joint.pca,
+        public=() if corpus is None or joint.pca is None else _public_texts(config, corpus),
+    )
 
 
-def public_texts(config: RunConfig, corpus: Corpus) -> tuple[str, ...]:
+def _public_texts(config: RunConfig, corpus: Corpus) -> tuple[str, ...]:
     """Return the texts that a PCA is fitted on: anchors, or without any training text; never held out."""
     rows = corpus.anchors if len(corpus.anchors) else corpus.train
     drawn = generator(config.seed, "joint", "pca").permutation(len(rows))[:FIT_TEXTS]
@@ -199,7 +207,8 @@ def public_texts(config: RunConfig, corpus: Corpus) -> tuple[str, ...]:
 def _check_pca(config: RunConfig, joint: JointConfig, corpus: Corpus) -> None:
     """Refuse a PCA that is wider than the narrowest joint embedding, before anything is trained."""
     widths = [lazy_models.width_of(encoder) for encoder in config.society().encoders]
-    narrowest = min(sum(widths[i] for i in panel) for panel in panels_of(config, joint, corpus))
+    panels = joint.panels(len(widths), config.network().neighbours, corpus.shards)
+    narrowest = min(sum(widths[i] for i in panel) for panel in panels)
     texts = min(len(corpus.anchors) or len(corpus.train), FIT_TEXTS)
     if joint.pca is not None and joint.pca > min(narrowest, texts - 1):
         raise ConfigurationError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,16 +24,15 @@ from agentos.evaluation.assess import (
     default_tasks,
     exported_encoders,
     loaded_encoders,
+    with_joint,
 )
-from agentos.evaluation.evaluator import CachedEmbeddings
-from agentos.evaluation.joint import JointConfig, Panel, suits_joint
-from agentos.evaluation.joint_encoder import JointEncoder
+from agentos.evaluation.joint import JointConfig, suits_joint
+from agentos.evaluation.joint_plan import JointPanels
 from agentos.evaluation.task_files import FORMATS, read_documents
 from agentos.events import Listener
-from agentos.preparation import heldout_of, panels_of, prepare_corpus, public_texts
+from agentos.preparation import heldout_of, joint_panels, prepare_corpus
 from agentos.records.identity.digests import of_encoders, of_text
 from agentos.records.identity.fingerprint import Fingerprint, read_fingerprints
-from agentos.records.layout import agent_name, agent_number
 from agents.models.text_encoder import TextEncoder
 from protocols.errors import ConfigurationError, DataError
 from protocols.spec import Kinds, Spec
@@ -41,8 +40,6 @@ from protocols.spec import Kinds, Spec
 logger = logging.getLogger(__name__)
 
 _CONFIG = "config.yaml"
-JOINT = "joint"
-"""Name of a joint embedding among the encoders of a run."""
 _PARAMETERS = re.compile(r""",(?=[A-Za-z_]\w*=)(?=(?:[^"]*"[^"]*")*[^"]*$)""")
 """Commas before the name of a parameter, outside double quotes; any other belongs to a path or a value."""
 
@@ -142,34 +139,11 @@ def assessed(request: Request, progress: Callable[[str], None] = lambda _: None)
     )
 
 
-@dataclass(frozen=True)
-class JointPanels:
-    """Agents whose encoders answer together, and how their embeddings are joined.
-
-    Attributes:
-        panels: panel of each agent.
-        weights: weight of each agent.
-        width: width of the PCA; None for none.
-        public: texts that the PCA is fitted on.
-    """
-
-    panels: tuple[Panel, ...]
-    weights: tuple[float, ...]
-    width: int | None
-    public: tuple[str, ...]
-
-    def encoder(self, panel: Panel, members: Mapping[int, TextEncoder]) -> JointEncoder:
-        """Return the joint encoder of a panel, its PCA fitted."""
-        weights = [self.weights[agent] for agent in panel]
-        joint = JointEncoder(lambda texts: [members[i].embed(texts) for i in panel], weights)
-        return joint.fitted(self.public, self.width)
-
-
 def joint_request(run: RunConfig, request: Request) -> JointPanels:
     """Return which agents of a run answer together: as its configuration says, or the request.
 
     Raises:
-        ConfigurationError: an option does not fit the run, or the run has no such agent.
+        ConfigurationError: an option does not fit the run.
         DataError: the text of the run has changed, where a PCA or copies need it.
     """
     changes: dict[str, Any] = {} if request.among is None else {"agents": request.among}
@@ -183,36 +157,10 @@ def joint_request(run: RunConfig, request: Request) -> JointPanels:
         raise InvalidConfiguration("the options of --joint", explain(error, JointConfig)) from error
     except ValueError as error:
         raise ConfigurationError(str(error), hint="change --pca") from error
-    for agent in request.agents:
-        if agent >= run.agents.total:
-            raise ConfigurationError(
-                f"the run has no agent {agent}",
-                expected=f"a number below {run.agents.total}",
-                actual=agent,
-            )
     corpus = prepare_corpus(run, Listener()) if joint.needs_text else None
     if corpus is not None:
         _require_same(of_text(corpus), Path(request.target), request.changed_data_ok)
-    public = () if corpus is None or joint.pca is None else public_texts(run, corpus)
-    panels = panels_of(run, joint, corpus)
-    return JointPanels(panels, joint.weights_of(run.agents.total), joint.pca, public)
-
-
-def with_joint(
-    encoders: Iterable[tuple[str, TextEncoder]], joint: JointPanels, agents: Sequence[int]
-) -> Iterator[tuple[str, TextEncoder]]:
-    """Yield encoders, then the joint encoder of each different panel of some agents, by default of all."""
-    members: dict[int, TextEncoder] = {}
-    for name, encoder in encoders:
-        cached = CachedEmbeddings(encoder)
-        members[agent_number(name) or 0] = cached
-        yield name, cached
-    asking: dict[Panel, int] = {}
-    for agent in agents or range(len(joint.panels)):
-        asking.setdefault(joint.panels[agent], agent)
-    for panel, agent in asking.items():
-        name = JOINT if len(asking) == 1 else f"{JOINT} of {agent_name(agent)}"
-        yield name, joint.encoder(panel, members)
+    return joint_panels(run, joint, corpus)
 
 
 def _require_embeddings_alone(tasks: Mapping[str, Task]) -> None:

@@ -94,7 +94,7 @@ def show(console: Console, found: Assessment) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from agentos.cli.assessment import JOINT
+    from agentos.evaluation.assess import JOINT
     from agentos.reporting.units import metric_text
 
     labels = "labelled" if found.labelled else "without labels"

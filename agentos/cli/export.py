@@ -75,8 +75,7 @@ def _export_joint(
     """Write the panel of an agent, by default of agent 0, as one folder."""
     from agentos.cli.assessment import Request, joint_request
     from agentos.config.load import load
-    from agentos.evaluation.assess import exported_encoders, loaded_encoders
-    from agentos.evaluation.evaluator import CachedEmbeddings
+    from agentos.evaluation.assess import answers_of, exported_encoders, loaded_encoders
     from agentos.evaluation.joint_folder import write_joint_folder
     from agentos.records.atomic_files import writing
     from agentos.records.layout import CONFIG
@@ -89,8 +88,7 @@ def _export_joint(
     projection = None
     if joint.width is not None:
         loaded = loaded_encoders(folders, None, lambda _: None)
-        members = {i: CachedEmbeddings(each) for i, (_, each) in zip(panel, loaded, strict=True)}
-        projection = joint.encoder(panel, members).projection
+        projection = joint.encoder(panel, answers_of([each for _, each in loaded])).projection
     paths = {name: Path(folder) for name, folder in folders.items()}
     with writing(directory):
         write_joint_folder(directory, paths, [joint.weights[i] for i in panel], projection)

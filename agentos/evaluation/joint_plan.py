@@ -137,23 +137,41 @@ class JointCost(Spec):
 
 
 @dataclass(frozen=True)
+class JointPanels:
+    """Agents that answer together, and how their embeddings are joined.
+
+    Attributes:
+        panels: panel of each agent.
+        weights: weight of each agent.
+        width: width of the PCA; None for none.
+        public: texts that the PCA is fitted on.
+    """
+
+    panels: tuple[Panel, ...]
+    weights: tuple[float, ...]
+    width: int | None = None
+    public: tuple[str, ...] = ()
+
+    def encoder(
+        self, panel: Panel, ask: Callable[[Sequence[str]], Sequence[NDArray[np.float32]]]
+    ) -> JointEncoder:
+        """Return the encoder of a panel, its PCA fitted."""
+        weights = [self.weights[agent] for agent in panel]
+        return JointEncoder(ask, weights).fitted(self.public, self.width)
+
+
+@dataclass(frozen=True)
 class JointPlan:
     """The joint evaluation of a run's agents.
 
     Attributes:
         evaluator: tasks on held-out documents.
-        panels: panel of each agent.
-        weights: weight of each agent.
-        width: width of the PCA; None for none.
-        public: texts that the PCA is fitted on.
+        joint: agents that answer together.
         flops: operations of an agent for so many tokens.
     """
 
     evaluator: Evaluator
-    panels: tuple[Panel, ...]
-    weights: tuple[float, ...]
-    width: int | None
-    public: tuple[str, ...]
+    joint: JointPanels
     flops: Callable[[int, int], int]
 
     def evaluate(
@@ -165,25 +183,14 @@ class JointPlan:
             ask: sends texts to agents; see `Asked`.
             agents: agents that ask.
         """
-        chosen = sorted(agents)
-        distinct = dict.fromkeys(self.panels[agent] for agent in chosen)
-        answers = Answers(ask, sorted({member for panel in distinct for member in panel}))
-        found = {panel: self._metrics(answers, panel) for panel in distinct}
+        panels = {agent: self.joint.panels[agent] for agent in sorted(agents)}
+        answers = Answers(ask, sorted({member for panel in panels.values() for member in panel}))
+        found = {panel: self._metrics(answers, panel) for panel in dict.fromkeys(panels.values())}
         return {
-            agent: (
-                dict(found[self.panels[agent]]),
-                answers.cost(agent, self.panels[agent], self.flops),
-            )
-            for agent in chosen
+            agent: (dict(found[panel]), answers.cost(agent, panel, self.flops))
+            for agent, panel in panels.items()
         }
 
-    def encoder(
-        self, panel: Panel, ask: Callable[[Sequence[str]], Sequence[NDArray[np.float32]]]
-    ) -> JointEncoder:
-        """Return the encoder of a panel, its PCA fitted."""
-        weights = [self.weights[agent] for agent in panel]
-        return JointEncoder(ask, weights).fitted(self.public, self.width)
-
     def _metrics(self, answers: Answers, panel: Panel) -> dict[str, float]:
-        encoder = self.encoder(panel, lambda texts: answers.of(panel, texts))
+        encoder = self.joint.encoder(panel, lambda texts: answers.of(panel, texts))
         return {PREFIX + name: value for name, value in self.evaluator(encoder).items()}

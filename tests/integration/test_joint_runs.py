@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from agentos import Result, RunConfig, Simulation
+from agentos.cli.assessment import Request, assessed
 from agentos.records.layout import METRICS
 from agentos.records.views.run_view import load_view
 from agentos.reporting.comparison import compare
 from agentos.rounds.resumption import resumption
 from agentos.runtime.base import Runtime
+from protocols.errors import ConfigurationError
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -146,3 +148,66 @@ def test_copies_ask_each_other_alone(
     assert found.agents["agent-0"]["mrr"] != found.agents["agent-1"]["mrr"]
     assert found.joint is not None
     assert found.joint.asked == 1.0
+
+
+def test_host_that_dies_in_the_last_round_changes_no_joint_result(
+    joint: Result, small: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    config = small(
+        evaluation={**JOINT, "joint": {"agents": "neighbours", "pca": 16}},
+        faults=[{"kind": "kill", "agent": 0, "rounds": [2, 2], "phase": "evaluate"}],
+        checkpoints={"every": 1},
+    )
+    found = Simulation(config, out=tmp_path / "run", cache=cache).run()
+    assert (found.agents, found.joint) == (joint.agents, joint.joint)
+
+
+def test_agents_at_their_own_pace_are_asked_when_all_have_ended(
+    small: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    config = small(
+        evaluation=JOINT,
+        exchange="anchor_contrast",
+        clock={"mode": "asynchronous", "work": "steps", "speed": 1.0},
+        baseline={"isolated": False},
+    )
+    found = Simulation(config, out=tmp_path / "run", cache=cache).run()
+    assert all("joint_mrr" in values for values in found.agents.values())
+    assert {row["round"] for row in rows_of(found.directory) if "joint_texts" in row} == {2}
+
+
+def test_exported_encoders_answer_together_as_they_did_in_the_run(
+    joint: Result, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
+    found = assessed(Request(str(joint.directory), joint=True))
+    names = [f"agent-{i}" for i in range(4)]
+    assert list(found.encoders) == [*names, *(f"joint of {name}" for name in names)]
+    for name in names:
+        flat = {
+            k: v for task in found.encoders[f"joint of {name}"].values() for k, v in task.items()
+        }
+        recorded = {f"joint_{key}": value for key, value in flat.items()}
+        expected = {k: v for k, v in joint.agents[name].items() if k.startswith("joint_")}
+        assert recorded == pytest.approx(expected, abs=1e-4)
+    wide = assessed(Request(str(joint.directory), agents=[2], joint=True, among="all", pca=0))
+    assert list(wide.encoders) == [*names, "joint"]
+    assert wide.encoders["joint"]["retrieval"] != found.encoders["joint of agent-2"]["retrieval"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"among": "some"}, "neighbours"),
+        ({"pca": 40}, "more than 40 texts"),
+        ({"agents": [9]}, "no encoder of agent 9"),
+        ({"tasks": ["perplexity"]}, "language-model head"),
+    ],
+)
+def test_joint_requests_that_do_not_fit_are_refused(
+    joint: Result, changes: dict[str, Any], told: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
+    with pytest.raises(ConfigurationError) as caught:
+        assessed(Request(str(joint.directory), **{"joint": True, **changes}))
+    assert told in f"{caught.value} {getattr(caught.value, 'problems', '')}"

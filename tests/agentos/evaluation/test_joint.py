@@ -11,7 +11,7 @@ from agentos.evaluation import KNN, TASKS, Evaluator, HeldOut, Retrieval
 from agentos.evaluation.config import EvaluationConfig
 from agentos.evaluation.joint import JointConfig, joint_metrics
 from agentos.evaluation.joint_encoder import JointEncoder, fit_pca, side_by_side
-from agentos.evaluation.joint_plan import JointCost, JointPlan
+from agentos.evaluation.joint_plan import JointCost, JointPanels, JointPlan
 from agents.models.text_encoder import FunctionEncoder
 from protocols.errors import ConfigurationError
 
@@ -52,12 +52,10 @@ def slow_joint(text, panel, weights):
 
 def plan_of(panels, weights=(1.0, 1.0, 1.0), width=None, tasks=TWO_TASKS):
     labels = tuple("even" if i % 2 else "odd" for i in range(len(TEXTS)))
+    public = tuple(f"public text number {i}" for i in range(30))
     return JointPlan(
         evaluator=Evaluator(tasks, HeldOut(TEXTS, labels), seed=3),
-        panels=panels,
-        weights=weights,
-        width=width,
-        public=tuple(f"public text number {i}" for i in range(30)),
+        joint=JointPanels(panels, weights, width, public),
         flops=lambda agent, tokens: (agent + 1) * tokens,
     )
 
@@ -123,13 +121,15 @@ def test_pca_of_a_panel_is_fitted_on_public_texts_alone():
         return ask(texts, agents)
 
     plan.evaluate(watched, [0])
-    assert seen[0] == list(plan.public)
-    rows = np.array([slow_joint(text, (0, 1, 2), plan.weights) for text in plan.public])
-    encoder = plan.encoder((0, 1, 2), lambda texts: [r for r, _ in ask(texts, (0, 1, 2)).values()])
+    assert seen[0] == list(plan.joint.public)
+    rows = np.array([slow_joint(text, (0, 1, 2), plan.joint.weights) for text in plan.joint.public])
+    encoder = plan.joint.encoder(
+        (0, 1, 2), lambda texts: [r for r, _ in ask(texts, (0, 1, 2)).values()]
+    )
     centred = rows - rows.mean(axis=0)
     values, vectors = np.linalg.eigh(centred.T @ centred)
     slow = (
-        np.array([slow_joint(t, (0, 1, 2), plan.weights) for t in TEXTS]) - rows.mean(axis=0)
+        np.array([slow_joint(t, (0, 1, 2), plan.joint.weights) for t in TEXTS]) - rows.mean(axis=0)
     ) @ (vectors[:, np.argsort(-values)[:4]])
     np.testing.assert_allclose(np.abs(encoder.embed(TEXTS)), np.abs(slow), atol=1e-5)
 
