@@ -138,6 +138,11 @@ def joint_metrics(tasks: Iterable[Task]) -> tuple[Metric, ...]:
     )
 
 
+def is_joint(metric: Metric) -> bool:
+    """Return whether a metric is one of `joint_metrics`, which are measured at the end alone."""
+    return metric.name.startswith(PREFIX)
+
+
 def _lower(title: str) -> str:
     """Return a title in the middle of another; abbreviations keep their capitals."""
     first, _, rest = title.partition(" ")

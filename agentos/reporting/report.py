@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from agentos.evaluation.joint import is_joint
 from agentos.records.agent_similarity import load_agent_similarity
 from agentos.records.atomic_files import reading
 from agentos.records.layout import REPORT, TRACE, agent_name
@@ -76,7 +77,9 @@ def _charts(run: RunView) -> dict[str, Any]:
     traffic = bytes_by_round(run.traffic, rounds)
     return {
         "curves": learning_curves(
-            [curve for curve in run.curves if not curve.metric.minor], run.names, rounds
+            [each for each in run.curves if not (each.metric.minor or is_joint(each.metric))],
+            run.names,
+            rounds,
         ),
         "per_agent": per_agent(run.outcome, run.names),
         "against_bytes": against_bytes(evaluated, run.traffic) if traffic and metrics else None,
