@@ -16,7 +16,7 @@ from agentos.cli.check import check
 from agentos.cli.compare import compare
 from agentos.cli.data import data
 from agentos.cli.evaluate import evaluate
-from agentos.cli.export import export
+from agentos.cli.export_encoders import export
 from agentos.cli.generate import generate
 from agentos.cli.resume import fork, resume
 from agentos.cli.sweep import sweep
