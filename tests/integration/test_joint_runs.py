@@ -211,3 +211,17 @@ def test_joint_requests_that_do_not_fit_are_refused(
     with pytest.raises(ConfigurationError) as caught:
         assessed(Request(str(joint.directory), **{"joint": True, **changes}))
     assert told in f"{caught.value} {getattr(caught.value, 'problems', '')}"
+
+
+def test_pca_that_is_too_wide_for_its_texts_is_refused_before_anything_is_trained(
+    small: Callable[..., RunConfig], small_values: dict[str, Any], cache: Path, tmp_path: Path
+) -> None:
+    config = small(
+        data={**small_values["data"], "anchors": 0},
+        exchange="isolated",
+        evaluation={**JOINT, "joint": {"pca": 250}},
+    )
+    with pytest.raises(ConfigurationError, match="is wider than the joint embedding") as caught:
+        Simulation(config, out=tmp_path / "run", cache=cache).run()
+    assert "256 numbers" in str(caught.value.expected)
+    assert not (tmp_path / "run").exists()
