@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentos.config.run import RunConfig
+from agentos.evaluation.joint_plan import JointPlan
 from agentos.events import Listener
 from agentos.records.agent_similarity import SimilarityRecorder
 from agentos.records.checkpoints import Checkpoints
@@ -54,6 +55,7 @@ class RunSetting:
         timing: durations of training and messages; None without a clock.
         monitor: monitor of the agents' health; None if it is not monitored.
         similarity: compares the agents at the end; None for no comparison.
+        joint: evaluation of joint embeddings at the end of each arm; None for none.
         profile: profile of the hosts' work; None if the run is not profiled.
     """
 
@@ -67,6 +69,7 @@ class RunSetting:
     timing: Timing | None
     monitor: HealthMonitor | None
     similarity: SimilarityRecorder | None
+    joint: JointPlan | None
     profile: Profile | None
 
 
@@ -161,6 +164,7 @@ class Arms:
             evaluated=None if count is None else config.agents.spread(count),
             # Both arms begin with the same weights.
             before=None if is_together else self.results[TOGETHER].before,
+            joint=setting.joint,
         )
         services = RoundServices(
             on_round=self._on_round,

@@ -15,7 +15,10 @@ from agentos.data.tokenization.corpus_tokens import CHECKED_DOCUMENTS, corpus_to
 from agentos.data.tokenization.tokenizer import check
 from agentos.evaluation import Evaluator, HeldOut
 from agentos.evaluation.centering import LEAST_PER_DIRECTION, MapFitter, too_wide
+from agentos.evaluation.joint import FIT_TEXTS, JointConfig, suits_joint
+from agentos.evaluation.joint_plan import JointPanels, JointPlan
 from agentos.events import Listener
+from agentos.preflight.flops import sizes_of
 from agents import lazy_models
 from agents.config import EncoderConfig
 from agents.objectives import Labelled
@@ -60,6 +63,8 @@ def blueprint_of(
     tasks, heldout = config.evaluation.tasks, heldout_of(config, corpus)
     evaluator = Evaluator(tasks, heldout, config.seed).with_files()
     evaluator.check()
+    if config.evaluation.joint is not None:
+        _check_pca(config, config.evaluation.joint, corpus)
     encoders = [group.encoder for group in config.agents.resolved]
     fitter = config.evaluation.fitter
     _require_width(fitter, encoders)
@@ -201,3 +206,56 @@ def heldout_of(config: RunConfig, corpus: Corpus) -> HeldOut:
         rows = np.sort(rows[drawn[: config.evaluation.documents]])
     labels = tuple(str(label) for label in corpus.labels(rows)) if corpus.has_labels else None
     return HeldOut(tuple(corpus.texts(rows)), labels)
+
+
+def joint_plan(config: RunConfig, corpus: Corpus) -> JointPlan | None:
+    """Return the joint evaluation of a run; None if it has none."""
+    joint = config.evaluation.joint
+    if joint is None:
+        return None
+    sizes, length = sizes_of(config.society().encoders), config.evaluation.max_length
+    tasks = tuple(filter(suits_joint, config.evaluation.tasks))
+    return JointPlan(
+        evaluator=Evaluator(tasks, heldout_of(config, corpus), config.seed).with_files(),
+        joint=joint_panels(config, joint, corpus),
+        flops=lambda agent, tokens: sizes[agent].flops(length, trained=0, embedded=tokens),
+    )
+
+
+def joint_panels(config: RunConfig, joint: JointConfig, corpus: Corpus | None) -> JointPanels:
+    """Return the agents that each agent answers with.
+
+    Args:
+        config: the run.
+        joint: its section, or another in its place.
+        corpus: the run's corpus; may be None unless `joint.needs_text`.
+    """
+    shards = () if corpus is None else corpus.shards
+    return JointPanels(
+        panels=joint.panels(config.agents.total, config.network().neighbours, shards),
+        weights=joint.weights_of(config.agents.total),
+        width=joint.pca,
+        public=() if corpus is None or joint.pca is None else _public_texts(config, corpus),
+    )
+
+
+def _public_texts(config: RunConfig, corpus: Corpus) -> tuple[str, ...]:
+    """Return the texts that a PCA is fitted on: anchors, or without any training text; never held out."""
+    rows = corpus.anchors if len(corpus.anchors) else corpus.train
+    drawn = generator(config.seed, "joint", "pca").permutation(len(rows))[:FIT_TEXTS]
+    return tuple(corpus.texts(rows[np.sort(drawn)]))
+
+
+def _check_pca(config: RunConfig, joint: JointConfig, corpus: Corpus) -> None:
+    """Refuse a PCA that is wider than the narrowest joint embedding, before anything is trained."""
+    widths = [lazy_models.width_of(encoder) for encoder in config.society().encoders]
+    panels = joint.panels(len(widths), config.network().neighbours, corpus.shards)
+    narrowest = min(sum(widths[i] for i in panel) for panel in panels)
+    texts = min(len(corpus.anchors) or len(corpus.train), FIT_TEXTS)
+    if joint.pca is not None and joint.pca > min(narrowest, texts - 1):
+        raise ConfigurationError(
+            "evaluation.joint.pca is wider than the joint embedding, or than its texts allow",
+            expected=f"at most {min(narrowest, texts - 1)}: {narrowest} numbers for {texts} texts",
+            actual=joint.pca,
+            hint="lower evaluation.joint.pca, or set it to null",
+        )

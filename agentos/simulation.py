@@ -18,7 +18,7 @@ from agentos.data.yaml_values import dump
 from agentos.events import Listener, Listeners
 from agentos.preflight.auto_precision import choose_precision
 from agentos.preflight.flops import sizes_of
-from agentos.preparation import blueprint_of, prepare_corpus
+from agentos.preparation import blueprint_of, joint_plan, prepare_corpus
 from agentos.records.agent_similarity import SimilarityRecorder, draw_sample
 from agentos.records.atomic_files import writing
 from agentos.records.checkpoints import forget
@@ -186,6 +186,7 @@ class Simulation:
             timing=timing,
             monitor=monitor,
             similarity=similarity,
+            joint=joint_plan(config, corpus),
             profile=self.profile,
         )
 

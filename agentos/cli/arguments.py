@@ -40,3 +40,20 @@ ChangedDataOk = Annotated[
         help="Go on although text, tokenizer, encoders or files are not those that the run read.",
     ),
 ]
+Among = Annotated[
+    str | None,
+    typer.Option(
+        metavar="all|neighbours|copies",
+        help="With --joint: agents that answer with an agent; default: as in the run, otherwise all.",
+        show_default=False,
+    ),
+]
+JointWidth = Annotated[
+    int | None,
+    typer.Option(
+        "--pca",
+        min=0,
+        help="With --joint: width after a PCA fitted on public texts, 0 for none; default: as in the run.",
+        show_default=False,
+    ),
+]

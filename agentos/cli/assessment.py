@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,13 +26,17 @@ from agentos.evaluation.assess import (
     default_tasks,
     exported_encoders,
     loaded_encoders,
+    with_joint,
 )
 from agentos.evaluation.centering import MapFitter, Whitening
+from agentos.evaluation.joint import JointConfig, suits_joint
+from agentos.evaluation.joint_plan import JointPanels
 from agentos.evaluation.task_files import FORMATS, read_documents
 from agentos.events import Listener
-from agentos.preparation import heldout_of, prepare_corpus
+from agentos.preparation import heldout_of, joint_panels, prepare_corpus
 from agentos.records.identity.digests import of_encoders, of_text
 from agentos.records.identity.fingerprint import Fingerprint, read_fingerprints
+from agents.models.text_encoder import TextEncoder
 from protocols.errors import ConfigurationError, DataError
 from protocols.seeding import generator
 from protocols.spec import Kinds, Spec
@@ -64,6 +68,9 @@ class Request:
             embeddings is fitted on it. If None, the mean stored with each encoder is used, if any.
         whiten: whether to whiten on that text, too.
         width: directions that whitening keeps; all if None.
+        joint: whether the run's joint embeddings are evaluated, too.
+        among: agents that each asks, by the kinds of `JointConfig.agents`; the run's own, or all, if None.
+        pca: width of the joint embedding; 0 for no reduction; the run's own if None.
     """
 
     target: str
@@ -76,6 +83,9 @@ class Request:
     center_on: str | None = None
     whiten: bool = False
     width: int | None = None
+    joint: bool = False
+    among: str | None = None
+    pca: int | None = None
 
 
 def assessed(request: Request, progress: Callable[[str], None] = lambda _: None) -> Assessment:
@@ -103,6 +113,13 @@ def assessed(request: Request, progress: Callable[[str], None] = lambda _: None)
             expected="a run folder, or --data with a file of documents, a run or its configuration",
             hint="correct the path of the run, or give --data, such as --data documents.jsonl",
         )
+    if request.joint and run is None:
+        raise ConfigurationError(
+            f"{target} is one model, and --joint puts several agents of a run side by side",
+            expected="a run folder",
+            actual=target,
+            hint="leave out --joint, or name a folder that 'agentos run' wrote",
+        )
     if run is not None:
         adapted = [group.encoder for group in run.agents.resolved if group.encoder.lora]
         _require_same(of_encoders(adapted), Path(target), request.changed_data_ok)
@@ -111,11 +128,25 @@ def assessed(request: Request, progress: Callable[[str], None] = lambda _: None)
     heldout = _heldout(request, run)
     if not chosen and run is not None and request.data is None:
         chosen = {task.kind: task for task in run.evaluation.tasks}
+        if request.joint:
+            chosen = {kind: task for kind, task in chosen.items() if suits_joint(task)}
     seed = request.seed
     if seed is None:
         seed = 0 if run is None else run.seed
+    encoders: Iterator[tuple[str, TextEncoder]]
+    if run is not None and request.joint:
+        _require_embeddings_alone(chosen)
+        plan = joint_request(run, request)
+        asking = request.agents or range(len(plan.panels))
+        needed = sorted({member for agent in asking for member in plan.panels[agent]})
+        folders = exported_encoders(Path(target), sorted({*needed, *request.agents}))
+        encoders = with_joint(
+            loaded_encoders(folders, request.max_length, progress), plan, request.agents
+        )
+    else:
+        encoders = loaded_encoders(folders, request.max_length, progress)
     return assess(
-        loaded_encoders(folders, request.max_length, progress),
+        encoders,
         chosen or default_tasks(heldout),
         Documents(heldout, request.data or f"held-out documents of {target}"),
         seed,
@@ -153,6 +184,39 @@ def _training_text(request: Request) -> TrainingText | None:
     if run.evaluation.center_text == "sentences":
         texts = [split_sentences(text)[0] for text in texts]
     return TrainingText(tuple(texts), fitter)
+
+
+def joint_request(run: RunConfig, request: Request) -> JointPanels:
+    """Return which agents of a run answer together: as its configuration says, or the request.
+
+    Raises:
+        ConfigurationError: an option does not fit the run.
+        DataError: the text of the run has changed, where a PCA or copies need it.
+    """
+    changes: dict[str, Any] = {} if request.among is None else {"agents": request.among}
+    if request.pca is not None:
+        changes["pca"] = request.pca or None
+    try:
+        known = (run.evaluation.joint or JointConfig()).model_dump()
+        joint = JointConfig.model_validate({**known, **changes})
+        joint.check(run.agents.total, run.data.anchors)
+    except ValidationError as error:
+        raise InvalidConfiguration("the options of --joint", explain(error, JointConfig)) from error
+    except ValueError as error:
+        raise ConfigurationError(str(error), hint="change --pca") from error
+    corpus = prepare_corpus(run, Listener()) if joint.needs_text else None
+    if corpus is not None:
+        _require_same(of_text(corpus), Path(request.target), request.changed_data_ok)
+    return joint_panels(run, joint, corpus)
+
+
+def _require_embeddings_alone(tasks: Mapping[str, Task]) -> None:
+    for task in tasks.values():
+        if not suits_joint(task):
+            raise ConfigurationError(
+                f"the task {task.kind!r} needs a language-model head, and a joint embedding has none",
+                hint="leave out this --task, or --joint",
+            )
 
 
 def parse_task(text: str) -> Task:

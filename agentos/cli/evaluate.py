@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import ChangedDataOk
+from agentos.cli.arguments import Among, ChangedDataOk, JointWidth
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,6 +67,12 @@ def evaluate(
         int | None, typer.Option(min=0, help="Seed of the tasks; default: the run's, otherwise 0.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file for the results.")] = None,
+    joint: Annotated[
+        bool,
+        typer.Option("--joint", help="Evaluate the agents' embeddings side by side, too."),
+    ] = False,
+    among: Among = None,
+    pca: JointWidth = None,
     changed_data_ok: ChangedDataOk = False,
 ) -> None:
     """Evaluate the exported encoders of a run, or a model, on held-out text or on files of your own.
@@ -74,6 +80,8 @@ def evaluate(
     Example: agentos eval runs/quickstart-1 --task retrieval --task sts:pairs.jsonl --out scores.json
 
     Example: agentos eval ./minilm --data documents.csv --task probe --task knn:k=5 --center-on train.csv
+
+    Example: agentos eval runs/quickstart-1 --joint --among neighbours --pca 64
     """
     from agentos.cli.assessment import Request, assessed
     from agentos.cli.display.console import SafeConsole
@@ -92,6 +100,9 @@ def evaluate(
             center_on=center_on,
             whiten=whiten,
             width=width,
+            joint=joint,
+            among=among,
+            pca=pca,
         )
         found = assessed(request, status.update)
     if out is not None:  # before anything is printed: the scores took long, and a stream may fail
@@ -109,26 +120,29 @@ def show(console: Console, found: Assessment) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from agentos.evaluation.assess import JOINT
     from agentos.reporting.units import metric_text
 
     labels = "labelled" if found.labelled else "without labels"
     summary = f"{found.documents:,} documents, {labels}, from {found.data}"
     console.print(escape(summary), highlight=False, soft_wrap=True)
     names = list(found.encoders)
+    alone = [name for name in names if not name.startswith(JOINT)]
     for start in range(0, len(names), _COLUMNS):
         table = Table()
         table.add_column("task")
         table.add_column("metric")
         for name in names[start : start + _COLUMNS]:
             table.add_column(escape(name), justify="right", overflow="fold")
-        if len(names) > 1:
-            table.add_column("mean of all", justify="right")
+        if len(alone) > 1:
+            table.add_column("mean of all" if alone == names else "mean alone", justify="right")
         for task, metrics in found.metrics.items():
             for i, metric in enumerate(metrics):
-                values = [found.encoders[name][task].get(metric.name) for name in names]
-                cells = [metric_text(v, metric) for v in values[start : start + _COLUMNS]]
-                if len(names) > 1:
-                    known = [value for value in values if value is not None]
+                values = {name: found.encoders[name][task].get(metric.name) for name in names}
+                shown = names[start : start + _COLUMNS]
+                cells = [metric_text(values[name], metric) for name in shown]
+                if len(alone) > 1:
+                    known = [v for name in alone if (v := values[name]) is not None]
                     cells.append(metric_text(sum(known) / len(known), metric))
                 arrow = "↑" if metric.higher_is_better else "↓"
                 table.add_row("" if i else escape(task), f"{metric.title} {arrow}", *cells)

@@ -16,6 +16,7 @@ from agentos.cli.check import check
 from agentos.cli.compare import compare
 from agentos.cli.data import data
 from agentos.cli.evaluate import evaluate
+from agentos.cli.export_encoders import export
 from agentos.cli.generate import generate
 from agentos.cli.resume import fork, resume
 from agentos.cli.sweep import sweep
@@ -79,7 +80,7 @@ def list_kinds(point: Point = None) -> None:
 
     Example: agentos list topology
     """
-    from agentos.cli.kinds import show_kinds
+    from agentos.cli.display.kinds import show_kinds
 
     show_kinds(_console(), point)
 
@@ -109,6 +110,7 @@ app.command(short_help="Check the protocol of a run and count its bytes.")(check
 app.command("data", short_help="Read and divide text as a run would.")(data)
 app.command(short_help="Continue a text with a causal agent.")(generate)
 app.command(short_help="Run arms x axes x seeds, one row of results per run.")(sweep)
+app.command(short_help="Copy encoders of a run into one folder.")(export)
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
 
 

@@ -127,6 +127,12 @@ class RunConfig(Spec):
         return self
 
     @model_validator(mode="after")
+    def _joint_fits(self) -> Self:
+        if self.evaluation.joint is not None:
+            self.evaluation.joint.check(self.agents.total, self.data.anchors)
+        return self
+
+    @model_validator(mode="after")
     def _faults_name_agents(self) -> Self:
         for index, fault in enumerate(self.faults):
             strangers = [agent for agent in fault.named() if agent >= self.agents.total]

@@ -36,7 +36,7 @@ class Corpus:
         train: rows to train on, sorted.
         anchors: public rows that every agent reads, sorted.
         heldout: rows for evaluation, sorted; the three parts are disjoint.
-        shards: the private rows of each agent, sorted; a division of `train`.
+        shards: the private rows of each agent, sorted; a division of `train`, but for agents with equal rows.
         names: a display name for each agent: the label that only it reads, else ``agent-i``.
         counts: documents read, kept and left out, by reason (`agentos.data.cleaning.counts.OUTCOMES`); train,
             anchors and heldout; and across, see `agentos.data.cleaning.counts.repeats_across`.
@@ -158,7 +158,7 @@ def prepare(
         agents,
         generator(seed, "partition"),
     )
-    check_shards(shards, len(train), agents)
+    check_shards(shards, len(train), agents, config.partition.divides)
     rows = tuple(train[shard] for shard in shards)
     if private is not None and private.classes == "own":
         known = _require_labels(codes)

@@ -7,23 +7,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agentos.evaluation.base import HeldOut, Metric, Task
 from agentos.evaluation.centering import MapFitter
 from agentos.evaluation.clustering import Clustering
 from agentos.evaluation.evaluator import Evaluator
 from agentos.evaluation.geometry import Geometry
+from agentos.evaluation.joint import Panel
+from agentos.evaluation.joint_plan import JointPanels
 from agentos.evaluation.knn import KNN
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.evaluation.probe import Probe
 from agents.models.text_encoder import (
     CachedEmbeddings,
     EmbeddingMap,
+    LabelScores,
     MappedEncoder,
     TextEncoder,
 )
 from protocols.errors import ConfigurationError, RecordError
 from protocols.seeding import generator
 
+JOINT = "joint"
+"""Name of a joint embedding among the encoders of a run."""
 DEFAULT_TASKS = (Probe, KNN, Clustering, Geometry)
 """Tasks that need no file."""
 
@@ -176,6 +184,47 @@ def loaded_encoders(
     for name, folder in folders.items():
         progress(f"Evaluating {name}")
         yield name, LoadedEncoder.load(folder, max_length=max_length)
+
+
+def with_joint(
+    encoders: Iterable[tuple[str, TextEncoder]], joint: JointPanels, agents: Sequence[int]
+) -> Iterator[tuple[str, TextEncoder]]:
+    """Yield the encoders of a run, then the joint encoders of some agents.
+
+    All encoders stay in memory. Agents with one panel have one joint encoder, named after the first of them.
+
+    Args:
+        encoders: encoders by the name of the agent; those of the panels among them.
+        joint: agents that answer together.
+        agents: agents that ask; all if empty.
+    """
+    members: dict[str, TextEncoder] = {}
+    for name, encoder in encoders:
+        # As in a run, no part of a joint embedding is centred or whitened.
+        plain = encoder.plain if isinstance(encoder, LoadedEncoder) else encoder
+        members[name] = CachedEmbeddings(plain)
+        yield name, encoder
+    asking: dict[Panel, int] = {}
+    for agent in agents or range(len(joint.panels)):
+        asking.setdefault(joint.panels[agent], agent)
+    for panel, agent in asking.items():
+        name = JOINT if len(asking) == 1 else f"{JOINT} of agent-{agent}"
+        chosen = [members[f"agent-{member}"] for member in panel]
+        yield name, joint.encoder(panel, answers_of(chosen), votes_of(chosen))
+
+
+def answers_of(
+    encoders: Sequence[TextEncoder],
+) -> Callable[[Sequence[str]], list[NDArray[np.float32]]]:
+    """Return a function that embeds texts with each of several encoders."""
+    return lambda texts: [encoder.embed(texts) for encoder in encoders]
+
+
+def votes_of(
+    encoders: Sequence[TextEncoder],
+) -> Callable[[Sequence[str]], list[LabelScores | None]]:
+    """Return a function that classifies texts with each of several encoders."""
+    return lambda texts: [encoder.label_scores(texts) for encoder in encoders]
 
 
 def exported_encoders(directory: Path, agents: Sequence[int]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
 from agentos.evaluation.centering import LEAST_PER_DIRECTION, CenterText, MapFitter, Whitening
 from agentos.evaluation.geometry import Geometry
+from agentos.evaluation.joint import JointConfig, joint_metrics, suits_joint
 from agentos.evaluation.retrieval import Retrieval
 from protocols.spec import Kinds, Spec
 
@@ -56,6 +57,10 @@ class EvaluationConfig(Spec):
         ge=2,
         description="Training documents of an agent on which mean and whitening are fitted, at most.",
     )
+    joint: JointConfig | None = Field(
+        None,
+        description="At the end, evaluate the embeddings of several agents side by side, too; null: not.",
+    )
 
     def is_due(self, round: int, rounds: int) -> bool:
         """Return whether agents are evaluated after a round: the first, the last, and every so often."""
@@ -63,10 +68,11 @@ class EvaluationConfig(Spec):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The metrics of all tasks, in the order of the tasks, each followed by its variants."""
-        return tuple(
+        """The metrics of all tasks, each followed by its variants; then those of the joint embedding."""
+        alone = tuple(
             metric for task in self.tasks for metric in task.metrics_with(self.fitter.variants)
         )
+        return alone if self.joint is None else alone + joint_metrics(self.tasks)
 
     @property
     def fitter(self) -> MapFitter:
@@ -82,6 +88,15 @@ class EvaluationConfig(Spec):
         if width is not None and self.center_documents < LEAST_PER_DIRECTION * width:
             raise ValueError(
                 f"whitening.width {width} needs center_documents of {LEAST_PER_DIRECTION * width} or more"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _joint_can_be_computed(self) -> Self:
+        if self.joint is not None and not any(map(suits_joint, self.tasks)):
+            raise ValueError(
+                "evaluation.joint needs a task on embeddings, such as retrieval or probe; a joint embedding "
+                "has no language-model head"
             )
         return self
 

@@ -70,7 +70,7 @@ def _is_labelled(source: Source, skips_bad_records: bool) -> bool:
 
 def _refuse_unlabelled(data: DataConfig, wants_labels: bool) -> None:
     hint = "name the label's field in data.source"
-    if data.partition.needs_labels:
+    if data.partition.wants_labels:
         raise ConfigurationError(
             f"the partition {data.partition.kind!r} needs labels, and the documents have none",
             expected="a label for every document",

@@ -12,6 +12,7 @@ from pydantic import Field
 from typing_extensions import Self
 
 from agentos.evaluation.base import Metric
+from agentos.evaluation.joint_plan import JointCost
 from agentos.records.layout import ISOLATED, SELF_TRAINING, agent_name
 from agentos.records.reports import AgentMetrics, ArmResult
 from protocols.ledger import Ledger
@@ -92,6 +93,7 @@ class Result(Quality):
         simulated_s: simulated seconds until the last agent ended; None for a run without a clock.
         agents, mean, worst: the last evaluation.
         before: the evaluation of the untrained agents.
+        joint: the cost of joint embeddings in the last evaluation, apart from `bytes`; None without any.
         isolated: the agents trained alone, if that baseline ran to its end.
         self_training: the agents taught by their own messages, if that baseline ran to its end.
     """
@@ -109,6 +111,7 @@ class Result(Quality):
     round_s: tuple[float, ...]
     bytes: Bytes
     before: Quality
+    joint: JointCost | None = None
     isolated: Baseline | None = None
     self_training: Baseline | None = None
 
@@ -171,6 +174,7 @@ def summarise(
         round_s=tuple(report.round_s for report in together.rounds if report.round),
         bytes=Bytes.of(together.ledger),
         before=Quality.of(_named(together.before), run.metrics),
+        joint=JointCost.of(together.rounds[-1].metrics.values()) if together.rounds else None,
         isolated=found.get(ISOLATED),
         self_training=found.get(SELF_TRAINING),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agentos.evaluation.base import Metric
+from agentos.evaluation.joint import is_joint
 from agentos.records.atomic_files import reading, writing
 from agentos.records.views.run_view import RunView, load_view
 from agentos.reporting.charts.plotting import Chart, colour, label, line, rounds_axis, share_axis
@@ -98,7 +99,7 @@ def write_comparison(directories: Sequence[str | Path], out: str | Path) -> Path
 
 def _write(comparison: Comparison, path: Path) -> Path:
     runs, metrics = comparison.runs, comparison.metrics
-    curves = [_curve(runs, metric) for metric in metrics]
+    curves = [_curve(runs, metric) for metric in metrics if not is_joint(metric)]
     timed = runs_over_time([(run.name, run.clock) for run in runs], metrics)
     spent = runs_against_bytes([(run.name, run.traffic, run.curves) for run in runs], metrics)
     return write_page(

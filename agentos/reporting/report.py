@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from agentos.evaluation.joint import is_joint
 from agentos.records.agent_similarity import load_agent_similarity
 from agentos.records.atomic_files import reading
 from agentos.records.layout import REPORT, TRACE, agent_name
@@ -21,7 +22,7 @@ from agentos.reporting.panels.health_panel import health_charts, paused_text
 from agentos.reporting.panels.network_panel import network_panel
 from agentos.reporting.panels.profile_timeline import timeline_of
 from agentos.reporting.panels.tiles import tiles
-from agentos.reporting.panels.traffic_panel import delays_text, traffic_text
+from agentos.reporting.panels.traffic_panel import delays_text, joint_text, traffic_text
 from agentos.reporting.verdict import verdict
 from agentos.runtime.profiling.trace_file import load_timeline
 
@@ -59,7 +60,7 @@ def _write(run: RunView) -> Path:
         curves_note=_curves_note(run),
         chips=_chips(run),
         paused=paused_text(run.health, run.names),
-        traffic_note=traffic_text(run.traffic),
+        traffic_note=f"{traffic_text(run.traffic)} {joint_text(run.outcome.joint)}".rstrip(),
         time_note=delays_text(run.clock),
         rejected=rejected_rows(run.traffic.rejected, run.names),
         faults=fault_rows(run.faults),
@@ -76,7 +77,9 @@ def _charts(run: RunView) -> dict[str, Any]:
     traffic = bytes_by_round(run.traffic, rounds)
     return {
         "curves": learning_curves(
-            [curve for curve in run.curves if not curve.metric.minor], run.names, rounds
+            [each for each in run.curves if not (each.metric.minor or is_joint(each.metric))],
+            run.names,
+            rounds,
         ),
         "per_agent": per_agent(run.outcome, run.names),
         "against_bytes": against_bytes(evaluated, run.traffic) if traffic and metrics else None,

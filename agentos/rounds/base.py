@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agentos.evaluation.config import EvaluationConfig
+from agentos.evaluation.joint_plan import JointPlan
 from agentos.records.checkpoints import Checkpoint, Checkpoints
 from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport
 from agentos.rounds.health.collapse import Reading
@@ -37,6 +38,7 @@ class RoundsPlan:
         evaluation: when agents are evaluated.
         evaluated: agents that are; None for all.
         before: evaluation of the untrained agents, where another arm has measured it.
+        joint: evaluation of joint embeddings after the last round; None for none.
     """
 
     name: str
@@ -46,6 +48,7 @@ class RoundsPlan:
     evaluation: EvaluationConfig
     evaluated: tuple[int, ...] | None = None
     before: AgentMetrics | None = None
+    joint: JointPlan | None = None
 
     def is_evaluated(self, round: int) -> bool:
         """Return whether agents are evaluated after a round."""

@@ -1,15 +1,20 @@
-"""Final states of the agents of an arm: compared with each other, and saved as encoders."""
+"""Final states of the agents of an arm: compared with each other, asked jointly, and saved as encoders."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from agentos.evaluation.joint_plan import Asked, Voted
 from agentos.records.agent_similarity import SimilarityRecorder
-from agentos.records.reports import by_agent
-from agentos.rounds.base import by_host
+from agentos.records.reports import AgentMetrics, by_agent
+from agentos.rounds.base import RoundsPlan, by_host
 from agentos.runtime import Session
-from agentos.runtime.host_calls import EmbedTexts, Explain, SaveEncoders
+from agentos.runtime.host_calls import ClassifyTexts, EmbedTexts, Explain, Probe, SaveEncoders
 
 
 def compare_agents(session: Session, recorder: SimilarityRecorder, arm: str) -> None:
@@ -25,6 +30,47 @@ def compare_agents(session: Session, recorder: SimilarityRecorder, arm: str) -> 
     found = session.call({host: EmbedTexts(texts, ids) for host, ids in grouped.items()})
     explained = session.call({host: Explain(ids) for host, ids in grouped.items()})
     recorder.record(arm, by_agent(found), by_agent(explained))
+
+
+@dataclass(frozen=True)
+class AskedSociety:
+    """The agents of a session, which embed and classify texts for others."""
+
+    session: Session
+
+    def embed(self, texts: Sequence[str], agents: Sequence[int]) -> Asked:
+        """Let agents embed texts; return the tokens that each read, too."""
+        calls = {host: Probe(texts, _tokens, ids, ids) for host, ids in self._asked(agents)}
+        answers = by_agent(self.session.call(calls))
+        return {
+            agent: (rows, tokens) for agent, (tokens, rows) in answers.items() if rows is not None
+        }
+
+    def classify(self, texts: Sequence[str], agents: Sequence[int]) -> Voted:
+        """Let agents classify texts with their own classifiers."""
+        calls = {host: ClassifyTexts(texts, ids) for host, ids in self._asked(agents)}
+        return by_agent(self.session.call(calls))
+
+    def _asked(self, agents: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+        for host, mine in by_host(self.session.placement, dict.fromkeys(agents)).items():
+            if mine:
+                yield host, list(mine)
+
+
+def add_joint(
+    session: Session, plan: RoundsPlan, round: int, metrics: AgentMetrics, evaluation: AgentMetrics
+) -> None:
+    """Add the evaluation of joint embeddings to that of the last round, and its cost to the metrics."""
+    if plan.joint is None or round != plan.rounds:
+        return
+    for agent, (found, cost) in plan.joint.evaluate(AskedSociety(session), evaluation).items():
+        evaluation[agent] = {**evaluation[agent], **found}
+        metrics[agent] = {**metrics.get(agent, {}), **found, **cost}
+
+
+def _tokens(rows_NW: NDArray[np.float32], tokens: int) -> int:
+    """Return the number of tokens that the embedded texts have."""
+    return tokens
 
 
 def save_encoders(session: Session, agents: Sequence[int], folder: Path) -> None:

@@ -19,6 +19,7 @@ from agentos.rounds.base import (
     warn_of_rejected,
 )
 from agentos.rounds.clock.timeline import SIMULATED
+from agentos.rounds.final_states import add_joint
 from agentos.rounds.health.collapse import Health, Reading, collapse
 from agentos.rounds.health.monitor import ProbeAnswer
 from agentos.rounds.mailbox import Opened
@@ -155,6 +156,7 @@ class OpenRounds:
                 sent, received = traffic.get(agent, (0, 0))
                 values.update(bytes_sent=sent, bytes_received=received)
             values.update(evaluation.get(agent, {}))
+        add_joint(self.session, self.plan, round, metrics, evaluation)
         diverged, now = len(diverged_of(metrics)), time.perf_counter()
         report = RoundReport(
             arm=self.plan.name,

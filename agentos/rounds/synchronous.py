@@ -23,6 +23,7 @@ from agentos.rounds.base import (
 from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.faults.injector import Arrivals, FaultInjector
 from agentos.rounds.faults.transit import HopTraffic
+from agentos.rounds.final_states import add_joint
 from agentos.rounds.health.collapse import Health
 from agentos.rounds.hop_schedule import ScheduledHop, scheduled_hops, turns_of
 from agentos.runtime import Session
@@ -131,6 +132,7 @@ class SynchronousCoordinator(Coordinator):
             self.injector.kill_before(Evaluate, self.session)
             known = self.plan.before if round == 0 else None
             evaluation = known or self._evaluate()
+            add_joint(self.session, self.plan, round, metrics, evaluation)
         for agent, values in evaluation.items():
             metrics[agent] = {**metrics.get(agent, {}), **values}
         if self.timeline is not None:

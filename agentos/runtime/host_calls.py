@@ -19,6 +19,7 @@ from agents import hosting
 from agents.exchange.base import Turn
 from agents.hosting.delivery import Delivery, Outbox
 from agents.hosting.tracing import Traced
+from agents.models.text_encoder import LabelScores
 from agents.training.blueprint import Arm, Blueprint
 from protocols.messages import Payload
 
@@ -214,6 +215,19 @@ class EmbedTexts(HostCall[dict[int, np.ndarray]]):
     def run(self, host: hosting.Host) -> dict[int, np.ndarray]:
         """Return each agent's embeddings `[N, W]`."""
         return host.embed_texts(self.texts, self.agents)
+
+
+@dataclass(frozen=True)
+class ClassifyTexts(HostCall[dict[int, "LabelScores | None"]]):
+    """Classify the same texts with several agents' own classifiers; see `Host.classify_texts`."""
+
+    phase = "evaluate"
+    texts: Sequence[str]
+    agents: Sequence[int]
+
+    def run(self, host: hosting.Host) -> dict[int, LabelScores | None]:
+        """Return each agent's class probabilities; None from one without a classifier."""
+        return host.classify_texts(self.texts, self.agents)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from agents.hosting.messaging import Alterations, Composed
 from agents.hosting.state_file import load_state, save_state, state_file
 from agents.hosting.tracing import Traced, Tracer
 from agents.models.cpu.malloc import keep_freed_memory
-from agents.models.text_encoder import CachedEmbeddings, MappedEncoder
+from agents.models.text_encoder import CachedEmbeddings, LabelScores, MappedEncoder
 from agents.training import trainer
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm, Blueprint
@@ -250,6 +250,12 @@ class Host:
     def embed_texts(self, texts: Sequence[str], agents: Sequence[int]) -> dict[int, np.ndarray]:
         """Embed the same texts with several agents, `[N, W]` each."""
         return {id: self.agents.unchanged(id).embed(texts) for id in agents}
+
+    def classify_texts(
+        self, texts: Sequence[str], agents: Sequence[int]
+    ) -> dict[int, LabelScores | None]:
+        """Classify the same texts with several agents' own classifiers; None from one without."""
+        return {id: self.agents.unchanged(id).label_scores(texts) for id in agents}
 
     def probe(
         self,

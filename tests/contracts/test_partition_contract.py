@@ -1,4 +1,4 @@
-"""Every partition gives each document to exactly one agent, and every agent some."""
+"""Every partition gives each document to one agent, or one group of copies, and every agent some."""
 
 from __future__ import annotations
 
@@ -27,7 +27,15 @@ MAKERS: dict[str, Callable[[int, int], Partition]] = {
     "shards": lambda agents, minimum: PARTITIONS["shards"].model_validate(
         {"sizes": [3.0 ** (i % 5) for i in range(agents)]}
     ),
+    "copies": lambda agents, minimum: PARTITIONS["copies"].model_validate(
+        {"of": "iid", "copies": copies_of(agents)}
+    ),
 }
+
+
+def copies_of(agents: int) -> int:
+    """Return how many agents read the same, where partitions give several agents the same text."""
+    return next(copies for copies in (3, 2, 1) if agents % copies == 0)
 
 
 def texts(rows: IntArray) -> list[str]:
@@ -53,7 +61,7 @@ def cases(draw: st.DrawFn) -> tuple[int, int, int, int, int]:
 def check(kind: str, case: tuple[int, int, int, int, int]) -> None:
     documents, agents, _, minimum, _ = case
     shares = divide(kind, *case)
-    check_shards(shares, documents, agents)
+    check_shards(shares, documents, agents, PARTITIONS[kind].divides)
     for share in shares:
         assert share.dtype == np.int64
         assert np.all(np.diff(share) > 0)
@@ -82,9 +90,10 @@ def test_shares_are_disjoint_covering_not_empty_and_repeatable_for_kmeans(
 
 @pytest.mark.parametrize("kind", PARTITIONS)
 def test_too_few_documents_are_refused_with_a_hint(kind: str) -> None:
+    shares = 4 if PARTITIONS[kind].divides else 4 // copies_of(4)
     with pytest.raises(ConfigurationError, match="too few training documents") as caught:
-        divide(kind, documents=3, agents=4, labels=2, minimum=1, seed=0)
-    assert "4 agents" in str(caught.value.expected)
+        divide(kind, documents=shares - 1, agents=4, labels=2, minimum=1, seed=0)
+    assert f"{shares} agents" in str(caught.value.expected)
     assert caught.value.hint
 
 
@@ -97,7 +106,29 @@ def test_labels_are_asked_for_exactly_where_needed(kind: str) -> None:
             partition.assign(*arguments)
         assert "label" in str(caught.value.hint)
     else:
-        check_shards(partition.assign(*arguments), 30, 3)
+        check_shards(partition.assign(*arguments), 30, 3, partition.divides)
+
+
+def test_copies_read_the_same_and_the_groups_divide_the_documents() -> None:
+    codes = generator(0, "labels").integers(5, size=60)
+    copies = PARTITIONS["copies"].model_validate({"of": "by_label", "copies": 3})
+    shares = copies.assign(codes, texts, 60, 6, generator(0, "partition"))
+    groups = PARTITIONS["by_label"]().assign(codes, texts, 60, 2, generator(0, "partition"))
+    for agent, share in enumerate(shares):
+        np.testing.assert_array_equal(share, groups[agent // 3])
+    with pytest.raises(ConfigurationError, match="loses or repeats"):
+        check_shards(shares, 60, 6)
+    with pytest.raises(ConfigurationError, match="loses or repeats"):
+        check_shards([*shares[:3], *shares[:3]], 60, 6, divides=False)
+
+
+def test_copies_need_labels_where_their_division_does_and_fit_the_number_of_agents() -> None:
+    by_label = PARTITIONS["copies"].model_validate({"of": "by_label", "copies": 2})
+    assert by_label.wants_labels
+    assert not PARTITIONS["copies"]().wants_labels
+    with pytest.raises(ConfigurationError, match="7 agents cannot be grouped by 2") as caught:
+        by_label.assign(np.zeros(30, np.int64), texts, 30, 7, generator(0, "partition"))
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("kind", PARTITIONS)

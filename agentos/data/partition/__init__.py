@@ -6,18 +6,17 @@ from collections.abc import Mapping
 
 from agentos.data.partition.base import Partition
 from agentos.data.partition.by_label import ByLabel
+from agentos.data.partition.copies import Copies
 from agentos.data.partition.dirichlet import Dirichlet
 from agentos.data.partition.iid import Iid
 from agentos.data.partition.kmeans import KMeans
+from agentos.data.partition.registry import DIVISIONS
 from agentos.data.partition.shards import Shards
 
 PARTITIONS: Mapping[str, type[Partition]] = {
-    "iid": Iid,
-    "by_label": ByLabel,
-    "dirichlet": Dirichlet,
-    "kmeans": KMeans,
-    "shards": Shards,
+    **DIVISIONS,
+    "copies": Copies,
 }
-"""Every kind of partition. To add one, write its class in its own file and add a line here."""
+"""Every kind of partition. To add one, write its class in its own file and add a line to `registry`."""
 
-__all__ = ["PARTITIONS", "ByLabel", "Dirichlet", "Iid", "KMeans", "Partition", "Shards"]
+__all__ = ["PARTITIONS", "ByLabel", "Copies", "Dirichlet", "Iid", "KMeans", "Partition", "Shards"]

@@ -23,6 +23,13 @@ class Partition(Spec, ABC):
 
     kind: str
     needs_labels: ClassVar[bool] = False
+    divides: ClassVar[bool] = True
+    """Whether each document goes to exactly one agent; otherwise to agents whose shares are equal."""
+
+    @property
+    def wants_labels(self) -> bool:
+        """Whether the documents need labels: by default, as the kind does."""
+        return self.needs_labels
 
     @abstractmethod
     def assign(
@@ -44,7 +51,7 @@ class Partition(Spec, ABC):
 
         Returns:
             A sorted, non-empty array of positions per agent; together they hold each position
-            0..documents-1 exactly once.
+            0..documents-1 exactly once (where `divides` is false, equal arrays count once).
 
         Raises:
             ConfigurationError: the documents cannot be divided this way.

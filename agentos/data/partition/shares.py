@@ -12,8 +12,12 @@ from protocols.errors import ConfigurationError
 IntArray = npt.NDArray[np.int64]
 
 
-def check_shards(shards: Sequence[IntArray], documents: int, agents: int) -> None:
+def check_shards(
+    shards: Sequence[IntArray], documents: int, agents: int, divides: bool = True
+) -> None:
     """Refuse shares that lose or repeat documents or leave an agent none, as a custom partition might.
+
+    Unless `divides`, agents may have equal shares, which count once.
 
     Raises:
         ConfigurationError: there is not one share per agent, one is empty, or they do not hold
@@ -26,7 +30,8 @@ def check_shards(shards: Sequence[IntArray], documents: int, agents: int) -> Non
             actual=[len(shard) for shard in shards],
             hint="use fewer agents, more documents or another data.partition",
         )
-    if not np.array_equal(np.sort(np.concatenate(shards)), np.arange(documents)):
+    once = shards if divides else list({share.tobytes(): share for share in shards}.values())
+    if not np.array_equal(np.sort(np.concatenate(once)), np.arange(documents)):
         raise ConfigurationError(
             "the partition loses or repeats documents",
             expected=f"each position below {documents} exactly once",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentos.evaluation.base import Metric
+from agentos.evaluation.joint_plan import JointCost
 from agentos.records.layout import ARMS, ISOLATED, SELF_TRAINING, agent_number
 from agentos.records.reader import Row, RunRecord, config_value
 from agentos.records.result import Quality
@@ -58,6 +59,7 @@ class Outcome:
         wall_s: seconds that the run took, or None if it has no summary.
         waited_for_views: share of the training time spent waiting for views; None if not recorded.
         simulated_s: simulated seconds until the last agent ended; None for a run without a clock.
+        joint: cost of the joint embeddings; None if none were evaluated.
     """
 
     status: str
@@ -77,6 +79,7 @@ class Outcome:
     wall_s: float | None
     waited_for_views: float | None
     simulated_s: float | None
+    joint: JointCost | None = None
 
     @property
     def fair(self) -> bool:
@@ -129,6 +132,7 @@ def outcome(record: RunRecord) -> Outcome:
         for arm in ARMS
     )
     metrics = tuple(m for m in every if m.name in together.mean or m.name in before.mean)
+    last = max((row["round"] for row in rows), default=0)
     planned = config_value(record.config, "training", "rounds")
     return Outcome(
         status=str(summary.get("status", "unfinished")),
@@ -141,13 +145,14 @@ def outcome(record: RunRecord) -> Outcome:
         self_training=by_itself if by_itself.mean else None,
         self_training_at=_last_evaluated(record.rows(SELF_TRAINING), every),
         bytes_sent=None if record.ledger is None else record.ledger.total(),
-        rounds=max((row["round"] for row in rows), default=0),
+        rounds=last,
         planned_rounds=planned if isinstance(planned, int) else None,
         tokens=int(summary.get("tokens") or total(rows, "tokens")),
         steps=summary.get("steps"),
         wall_s=summary.get("wall_s"),
         waited_for_views=_waited_for_views(rows),
         simulated_s=max((s for row in rows if (s := row.get(SIMULATED_S))), default=None),
+        joint=JointCost.of(row for row in rows if row["round"] == last),
     )
 
 

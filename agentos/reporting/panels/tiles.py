@@ -27,6 +27,7 @@ def tiles(run: RunView) -> list[Tile]:
             f"{bytes_text(per_agent)} per agent and round",
         ),
         *_saving(run),
+        *_joint(run),
         _tile(
             "Deliveries",
             count_text(traffic.deliveries),
@@ -67,6 +68,15 @@ def _saving(run: RunView) -> list[Tile]:
     if fp32 == sent:
         return []
     return [_tile("Saved by codec", saved_text(sent, fp32), f"{bytes_text(fp32)} as fp32")]
+
+
+def _joint(run: RunView) -> list[Tile]:
+    """Return the cost of a joint embedding; nothing for a run without any."""
+    cost = run.outcome.joint
+    if cost is None:
+        return []
+    note = f"per text, to {cost.asked:.3g} agents and back; {count_text(cost.flops_per_text)} FLOPs"
+    return [_tile("Joint embedding", bytes_text(cost.bytes_per_text), note)]
 
 
 def _waiting(run: RunView) -> str:

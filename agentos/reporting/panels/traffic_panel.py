@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentos.evaluation.joint_plan import JointCost
 from agentos.records.views.histories import SimulatedTime, Traffic
 from agentos.reporting.units import bytes_text, count_text
 
@@ -13,6 +14,27 @@ def traffic_text(traffic: Traffic) -> str:
     kinds = sorted(traffic.by_kind.items(), key=lambda item: -item[1])
     listed = ", ".join(_by_kind(kind, size, traffic.fp32_by_kind[kind]) for kind, size in kinds)
     return f"{bytes_text(traffic.total)} in all" + (f": {listed}." if listed else ".")
+
+
+def joint_text(cost: JointCost | None) -> str:
+    """Return a sentence on the cost of joint embeddings; empty for a run without any.
+
+    Example:
+        >>> cost = JointCost(agents=2, asked=1, texts=10, query_bytes=4000, answer_bytes=2000, flops=80)
+        >>> joint_text(cost)[:86]
+        'Joint embeddings are apart from this: a text costs 300 B (the text to 1 agent, 200 B; '
+    """
+    if cost is None:
+        return ""
+    queries = max(1, cost.agents * cost.texts)
+    asked = f"{cost.asked:.3g} agent{'s' * (cost.asked != 1)}"
+    return (
+        f"Joint embeddings are apart from this: a text costs {bytes_text(cost.bytes_per_text)} (the text to "
+        f"{asked}, {bytes_text(cost.query_bytes / queries)}; their embeddings back, "
+        f"{bytes_text(cost.answer_bytes / queries)}) and {count_text(cost.flops_per_text)} FLOPs; the "
+        f"evaluation asked about {cost.texts:,} texts, with {bytes_text(cost.total_bytes)} and "
+        f"{count_text(cost.flops)} FLOPs for {cost.agents:,} asking agent{'s' * (cost.agents != 1)}."
+    )
 
 
 def delays_text(clock: SimulatedTime | None) -> str:

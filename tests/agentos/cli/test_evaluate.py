@@ -13,6 +13,8 @@ from agentos.evaluation import KNN, Probe
 from agentos.evaluation.assess import Assessment
 from protocols.errors import RecordError
 
+SCORES = {"agent-0": 0.2, "agent-1": 0.3, "joint": 0.9}
+
 
 @pytest.fixture
 def found():
@@ -28,6 +30,17 @@ def test_table_shows_every_encoder_and_the_mean(found):
     assert all(f"agent-{i}" in text for i in range(8))
     assert "35.0%" in text
     console.file.close()
+
+
+def test_joint_embedding_has_a_column_and_is_not_in_the_mean():
+    scores = {name: {"knn": {"knn_accuracy": value}} for name, value in SCORES.items()}
+    console = Console(width=120)
+    with console.capture() as captured:
+        show(console, Assessment("here", 40, True, 0, {"knn": KNN.metrics}, scores))
+    text = captured.get()
+    assert "mean alone" in text
+    assert "25.0%" in text
+    assert "90.0%" in text
 
 
 def test_command_prints_a_table_and_writes_json(monkeypatch, tmp_path, found):

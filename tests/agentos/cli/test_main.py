@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from agentos import RunConfig
-from agentos.cli.kinds import help_text
+from agentos.cli.display.kinds import help_text
 from agentos.cli.main import app, main, report_thread
 from agentos.config.load import ready_made
 from agentos.data.partition import PARTITIONS
