@@ -218,6 +218,9 @@ class Exchange(Spec, ABC):
         """Return the loss of a training step on private text, weight included; None for nothing."""
         return None
 
+    def before_step(self, learner: Learner) -> None:
+        """Change the agent's parameters in place before a training step, where an exchange acts late."""
+
     def correct(self, learner: Learner, gradient: Tensor) -> None:
         """Change the gradient `[P]` of a training step in place, before it is clipped."""
 

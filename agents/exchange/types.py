@@ -22,6 +22,7 @@ from protocols.topologies.network import Network
 
 if TYPE_CHECKING:
     from agents.models.encoder import Encoder
+    from agents.models.flat_parameters import Slot
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,10 @@ class Learner(Protocol):
     @property
     def layout(self) -> str:
         """Fingerprint of the parameter layout."""
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Places of the trained parameters in the flat tensor, in its order."""
 
     @property
     def parameters(self) -> Tensor:

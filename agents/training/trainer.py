@@ -171,6 +171,8 @@ def _step(
 ) -> None:
     resident, state = agent.resident, agent.state
     training = resident.blueprint.training
+    for strategy, learner in agent.parts(arm.exchange):
+        strategy.before_step(learner)
     resident.binding.gradient.zero_()
     for _ in range(training.accumulate):
         loss = _loss(agent, arm, next(batches), metrics)
