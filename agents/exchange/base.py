@@ -92,6 +92,15 @@ class Exchange(Spec, ABC):
         return False
 
     @property
+    def fragment_count(self) -> int:
+        """Number of fragments that messages are about in turn; a message never replaces one about another."""
+        return 1
+
+    def fragment_of(self, round: int) -> int:
+        """Return the fragment that agents begin to exchange at the end of this round."""
+        return 0
+
+    @property
     def anchor_fraction(self) -> float:
         """Share of public anchors in each batch."""
         return 0.0

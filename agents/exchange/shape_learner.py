@@ -45,6 +45,7 @@ class ShapeLearner:
         self.anchor_count = anchors
         self.anchor_clusters = np.zeros(anchors, dtype=np.int64)
         self.examples = examples
+        self.tokens = 0
         self.exchange_state = ExchangeState()
         self.private_batch_size = private_batch_size
         self.wants_reference = False

@@ -133,6 +133,11 @@ class LocalLearner(ABC):
         return len(self._private.rows)
 
     @property
+    def tokens(self) -> int:
+        """Number of tokens that it has trained on since the beginning."""
+        return self.state.tokens
+
+    @property
     def private_batch_size(self) -> int:
         """Number of private documents in each batch."""
         return self._batch_sizes(self.arm.anchor_fraction)[0]

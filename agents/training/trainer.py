@@ -83,6 +83,7 @@ def train(
         for _ in range(steps):
             _step(agent, arm, batches, sums)
         agent.resident.keep_buffers()
+    agent.state.tokens += sums.tokens + sums.decoder_tokens
     metrics = sums.metrics()
     error = _divergence(agent, metrics, round)
     if error is not None:

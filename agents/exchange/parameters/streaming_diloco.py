@@ -14,21 +14,20 @@ from agents.exchange.parameters.fragments import Fragment, Pattern, fragments_of
 from agents.lazy_torch import Tensor
 from agents.objectives.base import Reference
 from protocols.messages import Message, Payload
+from protocols.topologies.hops import Direction
 
 
 @dataclass
 class StreamingDiLoCoState(ExchangeState):
-    """State of every fragment, and the result that waits to be applied.
+    """State of every fragment, and the results that wait to be applied.
 
     Attributes:
         fragments: the fields of a `DiLoCoState` of each fragment.
-        waiting: fragment whose last result is not applied yet; None if there is none.
-        steps_left: local steps before it is applied.
+        waiting: local steps before the last result of a fragment is applied, by fragment.
     """
 
     fragments: list[dict[str, Any]] = field(default_factory=list)
-    waiting: int | None = None
-    steps_left: int = 0
+    waiting: dict[int, int] = field(default_factory=dict)
 
 
 class StreamingDiLoCo(DiLoCo):
@@ -47,6 +46,9 @@ class StreamingDiLoCo(DiLoCo):
     The next change of the fragment is ``phi_p - theta_p``, with all that was trained since. `codec` quantises
     the changes (the paper: four bits; here at the least ``int8``), with error feedback; in a tree, what goes
     down is in that codec too.
+
+    Where agents do not wait for each other, fragments are exchanged as if each were an exchange of its own:
+    agents send the fragment of their own round, and whoever merges one answers with that one.
 
     With one fragment, no overlap and an alpha of 0 this is ``diloco``, to the bit. The paper cuts between
     layers; here pieces are of equal size, see `agents.exchange.parameters.fragments`. A simulated clock waits
@@ -75,9 +77,14 @@ class StreamingDiLoCo(DiLoCo):
     )
 
     @property
-    def asynchronous(self) -> bool:
-        """Return whether there is one fragment: agents in different rounds would exchange different ones."""
-        return self.fragments == 1 and super().asynchronous
+    def fragment_count(self) -> int:
+        """Number of fragments."""
+        return self.fragments
+
+    def fragment_of(self, round: int) -> int:
+        """Return the fragment whose turn it is."""
+        exchanges = -(-round // self.every)
+        return (exchanges - 1) % self.fragments
 
     def check(self, society: Society) -> None:
         """Refuse what ``diloco`` does, and an overlap that does not end before the next exchange."""
@@ -109,58 +116,70 @@ class StreamingDiLoCo(DiLoCo):
         return Reference(received, previous)
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
-        """Send what ``diloco`` sends, of the round's fragment."""
+        """Send what ``diloco`` sends, of the turn's fragment; of another than the round's, answers alone."""
+        self._apply_overdue(learner, turn)
         view = self._view(learner, turn)
+        is_answer = turn.direction is Direction.DOWN or view.has_subtree(turn)
+        if view.index != self.fragment_of(turn.round) and not is_answer:
+            return None
         payload = super().compose(cast(Learner, view), turn)
         view.keep()
         return payload
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
-        """Accept the round's fragment."""
+        """Accept the turn's fragment."""
         return super().expects(cast(Learner, self._view(learner, turn)), turn)
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Merge the round's fragment as ``diloco`` does, and apply a result, at once or later."""
-        state, view = StreamingDiLoCoState.of(learner), self._view(learner, turn)
+        """Merge the turn's fragment as ``diloco`` does, and apply a result, at once or later."""
+        if inbox:
+            self._apply_overdue(learner, turn)
+        view = self._view(learner, turn)
         super().merge(cast(Learner, view), inbox, turn)
         view.keep()
         if not view.has_result:
             return
-        if state.waiting is not None:  # it did not train since: absent, or undone
-            self._apply(learner, state)
-        state.waiting, state.steps_left = view.index, self.overlap
-        if not self.overlap:
-            self._apply(learner, state)
+        if self.overlap:
+            StreamingDiLoCoState.of(learner).waiting[view.index] = self.overlap
+        else:
+            self._apply(learner, view.index)
 
     def adopt(self, learner: Learner, result: Tensor) -> None:
-        """Leave the parameters as they are: `merge` applies the result."""
+        """Count tokens from here, and leave the parameters as they are: `merge` applies the result."""
+        DiLoCoState.of(learner).tokens = learner.tokens
         cast(_FragmentView, learner).has_result = True
 
     def before_step(self, learner: Learner) -> None:
-        """Apply a result after `overlap` steps."""
-        state = StreamingDiLoCoState.of(learner)
-        if state.waiting is None:
-            return
-        if state.steps_left == 0:
-            self._apply(learner, state)
-        else:
-            state.steps_left -= 1
+        """Apply results after `overlap` steps."""
+        waiting = StreamingDiLoCoState.of(learner).waiting
+        for fragment, steps in sorted(waiting.items()):
+            if steps:
+                waiting[fragment] = steps - 1
+            else:
+                self._apply(learner, fragment)
+                del waiting[fragment]
 
-    def _apply(self, learner: Learner, state: StreamingDiLoCoState) -> None:
-        """Mix the result that waits into the parameters."""
-        assert state.waiting is not None
-        fragment = fragments_of(learner.slots, self.fragments, self.pattern)[state.waiting]
-        result = state.fragments[state.waiting]["received"]
+    def _apply_overdue(self, learner: Learner, turn: Turn) -> None:
+        """Apply a result of the turn's fragment that still waits: its agent did not train, or was undone."""
+        waiting, fragment = StreamingDiLoCoState.of(learner).waiting, self._index(turn)
+        if turn.direction is not Direction.DOWN and waiting.pop(fragment, None) is not None:
+            self._apply(learner, fragment)
+
+    def _apply(self, learner: Learner, index: int) -> None:
+        """Mix the last result of a fragment into the parameters."""
+        fragment = fragments_of(learner.slots, self.fragments, self.pattern)[index]
+        result = StreamingDiLoCoState.of(learner).fragments[index]["received"]
         if self.alpha:
             own = fragment.read(learner.parameters).clone()
             result = own.lerp_(result, 1.0 - self.alpha)
         fragment.write(learner.parameters, result)
-        state.waiting = None
+
+    def _index(self, turn: Turn) -> int:
+        return self.fragment_of(turn.round) if turn.fragment is None else turn.fragment
 
     def _view(self, learner: Learner, turn: Turn) -> _FragmentView:
-        """Return the agent as ``diloco`` sees it in this round: with the parameters of one fragment."""
-        exchanges = -(-turn.round // self.every)
-        index = (exchanges - 1) % self.fragments
+        """Return the agent as ``diloco`` sees it in this turn: with the parameters of one fragment."""
+        index = self._index(turn)
         fragment = fragments_of(learner.slots, self.fragments, self.pattern)[index]
         return _FragmentView(learner, fragment, index, self.fragments)
 
@@ -191,6 +210,11 @@ class _FragmentView:
     def __getattr__(self, name: str) -> Any:
         """Return what the fragment does not change."""
         return getattr(self._learner, name)
+
+    def has_subtree(self, turn: Turn) -> bool:
+        """Return whether it fused what its children sent of the fragment in this round."""
+        subtree = self.exchange_state.subtree
+        return subtree is not None and subtree[0] == turn.round
 
     def keep(self) -> None:
         """Keep the fragment's state as the agent's."""

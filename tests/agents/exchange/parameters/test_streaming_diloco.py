@@ -149,7 +149,7 @@ def test_training_applies_a_result_between_its_steps(train_plainly, quadratic):
         trained[slot.start : slot.start + slot.length] = 1.0
     for start, end in fragment.places:
         at[start:end] = True
-    state.waiting, state.steps_left = 1, 1
+    state.waiting = {1: 1}
     state.fragments[1]["received"].fill_(3.0)
     w = agent.parameters.double().numpy()
     w = w - 0.1 * trained * (w - 1)
@@ -158,21 +158,25 @@ def test_training_applies_a_result_between_its_steps(train_plainly, quadratic):
     w = w - 0.1 * trained * (w - 1)
     host.train(1)
     np.testing.assert_allclose(agent.parameters.numpy(), w, rtol=1e-5, atol=1e-6)
-    assert state.waiting is None
+    assert state.waiting == {}
 
 
-def test_result_that_waits_is_applied_before_the_next_where_an_agent_did_not_train(make_society):
+def test_result_that_still_waits_is_applied_before_its_fragment_is_sent_again(make_society):
+    """Its agent did not train, or its round was undone: no change counts twice."""
     exchange = StreamingDiLoCo(fragments=2, overlap=1)
     society = make_society(exchange, MasterSlave())
     agent, (first, second) = society.host.agents[4], places(society, exchange)
     before = agent.parameters.clone()
     society.run(1)
-    assert torch.equal(agent.parameters, before)
     society.run(2)
+    assert torch.equal(agent.parameters, before)
+    assert agent.exchange_state.waiting == {0: 1, 1: 1}
     result = agent.exchange_state.fragments[0]["received"]
+    outbox = society.compose(society.scheduled_hops(3)[0])
     assert torch.equal(agent.parameters[first], result)
     assert torch.equal(agent.parameters[second], before[second])
-    assert agent.exchange_state.waiting == 1
+    assert agent.exchange_state.waiting == {1: 1}
+    assert not decode(outbox.handle[3]).payload.values.any()
 
 
 def test_fragments_are_exchanged_in_turn_and_the_largest_message_falls_by_their_number(
