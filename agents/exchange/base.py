@@ -101,6 +101,11 @@ class Exchange(Spec, ABC):
         return 0
 
     @property
+    def overlap_steps(self) -> int:
+        """Local steps that agents take before they need what they receive: it may be under way meanwhile."""
+        return 0
+
+    @property
     def anchor_fraction(self) -> float:
         """Share of public anchors in each batch."""
         return 0.0

@@ -105,12 +105,16 @@ def test_clock_changes_no_number_where_agents_wait_or_are_alike(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("exchange", ["anchor_contrast", "streaming_diloco"])
 def test_resumed_run_goes_on_in_simulated_time(
-    small: Callable[..., RunConfig], cache: Path, tmp_path: Path
+    exchange: str, small: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:
     clock = {**UNEQUAL, "mode": "synchronous"}
-    config = small(**{**PARTS, "checkpoints": {"every": 1}, "clock": clock})
+    options = {"fragments": 2, "overlap": 1} if exchange == "streaming_diloco" else {}
+    parts = {**PARTS, "checkpoints": {"every": 1}, "clock": clock, "exchange": {exchange: options}}
+    config = small(**parts)
     whole = run(config, tmp_path / "run", cache)
+    assert any("simulated_behind_s" in row for row in whole) == bool(options)
     (tmp_path / "run" / "summary.json").unlink()
     Simulation(config, out=tmp_path / "run", cache=cache).run(resumption(tmp_path / "run", 1))
     assert rows_of(tmp_path / "run") == whole

@@ -51,8 +51,8 @@ class StreamingDiLoCo(DiLoCo):
     agents send the fragment of their own round, and whoever merges one answers with that one.
 
     With one fragment, no overlap and an alpha of 0 this is ``diloco``, to the bit. The paper cuts between
-    layers; here pieces are of equal size, see `agents.exchange.parameters.fragments`. A simulated clock waits
-    for messages where they are merged, so an overlap hides no simulated second.
+    layers; here pieces are of equal size, see `agents.exchange.parameters.fragments`. Where agents wait on a
+    simulated clock, messages travel during the overlap.
 
     Source: Douillard et al., Streaming DiLoCo with Overlapping Communication: Towards a Distributed Free
     Lunch, 2025.
@@ -85,6 +85,11 @@ class StreamingDiLoCo(DiLoCo):
         """Return the fragment whose turn it is."""
         exchanges = -(-round // self.every)
         return (exchanges - 1) % self.fragments
+
+    @property
+    def overlap_steps(self) -> int:
+        """Steps of the overlap."""
+        return self.overlap
 
     def check(self, society: Society) -> None:
         """Refuse what ``diloco`` does, and an overlap that does not end before the next exchange."""
