@@ -135,7 +135,8 @@ class Mailbox:
             receiver, hop, round: the agent, the hop, and the agent's round.
             now_s: simulated time.
             fragment: fragment that the messages are about.
-            awaited: senders that still send: a quorum is one of these and of those that have sent.
+            awaited: senders that still send: a quorum is one of these and of those whose messages are new
+                or under way.
 
         Example:
             >>> box = Mailbox(Staleness(bound=1, discount=0.5, rounds=9))
@@ -174,7 +175,8 @@ class Mailbox:
             return True
         held = self._held.get(box, {})
         arrived = {s for s, messages in held.items() if self._is_new(box, messages, round, now_s)}
-        expected = {*awaited, *held}
+        under_way = {s for s, messages in held.items() if messages[-1].arrival_s > now_s}
+        expected = {*awaited, *arrived, *under_way}
         if not arrived or len(arrived) < min(self.quorum, len(expected)):
             self._found_s.pop(box, None)
             return False

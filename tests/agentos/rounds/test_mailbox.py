@@ -175,6 +175,15 @@ def test_senders_that_send_no_more_are_not_waited_for() -> None:
     assert rounds(box.open(0, 0, round=2, now_s=2.0, awaited={1})) == {1: 1}
 
 
+def test_stale_messages_of_senders_that_send_no_more_do_not_hold_a_quorum_up() -> None:
+    box = Mailbox(Staleness(2, discount=0.5, rounds=99), quorum=2)
+    box.post(message(1, 1, arrival_s=0.0))
+    box.post(message(2, 9, arrival_s=1.0))
+    assert box.open(0, 0, round=9, now_s=0.5, awaited={2}) == Opened(())
+    found = box.open(0, 0, round=9, now_s=1.0, awaited={2})
+    assert (rounds(found), found.stale) == ({2: 9}, 1)
+
+
 def test_quorum_that_was_found_is_remembered_elsewhere() -> None:
     box = Mailbox(Staleness(9, discount=0.5, rounds=99), quorum=1, grace_s=3.0)
     box.post(message(1, 1, arrival_s=0.0))
