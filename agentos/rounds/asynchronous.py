@@ -10,7 +10,7 @@ neither sends nor merges any more; its last messages are still merged by others.
 With a quorum, an agent leaves messages in its mailbox until those of so many senders have arrived, and
 then for a time of grace, unless all have; it does not wait meanwhile, but goes on to its next round. Senders
 that have finished their last round do not count. Under a master with `diloco` or `streaming_diloco`, weighted
-by tokens, that is Decoupled DiLoCo.
+by tokens, that is Decoupled DiLoCo, with a time of grace that is given instead of adapted.
 
 A strategy may exchange fragments in turn. A message then supersedes only earlier ones about the same
 fragment, an agent sends the fragment of its own round, and merges and answers those that arrive.
