@@ -45,7 +45,15 @@ def write_snapshot(
     messages_sha256, sizes = session.call({host: saving})[host]
     number = {place: index for index, place in enumerate(distinct)}
     rows = [
-        (each.sender, each.receiver, each.hop, each.round, each.arrival_s, number[place])
+        (
+            each.sender,
+            each.receiver,
+            each.hop,
+            each.round,
+            each.arrival_s,
+            number[place],
+            each.fragment,
+        )
         for each, place in zip(messages, places, strict=True)
     ]
     with writing(folder):
@@ -71,8 +79,8 @@ def read_snapshot(
     outbox = session.call({host: reloading})[host]
     with reading(checkpoint):
         return values, [
-            InFlight(sender, receiver, hop, round, arrival_s, outbox.handle, index)
-            for sender, receiver, hop, round, arrival_s, index in rows
+            InFlight(sender, receiver, hop, round, arrival_s, outbox.handle, index, fragment)
+            for sender, receiver, hop, round, arrival_s, index, fragment in rows
         ]
 
 

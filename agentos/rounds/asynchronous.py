@@ -7,6 +7,14 @@ it is to send, it sends to all recipients, and a message to j arrives at \(t_i +
 and was not merged yet, if any. Then it begins round r + 1. An agent that has finished its last round
 neither sends nor merges any more; its last messages are still merged by others.
 
+With a quorum, an agent leaves messages in its mailbox until those of so many senders have arrived, and
+then for a time of grace, unless all have; it does not wait meanwhile, but goes on to its next round. Senders
+that have finished their last round do not count. Under a master with `diloco` or `streaming_diloco`, weighted
+by tokens, that is Decoupled DiLoCo, with a time of grace that is given instead of adapted.
+
+A strategy may exchange fragments in turn. A message then supersedes only earlier ones about the same
+fragment, an agent sends the fragment of its own round, and merges and answers those that arrive.
+
 Messages carry their sender's round; `agents.exchange.staleness` decides how old they may be, and how much an
 old one counts. Peers mix by the topology's weights times that factor, and keep for
 themselves what is missing to 1. Under a master, and in layers, a child sends its parameters up and continues
@@ -24,7 +32,8 @@ the order of rounds, and a checkpoint if one is due: see `agentos.rounds.async_s
 evaluated, and its health checked, at the end of that round of its own. A paused agent neither sends nor
 merges.
 
-Sources: Xie et al., Asynchronous Federated Optimization, 2019; Nguyen et al., Federated Learning with
+Sources: Xie et al., Asynchronous Federated Optimization, 2019; Douillard et al., Decoupled DiLoCo for
+Resilient Distributed Pre-training, 2026; Nguyen et al., Federated Learning with
 Buffered Asynchronous Aggregation, 2022; Lian et al., Asynchronous Decentralized Parallel Stochastic
 Gradient Descent, 2018.
 """
@@ -32,6 +41,7 @@ Gradient Descent, 2018.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agentos.records.checkpoints import Progress
@@ -53,6 +63,7 @@ from agentos.rounds.mailbox import InFlight, Mailbox, Opened
 from agentos.rounds.open_rounds import OpenRounds
 from agentos.runtime import Session
 from agentos.runtime.host_calls import Compose, Merge, TrainRounds
+from agents.exchange.base import Turn
 from agents.exchange.staleness import Staleness
 from agents.hosting.delivery import Delivery, Sent
 
@@ -79,7 +90,8 @@ class AsynchronousCoordinator(Coordinator):
         super().__init__(plan, session, services)
         self.timing = timing
         self.open_rounds = OpenRounds(plan, session, services, self.result)
-        self.mailbox = Mailbox(Staleness(mode.staleness, mode.discount, rounds=plan.rounds))
+        staleness = Staleness(mode.staleness, mode.discount, rounds=plan.rounds)
+        self.mailbox = Mailbox(staleness, mode.quorum, mode.grace_s)
         self._round = dict.fromkeys(range(plan.network.agents), 0)
         self._now = dict.fromkeys(self._round, 0.0)
         self._due: dict[int, float] = {}
@@ -185,20 +197,39 @@ class AsynchronousCoordinator(Coordinator):
         """Take agents through the hops of their rounds; what is due at one time happens together."""
         exchange, network = self.plan.arm.exchange, self.plan.network
         hops = [(part, hop) for part in range(len(exchange.parts)) for hop in network.hops(1)]
+        answers: set[tuple[int, int, int]] = set()  # part, fragment, agent that merged it now
         for number, (part, hop) in enumerate(hops):
+            strategy = exchange.parts[part]
             scheduled = {
                 # Parts that are not due count too: a number means the same hop in every round.
                 agent: ScheduledHop(round, number, part, passage=0, hop=hop)
                 for agent, round in self._rounds_of(agents).items()
-                if exchange.parts[part].is_due(round, self.plan.rounds)
+                if strategy.is_due(round, self.plan.rounds)
                 and not self.open_rounds.is_paused(agent, round)
             }
-            self._send({a: each for a, each in scheduled.items() if hop.recipients(a)}, part)
-            self._receive({a: each for a, each in scheduled.items() if hop.senders(a)}, part)
+            sending = {a: each for a, each in scheduled.items() if hop.recipients(a)}
+            for fragment in range(strategy.fragment_count):
+                self._send(
+                    {
+                        a: each
+                        for a, each in sending.items()
+                        if fragment == strategy.fragment_of(each.round)
+                        or (part, fragment, a) in answers
+                    },
+                    part,
+                    fragment,
+                )
+            receiving = {a: each for a, each in scheduled.items() if hop.senders(a)}
+            for fragment in range(strategy.fragment_count):
+                merged = self._receive(receiving, part, fragment)
+                answers.update((part, fragment, agent) for agent in merged)
 
-    def _send(self, scheduled: Mapping[int, ScheduledHop], part: int) -> None:
+    def _turn(self, scheduled: ScheduledHop, agent: int, fragment: int) -> Turn:
+        return replace(turn_of(self.plan.network, scheduled, agent), fragment=fragment)
+
+    def _send(self, scheduled: Mapping[int, ScheduledHop], part: int, fragment: int) -> None:
         turns = {
-            agent: (turn_of(self.plan.network, each, agent), each.hop.recipients(agent))
+            agent: (self._turn(each, agent, fragment), each.hop.recipients(agent))
             for agent, each in scheduled.items()
         }
         grouped = by_host(self.session.placement, turns)
@@ -214,31 +245,49 @@ class AsynchronousCoordinator(Coordinator):
             sender, round, hop = envelope.sender, envelope.round, envelope.hop
             for receiver in recipients:
                 arrival = self._now[sender] + self.timing.transit_s(sender, receiver, size)
-                message = InFlight(sender, receiver, hop, round, arrival, handle, index)
+                message = InFlight(sender, receiver, hop, round, arrival, handle, index, fragment)
                 if receiver not in self._ended:
                     self.mailbox.post(message, opens_s=self._due.get(receiver))
                 self.result.ledger.record(
                     round, hop, sender, receiver, envelope.kind, size, without
                 )
 
-    def _receive(self, scheduled: Mapping[int, ScheduledHop], part: int) -> None:
+    def _receive(
+        self, scheduled: Mapping[int, ScheduledHop], part: int, fragment: int
+    ) -> list[int]:
+        """Let agents merge the messages about a fragment; return those for which there were any."""
         opened = {
-            agent: self.mailbox.open(agent, each.number, each.round, self._now[agent])
+            agent: self.mailbox.open(
+                agent,
+                each.number,
+                each.round,
+                self._now[agent],
+                fragment,
+                awaited={*each.hop.senders(agent)} - self._ended,
+            )
             for agent, each in scheduled.items()
         }
-        grouped = by_host(self.session.placement, opened)
+        own = self.plan.arm.exchange.parts[part].fragment_of
+        merging = {
+            agent: found
+            for agent, found in opened.items()
+            if found.messages or fragment == own(scheduled[agent].round)
+        }
+        grouped = by_host(self.session.placement, merging)
         calls = {
-            host: Merge(*self._deliveries(mine, scheduled), part) for host, mine in grouped.items()
+            host: Merge(*self._deliveries(mine, scheduled, fragment), part)
+            for host, mine in grouped.items()
         }
         rejected = by_agent(self.session.call(calls)) if calls else {}
         age = self.mailbox.staleness.age
         for agent, found in opened.items():
             round = scheduled[agent].round
             ages = [age(round, each.round) for each in found.messages]
-            self.open_rounds.merged(agent, round, found, ages, rejected[agent])
+            self.open_rounds.merged(agent, round, found, ages, rejected.get(agent, []))
+        return [agent for agent, found in opened.items() if found.messages]
 
     def _deliveries(
-        self, opened: Mapping[int, Opened], scheduled: Mapping[int, ScheduledHop]
+        self, opened: Mapping[int, Opened], scheduled: Mapping[int, ScheduledHop], fragment: int
     ) -> tuple[list[Any], dict[int, Delivery]]:
         """Return the outboxes that a host's agents read, and what each merges of them."""
         messages = [message for found in opened.values() for message in found.messages]
@@ -246,7 +295,7 @@ class AsynchronousCoordinator(Coordinator):
         place = {id(message): at for message, at in zip(messages, places, strict=True)}
         return handles, {
             agent: Delivery(
-                turn_of(self.plan.network, scheduled[agent], agent),
+                self._turn(scheduled[agent], agent, fragment),
                 frozenset(scheduled[agent].hop.senders(agent)),
                 tuple(place[id(each)] for each in found.messages),
                 self.mailbox.staleness,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from agents.exchange.staleness import Staleness
+
+Box: TypeAlias = tuple[int, int, int]
+"""Receiver, hop and fragment: messages supersede each other only within such a compartment."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class InFlight:
         arrival_s: simulated time of its arrival.
         handle: handle of the outbox that holds it.
         index: within the outbox.
+        fragment: fragment that it is about; see `agents.exchange.base.Exchange.fragment_count`.
     """
 
     sender: int
@@ -29,6 +33,12 @@ class InFlight:
     arrival_s: float
     handle: Any = None
     index: int = 0
+    fragment: int = 0
+
+    @property
+    def box(self) -> Box:
+        """The compartment of the receiver's mailbox that it is put into."""
+        return self.receiver, self.hop, self.fragment
 
 
 @dataclass(frozen=True)
@@ -51,13 +61,19 @@ class Mailbox:
 
     Args:
         staleness: the rule for old messages.
+        quorum: senders whose messages must have arrived before any is taken, or all if they are fewer.
+        grace_s: seconds from the first time that a receiver finds a quorum to the time that it takes what
+            has arrived; it takes it at once when the messages of all senders have.
     """
 
-    def __init__(self, staleness: Staleness) -> None:
+    def __init__(self, staleness: Staleness, quorum: int = 1, grace_s: float = 0.0) -> None:
         self.staleness = staleness
-        self._held: dict[tuple[int, int], dict[int, list[InFlight]]] = defaultdict(dict)
-        self._merged: dict[tuple[int, int, int], int] = {}
-        self._dropped: dict[tuple[int, int], int] = defaultdict(int)
+        self.quorum = quorum
+        self.grace_s = grace_s
+        self._held: dict[Box, dict[int, list[InFlight]]] = defaultdict(dict)
+        self._merged: dict[tuple[Box, int], int] = {}  # by compartment and sender
+        self._dropped: dict[Box, int] = defaultdict(int)
+        self._found_s: dict[Box, float] = {}  # when its receiver first found the present quorum
 
     def post(self, message: InFlight, opens_s: float | None = None) -> None:
         """Send a message.
@@ -67,7 +83,7 @@ class Mailbox:
             opens_s: when the receiver will next open its mailbox, if that is known: of a sender's messages
                 that arrive before, only the latest is kept, so that a slow receiver does not fill the store.
         """
-        key = message.receiver, message.hop
+        key = message.box
         messages = [*self._held[key].get(message.sender, ()), message]
         if opens_s is not None:
             by_then = [each for each in messages if each.arrival_s <= opens_s]
@@ -90,7 +106,11 @@ class Mailbox:
     @property
     def state(self) -> dict[str, Any]:
         """The record of messages that it no longer holds; see `restore`."""
-        return {"merged": dict(self._merged), "dropped": dict(self._dropped)}
+        return {
+            "merged": dict(self._merged),
+            "dropped": dict(self._dropped),
+            "found_s": dict(self._found_s),
+        }
 
     def restore(self, messages: Iterable[InFlight], state: Mapping[str, Any]) -> None:
         """Take over the messages and the state of another mailbox."""
@@ -98,9 +118,25 @@ class Mailbox:
             self.post(message)
         self._merged.update(state["merged"])
         self._dropped.update(state["dropped"])
+        self._found_s.update(state["found_s"])
 
-    def open(self, receiver: int, hop: int, round: int, now_s: float) -> Opened:
-        """Take the messages that have arrived for an agent on a hop.
+    def open(
+        self,
+        receiver: int,
+        hop: int,
+        round: int,
+        now_s: float,
+        fragment: int = 0,
+        awaited: Collection[int] = (),
+    ) -> Opened:
+        """Take the messages about a fragment that have arrived for an agent on a hop.
+
+        Args:
+            receiver, hop, round: the agent, the hop, and the agent's round.
+            now_s: simulated time.
+            fragment: fragment that the messages are about.
+            awaited: senders that still send: a quorum is one of these and of those whose messages are new
+                or under way.
 
         Example:
             >>> box = Mailbox(Staleness(bound=1, discount=0.5, rounds=9))
@@ -112,14 +148,16 @@ class Mailbox:
             >>> box.open(receiver=0, hop=0, round=9, now_s=4.0)
             Opened(messages=(), stale=1, superseded=0)
         """
-        key = receiver, hop
+        key = receiver, hop, fragment
+        if not self._is_ripe(key, round, now_s, awaited):
+            return Opened(())
         superseded = self._dropped.pop(key, 0)
         latest: list[InFlight] = []
         for sender, messages in sorted(self._held.pop(key, {}).items()):
             in_flight = [each for each in messages if each.arrival_s > now_s]
             if in_flight:
                 self._held[key][sender] = in_flight
-            merged = self._merged.get((receiver, hop, sender), 0)
+            merged = self._merged.get((key, sender), 0)
             arrived = [each for each in messages if each.arrival_s <= now_s]
             if any(each.round > merged for each in arrived):
                 latest.append(max(arrived, key=_round))
@@ -128,8 +166,34 @@ class Mailbox:
             each for each in latest if self.staleness.age(round, each.round) <= self.staleness.bound
         ]
         for each in taken:
-            self._merged[receiver, hop, each.sender] = each.round
+            self._merged[key, each.sender] = each.round
         return Opened(tuple(taken), len(latest) - len(taken), superseded - len(latest))
+
+    def _is_ripe(self, box: Box, round: int, now_s: float, awaited: Collection[int]) -> bool:
+        """Return whether a quorum has arrived, and its time of grace is over."""
+        if self.quorum == 1 and not self.grace_s:
+            return True
+        held = self._held.get(box, {})
+        arrived = {s for s, messages in held.items() if self._is_new(box, messages, round, now_s)}
+        under_way = {s for s, messages in held.items() if messages[-1].arrival_s > now_s}
+        expected = {*awaited, *arrived, *under_way}
+        if not arrived or len(arrived) < min(self.quorum, len(expected)):
+            self._found_s.pop(box, None)
+            return False
+        found_s = self._found_s.setdefault(box, now_s)
+        if len(arrived) < len(expected) and now_s < found_s + self.grace_s:
+            return False
+        del self._found_s[box]
+        return True
+
+    def _is_new(self, box: Box, messages: Sequence[InFlight], round: int, now_s: float) -> bool:
+        """Return whether the latest of a sender's messages that have arrived can still be merged."""
+        arrived = [each for each in messages if each.arrival_s <= now_s]
+        if not arrived:
+            return False
+        latest = max(arrived, key=_round)
+        is_fresh = self.staleness.age(round, latest.round) <= self.staleness.bound
+        return is_fresh and latest.round > self._merged.get((box, latest.sender), 0)
 
 
 def _round(message: InFlight) -> int:

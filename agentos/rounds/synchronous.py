@@ -175,7 +175,8 @@ class SynchronousCoordinator(Coordinator):
         traffic = HopTraffic(scheduled, boxes, places, self.result.ledger, lateness)
         arrivals = self.injector.deliver(expected, traffic)
         if self.timeline is not None:
-            self.timeline.wait(arrivals.waits)
+            strategy = self.plan.arm.exchange.parts[scheduled.part]
+            self.timeline.wait(arrivals.waits, strategy.overlap_steps)
         merges = self._merges(scheduled, boxes, arrivals)
         self.injector.kill_before(Merge, self.session)
         rejected = by_agent(self.session.call(merges))

@@ -92,6 +92,20 @@ class Exchange(Spec, ABC):
         return False
 
     @property
+    def fragment_count(self) -> int:
+        """Number of fragments that messages are about in turn; a message never replaces one about another."""
+        return 1
+
+    def fragment_of(self, round: int) -> int:
+        """Return the fragment that agents begin to exchange at the end of this round."""
+        return 0
+
+    @property
+    def overlap_steps(self) -> int:
+        """Local steps that agents take before they need what they receive: it may be under way meanwhile."""
+        return 0
+
+    @property
     def anchor_fraction(self) -> float:
         """Share of public anchors in each batch."""
         return 0.0
@@ -222,6 +236,9 @@ class Exchange(Spec, ABC):
     ) -> Tensor | None:
         """Return the loss of a training step on private text, weight included; None for nothing."""
         return None
+
+    def before_step(self, learner: Learner) -> None:
+        """Change the agent's parameters in place before a training step, where an exchange acts late."""
 
     def correct(self, learner: Learner, gradient: Tensor) -> None:
         """Change the gradient `[P]` of a training step in place, before it is clipped."""

@@ -15,6 +15,7 @@ from agents.exchange.parameters.diloco import DiLoCo
 from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.parameters.fedema import FedEMA
 from agents.exchange.parameters.fedprox import FedProx
+from agents.exchange.parameters.streaming_diloco import StreamingDiLoCo
 from agents.exchange.private.cross_negatives import CrossNegatives
 from agents.exchange.private.dcco import DCCO
 from agents.exchange.private.prototypes import PrototypeExchange
@@ -27,6 +28,7 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "fedprox": FedProx,
     "fedema": FedEMA,
     "diloco": DiLoCo,
+    "streaming_diloco": StreamingDiLoCo,
     "pseudo_labels": PseudoLabelExchange,
     "fedmd": FedMD,
     "dsfl": DSFL,

@@ -40,10 +40,12 @@ class ShapeLearner:
         self.seed = 0
         self.encoder = encoder
         self.layout = layout.fingerprint
+        self.slots = layout.slots
         self.parameters: Tensor = torch.empty(layout.size, device="meta")
         self.anchor_count = anchors
         self.anchor_clusters = np.zeros(anchors, dtype=np.int64)
         self.examples = examples
+        self.tokens = 0
         self.exchange_state = ExchangeState()
         self.private_batch_size = private_batch_size
         self.wants_reference = False

@@ -22,6 +22,7 @@ from protocols.topologies.network import Network
 
 if TYPE_CHECKING:
     from agents.models.encoder import Encoder
+    from agents.models.flat_parameters import Slot
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Turn:
         recipients: agents that it addresses; known only to `Exchange.compose`.
         discounts: weight of each sender's message relative to a fresh one, in (0, 1]; only in asynchronous
             runs, and only known to `Exchange.merge`. See `agents.exchange.staleness`.
+        fragment: fragment that the messages are about, where agents may be in different rounds; None for
+            the round's: see `Exchange.fragment_of`.
     """
 
     round: int
@@ -48,6 +51,7 @@ class Turn:
     mixing: Mapping[int, float] = field(default_factory=dict)
     recipients: tuple[int, ...] = ()
     discounts: Mapping[int, float] = field(default_factory=dict)
+    fragment: int | None = None
 
     def discount(self, sender: int) -> float:
         """Return the weight of a sender's message relative to a fresh one, which has 1."""
@@ -204,6 +208,10 @@ class Learner(Protocol):
         """Number of private documents."""
 
     @property
+    def tokens(self) -> int:
+        """Number of tokens that it has trained on since the beginning."""
+
+    @property
     def private_batch_size(self) -> int:
         """Number of private documents in each batch."""
 
@@ -214,6 +222,10 @@ class Learner(Protocol):
     @property
     def layout(self) -> str:
         """Fingerprint of the parameter layout."""
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Places of the trained parameters in the flat tensor, in its order."""
 
     @property
     def parameters(self) -> Tensor:

@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 from agents.exchange.base import Exchange, ExchangeState, Learner, PrivateBatch
 from agents.models.encoder import Encoder
+from agents.models.flat_parameters import Slot
 from agents.models.microbatch import rowwise
 from agents.objectives.base import LabelledTexts
 from agents.text.collate import Collator
@@ -107,6 +108,11 @@ class LocalLearner(ABC):
         return self.resident.binding.layout.fingerprint
 
     @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Places of the trained parameters in the flat tensor, in its order."""
+        return self.resident.binding.layout.slots
+
+    @property
     def exchange_state(self) -> ExchangeState:
         """State that the exchange strategy keeps for this agent."""
         return self.state.exchange[self._part]
@@ -130,6 +136,11 @@ class LocalLearner(ABC):
     def examples(self) -> int:
         """Number of private documents."""
         return len(self._private.rows)
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens that it has trained on since the beginning."""
+        return self.state.tokens
 
     @property
     def private_batch_size(self) -> int:

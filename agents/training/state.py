@@ -15,7 +15,7 @@ from agents.exchange.base import Exchange, ExchangeState
 from agents.objectives.base import Objective, ObjectiveState
 
 C = TypeVar("C", bound=ComponentState)
-_COUNTERS = ("step", "batches", "read", "anchors_read", "embedded_tokens")
+_COUNTERS = ("step", "batches", "read", "anchors_read", "embedded_tokens", "tokens")
 _EMPTY = torch.empty(0)
 
 
@@ -45,6 +45,7 @@ class AgentState:
         batches: batches read; as many as steps, unless gradients are accumulated.
         read, anchors_read: documents and anchors read (or skipped) since the beginning.
         embedded_tokens: tokens embedded without a gradient since the last round was reported.
+        tokens: tokens trained on since the beginning, as in the metrics ``tokens`` and ``decoder_tokens``.
         exchange: state that each part of the exchange keeps.
         objectives: state that each objective keeps.
         buffers: buffers of the encoder and its heads by name; see `agents.models.flat_parameters`.
@@ -57,6 +58,7 @@ class AgentState:
     read: int = 0
     anchors_read: int = 0
     embedded_tokens: int = 0
+    tokens: int = 0
     exchange: list[ExchangeState] = field(default_factory=list)
     objectives: list[ObjectiveState] = field(default_factory=list)
     buffers: dict[str, Tensor | None] = field(default_factory=dict)

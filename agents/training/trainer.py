@@ -83,6 +83,7 @@ def train(
         for _ in range(steps):
             _step(agent, arm, batches, sums)
         agent.resident.keep_buffers()
+    agent.state.tokens += sums.tokens + sums.decoder_tokens
     metrics = sums.metrics()
     error = _divergence(agent, metrics, round)
     if error is not None:
@@ -172,6 +173,8 @@ def _step(
 ) -> None:
     resident, state = agent.resident, agent.state
     training = resident.blueprint.training
+    for strategy, learner in agent.parts(arm.exchange):
+        strategy.before_step(learner)
     resident.binding.gradient.zero_()
     for _ in range(training.accumulate):
         loss = _loss(agent, arm, next(batches), metrics)

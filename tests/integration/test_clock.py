@@ -34,6 +34,9 @@ UNEQUAL = {
     "latency_s": {"log_normal": {"median": 0.1}},
     "bytes_per_s": 2e6,
 }
+DECOUPLED = {**UNEQUAL, "mode": {"kind": "asynchronous", "staleness": 2, "quorum": 2, "grace_s": 1}}
+"""Decoupled DiLoCo's clock; its exchange is the one below."""
+STREAMING = {"fragments": 2, "overlap": 1, "alpha": 0.5, "weighting": "tokens"}
 ALIKE = {"work": "steps", "speed": 2.0, "latency_s": 0.0, "bytes_per_s": None}
 
 
@@ -59,8 +62,13 @@ def without(rows: list[dict[str, Any]], *beginnings: str) -> list[dict[str, Any]
 
 @pytest.mark.slow
 @pytest.mark.ray
-@pytest.mark.parametrize("topology", ["ring", "master_slave"])
-@pytest.mark.parametrize("exchange", ["fedavg", "anchor_contrast"])
+@pytest.mark.parametrize(
+    ("exchange", "topology"),
+    [
+        *((each, "ring") for each in ("fedavg", "anchor_contrast", "streaming_diloco")),
+        *((each, "master_slave") for each in ("fedavg", "anchor_contrast", "streaming_diloco")),
+    ],
+)
 def test_asynchronous_run_equal_to_the_bit_on_two_hosts(
     exchange: str,
     topology: str,
@@ -83,10 +91,11 @@ def test_asynchronous_run_equal_to_the_bit_on_two_hosts(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("topology", ["ring", "master_slave"])
+@pytest.mark.parametrize("exchange", ["fedavg", {"streaming_diloco": {"fragments": 2}}], ids=str)
 def test_clock_changes_no_number_where_agents_wait_or_are_alike(
-    topology: str, small: Callable[..., RunConfig], cache: Path, tmp_path: Path
+    exchange: Any, topology: str, small: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:
-    parts = {**PARTS, "exchange": "fedavg", "topology": topology}
+    parts = {**PARTS, "exchange": exchange, "topology": topology}
     plain = run(small(**parts), tmp_path / "plain", cache)
     waiting = run(small(**parts, clock={**UNEQUAL, "mode": "synchronous"}), tmp_path / "w", cache)
     assert without(waiting, "simulated_") == plain
@@ -96,12 +105,16 @@ def test_clock_changes_no_number_where_agents_wait_or_are_alike(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("exchange", ["anchor_contrast", "streaming_diloco"])
 def test_resumed_run_goes_on_in_simulated_time(
-    small: Callable[..., RunConfig], cache: Path, tmp_path: Path
+    exchange: str, small: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:
     clock = {**UNEQUAL, "mode": "synchronous"}
-    config = small(**{**PARTS, "checkpoints": {"every": 1}, "clock": clock})
+    options = {"fragments": 2, "overlap": 1} if exchange == "streaming_diloco" else {}
+    parts = {**PARTS, "checkpoints": {"every": 1}, "clock": clock, "exchange": {exchange: options}}
+    config = small(**parts)
     whole = run(config, tmp_path / "run", cache)
+    assert any("simulated_behind_s" in row for row in whole) == bool(options)
     (tmp_path / "run" / "summary.json").unlink()
     Simulation(config, out=tmp_path / "run", cache=cache).run(resumption(tmp_path / "run", 1))
     assert rows_of(tmp_path / "run") == whole
@@ -111,7 +124,12 @@ def test_resumed_run_goes_on_in_simulated_time(
 @pytest.mark.ray
 @pytest.mark.parametrize(
     ("exchange", "topology"),
-    [("fedavg", "ring"), ("fedavg", "master_slave"), ("anchor_contrast", "ring")],
+    [
+        ("fedavg", "ring"),
+        ("fedavg", "master_slave"),
+        ("anchor_contrast", "ring"),
+        ("streaming_diloco", "master_slave"),
+    ],
 )
 def test_asynchronous_run_that_is_resumed_ends_with_the_same_bytes(
     exchange: str,
@@ -133,7 +151,9 @@ def test_asynchronous_run_that_is_resumed_ends_with_the_same_bytes(
         "checkpoints": {"every": 1, "keep": 9},
         "evaluation": evaluation,
     }
-    config = small(**parts, exchange={exchange: {}}, health={"every": 1}, clock=UNEQUAL)
+    is_streaming = exchange == "streaming_diloco"
+    options, clock = (STREAMING, DECOUPLED) if is_streaming else ({}, UNEQUAL)
+    config = small(**parts, exchange={exchange: options}, health={"every": 1}, clock=clock)
     whole = tmp_path / "whole"
     run(config, whole, cache)
     plain = config.model_copy(update={"checkpoints": CheckpointConfig(every=0)})

@@ -45,6 +45,18 @@ class Asynchronous(Mode):
         le=10.0,
         description="A message that is s rounds behind counts for (1 + s) ** -discount; 0 for alike.",
     )
+    quorum: int = Field(
+        1,
+        ge=1,
+        description="Senders whose messages must have arrived before an agent merges any on a hop, or all of "
+        "its senders if they are fewer; it goes on meanwhile.",
+    )
+    grace_s: float = Field(
+        0.0,
+        ge=0.0,
+        description="Simulated seconds that a quorum is left for more messages to arrive; none, once all "
+        "senders' have.",
+    )
 
 
 MODES: dict[str, type[Mode]] = {"synchronous": Synchronous, "asynchronous": Asynchronous}

@@ -39,7 +39,7 @@ class ParameterState(ExchangeState):
         received: `[P]`, last result, or the initial parameters; only where the strategy or an objective
             needs it.
         previous: `[P]`, the agent's parameters just before that result; only where an objective needs it.
-        subtree: round, fused vector `[P]` of the agent and all below it, and their number of documents.
+        subtree: round, fused vector `[P]` of the agent and all below it, and the sum of their weights.
         settled: round of the last result; 0 before the first.
         residual: `[P]`, error feedback of a lossy codec; see `agents.exchange.parameters.error_feedback`.
     """
@@ -101,6 +101,10 @@ class ParameterExchange(Exchange, ABC):
         """Return the parameters `[P]` that result from a fusion, among peers or at the root."""
         return fused
 
+    def weight(self, learner: Learner) -> float:
+        """Return the weight of the agent's own vector in a tree: its number of documents."""
+        return float(learner.examples)
+
     def adopt(self, learner: Learner, result: Tensor) -> None:
         """Change the agent's parameters in place by a result `[P]`."""
         learner.parameters.copy_(result)
@@ -141,17 +145,17 @@ class ParameterExchange(Exchange, ABC):
 
     def compose(self, learner: Learner, turn: Turn) -> Payload | None:
         """Send the agent's offer to peers and upwards; send a result of this round downwards."""
-        state, documents = ParameterState.of(learner), float(learner.examples)
+        state, weight = ParameterState.of(learner), self.weight(learner)
         if turn.direction is Direction.DOWN:
             if state.settled != turn.round:
                 return None
             result = learner.parameters if state.received is None else state.received
-            return _pack(Weights, result, documents, learner)
+            return _pack(Weights, result, weight, learner)
         if turn.direction is Direction.PEER:
-            return _pack(Weights, self.offer(learner, turn), documents, learner)
+            return _pack(Weights, self.offer(learner, turn), weight, learner)
         subtree = state.subtree
         if subtree is None or subtree[0] != turn.round:
-            subtree = turn.round, self.offer(learner, turn), documents
+            subtree = turn.round, self.offer(learner, turn), weight
         values = subtree[1]
         if self.upwards is WeightDeltas:
             values, state.residual = compensated(values, self.codec, state.residual)
@@ -186,7 +190,7 @@ class ParameterExchange(Exchange, ABC):
             return
         if 1 + len(inbox) < self.fusion.fewest:
             return
-        weights = _shares(learner, inbox, turn)
+        weights = _shares(self.weight(learner), inbox, turn)
         fused = self.fusion.fuse(_Vectors(self.offer(learner, turn), inbox), weights)
         if turn.direction is Direction.PEER or turn.is_top:
             self._settle(learner, self.conclude(learner, fused, turn), turn)
@@ -224,8 +228,8 @@ class _Vectors(Sequence[Vector]):
         return _read(self._inbox[index - 1]).values if index else self._own
 
 
-def _shares(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[float]:
-    """Return the agent's own weight and those of all received vectors."""
+def _shares(own: float, inbox: Sequence[Message], turn: Turn) -> list[float]:
+    """Return the weights of all vectors: `own` for the agent's in a tree, and those of the received."""
     read = abridged(inbox)
     senders = [message.envelope.sender for message in read]
     if turn.direction is Direction.PEER:
@@ -233,7 +237,7 @@ def _shares(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[floa
         # The missing share of an absent or stale neighbour falls to the agent itself.
         return [1.0 - sum(received), *received]
     received = [_read(message).weight * turn.discount(message.envelope.sender) for message in read]
-    return [float(learner.examples), *received]
+    return [own, *received]
 
 
 def _pack(payload: type[Flat], values: Tensor, weight: float, learner: Learner) -> Payload:

@@ -258,6 +258,20 @@ def test_master_answers_what_has_arrived_and_slaves_take_the_latest_answer(play)
     assert [heard[2, round, down] for round in (1, 2)] == [{0: 2}, {0: 4}]
 
 
+def test_master_merges_when_a_quorum_has_come_and_nobody_waits_for_it(play) -> None:
+    # A round takes the master 1 second, its slaves 2, 3 and 12.
+    played = play([1.0, 2.0, 3.0, 12.0], "master_slave", rounds=6, quorum=2)
+    heard = played.session.fake.heard
+    up = 0
+    found = [heard[0, round, up] for round in range(1, 7)]
+    assert found == [{}, {}, {1: 1, 2: 1}, {}, {}, {1: 3, 2: 2}]
+    assert [played.ends(agent)[-1] for agent in range(4)] == [6.0, 12.0, 18.0, 72.0]
+    patient = play([1.0, 2.0, 3.0, 12.0], "master_slave", rounds=6, quorum=2, grace_s=1.5)
+    heard = patient.session.fake.heard
+    # Found at 3; at 4 the grace is not over, at 5 it is.
+    assert [heard[0, round, up] for round in range(1, 7)] == [{}, {}, {}, {}, {1: 2, 2: 1}, {}]
+
+
 def test_relay_passes_on_what_it_has(play) -> None:
     # Levels 1, 1 and 2: 0 above 1, that above 2 and 3. All alike: everything at once, hop by hop.
     played = play([1.0] * 4, {"kind": "layered", "levels": [1, 1, 2]}, rounds=1)

@@ -15,6 +15,7 @@ CHANGES = {
     "fedavg": {"codec": {"kind": "top_k"}},
     "fedprox": {},
     "diloco": {},
+    "streaming_diloco": {"fragments": 3, "overlap": 1},
     "anchor_contrast": {},
     "cross_negatives": {"shares_private_embeddings": True},
     "hybrid": {"strategies": [{"fedavg": {"every": 2}}, "anchor_contrast"]},

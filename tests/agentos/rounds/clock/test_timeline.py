@@ -56,6 +56,44 @@ def test_master_waits_for_all_and_all_for_the_master() -> None:
     assert star.now == {0: 3.5, 1: 4.0, 2: 4.0}
 
 
+def test_overlapped_messages_travel_while_agents_train() -> None:
+    """A master, slow links of 5 and 1 seconds there and back, and an overlap of 3 of 6 steps."""
+    edges = links((0, 1), latency_s=5.0) | links((0, 2), latency_s=1.0)
+    star = Timeline(Timing({0: 6.0, 1: 3.0, 2: 2.0}, edges))
+    star.train(STEPS)  # ends: 1, 2, 3
+    hop_up = {0: max(star.lateness(1, 0, 0), star.lateness(2, 0, 0))}
+    assert hop_up == {0: 6.0}  # from 2 to 7, while the master stands at 1
+    star.wait(hop_up, overlap_steps=3)
+    down = {each: star.lateness(0, each, 0) for each in (1, 2)}
+    assert down == {1: 12.0 - 2.0, 2: 8.0 - 3.0}  # it answers at 7
+    star.wait(down, overlap_steps=3)
+    assert star.now == {0: 1.0, 1: 2.0, 2: 3.0}
+    told: dict[int, dict[str, float]] = {}
+    star.add_to(told)
+    assert told[1]["simulated_behind_s"] == 10.0
+    assert told[1]["simulated_overlap_steps"] == 3
+    other = Timeline(star.timing)
+    other.resume(told)
+    for line in (star, other):
+        line.train(STEPS)  # half of 1, 2 and 3 seconds are hidden
+        assert line.now == {0: 1 + 1 + 5.5, 1: 2 + 2 + 9.0, 2: 3 + 3 + 3.5}
+        line.train(STEPS)
+        assert line.now == {0: 8.5, 1: 15.0, 2: 12.5}  # nothing is under way any more
+        told = {}
+        line.add_to(told)
+        assert "simulated_behind_s" not in told[1]
+
+
+def test_overlap_of_more_steps_than_a_round_has_goes_on_in_the_next() -> None:
+    pair = Timeline(Timing({0: 6.0, 1: 6.0}, links((0, 1), latency_s=3.5)))
+    pair.train({agent: STEPS[agent] for agent in (0, 1)})
+    pair.wait({1: pair.lateness(0, 1, 0)}, overlap_steps=9)
+    for now in (2.0, 3.0 + 2.0, 6.0):  # 1.5 of 3.5 seconds are hidden
+        pair.train({agent: STEPS[agent] for agent in (0, 1)})
+        assert pair.now[1] == now
+    assert pair.now[0] == 4.0
+
+
 def test_silence_holds_nobody_up() -> None:
     pair = Timeline(Timing({0: 6.0, 1: 1.0}, links((0, 1), latency_s=0.5)))
     pair.train({0: {"steps": 6}, 1: {"steps": 6}})

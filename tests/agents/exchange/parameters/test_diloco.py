@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from agents.config import EncoderConfig
+from agents.exchange import Society
 from agents.exchange.parameters.diloco import DiLoCo
 from agents.exchange.parameters.fedavg import FedAvg
 from protocols.codecs.top_k import TopK
@@ -196,3 +198,34 @@ def test_what_a_sparse_codec_loses_of_a_change_comes_with_the_next(make_society)
     lost = child.exchange_state.residual
     assert lost.abs().max() > 0
     torch.testing.assert_close(heard + lost, changed, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("topology", TREES, ids=str)
+def test_weights_are_the_tokens_since_the_last_result(make_society, topology):
+    exchange = DiLoCo(weighting="tokens", outer_learning_rate=1.0, outer_momentum=0.0)
+    society = make_society(exchange, topology)
+    agents = [society.host.agents[id] for id in range(7)]
+    for round in (1, 2, 3):
+        trained = np.array([10 * round + 100 * (agent.id % 3) for agent in agents])
+        for agent, tokens in zip(agents, trained, strict=True):
+            agent.state.tokens += int(tokens)
+        expected = trained @ parameters(society) / trained.sum()
+        society.run(round)
+        for each in parameters(society):
+            np.testing.assert_allclose(each, expected, rtol=1e-5, atol=1e-6)
+        wander(society, round)
+
+
+def test_token_weights_are_refused_where_they_have_no_effect():
+    encoders = (EncoderConfig(),) * 4
+    with pytest.raises(ValueError, match="mixing"):
+        DiLoCo(weighting="tokens").check(Society(encoders, 0, 8, network=Ring().build(4, seed=0)))
+    with pytest.raises(ValueError, match="median"):
+        DiLoCo(weighting="tokens", fusion="median")
+
+
+def test_agent_counts_the_tokens_that_it_trains_on(make_society):
+    society = make_society(DiLoCo(), MasterSlave())
+    metrics = [society.train(round)[3] for round in (1, 2)]
+    counted = sum(each["tokens"] + each.get("decoder_tokens", 0) for each in metrics)
+    assert society.host.agents[3].state.tokens == counted > 0
