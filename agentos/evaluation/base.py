@@ -61,7 +61,7 @@ class Metric:
         percent: whether it is a share of one, to be shown as a percentage.
         label: title in tables and charts; derived from the name by default.
         minor: whether only the report shows it, and the terminal does not.
-        variant_of: name of the metric of which this is the value on mapped embeddings; empty if none.
+        variant_of: name of the metric that this is of mapped or joint embeddings; empty if none.
 
     Example:
         >>> Metric(name="nearest_hit", higher_is_better=True, help="Share of hits.").title

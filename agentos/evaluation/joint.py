@@ -123,14 +123,15 @@ def joint_metrics(tasks: Iterable[Task]) -> tuple[Metric, ...]:
     Example:
         >>> from agentos.evaluation import KNN
         >>> [(metric.name, metric.title) for metric in joint_metrics([KNN()])][0]
-        ('joint_knn_accuracy', 'Joint kNN accuracy')
+        ('joint_knn_accuracy', 'kNN accuracy, joint')
     """
     return tuple(
         replace(
             metric,
             name=PREFIX + metric.name,
-            label=f"Joint {_lower(metric.title)}",
+            label=f"{metric.title}, joint",
             help=f"On the embeddings of an agent and those it asks, side by side: {metric.help}",
+            variant_of=metric.name,
         )
         for task in tasks
         if suits_joint(task)
@@ -141,9 +142,3 @@ def joint_metrics(tasks: Iterable[Task]) -> tuple[Metric, ...]:
 def is_joint(metric: Metric) -> bool:
     """Return whether a metric is one of `joint_metrics`, which are measured at the end alone."""
     return metric.name.startswith(PREFIX)
-
-
-def _lower(title: str) -> str:
-    """Return a title in the middle of another; abbreviations keep their capitals."""
-    first, _, rest = title.partition(" ")
-    return title if first[1:] != first[1:].lower() else f"{first.lower()} {rest}".strip()

@@ -59,6 +59,7 @@ class Exchange(Spec, ABC):
 
     kind: str
     every: int = Field(1, ge=1, description="Rounds from one exchange to the next.")
+    first: int = Field(1, ge=1, description="Earliest round of an exchange.")
     codec: Annotated[Codec, Kinds(CODECS)] = Field(
         Fp32(), description="Encoding of the arrays in messages; a lossy one saves bytes."
     )
@@ -154,6 +155,8 @@ class Exchange(Spec, ABC):
         After the last round only a strategy that changes parameters still has an effect; the others save
         the bytes.
         """
+        if round < self.first:
+            return False
         if round == rounds:
             return self.changes_parameters
         return round % self.every == 0

@@ -16,8 +16,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.models.adapters import adapter_state, save_adapters
 from agents.models.encoder import Encoder
-from agents.models.saved_heads import save_heads
 from agents.models.pretrained import no_progress_bars
+from agents.models.saved_heads import save_heads
 from agents.models.sentence_transformer import DENSE, MAPS, MODES, OTHER_MODES, POOLING
 from agents.models.text_encoder import EmbeddingMap
 from agents.text.collate import Collator

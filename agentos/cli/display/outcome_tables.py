@@ -79,9 +79,12 @@ def _metric_table(metrics: Sequence[Metric], result: Outcome, names: Sequence[st
         "together": result.together,
     }
     arms = {name: arm for name, arm in columns.items() if arm is not None}
-    # Six columns fit into 80 characters; the report also shows variants before training.
+    # Eight columns fit into 80 characters; the report shows the variants of every arm.
     columns_of = [
-        (each, name) for each in metrics for name in arms if not each.variant_of or name != "before"
+        (each, name)
+        for each in metrics
+        for name in arms
+        if not each.variant_of or name in ("alone", "together")
     ]
     for each, name in columns_of:
         word = each.title.rpartition(", ")[2] if each.variant_of else ""
