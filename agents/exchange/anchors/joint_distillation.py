@@ -190,4 +190,5 @@ def reduce(values_NE: Tensor, components: int) -> Tensor:
         coordinates = vectors_NN * squares_N.clamp(min=0.0).sqrt()
     else:
         coordinates = values @ torch.linalg.eigh(values.T @ values)[1]
-    return coordinates.flip(1)[:, :kept].to(values_NE)
+    largest_NK: Tensor = coordinates.flip(1)[:, :kept]
+    return largest_NK.to(values_NE)
