@@ -67,8 +67,17 @@ class JointDistillation(FusedTeacher):
 
     kind: Literal["joint_distillation"] = "joint_distillation"
     state_type: ClassVar[type[ExchangeState]] = JointState
+    weight: float = Field(
+        30.0,
+        gt=0.0,
+        description="Factor of this loss in the total loss. Large: the gradient of a cosine is small beside "
+        "that of a contrastive loss, which divides cosines by a temperature.",
+    )
     components: int = Field(
-        64, ge=2, description="Principal components of the joint embedding that are learnt."
+        64,
+        ge=2,
+        description="Principal components of the joint embedding that are kept, at most; an agent learns "
+        "as many as its width.",
     )
 
     def heads(self, widths: frozenset[int]) -> Heads:
@@ -137,7 +146,10 @@ class JointDistillation(FusedTeacher):
             assert state.from_root is not None
             joint_NK = state.from_root[1][0][0]
         assert joint_NK is not None
-        state.teacher = align(joint_NK, self.summarise(learner, turn))
+        own_ND = self.summarise(learner, turn)
+        # A rotation into fewer axes would keep what is like the agent's own, not what varies most.
+        fitting_NK = F.normalize(reduce(joint_NK, own_ND.shape[1]), dim=-1)
+        state.teacher = align(fitting_NK, own_ND)
 
     def loss(
         self, learner: Learner, anchors: AnchorBatch, rng: np.random.Generator
