@@ -61,8 +61,8 @@ class JointDistillation(FusedTeacher):
 
     In asynchronous runs the cosines of a stale sender weigh less in the mean.
 
-    Sources: Tian et al., Contrastive Representation Distillation, 2020, for distillation from an ensemble of
-    embeddings; Hinton et al., Distilling the Knowledge in a Neural Network, 2015, for ensembles as teachers.
+    Sources: Tian et al., Contrastive Representation Distillation, 2020, who distil an ensemble of embeddings,
+    by contrast; Schönemann, A generalized solution of the orthogonal Procrustes problem, 1966.
     """
 
     kind: Literal["joint_distillation"] = "joint_distillation"
@@ -133,7 +133,7 @@ class JointDistillation(FusedTeacher):
 
     def fuse(self, learner: Learner, parts: Sequence[Part]) -> Tensor:
         """Return the principal components of the joint embedding, `[N, K]`."""
-        return reduce(joint_embedding(parts), self.components)
+        return principal_components(joint_embedding(parts), self.components)
 
     def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
         """Rotate the joint embedding of the agent and its senders, or that from above, into its own axes."""
@@ -148,7 +148,7 @@ class JointDistillation(FusedTeacher):
         assert joint_NK is not None
         own_ND = self.summarise(learner, turn)
         # A rotation into fewer axes would keep what is like the agent's own, not what varies most.
-        fitting_NK = F.normalize(reduce(joint_NK, own_ND.shape[1]), dim=-1)
+        fitting_NK = F.normalize(principal_components(joint_NK, own_ND.shape[1]), dim=-1)
         state.teacher = align(fitting_NK, own_ND)
 
     def loss(
@@ -183,7 +183,7 @@ def joint_embedding(parts: Sequence[Part]) -> Tensor:
     return F.normalize(torch.cat([weight**0.5 * values for values, weight in parts], dim=1), dim=-1)
 
 
-def reduce(values_NE: Tensor, components: int) -> Tensor:
+def principal_components(values_NE: Tensor, components: int) -> Tensor:
     """Project rows onto their first principal components about the origin.
 
     Args:

@@ -12,7 +12,7 @@ from agents.exchange import Turn
 from agents.exchange.anchors.joint_distillation import (
     JointDistillation,
     joint_embedding,
-    reduce,
+    principal_components,
 )
 from agents.exchange.base import AnchorBatch, Heads
 from protocols.messages import Embeddings
@@ -77,7 +77,7 @@ def test_reduced_rows_are_those_of_a_truncated_singular_value_decomposition(
     draw, rows, columns, kept
 ):
     values = draw(rows, columns)
-    reduced = reduce(values, kept).double().numpy()
+    reduced = principal_components(values, kept).double().numpy()
     left, singular, _ = np.linalg.svd(values.double().numpy(), full_matrices=False)
     expected = (left * singular)[:, :kept]
     assert reduced.shape == expected.shape
