@@ -47,10 +47,10 @@ class JointDistillation(FusedTeacher):
 
     The joint embedding of a text is the unit embeddings of several agents side by side, so that a cosine in
     it is the mean of their cosines. It separates more than any of them, since their errors differ, but is as
-    wide as all together. An agent sends its embedding of every anchor, the mean over its crops. It reduces
-    the joint embedding of itself and its senders to the first `components` principal components (about the
-    origin, so that cosines stay), and rotates them into its own axes (orthogonal Procrustes); each anchor of
-    a batch then learns its row, with the loss ``1 - cos``. Widths may differ, and no head is needed.
+    wide as all together. An agent sends its embedding of every anchor, the mean over its crops, centred. It
+    reduces the joint embedding of itself and its senders to the first `components` principal components, and
+    rotates them into its own axes (orthogonal Procrustes); each anchor of a batch then learns its row, with
+    the loss ``1 - cos``. Widths may differ, and no head is needed.
 
     This is not ``embedding_distillation``, which rotates each neighbour into the agent's axes and averages
     there: what a neighbour separates in directions that the agent does not use cancels out. Nor is it
@@ -68,7 +68,7 @@ class JointDistillation(FusedTeacher):
     kind: Literal["joint_distillation"] = "joint_distillation"
     state_type: ClassVar[type[ExchangeState]] = JointState
     weight: float = Field(
-        30.0,
+        10.0,
         gt=0.0,
         description="Factor of this loss in the total loss. Large: the gradient of a cosine is small beside "
         "that of a contrastive loss, which divides cosines by a temperature.",
@@ -85,10 +85,13 @@ class JointDistillation(FusedTeacher):
         return Heads()
 
     def summarise(self, learner: Learner, turn: Turn) -> Tensor:
-        """Return the agent's own embeddings of the anchors `[N, D]`, normalised."""
+        """Return the agent's own embeddings of the anchors `[N, D]`, centred and normalised."""
 
         def embed() -> Tensor:
-            return F.normalize(learner.embed_anchors(self.crops, turn.round).mean(dim=0), dim=-1)
+            unit_ND = F.normalize(learner.embed_anchors(self.crops, turn.round).mean(dim=0), dim=-1)
+            # Agents that regress onto each other shrink towards their common mean in every round, until all
+            # texts have one embedding; without a mean there is nothing to shrink to.
+            return F.normalize(unit_ND - unit_ND.mean(dim=0), dim=-1)
 
         state = JointState.of(learner)
         state.own = once_a_round(state.own, turn, embed)

@@ -31,8 +31,9 @@ def unit(values: np.ndarray) -> np.ndarray:
     return values / np.linalg.norm(values, axis=-1, keepdims=True)
 
 
-def own_embeddings(agent) -> np.ndarray:
-    return unit(agent.embed_anchors(2, 1).mean(dim=0).double().numpy())
+def own_embeddings(agent, round: int = 1) -> np.ndarray:
+    plain = unit(agent.embed_anchors(2, round).mean(dim=0).double().numpy())
+    return unit(plain - plain.mean(axis=0))
 
 
 def slow_joint_cosines(embeddings, weights=None) -> np.ndarray:
@@ -60,6 +61,13 @@ def slow_teacher(embeddings, own: np.ndarray, components: int = 64, weights=None
 
 def teacher_of(agent) -> np.ndarray:
     return agent.exchange_state.teacher.double().numpy()
+
+
+def check_teacher(agent, expected: np.ndarray, own: np.ndarray, atol: float = 2e-4) -> None:
+    """Compare cosines, and nearness to the agent's own: with few anchors several rotations are best."""
+    found = teacher_of(agent)
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, rtol=1e-3, atol=atol)
+    assert (found * own).sum() == pytest.approx((expected * own).sum(), rel=1e-3)
 
 
 @pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (1.0, 0.5, 0.25)])
@@ -97,7 +105,7 @@ def test_peers_learn_the_joint_of_themselves_and_their_neighbours(make_society, 
         ring = [own[id], own[(id - 1) % 7], own[(id + 1) % 7]]
         expected = slow_teacher(ring, own[id], components)
         # Single precision turns the last components, where the spectrum has no gap behind them.
-        np.testing.assert_allclose(teacher_of(agents[id]), expected, rtol=1e-3, atol=1e-3)
+        check_teacher(agents[id], expected, own[id], atol=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +119,7 @@ def test_all_of_a_tree_learn_the_joint_of_everybody(make_society, topology, top)
     own = {id: own_embeddings(agents[id]) for id in range(7)}
     society.run(1)
     for id in range(7):
-        expected = slow_teacher(list(own.values()), own[id])
-        np.testing.assert_allclose(teacher_of(agents[id]), expected, **CLOSE)
+        check_teacher(agents[id], slow_teacher(list(own.values()), own[id]), own[id])
     assert agents[top].exchange_state.from_root[1][0][0].shape == (12, 12)
 
 
@@ -146,10 +153,10 @@ def test_agents_that_receive_nothing_send_their_own(make_society, round):
         outbox = society.compose(scheduled)
         senders = [envelope.sender for envelope in outbox.envelopes]
         sent = decode(outbox.handle[senders.index(agent)]).payload.values
-        own = society.host.agents[agent].embed_anchors(2, round).mean(dim=0).double().numpy()
+        own = own_embeddings(society.host.agents[agent], round)
         assert len(sent) == agents
         rows = unit(sent[0].astype(np.float64))
-        np.testing.assert_allclose(rows @ rows.T, unit(own) @ unit(own).T, **CLOSE)
+        np.testing.assert_allclose(rows @ rows.T, own @ own.T, **CLOSE)
 
 
 def hear(learner, message, *values, turn=PEER, exchange=EXCHANGE) -> None:
