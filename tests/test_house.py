@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("protocols", "agents", "agentos", "experiments")
 LARGEST_ROOM = 15
-TABLES_OF_KINDS = {"agents/objectives", "agentos/evaluation"}
+TABLES_OF_KINDS = {"agents/exchange/anchors", "agents/objectives", "agentos/evaluation"}
 """Rooms with one file for every kind: they grow with the kinds."""
 SHARED_STEMS = {"__init__", "__main__", "base", "config", "types", "registry"}
 KNOW_RUN_CONFIG = {

@@ -239,6 +239,18 @@ def soft_cross_entropy(logits_BK: Tensor, targets_BK: Tensor) -> Tensor:
     return F.cross_entropy(logits_BK, targets_BK)
 
 
+def cosine_distance(own_AD: Tensor, target_AD: Tensor) -> Tensor:
+    """``1 - cos`` between each row and its target, a mean over rows; half the squared distance of unit rows.
+
+    Args:
+        own_AD: `[A, D]`, takes the gradient.
+        target_AD: `[A, D]`, a constant.
+    """
+    with torch.autocast(own_AD.device.type, enabled=False):
+        own_AD, target_AD = normalise(_precise(own_AD)), normalise(_precise(target_AD))
+        return (1.0 - (own_AD * target_AD).sum(dim=1)).mean()
+
+
 def cosines(first_MD: Tensor, second_ND: Tensor) -> Tensor:
     """Return the cosines `[M, N]` between rows, in float32 at least.
 

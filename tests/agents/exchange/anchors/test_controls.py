@@ -26,6 +26,7 @@ KINDS = [
     "fedmd",
     "dsfl",
     "codistillation",
+    "joint_distillation",
     "ranked_neighbours",
 ]
 PEER = Turn(round=1, hop=0, direction=Direction.PEER)
