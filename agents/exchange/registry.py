@@ -15,6 +15,8 @@ from agents.exchange.parameters.diloco import DiLoCo
 from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.parameters.fedema import FedEMA
 from agents.exchange.parameters.fedprox import FedProx
+from agents.exchange.parameters.noloco import NoLoCo
+from agents.exchange.parameters.sparta import Sparta
 from agents.exchange.private.cross_negatives import CrossNegatives
 from agents.exchange.private.dcco import DCCO
 from agents.exchange.private.prototypes import PrototypeExchange
@@ -27,6 +29,8 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "fedprox": FedProx,
     "fedema": FedEMA,
     "diloco": DiLoCo,
+    "noloco": NoLoCo,
+    "sparta": Sparta,
     "pseudo_labels": PseudoLabelExchange,
     "fedmd": FedMD,
     "dsfl": DSFL,

@@ -101,6 +101,18 @@ class ParameterExchange(Exchange, ABC):
         """Return the parameters `[P]` that result from a fusion, among peers or at the root."""
         return fused
 
+    def excerpt(self, learner: Learner, parameters: Tensor, turn: Turn) -> Tensor:
+        """Return the part of parameters `[P]` that this exchange is about; by default all of them."""
+        return parameters
+
+    def restore(self, learner: Learner, excerpt: Tensor, turn: Turn) -> Tensor:
+        """Return the parameters `[P]` that an excerpt stands for, the agent's own beside it."""
+        return excerpt
+
+    def layout(self, learner: Learner, turn: Turn) -> str:
+        """Return the fingerprint of the vector that is sent in this exchange."""
+        return learner.layout
+
     def adopt(self, learner: Learner, result: Tensor) -> None:
         """Change the agent's parameters in place by a result `[P]`."""
         learner.parameters.copy_(result)
@@ -119,13 +131,7 @@ class ParameterExchange(Exchange, ABC):
 
     def check(self, society: Society) -> None:
         """Refuse different encoders, whose parameters do not correspond, and too small a network."""
-        origins = sorted({encoder.origin for encoder in society.encoders})
-        if len(set(society.encoders)) > 1:
-            raise ValueError(
-                f"exchange.kind={self.kind} averages parameters and needs one encoder for all agents, "
-                f"here they differ ({', '.join(origins)}); use an exchange of representations, such as "
-                "anchor_contrast, or give every group the same encoder"
-            )
+        check_one_encoder(self.kind, society)
         if society.network is not None:
             self.check_network(society.network)
 
@@ -146,16 +152,18 @@ class ParameterExchange(Exchange, ABC):
             if state.settled != turn.round:
                 return None
             result = learner.parameters if state.received is None else state.received
-            return _pack(Weights, result, documents, learner)
+            sent = self.excerpt(learner, result, turn)
+            return _pack(Weights, sent, documents, self.layout(learner, turn))
         if turn.direction is Direction.PEER:
-            return _pack(Weights, self.offer(learner, turn), documents, learner)
+            layout = self.layout(learner, turn)
+            return _pack(Weights, self.offer(learner, turn), documents, layout)
         subtree = state.subtree
         if subtree is None or subtree[0] != turn.round:
             subtree = turn.round, self.offer(learner, turn), documents
         values = subtree[1]
         if self.upwards is WeightDeltas:
             values, state.residual = compensated(values, self.codec, state.residual)
-        return _pack(self.upwards, values, subtree[2], learner)
+        return _pack(self.upwards, values, subtree[2], self.layout(learner, turn))
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
         """Accept a vector in the layout of the agent's own parameters."""
@@ -194,7 +202,7 @@ class ParameterExchange(Exchange, ABC):
             ParameterState.of(learner).subtree = (turn.round, fused, sum(weights))
 
     def _settle(self, learner: Learner, result: Tensor, turn: Turn) -> None:
-        state = ParameterState.of(learner)
+        state, result = ParameterState.of(learner), self.restore(learner, result, turn)
         if learner.wants_reference:
             state.previous = learner.parameters.clone()
         if learner.wants_reference or self.keeps_received:
@@ -224,6 +232,21 @@ class _Vectors(Sequence[Vector]):
         return _read(self._inbox[index - 1]).values if index else self._own
 
 
+def check_one_encoder(kind: str, society: Society) -> None:
+    """Refuse different encoders, whose parameters do not correspond.
+
+    Raises:
+        ValueError: with the encoders.
+    """
+    if len(set(society.encoders)) > 1:
+        origins = sorted({encoder.origin for encoder in society.encoders})
+        raise ValueError(
+            f"exchange.kind={kind} averages parameters and needs one encoder for all agents, "
+            f"here they differ ({', '.join(origins)}); use an exchange of representations, such as "
+            "anchor_contrast, or give every group the same encoder"
+        )
+
+
 def _shares(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[float]:
     """Return the agent's own weight and those of all received vectors."""
     read = abridged(inbox)
@@ -236,8 +259,8 @@ def _shares(learner: Learner, inbox: Sequence[Message], turn: Turn) -> list[floa
     return [float(learner.examples), *received]
 
 
-def _pack(payload: type[Flat], values: Tensor, weight: float, learner: Learner) -> Payload:
-    return payload(values=values.cpu().numpy(), weight=weight, layout=learner.layout)
+def _pack(payload: type[Flat], values: Tensor, weight: float, layout: str) -> Payload:
+    return payload(values=values.cpu().numpy(), weight=weight, layout=layout)
 
 
 def _read(message: Message) -> Flat:
