@@ -11,6 +11,7 @@ from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
 from agents.exchange.anchors.ranked_neighbours import RankedNeighbours
 from agents.exchange.base import Exchange
 from agents.exchange.isolated import Isolated
+from agents.exchange.parameters.demo import DeMo
 from agents.exchange.parameters.diloco import DiLoCo
 from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.parameters.fedema import FedEMA
@@ -31,6 +32,7 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "diloco": DiLoCo,
     "noloco": NoLoCo,
     "sparta": Sparta,
+    "demo": DeMo,
     "pseudo_labels": PseudoLabelExchange,
     "fedmd": FedMD,
     "dsfl": DSFL,

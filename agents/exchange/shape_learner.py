@@ -40,6 +40,7 @@ class ShapeLearner:
         self.seed = 0
         self.encoder = encoder
         self.layout = layout.fingerprint
+        self.slots = layout.slots
         self.parameters: Tensor = torch.empty(layout.size, device="meta")
         self.anchor_count = anchors
         self.anchor_clusters = np.zeros(anchors, dtype=np.int64)

@@ -6,7 +6,7 @@ of the backbone, P parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +22,7 @@ from protocols.topologies.network import Network
 
 if TYPE_CHECKING:
     from agents.models.encoder import Encoder
+    from agents.models.flat_parameters import Slot
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,10 @@ class Learner(Protocol):
     @property
     def layout(self) -> str:
         """Fingerprint of the parameter layout."""
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """Places of the encoder's trained parameters in `parameters`."""
 
     @property
     def parameters(self) -> Tensor:

@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 from agents.exchange.base import Exchange, ExchangeState, Learner, PrivateBatch
 from agents.models.encoder import Encoder
+from agents.models.flat_parameters import Slot
 from agents.models.microbatch import rowwise
 from agents.text.collate import Collator
 from agents.text.epochs import EpochReader, within_epoch
@@ -100,6 +101,11 @@ class LocalLearner(ABC):
     def layout(self) -> str:
         """Fingerprint of the parameter layout."""
         return self.resident.binding.layout.fingerprint
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Places of the encoder's trained parameters in the flat tensor."""
+        return self.resident.binding.layout.slots
 
     @property
     def exchange_state(self) -> ExchangeState:
