@@ -147,6 +147,7 @@ def _tiles(slot: Slot, side: int) -> Tiles:
     return Tiles(slot.start, rows, columns, _divisor(rows, side), _divisor(columns, side))
 
 
+@lru_cache(maxsize=1024)
 def _divisor(size: int, most: int) -> int:
     """Return the largest divisor of a size that is not above `most`."""
     return max(n for n in range(1, min(size, most) + 1) if size % n == 0)

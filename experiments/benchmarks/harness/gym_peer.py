@@ -1,7 +1,8 @@
-"""Nodes of EXO Gym that train on given batches: one process each, joined by gloo.
+"""Nodes of EXO Gym that train on given batches, in turns in one process.
 
-EXO Gym's strategies are used as they are. Its `Trainer` is not: it names the network interface of a Mac, and
-draws batches in an order of its own. The loop here is that of its `TrainNode`.
+EXO Gym's strategies are used as they are, on collectives that are computed here once all nodes have called
+them. Its `Trainer` is not used: it names the network interface of a Mac, and draws batches in an order of its
+own. The loop is that of its `TrainNode`.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 import copy
 import importlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import torch.distributed
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import start_processes
 
 from agents.models.encoder import Encoder
 from agents.models.flat_parameters import flatten, layout_of
@@ -36,7 +38,6 @@ class GymRun:
         gym: folder that holds the package ``exogym``.
         strategy: ``diloco``, ``sparta`` or ``demo``.
         settings: its parameters: ``every``, ``share``, ``learning_rate``.
-        folder: for results and the nodes' rendezvous.
         encoder: the model that all nodes begin with.
         batches: of each node, one for each step.
     """
@@ -44,21 +45,55 @@ class GymRun:
     gym: Path
     strategy: str
     settings: dict[str, float]
-    folder: Path
     encoder: Encoder
     batches: list[list[Step]] = field(repr=False)
 
 
 def train(run: GymRun) -> tuple[Tensor, Tensor]:
     """Train; return losses `[N, steps]` and the nodes' parameters `[N, P]` in the layout of AgentOS."""
-    nodes = len(run.batches)
-    run.folder.mkdir(parents=True)
-    # Forked, so that no node imports everything again.
-    start_processes(_node, args=(run,), nprocs=nodes, start_method="fork")  # type: ignore[no-untyped-call]
-    saved = [torch.load(run.folder / f"{rank}.pt") for rank in range(nodes)]
-    return torch.stack([each["losses"] for each in saved]), torch.stack(
-        [each["parameters"] for each in saved]
-    )
+    sys.path.insert(0, str(run.gym))
+    greenlet = importlib.import_module("greenlet").greenlet
+    nodes = [greenlet(_node) for _ in run.batches]
+    collectives = {
+        name: _Collective(name, greenlet.getcurrent())
+        for name in ("all_reduce", "broadcast", "all_gather")
+    }
+    with patch.multiple(torch.distributed, **collectives, get_world_size=lambda *_: len(nodes)):
+        results = [node.switch(rank, run) for rank, node in enumerate(nodes)]
+        while not nodes[0].dead:
+            _resolve(results)
+            results = [node.switch() for node in nodes]
+    losses, parameters = zip(*results, strict=True)
+    return torch.stack(losses), torch.stack(parameters)
+
+
+class _Collective:
+    """A collective of `torch.distributed` that waits, in the hub, until all nodes have called it."""
+
+    def __init__(self, name: str, hub: Any) -> None:
+        self.__name__ = name  # by which EXO Gym chooses a wrapper
+        self._hub = hub
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        # The nodes share a thread, and with it whether gradients are recorded.
+        recording = torch.is_grad_enabled()
+        self._hub.switch((self.__name__, *arguments))
+        torch.set_grad_enabled(recording)
+        return SimpleNamespace(wait=lambda: None)
+
+
+@torch.no_grad()
+def _resolve(calls: Sequence[tuple[Any, ...]]) -> None:
+    """Do what the nodes have called, in place."""
+    name, *_ = calls[0]
+    tensors = [call[-1] for call in calls]
+    kept = [tensor.clone() for tensor in tensors]
+    for _, *arguments in calls:
+        if name == "all_gather":
+            for out, value in zip(arguments[0], kept, strict=True):
+                out.copy_(value)
+        else:
+            arguments[0].copy_(torch.stack(kept).sum(dim=0) if name == "all_reduce" else kept[0])
 
 
 class _NextToken(nn.Module):
@@ -74,18 +109,9 @@ class _NextToken(nn.Module):
         return loss
 
 
-def _node(rank: int, run: GymRun) -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(rank)
-    torch.distributed.init_process_group(
-        "gloo",
-        init_method=f"file://{run.folder / 'rendezvous'}",
-        rank=rank,
-        world_size=len(run.batches),
-    )
-    # A copy: the processes share the memory of what they were given.
+def _node(rank: int, run: GymRun) -> tuple[Tensor, Tensor]:
+    torch.set_grad_enabled(True)
     model = _NextToken(copy.deepcopy(run.encoder)).train()
-    sys.path.insert(0, str(run.gym))
     strategy = _strategy(run)
     strategy._init_node(model, rank, len(run.batches))
     if run.strategy == "diloco":
@@ -100,9 +126,7 @@ def _node(rank: int, run: GymRun) -> None:
         if run.strategy == "diloco":
             _part_from_master(model)
         losses.append(loss.detach())
-    parameters = flatten(model.encoder, layout_of(model.encoder))
-    torch.save({"losses": torch.stack(losses), "parameters": parameters}, run.folder / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
+    return torch.stack(losses), flatten(model.encoder, layout_of(model.encoder))
 
 
 def _part_from_master(model: nn.Module) -> None:
