@@ -63,9 +63,10 @@ class DeMo(Exchange):
 
     The paper exchanges after every step of plain SGD: ``training: {local_steps: 1, optimizer: {sgd:
     {momentum: 0}}, weight_decay: 0, clip_norm: null}`` is that method, and the size of SGD's learning rate
-    does not matter, only its schedule. With more local steps, or another optimizer, phi - theta is a change
-    instead of a gradient and this is an outer optimizer, as in `diloco`; the paper does not test that.
-    ``learning_rate`` is constant. Local steps only feed the momentum: they are undone in theta.
+    does not matter, only its schedule; 1 loses least to rounding. With more local steps, or another
+    optimizer, phi - theta is a change instead of a gradient and this is an outer optimizer, as in `diloco`;
+    the paper does not test that. ``learning_rate`` is constant. Local steps only feed the momentum: they are
+    undone in theta.
 
     No parameters travel, so all agents must begin equal and receive the same components: every contribution
     goes to every agent, in a tree up to the root and down again (S contributions to a message), among peers

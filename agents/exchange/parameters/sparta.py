@@ -32,7 +32,7 @@ class Sparta(ParameterExchange):
     ``random`` draws anew each time, so that a number is left alone for 1 / share exchanges on average and now
     and then much longer. ``partitioned`` cuts a permutation of all numbers into ceil(1 / share) parts and
     takes them in turn, then draws another: between two averages of a number lie fewer than 2 / share
-    exchanges.
+    exchanges, and the variance between agents that only wander is about 0.6 of that under ``random``.
 
     SPARTA-DiLoCo is a hybrid of this at ``every: 1`` and of ``diloco`` at a larger one.
 

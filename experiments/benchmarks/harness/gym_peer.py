@@ -54,11 +54,12 @@ def train(run: GymRun) -> tuple[Tensor, Tensor]:
     sys.path.insert(0, str(run.gym))
     greenlet = importlib.import_module("greenlet").greenlet
     nodes = [greenlet(_node) for _ in run.batches]
-    collectives = {
+    collectives: dict[str, Any] = {
         name: _Collective(name, greenlet.getcurrent())
         for name in ("all_reduce", "broadcast", "all_gather")
     }
-    with patch.multiple(torch.distributed, **collectives, get_world_size=lambda *_: len(nodes)):
+    collectives["get_world_size"] = lambda *_: len(nodes)
+    with patch.multiple(torch.distributed, **collectives):
         results = [node.switch(rank, run) for rank, node in enumerate(nodes)]
         while not nodes[0].dead:
             _resolve(results)
