@@ -12,10 +12,13 @@ from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
 from agents.exchange.anchors.ranked_neighbours import RankedNeighbours
 from agents.exchange.base import Exchange
 from agents.exchange.isolated import Isolated
+from agents.exchange.parameters.demo import DeMo
 from agents.exchange.parameters.diloco import DiLoCo
 from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.parameters.fedema import FedEMA
 from agents.exchange.parameters.fedprox import FedProx
+from agents.exchange.parameters.noloco import NoLoCo
+from agents.exchange.parameters.sparta import Sparta
 from agents.exchange.parameters.streaming_diloco import StreamingDiLoCo
 from agents.exchange.private.cross_negatives import CrossNegatives
 from agents.exchange.private.dcco import DCCO
@@ -30,6 +33,9 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "fedema": FedEMA,
     "diloco": DiLoCo,
     "streaming_diloco": StreamingDiLoCo,
+    "noloco": NoLoCo,
+    "sparta": Sparta,
+    "demo": DeMo,
     "pseudo_labels": PseudoLabelExchange,
     "fedmd": FedMD,
     "dsfl": DSFL,

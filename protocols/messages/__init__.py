@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protocols.messages.message import DETACHED, PROTOCOL_VERSION, Envelope, Gradient, Message
-from protocols.messages.parameters import WeightDeltas, Weights
+from protocols.messages.parameters import Components, WeightDeltas, Weights
 from protocols.messages.payload import PROBABILITY_TOLERANCE, Payload
 from protocols.messages.registry import PAYLOADS
 from protocols.messages.representations import (
@@ -21,6 +21,7 @@ from protocols.messages.representations import (
 from protocols.messages.scalars import Control, Metrics
 
 __all__ = [
+    "Components",
     "Control",
     "DETACHED",
     "EmbeddingGradients",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocols.messages.parameters import WeightDeltas, Weights
+from protocols.messages.parameters import Components, WeightDeltas, Weights
 from protocols.messages.payload import Payload
 from protocols.messages.representations import (
     EmbeddingGradients,
@@ -31,6 +31,7 @@ PAYLOADS: dict[str, type[Payload]] = {
     "rankings": Rankings,
     "weights": Weights,
     "weight_deltas": WeightDeltas,
+    "components": Components,
     "metrics": Metrics,
     "control": Control,
 }

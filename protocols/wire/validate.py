@@ -83,7 +83,8 @@ def admit(message: Buffer | Packet, expectation: Expectation) -> Message:
     Raises:
         RejectedMessage: it is not. The reason is one of ``malformed``, ``version``, ``neighbour``,
             ``round``, ``hop``, ``kind``, ``codec``, ``dtype``, ``shape``, ``layout``, ``not_finite``,
-            ``not_probabilities``, ``not_rankings``, ``not_counts``, ``not_moments``.
+            ``not_probabilities``, ``not_rankings``, ``not_counts``, ``not_moments``,
+            ``not_components``.
     """
     admitted = reread(message, expectation)
     admitted.payload.check_values(admitted.envelope.sender)

@@ -105,6 +105,18 @@ class ParameterExchange(Exchange, ABC):
         """Return the weight of the agent's own vector in a tree: its number of documents."""
         return float(learner.examples)
 
+    def excerpt(self, learner: Learner, parameters: Tensor, turn: Turn) -> Tensor:
+        """Return the part of parameters `[P]` that this exchange is about; by default all of them."""
+        return parameters
+
+    def restore(self, learner: Learner, excerpt: Tensor, turn: Turn) -> Tensor:
+        """Return the parameters `[P]` that an excerpt stands for, the agent's own beside it."""
+        return excerpt
+
+    def layout(self, learner: Learner, turn: Turn) -> str:
+        """Return the fingerprint of the vector that is sent in this exchange."""
+        return learner.layout
+
     def adopt(self, learner: Learner, result: Tensor) -> None:
         """Change the agent's parameters in place by a result `[P]`."""
         learner.parameters.copy_(result)
@@ -123,13 +135,7 @@ class ParameterExchange(Exchange, ABC):
 
     def check(self, society: Society) -> None:
         """Refuse different encoders, whose parameters do not correspond, and too small a network."""
-        origins = sorted({encoder.origin for encoder in society.encoders})
-        if len(set(society.encoders)) > 1:
-            raise ValueError(
-                f"exchange.kind={self.kind} averages parameters and needs one encoder for all agents, "
-                f"here they differ ({', '.join(origins)}); use an exchange of representations, such as "
-                "anchor_contrast, or give every group the same encoder"
-            )
+        check_one_encoder(self.kind, society)
         if society.network is not None:
             self.check_network(society.network)
 
@@ -150,16 +156,18 @@ class ParameterExchange(Exchange, ABC):
             if state.settled != turn.round:
                 return None
             result = learner.parameters if state.received is None else state.received
-            return _pack(Weights, result, weight, learner)
+            sent = self.excerpt(learner, result, turn)
+            return _pack(Weights, sent, weight, self.layout(learner, turn))
         if turn.direction is Direction.PEER:
-            return _pack(Weights, self.offer(learner, turn), weight, learner)
+            layout = self.layout(learner, turn)
+            return _pack(Weights, self.offer(learner, turn), weight, layout)
         subtree = state.subtree
         if subtree is None or subtree[0] != turn.round:
             subtree = turn.round, self.offer(learner, turn), weight
         values = subtree[1]
         if self.upwards is WeightDeltas:
             values, state.residual = compensated(values, self.codec, state.residual)
-        return _pack(self.upwards, values, subtree[2], learner)
+        return _pack(self.upwards, values, subtree[2], self.layout(learner, turn))
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
         """Accept a vector in the layout of the agent's own parameters."""
@@ -198,7 +206,7 @@ class ParameterExchange(Exchange, ABC):
             ParameterState.of(learner).subtree = (turn.round, fused, sum(weights))
 
     def _settle(self, learner: Learner, result: Tensor, turn: Turn) -> None:
-        state = ParameterState.of(learner)
+        state, result = ParameterState.of(learner), self.restore(learner, result, turn)
         if learner.wants_reference:
             state.previous = learner.parameters.clone()
         if learner.wants_reference or self.keeps_received:
@@ -228,6 +236,21 @@ class _Vectors(Sequence[Vector]):
         return _read(self._inbox[index - 1]).values if index else self._own
 
 
+def check_one_encoder(kind: str, society: Society) -> None:
+    """Refuse different encoders, whose parameters do not correspond.
+
+    Raises:
+        ValueError: with the encoders.
+    """
+    if len(set(society.encoders)) > 1:
+        origins = sorted({encoder.origin for encoder in society.encoders})
+        raise ValueError(
+            f"exchange.kind={kind} averages parameters and needs one encoder for all agents, "
+            f"here they differ ({', '.join(origins)}); use an exchange of representations, such as "
+            "anchor_contrast, or give every group the same encoder"
+        )
+
+
 def _shares(own: float, inbox: Sequence[Message], turn: Turn) -> list[float]:
     """Return the weights of all vectors: `own` for the agent's in a tree, and those of the received."""
     read = abridged(inbox)
@@ -240,8 +263,8 @@ def _shares(own: float, inbox: Sequence[Message], turn: Turn) -> list[float]:
     return [own, *received]
 
 
-def _pack(payload: type[Flat], values: Tensor, weight: float, learner: Learner) -> Payload:
-    return payload(values=values.cpu().numpy(), weight=weight, layout=learner.layout)
+def _pack(payload: type[Flat], values: Tensor, weight: float, layout: str) -> Payload:
+    return payload(values=values.cpu().numpy(), weight=weight, layout=layout)
 
 
 def _read(message: Message) -> Flat:

@@ -33,6 +33,7 @@ from protocols.errors import ProtocolError, RecordError
 from protocols.ledger import Ledger
 from protocols.messages import (
     PAYLOADS,
+    Components,
     Control,
     EmbeddingGradients,
     Embeddings,
@@ -106,6 +107,11 @@ def payloads() -> list[Payload]:
         Rankings(scores=shares(1, 4, 2), ids=ids, agreement=np.ones((1, 4), np.float32)),
         Weights(values=draw(1500), weight=10.0, layout="tiny-1"),
         WeightDeltas(values=draw(300), weight=10.0, layout="tiny-1"),
+        Components(
+            values=draw(2, 5),
+            places=np.array([[0, 4, 1, 2, 3], [1, 3, 0, 2, 3]], np.uint16),
+            layout="tiny-1:1x6x2:1x4x3",
+        ),
         Metrics(values={"loss": 0.5, "temperature": 0.05}),
         Control(command="pause", arguments={"rounds": 3, "why": "collapse", "sure": True}),
     ]

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from protocols.errors import ConfigurationError, RejectedMessage
 from protocols.messages import (
     PAYLOADS,
+    Components,
     Control,
     EmbeddingGradients,
     Embeddings,
@@ -42,6 +43,7 @@ def floats(*shape: int) -> Any:
     return np.ones(shape, np.float32)
 
 
+PLACES = np.array([[0, 3, 1, 2]], np.uint16)
 MOMENTS: dict[str, Any] = {
     "means": floats(2, 3),
     "squares": floats(2, 3),
@@ -67,6 +69,7 @@ def test_table_of_payloads_is_keyed_by_kind_and_complete() -> None:
         "rankings",
         "weights",
         "weight_deltas",
+        "components",
         "metrics",
         "control",
     ]
@@ -125,6 +128,9 @@ def test_staleness_belongs_to_stale_gradients_only() -> None:
         (Weights, {"values": floats(4), "weight": 1.0, "layout": ""}),
         (Weights, {"values": floats(4), "weight": -1.0, "layout": "x"}),
         (WeightDeltas, {"values": floats(2, 2), "weight": 1.0, "layout": "x"}),
+        (Components, {"values": floats(1, 4), "places": PLACES[:, :3], "layout": "x:2x4x2"}),
+        (Components, {"values": floats(1, 4), "places": PLACES, "layout": "x"}),
+        (Components, {"values": floats(1, 4), "places": PLACES, "layout": "x:2x4x0"}),
         (Metrics, {"values": {"loss": float("nan")}}),
         (Metrics, {"values": {"loss": "low"}}),
         (Control, {"command": ""}),
@@ -184,6 +190,16 @@ def test_message_survives_pickling() -> None:
     assert pickle.loads(pickle.dumps(message)) == message
 
 
+def components(**changes: Any) -> Components:
+    fields = {"values": floats(1, 4), "places": PLACES, "layout": "x:2x4x2"}
+    return Components(**{**fields, **changes})
+
+
+def test_components_at_ascending_places_of_their_chunks_are_accepted() -> None:
+    components().check_values()
+    components(layout="x:1x4x2:1x3x2").check_values()
+
+
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
@@ -191,6 +207,13 @@ def test_message_survives_pickling() -> None:
         (Weights(values=np.array([1, -np.inf], np.float32), weight=1, layout="a"), "not_finite"),
         (Prototypes(values=floats(2, 3), counts=-floats(2)), "not_counts"),
         (Statistics(**{**MOMENTS, "squares": -floats(2, 3)}), "not_moments"),
+        (components(layout="x:2x3x2"), "not_components"),
+        (components(layout="x:1x4x4"), "not_components"),
+        (components(layout="x:2x4x1"), "not_components"),
+        (components(layout="x:2x4x2:1x4x1"), "not_components"),
+        (components(places=PLACES[:, ::-1]), "not_components"),
+        (components(places=PLACES * 0), "not_components"),
+        (components(values=floats(1, 4) * np.nan), "not_finite"),
         (PseudoLabels(probabilities=floats(2, 3), weight=1), "not_probabilities"),
         (PseudoLabels(probabilities=floats(2, 3) * np.nan, weight=1), "not_finite"),
         (

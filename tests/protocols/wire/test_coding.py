@@ -17,6 +17,7 @@ from protocols.codecs.pca import Pca
 from protocols.codecs.top_k import TopK
 from protocols.errors import RejectedMessage, WireError
 from protocols.messages import (
+    Components,
     Embeddings,
     Message,
     Metrics,
@@ -50,6 +51,11 @@ PAYLOADS: dict[str, Payload] = {
     "pseudo_labels": PseudoLabels(probabilities=labels(40, 16), weight=3.0),
     "weights": Weights(values=normal(2500), weight=2.0, layout="tiny"),
     "weight_deltas": WeightDeltas(values=normal(2500), weight=2.0, layout="tiny"),
+    "components": Components(
+        values=normal(3, 80),
+        places=np.tile(np.arange(4, dtype=np.uint16), (3, 20)),
+        layout="tiny:20x9x4",
+    ),
 }
 CODED = {kind: codec() for kind, codec in CODECS.items() if kind != "fp32"}
 

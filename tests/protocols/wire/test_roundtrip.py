@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from protocols.messages import (
     PAYLOADS,
+    Components,
     Control,
     EmbeddingGradients,
     Embeddings,
@@ -64,6 +65,16 @@ def rankings(draw: st.DrawFn) -> Rankings:
 
 
 @st.composite
+def components(draw: st.DrawFn) -> Components:
+    agents, chunks, size, kept = draw(SIZES), draw(SIZES), draw(SIZES), draw(SIZES)
+    return Components(
+        values=draw(floats(agents, chunks * kept)),
+        places=draw(hnp.arrays(np.uint16, (agents, chunks * kept))),
+        layout=f"tiny:{chunks}x{size}x{kept}",
+    )
+
+
+@st.composite
 def statistics(draw: st.DrawFn) -> Statistics:
     views, width = draw(SIZES), draw(SIZES)
     return Statistics(
@@ -91,6 +102,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "rankings": rankings(),
     "weights": st.builds(Weights, values=any_floats(1), weight=WEIGHTS, layout=NAMES),
     "weight_deltas": st.builds(WeightDeltas, values=any_floats(1), weight=WEIGHTS, layout=NAMES),
+    "components": components(),
     "metrics": st.builds(Metrics, values=st.dictionaries(TEXTS, FINITE, max_size=4)),
     "control": st.builds(
         Control,

@@ -12,6 +12,7 @@ import pytest
 from protocols.errors import RejectedMessage, WireError
 from protocols.messages import (
     PAYLOADS,
+    Components,
     Control,
     EmbeddingGradients,
     Embeddings,
@@ -56,6 +57,11 @@ EXAMPLES: dict[str, Payload] = {
     ),
     "weights": Weights(values=np.ones(9, np.float32), weight=3.0, layout="tiny"),
     "weight_deltas": WeightDeltas(values=np.ones(9, np.float32), weight=3.0, layout="tiny"),
+    "components": Components(
+        values=np.ones((2, 5), np.float32),
+        places=np.array([[0, 4, 1, 2, 3], [1, 3, 0, 2, 3]], np.uint16),
+        layout="tiny:1x6x2:1x4x3",
+    ),
     "metrics": Metrics(values={"loss": 0.25, "accuracy": 0.5}),
     "control": Control(command="stop", arguments={"at": 3, "now": True, "why": "done"}),
 }
