@@ -60,8 +60,9 @@ def check_protocol(plan: ProtocolPlan) -> DryRun:
         found.add(
             Problem(
                 "exchange.every",
-                "the agents never exchange anything: raise training.rounds or lower exchange.every",
-                str(exchange.every),
+                "the agents never exchange anything: raise training.rounds or lower exchange.every "
+                "or exchange.first",
+                f"every {exchange.every}, first {exchange.first}",
                 f"less than training.rounds, which is {plan.rounds}",
             )
         )

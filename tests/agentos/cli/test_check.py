@@ -46,7 +46,7 @@ def test_exchange_that_is_never_due_is_a_problem(checked: Callable[..., Result])
     error = ended.exception
     assert isinstance(error, InvalidConfiguration)  # `main` makes it exit code 2
     (problem,) = error.problems
-    assert (problem.path, problem.given) == ("exchange.every", "9")
+    assert (problem.path, problem.given) == ("exchange.every", "every 9, first 1")
     assert "training.rounds" in str(problem.allowed)
 
 

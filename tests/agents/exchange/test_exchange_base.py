@@ -24,11 +24,15 @@ def test_representations_are_due_on_schedule_and_not_after_the_last_round(kind):
     assert due(EXCHANGES[kind]()) == [1, 2, 3, 4, 5, 6]
     assert due(EXCHANGES[kind](every=3)) == [3, 6]
     assert due(EXCHANGES[kind](every=7)) == []
+    assert due(EXCHANGES[kind](every=2, first=3)) == [4, 6]
+    assert due(EXCHANGES[kind](first=9)) == []
 
 
 def test_weights_are_due_on_schedule_and_after_the_last_round():
     assert due(FedAvg()) == [1, 2, 3, 4, 5, 6, 7]
     assert due(FedAvg(every=3)) == [3, 6, 7]
+    assert due(FedAvg(every=3, first=4)) == [6, 7]
+    assert due(FedAvg(first=8)) == []
 
 
 def test_isolated_agents_never_exchange():
