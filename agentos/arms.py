@@ -31,6 +31,7 @@ from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime import Session
 from agentos.runtime.profiling.profile import Profile
 from agentos.runtime.profiling.trace_file import write_trace
+from agents.exchange.anchors.base import AnchorExchange
 from agents.exchange.isolated import Isolated
 from agents.training.blueprint import Arm
 from protocols.errors import AgentOSError, RuntimeFailure
@@ -41,8 +42,12 @@ logger = logging.getLogger(__name__)
 
 def baselines_of(config: RunConfig) -> tuple[str, ...]:
     """Return the baselines of a run; one without exchange trains its agents alone anyway."""
-    wanted = {ISOLATED: config.baseline.isolated, SELF_TRAINING: config.baseline.self_training}
-    return tuple(name for name in BASELINES if wanted[name] and config.exchange.kind != "isolated")
+    about_anchors = isinstance(config.exchange, AnchorExchange)
+    wanted = {
+        ISOLATED: config.baseline.isolated and config.exchange.kind != "isolated",
+        SELF_TRAINING: config.baseline.self_training and about_anchors,
+    }
+    return tuple(name for name in BASELINES if wanted[name])
 
 
 @dataclass(frozen=True)

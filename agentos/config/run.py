@@ -25,7 +25,6 @@ from agentos.runtime.ray.runtime import RayRuntime
 from agents.config import EncoderConfig
 from agents.exchange import EXCHANGES, Exchange, Society
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
-from agents.exchange.anchors.base import AnchorExchange
 from agents.exchange.parameters.averaging import ParameterExchange
 from agents.exchange.parameters.breakdown import check_breakdown
 from agents.objectives import OBJECTIVES, Objective
@@ -52,7 +51,7 @@ class BaselineConfig(Spec):
     self_training: bool = Field(
         False,
         description="Also let every agent learn from its own messages in place of its neighbours', with the "
-        "same loss; for exchanges about anchors.",
+        "same loss. Only exchanges about anchors have this baseline.",
     )
 
 
@@ -208,15 +207,6 @@ class RunConfig(Spec):
             raise ValueError(
                 f"objective {wanting[0]} learns nothing before the first exchange; add another objective, "
                 "such as info_nce"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _self_training_has_messages(self) -> Self:
-        if self.baseline.self_training and not isinstance(self.exchange, AnchorExchange):
-            raise ValueError(
-                f"baseline.self_training lets agents learn from their own messages about anchors, and "
-                f"exchange.kind={self.exchange.kind} does not send such; set baseline.self_training to false"
             )
         return self
 
