@@ -1,0 +1,126 @@
+"""What cooperation gives in the first run, over seeds: `agentos run quickstart`, repeated.
+
+Every run holds its own controls: the same agents alone and by self-training, from the same weights, for the
+same number of steps. So a gain is paired by seed and agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+
+from agentos import Result, Simulation
+from agentos.cli.display.progress import LiveDisplay
+from agentos.config.load import load
+from agentos.records.layout import SUMMARY, agent_name
+from agentos.records.reader import load_run
+from experiments.studies.intervals import interval
+from experiments.studies.running import command
+
+METRIC, JOINT = "own_labels_accuracy", "joint_own_labels_accuracy"
+CONTROLS = {"alone": "isolated", "self-training": "self_training"}
+
+
+def result_of(directory: Path, overrides: Sequence[str], console: Console) -> Result:
+    """Return the result of a run, from its folder if it has finished."""
+    if not (directory / SUMMARY).exists():
+        config = load("quickstart", list(overrides))
+        with LiveDisplay(console, config) as listener:
+            Simulation(config, out=directory, listener=listener).run()
+    summary = load_run(directory).summary
+    return Result.model_validate({**(summary or {}), "directory": directory})
+
+
+def values(results: Sequence[Result], arm: str, metric: str) -> NDArray[np.float64]:
+    """Return a metric of an arm for every seed and agent, `[seeds, agents]`.
+
+    Args:
+        results: one result per seed.
+        arm: ``together``, or the field of a baseline.
+        metric: name of the metric.
+    """
+    found = []
+    for result in results:
+        quality = result if arm == "together" else getattr(result, arm)
+        names = [agent_name(agent) for agent in range(len(result.agents))]
+        found.append([quality.agents[name][metric] for name in names])
+    return np.array(found)
+
+
+def table(results: Sequence[Result], names: Sequence[str]) -> str:
+    """Return the table of every agent's mean accuracy and its gain over the better control."""
+    arms = {name: values(results, field, METRIC) for name, field in CONTROLS.items()}
+    together = values(results, "together", METRIC)
+    asked = {
+        "all asked, alone": values(results, "isolated", JOINT),
+        "all asked, together": values(results, "together", JOINT),
+    }
+    columns = {**arms, "together": together, **asked}
+    gains = {name: together - control for name, control in arms.items()}
+    heads = [*columns, *(f"over {name}" for name in gains), "seeds that gain over both"]
+    lines = ["| agent | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
+    both = np.minimum(*gains.values())
+    for agent, name in enumerate(names):
+        cells = [f"{column[:, agent].mean():.3f}" for column in columns.values()]
+        cells += [_spread(gain[:, agent]) for gain in gains.values()]
+        cells.append(f"{int((both[:, agent] > 0).sum())} of {len(results)}")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    cells = [f"**{column.mean():.3f}**" for column in columns.values()]
+    cells += [f"**{_spread(gain.mean(axis=1))}**" for gain in gains.values()]
+    cells.append(f"{int((both > 0).sum())} of {both.size}")
+    lines.append("| mean of agents | " + " | ".join(cells) + " |")
+    cells = [f"{column.min(axis=1).mean():.3f}" for column in columns.values()]
+    worst = [together.min(axis=1) - control.min(axis=1) for control in arms.values()]
+    cells += [*map(_spread, worst), ""]
+    lines.append("| worst agent | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def page(results: Sequence[Result], names: Sequence[str], origin: str) -> str:
+    """Return the page of results."""
+    sent = float(np.mean([result.bytes.total for result in results]))
+    return (
+        f"# The first run, over {len(results)} seeds\n\n`{origin}`\n\n"
+        "Accuracy of each agent's own classifier on held-out docstrings (`agentos run quickstart`): trained "
+        "alone with the anchors as text, by self-training on its own votes, and together. *All asked*: the "
+        "mean of all agents' answers. Gains are paired by seed and agent, ± a 95 % Student interval over "
+        f"seeds. Messages of a run take {sent / 1e6:.2f} MB.\n\n{table(results, names)}\n"
+    )
+
+
+def _spread(gains: NDArray[np.float64]) -> str:
+    found = interval(gains.tolist())
+    return f"{found.mean:+.3f} ± {found.half_width:.3f}"
+
+
+def main(
+    override: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY.PATH=VALUE", help="Fields of the run.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=2, help="Number of seeds.")] = 10,
+    first: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
+    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/first_run"),
+    results: Annotated[Path, typer.Option(help="File to write.")] = Path(
+        "experiments/results/first_run.md"
+    ),
+) -> None:
+    """Repeat the first run under several seeds; write the table of every agent's gain."""
+    console = Console()
+    found = []
+    for seed in range(first, first + seeds):
+        chosen = [*(override or ()), f"seed={seed}", "runtime.kind=local"]
+        found.append(result_of(runs / f"seed-{seed}", chosen, console))
+    names = load_run(found[0].directory).names
+    text = page(found, names, command("first_run"))
+    results.write_text(text, encoding="utf-8")
+    console.print(text, markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)
