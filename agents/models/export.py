@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.models.adapters import adapter_state, save_adapters
 from agents.models.encoder import Encoder
+from agents.models.heads.classifier_export import FOLDER, export_classifier
 from agents.models.heads.saved_heads import save_heads
 from agents.models.pretrained import no_progress_bars
 from agents.models.sentence_transformer import MODES, OTHER_MODES, POOLING
@@ -36,7 +37,8 @@ def export(
         collate: the collator of that tokenizer.
         directory: folder to create.
         max_length: tokens of an embedded text, special tokens included.
-        labels: names of the classes of the agent's own labels, if it has learnt any.
+        labels: names of the classes of the agent's own labels, if it has learnt any; the classifier is
+        exported beside the encoder, see `agents.models.heads.classifier_export`.
     """
     _keep_second_names(directory)
     adapted = adapter_state(encoder.backbone) is not None
@@ -53,6 +55,7 @@ def export(
     write_sentence_transformer(
         directory, pooling=encoder.pooling, width=encoder.width, max_length=max_length
     )
+    export_classifier(encoder, tokenizer, directory / FOLDER, max_length=max_length, names=labels)
     _set_modes(directory)
 
 
