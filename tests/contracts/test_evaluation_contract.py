@@ -60,10 +60,10 @@ class WithHead:
 
 
 class WithClassifier(FunctionEncoder):
-    """An encoder whose classifier guesses from its embeddings."""
+    """An encoder whose classifier guesses from its embeddings, sure of itself even if these collapsed."""
 
     def label_scores(self, texts):
-        embedded = np.asarray(self.embed(texts)[:, :3], np.float64)
+        embedded = self.embed(texts)[:, :3] * np.array([6.0, 3.0, 0.0])
         odds = np.exp(embedded - embedded.max(axis=1, keepdims=True))
         return LabelScores(("a", "b", "c"), odds / odds.sum(axis=1, keepdims=True))
 

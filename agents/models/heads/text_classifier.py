@@ -1,6 +1,7 @@
 """A language encoder and a linear classifier, loaded by transformers from the folder that this file is in.
 
     model = AutoModelForSequenceClassification.from_pretrained(FOLDER, trust_remote_code=True)
+    tokenizer = AutoTokenizer.from_pretrained(FOLDER, trust_remote_code=True)
 
 AgentOS copies this file beside the weights; it needs PyTorch and transformers alone.
 
@@ -19,7 +20,7 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 
-class TextClassifierConfig(PretrainedConfig):  # type: ignore[misc]
+class TextClassifierConfig(PretrainedConfig):
     """Configuration of a `TextClassifier`.
 
     Args:
@@ -54,9 +55,9 @@ class TextClassifier(PreTrainedModel):
         backbone = AutoConfig.for_model(**config.backbone)
         self.backbone = getattr(transformers, config.backbone_class)(backbone)
         width = int(backbone.hidden_size)
-        self.linear = nn.Linear(width, config.num_labels)
+        self.linear = nn.Linear(width, len(config.id2label))
         self.register_buffer("mean", torch.zeros(width))
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
         self,
