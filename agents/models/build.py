@@ -27,8 +27,8 @@ from agents.models.adapters import (
     load_adapters,
 )
 from agents.models.encoder import Encoder
-from agents.models.heads.language_head import LanguageHead, kind_of, saved_kind
 from agents.models.heads.saved_heads import holds_language_head, restore_heads
+from agents.models.language_head import LanguageHead, kind_of, saved_kind
 from agents.models.pretrained import load_backbone, load_config, model_class, quietly
 from agents.models.sentence_transformer import pooling_of
 from agents.text.vocabulary import Vocabulary

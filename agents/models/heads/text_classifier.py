@@ -55,7 +55,7 @@ class TextClassifier(PreTrainedModel):
         backbone = AutoConfig.for_model(**config.backbone)
         self.backbone = getattr(transformers, config.backbone_class)(backbone)
         width = int(backbone.hidden_size)
-        self.linear = nn.Linear(width, len(config.id2label))
+        self.linear = nn.Linear(width, len(config.id2label or {}))
         self.register_buffer("mean", torch.zeros(width))
         self.post_init()  # type: ignore[no-untyped-call]
 

@@ -466,7 +466,7 @@ def test_run_with_own_labels_goes_on_to_the_bit_and_its_saved_classifiers_answer
     assert len(rows) == 4
     heldout = heldout_of(config, prepare_corpus(config, Listener(), cache))
     for row in rows:
-        (folder,) = through.rglob(f"encoders/agent-{row['agent']}")
+        folder = through / "encoders" / row["agent"]
         encoder = LoadedEncoder.load(str(folder))
         for name, value in OwnLabels().evaluate(encoder, heldout, config.seed).items():
             assert row[name] == pytest.approx(value, abs=1e-5)
