@@ -103,7 +103,8 @@ class FedProto(AnchorExchange):
     ) -> Tensor | None:
         """Return the squared distance to the prototype of the class, a mean over anchors and views."""
         state = FedProtoState.of(learner)
-        if state.fused is None:
+        # An agent that missed its turn to send has not classified the anchors yet.
+        if state.fused is None or (self.labels == "own" and state.classes is None):
             return None
         values_KD, counts_K = state.fused
         classes_A = self._classes(learner)[anchors.ids]

@@ -183,6 +183,18 @@ def test_prototypes_are_of_the_classes_that_own_labels_give_the_anchors(own_lear
     assert loss.item() == pytest.approx(np.mean(distances), rel=1e-4)
 
 
+def test_prototypes_are_not_learnt_before_the_agent_has_classified_the_anchors(
+    own_learner, message, draw
+):
+    learner, other = own_learner(), own_learner(1)
+    exchange = FedProto(classes=4, labels="own", ramp=1)
+    down = Turn(round=1, hop=1, direction=Direction.DOWN)
+    exchange.merge(learner, [message(exchange.compose(other, PEER), 1, hop=1)], down)
+    assert learner.exchange_state.fused is not None
+    views = AnchorBatch(torch.arange(6), (draw(6, 5),))
+    assert exchange.loss(learner, views, np.random.default_rng(0)) is None
+
+
 class VotesOfTheLearner(DSFL):
     """The loop that `labels: own` avoids: the head that learns the fused labels casts the votes."""
 
