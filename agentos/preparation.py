@@ -167,14 +167,20 @@ def _labels(config: RunConfig, corpus: Corpus) -> tuple[str, ...]:
     if found is None:
         return ()
     names = tuple(found[0])
-    for index, objective in enumerate(config.objectives):
-        if isinstance(objective, Labelled) and objective.classes != len(names):
-            raise ConfigurationError(
-                f"objectives.{index}.classes is not the number of labels in the data",
-                expected=len(names),
-                actual=objective.classes,
-                hint=f"set classes of the objective labelled to {len(names)}",
-            )
+    places = {
+        f"objectives.{index}.classes": each.classes
+        for index, each in enumerate(config.objectives)
+        if isinstance(each, Labelled)
+    }
+    if any(part.wants_own_labels for part in config.exchange.parts):
+        places["exchange.classes"] = max(part.wants_own_labels for part in config.exchange.parts)
+    if set(places.values()) != {len(names)}:
+        raise ConfigurationError(
+            f"the data has {len(names)} labels, and {' and '.join(places)} another number of classes",
+            expected=len(names),
+            actual=", ".join(map(str, places.values())),
+            hint=f"set {' and '.join(places)} to {len(names)}",
+        )
     return names
 
 

@@ -114,7 +114,8 @@ def documents(sentences: tuple[str, ...], tokenizer: Any) -> Documents:
 def make_blueprint(tokenizer: Any, documents: list[np.ndarray]) -> Callable[..., Any]:
     """Make the blueprint of agents with 8, 11, 14, ... private texts each, and some anchors.
 
-    The agents take the given encoders in turn. What is not named here goes to the `Blueprint`.
+    Every agent also knows the class of four other texts, one about each topic. The agents take the given
+    encoders in turn. What is not named here goes to the `Blueprint`.
     """
     from agents.config import EncoderConfig
     from agents.exchange.base import Heads
@@ -136,7 +137,13 @@ def make_blueprint(tokenizer: Any, documents: list[np.ndarray]) -> Callable[...,
             "seed": 3,
             "groups": tuple(Group(encoder, tokenizer, documents) for encoder in encoders),
             "members": tuple(
-                Member(agent, agent % len(encoders), np.arange(starts[agent], starts[agent + 1]))
+                Member(
+                    agent,
+                    agent % len(encoders),
+                    np.arange(starts[agent], starts[agent + 1]),
+                    labelled=np.arange(4) + (132 + 4 * agent) % 160,
+                    classes=np.arange(4),
+                )
                 for agent in range(agents)
             ),
             "anchors": Anchors(np.arange(anchors), np.arange(anchors) % 4),
@@ -263,17 +270,25 @@ class Society:
 def make_society(make_host: Callable[..., Any]) -> Callable[..., Society]:
     """Make seven agents under an exchange and a topology; hosts are built once for each exchange."""
     from agents.config import EncoderConfig
+    from agents.objectives import InfoNCE, Labelled
 
     hosts: dict[Any, Any] = {}
 
     def make(exchange: Any, topology: Any, widths: Sequence[str] = ("nano",)) -> Society:
         encoders = tuple(EncoderConfig(preset=preset, dropout=0.0) for preset in widths)
         heads = exchange.heads(frozenset({"nano": 64, "tiny": 128}[preset] for preset in widths))
-        if (heads, encoders) not in hosts:
-            hosts[heads, encoders] = make_host(
-                7, encoders=encoders, heads=heads, training={"local_steps": 1}
+        own = max(part.wants_own_labels for part in exchange.parts)
+        objectives = (InfoNCE(), Labelled(classes=own)) if own else (InfoNCE(),)
+        key = heads, encoders, own
+        if key not in hosts:
+            hosts[key] = make_host(
+                7,
+                encoders=encoders,
+                heads=heads,
+                objectives=objectives,
+                training={"local_steps": 1},
             )
-        return Society(hosts[heads, encoders], topology.build(7, seed=0), exchange)
+        return Society(hosts[key], topology.build(7, seed=0), exchange)
 
     return make
 

@@ -18,8 +18,8 @@ from agents.config import EncoderConfig, Pooling
 from agents.models.build import load_encoder
 from agents.models.encoder import Encoder
 from agents.models.heads.label_head import LabelHead, label_scores
+from agents.models.heads.saved_heads import load_label_head
 from agents.models.pretrained import load_tokenizer, positions_of
-from agents.models.saved_heads import load_label_head
 from agents.models.sentence_transformer import (
     SavedSettings,
     pooling_of,

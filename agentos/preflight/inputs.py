@@ -77,6 +77,13 @@ def _refuse_unlabelled(data: DataConfig, wants_labels: bool) -> None:
             actual=f"a {data.source.kind} source without labels",
             hint=f"{hint}, or choose another data.partition",
         )
+    if data.private_labels is not None:
+        raise ConfigurationError(
+            "data.private_labels is set, and the documents have no label",
+            expected="a label for every document",
+            actual=f"a {data.source.kind} source without labels",
+            hint=f"{hint}, or set data.private_labels to null",
+        )
     if wants_labels:
         raise ConfigurationError(
             "exchange.labels is true, and the documents have no label",

@@ -27,9 +27,9 @@ from agents.models.adapters import (
     load_adapters,
 )
 from agents.models.encoder import Encoder
-from agents.models.heads.language_head import LanguageHead, kind_of, saved_kind
+from agents.models.heads.saved_heads import holds_language_head, restore_heads
+from agents.models.language_head import LanguageHead, kind_of, saved_kind
 from agents.models.pretrained import load_backbone, load_config, model_class, quietly
-from agents.models.saved_heads import holds_language_head, restore_heads
 from agents.models.sentence_transformer import pooling_of
 from agents.text.vocabulary import Vocabulary
 from protocols.errors import ModelError
@@ -108,7 +108,7 @@ def build_encoder(
     classes: int = 0,
     objectives: Sequence[HeadProvider] = (),
 ) -> Encoder:
-    """Build or load an encoder with all its heads; `agents.models.saved_heads` restores saved heads.
+    """Build or load an encoder with all its heads; `agents.models.heads.saved_heads` restores saved heads.
 
     The backbone's initial weights depend only on the seed and the configuration, not on the heads.
 

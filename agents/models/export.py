@@ -16,8 +16,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from agents.models.adapters import adapter_state, save_adapters
 from agents.models.encoder import Encoder
+from agents.models.heads.classifier_export import FOLDER, export_classifier
+from agents.models.heads.saved_heads import save_heads
 from agents.models.pretrained import no_progress_bars
-from agents.models.saved_heads import save_heads
 from agents.models.sentence_transformer import DENSE, MAPS, MODES, OTHER_MODES, POOLING
 from agents.models.text_encoder import EmbeddingMap
 from agents.text.collate import Collator
@@ -41,7 +42,8 @@ def export(
         collate: the collator of that tokenizer.
         directory: folder to create.
         max_length: tokens of an embedded text, special tokens included.
-        labels: names of the classes of the agent's own labels, if it has learnt any.
+        labels: names of the classes of the agent's own labels, if it has learnt any; the classifier is
+            exported beside the encoder, see `agents.models.heads.classifier_export`.
         map: name and value of the map that sentence-transformers applies to embeddings; None for none.
     """
     _keep_second_names(directory)
@@ -59,6 +61,7 @@ def export(
     write_sentence_transformer(
         directory, pooling=encoder.pooling, width=encoder.width, max_length=max_length, map=map
     )
+    export_classifier(encoder, tokenizer, directory / FOLDER, max_length=max_length, names=labels)
     _set_modes(directory)
 
 

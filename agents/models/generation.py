@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 from agents.config import EncoderConfig
 from agents.models.adapters import base_model_of
 from agents.models.build import load_encoder
-from agents.models.heads.language_head import kind_of
+from agents.models.language_head import kind_of
 from agents.models.pretrained import load_config, load_tokenizer, quietly
 from agents.models.sentence_transformer import pooling_of
 from agents.text.collate import Collator

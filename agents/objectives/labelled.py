@@ -31,8 +31,8 @@ class Labelled(Objective):
     The head is linear in centred, normalised pooled states. The evaluation ``own_labels`` asks it, and an
     exchange with ``labels: own`` teaches it the neighbours' labels too.
 
-    Source: the supervised part of Lee, Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method
-    for Deep Neural Networks, 2013.
+    Source: Lee, Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural
+    Networks, 2013, whose supervised part it is.
     """
 
     kind: Literal["labelled"] = "labelled"

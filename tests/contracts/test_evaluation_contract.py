@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from agentos.evaluation import TASKS, Evaluator, HeldOut, Metric, Task
-from agents.models.text_encoder import FunctionEncoder, TokenScores
+from agentos.evaluation import TASKS, Evaluator, HeldOut, Metric, OwnLabels, Task
+from agents.models.text_encoder import FunctionEncoder, LabelScores, TokenScores
 from protocols.errors import ConfigurationError
 
 KINDS = sorted(TASKS)
@@ -43,7 +43,7 @@ COLLAPSED = FunctionEncoder(lambda texts: np.ones((len(texts), 5), np.float32))
 
 
 class WithHead:
-    """A encoder with a language-model head whose guesses are drawn from the texts and the seed."""
+    """An encoder with a classifier, and a language-model head that guesses from the texts and the seed."""
 
     def __init__(self, kind, embed=bag_of_words):
         self.kind = kind
@@ -55,8 +55,22 @@ class WithHead:
         nll = rng.exponential(2.0, len(texts)) * count
         return TokenScores(self.kind, nll, rng.binomial(count, 0.25), count)
 
+    def label_scores(self, texts):
+        return WithClassifier(self.embed).label_scores(texts)
+
+
+class WithClassifier(FunctionEncoder):
+    """An encoder whose classifier guesses from its embeddings, sure of itself even if these collapsed."""
+
+    def label_scores(self, texts):
+        embedded = self.embed(texts)[:, :3] * np.array([6.0, 3.0, 0.0])
+        odds = np.exp(embedded - embedded.max(axis=1, keepdims=True))
+        return LabelScores(("a", "b", "c"), odds / odds.sum(axis=1, keepdims=True))
+
 
 def encoder_for(task, encoder=ENCODER):
+    if isinstance(task, OwnLabels):
+        return WithClassifier(encoder.embed)
     return encoder if task.needs_head is None else WithHead(task.needs_head, encoder.embed)
 
 
@@ -147,6 +161,11 @@ def test_check_honours_needs_labels(task):
 
 
 def test_a_subject_without_the_head_that_a_task_needs_is_refused(task):
+    if isinstance(task, OwnLabels):
+        with pytest.raises(ConfigurationError, match="classifier") as caught:
+            task.evaluate(ENCODER, LABELLED, seed=0)
+        assert caught.value.hint
+        return
     if task.needs_head is None:
         task.evaluate(ENCODER, LABELLED, seed=0)
         return

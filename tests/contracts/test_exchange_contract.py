@@ -37,6 +37,14 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "cross_negatives",
         {"shares_private_embeddings": True, "mode": "differentiable"},
     ),
+    **{
+        f"{kind}, own labels": (kind, {**SETTINGS[kind], "labels": "own"})
+        for kind in ("pseudo_labels", "fedmd", "dsfl", "fedproto")
+    },
+    "codistillation, own labels": (
+        "codistillation",
+        {"over": "classes", "classes": 4, "labels": "own"},
+    ),
 }
 """Other settings of a kind that make another protocol of it."""
 

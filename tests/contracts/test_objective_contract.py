@@ -10,7 +10,7 @@ import torch
 
 from agentos.evaluation import TASKS
 from agents.objectives import OBJECTIVES, Objective, RawBatch, Step
-from agents.objectives.base import Reference
+from agents.objectives.base import LabelledTexts, Reference
 from agents.text.tokens import Text
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -19,6 +19,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "denoising": {"noise": ("crop",)},
     "vae": {"latent": 4},
     "causal_lm": {"views": ("crop",)},
+    # Where the labelled documents are those of the batch, a step reads each of them once.
+    "labelled": {"classes": 3, "share": 1.0},
 }
 """What lets an objective show differences between small random texts; the defaults elsewhere."""
 
@@ -34,6 +36,9 @@ class Constant(np.random.Generator):
 
     def standard_normal(self, size=None, dtype=np.float64, out=None):
         return 0.5 if size is None else np.full(size, 0.5, dtype)
+
+    def permutation(self, x, axis=0):
+        return np.arange(x)
 
     def integers(self, low, high=None, size=None, dtype=np.int64, endpoint=False):
         value = 0 if high is None else low
@@ -90,7 +95,11 @@ def look(objective, agent, texts, rng=None, pass_tokens=None):
     )
     resident, rng = agent.resident, rng or np.random.default_rng(0)
     resident.binding.gradient.zero_()
-    prepared = objective.prepare(RawBatch(texts, resident.collate, agent.setting, rng))
+    before = {name: value.clone() for name, value in agent.encoder.heads.named_buffers()}
+    # A class by what the document is, not by its place in the batch.
+    labelled = LabelledTexts(texts, np.array([len(text) % 3 for text in texts]))
+    raw = RawBatch(texts, resident.collate, agent.setting, rng, labelled)
+    prepared = objective.prepare(raw)
     step = Step(
         agent.encoder,
         resident.to_device(prepared),
@@ -104,6 +113,8 @@ def look(objective, agent, texts, rng=None, pass_tokens=None):
     result = objective.loss(step)
     result.loss.backward()
     handle.remove()
+    for name, value in agent.encoder.heads.named_buffers():
+        value.copy_(before[name])
     return result, resident.binding.gradient.clone(), sum(seen)
 
 

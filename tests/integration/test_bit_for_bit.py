@@ -196,6 +196,38 @@ def test_robust_fusion_and_looking_back_equal_to_the_bit_on_two_hosts(
 
 @pytest.mark.slow
 @pytest.mark.ray
+@pytest.mark.parametrize("exchange", ["pseudo_labels", "fedproto"])
+def test_votes_of_own_labels_equal_to_the_bit_on_two_hosts(
+    exchange: str,
+    small: Callable[..., RunConfig],
+    small_values: dict[str, Any],
+    warm: Callable[[str], Runtime],
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    config = small(
+        **own_labels(small_values), exchange={"kind": exchange, "classes": 4, "labels": "own"}
+    )
+    reference = run(config, tmp_path / "local", cache)
+    assert all("labelled_accuracy" in row for row in reference if "train_loss" in row)
+    assert any("exchange_loss" in row for row in reference)
+    assert sum("own_labels_accuracy" in row for row in reference) >= 4
+    two = config.model_copy(update={"runtime": warm("two")})
+    assert run(two, tmp_path / "two", cache) == reference
+
+
+def own_labels(small_values: dict[str, Any]) -> dict[str, Any]:
+    """Return the sections of a run whose agents have labels of their own."""
+    return {
+        "data": {**small_values["data"], "private_labels": {"per_class": 2}},
+        "objectives": ["info_nce", {"kind": "labelled", "classes": 4}],
+        **SHORT,
+        "evaluation": {**SHORT["evaluation"], "tasks": ["own_labels"]},
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.ray
 def test_exact_gradients_equal_to_the_bit_on_two_hosts(
     small: Callable[..., RunConfig],
     warm: Callable[[str], Runtime],

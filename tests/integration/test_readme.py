@@ -44,6 +44,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXTENSIONS = ROOT / "docs/how-to/extend.md"
+FEW_LABELS = ROOT / "docs/how-to/few-labels.md"
 COMMANDS = ROOT / "docs/reference/cli.md"
 TABLES: dict[str, tuple[str, tuple[Mapping[str, Any], ...]]] = {
     "agents.encoder.preset": ("configuration", (PRESETS,)),
@@ -163,7 +164,22 @@ def _metrics(directory: Path) -> list[dict[str, Any]]:
 
 def test_python_is_shown_only_where_it_is_run() -> None:
     shown = {named(page) for page in PAGES if blocks(page, "python")}
-    assert shown == {"README.md", "CONTRIBUTING.md", named(EXTENSIONS)}
+    assert shown == {"README.md", "CONTRIBUTING.md", named(EXTENSIONS), named(FEW_LABELS)}
+
+
+def test_controls_of_few_labels_run_as_they_stand() -> None:
+    (code,) = blocks(FEW_LABELS, "python")
+    exec(compile(code, FEW_LABELS.name, "exec", dont_inherit=True), {"__name__": "__main__"})
+    (shown,) = blocks(FEW_LABELS, "yaml")
+    for override in re.findall(r"\| `([\w.]+=\w+)` \|", FEW_LABELS.read_text("utf-8")):
+        path, value = override.split("=")
+        *parents, last = path.split(".")
+        values = yaml.safe_load(shown)
+        place = values
+        for parent in parents:
+            place = place[parent]
+        place[last] = yaml.safe_load(value)
+        RunConfig.model_validate(values)
 
 
 @pytest.mark.parametrize("code", all_blocks("yaml"))

@@ -52,11 +52,12 @@ class Codistillation(AnchorExchange):
     """Codistillation (Anil et al. 2018): learn from one neighbour at a time, without averaging.
 
     An agent sends the similarities of its anchors (``over: similarities``, as ``anchor_similarity`` does) or
-    their classes (``over: classes``, as ``pseudo_labels`` does). At each exchange every edge draws a number
-    from the seed and the round, the same at both ends, and the agent learns ``KL(theirs || own)`` from the
-    one neighbour whose edge drew the least: the two ends of the least edge learn from each other, and nothing
-    is averaged. In a tree all agents send their own, upwards and downwards, so that the neighbour is the
-    parent or one of the children.
+    their classes (``over: classes``, as ``pseudo_labels`` does; with ``labels: own`` by the agent's own
+    labelled documents, learnt by the classifier of the objective ``labelled``). At each exchange every edge
+    draws a number from the seed and the round, the same at both ends, and the agent learns ``KL(theirs ||
+    own)`` from the one neighbour whose edge drew the least: the two ends of the least edge learn from each
+    other, and nothing is averaged. In a tree all agents send their own, upwards and downwards, so that the
+    neighbour is the parent or one of the children.
 
     Messages go to all neighbours, since an agent does not know which the others draw; in a topology that
     pairs agents by itself (``random_matching``, ``one_peer_exponential``) no byte is wasted.

@@ -17,10 +17,11 @@ from agents.lazy_torch import Tensor, torch
 class DSFL(ClassTeacher):
     """DS-FL (Itahashi et al. 2020): distil averaged soft labels of the anchors, sharpened.
 
-    The soft labels are those of ``pseudo_labels``; their mean becomes ``softmax(mean / sharpness)``. Every
-    anchor is learnt, however uncertain: agents with different text are uncertain in different ways, which
-    makes the mean of their labels flatter than it should be. In a tree means add up, and the root sharpens
-    once; peers sharpen the mean of what they received.
+    The soft labels are those of ``pseudo_labels``, with ``labels: own`` too: votes by each agent's own
+    labelled documents, learnt by the classifier of the objective ``labelled``. Their mean becomes
+    ``softmax(mean / sharpness)``. Every anchor is learnt, however uncertain: agents with different text are
+    uncertain in different ways, which makes the mean of their labels flatter than it should be. In a tree
+    means add up, and the root sharpens once; peers sharpen the mean of what they received.
 
     Source: Itahashi et al., Distillation-Based Semi-Supervised Federated Learning for
     Communication-Efficient Collaborative Training with Non-IID Private Data, 2020 (DS-FL).

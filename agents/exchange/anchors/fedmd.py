@@ -19,10 +19,12 @@ class FedMD(ClassTeacher):
     """FedMD (Li & Wang 2019): distil the averaged class scores of the anchors.
 
     An agent's scores of an anchor are its cosines to the mean embedding of each class, over the temperature,
-    the anchor itself left out of its class's mean. They are averaged as scores, which multiplies
-    probabilities where ``pseudo_labels`` adds them: a class that one agent rules out stays unlikely. A
-    classifier on the encoder learns the consensus itself, by its absolute (`l1`) or squared (`mse`)
-    difference, or its softmax by cross-entropy.
+    the anchor itself left out of its class's mean; with ``labels: own``, its cosines to the mean of its own
+    labelled documents of each class, both centred by the mean anchor. They are averaged as scores, which
+    multiplies probabilities where ``pseudo_labels`` adds them: a class that one agent rules out stays
+    unlikely. A classifier on the encoder learns the consensus itself, by its absolute (`l1`) or squared
+    (`mse`) difference, or its softmax by cross-entropy; with ``labels: own`` it is that of the objective
+    ``labelled``, which never votes.
 
     Source: Li and Wang, FedMD: Heterogenous Federated Learning via Model Distillation, 2019, whose agents
     average class scores on public data and digest the consensus. Theirs come from a classifier trained on the

@@ -49,13 +49,12 @@ class FedProtoState(CentroidState):
 class FedProto(AnchorExchange):
     """FedProto (Tan et al. 2022): draw each class of anchors towards the averaged class prototypes.
 
-    The classes are clusters of the anchors, found once from cheap features of their public text, so they
-    mean the same to all agents; or, with ``labels: own``, each agent's classes of the anchors by its own
-    labels. An agent sends the mean of its normalised embeddings of each class, and the
-    number of anchors in that mean. Means are averaged by those numbers, its own included: among peers over
-    the neighbourhood, in a tree over all agents. The loss is the squared distance of an anchor's normalised
-    embedding to its class's prototype. Encoders of different widths share the space of the exchange head,
-    which this loss aligns.
+    The classes are clusters of the anchors, found once from cheap features of their public text, so they mean
+    the same to all agents; or, with ``labels: own``, each agent's classes of the anchors by its own labels.
+    An agent sends the mean of its normalised embeddings of each class, and the number of anchors in that
+    mean. Means are averaged by those numbers, its own included: among peers over the neighbourhood, in a tree
+    over all agents. The loss is the squared distance of an anchor's normalised embedding to its class's
+    prototype. Encoders of different widths share the space of the exchange head, which this loss aligns.
 
     Source: Tan et al., FedProto: Federated Prototype Learning across Heterogeneous Clients, 2022.
     """
@@ -104,7 +103,8 @@ class FedProto(AnchorExchange):
     ) -> Tensor | None:
         """Return the squared distance to the prototype of the class, a mean over anchors and views."""
         state = FedProtoState.of(learner)
-        if state.fused is None:
+        # An agent that missed its turn to send has not classified the anchors yet.
+        if state.fused is None or (self.labels == "own" and state.classes is None):
             return None
         values_KD, counts_K = state.fused
         classes_A = self._classes(learner)[anchors.ids]

@@ -48,6 +48,8 @@ class LabelFusion(Spec, ABC):
     kind: str
     adds_up: ClassVar[bool] = False
     """Whether the mean of all votes suffices, so that a tree may average while messages go up."""
+    reads_probabilities: ClassVar[bool] = True
+    """Whether more is read of a vote than its most probable class, so that an agent can abstain."""
 
     @property
     def audit_share(self) -> float:
@@ -148,6 +150,7 @@ class Majority(LabelFusion):
     """Majority vote: for each class, the share of agents that rank it first."""
 
     kind: Literal["majority"] = "majority"
+    reads_probabilities: ClassVar[bool] = False
 
     def fuse(self, votes: Votes) -> Tensor:
         """Return the share of the votes for each class."""
@@ -167,6 +170,7 @@ class DawidSkene(LabelFusion):
     """
 
     kind: Literal["dawid_skene"] = "dawid_skene"
+    reads_probabilities: ClassVar[bool] = False
     iterations: int = Field(
         20, ge=1, description="Largest number of expectation-maximisation steps."
     )

@@ -11,7 +11,7 @@ from pydantic import Field
 from agents.exchange.anchors.classes import ClassState, ClassTeacher, label_loss, taught_classifier
 from agents.exchange.anchors.fused_teacher import Part
 from agents.exchange.anchors.label_fusion import FUSIONS, LabelFusion, Mean, Votes
-from agents.exchange.base import AnchorBatch, Expected, Learner, Turn, to_tensor
+from agents.exchange.base import AnchorBatch, Expected, Learner, Society, Turn, to_tensor
 from agents.exchange.trust import audit_anchors, without_audit
 from agents.lazy_torch import Tensor, torch
 from protocols.messages import LabelVotes, Payload
@@ -22,10 +22,17 @@ from protocols.topologies.hops import Direction
 class PseudoLabelExchange(ClassTeacher):
     """Pseudo-labels (after FedMD, Li & Wang 2019): learn the neighbours' confident labels of the anchors.
 
-    The classes are clusters of the anchors, found once from cheap features of their public text, so they
-    mean the same to all agents; or the anchors' true labels. An agent sends soft labels: a softmax over the
+    The classes are clusters of the anchors, found once from cheap features of their public text, so they mean
+    the same to all agents; or the anchors' true labels. An agent sends soft labels: a softmax over the
     cosines between an anchor and the mean embedding of each class, the anchor itself left out of its class's
-    mean. Received labels are fused; where the largest probability reaches `confidence`, a linear classifier
+    mean. With ``labels: own`` the classes are labels of the data, of which each agent knows a few
+    (`data.private_labels`): the means are those of its own labelled documents, and the classifier is that of
+    the objective ``labelled``. Votes thus come from own labels alone; votes of the classifier that learns the
+    fused labels would confirm each other from round to round, until few classes are left. An agent whose
+    highest probability is below `abstain` sends a uniform label, and `balance` keeps frequent classes from
+    crowding out the others.
+
+    Received labels are fused; where the largest probability reaches `confidence`, a linear classifier
     on the encoder learns the fused label by cross-entropy.
 
     In a tree, a `fusion` based on the mean is averaged while messages go up, and every message has one size.
@@ -54,6 +61,21 @@ class PseudoLabelExchange(ClassTeacher):
     fusion: Annotated[LabelFusion, Kinds(FUSIONS)] = Field(
         Mean(), description="Rule that fuses the labels of several agents."
     )
+
+    def check(self, society: Society) -> None:
+        """Refuse a fusion that cannot read these labels."""
+        super().check(society)
+        kind = self.fusion.kind
+        if self.abstain and not self.fusion.reads_probabilities:
+            raise ValueError(
+                f"exchange.abstain makes votes uniform, and the fusion {kind} reads each as a vote for the "
+                "first class; set exchange.abstain to 0, or fuse by mean"
+            )
+        if self.fusion.audit_share and self.labels == "own":
+            raise ValueError(
+                f"the fusion {kind} needs public classes of the anchors, and with exchange.labels own "
+                "there are none; choose another exchange.fusion"
+            )
 
     @property
     def asynchronous(self) -> bool:

@@ -1,1 +1,3 @@
-"""Heads on a backbone: language models, decoders, classifiers of own labels, and their files."""
+"""Heads of objectives on an encoder: decoders, classifiers of own labels, and their files."""
+
+__all__: list[str] = []

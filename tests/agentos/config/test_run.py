@@ -55,11 +55,17 @@ NEEDED: Mapping[str, dict[str, Any]] = {
     "pair_classification": {"path": "pairs.jsonl"},
     "hybrid": {"strategies": ["anchor_contrast", "anchor_similarity"]},
     "cross_negatives": {"shares_private_embeddings": True},
+    "labelled": {"classes": 2},
 }
 """Parameters without which a kind cannot be used."""
 COMPANY: Mapping[str, dict[str, Any]] = {
     "causal_lm": {"agents": {"encoder": {"preset": "tiny-decoder"}}},
     "moon": {"objectives": ["info_nce", "moon"], "exchange": "fedavg"},
+    "labelled": {"data": {"private_labels": {}}},
+    "own_labels": {
+        "objectives": ["info_nce", {"kind": "labelled", "classes": 2}],
+        "data": {"private_labels": {}},
+    },
 }
 """What else of the run must be other than the default for a kind."""
 PLACES: Mapping[tuple[str, ...], Mapping[str, Any]] = {
@@ -136,6 +142,10 @@ def test_groups_number_their_agents_one_after_another() -> None:
 
 
 NANO_AND_TINY = {"groups": [{"count": 1, "encoder": {"preset": "nano"}}, {"count": 2}]}
+LABELS_OF_FOUR: dict[str, Any] = {
+    "objectives": ["info_nce", {"kind": "labelled", "classes": 4}],
+    "data": {"private_labels": {}},
+}
 REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
     "weights of unlike encoders": (
         {"exchange": "fedavg", "agents": NANO_AND_TINY},
@@ -145,6 +155,42 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
     "anchors without a batch": (
         {"training": {"batch_size": 8}},
         "leaves fewer than 3 anchors in a batch; raise one of them",
+    ),
+    "votes of own labels that nothing learns": (
+        {"exchange": {"kind": "fedmd", "labels": "own"}},
+        "exchange.labels is own, and no objective learns labels; add {kind: labelled, classes: ...}",
+    ),
+    "own labels evaluated that nothing learns": (
+        {"evaluation": {"tasks": ["own_labels"]}},
+        "evaluation.tasks asks for own_labels, and no objective learns labels; add {kind: labelled",
+    ),
+    "another number of classes than labels that are learnt": (
+        {**LABELS_OF_FOUR, "exchange": {"kind": "dsfl", "labels": "own", "classes": 5}},
+        "exchange.classes is 5, and the objective labelled has 4 classes; give both",
+    ),
+    "labels that nothing learns": (
+        {"data": {"private_labels": {}}},
+        "the objective labelled learns the labels of data.private_labels; set both, or neither",
+    ),
+    "an objective without labels": (
+        {"objectives": LABELS_OF_FOUR["objectives"]},
+        "the objective labelled learns the labels of data.private_labels; set both, or neither",
+    ),
+    "an audit on labels that are private": (
+        {
+            **LABELS_OF_FOUR,
+            "exchange": {
+                "kind": "pseudo_labels",
+                "labels": "own",
+                "classes": 4,
+                "fusion": "validation_weighted",
+            },
+        },
+        "validation_weighted needs public classes of the anchors, and with exchange.labels own",
+    ),
+    "abstention from a vote that must choose": (
+        {"exchange": {"kind": "pseudo_labels", "abstain": 0.5, "fusion": "majority"}},
+        "the fusion majority reads each as a vote for the first class; set exchange.abstain to 0",
     ),
     "more classes than anchors": (
         {"exchange": {"kind": "pseudo_labels", "classes": 40}, "data": {"anchors": 79}},

@@ -12,7 +12,10 @@ import pytest
 
 from agentos import RunConfig, Simulation
 from agentos.config.load import load
+from agentos.evaluation import OwnLabels
+from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.events import Listener
+from agentos.preparation import heldout_of, prepare_corpus
 from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.records.checkpoints import CHECKPOINTS, checkpoints_of
 from agentos.records.identity.fingerprint import read_fingerprints
@@ -437,3 +440,34 @@ def test_run_on_text_that_changed_is_refused_before_anything_is_touched(
     assert Simulation(config, out, cache=cache).run(start(changed_data_ok=True)).rounds == ROUNDS
     assert "no longer what it read" in caplog.text
     assert len(read_fingerprints(out)) == 2
+
+
+@pytest.mark.parametrize("exchange", ["pseudo_labels", "fedproto"])
+def test_run_with_own_labels_goes_on_to_the_bit_and_its_saved_classifiers_answer_alike(
+    longer: Callable[..., RunConfig],
+    small_values: dict[str, Any],
+    cache: Path,
+    tmp_path: Path,
+    exchange: str,
+) -> None:
+    config = longer(
+        data={**small_values["data"], "private_labels": {"per_class": 2}},
+        objectives=["info_nce", {"kind": "labelled", "classes": 4}],
+        exchange={"kind": exchange, "classes": 4, "labels": "own"},
+        evaluation={"every": 2, "tasks": ["own_labels"], "documents": 40},
+    )
+    through = tmp_path / "through"
+    Simulation(config, through, cache=cache).run()
+    stop(config, tmp_path / "run", cache, "together", 3)
+    go_on(config, tmp_path / "run", cache)
+    assert_same_run(tmp_path / "run", through)
+    lines = (through / "metrics.jsonl").read_text("utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["round"] == ROUNDS]
+    assert len(rows) == 4
+    heldout = heldout_of(config, prepare_corpus(config, Listener(), cache))
+    for row in rows:
+        folder = through / "encoders" / row["agent"]
+        encoder = LoadedEncoder.load(str(folder))
+        for name, value in OwnLabels().evaluate(encoder, heldout, config.seed).items():
+            assert row[name] == pytest.approx(value, abs=1e-5)
+        assert (folder / "classifier" / "model.safetensors").is_file()

@@ -15,12 +15,12 @@ from agents.exchange.anchors.anchor_similarity import SimilarityState
 from agents.exchange.anchors.classes import ClassState
 from agents.exchange.anchors.codistillation import CodistillationState
 from agents.exchange.anchors.embedding_distillation import EmbeddingState
+from agents.exchange.anchors.fedproto import FedProtoState
 from agents.exchange.anchors.joint_distillation import JointState
 from agents.exchange.anchors.ranked_neighbours import RankingState
 from agents.exchange.parameters.fedema import FedEMAState
 from agents.exchange.private.cross_negatives import CrossNegativesState
 from agents.exchange.private.dcco import DCCOState
-from agents.exchange.private.gathering import CentroidState
 from agents.objectives import LossOutput, Objective, Prepared, RawBatch, Step
 from protocols.messages import Message, Payload
 
@@ -34,7 +34,7 @@ class AnyState(
     EmbeddingState,
     JointState,
     RankingState,
-    CentroidState,
+    FedProtoState,
     DCCOState,
     CrossNegativesState,
     FedEMAState,
@@ -49,6 +49,7 @@ class StubLearner:
         embeddings: `[C, N, D]` of the anchors.
         clusters: `[N]`.
         parameters: `[P]`.
+        labelled: `[C, n, D]` of the documents whose class the agent knows, and the class `[n]` of each.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class StubLearner:
         parameters: torch.Tensor | None = None,
         id: int = 0,
         examples: int = 1,
+        labelled: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> None:
         self.id, self.seed, self.examples, self.layout = id, 0, examples, "layout"
         self.exchange_state = AnyState()
@@ -69,12 +71,20 @@ class StubLearner:
             exchange_head=torch.nn.Identity(),
             classifier=torch.nn.Identity(),
             width=embeddings.shape[2],
+            heads={},
         )
         self._embeddings = torch.nn.functional.normalize(embeddings, dim=-1)
+        self._labelled = labelled
 
     def embed_anchors(self, crops: int, round: int) -> torch.Tensor:
         assert crops == len(self._embeddings)
         return self._embeddings
+
+    def embed_labelled(self, crops: int, round: int) -> tuple[torch.Tensor, torch.Tensor]:
+        assert self._labelled is not None
+        values, classes = self._labelled
+        assert crops == len(values)
+        return torch.nn.functional.normalize(values, dim=-1), classes
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agents.config import EncoderConfig
 from agents.models.build import build_backbone
 from agents.models.generation import Decoding, generate
-from agents.models.saved_heads import head_tensors
+from agents.models.heads.saved_heads import head_tensors
 from agents.objectives import CausalLM, MaskedLM
 from protocols.errors import ModelError
 

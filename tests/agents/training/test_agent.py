@@ -132,7 +132,8 @@ def test_sample_of_private_texts_is_drawn_by_agent_and_round_and_is_no_larger_th
 
 def test_sample_holds_private_texts_each_once(host, monkeypatch):
     agent, seen = host.agents[0], []
-    monkeypatch.setattr(agent, "_embed_crops", lambda rows, rng: seen.append(rows))
+    monkeypatch.setattr(agent, "_pool_rows", lambda rows, rng: seen.append(rows))
+    monkeypatch.setattr(agent, "_project", lambda pooled: pooled)
     agent.embed_private(8, 1)
     assert sorted(seen[0]) == list(range(12, 20))  # behind the anchors
 
