@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from agents.exchange.base import PrivateBatch
 from agents.models.export import export
-from agents.models.heads.label_head import label_scores
+from agents.models.heads.label_head import LabelHead, label_scores
 from agents.models.text_encoder import EmbeddingMap, LabelScores, TokenScores
 from agents.models.token_scores import score_tokens
 from agents.objectives.labelled import LABEL_HEAD
@@ -21,6 +23,9 @@ from agents.training.learner import LocalLearner
 from agents.training.local_batch import PreparedBatch
 from agents.training.prefetch import Prefetcher
 from protocols.seeding import generator
+
+_CENTRE_TEXTS = 512
+"""Texts that the mean of evaluated texts is taken over, at most."""
 
 
 class Agent(LocalLearner):
@@ -82,25 +87,47 @@ class Agent(LocalLearner):
 
     def label_scores(self, texts: Sequence[str]) -> LabelScores | None:
         """Classify texts with the head of own labels; see `agents.objectives.labelled`."""
-        names = self.resident.blueprint.labels
-        if not names or LABEL_HEAD not in self.encoder.heads:
+        head, names = self._label_head, self.resident.blueprint.labels
+        if head is None or not names:
             return None
         tokens = self.resident.tokenise_evaluation(texts)
-        pooled = self._encode(tokens, self.resident.collate_evaluation)
-        with torch.no_grad():
-            return label_scores(self.encoder.heads[LABEL_HEAD](pooled), names)
+        with head.centred_at(self._evaluation_mean()), torch.no_grad():
+            return label_scores(head(self._encode(tokens, self.resident.collate_evaluation)), names)
+
+    @property
+    def _label_head(self) -> LabelHead | None:
+        if LABEL_HEAD not in self.encoder.heads:
+            return None
+        head = self.encoder.heads[LABEL_HEAD]
+        assert isinstance(head, LabelHead)
+        return head
+
+    def _evaluation_mean(self) -> Tensor:
+        """Return the mean pooled state `[W]` of public text, or of private text where there is none.
+
+        The texts are cut as evaluated texts are: the mean of the shorter crops of training lies elsewhere.
+        """
+        blueprint, collate = self.resident.blueprint, self.resident.collate_evaluation
+        rows = blueprint.anchors.rows if self.anchor_count else self._private.rows
+        tokens = self.resident.group.tokens
+        # Evenly spread: rows are in the order of the corpus, which may be that of its labels.
+        spread = np.linspace(0, len(rows) - 1, min(len(rows), _CENTRE_TEXTS)).round().astype(int)
+        texts = [tokens[int(row)][: collate.budget] for row in rows[spread]]
+        return self._encode(texts, collate).float().mean(dim=0)
 
     def save(self, directory: Path) -> None:
         """Save the encoder for transformers and sentence-transformers; see `agents.models.export`.
 
         The last of the fitted maps becomes a module of sentence-transformers.
         """
-        export(
-            self.encoder,
-            self.resident.group.tokenizer,
-            self.resident.collate,
-            directory,
-            max_length=self.resident.blueprint.evaluation_length,
-            labels=self.resident.blueprint.labels,
-            map=next(reversed(list(self.fitted_maps().items())), None),
-        )
+        head = self._label_head
+        with nullcontext() if head is None else head.centred_at(self._evaluation_mean()):
+            export(
+                self.encoder,
+                self.resident.group.tokenizer,
+                self.resident.collate,
+                directory,
+                max_length=self.resident.blueprint.evaluation_length,
+                labels=self.resident.blueprint.labels,
+                map=next(reversed(list(self.fitted_maps().items())), None),
+            )

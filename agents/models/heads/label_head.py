@@ -5,7 +5,8 @@ Legend: N texts, K classes, W width of the backbone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +46,15 @@ class LabelHead(nn.Module):
         self.seen += 1
         share = 1.0 / self.seen.clamp(max=round(1 / _MOMENTUM)).to(self.mean.dtype)
         self.mean += share * (pooled_NW.detach().float().mean(dim=0) - self.mean)
+
+    @contextmanager
+    def centred_at(self, mean_W: Tensor) -> Iterator[None]:
+        """Have another mean within the context."""
+        kept, self.mean = self.mean, mean_W
+        try:
+            yield
+        finally:
+            self.mean = kept
 
     def forward(self, pooled_NW: Tensor) -> Tensor:
         """Return class scores `[N, K]`, float32."""
