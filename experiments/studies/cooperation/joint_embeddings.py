@@ -123,7 +123,7 @@ PROGRAM = Program(
     explanation=EXPLANATION,
     report=report,
     words=words,
-    words_arm=CENTRALISED,
+    words_arm=ONE,
 )
 
 if __name__ == "__main__":
