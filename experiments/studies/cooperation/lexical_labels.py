@@ -69,8 +69,7 @@ def probabilities(
     if len(known) == 1:  # nothing to tell apart
         found_NK[:, columns] = 1.0
         return found_NK
-    # Little regularisation: with a label or two of each class the default makes all answers alike.
-    model = LogisticRegression(C=100.0, max_iter=1000)
+    model = LogisticRegression(max_iter=1000)
     model.fit(vectorizer.transform(labelled), labels)
     found_NK[:, columns] = model.predict_proba(vectorizer.transform(tests))
     return found_NK

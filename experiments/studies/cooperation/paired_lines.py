@@ -116,7 +116,7 @@ def table(pairs: Sequence[Pair]) -> str:
 
 
 def claims_table(claims: Sequence[Claim], lines: Sequence[Line]) -> str:
-    """Return what became of the claims; they are one family for Holm's correction."""
+    """Return what became of the claims, empty if none could be tested; they are one family for Holm."""
     known = {line.name: line for line in lines}
     found = []
     for claim in claims:
@@ -130,7 +130,7 @@ def claims_table(claims: Sequence[Claim], lines: Sequence[Line]) -> str:
         outcome = "open" if not sure else "holds" if gain.mean > 0 else "the opposite holds"
         compared = f"{claim.better} − {claim.worse}"
         rows.append([claim.text, compared, interval_text(gain, "+.3f"), p_text(p_value), outcome])
-    return markdown(("claim", "compared", "gain", "p", "outcome"), rows)
+    return markdown(("claim", "compared", "gain", "p", "outcome"), rows) if rows else ""
 
 
 def interval_text(value: Interval, form: str = ".3f") -> str:
@@ -146,7 +146,8 @@ def p_text(p_value: float | None) -> str:
 
 def _costs(rows: Sequence[Row], asked: bool) -> dict[str, float | None]:
     costs = {name: _mean(rows, name) for name in ("payload_bytes", "tokens", "flops")}
-    agents, flops = _mean(rows, "joint_asked"), _mean(rows, "joint_flops_per_text")
+    # Operations are counted where texts are embedded, not where they are classified.
+    agents, flops = _mean(rows, "joint_asked"), _mean(rows, "joint_flops_per_text") or None
     if asked:
         return {
             **costs,
@@ -155,7 +156,7 @@ def _costs(rows: Sequence[Row], asked: bool) -> dict[str, float | None]:
         }
     # All agents read a text as the same tokens, so one of them needs its share of what all need.
     alone = None if agents is None or flops is None else flops / (agents + 1)
-    return {**costs, "bytes_per_text": None if alone is None else 0.0, "flops_per_text": alone}
+    return {**costs, "bytes_per_text": None if agents is None else 0.0, "flops_per_text": alone}
 
 
 def _mean(rows: Sequence[Row], name: str) -> float | None:

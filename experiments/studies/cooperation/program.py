@@ -26,7 +26,7 @@ from experiments.studies.cooperation.paired_lines import (
 from experiments.studies.exchange import FIRST_SEED, Text, fields_of
 from protocols.errors import ConfigurationError
 
-START_S, TOKENS_PER_S = 15.0, 200_000.0
+START_S, TOKENS_PER_S = 20.0, 80_000.0
 """Seconds that a run takes to start and to end, and tokens a second, on one core of an AMD EPYC."""
 QUICK = {"training.local_steps": 4, "training.warmup_steps": 4, "evaluation.documents": 400}
 

@@ -45,8 +45,9 @@ def write_results(
     title = f"{program.title} on {corpus}, {metric.replace('_', ' ')}"
     seeds = max((len(line.mean) for line in report.lines), default=0)
     parts = [f"# {title}\n\n`{origin}`\n\n{program.explanation.format(seeds=seeds)}"]
-    if metric == first:
-        parts.append(f"### Claims\n\n{claims_table(program.claims, report.lines)}")
+    claims = claims_table(program.claims, report.lines) if metric == first else ""
+    if claims:
+        parts.append(f"### Claims\n\n{claims}")
     if report.panels:
         save(draw(report.panels, metric, title), results / f"{stem}.png")
         parts.append(f"![Mean agent by cell]({stem}.png)")

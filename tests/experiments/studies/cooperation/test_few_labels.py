@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from scipy import stats
 
 from agentos import RunConfig
@@ -17,6 +18,7 @@ from agentos.sweep.execute import Folder
 from agentos.sweep.plan import Planned, plan
 from agentos.sweep.worker import write_row
 from experiments.studies.cooperation import few_labels, joint_embeddings, lexical_labels
+from experiments.studies.cooperation.cell_chart import draw
 from experiments.studies.cooperation.paired_lines import Claim, Line, claims_table, table
 from experiments.studies.cooperation.program import (
     START_S,
@@ -111,6 +113,10 @@ def test_asked_line_has_the_joint_metric_and_the_cost_of_all_agents() -> None:
     assert (alone.costs["bytes_per_text"], asked.costs["bytes_per_text"]) == (0.0, 2_000.0)
     # Five asked and the agent itself: six encoders.
     assert (alone.costs["flops_per_text"], asked.costs["flops_per_text"]) == (1e6, 6e6)
+    votes = [row("fedavg", "centre", 0, joint_flops_per_text=0.0)]
+    uncounted = Line.of(votes, METRIC, "fedavg, asked", cell="centre")
+    assert uncounted is not None
+    assert uncounted.costs["flops_per_text"] is None
 
 
 def test_table_corrects_its_comparisons_for_their_number() -> None:
@@ -143,6 +149,7 @@ def test_claims_hold_are_open_or_turn_round() -> None:
         Claim("who knows", "high", "like high"),
         Claim("not run", "high", "missing"),
     ]
+    assert claims_table(claims, lines[:1]) == ""
     text = claims_table(claims, lines)
     outcomes = {
         line.split("|")[1].strip(): line.split("|")[-2].strip() for line in text.splitlines()
@@ -192,7 +199,7 @@ def test_page_has_command_claims_picture_and_tables(tmp_path: Path) -> None:
     )
     text = path.read_text()
     assert path.name == "few_labels_docstrings.md"
-    for part in ("`python -m study`", "5 seeds", "### Claims", "### The centre", "| 8 | fedavg"):
+    for part in ("`python -m study`", "Seeds: 5,", "### Claims", "### The centre", "| 8 | fedavg"):
         assert part in text
     claim = few_labels.CLAIMS[0]
     assert cells_of(text, f"| {claim.text} |")[-1] == "holds"
@@ -229,7 +236,7 @@ def test_report_of_joint_embeddings_takes_the_first_line_for_reference(tmp_path:
     text = write_results(
         joint_embeddings.PROGRAM, found, "newsgroups", "probe_accuracy", "it", tmp_path
     ).read_text()
-    text = text[: text.index("### Width")]
+    text = text[: text.index("### Two agents")]
     assert cells_of(text, "| all, asked")[3] == "+0.150 ± 0.000"
     assert cells_of(text, "| all, asked")[-2:] == ["2.00 kB", "6.00e+06"]
 
@@ -366,3 +373,17 @@ def test_lexical_rows_are_of_the_agents_own_labels(small: Callable[..., RunConfi
         worst, mean = each[f"{METRIC}.worst"], each[f"{METRIC}.mean"]
         assert 0 <= worst <= mean <= 1
         assert (worst == mean) or arm == "words"
+
+
+def test_chart_has_a_panel_for_each_family_and_no_bar_for_a_single_seed() -> None:
+    lines = {seeds: few_labels.lines_of(rows_of(seeds), METRIC, "centre") for seeds in (1, 5)}
+    figure = draw({"one": [("3", lines[1])], "five": [("3", lines[5])]}, METRIC, "A title")
+    assert [axis.get_title() for axis in figure.axes] == ["one", "five"]
+    assert len(figure.legends) == 1
+    spans = [
+        [part.get_segments()[0] for part in axis.collections if isinstance(part, LineCollection)]
+        for axis in figure.axes
+    ]
+    assert all(np.ptp(segment[:, 1]) == 0 for segment in spans[0])
+    assert all(0 < np.ptp(segment[:, 1]) < 0.1 for segment in spans[1])
+    assert len(spans[0]) == len(lines[1])
