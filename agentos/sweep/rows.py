@@ -12,6 +12,7 @@ import pyarrow
 import pyarrow.parquet
 
 from agentos.config.run import RunConfig
+from agentos.evaluation.joint_plan import JointCost
 from agentos.preflight.flops import size_of
 from agentos.records.atomic_files import replacing
 from agentos.records.layout import agent_name, agent_number
@@ -34,9 +35,10 @@ def measured(directory: Path, config: RunConfig) -> Row:
     delivery in both directions); ``tokens``, the sum of ``trained_tokens`` with a gradient (including
     ``anchor_tokens`` of public anchors), ``decoder_tokens`` in decoders and generators beside them, and
     ``embedded_tokens`` without a gradient; ``flops``, see `agentos.preflight.flops`; of every metric
-    ``NAME.mean``, ``NAME.worst`` and ``NAME.agents``; and as lists over the evaluated rounds, where round 0
-    is before training, ``curve.round``, ``curve.payload_bytes``, ``curve.tokens``, ``curve.flops`` (up to
-    that round), ``curve.NAME.mean`` and ``curve.NAME.worst``.
+    ``NAME.mean``, ``NAME.worst`` and ``NAME.agents``; for joint embeddings ``joint_asked``,
+    ``joint_bytes_per_text`` and ``joint_flops_per_text``; and as lists over the evaluated rounds, where
+    round 0 is before training, ``curve.round``, ``curve.payload_bytes``, ``curve.tokens``, ``curve.flops``
+    (up to that round), ``curve.NAME.mean`` and ``curve.NAME.worst``.
 
     Raises:
         RecordError: the folder is damaged.
@@ -54,7 +56,20 @@ def measured(directory: Path, config: RunConfig) -> Row:
         "payload_bytes": traffic.sent_by(max(spent)),
         **{name: int(total[name]) for name in _COUNTED},
         **last,
+        **_asked(record),
         **{f"curve.{name}": values for name, values in curve.items()},
+    }
+
+
+def _asked(record: RunRecord) -> Row:
+    """Return what a text costs that an agent answers together with others; nothing if none does."""
+    cost = JointCost.of(record.metrics)
+    if cost is None:
+        return {}
+    return {
+        "joint_asked": cost.asked,
+        "joint_bytes_per_text": cost.bytes_per_text,
+        "joint_flops_per_text": cost.flops_per_text,
     }
 
 

@@ -42,11 +42,18 @@ QUICK = {"training.rounds": 4, "evaluation.every": 2}
 
 @dataclass(frozen=True)
 class Text:
-    """A corpus: fields that it sets in every run, and metrics to compare arms by; the first one gates."""
+    """A corpus: fields that it sets in every run, and metrics to compare arms by; the first one gates.
+
+    Attributes:
+        fields, metrics: see above.
+        needs_file: whether the text is a file that the command names.
+        classes: number of its labels, for studies of labels.
+    """
 
     fields: Mapping[str, Any]
     metrics: tuple[str, ...]
     needs_file: bool = False
+    classes: int = 0
 
 
 TEXTS = {
@@ -75,6 +82,27 @@ TEXTS = {
 }
 
 
+def fields_of(corpus: str, texts: Mapping[str, Text]) -> tuple[str, dict[str, Any]]:
+    """Return the name of a corpus, and the fields of a run that it sets.
+
+    Args:
+        corpus: a name, or ``NAME=FILE`` if the text needs a file.
+        texts: texts by name.
+
+    Raises:
+        ConfigurationError: there is no such corpus.
+    """
+    name, _, path = corpus.partition("=")
+    text = texts.get(name)
+    if text is None or text.needs_file != bool(path):
+        raise ConfigurationError(
+            f"{corpus!r} is not a corpus of the study",
+            expected=", ".join(f"{n}=FILE" if t.needs_file else n for n, t in texts.items()),
+            hint="name a Parquet file with the columns text and label, or docstrings",
+        )
+    return name, {**text.fields, **({"data.source.path": path} if path else {})}
+
+
 def sweep_of(
     corpus: str, *, seeds: int, quick: bool, skip: Sequence[str], overrides: Sequence[str] = ()
 ) -> SweepConfig:
@@ -90,24 +118,14 @@ def sweep_of(
     Raises:
         ConfigurationError: there is no such corpus or arm.
     """
-    name, _, path = corpus.partition("=")
-    text = TEXTS.get(name)
-    if text is None or text.needs_file != bool(path):
-        raise ConfigurationError(
-            f"{corpus!r} is not a corpus of the study",
-            expected=", ".join(f"{n}=FILE" if t.needs_file else n for n, t in TEXTS.items()),
-            hint="name a Parquet file with the columns text and label, or docstrings",
-        )
+    name, fields = fields_of(corpus, TEXTS)
     values = load_sweep(ARMS).model_dump()
     unknown = [arm for arm in skip if arm not in values["arms"]]
     if unknown:
         raise ConfigurationError(
             f"there is no arm {', '.join(unknown)}", expected=", ".join(values["arms"])
         )
-    fields = {**text.fields, **(QUICK if quick else {})}
-    base = set_fields(values["base"], fields)
-    if path:
-        base = set_fields(base, {"data.source.path": path})
+    base = set_fields(values["base"], {**fields, **(QUICK if quick else {})})
     arms = {arm: fields for arm, fields in values["arms"].items() if arm not in skip}
     exclude = [
         {**entry, "arm": tuple(arm for arm in entry["arm"] if arm in arms)}

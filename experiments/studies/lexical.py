@@ -35,17 +35,18 @@ def lexical_scores(config: RunConfig) -> dict[str, float]:
     corpus = prepare_corpus(config, Listener())
     words = config.evaluation.max_length
     vectorizer = TfidfVectorizer(sublinear_tf=True)
-    vectorizer.fit(_cut(corpus.texts(corpus.train), words))
+    vectorizer.fit(cut(corpus.texts(corpus.train), words))
 
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        dense: NDArray[np.float64] = vectorizer.transform(_cut(texts, words)).toarray()
+        dense: NDArray[np.float64] = vectorizer.transform(cut(texts, words)).toarray()
         return dense.astype(np.float32)
 
     evaluator = Evaluator(config.evaluation.tasks, heldout_of(config, corpus), config.seed)
     return evaluator(FunctionEncoder(embed))
 
 
-def _cut(texts: Sequence[str], words: int) -> list[str]:
+def cut(texts: Sequence[str], words: int) -> list[str]:
+    """Return the first words of each text."""
     return [" ".join(text.split()[:words]) for text in texts]
 
 

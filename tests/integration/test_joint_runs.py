@@ -16,6 +16,7 @@ from agentos.records.views.run_view import load_view
 from agentos.reporting.comparison import compare
 from agentos.rounds.resumption import resumption
 from agentos.runtime.base import Runtime
+from agentos.sweep.rows import measured
 from protocols.errors import ConfigurationError
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -71,6 +72,17 @@ def test_cost_is_recorded_apart_from_the_bytes_of_training(
     assert cost.answer_bytes == 4 * 2 * cost.texts * 4 * 64
     assert cost.flops_per_text > 0
     assert cost.query_bytes > 0
+
+
+def test_row_of_a_sweep_has_the_cost_of_a_text(
+    joint: Result, small: Callable[..., RunConfig]
+) -> None:
+    row = measured(joint.directory, small(evaluation=JOINT))
+    assert joint.joint is not None
+    assert row["joint_asked"] == 2.0
+    assert row["joint_bytes_per_text"] == joint.joint.bytes_per_text
+    assert row["joint_flops_per_text"] == joint.joint.flops_per_text
+    assert row["joint_mrr.mean"] == joint.mean["joint_mrr"]
 
 
 def test_views_and_comparison_show_the_joint_metrics_beside_the_others(joint: Result) -> None:

@@ -20,6 +20,7 @@ from agentos.cli.display.progress import LiveDisplay
 from agentos.config.load import load
 from agentos.records.layout import SUMMARY, agent_name
 from agentos.records.reader import load_run
+from experiments.studies.cooperation.lexical_labels import ALONE, POOLED, VOTE, label_rows
 from experiments.studies.intervals import interval
 from experiments.studies.running import command
 
@@ -53,6 +54,22 @@ def values(results: Sequence[Result], arm: str, metric: str) -> NDArray[np.float
     return np.array(found)
 
 
+def lexical(results: Sequence[Result], overrides: Sequence[str]) -> str:
+    """Return the accuracy of TF-IDF with logistic regression in place of the agents, in a table."""
+    seeds = [load("quickstart", [*overrides, f"seed={result.seed}"]) for result in results]
+    rows = [{str(row["arm"]): row for row in label_rows(config)} for config in seeds]
+    titles = {
+        ALONE: "each agent's own labels, mean agent",
+        VOTE: "the vote of these models",
+        POOLED: "all labels at one place",
+    }
+    lines = ["| TF-IDF and logistic regression on | accuracy |", "| --- | --- |"]
+    for arm, title in titles.items():
+        found = interval([float(each[arm][f"{METRIC}.mean"]) for each in rows])
+        lines.append(f"| {title} | {found.mean:.3f} ± {found.half_width:.3f} |")
+    return "\n".join(lines)
+
+
 def table(results: Sequence[Result], names: Sequence[str]) -> str:
     """Return the table of every agent's mean accuracy and its gain over the better control."""
     arms = {name: values(results, field, METRIC) for name, field in CONTROLS.items()}
@@ -82,15 +99,17 @@ def table(results: Sequence[Result], names: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def page(results: Sequence[Result], names: Sequence[str], origin: str) -> str:
-    """Return the page of results."""
+def page(results: Sequence[Result], names: Sequence[str], words: str, origin: str) -> str:
+    """Return the page of results; `words` is the table of `lexical`."""
     sent = float(np.mean([result.bytes.total for result in results]))
     return (
         f"# The first run, over {len(results)} seeds\n\n`{origin}`\n\n"
         "Accuracy of each agent's own classifier on held-out docstrings (`agentos run quickstart`): trained "
         "alone with the anchors as text, by self-training on its own votes, and together. *All asked*: the "
         "mean of all agents' answers. Gains are paired by seed and agent, ± a 95 % Student interval over "
-        f"seeds. Messages of a run take {sent / 1e6:.2f} MB.\n\n{table(results, names)}\n"
+        f"seeds. Messages of a run take {sent / 1e6:.2f} MB.\n\n{table(results, names)}\n\n"
+        "Words alone, on the same labels and documents, cut to as many words as the agents see tokens:\n\n"
+        f"{words}\n"
     )
 
 
@@ -117,7 +136,7 @@ def main(
         chosen = [*(override or ()), f"seed={seed}", "runtime.kind=local"]
         found.append(result_of(runs / f"seed-{seed}", chosen, console))
     names = load_run(found[0].directory).names
-    text = page(found, names, command("first_run"))
+    text = page(found, names, lexical(found, override or ()), command("cooperation.first_run"))
     results.write_text(text, encoding="utf-8")
     console.print(text, markup=False, highlight=False)
 
