@@ -61,10 +61,12 @@ class LabelHead(nn.Module):
         """
         if bool(self.seen > 1) and not bool(self.met.any()):
             return
-        counts_NK = F.one_hot(labels_N, len(self.met)).to(self.mean.dtype)
-        sums_KW = counts_NK.T @ F.normalize(pooled_NW.float() - self.mean, dim=-1)
+        unit_NW = F.normalize(pooled_NW.float() - self.mean, dim=-1)
+        members_KN = F.one_hot(labels_N, len(self.met)).T
+        # Not as a product of matrices, which autocast would round.
+        sums_KW = (members_KN[:, :, None] * unit_NW).sum(dim=1)
         rows_KW = F.normalize(sums_KW, dim=-1) / (_TEMPERATURE * self.mean.numel() ** 0.5)
-        new_K = counts_NK.any(dim=0) & ~self.met
+        new_K = members_KN.any(dim=1) & ~self.met
         self.linear.weight[new_K] = rows_KW[new_K]
         self.linear.bias[new_K] = 0.0
         self.met |= new_K

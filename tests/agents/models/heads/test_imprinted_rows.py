@@ -68,6 +68,14 @@ def test_head_that_was_trained_before_is_left_alone() -> None:
     assert torch.equal(again.linear.weight, trained.linear.weight)
 
 
+def test_autocast_changes_nothing() -> None:
+    plain, cast = LabelHead(WIDTH, CLASSES), LabelHead(WIDTH, CLASSES)
+    taught(plain, [0, 1, 2, 3, 3], seed=0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        taught(cast, [0, 1, 2, 3, 3], seed=0)
+    assert torch.equal(plain.linear.weight, cast.linear.weight)
+
+
 def test_few_labels_suffice_before_any_step() -> None:
     head = LabelHead(WIDTH, CLASSES)
     truth = list(range(CLASSES)) * 25
