@@ -22,7 +22,7 @@ from agentos.cli.resume import fork, resume
 from agentos.cli.sweep import sweep
 from agentos.cli.topology import topology
 from agentos.cli.watched_run import run
-from agentos.problems import printable
+from agentos.data.problems import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from agentos.data.problems import Problem
 from agentos.preflight.protocol_plan import ProtocolPlan
-from agentos.problems import Problem
 from agentos.rounds.hop_schedule import ScheduledHop, scheduled_hops, turn_of
 from agents.exchange.base import Announced, Exchange, Expected, Learner, Turn
 from agents.exchange.shape_learner import ShapeLearner, outline

@@ -25,7 +25,16 @@ CHUNK = 1 << 16
 
 
 def repeats(path: Path, config: NearDuplicates) -> npt.NDArray[np.bool_]:
-    """Return which documents repeat an earlier document, `[documents]`.
+    """Return which documents repeat an earlier document, `[documents]`; see `groups_of`."""
+    groups = groups_of(path, config)
+    # All but the first row of each group.
+    repeated: npt.NDArray[np.bool_] = np.ones(len(groups), dtype=np.bool_)
+    repeated[np.unique(groups, return_index=True)[1]] = False
+    return repeated
+
+
+def groups_of(path: Path, config: NearDuplicates) -> Rows:
+    """Return the group of each document, `[documents]`: equal numbers for near duplicates.
 
     Memory holds some tens of bytes for each document and each pair found.
 
@@ -38,11 +47,8 @@ def repeats(path: Path, config: NearDuplicates) -> npt.NDArray[np.bool_]:
     edges = np.concatenate([*found, np.empty((2, 0), dtype=np.int64)], axis=1)
     ones: npt.NDArray[np.bool_] = np.ones(edges.shape[1], dtype=np.bool_)
     graph = coo_array((ones, (edges[0], edges[1])), shape=(documents, documents))
-    groups = connected_components(graph, directed=False)[1]
-    # All but the first row of each group.
-    repeated: npt.NDArray[np.bool_] = np.ones(documents, dtype=np.bool_)
-    repeated[np.unique(groups, return_index=True)[1]] = False
-    return repeated
+    groups: Rows = connected_components(graph, directed=False)[1].astype(np.int64)
+    return groups
 
 
 def band_rows(config: NearDuplicates) -> int:

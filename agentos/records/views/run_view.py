@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentos.data.problems import printable
 from agentos.evaluation.base import Metric
-from agentos.problems import printable
 from agentos.records.atomic_files import reading
 from agentos.records.reader import RecordedNetwork, RunRecord, config_value, load_run
 from agentos.records.views.histories import (

@@ -19,8 +19,8 @@ from agentos.cli.display.error_text import show_error
 from agentos.cli.display.outcome_tables import show_outcome
 from agentos.cli.display.progress import LiveDisplay
 from agentos.config.field_errors import InvalidConfiguration
+from agentos.data.problems import Problem
 from agentos.events import Listener, Listeners
-from agentos.problems import Problem
 from agentos.records.reports import RoundReport
 from agentos.reporting.comparison import compare
 from protocols.errors import DataError

@@ -1,0 +1,30 @@
+"""Selections: which models of a library work on a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agentos.tasks.selection.agreement import Anchors
+from agentos.tasks.selection.base import Candidates, Choice, Selection, regret
+from agentos.tasks.selection.linear_accuracy import Linear
+from agentos.tasks.selection.unmeasured import Largest, RandomModels
+
+SELECTIONS: Mapping[str, type[Selection]] = {
+    "linear": Linear,
+    "anchors": Anchors,
+    "largest": Largest,
+    "random": RandomModels,
+}
+"""Every kind of selection. To add one, write its class in its own file and add a line here."""
+
+__all__ = [
+    "SELECTIONS",
+    "Anchors",
+    "Candidates",
+    "Choice",
+    "Largest",
+    "Linear",
+    "RandomModels",
+    "Selection",
+    "regret",
+]
