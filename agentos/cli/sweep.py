@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from agentos.cli.display.sweep_progress import SweepDisplay
     from agentos.sweep.config import SweepConfig
+    from agentos.sweep.execute import Folder
+    from agentos.sweep.plan import Planned
 
 
 def sweep(
@@ -49,8 +53,7 @@ def sweep(
     """
     from agentos.cli.display import sweep_progress as display
     from agentos.cli.display.console import SafeConsole
-    from agentos.runtime.interruption import Interrupted
-    from agentos.sweep.execute import Folder, execute, jobs_for
+    from agentos.sweep.execute import Folder, jobs_for
     from agentos.sweep.plan import plan
     from agentos.sweep.rows import RESULTS
 
@@ -66,23 +69,38 @@ def sweep(
         return
     left = folder.unfinished
     with display.SweepDisplay(console, len(planned) - len(left), len(planned)) as shown:
-        try:
-            execute(
-                folder,
-                left,
-                jobs=jobs or jobs_for(planned),
-                on_start=shown.on_start,
-                on_end=shown.on_end,
-                keep_encoders=keep_encoders,
-            )
-        except Interrupted as interrupted:
-            advice = f"finished runs are in {directory}; the same command continues"
-            SafeConsole(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
-            raise typer.Exit(interrupted.exit_code) from None
+        _execute(folder, left, jobs or jobs_for(planned), shown, keep_encoders)
     display.show_failures(console, folder, planned)
     console.print(f"rows: {directory / RESULTS}", soft_wrap=True, markup=False, highlight=False)
     if folder.unfinished:
         raise typer.Exit(1)
+
+
+def _execute(
+    folder: Folder, left: Sequence[Planned], jobs: int, shown: SweepDisplay, keep_encoders: bool
+) -> None:
+    """Execute the runs that are left, under a display.
+
+    Raises:
+        typer.Exit: after Ctrl-C, SIGTERM or SIGHUP, with the exit code of the signal.
+    """
+    from agentos.cli.display.console import SafeConsole
+    from agentos.runtime.interruption import Interrupted
+    from agentos.sweep.execute import execute
+
+    try:
+        execute(
+            folder,
+            left,
+            jobs=jobs,
+            on_start=shown.on_start,
+            on_end=shown.on_end,
+            keep_encoders=keep_encoders,
+        )
+    except Interrupted as interrupted:
+        advice = f"finished runs are in {folder.path}; the same command continues"
+        SafeConsole(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
+        raise typer.Exit(interrupted.exit_code) from None
 
 
 def configuration(file: Path, overrides: list[str], seeds: int | None) -> SweepConfig:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from agentos.records.checkpoints import Checkpoint
 from protocols.ledger import Ledger
 
-Value = TypeVar("Value")
 AgentMetrics = dict[int, dict[str, float]]
 
 
@@ -121,9 +120,3 @@ class ArmResult:
             m["simulated_s"] for r in self.rounds for m in r.metrics.values() if "simulated_s" in m
         )
         return max(ends, default=None)
-
-
-def by_agent(answers: Mapping[int, Mapping[int, Value]]) -> dict[int, Value]:
-    """Merge the answers of all hosts, agents ascending: results must not depend on the packing."""
-    merged = {agent: value for answer in answers.values() for agent, value in answer.items()}
-    return dict(sorted(merged.items()))

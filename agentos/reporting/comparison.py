@@ -178,7 +178,8 @@ def _curve(runs: Sequence[RunView], metric: Metric) -> Chart:
             shown = label(run.name if arm == "together" else f"{run.name}, alone")
             dash = "solid" if arm == "together" else "dash"
             meta = {"meta": {"agent": str(i), "arm": arm}}
-            traces.append(line(x, y, colour(i, len(runs)), dash=dash, name=shown) | meta)
+            style = line(colour(i, len(runs)), dash=dash, name=shown)
+            traces.append({"x": x, "y": y} | style | meta)
     return Chart(
         id=f"curve-{metric.name}",
         title=metric.title,

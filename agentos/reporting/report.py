@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +58,15 @@ def _write(run: RunView) -> Path:
         tiles=tiles(run),
         table=final_table(run.outcome, run.names),
         network=network_panel(run.network, run.names, run.traffic.by_edge),
-        curves_note=_curves_note(run),
-        chips=_chips(run),
+        curves_note=_curves_note(run.network.agents, dashed=run.outcome.isolated is not None),
+        chips=_chips(run.names),
         paused=paused_text(run.health, run.names),
         traffic_note=f"{traffic_text(run.traffic)} {joint_text(run.outcome.joint)}".rstrip(),
         time_note=delays_text(run.clock),
         rejected=rejected_rows(run.traffic.rejected, run.names),
         faults=fault_rows(run.faults),
         restarts=restart_rows(run.restarts),
-        environment=_environment(run),
+        environment=_environment(run.environment),
         **drawn,
     )
 
@@ -109,25 +110,25 @@ def _subtitle(run: RunView) -> str:
     return " · ".join(filter(None, parts))
 
 
-def _curves_note(run: RunView) -> str:
-    dashed = " Dashed: the same agents trained alone." if run.outcome.isolated else ""
-    if run.network.agents > CROWD:
-        return f"The mean over agents, and the band that holds the middle 80 % of them.{dashed}"
-    return f"One line per agent.{dashed} Click a name to hide or show it."
+def _curves_note(agents: int, *, dashed: bool) -> str:
+    alone = " Dashed: the same agents trained alone." if dashed else ""
+    if agents > CROWD:
+        return f"The mean over agents, and the band that holds the middle 80 % of them.{alone}"
+    return f"One line per agent.{alone} Click a name to hide or show it."
 
 
-def _chips(run: RunView) -> list[Fact]:
+def _chips(names: Sequence[str]) -> list[Fact]:
     """Return the buttons that show and hide agents; none for a crowd."""
-    count = run.network.agents
+    count = len(names)
     return [
         {"key": agent_name(agent), "name": name, "colour": colour(agent, count)}
-        for agent, name in enumerate(run.names)
+        for agent, name in enumerate(names)
         if count <= CROWD
     ]
 
 
-def _environment(run: RunView) -> list[Fact]:
-    packages = run.environment.get("packages")
-    plain = {key: value for key, value in run.environment.items() if key != "packages"}
+def _environment(recorded: Mapping[str, Any]) -> list[Fact]:
+    packages = recorded.get("packages")
+    plain = {key: value for key, value in recorded.items() if key != "packages"}
     versions = packages if isinstance(packages, dict) else {}
     return [{"name": name, "value": str(value)} for name, value in {**plain, **versions}.items()]

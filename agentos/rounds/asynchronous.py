@@ -45,7 +45,7 @@ from dataclasses import replace
 from typing import Any
 
 from agentos.records.checkpoints import Progress
-from agentos.records.reports import Begun, by_agent
+from agentos.records.reports import Begun
 from agentos.rounds.async_snapshot import (
     SNAPSHOT,
     outboxes_of,
@@ -185,7 +185,7 @@ class AsynchronousCoordinator(Coordinator):
             self._round[agent] += 1
         grouped = by_host(self.session.placement, self._rounds_of(agents))
         calls = {host: TrainRounds(rounds) for host, rounds in grouped.items()}
-        metrics = by_agent(self.session.call(calls))
+        metrics = self.session.ask(calls)
         due = {
             agent: self._now[agent] + self.timing.training_s(agent, values)
             for agent, values in metrics.items()
@@ -278,7 +278,7 @@ class AsynchronousCoordinator(Coordinator):
             host: Merge(*self._deliveries(mine, scheduled, fragment), part)
             for host, mine in grouped.items()
         }
-        rejected = by_agent(self.session.call(calls)) if calls else {}
+        rejected = self.session.ask(calls) if calls else {}
         age = self.mailbox.staleness.age
         for agent, found in opened.items():
             round = scheduled[agent].round

@@ -54,6 +54,10 @@ class RoundsPlan:
         """Return whether agents are evaluated after a round."""
         return self.evaluation.is_due(round, self.rounds)
 
+    def joint_after(self, round: int) -> JointPlan | None:
+        """Return the joint evaluation that is due after a round: after the last one, if there is any."""
+        return self.joint if round == self.rounds else None
+
 
 @dataclass(frozen=True)
 class RoundServices:
@@ -99,8 +103,8 @@ class Coordinator(ABC):
         self.services = services
         self.result = ArmResult()
 
-    def run(self, begun: Begun | None = None) -> ArmResult:
-        """Run every round; after an interruption, `result` holds the finished rounds.
+    def run(self, begun: Begun | None = None) -> None:
+        """Run every round; `result` holds those that are finished, after an interruption too.
 
         Args:
             begun: earlier rounds, and the checkpoint after the last of them.
@@ -116,7 +120,6 @@ class Coordinator(ABC):
             self.services.pause(begun.checkpoint.manifest.paused)
             self._resume(begun)
         self._run_rounds()
-        return self.result
 
     @abstractmethod
     def _start(self) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.evaluation.joint_plan import Asked, Voted
+from agentos.evaluation.joint_plan import Asked, JointPlan, Voted
 from agentos.records.agent_similarity import SimilarityRecorder
-from agentos.records.reports import AgentMetrics, by_agent
-from agentos.rounds.base import RoundsPlan, by_host
+from agentos.records.reports import AgentMetrics
+from agentos.rounds.base import by_host
 from agentos.runtime import Session
 from agentos.runtime.host_calls import ClassifyTexts, EmbedTexts, Explain, Probe, SaveEncoders
 
@@ -27,9 +27,9 @@ def compare_agents(session: Session, recorder: SimilarityRecorder, arm: str) -> 
     grouped = {
         h: tuple(ids) for h, ids in by_host(session.placement, dict.fromkeys(agents)).items()
     }
-    found = session.call({host: EmbedTexts(texts, ids) for host, ids in grouped.items()})
-    explained = session.call({host: Explain(ids) for host, ids in grouped.items()})
-    recorder.record(arm, by_agent(found), by_agent(explained))
+    found = session.ask({host: EmbedTexts(texts, ids) for host, ids in grouped.items()})
+    explained = session.ask({host: Explain(ids) for host, ids in grouped.items()})
+    recorder.record(arm, found, explained)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class AskedSociety:
     def embed(self, texts: Sequence[str], agents: Sequence[int]) -> Asked:
         """Let agents embed texts; return the tokens that each read, too."""
         calls = {host: Probe(texts, _tokens, ids, ids) for host, ids in self._asked(agents)}
-        answers = by_agent(self.session.call(calls))
+        answers = self.session.ask(calls)
         return {
             agent: (rows, tokens) for agent, (tokens, rows) in answers.items() if rows is not None
         }
@@ -49,7 +49,7 @@ class AskedSociety:
     def classify(self, texts: Sequence[str], agents: Sequence[int]) -> Voted:
         """Let agents classify texts with their own classifiers."""
         calls = {host: ClassifyTexts(texts, ids) for host, ids in self._asked(agents)}
-        return by_agent(self.session.call(calls))
+        return self.session.ask(calls)
 
     def _asked(self, agents: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
         for host, mine in by_host(self.session.placement, dict.fromkeys(agents)).items():
@@ -58,12 +58,10 @@ class AskedSociety:
 
 
 def add_joint(
-    session: Session, plan: RoundsPlan, round: int, metrics: AgentMetrics, evaluation: AgentMetrics
+    session: Session, joint: JointPlan, metrics: AgentMetrics, evaluation: AgentMetrics
 ) -> None:
     """Add the evaluation of joint embeddings to that of the last round, and its cost to the metrics."""
-    if plan.joint is None or round != plan.rounds:
-        return
-    for agent, (found, cost) in plan.joint.evaluate(AskedSociety(session), evaluation).items():
+    for agent, (found, cost) in joint.evaluate(AskedSociety(session), evaluation).items():
         evaluation[agent] = {**evaluation[agent], **found}
         metrics[agent] = {**metrics.get(agent, {}), **found, **cost}
 

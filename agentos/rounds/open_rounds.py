@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from agentos.records.reports import AgentMetrics, ArmResult, RoundReport, by_agent
+from agentos.records.reports import AgentMetrics, ArmResult, RoundReport
 from agentos.rounds.base import (
     RoundServices,
     RoundsPlan,
@@ -145,7 +145,7 @@ class OpenRounds:
         if not grouped:
             return {}
         calls = {host: Evaluate(list(mine)) for host, mine in grouped.items()}
-        return by_agent(self.session.call(calls))
+        return self.session.ask(calls)
 
     def _report(self, round: int) -> None:
         metrics = dict(sorted(self._metrics.pop(round).items()))
@@ -156,7 +156,8 @@ class OpenRounds:
                 sent, received = traffic.get(agent, (0, 0))
                 values.update(bytes_sent=sent, bytes_received=received)
             values.update(evaluation.get(agent, {}))
-        add_joint(self.session, self.plan, round, metrics, evaluation)
+        if joint := self.plan.joint_after(round):
+            add_joint(self.session, joint, metrics, evaluation)
         diverged, now = len(diverged_of(metrics)), time.perf_counter()
         report = RoundReport(
             arm=self.plan.name,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from agentos.records.checkpoints import Progress
-from agentos.records.reports import AgentMetrics, Begun, RoundReport, by_agent
+from agentos.records.reports import AgentMetrics, Begun, RoundReport
 from agentos.rounds.base import (
     Coordinator,
     RoundServices,
@@ -110,7 +110,7 @@ class SynchronousCoordinator(Coordinator):
     def _train(self, round: int, absent: frozenset[int]) -> AgentMetrics:
         """Train the agents that are present; mark the others as absent."""
         self.injector.kill_before(Train, self.session)
-        metrics = by_agent(self.session.call_all(Train(round, absent)))
+        metrics = self.session.ask_all(Train(round, absent))
         metrics.update((agent, {"absent": 1.0}) for agent in absent)
         return dict(sorted(metrics.items()))
 
@@ -132,7 +132,8 @@ class SynchronousCoordinator(Coordinator):
             self.injector.kill_before(Evaluate, self.session)
             known = self.plan.before if round == 0 else None
             evaluation = known or self._evaluate()
-            add_joint(self.session, self.plan, round, metrics, evaluation)
+            if joint := self.plan.joint_after(round):
+                add_joint(self.session, joint, metrics, evaluation)
         for agent, values in evaluation.items():
             metrics[agent] = {**metrics.get(agent, {}), **values}
         if self.timeline is not None:
@@ -152,7 +153,7 @@ class SynchronousCoordinator(Coordinator):
         self.services.on_round(report)
 
     def _evaluate(self) -> AgentMetrics:
-        return by_agent(self.session.call_all(Evaluate(self.plan.evaluated)))
+        return self.session.ask_all(Evaluate(self.plan.evaluated))
 
     def _hop(self, expected: ScheduledHop) -> dict[int, list[str]]:
         """Have the hop's senders compose and its receivers merge; return the reasons of rejections."""
@@ -179,7 +180,7 @@ class SynchronousCoordinator(Coordinator):
             self.timeline.wait(arrivals.waits, strategy.overlap_steps)
         merges = self._merges(scheduled, boxes, arrivals)
         self.injector.kill_before(Merge, self.session)
-        rejected = by_agent(self.session.call(merges))
+        rejected = self.session.ask(merges)
         self.injector.check_quorum(arrivals, rejected)
         return rejected
 

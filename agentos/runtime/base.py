@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import Self
 
-from agentos.runtime.host_calls import Answer, HostCall
+from agentos.runtime.host_calls import Answer, HostCall, Value
 from agentos.runtime.memory import machine_bytes
 from agents.training.blueprint import Blueprint
 from protocols.errors import ConfigurationError
@@ -83,6 +83,19 @@ class Session(ABC):
     def call_all(self, call: HostCall[Answer]) -> dict[int, Answer]:
         """Run the same call on every host."""
         return self.call(dict.fromkeys(self.hosts, call))
+
+    def ask(self, calls: Mapping[int, HostCall[Mapping[int, Value]]]) -> dict[int, Value]:
+        """Run a call on each of several hosts; return what it answers for each agent, agents ascending.
+
+        The order of agents hides how they are packed onto hosts, on which no result may depend.
+        """
+        answers = self.call(calls)
+        merged = {agent: value for answer in answers.values() for agent, value in answer.items()}
+        return dict(sorted(merged.items()))
+
+    def ask_all(self, call: HostCall[Mapping[int, Value]]) -> dict[int, Value]:
+        """Run the same call on every host; see `ask`."""
+        return self.ask(dict.fromkeys(self.hosts, call))
 
     def __enter__(self) -> Self:
         return self

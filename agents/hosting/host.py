@@ -6,24 +6,22 @@ import gc
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
 from agents.exchange.base import Turn
 from agents.exchange.inbox import KEPT_BYTES
-from agents.hosting import messaging
+from agents.hosting import agent_states, messaging
 from agents.hosting.admission import Admission
 from agents.hosting.agent_pool import AgentPool
 from agents.hosting.delivery import Delivery, Outbox, PayloadStore, Sent
 from agents.hosting.message_file import read_messages, write_messages
 from agents.hosting.messaging import Alterations, Composed
-from agents.hosting.state_file import load_state, save_state, state_file
 from agents.hosting.tracing import Traced, Tracer
 from agents.models.cpu.malloc import keep_freed_memory
 from agents.models.text_encoder import CachedEmbeddings, LabelScores, MappedEncoder
@@ -33,7 +31,6 @@ from agents.training.blueprint import Arm, Blueprint
 from agents.training.precision import step_seconds, worthwhile
 from agents.training.prefetch import Prefetcher
 from agents.training.shared_model import SharedModel
-from protocols.errors import RecordError
 from protocols.wire.buffers import Packet, checksum
 from protocols.wire.coding import is_coded
 from protocols.wire.serialize import packet_of
@@ -290,7 +287,7 @@ class Host:
             RecordError: a folder cannot be written to.
         """
         for id, directory in directories.items():
-            with _writing(directory):
+            with agent_states.writing(directory):
                 self.agents.unchanged(id).save(directory)
 
     def snapshot(self, directory: Path) -> dict[int, str]:
@@ -299,11 +296,7 @@ class Host:
         Raises:
             RecordError: the folder cannot be written to.
         """
-        with _writing(directory):
-            return {
-                id: save_state(agent.state, directory / state_file(id))
-                for id, agent in self.agents.each(self.agents.order(), self.agents.begun)
-            }
+        return agent_states.save_all(self.agents, directory)
 
     def restore(self, directory: Path, digests: dict[int, str], afresh: bool = False) -> None:
         """Restore every agent to a state in a folder; with `afresh`, its exchange state is dropped.
@@ -311,27 +304,7 @@ class Host:
         Raises:
             RecordError: a file is missing or damaged, or belongs to another encoder.
         """
-        for id in self.agents:
-            path = directory / state_file(id)
-            agent = self.agents[id]
-            state = load_state(path, agent.state_types, self.device, digests.get(id), afresh)
-            if len(state.parameters) != len(agent.parameters):
-                raise RecordError(
-                    f"the checkpoint {path} is of another encoder",
-                    expected=f"{len(agent.parameters):,} trained parameters",
-                    actual=f"{len(state.parameters):,}",
-                    hint="keep agents and exchange heads as they were, or begin a new run",
-                )
-            if state.buffers.keys() != agent.resident.buffers.names:
-                raise RecordError(
-                    f"the checkpoint {path} lacks buffers of the encoder's heads, or has others",
-                    expected=", ".join(sorted(agent.resident.buffers.names)) or "no buffers",
-                    actual=", ".join(sorted(state.buffers)) or "no buffers",
-                    hint="keep objectives and their heads as they were, or begin a new run",
-                )
-            agent.state = state
-            if afresh:
-                agent.begin_exchange()
+        agent_states.restore_all(self.agents, directory, digests, self.device, afresh)
 
     def save_messages(
         self, handles: list[Any], places: Sequence[tuple[int, int]], path: Path
@@ -347,7 +320,7 @@ class Host:
             RecordError: the folder cannot be written to.
         """
         outboxes = self.store.get(handles)
-        with _writing(path.parent):
+        with agent_states.writing(path.parent):
             return write_messages((outboxes[box][index] for box, index in places), path)
 
     def reload_messages(self, path: Path, sha256: str, sizes: Sequence[int]) -> Outbox:
@@ -363,20 +336,6 @@ class Host:
         if self._roster is not None:
             self._roster.close()
             self._roster = None
-
-
-@contextmanager
-def _writing(directory: Path) -> Iterator[None]:
-    """Turn errors of the operating system into an error that names the folder."""
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise RecordError(
-            f"agents cannot be written to {directory}",
-            expected="a folder with room, that this user may write to, on every host",
-            actual=getattr(error, "strerror", None) or str(error),
-            hint="make room; then continue with 'agentos resume'",
-        ) from error
 
 
 def choose_device(name: str) -> torch.device:

@@ -44,8 +44,8 @@ class RunView:
         config_text, environment: as recorded.
         network: the agents and the edges between them.
         names: one name per agent, each once, in the order of their numbers.
-        curves: metrics over rounds: the training loss, and the evaluation in the order of its tasks.
         health: None if health was not monitored.
+        curves: metrics over rounds: the training loss, and the evaluation in the order of its tasks.
         faults: kind of fault, or of the policy's reaction -> round -> count.
         restarts: one mapping per restart, as recorded.
         clock: None for a run without a clock.
@@ -62,9 +62,9 @@ class RunView:
     network: RecordedNetwork
     names: tuple[str, ...]
     outcome: Outcome
-    curves: tuple[MetricCurve, ...]
     traffic: Traffic
     health: HealthHistory | None
+    curves: tuple[MetricCurve, ...]
     faults: Mapping[str, Mapping[int, int]]
     restarts: Sequence[Mapping[str, Any]]
     clock: SimulatedTime | None
@@ -92,17 +92,17 @@ def view_run(record: RunRecord) -> RunView:
         directory=record.directory,
         name=str(record.config.get("name") or record.directory.name),
         seed=record.config.get("seed", 0),
-        topology=_kind(record, "topology"),
-        exchange=_kind(record, "exchange"),
+        topology=_kind(record.config, "topology"),
+        exchange=_kind(record.config, "exchange"),
         codec=config_value(record.config, "exchange", "codec", "kind"),
         config_text=record.config_text,
         environment=record.environment,
         network=record.network,
         names=unique([printable(name) for name in record.names]),
         outcome=result,
-        curves=metric_curves(record, (LOSS, *result.metrics)),
         traffic=traffic_of(record),
         health=health_of(record) if record.health else None,
+        curves=metric_curves(record, (LOSS, *result.metrics)),
         faults=faults_of(record.faults),
         restarts=record.restarts,
         clock=None if result.simulated_s is None else clock_of(record, result.metrics),
@@ -120,8 +120,8 @@ def unique(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{name} ({i})" if times[name] > 1 else name for i, name in enumerate(names))
 
 
-def _kind(record: RunRecord, part: str) -> str:
+def _kind(config: Mapping[str, Any], part: str) -> str:
     """Return the kind of a part of the configuration; "custom" if it has no name."""
-    value = record.config.get(part)
+    value = config.get(part)
     kind = value.get("kind") if isinstance(value, dict) else value
     return str(kind or "custom")

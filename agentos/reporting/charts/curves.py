@@ -83,7 +83,8 @@ def per_agent(result: Outcome, names: Sequence[str]) -> Chart | None:
         if found:
             spans[0].extend([min(found), max(found), None])
             spans[1].extend([name, name, None])
-    traces: list[Trace] = [line(*spans, BEFORE, hoverinfo="skip", showlegend=False)]
+    span = line(BEFORE, hoverinfo="skip", showlegend=False)
+    traces: list[Trace] = [{"x": spans[0], "y": spans[1]} | span]
     for column, (title, _, hue, symbol) in enumerate(arms):
         marker = {"color": hue, "size": 11, "symbol": symbol, "line": {"color": hue, "width": 2}}
         values = [row[column] for row in rows]
@@ -109,9 +110,8 @@ def _lines(curve: ArmCurve, arm: str, names: Sequence[str]) -> list[Trace]:
     """Return a line per agent, in the colour of its button on the page."""
     alone = arm != "together"
     return [
-        line(
-            rounds,
-            values,
+        {"x": rounds, "y": values}
+        | line(
             colour(agent, len(names)),
             name=label(names[agent]) + (", alone" if alone else ""),
             dash="dash" if alone else "solid",
@@ -126,12 +126,14 @@ def _lines(curve: ArmCurve, arm: str, names: Sequence[str]) -> list[Trace]:
 def _band(curve: ArmCurve, arm: str) -> list[Trace]:
     """Return the mean over agents and the band that holds the middle 80 % of them."""
     rounds = curve.rounds
+    mean = {"x": rounds, "y": curve.mean}
     if arm == "alone":
-        return [line(rounds, curve.mean, ALONE, name="alone", dash="dash")]
+        return [mean | line(ALONE, name="alone", dash="dash")]
     low, high = ([float(np.quantile(v, q)) for v in curve.by_round.values()] for q in (0.1, 0.9))
-    band = line([*rounds, *rounds[::-1]], [*high, *low[::-1]], BAND, name="middle 80 % of agents")
+    outline = {"x": [*rounds, *rounds[::-1]], "y": [*high, *low[::-1]]}
     filled = {"fill": "toself", "fillcolor": BAND, "hoverinfo": "skip", "line": {"width": 0}}
-    return [band | filled, line(rounds, curve.mean, TOGETHER, name="together")]
+    band = outline | line(BAND, name="middle 80 % of agents") | filled
+    return [band, mean | line(TOGETHER, name="together")]
 
 
 def _gains(result: Outcome, metric: Metric) -> Chart:

@@ -67,20 +67,17 @@ def colour(index: int, count: int) -> str:
     return f"hsl({round(360 * index / count)}, 58%, {(46, 56)[index % 2]}%)"
 
 
-def line(
-    x: Sequence[Any], y: Sequence[Any], hue: str, *, dash: str = "solid", **more: Any
-) -> Trace:
-    """Return a line through points; ``more`` goes to the trace unchanged.
+def line(hue: str, *, dash: str = "solid", **more: Any) -> Trace:
+    """Return a line without its points, which the caller adds; ``more`` goes to the trace unchanged.
 
     Example:
-        >>> line([1, 2], [3, 4], TOGETHER, name="mean")["line"]["color"]
-        '--together'
+        >>> mean = {"x": [1, 2], "y": [0.25, 0.5]} | line(TOGETHER, name="mean")
+        >>> mean["y"], mean["line"]["color"]
+        ([0.25, 0.5], '--together')
     """
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": list(x),
-        "y": list(y),
         "line": {"color": hue, "dash": dash, "width": 2},
         "marker": {"color": hue, "size": 6},
         **more,

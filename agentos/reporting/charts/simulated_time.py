@@ -27,10 +27,12 @@ def against_time(clock: SimulatedTime, metrics: Sequence[Metric]) -> Chart:
         seconds, mean, worst = clock.together[metric.name]
         named = (("together, mean", mean, "solid"), ("together, worst agent", worst, "dot"))
         for name, values, dash in named:
-            traces.append(line(seconds, values, TOGETHER, name=name, dash=dash) | shown)
+            style = line(TOGETHER, name=name, dash=dash)
+            traces.append({"x": seconds, "y": values} | style | shown)
         seconds, mean, _ = clock.alone[metric.name]
         if seconds:
-            traces.append(line(seconds, mean, ALONE, name="alone, mean", dash="dash") | shown)
+            style = line(ALONE, name="alone, mean", dash="dash")
+            traces.append({"x": seconds, "y": mean} | style | shown)
     return Chart(
         id="against-time",
         title="Quality against simulated time",
@@ -56,7 +58,8 @@ def runs_over_time(
         for i, (name, clock) in enumerate(runs):
             seconds, mean, _ = (clock.together.get(metric.name) if clock else None) or ([], [], [])
             if seconds:
-                traces.append(line(seconds, mean, colour(i, len(runs)), name=label(name)) | shown)
+                style = line(colour(i, len(runs)), name=label(name))
+                traces.append({"x": seconds, "y": mean} | style | shown)
     if not traces:
         return None
     return Chart(

@@ -37,11 +37,11 @@ def against_bytes(curves: Sequence[MetricCurve], traffic: Traffic) -> Chart:
             (together.mean, "together, mean", "solid"),
             (together.worst, "together, worst agent", "dot"),
         ):
-            style = {"dash": dash, "mode": "lines+markers"}
-            traces.append(line(spent, values, TOGETHER, name=name, **style) | shown)
+            style = line(TOGETHER, name=name, dash=dash, mode="lines+markers")
+            traces.append({"x": spent, "y": values} | style | shown)
         if spent and alone and max(alone.rounds, default=0) > 0:  # evaluated since training began
-            ends, last = [0, max(spent)], alone.mean[-1]
-            traces.append(line(ends, [last] * 2, ALONE, name="alone, mean", dash="dash") | shown)
+            level = {"x": [0, max(spent)], "y": [alone.mean[-1]] * 2}
+            traces.append(level | line(ALONE, name="alone, mean", dash="dash") | shown)
     return Chart(
         id="against-bytes",
         title="Quality against bytes",
@@ -84,8 +84,8 @@ def runs_against_bytes(
                 points = [(x, points[-1][1]) for x in (least // 10 if log else 0, most)]
                 style = {"dash": "dot"}
             points = [point for point in points if point[0] > 0 or not log]
-            x, y = [x for x, _ in points], [y for _, y in points]
-            traces.append(line(x, y, colour(i, len(runs)), name=label(name), **style) | shown)
+            drawn = {"x": [x for x, _ in points], "y": [y for _, y in points]}
+            traces.append(drawn | line(colour(i, len(runs)), name=label(name), **style) | shown)
     return Chart(
         id="against-bytes",
         title="Quality against bytes",

@@ -135,5 +135,6 @@ def _group(values: Sequence[float | None], metric: Metric) -> Group:
     if len(values) > 1 and values[-1] is not None and values[-2] is not None:
         change = metric_text(values[-1] - values[-2], metric, signed=True)
         if change != metric_text(0.0, metric, signed=True):
-            tone = "up" if metric.gain(values[-1], values[-2]) > 0 else "down"
+            has_risen = values[-1] > values[-2]
+            tone = "up" if has_risen == metric.higher_is_better else "down"
     return Group(tuple(metric_text(value, metric) for value in values), change, tone)

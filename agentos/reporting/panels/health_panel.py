@@ -84,9 +84,8 @@ def _similarity(cka: Mapping[tuple[int, int], Points], names: Sequence[str], rou
 
 def _each(cka: Mapping[tuple[int, int], Points], names: Sequence[str]) -> list[Trace]:
     return [
-        line(
-            rounds,
-            values,
+        {"x": rounds, "y": values}
+        | line(
             colour(number, len(cka)),
             name=label(f"{names[a]} – {names[b]}"),
             mode="lines" if len(rounds) > 2 else "lines+markers",
@@ -104,6 +103,6 @@ def _spread(cka: Mapping[tuple[int, int], Points]) -> list[Trace]:
     sums: dict[str, Callable[[list[float]], float]]
     sums = {"least": min, "mean": fmean, "most": max}
     return [
-        line(rounds, [of(values[round]) for round in rounds], colour(i, 3), name=name)
+        {"x": rounds, "y": [of(values[round]) for round in rounds]} | line(colour(i, 3), name=name)
         for i, (name, of) in enumerate(sums.items())
     ]

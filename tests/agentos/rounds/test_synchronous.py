@@ -114,7 +114,8 @@ class Played:
         plan = RoundsPlan("together", arm, self.network, rounds, config.evaluation, before=before)
         services = RoundServices(self.reports.append)
         coordinator = SynchronousCoordinator(plan, session, services)
-        self.result = coordinator.run()
+        coordinator.run()
+        self.result = coordinator.result
 
 
 @pytest.fixture

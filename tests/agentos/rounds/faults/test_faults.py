@@ -117,7 +117,8 @@ def play(session: Session, small_values: dict[str, Any]) -> Play:
         plan = RoundsPlan("together", arm, config.network(), rounds, config.evaluation)
         services = RoundServices(reports.append)
         coordinator = SynchronousCoordinator(plan, session, services, timeline, script)
-        result = coordinator.run()
+        coordinator.run()
+        result = coordinator.result
         played = Played(reports, result.ledger.rows(), waited)
         if not faults:
             kept[key] = played
