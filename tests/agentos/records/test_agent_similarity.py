@@ -24,6 +24,7 @@ from agentos.records.agent_similarity import (
 )
 from agentos.records.layout import EMBEDDINGS, SIMILARITY
 from agentos.rounds.final_states import compare_agents
+from agentos.runtime.base import Session
 from agentos.runtime.host_calls import EmbedTexts, Explain
 from protocols.errors import RecordError
 
@@ -126,8 +127,9 @@ def test_run_records_nothing_where_that_is_asked(
 def test_every_host_embeds_its_own_agents_and_their_order_is_kept(tmp_path: Path) -> None:
     asked: dict[Any, Any] = {}
 
-    class Session:
+    class Half:
         placement = {0: 1, 1: 0, 2: 1}
+        ask = Session.ask
 
         def call(self, calls: Any) -> Any:
             for host, call in calls.items():
@@ -141,7 +143,7 @@ def test_every_host_embeds_its_own_agents_and_their_order_is_kept(tmp_path: Path
             }
 
     sample = Sample(("a", "b c", "d", "e"), (0, 0, 1, 1), ("x", "y"), True, "anchors", 4, (0, 1, 2))
-    compare_agents(Session(), SimilarityRecorder(tmp_path, sample), "together")  # type: ignore[arg-type]
+    compare_agents(Half(), SimilarityRecorder(tmp_path, sample), "together")  # type: ignore[arg-type]
     assert asked[EmbedTexts] == asked[Explain] == {1: (0, 2), 0: (1,)}
     between = load_agent_similarity(tmp_path)
     assert between is not None
