@@ -15,7 +15,9 @@ class Anchors(Selection):
     """Agreement without labels: mean linear CKA with the other models on the same texts.
 
     Models that learnt something about the texts resemble each other; models that did not differ each in
-    its own way. Copies of one origin count once, or they would vote for themselves.
+    its own way. Copies of one origin count once, or they would vote for themselves. Where most candidates
+    are weak in the same way, such as agents of one short run, they agree with each other, and the choice is
+    no better than a random one: prefer `linear` wherever there are labels.
 
     Source of the measure: Kornblith et al., Similarity of Neural Network Representations Revisited, 2019.
     """

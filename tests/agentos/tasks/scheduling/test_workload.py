@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agentos.rounds.clock.timeline import Timeline
 from agentos.rounds.clock.timing import Timing
+from agentos.tasks.scheduling import Heft
 from agentos.tasks.scheduling.workload import Subtask, transit_between, workload_of
 from protocols.errors import ConfigurationError
 
@@ -75,3 +77,20 @@ def test_floor_that_no_agent_reaches_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="'sort'") as caught:
         workload_of(SUBTASKS, TIMING, np.full((3, 3), 0.5))
     assert "floor" in str(caught.value.hint)
+
+
+def test_predicted_makespan_is_that_of_the_simulated_clock() -> None:
+    """Three subtasks one after the other, on agents that the clock of a run lets work and send."""
+    subtasks = [
+        Subtask(name="a", work=20.0, agents=(0,)),
+        Subtask(name="b", work=15.0, after={"a": 300}, agents=(1,)),
+        Subtask(name="c", work=4.0, after={"b": 50}, agents=(2,)),
+    ]
+    plan = Heft().plan(workload_of(subtasks, TIMING))
+    clock = Timeline(TIMING)
+    clock.train({0: {"steps": 20}})
+    clock.wait({1: clock.lateness(0, 1, 300)})
+    clock.train({1: {"steps": 15}})
+    clock.wait({2: clock.lateness(1, 2, 50)})
+    clock.train({2: {"steps": 4}})
+    assert plan.makespan_s == pytest.approx(clock.now[2])
