@@ -19,14 +19,28 @@ from protocols.messages.representations import (
     Statistics,
 )
 from protocols.messages.scalars import Control, Metrics
+from protocols.messages.tasks import (
+    Announcement,
+    Answer,
+    Assignment,
+    Bid,
+    Escalation,
+    RankedAnswer,
+    Verdict,
+)
 
 __all__ = [
+    "Announcement",
+    "Answer",
+    "Assignment",
+    "Bid",
     "Components",
     "Control",
     "DETACHED",
     "EmbeddingGradients",
     "Embeddings",
     "Envelope",
+    "Escalation",
     "Gradient",
     "LabelVotes",
     "Logits",
@@ -39,9 +53,11 @@ __all__ = [
     "PrivateEmbeddings",
     "Prototypes",
     "PseudoLabels",
+    "RankedAnswer",
     "Rankings",
     "SimilarityTargets",
     "Statistics",
+    "Verdict",
     "WeightDeltas",
     "Weights",
 ]

@@ -17,6 +17,15 @@ from protocols.messages.representations import (
     Statistics,
 )
 from protocols.messages.scalars import Control, Metrics
+from protocols.messages.tasks import (
+    Announcement,
+    Answer,
+    Assignment,
+    Bid,
+    Escalation,
+    RankedAnswer,
+    Verdict,
+)
 
 PAYLOADS: dict[str, type[Payload]] = {
     "embeddings": Embeddings,
@@ -34,4 +43,11 @@ PAYLOADS: dict[str, type[Payload]] = {
     "components": Components,
     "metrics": Metrics,
     "control": Control,
+    "announcement": Announcement,
+    "bid": Bid,
+    "assignment": Assignment,
+    "answer": Answer,
+    "ranked_answer": RankedAnswer,
+    "escalation": Escalation,
+    "verdict": Verdict,
 }

@@ -21,6 +21,14 @@ from protocols.wire.serialize import payload_of
 _FLOAT32 = np.dtype("<f4")
 _SAME_PLAN = "let sender and receiver follow one topology and one hop plan"
 _SAME_SETTINGS = "give sender and receiver the same exchange settings and the same anchors"
+_SAME_TASK = "answer what was assigned, and nothing that was given to another agent since"
+
+_EQUAL = {
+    "layout": "average only encoders of one kind",
+    "task": _SAME_TASK,
+    "attempt": _SAME_TASK,
+}
+"""Fields of payloads that an expectation may ask to have one value, and the hint where they have another."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +47,12 @@ class Expectation:
         codec: required codec of the arrays that may be coded; None accepts any codec of the table.
         rounds: the earliest and the latest round that is accepted, if agents do not wait for each other;
             None for `round` only.
+        task: the required task of a message about one; None accepts any task.
+        attempt: the required number of the assignment; None accepts any.
+        queries: the ids that a message may be about; None accepts any ids.
 
     Raises:
-        ConfigurationError: `shapes` or `layout` names a field that the payload lacks.
+        ConfigurationError: the expectation names a field that the payload lacks.
     """
 
     round: int
@@ -52,11 +63,16 @@ class Expectation:
     layout: str | None = None
     codec: Codec | None = None
     rounds: tuple[int, int] | None = None
+    task: str | None = None
+    attempt: int | None = None
+    queries: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
         checked = set(self.shapes) - set(self.payload.array_fields)
-        if self.layout is not None and "layout" not in self.payload.scalar_fields:
-            checked.add("layout")
+        named = {name for name in _EQUAL if getattr(self, name) is not None}
+        checked |= named - set(self.payload.scalar_fields)
+        if self.queries is not None:
+            checked |= {"ids"} - set(self.payload.array_fields)
         if checked:
             raise ConfigurationError(
                 f"the expectation names fields that {self.payload.kind} payloads lack",
@@ -72,6 +88,8 @@ class Expectation:
             and (self.rounds or self.round) == (other.rounds or other.round)
             and self.payload is other.payload
             and self.layout == other.layout
+            and (self.task, self.attempt) == (other.task, other.attempt)
+            and self.queries == other.queries
             and self.shapes == other.shapes
             and (self.codec is other.codec or self.codec == other.codec)
         )
@@ -84,10 +102,13 @@ def admit(message: Buffer | Packet, expectation: Expectation) -> Message:
         RejectedMessage: it is not. The reason is one of ``malformed``, ``version``, ``neighbour``,
             ``round``, ``hop``, ``kind``, ``codec``, ``dtype``, ``shape``, ``layout``, ``not_finite``,
             ``not_probabilities``, ``not_rankings``, ``not_counts``, ``not_moments``,
-            ``not_components``.
+            ``not_components``, ``task``, ``attempt``, ``query``, ``not_ids``, ``not_origins``, ``not_marks``,
+            ``not_candidates``, ``not_classes``.
     """
     admitted = reread(message, expectation)
     admitted.payload.check_values(admitted.envelope.sender)
+    if expectation.queries is not None:
+        _check_queries(admitted, expectation.queries)
     return admitted
 
 
@@ -119,9 +140,10 @@ def reread(message: Buffer | Packet, expectation: Expectation) -> Message:
             actual=error.actual,
             hint=error.hint,
         ) from error
-    layout = getattr(payload, "layout", None)
-    if expectation.layout not in (None, layout):
-        _reject("layout", sender, expectation.layout, layout, "average only encoders of one kind")
+    for name, hint in _EQUAL.items():
+        wanted, given = getattr(expectation, name), getattr(payload, name, None)
+        if wanted is not None and wanted != given:
+            _reject(name, sender, wanted, given, hint)
     return Message(envelope, payload)
 
 
@@ -142,6 +164,13 @@ def check_envelope(envelope: Envelope, expectation: Expectation) -> None:
         _reject("hop", sender, expectation.hop, envelope.hop, _SAME_PLAN)
     if envelope.kind != kind:
         _reject("kind", sender, kind, envelope.kind[:40], _SAME_SETTINGS)
+
+
+def _check_queries(message: Message, queries: frozenset[int]) -> None:
+    strangers = sorted(set(message.payload.ids.tolist()) - queries)  # type: ignore[attr-defined]
+    if strangers:
+        expected = f"some of {len(queries)} queries"
+        _reject("query", message.envelope.sender, expected, strangers[:8], _SAME_TASK)
 
 
 def _check_codec(coding: Coding, expectation: Expectation, sender: int) -> None:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,10 +34,15 @@ from protocols.errors import ProtocolError, RecordError
 from protocols.ledger import Ledger
 from protocols.messages import (
     PAYLOADS,
+    Announcement,
+    Answer,
+    Assignment,
+    Bid,
     Components,
     Control,
     EmbeddingGradients,
     Embeddings,
+    Escalation,
     Gradient,
     LabelVotes,
     Logits,
@@ -46,9 +52,11 @@ from protocols.messages import (
     PrivateEmbeddings,
     Prototypes,
     PseudoLabels,
+    RankedAnswer,
     Rankings,
     SimilarityTargets,
     Statistics,
+    Verdict,
     WeightDeltas,
     Weights,
 )
@@ -58,6 +66,7 @@ from protocols.wire.validate import Expectation, admit
 
 Samples = Sequence[tuple[str, bytes]]
 Read = Callable[[str, bytes], str]
+Draw = Callable[..., NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -114,9 +123,28 @@ def payloads() -> list[Payload]:
         ),
         Metrics(values={"loss": 0.5, "temperature": 0.05}),
         Control(command="pause", arguments={"rounds": 3, "why": "collapse", "sure": True}),
+        *_task_payloads(draw, shares),
     ]
     assert {payload.kind for payload in found} == set(PAYLOADS)
     return found
+
+
+def _task_payloads(draw: Draw, shares: Draw) -> Iterator[Payload]:
+    """Yield a small payload of every kind that is about a task."""
+    origins = ("0123456789abcdef", "f" * 64)
+    task: dict[str, Any] = {"task": "triage/root", "ids": np.array([7, 3, 2**40, 0])}
+    work: dict[str, Any] = {**task, "attempt": 1}
+    cost: dict[str, Any] = {"origins": origins, "flops": 1e9, "seconds": 0.25}
+    mask = np.array([0, 1, 0, 0], np.uint8)
+    found = np.arange(12).reshape(4, 3)
+    yield Announcement(task="triage", classes=4, queries=300, tokens=9000, floor=0.5)
+    yield Bid(task="triage", **cost, accuracy=0.75, examples=128, ready_s=0.0)
+    yield Assignment(**work, start_s=0.5, deadline_s=8.0)
+    yield Answer(**work, **cost, probabilities=shares(4, 3), abstains=mask, in_sample=mask[::-1])
+    yield RankedAnswer(**work, **cost, candidates=found, scores=draw(4, 3))
+    yield Escalation(**work, embeddings=draw(4, 8), shares_text=True, texts=("a", "", "c", "d"))
+    decided = np.array([0, 2, 1, 3], np.int32)
+    yield Verdict(**task, origins=origins, classes=4, decided=decided, confidences=shares(1, 4)[0])
 
 
 def codecs() -> list[Codec]:

@@ -72,6 +72,13 @@ def test_table_of_payloads_is_keyed_by_kind_and_complete() -> None:
         "components",
         "metrics",
         "control",
+        "announcement",
+        "bid",
+        "assignment",
+        "answer",
+        "ranked_answer",
+        "escalation",
+        "verdict",
     ]
     assert all(cls.__doc__ for cls in PAYLOADS.values())
 

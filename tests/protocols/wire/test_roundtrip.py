@@ -10,21 +10,29 @@ from hypothesis.extra import numpy as hnp
 
 from protocols.messages import (
     PAYLOADS,
+    Announcement,
+    Answer,
+    Assignment,
+    Bid,
     Components,
     Control,
     EmbeddingGradients,
     Embeddings,
+    Escalation,
     Gradient,
     LabelVotes,
     Logits,
     Message,
     Metrics,
+    Payload,
     PrivateEmbeddings,
     Prototypes,
     PseudoLabels,
+    RankedAnswer,
     Rankings,
     SimilarityTargets,
     Statistics,
+    Verdict,
     WeightDeltas,
     Weights,
 )
@@ -89,6 +97,29 @@ def any_floats(rank: int) -> st.SearchStrategy[Any]:
     return st.tuples(*[SIZES] * rank).flatmap(lambda shape: floats(*shape))
 
 
+TASK_NAMES = st.from_regex(r"\A[A-Za-z0-9_./-]{1,64}\Z")
+ORIGINS = st.lists(st.from_regex(r"\A[0-9a-f]{16,20}\Z"), min_size=1, max_size=3).map(tuple)
+AMOUNTS = st.floats(0, 2.0**100)
+SHARES = st.floats(0, 1)
+COST: dict[str, Any] = {"origins": ORIGINS, "flops": AMOUNTS, "seconds": AMOUNTS}
+
+
+@st.composite
+def about_queries(draw: st.DrawFn, payload: type[Payload], **fields: Any) -> Payload:
+    """Draw a payload; fields are strategies, or functions from Q to one."""
+    queries = draw(SIZES)
+    fields = {"task": TASK_NAMES, "ids": lambda q: hnp.arrays(np.int64, q), **fields}
+    drawn = {
+        name: draw(field if isinstance(field, st.SearchStrategy) else field(queries))
+        for name, field in fields.items()
+    }
+    return payload(**drawn)
+
+
+def marks(queries: int) -> st.SearchStrategy[Any]:
+    return hnp.arrays(np.uint8, queries)
+
+
 STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "embeddings": st.builds(Embeddings, values=any_floats(3)),
     "similarity_targets": st.builds(SimilarityTargets, values=square(), weight=WEIGHTS),
@@ -112,6 +143,57 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
             st.one_of(TEXTS, st.integers(-(2**63), 2**63 - 1), FINITE, st.booleans()),
             max_size=4,
         ),
+    ),
+    "announcement": st.builds(
+        Announcement,
+        task=TASK_NAMES,
+        classes=st.integers(2, 2**31 - 1),
+        queries=st.integers(1, 2**31 - 1),
+        tokens=AMOUNTS,
+        floor=SHARES,
+    ),
+    "bid": st.builds(
+        Bid,
+        task=TASK_NAMES,
+        **COST,
+        accuracy=SHARES,
+        examples=st.integers(1, 2**31 - 1),
+        ready_s=AMOUNTS,
+    ),
+    "assignment": about_queries(
+        Assignment, attempt=IDS, start_s=st.floats(0, 9), deadline_s=st.floats(10, 2.0**100)
+    ),
+    "answer": about_queries(
+        Answer,
+        **COST,
+        attempt=IDS,
+        probabilities=lambda q: SIZES.flatmap(lambda k: floats(q, k)),
+        abstains=marks,
+        in_sample=marks,
+    ),
+    "ranked_answer": st.tuples(SIZES, SIZES).flatmap(
+        lambda shape: about_queries(
+            RankedAnswer,
+            **COST,
+            attempt=IDS,
+            ids=hnp.arrays(np.int64, shape[0]),
+            candidates=hnp.arrays(np.int64, shape),
+            scores=floats(*shape),
+        )
+    ),
+    "escalation": about_queries(
+        Escalation,
+        attempt=IDS,
+        embeddings=lambda q: SIZES.flatmap(lambda d: floats(q, d)),
+        shares_text=st.just(True),
+        texts=lambda q: st.tuples(*[TEXTS] * q),
+    ),
+    "verdict": about_queries(
+        Verdict,
+        origins=ORIGINS,
+        classes=st.integers(2, 2**31 - 1),
+        decided=lambda q: hnp.arrays(np.int32, q),
+        confidences=floats,
     ),
 }
 GRADIENTS = st.one_of(

@@ -12,10 +12,15 @@ import pytest
 from protocols.errors import RejectedMessage, WireError
 from protocols.messages import (
     PAYLOADS,
+    Announcement,
+    Answer,
+    Assignment,
+    Bid,
     Components,
     Control,
     EmbeddingGradients,
     Embeddings,
+    Escalation,
     LabelVotes,
     Logits,
     Message,
@@ -24,9 +29,11 @@ from protocols.messages import (
     PrivateEmbeddings,
     Prototypes,
     PseudoLabels,
+    RankedAnswer,
     Rankings,
     SimilarityTargets,
     Statistics,
+    Verdict,
     WeightDeltas,
     Weights,
 )
@@ -35,6 +42,10 @@ from protocols.wire.buffers import Packet
 from protocols.wire.serialize import decode, encode, packet_of, read_envelope
 from protocols.wire.validate import Expectation, admit
 
+TASK: dict[str, Any] = {"task": "triage", "ids": np.array([4, 0, 9])}
+WORK: dict[str, Any] = {**TASK, "attempt": 1}
+COST: dict[str, Any] = {"origins": ("0123456789abcdef",), "flops": 1e9, "seconds": 0.5}
+NO_MARKS = np.zeros(3, np.uint8)
 EXAMPLES: dict[str, Payload] = {
     "embeddings": Embeddings(values=np.ones((2, 3, 4), np.float32)),
     "similarity_targets": SimilarityTargets(values=np.ones((3, 3), np.float32), weight=2.0),
@@ -64,6 +75,29 @@ EXAMPLES: dict[str, Payload] = {
     ),
     "metrics": Metrics(values={"loss": 0.25, "accuracy": 0.5}),
     "control": Control(command="stop", arguments={"at": 3, "now": True, "why": "done"}),
+    "announcement": Announcement(task="triage", classes=2, queries=3, tokens=90, floor=0.5),
+    "bid": Bid(task="triage", **COST, accuracy=0.75, examples=64, ready_s=0),
+    "assignment": Assignment(**WORK, start_s=0, deadline_s=8),
+    "answer": Answer(
+        **WORK,
+        **COST,
+        probabilities=np.full((3, 2), 0.5, np.float32),
+        abstains=NO_MARKS,
+        in_sample=NO_MARKS,
+    ),
+    "ranked_answer": RankedAnswer(
+        **WORK, **COST, candidates=np.arange(6).reshape(3, 2), scores=np.ones((3, 2), np.float32)
+    ),
+    "escalation": Escalation(
+        **WORK, embeddings=np.ones((3, 4), np.float32), shares_text=True, texts=("a", "b", "")
+    ),
+    "verdict": Verdict(
+        **TASK,
+        origins=COST["origins"],
+        classes=2,
+        decided=np.array([0, 1, 1], np.int32),
+        confidences=np.full(3, 0.5, np.float32),
+    ),
 }
 
 

@@ -1,0 +1,179 @@
+"""Deferral: which answers of a small agent are worth asking a larger one about.
+
+A deferral is fitted on ``fit``, its threshold meets a budget on ``calibrate``; nothing is chosen on ``test``.
+
+Legend: N texts.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from agents.answering.answers import Answers, Labels, check_evidence
+from agents.answering.scorers import (
+    DeferralRule,
+    DoubtScorer,
+    GainScorer,
+    RandomScorer,
+    Scorer,
+    SetSizeScorer,
+    doubts,
+    urgency,
+)
+from protocols.errors import ConfigurationError
+from protocols.spec import Spec
+
+
+class Deferral(Spec, ABC):
+    """A way to score which texts are passed on to the next agent."""
+
+    kind: str
+
+    @abstractmethod
+    def fit(self, this: Answers, following: Answers, labels: Labels, seed: int) -> Scorer:
+        """Fit a scorer; `fit_deferral` has checked the answers.
+
+        Args:
+            this: out-of-fold answers of the agent that decides.
+            following: out-of-fold answers of the next agent, to the same texts.
+            labels: `[N]`.
+            seed: of random scores.
+        """
+
+
+class Learned(Deferral):
+    """Learned deferral: ridge regression of ``next is right - this is right`` on the small agent's answer.
+
+    The estimate is linear in the probabilities and in the doubt, one minus the largest. Only the former are
+    penalised: from few labelled texts the estimate falls back on doubt, as `Confidence` does. Texts with an
+    estimated gain of 0 or less stay, even where the budget would allow more.
+
+    Source: Jitkrittum et al., When Does Confidence-Based Cascade Deferral Suffice?, 2023.
+    """
+
+    kind: Literal["learned"] = "learned"
+    l2: float = Field(
+        100.0,
+        gt=0.0,
+        le=1e6,
+        description="Penalty of the squared weights of standardised probabilities.",
+    )
+
+    def fit(self, this: Answers, following: Answers, labels: Labels, seed: int) -> GainScorer:
+        """Solve the normal equations."""
+        mean, spread = this.probabilities.mean(axis=0), this.probabilities.std(axis=0)
+        spread = np.where(spread > 0, spread, 1.0)
+        free = np.column_stack([np.ones(len(labels)), doubts(this)])
+        rows = np.hstack([free, (this.probabilities - mean) / spread])
+        gain = following.right(labels).astype(np.float64) - this.right(labels)
+        penalty = np.full(rows.shape[1], self.l2)
+        penalty[:2] = 1e-9  # only so that equal doubts can be solved for
+        weight = np.linalg.solve(rows.T @ rows + np.diag(penalty), rows.T @ gain)
+        return GainScorer(mean, spread, weight[2:], float(weight[1]), float(weight[0]))
+
+
+class Confidence(Deferral):
+    """Confidence: pass on the answers whose best class is least probable."""
+
+    kind: Literal["confidence"] = "confidence"
+
+    def fit(self, this: Answers, following: Answers, labels: Labels, seed: int) -> DoubtScorer:
+        """Return the scorer, which learns nothing."""
+        return DoubtScorer()
+
+
+class Conformal(Deferral):
+    """Conformal: pass on the answers whose conformal set of classes is largest.
+
+    The set holds the label with at least probability `coverage` if texts are exchangeable.
+
+    Source: Vovk et al., Algorithmic Learning in a Random World, 2005; Sadinle et al., Least Ambiguous
+    Set-Valued Classifiers with Bounded Error Levels, 2019.
+    """
+
+    kind: Literal["conformal"] = "conformal"
+    coverage: float = Field(
+        0.9, gt=0.0, lt=1.0, description="Share of texts whose label shall be in the set."
+    )
+
+    def fit(self, this: Answers, following: Answers, labels: Labels, seed: int) -> SetSizeScorer:
+        """Return the scorer, which learns its bound on the split ``calibrate``."""
+        return SetSizeScorer(self.coverage)
+
+
+class Random(Deferral):
+    """Random: the control, which passes on texts drawn by lot."""
+
+    kind: Literal["random"] = "random"
+
+    def fit(self, this: Answers, following: Answers, labels: Labels, seed: int) -> RandomScorer:
+        """Return the scorer, which learns nothing."""
+        return RandomScorer(seed)
+
+
+DEFERRALS: dict[str, type[Deferral]] = {
+    "learned": Learned,
+    "confidence": Confidence,
+    "conformal": Conformal,
+    "random": Random,
+}
+
+
+def fit_deferral(
+    deferral: Deferral, this: Answers, following: Answers, labels: Labels, seed: int = 0
+) -> Scorer:
+    """Fit a deferral to out-of-fold answers to the split ``fit``; see `Deferral.fit`.
+
+    Raises:
+        ConfigurationError: the answers must not be learnt from.
+    """
+    check_evidence((this, following), labels, "fit")
+    return deferral.fit(this, following, labels, seed)
+
+
+def calibrate(scorer: Scorer, answers: Answers, labels: Labels, budget: float) -> DeferralRule:
+    """Set the threshold so that at most a share of the texts of the split ``calibrate`` is passed on.
+
+    Args:
+        scorer: a fitted deferral.
+        answers: the answers of the agent that decides, to texts that it was not fitted on.
+        labels: `[N]`.
+        budget: largest share of texts to pass on, from 0 to 1.
+
+    Raises:
+        ConfigurationError: the answers are in-sample or of another split, or the budget is not a share.
+    """
+    if not 0 <= budget <= 1:
+        raise ConfigurationError(
+            "the budget of a deferral is not a share",
+            expected="0 to 1",
+            actual=budget,
+            hint="give the share of texts that may be passed on",
+        )
+    check_evidence((answers,), labels, "calibrate")
+    ready = scorer.calibrated(answers, labels)
+    descending = np.sort(urgency(ready, answers))[::-1]
+    allowed = int(np.floor(budget * len(descending) + 1e-9))
+    if allowed == 0:
+        threshold = np.inf
+    else:
+        threshold = -np.inf if allowed == len(descending) else float(descending[allowed])
+    return DeferralRule(ready, max(threshold, ready.least), ready.flops(answers.classes))
+
+
+def oracle(this: Answers, following: Answers, labels: Labels, budget: float) -> NDArray[np.bool_]:
+    """Return the best texts to pass on `[N]`, for a line in a picture: it knows every label.
+
+    No `Deferral` of this kind exists, and no rule can be made of it.
+    """
+    gain = following.right(labels).astype(np.int64) - this.right(labels)
+    allowed = int(np.floor(budget * len(gain) + 1e-9))
+    chosen = np.argsort(-gain, kind="stable")[:allowed]
+    defers = np.zeros(len(gain), bool)
+    defers[chosen] = gain[chosen] > 0
+    return defers

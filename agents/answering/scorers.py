@@ -1,0 +1,180 @@
+"""Fitted deferrals: scores by which texts are passed on, and the rule that a budget makes of them.
+
+A score sees the probabilities of an answer and whether it is an abstention, nothing else: no label, no agent,
+no origin. Only the control draws by the id of the text.
+
+Legend: N texts, K classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.answering.answers import Answers, Labels, Rows
+from protocols.errors import ConfigurationError
+from protocols.seeding import generator
+
+ABSTAINED = 1e6
+"""Added to the score of an abstention: it is passed on before any answer."""
+
+
+class Scorer(ABC):
+    """A fitted deferral without its threshold: the texts with the highest scores are passed on."""
+
+    least: ClassVar[float] = -np.inf
+    """Score that a text must exceed to be passed on, whatever the budget allows."""
+
+    @abstractmethod
+    def scores(self, answers: Answers) -> Rows:
+        """Return scores `[N]`."""
+
+    @abstractmethod
+    def flops(self, classes: int) -> float:
+        """Return the FLOPs of one score, approximately."""
+
+    def calibrated(self, answers: Answers, labels: Labels) -> Scorer:
+        """Return the scorer after it has seen the split ``calibrate``; by default, the same."""
+        return self
+
+
+@dataclass(frozen=True)
+class DeferralRule:
+    """A decision, text by text, whether the next agent is asked.
+
+    Attributes:
+        scorer: what is compared with the threshold.
+        threshold: score above which a text is passed on.
+        flops: FLOPs of one decision, approximately.
+    """
+
+    scorer: Scorer
+    threshold: float
+    flops: float
+
+    def defers(self, answers: Answers) -> NDArray[np.bool_]:
+        """Return whether each text is passed on `[N]`."""
+        return urgency(self.scorer, answers) > self.threshold
+
+
+def urgency(scorer: Scorer, answers: Answers) -> Rows:
+    """Return scores `[N]`, those of abstentions above all others."""
+    return scorer.scores(answers) + ABSTAINED * answers.abstains
+
+
+@dataclass(frozen=True)
+class GainScorer(Scorer):
+    """A linear estimate of ``P(next is right) - P(this is right)`` from an answer's probabilities.
+
+    Attributes:
+        mean: `[K]`, of the probabilities.
+        spread: `[K]`, their standard deviation, or 1.
+        weight: `[K]`.
+        doubt: weight of one minus the probability of the best class.
+        intercept: estimate where all else is 0.
+    """
+
+    least: ClassVar[float] = 0.0
+
+    mean: Rows
+    spread: Rows
+    weight: Rows
+    doubt: float
+    intercept: float
+
+    def scores(self, answers: Answers) -> Rows:
+        """Return the estimated gains."""
+        features = (answers.probabilities - self.mean) / self.spread
+        estimate: Rows = features @ self.weight + self.doubt * doubts(answers) + self.intercept
+        return estimate
+
+    def flops(self, classes: int) -> float:
+        """Return the FLOPs of the standardised features and of the product."""
+        return float(5 * classes + 3)
+
+
+@dataclass(frozen=True)
+class DoubtScorer(Scorer):
+    """One minus the probability of the best class."""
+
+    def scores(self, answers: Answers) -> Rows:
+        """Return how unsure each answer is."""
+        return doubts(answers)
+
+    def flops(self, classes: int) -> float:
+        """Return one comparison for each class."""
+        return float(classes)
+
+
+@dataclass(frozen=True)
+class SetSizeScorer(Scorer):
+    """The size of the conformal set; among sets of one size, the less sure answer first.
+
+    Attributes:
+        coverage: share of texts whose label shall be in the set.
+        bound: largest ``1 - probability`` of a class in the set; None before calibration.
+    """
+
+    coverage: float
+    bound: float | None = None
+
+    def calibrated(self, answers: Answers, labels: Labels) -> SetSizeScorer:
+        """Take as bound the conformal quantile of ``1 - probability of the label``."""
+        misses = np.sort(1 - answers.probabilities[np.arange(len(labels)), labels])
+        rank = int(np.ceil((len(labels) + 1) * self.coverage))
+        bound = float(misses[rank - 1]) if rank <= len(misses) else 1.0
+        return SetSizeScorer(self.coverage, bound)
+
+    def sets(self, answers: Answers) -> NDArray[np.bool_]:
+        """Return which classes are in the set of each text `[N, K]`.
+
+        Raises:
+            ConfigurationError: the scorer is not calibrated.
+        """
+        if self.bound is None:
+            raise ConfigurationError(
+                "conformal sets need a calibration",
+                expected="a scorer from calibrate",
+                actual="a scorer from fit_deferral",
+                hint="call agents.answering.calibrate with answers to the split calibrate",
+            )
+        return 1 - answers.probabilities <= self.bound
+
+    def scores(self, answers: Answers) -> Rows:
+        """Return set sizes, plus what the best class lacks of certainty."""
+        scores: Rows = self.sets(answers).sum(axis=1) + doubts(answers)
+        return scores
+
+    def flops(self, classes: int) -> float:
+        """Return a few operations for each class."""
+        return float(4 * classes)
+
+
+@dataclass(frozen=True)
+class RandomScorer(Scorer):
+    """A number drawn for each text by its id.
+
+    Attributes:
+        seed: of the draw.
+    """
+
+    seed: int
+
+    def scores(self, answers: Answers) -> Rows:
+        """Return numbers from 0 to 1, the same for a text in any batch."""
+        drawn = [generator(self.seed, "answering", "defer", int(i)).random() for i in answers.ids]
+        return np.array(drawn)
+
+    def flops(self, classes: int) -> float:
+        """Return the one comparison."""
+        return 1.0
+
+
+def doubts(answers: Answers) -> Rows:
+    """Return one minus the probability of the best class `[N]`."""
+    rows: Rows = 1 - answers.probabilities.max(axis=1)
+    return rows
