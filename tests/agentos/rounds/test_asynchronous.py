@@ -128,7 +128,8 @@ class Played:
         )
         services = RoundServices(self.reports.append, watch)
         society = AsynchronousCoordinator(plan, session, services, timing, mode)
-        self.result = society.run()
+        society.run()
+        self.result = society.result
 
     def ends(self, agent: int) -> list[float]:
         return [report.metrics[agent]["simulated_s"] for report in self.reports]

@@ -128,6 +128,8 @@ def test_strategies_say_whether_they_can_weigh_by_age():
         "ranked_neighbours",
         "embedding_distillation",
         "dcco",
+        "sparta",
+        "demo",
     }
     assert not FedAvg(fusion="median").asynchronous
     assert not PseudoLabelExchange(fusion="majority").asynchronous
