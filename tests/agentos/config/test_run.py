@@ -439,6 +439,7 @@ def test_instances_of_ones_own_pass_straight_through() -> None:
     expected = {
         "kind": "isolated",
         "every": 1,
+        "first": 1,
         "codec": codec,
         "anchor_share": 0.0,
         "loudness": 2.0,
