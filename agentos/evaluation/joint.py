@@ -99,7 +99,7 @@ class JointConfig(Spec):
             panel = tuple(sorted(i for i in members if weights[i] > 0))
             if not panel:
                 raise ConfigurationError(
-                    f"evaluation.joint leaves nobody for agent {agent} to ask",
+                    f"evaluation.joint leaves agent {agent} no agent to ask",
                     expected="a weight above 0 for the agent itself or one that it asks",
                     actual=f"weights {[weights[i] for i in sorted(members)]}",
                     hint="raise a number in evaluation.joint.weights, or leave the field out",

@@ -27,7 +27,7 @@ class Scorer(ABC):
     """A fitted deferral without its threshold: the texts with the highest scores are passed on."""
 
     least: ClassVar[float] = -np.inf
-    """Score that a text must exceed to be passed on, whatever the budget allows."""
+    """Score that a text must exceed to be passed on, even where the budget allows more."""
 
     @abstractmethod
     def scores(self, answers: Answers) -> Rows:

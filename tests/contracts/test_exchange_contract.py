@@ -323,9 +323,7 @@ def hostile(message: Message, stranger: int) -> dict[str, np.ndarray]:
 
 def test_bad_messages_are_rejected_by_name_and_leave_the_agent_as_it_was(begin):
     society = begin()
-    scheduled, receiver, buffers = letters(
-        society, -1
-    )  # downwards: a master is a stranger to nobody
+    scheduled, receiver, buffers = letters(society, -1)  # downwards: every slave knows its master
     if not buffers:
         return
     stranger = next(id for id in range(7) if id not in {receiver, *scheduled.hop.senders(receiver)})

@@ -1,4 +1,4 @@
-"""Every selection chooses models of distinct origins, repeatably, and whatever order they come in."""
+"""Every selection chooses models of distinct origins, repeatably, in any order of the models."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _size(folder: Path) -> Size:
 
 
 def weights_digest(backbone: nn.Module) -> str:
-    """Return a digest of a backbone's weights, whatever files they came from.
+    """Return a digest of a backbone's weights that does not depend on the files they came from.
 
     Values count in half precision, so that a copy which was saved in it has the digest of its original. The
     pooler is left out: no embedding depends on it, and files without one get random values for it.

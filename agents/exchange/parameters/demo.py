@@ -1,4 +1,4 @@
-"""Momentum that stays local, of which only the strongest components are exchanged."""
+"""Exchange of the strongest components of a local momentum."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DeMoState(ExchangeState):
         momentum: `[P]`, what the agent has learnt and not sent; None before the first exchange.
         extracted: round, components `[M]`, their places `[M]`, and the momentum `[P]` without them.
         gathered: round, and the components of this agent and of all that it speaks for in a tree; None in an
-            agent that nobody sends to.
+            agent that receives nothing.
         settled: round of the last result; 0 before the first.
     """
 

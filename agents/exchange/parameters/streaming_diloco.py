@@ -48,7 +48,7 @@ class StreamingDiLoCo(DiLoCo):
     down is in that codec too.
 
     Where agents do not wait for each other, fragments are exchanged as if each were an exchange of its own:
-    agents send the fragment of their own round, and whoever merges one answers with that one.
+    agents send the fragment of their own round, and the agent that merges one answers with that one.
 
     With one fragment, no overlap and an alpha of 0 this is ``diloco``, to the bit. The paper cuts between
     layers; here pieces are of equal size, see `agents.exchange.parameters.fragments`. Where agents wait on a

@@ -60,7 +60,7 @@ def gradient_of(agent, texts, objective=OBJECTIVE, **fields):
 
 
 def prefer(agent, token):
-    """Make the generator predict one token, whatever it reads."""
+    """Make the generator predict one token for every input."""
     with torch.no_grad():
         agent.encoder.heads[GENERATOR].model.generator_lm_head.bias[token] = 1e4
 

@@ -1,4 +1,4 @@
-"""Momentum of which the strongest components are exchanged."""
+"""Exchange of the strongest components of a local momentum."""
 
 from __future__ import annotations
 
