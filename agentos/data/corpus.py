@@ -16,7 +16,7 @@ from agentos.data.cleaning.counts import left_out, repeats_across
 from agentos.data.config import DataConfig
 from agentos.data.ingest import Progress, ingest, key
 from agentos.data.partition.shares import check_shards
-from agentos.data.private_labels import draw_beyond, draw_within
+from agentos.data.private_labels import draw_beyond, draw_within, pooled
 from agentos.data.sources.files import digest
 from agentos.data.store import documents as storage
 from agentos.data.store.arrow_file import TextReader
@@ -145,11 +145,10 @@ def prepare(
     stored = cached(directory, build, storage.load)
     train, anchors, heldout = _split(config, stored, agents, seed)
     names, codes = storage.label_codes(stored.table)
-    labelled: tuple[IntArray, ...] = ()
     private = config.private_labels
-    if private is not None and private.classes == "all":
-        labelled = draw_beyond(private, train, _require_labels(codes)[train], names, agents, seed)
-        train = np.setdiff1d(train, np.concatenate(labelled), assume_unique=True)
+    beyond = draw_beyond(private, train, codes, names, agents, seed)
+    if beyond:
+        train = np.setdiff1d(train, np.concatenate(beyond), assume_unique=True)
     reader = TextReader(directory / storage.FILE)
     shards = config.partition.assign(
         None if codes is None else codes[train],
@@ -160,14 +159,6 @@ def prepare(
     )
     check_shards(shards, len(train), agents, config.partition.divides)
     rows = tuple(train[shard] for shard in shards)
-    if private is not None and private.classes == "own":
-        known = _require_labels(codes)
-        labelled = tuple(
-            draw_within(private, shard, known[shard], agent, seed)
-            for agent, shard in enumerate(rows)
-        )
-    if private is not None and private.pooled:
-        labelled = (np.sort(np.concatenate(labelled)),) * agents
     sizes = {"train": len(train), "anchors": len(anchors), "heldout": len(heldout)}
     across = repeats_across(stored.counts, sizes)
     return Corpus(
@@ -179,18 +170,8 @@ def prepare(
         _display_names(rows, names, codes),
         {**stored.counts, **sizes, "across": across},
         stored.digest,
-        labelled,
+        pooled(private, beyond or draw_within(private, rows, codes, seed)),
     )
-
-
-def _require_labels(codes: IntArray | None) -> IntArray:
-    if codes is None:
-        raise ConfigurationError(
-            "data.private_labels is set, and some documents have no label",
-            expected="a label for every document",
-            hint="name the label's field in data.source, or set data.private_labels to null",
-        )
-    return codes
 
 
 def _split(

@@ -38,33 +38,35 @@ class PrivateLabels(Spec):
 
 
 def draw_beyond(
-    config: PrivateLabels,
+    config: PrivateLabels | None,
     rows: IntArray,
-    codes: IntArray,
+    codes: IntArray | None,
     names: Sequence[str],
     agents: int,
     seed: int,
 ) -> tuple[IntArray, ...]:
-    """Draw each agent's labelled documents from the training text, a document for one agent at most.
+    """Draw each agent's labelled documents of every class, a document for one agent at most.
 
     Args:
-        config: its `classes` are ``all``.
+        config: the section `data.private_labels`.
         rows: `[R]`, the training documents.
-        codes: `[R]`, the class of each.
+        codes: the class of every document of the corpus; None if any has no label.
         names: names of the classes.
         agents: number of agents.
         seed: seed of the run.
 
     Returns:
-        For each agent its rows, sorted.
+        For each agent its rows, sorted; empty unless `classes` are ``all``.
 
     Raises:
-        ConfigurationError: a class has too few documents.
+        ConfigurationError: a document has no label, or a class has too few documents.
     """
-    needed = agents * config.per_class
+    if config is None or config.classes != "all":
+        return ()
+    known, needed = _required(codes)[rows], agents * config.per_class
     parts: list[list[IntArray]] = [[] for _ in range(agents)]
-    for code in np.unique(codes):
-        members = rows[codes == code]
+    for code in np.unique(known):
+        members = rows[known == code]
         if len(members) <= needed:
             raise ConfigurationError(
                 f"the class {names[int(code)]!r} has too few training documents for private labels",
@@ -80,19 +82,49 @@ def draw_beyond(
 
 
 def draw_within(
-    config: PrivateLabels, shard: IntArray, codes: IntArray, agent: int, seed: int
-) -> IntArray:
-    """Draw an agent's labelled documents from its own; of a rare class, as many as there are.
+    config: PrivateLabels | None, shards: Sequence[IntArray], codes: IntArray | None, seed: int
+) -> tuple[IntArray, ...]:
+    """Draw each agent's labelled documents from its own; of a rare class, as many as there are.
 
     Args:
-        config: its `classes` are ``own``.
-        shard: `[R]`, the agent's documents.
-        codes: `[R]`, the class of each.
-        agent: number of the agent.
+        config: the section `data.private_labels`.
+        shards: the documents of each agent.
+        codes: the class of every document of the corpus; None if any has no label.
         seed: seed of the run.
+
+    Returns:
+        For each agent its rows, sorted; empty unless `classes` are ``own``.
+
+    Raises:
+        ConfigurationError: a document has no label.
     """
-    parts = [
-        generator(seed, "private labels", agent, int(code)).permutation(shard[codes == code])
-        for code in np.unique(codes)
-    ]
-    return np.sort(np.concatenate([part[: config.per_class] for part in parts]))
+    if config is None or config.classes != "own":
+        return ()
+    known = _required(codes)
+    drawn = []
+    for agent, shard in enumerate(shards):
+        parts = [
+            generator(seed, "private labels", agent, int(code)).permutation(
+                shard[known[shard] == code]
+            )
+            for code in np.unique(known[shard])
+        ]
+        drawn.append(np.sort(np.concatenate([part[: config.per_class] for part in parts])))
+    return tuple(drawn)
+
+
+def pooled(config: PrivateLabels | None, labelled: tuple[IntArray, ...]) -> tuple[IntArray, ...]:
+    """Return the labelled documents of each agent, or those of all for each in the control `pooled`."""
+    if config is None or not config.pooled:
+        return labelled
+    return (np.sort(np.concatenate(labelled)),) * len(labelled)
+
+
+def _required(codes: IntArray | None) -> IntArray:
+    if codes is None:
+        raise ConfigurationError(
+            "data.private_labels is set, and some documents have no label",
+            expected="a label for every document",
+            hint="name the label's field in data.source, or set data.private_labels to null",
+        )
+    return codes
