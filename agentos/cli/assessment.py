@@ -100,51 +100,23 @@ def assessed(request: Request, progress: Callable[[str], None] = lambda _: None)
     """
     target = request.target
     run = _run_config(target)
-    folders = (
-        {Path(target).name: target}
-        if run is None
-        else exported_encoders(Path(target), request.agents)
-    )
     chosen = {text: parse_task(text) for text in request.tasks}
-    if run is None and request.data is None:
-        missing = "" if Path(target).is_dir() else f"there is no folder {target}; "
-        raise ConfigurationError(
-            f"{missing}{target} is taken for a model, and no documents are named to evaluate it on",
-            expected="a run folder, or --data with a file of documents, a run or its configuration",
-            hint="correct the path of the run, or give --data, such as --data documents.jsonl",
-        )
-    if request.joint and run is None:
-        raise ConfigurationError(
-            f"{target} is one model, and --joint puts several agents of a run side by side",
-            expected="a run folder",
-            actual=target,
-            hint="leave out --joint, or name a folder that 'agentos run' wrote",
-        )
-    if run is not None:
+    if run is None:
+        _check_model(request)
+    else:
         adapted = [group.encoder for group in run.agents.resolved if group.encoder.lora]
         _require_same(of_encoders(adapted), Path(target), request.changed_data_ok)
     _check_whitening(request)
-    progress("Reading documents")
-    heldout = _heldout(request, run)
     if not chosen and run is not None and request.data is None:
         chosen = {task.kind: task for task in run.evaluation.tasks}
         if request.joint:
             chosen = {kind: task for kind, task in chosen.items() if suits_joint(task)}
+    encoders = _encoders(request, run, chosen, progress)  # finds the folders; loads nothing yet
+    progress("Reading documents")
+    heldout = _heldout(request, run)
     seed = request.seed
     if seed is None:
         seed = 0 if run is None else run.seed
-    encoders: Iterator[tuple[str, TextEncoder]]
-    if run is not None and request.joint:
-        _require_embeddings_alone(chosen)
-        plan = joint_request(run, request)
-        asking = request.agents or range(len(plan.panels))
-        needed = sorted({member for agent in asking for member in plan.panels[agent]})
-        folders = exported_encoders(Path(target), sorted({*needed, *request.agents}))
-        encoders = with_joint(
-            loaded_encoders(folders, request.max_length, progress), plan, request.agents
-        )
-    else:
-        encoders = loaded_encoders(folders, request.max_length, progress)
     return assess(
         encoders,
         chosen or default_tasks(heldout),
@@ -152,6 +124,47 @@ def assessed(request: Request, progress: Callable[[str], None] = lambda _: None)
         seed,
         _training_text(request),
     )
+
+
+def _encoders(
+    request: Request,
+    run: RunConfig | None,
+    chosen: Mapping[str, Task],
+    progress: Callable[[str], None],
+) -> Iterator[tuple[str, TextEncoder]]:
+    """Return the encoders of a request by name, those of joint embeddings after their members."""
+    folder = Path(request.target)
+    if run is None:
+        return loaded_encoders({folder.name: request.target}, request.max_length, progress)
+    folders = exported_encoders(folder, request.agents)
+    if not request.joint:
+        return loaded_encoders(folders, request.max_length, progress)
+    _require_embeddings_alone(chosen)
+    plan = joint_request(run, request)
+    asking = request.agents or range(len(plan.panels))
+    members = {member for agent in asking for member in plan.panels[agent]}
+    folders = exported_encoders(folder, sorted({*members, *request.agents}))
+    loaded = loaded_encoders(folders, request.max_length, progress)
+    return with_joint(loaded, plan, request.agents)
+
+
+def _check_model(request: Request) -> None:
+    """Refuse what asks for a run where there is a model."""
+    target = request.target
+    if request.data is None:
+        missing = "" if Path(target).is_dir() else f"there is no folder {target}; "
+        raise ConfigurationError(
+            f"{missing}{target} is taken for a model, and no documents are named to evaluate it on",
+            expected="a run folder, or --data with a file of documents, a run or its configuration",
+            hint="correct the path of the run, or give --data, such as --data documents.jsonl",
+        )
+    if request.joint:
+        raise ConfigurationError(
+            f"{target} is one model, and --joint puts several agents of a run side by side",
+            expected="a run folder",
+            actual=target,
+            hint="leave out --joint, or name a folder that 'agentos run' wrote",
+        )
 
 
 def _check_whitening(request: Request) -> None:

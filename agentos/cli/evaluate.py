@@ -19,6 +19,40 @@ _COLUMNS = 6
 """Most encoders in one table."""
 
 
+TaskNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND[:FILE][,NAME=VALUE]",
+        help="A task and its parameters; may be repeated. See agentos list.",
+    ),
+]
+DocumentsFrom = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE_OR_RUN",
+        help="Documents: .jsonl, .csv, .tsv or .parquet with a column text and optionally label; or a run "
+        "folder, YAML file or ready-made run, for its held-out text. Default: the run's own.",
+    ),
+]
+CenterOn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE_OR_RUN",
+        help="Texts to fit the mean on, such as queries; documents evaluated on are left out. A file as for "
+        "--data, or a run, for its training text. Default: the mean stored with the encoder, if any.",
+    ),
+]
+Whiten = Annotated[
+    bool, typer.Option("--whiten", help="Whiten on that text, too; needs --center-on.")
+]
+Width = Annotated[
+    int | None, typer.Option(min=1, help="Directions that whitening keeps; default: all.")
+]
+Joint = Annotated[
+    bool, typer.Option("--joint", help="Evaluate the agents' embeddings side by side, too.")
+]
+
+
 def evaluate(
     target: Annotated[
         str,
@@ -27,21 +61,8 @@ def evaluate(
             help="A run folder, a Hugging Face model folder, or a model's name in the local cache.",
         ),
     ],
-    task: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND[:FILE][,NAME=VALUE]",
-            help="A task and its parameters; may be repeated. See agentos list.",
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE_OR_RUN",
-            help="Documents: .jsonl, .csv, .tsv or .parquet with a column text and optionally label; or a "
-            "run folder, YAML file or ready-made run, for its held-out text. Default: the run's own.",
-        ),
-    ] = None,
+    task: TaskNames = None,
+    data: DocumentsFrom = None,
     agent: Annotated[
         list[int] | None, typer.Option(help="Agent of the run; may be repeated. Default: all.")
     ] = None,
@@ -49,28 +70,14 @@ def evaluate(
         int | None,
         typer.Option(min=8, help="Tokens per text; default: as in the folder, otherwise 64."),
     ] = None,
-    center_on: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE_OR_RUN",
-            help="Texts to fit the mean on, such as queries; documents evaluated on are left out. A file as "
-            "for --data, or a run, for its training text. Default: the mean stored with the encoder, if any.",
-        ),
-    ] = None,
-    whiten: Annotated[
-        bool, typer.Option("--whiten", help="Whiten on that text, too; needs --center-on.")
-    ] = False,
-    width: Annotated[
-        int | None, typer.Option(min=1, help="Directions that whitening keeps; default: all.")
-    ] = None,
+    center_on: CenterOn = None,
+    whiten: Whiten = False,
+    width: Width = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the tasks; default: the run's, otherwise 0.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file for the results.")] = None,
-    joint: Annotated[
-        bool,
-        typer.Option("--joint", help="Evaluate the agents' embeddings side by side, too."),
-    ] = False,
+    joint: Joint = False,
     among: Among = None,
     pca: JointWidth = None,
     changed_data_ok: ChangedDataOk = False,

@@ -33,7 +33,10 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def test_address_where_nobody_listens_is_refused_before_anything_is_prepared() -> None:
+def test_address_where_nobody_listens_is_refused_before_anything_is_prepared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # other tests may have started it
     prepared = False
     with pytest.raises(RuntimeFailure, match="reached"), RayRuntime().ahead("127.0.0.1:1"):
         prepared = True
