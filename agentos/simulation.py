@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agentos.arms import Arms, RunSetting, arm_of
+from agentos.arms import Arms, RunSetting
 from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.data.yaml_values import dump
@@ -24,7 +24,7 @@ from agentos.records.atomic_files import writing
 from agentos.records.checkpoints import forget
 from agentos.records.identity.digests import of_run
 from agentos.records.identity.fingerprint import Fingerprint
-from agentos.records.layout import ARMS, TOGETHER
+from agentos.records.layout import ARMS
 from agentos.records.recorder import Recorder
 from agentos.records.result import Result
 from agentos.rounds.clock.timing import Timing, timing_of
@@ -150,8 +150,7 @@ class Simulation:
         if self.profile is not None:
             session = ProfiledSession(session, self.profile)
         try:
-            arm = arm_of(self.config, TOGETHER)
-            training, measured = choose_precision(session, blueprint, arm)
+            training, measured = choose_precision(session, blueprint)
         except BaseException:
             session.close()
             raise

@@ -101,15 +101,14 @@ class NameMachine(HostCall[str]):
 
 
 @dataclass(frozen=True)
-class ChoosePrecision(HostCall[tuple[Literal["fp32", "bf16"], dict[str, float]]]):
-    """Measure training steps in each precision; see `Host.choose_precision`."""
+class ChoosePrecision(HostCall[Literal["fp32", "bf16"]]):
+    """Choose the precision that pays on a host; see `Host.choose_precision`."""
 
     phase = "start"
-    arm: Arm
 
-    def run(self, host: hosting.Host) -> tuple[Literal["fp32", "bf16"], dict[str, float]]:
-        """Return the faster precision, and the seconds of a step in each."""
-        return host.choose_precision(self.arm)
+    def run(self, host: hosting.Host) -> Literal["fp32", "bf16"]:
+        """Return the precision."""
+        return host.choose_precision()
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from agents.models.text_encoder import CachedEmbeddings, LabelScores, MappedEnco
 from agents.training import trainer
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm, Blueprint
-from agents.training.precision import step_seconds, worthwhile
+from agents.training.precision import StepSize, pays_in_bfloat16
 from agents.training.prefetch import Prefetcher
 from agents.training.shared_model import SharedModel
 from protocols.wire.buffers import Packet, checksum
@@ -73,10 +73,12 @@ class Host:
         finally:
             self._tracer = None
 
-    def choose_precision(self, arm: Arm) -> tuple[Literal["fp32", "bf16"], dict[str, float]]:
-        """Return the faster precision on this host, and the seconds of a training step in each."""
-        seconds = step_seconds(self.blueprint, arm, self.device)
-        return worthwhile(seconds), seconds
+    def choose_precision(self) -> Literal["fp32", "bf16"]:
+        """Return the precision that pays on this host; see `agents.training.precision`."""
+        training = self.blueprint.training
+        tokens = training.batch_size * training.max_length
+        steps = [StepSize.of(resident.encoder, tokens) for resident in self.residents.values()]
+        return "bf16" if pays_in_bfloat16(steps, self.device) else "fp32"
 
     def share_gpu(self, share: float) -> float:
         """Reserve a share of the GPU's memory, at most what is free now; return the reserved share.

@@ -53,10 +53,10 @@ class TrainingConfig(Spec):
         1.0, gt=0.0, description="Largest norm of the gradient; null does not clip."
     )
     precision: Precision = Field(
-        "fp32",
+        "auto",
         description="bf16: autocast, products of bfloat16 with sums in fp32; parameters stay fp32. It is "
-        "slow on processors without units for it. auto: the first host times a few steps in both and takes "
-        "bf16 if it is 1.1 times as fast; the record names the choice in place of auto.",
+        "slow on processors without units for it. auto: bf16 where the first host has such units and a "
+        "step is large enough to gain from them, else fp32; the record names the choice in place of auto.",
     )
     activation_checkpointing: bool = Field(
         False, description="Recompute activations for the gradient instead of keeping them."

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from agents.models.build import build_encoder
 from agents.models.cpu.bfloat16 import has_bfloat16_units
 from agents.models.cpu.byte_dropout import dropout_of, use_byte_dropout
+from agents.models.cpu.matmul_attention import use_matmul_attention
 from agents.models.encoder import Encoder
 from agents.models.flat_parameters import Binding, OwnBuffers, copy_buffers, flatten, layout_of
 from agents.models.pretrained import positions_of
@@ -228,6 +229,8 @@ class SharedModel:
             _checkpoint_activations(encoder.backbone)
         if self.device.type == "cpu":
             use_byte_dropout(encoder)
+            if self.precision == "bf16":
+                use_matmul_attention(encoder.backbone)
         return encoder.to(self.device)
 
     def _optimizer(self) -> torch.optim.Optimizer:

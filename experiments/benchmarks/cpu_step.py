@@ -2,7 +2,7 @@
 
     python -m experiments.benchmarks.cpu_step
 
-One encoder of the preset tiny (a BERT of 2 layers x 128) takes steps of in-batch contrastive learning on 64
+An encoder, where no other is named of the preset tiny (a BERT of 2 layers x 128), takes steps of in-batch contrastive learning on 64
 pairs of 32 random tokens, on one thread. The two variants of a row alternate, and medians are compared.
 Whether glibc keeps freed memory is a setting of the process, so each variant of that row has its own
 process.
@@ -24,24 +24,33 @@ import torch.nn.functional as F
 import typer
 from transformers import AutoModel
 
-from agents.config import EncoderConfig
+from agents.config import EncoderConfig, Preset
 from agents.models.build import preset_config
 from agents.models.cpu.byte_dropout import use_byte_dropout
 from agents.models.cpu.malloc import keep_freed_memory
+from agents.models.cpu.matmul_attention import use_matmul_attention
 from agents.models.encoder import Encoder
 from experiments.benchmarks.harness.societies import publish
 
 PAIRS, TOKENS, VOCABULARY, TEMPERATURE = 64, 32, 8192, 0.05
+PRESETS_TIMED: tuple[Preset, ...] = ("nano", "tiny", "small")
 Step = Callable[[], None]
 Context = Callable[[], AbstractContextManager[object]]
 
 
 def training_step(
-    pooling: str = "mean", byte_dropout: bool = True, around: Context = nullcontext
+    pooling: str = "mean",
+    byte_dropout: bool = True,
+    around: Context = nullcontext,
+    preset: Preset = "tiny",
+    matmul_attention: bool = False,
 ) -> Step:
     """Return a function that takes one training step of a new encoder, inside a context."""
     torch.manual_seed(0)
-    backbone = AutoModel.from_config(preset_config(EncoderConfig(), VOCABULARY, padding_id=0))
+    config = preset_config(EncoderConfig(preset=preset), VOCABULARY, padding_id=0)
+    backbone = AutoModel.from_config(config)
+    if matmul_attention:
+        use_matmul_attention(backbone)
     encoder = Encoder(backbone, pooling).train()
     if byte_dropout:
         use_byte_dropout(encoder)
@@ -105,8 +114,14 @@ def main(repeats: Annotated[int, typer.Option(help="Steps of each variant.")] = 
             training_step("cls", around=_whole_layer),
             training_step("cls"),
         ],
-        "autocast to bfloat16": [training_step(), training_step(around=_autocast)],
     }
+    for preset in PRESETS_TIMED:
+        flash = training_step(around=_autocast, preset=preset)
+        products = training_step(around=_autocast, preset=preset, matmul_attention=True)
+        variants |= {
+            f"bfloat16, {preset}": [training_step(preset=preset), products],
+            f"attention by products in bfloat16, {preset}": [flash, products],
+        }
     rows |= {name: medians(steps, repeats) for name, steps in variants.items()}
     table = [
         f"| {name} | {1e3 * before:.0f} | {1e3 * after:.0f} | {after / before:.2f} |"

@@ -26,33 +26,41 @@ class ByteDropout(nn.Module):
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
-        # At least one byte value in 256 keeps its element: with none kept, the scale would be infinite.
-        self.threshold = min(round(p * _LEVELS), _LEVELS - 1)
-        self.scale = _LEVELS / (_LEVELS - self.threshold)
 
     def forward(self, x: Tensor) -> Tensor:
         """Zero a share of `x` (any shape) in training; return it unchanged otherwise."""
-        if not self.training or self.threshold == 0:
-            return x
-        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
-        # The range starts at the least integer because the default leaves the top bit of every word zero.
-        words.random_(-(2**63), None)
-        draws = words.view(torch.uint8)[: x.numel()].view(x.shape)
-        # Comparing straight into a float mask takes a quarter of the time of building a boolean mask and
-        # converting it.
-        mask = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-        torch.ge(draws, self.threshold, out=mask)
-        return x * mask.mul_(self.scale)
+        return byte_dropout(x, self.p) if self.training else x
 
     def extra_repr(self) -> str:
         """Show the probability in the module's representation."""
         return f"p={self.p}"
 
 
+def byte_dropout(x: Tensor, p: float) -> Tensor:
+    """Zero a share `p` of `x` (any shape), rounded to 1/256, and scale the rest; see `ByteDropout`."""
+    threshold = _threshold(p)
+    if threshold == 0:
+        return x
+    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
+    # The range starts at the least integer because the default leaves the top bit of every word zero.
+    words.random_(-(2**63), None)
+    draws = words.view(torch.uint8)[: x.numel()].view(x.shape)
+    # Comparing straight into a float mask takes a quarter of the time of building a boolean mask and
+    # converting it.
+    mask = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    torch.ge(draws, threshold, out=mask)
+    return x * mask.mul_(_LEVELS / (_LEVELS - threshold))
+
+
+def _threshold(p: float) -> int:
+    # At least one byte value in 256 keeps its element: with none kept, the scale would be infinite.
+    return min(round(p * _LEVELS), _LEVELS - 1)
+
+
 def dropout_of(module: nn.Module) -> float:
     """Return the largest dropout probability in force in a module; 0 if it has no dropout."""
     plain = [m.p for m in module.modules() if isinstance(m, nn.Dropout)]
-    bytewise = [m.threshold / _LEVELS for m in module.modules() if isinstance(m, ByteDropout)]
+    bytewise = [_threshold(m.p) / _LEVELS for m in module.modules() if isinstance(m, ByteDropout)]
     return max([0.0, *plain, *bytewise])
 
 

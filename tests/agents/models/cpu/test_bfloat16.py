@@ -22,5 +22,20 @@ def test_bf16_is_autocast_and_warns_on_a_processor_without_units(
     assert product.dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_tile", None])
+def test_an_x86_processor_has_units_if_it_has_the_instructions(monkeypatch, instructions):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    for name in ("avx512_bf16", "amx_tile"):
+        found = name == instructions
+        monkeypatch.setattr(f"torch.cpu._is_{name}_supported", lambda found=found: found)
+    assert has_bfloat16_units(torch.device("cpu")) is (instructions is not None)
+
+
+def test_any_other_processor_is_what_onednn_says(monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    known = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert has_bfloat16_units(torch.device("cpu")) is bool(known)
+
+
 def test_a_gpu_is_taken_to_have_units():
     assert has_bfloat16_units(torch.device("cuda"))
