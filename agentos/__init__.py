@@ -8,14 +8,20 @@ if TYPE_CHECKING:
     from agentos.config.run import RunConfig as RunConfig
     from agentos.records.result import Result as Result
     from agentos.simulation import Simulation as Simulation
+    from agentos.tasks.config import Task as Task
+    from agentos.tasks.society.open_society import Society as Society
+    from agentos.tasks.solving.run_task import solve as solve
 
 _EXPORTS = {
     "RunConfig": "agentos.config.run",
     "Result": "agentos.records.result",
     "Simulation": "agentos.simulation",
+    "Society": "agentos.tasks.society.open_society",
+    "Task": "agentos.tasks.config",
+    "solve": "agentos.tasks.solving.run_task",
 }
 
-__all__ = ["Result", "RunConfig", "Simulation"]
+__all__ = ["Result", "RunConfig", "Simulation", "Society", "Task", "solve"]
 
 
 def __getattr__(name: str) -> Any:

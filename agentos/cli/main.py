@@ -15,11 +15,12 @@ from agentos.cli.arguments import Directory, Overrides, Point, Source
 from agentos.cli.check import check
 from agentos.cli.compare import compare
 from agentos.cli.data import data
-from agentos.cli.evaluate import evaluate
-from agentos.cli.export_encoders import export
-from agentos.cli.generate import generate
+from agentos.cli.encoders.evaluate import evaluate
+from agentos.cli.encoders.export_encoders import export
+from agentos.cli.encoders.generate import generate
 from agentos.cli.resume import fork, resume
 from agentos.cli.sweep import sweep
+from agentos.cli.tasks.solve import analyse, ask, solve
 from agentos.cli.topology import topology
 from agentos.cli.watched_run import run
 from agentos.data.problems import printable
@@ -111,6 +112,9 @@ app.command("data", short_help="Read and divide text as a run would.")(data)
 app.command(short_help="Continue a text with a causal agent.")(generate)
 app.command(short_help="Run arms x axes x seeds, one row of results per run.")(sweep)
 app.command(short_help="Copy encoders of a run into one folder.")(export)
+app.command(short_help="Let a society work on a task.")(solve)
+app.command(short_help="Analyse a task, and stop.")(analyse)
+app.command(short_help="Answer texts with a society that solved a task.")(ask)
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
 
 

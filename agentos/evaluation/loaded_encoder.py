@@ -129,6 +129,11 @@ class LoadedEncoder:
             embedded = map(embedded)
         return embedded
 
+    def token_counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return the tokens `[N]` that each text puts through the encoder, special tokens included."""
+        around = self._collate.special_count
+        return np.array([len(ids) + around for ids in self._tokens(texts)], dtype=np.int64)
+
     def _pooled(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if not texts:
             return np.zeros((0, self.encoder.width), dtype=np.float32)

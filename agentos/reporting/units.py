@@ -57,6 +57,20 @@ def seconds_text(duration_s: float) -> str:
     return f"{hours:,} h {minutes} min"
 
 
+def short_seconds(duration_s: float) -> str:
+    """Return a duration that may be far below a second, in three figures.
+
+    Example:
+        >>> short_seconds(4.56e-6), short_seconds(0.0123), short_seconds(161)
+        ('4.56 µs', '12.3 ms', '2 min 41 s')
+    """
+    if duration_s >= 1:
+        return seconds_text(duration_s)
+    if duration_s >= 1e-3:
+        return f"{1e3 * duration_s:.3g} ms"
+    return f"{1e6 * duration_s:.3g} µs"
+
+
 def metric_text(value: float | None, metric: Metric, *, signed: bool = False) -> str:
     """Return a metric's value: a percentage if it is a share, else about three figures.
 

@@ -157,6 +157,24 @@ class Runtime(Spec, ABC):
         """
         return nullcontext(lambda: address)
 
+    def open(self, agents: int, address: str | None = None) -> Session:
+        """Return a session of hosts that are up, on which a number of agents is placed but not built.
+
+        Args:
+            agents: how many agents the hosts are for.
+            address: the cluster to join; None to stay on this machine.
+
+        Raises:
+            ConfigurationError: the runtime has no such hosts.
+            RuntimeFailure: hosts cannot be started.
+        """
+        raise ConfigurationError(
+            f"the runtime {self.kind!r} hosts training agents only",
+            expected="a runtime with `open`",
+            actual=type(self).__name__,
+            hint="set runtime.kind to local or ray",
+        )
+
     @abstractmethod
     def start(self, blueprint: Blueprint, address: str | None = None) -> Session:
         """Bring up hosts that hold the agents of a blueprint.

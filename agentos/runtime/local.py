@@ -22,13 +22,7 @@ class LocalRuntime(Runtime):
 
     def start(self, blueprint: Blueprint, address: str | None = None) -> Session:
         """Build the host; see `Runtime.start`. Its calls are not interrupted by the deadline."""
-        if address is not None:
-            raise ConfigurationError(
-                "the local runtime cannot join a cluster",
-                actual=address,
-                hint="set runtime.kind=ray, or leave out --address",
-            )
-        session = _LocalSession()
+        session = self.open(len(blueprint.members), address)
         try:
             session.build(blueprint)
         except BaseException:
@@ -36,10 +30,22 @@ class LocalRuntime(Runtime):
             raise
         return session
 
+    def open(self, agents: int, address: str | None = None) -> Session:
+        """Return the host without agents; see `Runtime.open`."""
+        if address is not None:
+            raise ConfigurationError(
+                "the local runtime cannot join a cluster",
+                actual=address,
+                hint="set runtime.kind=ray, or leave out --address",
+            )
+        return _LocalSession(agents)
+
 
 class _LocalSession(Session):
-    def __init__(self) -> None:
+    def __init__(self, agents: int) -> None:
+        self.placement = dict.fromkeys(range(agents), 0)
         self._threads = torch.get_num_threads()
+        self._closed = False
         self._host: hosting.Host | None = hosting.Host(LocalStore())
         self._blueprint: Blueprint | None = None
 
@@ -67,11 +73,13 @@ class _LocalSession(Session):
         return (0,)
 
     def close(self) -> None:
-        if self._blueprint is not None:
-            torch.set_num_threads(self._threads)
-            if self._host is not None:
-                self._host.close()
-            self._host = self._blueprint = None
+        if self._closed:
+            return
+        torch.set_num_threads(self._threads)
+        if self._host is not None:
+            self._host.close()
+        self._host = self._blueprint = None
+        self._closed = True
 
 
 class LocalStore:

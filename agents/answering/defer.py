@@ -33,6 +33,12 @@ class Deferral(Spec, ABC):
     """A way to score which texts are passed on to the next agent."""
 
     kind: str
+    budget: float = Field(
+        0.4,
+        ge=0.0,
+        le=1.0,
+        description="Largest share of the texts that reach a level which it passes on.",
+    )
 
     @abstractmethod
     def fit(self, this: Answers, following: Answers, labels: Labels, seed: int) -> Scorer:

@@ -94,6 +94,7 @@ class RayRuntime(Runtime):
             connection.close()
             raise
         session = RaySession(self, layout, connection)
+        session.placement = {agent: agent % layout.hosts for agent in range(agents)}
         try:
             session.create_hosts()
         except BaseException:

@@ -1,0 +1,79 @@
+"""Tables that the commands of tasks print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from agentos.records.layout import REPORT
+from agentos.reporting.task_report import HEADINGS, row_of
+from agentos.tasks.analysis import Analysis
+from agentos.tasks.society.open_society import Replies
+from agentos.tasks.solving.run_task import ANALYSIS, ANSWERS, Solved
+
+_SHOWN = 60
+"""Characters of a text that are shown beside its answer."""
+
+
+def show_solved(console: Console, solved: Solved) -> None:
+    """Print how each way to answer did, and the verdict."""
+    table = _table(f"{solved.queries:,} test texts; * answers from now on", HEADINGS)
+    for line in solved.lines:
+        style = "bold" if line.name == solved.society.chosen else None
+        table.add_row(*row_of(solved, line), style=style)
+    console.print(table)
+    console.print(
+        "right: accuracy; F1: macro; ECE: expected calibration error; costs are of one text, simulated with "
+        "all texts asked at once, real on one core; words: TF-IDF with logistic regression",
+        style="dim",
+    )
+    _print_agents(console, solved)
+    console.print(f"[bold]{escape(solved.verdict)}[/]", highlight=False)
+    folder = solved.directory
+    for text in (f"answers: {folder / ANSWERS}", f"report:  {folder / REPORT}"):
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def show_analysis(console: Console, analysis: Analysis, directory: Path) -> None:
+    """Print what is known of a task."""
+    found = analysis.as_json()
+    for name, value in found["texts"].items():
+        console.print(f"{name}: {value}", markup=False, highlight=False, soft_wrap=True)
+    noise, bits = found["noise"], found["bits"]
+    console.print(f"labels that look wrong: {noise['rate']:.1%}", highlight=False)
+    console.print(
+        f"usable information: {bits['mean']:.2f} bits a text, none in {bits['negative']:.1%}",
+        highlight=False,
+    )
+    console.print(f"[bold]{escape(analysis.verdict)}[/]", highlight=False)
+    console.print(f"analysis: {directory / ANALYSIS}", soft_wrap=True, markup=False)
+
+
+def show_replies(console: Console, texts: Sequence[str], found: Replies) -> None:
+    """Print the answer to each text."""
+    table = _table("", ("text", "answer", "probability", "agents asked"))
+    for text, reply in zip(texts, found.replies, strict=True):
+        shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+        cells = (shown, reply.label, f"{reply.probability:.1%}", ", ".join(reply.asked))
+        table.add_row(*map(escape, cells))
+    console.print(table)
+
+
+def _print_agents(console: Console, solved: Solved) -> None:
+    table = _table("Agents", ("agent", "parameters", "right, out of fold"))
+    for member in solved.society.members:
+        name, size = escape(member.card.name), f"{member.card.parameters:,}"
+        table.add_row(name, size, f"{member.accuracy:.1%}")
+    console.print(table)
+
+
+def _table(title: str, headings: Sequence[str]) -> Table:
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE)
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if place == 0 else "right")
+    return table

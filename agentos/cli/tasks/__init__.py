@@ -1,0 +1,3 @@
+"""Commands of tasks."""
+
+__all__: list[str] = []

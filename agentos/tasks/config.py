@@ -1,0 +1,91 @@
+"""The configuration of a society that works on a task."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from agentos.rounds.clock.config import ClockConfig
+from agentos.rounds.faults import FAULTS
+from agentos.rounds.faults.base import Fault
+from agentos.runtime import RUNTIMES, Runtime
+from agentos.runtime.local import LocalRuntime
+from agentos.tasks.kinds import TASK_KINDS, TaskKind
+from agentos.tasks.selection import SELECTIONS, Linear, Selection
+from agentos.tasks.splits import SplitConfig
+from agents.answering import ADAPTATIONS, DEFERRALS, FUSIONS, Adaptation, Deferral
+from agents.answering.adapt import Linear as LinearHead
+from agents.answering.defer import Learned
+from agents.answering.stacking import Stacking
+from agents.exchange.anchors.label_fusion import LabelFusion
+from protocols.spec import Kinds, Spec
+from protocols.topologies import TOPOLOGIES, Topology
+
+
+class LibraryConfig(Spec):
+    """The models that may work."""
+
+    runs: tuple[str, ...] = Field((), description="Finished run folders: each of their agents.")
+    models: tuple[str, ...] = Field(
+        (), description="Hugging Face or sentence-transformers folders."
+    )
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> Self:
+        if not self.runs and not self.models:
+            raise ValueError("name at least one folder in runs or models")
+        return self
+
+
+class Auto(Spec):
+    """Master-slave, peers, layers and the best single agent are compared on ``calibrate``."""
+
+    kind: Literal["auto"] = "auto"
+
+
+class Task(Spec):
+    """A task, the models that may work on it, and how they do."""
+
+    name: str = Field("task", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Name of the task.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of all draws.")
+    library: LibraryConfig = Field(..., description="The models that may work.")
+    task: Annotated[TaskKind, Kinds(TASK_KINDS)] = Field(..., description="The task.")
+    splits: SplitConfig = Field(SplitConfig(), description="Shares of the labelled texts.")
+    select: Annotated[Selection, Kinds(SELECTIONS)] = Field(
+        Linear(), description="Which models work."
+    )
+    adapt: Annotated[Adaptation, Kinds(ADAPTATIONS)] = Field(
+        LinearHead(), description="How they adapt to the task."
+    )
+    topology: Annotated[Auto | Topology, Kinds({"auto": Auto, **TOPOLOGIES})] = Field(
+        Auto(), description="How they cooperate: an architecture, or auto."
+    )
+    floor: float = Field(
+        0.0, ge=0.0, le=1.0, description="Out-of-fold accuracy below which a slave gets no query."
+    )
+    defer: Annotated[Deferral, Kinds(DEFERRALS)] = Field(
+        Learned(), description="Which queries a level of a cascade passes on."
+    )
+    fuse: Annotated[LabelFusion, Kinds(FUSIONS)] = Field(
+        Stacking(), description="How answers are fused, over distinct origins."
+    )
+    runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(
+        LocalRuntime(), description="Where the encoders run."
+    )
+    clock: ClockConfig = Field(
+        ClockConfig(), description="Simulated speeds and links; speeds count FLOPs."
+    )
+    faults: tuple[Annotated[Fault, Kinds(FAULTS)], ...] = Field(
+        (), description="Fault script; all work on the test split is round 1."
+    )
+    deadline_s: float = Field(
+        60.0, gt=0.0, description="Simulated seconds after which a message counts as lost."
+    )
+
+    @model_validator(mode="after")
+    def _speeds_count_flops(self) -> Self:
+        if self.clock.work != "flops":
+            raise ValueError("clock.work must be flops: answers are counted in nothing else")
+        return self

@@ -1,0 +1,112 @@
+"""A master announces the task, gives the queries to all who are good enough, and fuses their answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agentos.tasks.cooperation.base import Architecture, Evidence
+from agentos.tasks.cooperation.conversation import Conversation
+from agents.answering import Answers, FittedFusion, fit_fusion
+from protocols.errors import HostLost
+from protocols.messages import Announcement, Assignment, Bid
+
+MASTER = 0
+"""The most accurate agent of the panel: the first."""
+
+
+@dataclass(frozen=True)
+class MasterSlave(Architecture):
+    """Fan-out: announcement, bids, assignments, answers; the master answers, too, and fuses.
+
+    Attributes:
+        fusion: fitted to every agent.
+        floor: accuracy below which an agent gets no query.
+    """
+
+    fusion: FittedFusion
+    floor: float = 0.0
+
+    @classmethod
+    def fitted(cls, evidence: Evidence, floor: float = 0.0) -> MasterSlave:
+        """Fit the fusion to the out-of-fold answers of all agents."""
+        return cls(fit_fusion(evidence.fusion, evidence.fit, evidence.fit_labels), floor)
+
+    def converse(self, talk: Conversation) -> Answers:
+        """Fan out, and fuse what comes back."""
+        ids, done = talk.queries.ids, ["announcement"]
+        talk.step("announcement", MASTER, 0.0, {})
+        offers = self._offers(talk)
+        talk.begin_hop()
+        found = []
+        own = talk.ask(MASTER, ids, {"announcement": 0})
+        if own is not None:
+            found.append(own)
+            done.append(f"answer of {MASTER}")
+        for agent, size in offers.items():
+            answers = self._assigned(talk, agent, size)
+            if answers is not None:
+                found.append(answers)
+                done.append(f"arrival from {agent}")
+        if not found:
+            raise HostLost("no agent is left to answer", hint="see the fault script")
+        talk.think(MASTER, "fusion", ids, self.fusion.flops, done)
+        return self.fusion.fuse(found)
+
+    def _offers(self, talk: Conversation) -> dict[int, int]:
+        """Return the agents whose bids the master takes, and the bytes of its announcement to each."""
+        panel, ids = talk.panel, talk.queries.ids
+        tokens = float(panel.length * len(ids))
+        sizes, bids = {}, {}
+        call = Announcement(
+            task=talk.setting.task,
+            classes=panel.classes,
+            queries=len(ids),
+            tokens=tokens,
+            floor=self.floor,
+        )
+        for agent in range(1, len(panel)):
+            heard, sizes[agent] = talk.send(call, MASTER, agent, ids)
+            if heard is not None:
+                bids[agent] = _bid(talk, agent, tokens)
+        talk.begin_hop()
+        taken = {}
+        for agent, bid in bids.items():
+            arrived, size = talk.send(bid, agent, MASTER, ids)
+            talk.step(f"bid of {agent}", agent, 0.0, {"announcement": sizes[agent]})
+            if arrived is not None and arrived.accuracy >= self.floor:
+                taken[agent] = size
+        return taken
+
+    def _assigned(self, talk: Conversation, agent: int, bid_bytes: int) -> Answers | None:
+        """Return an agent's answers to all queries, as they reached the master."""
+        ids, deadline = talk.queries.ids, talk.setting.deadline_s
+        work = Assignment(
+            task=talk.setting.task, attempt=0, ids=ids, start_s=0.0, deadline_s=deadline
+        )
+        talk.step(f"assignment of {agent}", MASTER, 0.0, {f"bid of {agent}": bid_bytes})
+        given, size = talk.send(work, MASTER, agent, ids)
+        if given is None:
+            return None
+        answers = talk.ask(agent, np.asarray(given.ids), {f"assignment of {agent}": size})
+        if answers is None:
+            return None
+        flops = float(talk.panel.flops(agent, np.full(len(ids), talk.panel.length)).sum())
+        arrived, size = talk.send_answers(answers, agent, MASTER, flops)
+        talk.step(f"arrival from {agent}", MASTER, 0.0, {f"answer of {agent}": size})
+        return arrived
+
+
+def _bid(talk: Conversation, agent: int, tokens: float) -> Bid:
+    member, speed = talk.panel.members[agent], talk.setting.timing.speeds[agent]
+    flops = tokens * member.card.flops(talk.panel.length)
+    return Bid(
+        task=talk.setting.task,
+        origins=(member.card.origin,),
+        accuracy=member.accuracy,
+        examples=max(len(member.head.seen), 1),
+        ready_s=0.0,
+        seconds=flops / speed,
+        flops=flops,
+    )

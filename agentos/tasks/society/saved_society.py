@@ -1,0 +1,136 @@
+"""A fitted society in a folder: numbers in safetensors, the rest in JSON. Reading one runs no code.
+
+Values are frozen dataclasses and specifications of the classes listed here; a file that names another one is
+refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from agentos.records.atomic_files import damaged, inside, replacing, write_json
+from agentos.tasks.config import Task
+from agentos.tasks.cooperation import Cascade, MasterSlave, Member, Peers, Single
+from agentos.tasks.library import ModelCard
+from agentos.tasks.society.fitted_society import FittedSociety
+from agents.answering import FUSIONS, DeferralRule, FittedFusion, Head
+from agents.answering.fuse import VotePool
+from agents.answering.log_pool import WeightedLogPool
+from agents.answering.scorers import DoubtScorer, GainScorer, RandomScorer, SetSizeScorer
+from agents.answering.stacking import StackedPool
+from protocols.errors import RecordError
+
+SOCIETY = "society"
+"""Folder of a society in that of its task."""
+_VALUES, _ARRAYS = "society.json", "society.safetensors"
+_FORMAT = 1
+_MOST_BYTES = 1 << 30
+_CLASSES: Mapping[str, type[Any]] = {
+    cls.__name__: cls
+    for cls in (
+        *(FittedSociety, Task, Member, ModelCard, Head, Single, MasterSlave, Peers, Cascade),
+        *(FittedFusion, StackedPool, WeightedLogPool, VotePool, DeferralRule),
+        *(GainScorer, DoubtScorer, SetSizeScorer, RandomScorer),
+        *FUSIONS.values(),
+    )
+}
+
+
+def save_society(society: FittedSociety, folder: Path) -> None:
+    """Write a society into a folder, whole or not at all.
+
+    Raises:
+        RecordError: the folder cannot be written to.
+    """
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, np.ndarray] = {}
+    values = _plain(society, arrays)
+    with replacing(folder / _ARRAYS) as draft:
+        save_file(arrays, draft)
+    digest = _digest(folder / _ARRAYS)
+    write_json(folder / _VALUES, {"format": _FORMAT, "arrays": digest, "society": values})
+
+
+def load_society(folder: Path) -> FittedSociety:
+    """Read a society from a folder.
+
+    Raises:
+        RecordError: there is none, or it is damaged.
+    """
+    from safetensors.numpy import load_file
+
+    path = inside(folder, folder / _VALUES)
+    if not path.is_file():
+        raise RecordError(
+            f"{folder} holds no society",
+            expected=f"a folder that 'agentos solve' wrote, with {_VALUES}",
+            hint="give the folder of --out",
+        )
+    stored = inside(folder, folder / _ARRAYS)
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError("the file is too large")
+        read = json.loads(path.read_bytes())
+        if read["format"] != _FORMAT:
+            raise ValueError(f"format {read['format']}, not {_FORMAT}")
+        if _digest(stored) != read["arrays"]:
+            raise ValueError(f"{_ARRAYS} is not the file that was written with it")
+        society = _value(read["society"], load_file(stored))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
+        raise damaged(path, "a society", str(error).partition("\n")[0]) from error
+    if not isinstance(society, FittedSociety):
+        raise damaged(path, "a society", type(society).__name__)
+    return society
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Return a value as JSON; its arrays go to `arrays`."""
+    if isinstance(value, np.ndarray):
+        name = f"array-{len(arrays)}"
+        arrays[name] = np.ascontiguousarray(value)
+        return {"array": name}
+    if isinstance(value, BaseModel):
+        return {"spec": type(value).__name__, "fields": value.model_dump(mode="json")}
+    if is_dataclass(value):
+        parts = {each.name: _plain(getattr(value, each.name), arrays) for each in fields(value)}
+        return {"class": type(value).__name__, "fields": parts}
+    if isinstance(value, Mapping):
+        return {"mapping": {key: _plain(each, arrays) for key, each in value.items()}}
+    if isinstance(value, tuple):
+        return {"tuple": [_plain(each, arrays) for each in value]}
+    if isinstance(value, (np.floating, np.integer)):
+        return value.item()
+    # JSON has no infinity, and a threshold can be one.
+    return {"float": repr(value)} if isinstance(value, float) else value
+
+
+def _value(stored: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    if not isinstance(stored, dict):
+        return stored
+    if "array" in stored:
+        return arrays[stored["array"]]
+    if "float" in stored:
+        return float(stored["float"])
+    if "tuple" in stored:
+        return tuple(_value(each, arrays) for each in stored["tuple"])
+    if "mapping" in stored:
+        return {key: _value(each, arrays) for key, each in stored["mapping"].items()}
+    if "spec" in stored:
+        spec: type[BaseModel] = _CLASSES[stored["spec"]]
+        return spec.model_validate(stored["fields"])
+    cls = _CLASSES[stored["class"]]
+    return cls(**{name: _value(each, arrays) for name, each in stored["fields"].items()})
