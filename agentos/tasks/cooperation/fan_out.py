@@ -9,6 +9,7 @@ import numpy as np
 from agentos.tasks.cooperation.base import Architecture, Evidence
 from agentos.tasks.cooperation.conversation import Conversation
 from agents.answering import Answers, FittedFusion, fit_fusion
+from agents.answering.answers import Labels
 from protocols.errors import HostLost
 from protocols.messages import Announcement, Assignment, Bid
 
@@ -39,13 +40,15 @@ class MasterSlave(Architecture):
         talk.step("announcement", MASTER, 0.0, {})
         offers = self._offers(talk)
         talk.begin_hop()
+        # The master gives work away before it begins its own.
+        given = {agent: self._assign(talk, agent, size) for agent, size in offers.items()}
         found = []
         own = talk.ask(MASTER, ids, {"announcement": 0})
         if own is not None:
             found.append(own)
             done.append(f"answer of {MASTER}")
-        for agent, size in offers.items():
-            answers = self._assigned(talk, agent, size)
+        for agent, (assigned, size) in given.items():
+            answers = None if assigned is None else self._collect(talk, agent, assigned, size)
             if answers is not None:
                 found.append(answers)
                 done.append(f"arrival from {agent}")
@@ -79,17 +82,19 @@ class MasterSlave(Architecture):
                 taken[agent] = size
         return taken
 
-    def _assigned(self, talk: Conversation, agent: int, bid_bytes: int) -> Answers | None:
-        """Return an agent's answers to all queries, as they reached the master."""
+    def _assign(self, talk: Conversation, agent: int, bid_bytes: int) -> tuple[Labels | None, int]:
+        """Give an agent all queries; return those that reached it, and the bytes of the message."""
         ids, deadline = talk.queries.ids, talk.setting.deadline_s
         work = Assignment(
             task=talk.setting.task, attempt=0, ids=ids, start_s=0.0, deadline_s=deadline
         )
         talk.step(f"assignment of {agent}", MASTER, 0.0, {f"bid of {agent}": bid_bytes})
         given, size = talk.send(work, MASTER, agent, ids)
-        if given is None:
-            return None
-        answers = talk.ask(agent, np.asarray(given.ids), {f"assignment of {agent}": size})
+        return (None if given is None else given.ids), size
+
+    def _collect(self, talk: Conversation, agent: int, ids: Labels, size: int) -> Answers | None:
+        """Return an agent's answers, as they reached the master."""
+        answers = talk.ask(agent, ids, {f"assignment of {agent}": size})
         if answers is None:
             return None
         flops = float(talk.panel.flops(agent, np.full(len(ids), talk.panel.length)).sum())
