@@ -34,7 +34,7 @@ from protocols.seeding import generator
 
 RESULTS = Path(__file__).parents[2] / "results" / "crash_points.md"
 STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
-"""Python's audit events of what changes a folder, beside `open` for writing."""
+"""Python's audit events of what changes a folder; `open` for writing is another."""
 WRITES = os.O_WRONLY | os.O_RDWR
 KILLED, TIMEOUT_S = 137, 300.0
 NEEDS: dict[str, dict[str, Any]] = {

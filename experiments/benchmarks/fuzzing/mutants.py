@@ -1,4 +1,4 @@
-"""Change the program at random places, and see whether the tests beside each place notice.
+"""Change the program at random places, and see whether the tests of each place notice.
 
 ``python -m experiments.benchmarks.fuzzing.mutants --mutants 60``
 
@@ -45,7 +45,7 @@ COPIED = (
 CPU_S, WALL_S = 180, 1800.0
 """Bounds on the tests of a mutant; the time of the processor is what a loop without an end uses up."""
 MOST_IMPORTING = 6
-"""Test files, beside the mirrored ones, that a mutant is shown to."""
+"""Test files, other than the mirrored ones, that a mutant is shown to."""
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -296,7 +296,7 @@ def table(tried: Sequence[tuple[Mutant, bool, float]], seed: int, first: int) ->
         "# Mutants of the program, and the tests that notice them",
         "",
         f"`python -m experiments.benchmarks.fuzzing.mutants --mutants {len(tried)} --seed {seed} "
-        f"--first {first}`: one changed expression at a time; the quick tests beside it run.",
+        f"--first {first}`: one changed expression at a time; its quick tests run.",
         "",
         "| package | mutants | killed | survived |",
         "|---|---:|---:|---:|",
