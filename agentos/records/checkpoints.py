@@ -87,6 +87,19 @@ class Checkpoint:
         """Name a record of the run that is not what it was at the checkpoint; None if none is."""
         return disagreement(self.directory.parent.parent, self.manifest.records)
 
+    def damage(self) -> str | None:
+        """Name a file of the checkpoint that is missing or is not what was written; None if all are whole."""
+        manifest = self.manifest
+        states = {f"{agent_name(agent)}.safetensors": it for agent, it in manifest.agents.items()}
+        for name, sha256 in {**states, LEDGER: manifest.ledger, **manifest.files}.items():
+            try:
+                whole = _digest(inside(self.directory, self.directory / name)) == sha256
+            except OSError:
+                whole = False
+            if not whole:
+                return name
+        return None
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -245,4 +258,8 @@ def _remove(folder: Path) -> None:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

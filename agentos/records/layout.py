@@ -31,7 +31,7 @@ REPORT = "report.html"
 TOGETHER, ISOLATED, SELF_TRAINING = ARMS = ("together", "isolated", "self_training")
 """The arms of a run, in the order in which they run."""
 BASELINES = (ISOLATED, SELF_TRAINING)
-"""The arms beside the run itself; each has a folder of its name."""
+"""The arms other than the run itself; each has a folder of its name."""
 ENCODERS = "encoders"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"

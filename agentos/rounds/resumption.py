@@ -185,25 +185,41 @@ def branch(
 
 
 def _latest(found: Sequence[Checkpoint]) -> Checkpoint:
-    """Return the latest checkpoint that agrees with the records of the run."""
+    """Return the latest checkpoint that is whole, and agrees with the records of the run."""
     for checkpoint in reversed(found):
-        record = checkpoint.disagreement()
-        if record is None:
+        refusal = _refusal(checkpoint)
+        if refusal is None:
             return checkpoint
-        logger.warning("%s", _disagreement(checkpoint, record).message)
+        logger.warning("%s", refusal.message)
     return _agreeing(found[-1])
 
 
 def _agreeing(checkpoint: Checkpoint) -> Checkpoint:
-    """Return a checkpoint, if it agrees with the records of the run.
+    """Return a checkpoint, if it is whole and agrees with the records of the run.
 
     Raises:
         RecordError: it does not.
     """
+    refusal = _refusal(checkpoint)
+    if refusal is not None:
+        raise refusal
+    return checkpoint
+
+
+def _refusal(checkpoint: Checkpoint) -> RecordError | None:
+    """Return what keeps a run from continuing here; asked before anything is removed from its records."""
     record = checkpoint.disagreement()
     if record is not None:
-        raise _disagreement(checkpoint, record)
-    return checkpoint
+        return _disagreement(checkpoint, record)
+    file = checkpoint.damage()
+    if file is None:
+        return None
+    return RecordError(
+        f"the checkpoint {checkpoint.directory / file} cannot be read",
+        expected="the file that was written, with the SHA-256 in the manifest",
+        actual="another one, or none",
+        hint="resume from an earlier round with --round, or run again",
+    )
 
 
 def _disagreement(checkpoint: Checkpoint, record: str) -> RecordError:

@@ -1,4 +1,4 @@
-"""How an agent takes part in a task: it adapts, answers, defers to the next one, and answers are fused."""
+"""An agent's part in a task: it adapts, answers and defers to the next one, and answers are fused."""
 
 from __future__ import annotations
 

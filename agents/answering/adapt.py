@@ -165,7 +165,7 @@ def out_of_fold(
         labels: `[N]`, each class at least twice.
         classes: K.
         origin: digest of the agent's weights.
-        folds: parts of the texts, of which one is left out at a time; fewer where a class has fewer texts.
+        folds: parts of the texts; one is left out at a time; fewer where a class has fewer texts.
         seed: draws the folds; the same for every agent, so that all are fitted on the same texts.
 
     Raises:

@@ -36,7 +36,7 @@ Source = tuple[str, ...]
 
 @dataclass(frozen=True)
 class VotePool(Pool):
-    """A label fusion, which sees the texts of the split ``fit`` beside those to fuse.
+    """A label fusion, which sees the texts of the split ``fit`` as well as those to fuse.
 
     Attributes:
         fusion: the label fusion.

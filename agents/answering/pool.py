@@ -1,4 +1,4 @@
-"""What every trained fusion of answers shares: a fit on one split, and a pool that it leaves.
+"""Base of the trained fusions of answers: a fit on one split, and the pool that results.
 
 Legend: S distinct origins, N texts, E texts of the split ``fit``, K classes.
 """

@@ -43,7 +43,7 @@ def export(
         directory: folder to create.
         max_length: tokens of an embedded text, special tokens included.
         labels: names of the classes of the agent's own labels, if it has learnt any; the classifier is
-            exported beside the encoder, see `agents.models.heads.classifier_export`.
+            exported with the encoder, see `agents.models.heads.classifier_export`.
         map: name and value of the map that sentence-transformers applies to embeddings; None for none.
     """
     _keep_second_names(directory)

@@ -27,7 +27,7 @@ LABEL_HEAD = "labels"
 class Labelled(Objective):
     """Supervised classification (few labels): learn the labels that the agent alone has.
 
-    ``CE(head(pooled), label)`` over documents of `data.private_labels`, drawn beside those of the batch.
+    ``CE(head(pooled), label)`` over documents of `data.private_labels`, drawn in addition to the batch.
     The head is linear in centred, normalised pooled states. The evaluation ``own_labels`` asks it, and an
     exchange with ``labels: own`` teaches it the neighbours' labels too.
 

@@ -29,7 +29,7 @@ class ReplacedTokenDetection(Objective):
     """ELECTRA (Clark et al. 2020): tell for every token whether a small generator has replaced it.
 
     ``mean over masked t of -log p_G(x_t | masked text) + lambda * mean over all t of BCE(D(filled text)_t,
-    filled_t != x_t)``, in nats. The generator G, a narrow masked language model trained beside the encoder,
+    filled_t != x_t)``, in nats. The generator G, a narrow masked language model trained with the encoder,
     sees the chosen tokens masked, and each is replaced by a draw from G; a draw equal to the original counts
     as original. The encoder with a head D judges every token of the filled text except special ones, so it
     learns from all tokens and never sees a mask. No gradient flows from D to G through the draws; word
@@ -54,7 +54,7 @@ class ReplacedTokenDetection(Objective):
         None, ge=1, le=48, description="Layers of the generator; unset: as many as the encoder has."
     )
     discriminator_weight: float = Field(
-        50.0, gt=0.0, description="Factor of the discriminator's loss beside the generator's."
+        50.0, gt=0.0, description="Factor of the discriminator's loss relative to the generator's."
     )
 
     def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:

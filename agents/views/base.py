@@ -1,4 +1,4 @@
-"""The interface of views: random variants of a document, two of which form a positive pair."""
+"""The interface of views: random variants of a document; two of one document form a positive pair."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run led to.
+    """Outcome of a run.
 
     Attributes:
         losses: means over agents and `WINDOW` steps.

@@ -38,7 +38,7 @@ class Components(Payload):
     """The M largest components of a transform of all the parameters, chunk by chunk, by each of S agents.
 
     The layout names runs of like chunks, in order: ``fingerprint:CxExK`` and so on stands for C chunks of E
-    components, K of which are sent. The places of a chunk's components are ascending and below its E.
+    components each; K of each chunk are sent. Their places are ascending and below E.
     """
 
     kind: ClassVar[str] = "components"

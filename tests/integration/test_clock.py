@@ -196,7 +196,7 @@ def test_damaged_moment_is_refused_by_name(
 ) -> None:
     from agents.hosting.state_file import load_tree, save_tree
 
-    config = small(**{**PARTS, "checkpoints": {"every": 1}}, clock=UNEQUAL)
+    config = small(**{**PARTS, "checkpoints": {"every": 1, "keep": 1}}, clock=UNEQUAL)
     run(config, tmp_path / "run", cache)
     (tmp_path / "run" / "summary.json").unlink()
     folder = checkpoints_of(tmp_path / "run")[-1].directory

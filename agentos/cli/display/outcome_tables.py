@@ -67,7 +67,7 @@ def _saved_table(traffic: Traffic) -> Table:
 
 
 def _metric_table(metrics: Sequence[Metric], result: Outcome, names: Sequence[str]) -> Table:
-    """Return the table of a metric, with columns for its variants beside the plain ones."""
+    """Return the table of a metric, with columns for its variants next to the plain ones."""
     metric = metrics[0]
     direction = "higher" if metric.higher_is_better else "lower"
     table = Table(title=f"{metric.title} ({direction} is better)", title_justify="left")

@@ -113,7 +113,7 @@ def repeated(names: Iterable[str]) -> str | None:
 
 
 def column_twice(where: str, name: str) -> DataError:
-    """Return the error for a column that is given twice, one of which would be ignored."""
+    """Return the error for a column that is given twice, so that one would be ignored."""
     return DataError(
         f"{where}: the column {name!r} is there twice",
         expected="each column once",

@@ -1,4 +1,4 @@
-"""Who does which subtask when: a Gantt picture of a schedule."""
+"""Gantt chart of a schedule: agents, their subtasks and times."""
 
 from __future__ import annotations
 

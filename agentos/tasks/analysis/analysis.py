@@ -20,7 +20,7 @@ from protocols.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Analysis:
-    """What is known of a task before agents work on it.
+    """Facts known of a task before agents work on it.
 
     Args:
         figures: of its texts.

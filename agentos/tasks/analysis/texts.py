@@ -1,4 +1,4 @@
-"""What a task's texts are: their kind, number, classes, lengths, and repeats across its parts."""
+"""Description of a task's texts: their kind, number, classes, lengths, and repeats across its parts."""
 
 from __future__ import annotations
 

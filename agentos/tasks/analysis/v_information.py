@@ -1,4 +1,4 @@
-r"""What a text tells a model about its label, in bits.
+r"""Usable information of a text about its label, for a model, in bits.
 
 Pointwise V-information is \(\log_2 p(y \mid x) - \log_2 p(y \mid \varnothing)\): the model that reads the
 text beside the one that knows only how frequent labels are, both fitted on other texts. It is negative for

@@ -15,7 +15,7 @@ from protocols.spec import Spec
 
 
 class ModelCard(Spec):
-    """What is known of a model that may work on tasks."""
+    """Model card: the facts known of a model that may work on tasks."""
 
     name: str = Field(..., min_length=1, description="Name in the library.")
     path: str = Field(..., min_length=1, description="Folder that holds it.")

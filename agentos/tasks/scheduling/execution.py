@@ -1,4 +1,4 @@
-"""What becomes of a schedule: a simulated execution, and a new plan when an agent is lost."""
+"""Simulated execution of a schedule, and a new plan when an agent is lost."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Board:
         self.settled = frozenset(settled or ())
         self.placed: dict[int, Placement] = {}
         self.ready: set[int] = {s for s, sources in enumerate(workload.sources) if not sources}
-        """Unplaced subtasks, of which every input is placed."""
+        """Unplaced subtasks whose inputs are all placed."""
         self._missing = [len(sources) for sources in workload.sources]
         self._busy: list[list[tuple[float, float]]] = [[] for _ in range(workload.agents)]
         for subtask, placement in (settled or {}).items():

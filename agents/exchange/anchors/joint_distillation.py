@@ -70,7 +70,7 @@ class JointDistillation(FusedTeacher):
     weight: float = Field(
         10.0,
         gt=0.0,
-        description="Factor of this loss in the total loss. Large: the gradient of a cosine is small beside "
+        description="Factor of this loss in the total loss. Large: the gradient of a cosine is small next to "
         "that of a contrastive loss, which divides cosines by a temperature.",
     )
     components: int = Field(

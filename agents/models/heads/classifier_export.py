@@ -22,7 +22,7 @@ from agents.models.heads.label_head import LabelHead
 
 logger = logging.getLogger(__name__)
 FOLDER = "classifier"
-"""Folder beside the encoder that the classifier is saved in."""
+"""Folder of the classifier, next to the encoder's files."""
 
 
 def export_classifier(

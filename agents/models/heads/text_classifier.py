@@ -3,7 +3,7 @@
     model = AutoModelForSequenceClassification.from_pretrained(FOLDER, trust_remote_code=True)
     tokenizer = AutoTokenizer.from_pretrained(FOLDER, trust_remote_code=True)
 
-AgentOS copies this file beside the weights; it needs PyTorch and transformers alone.
+AgentOS copies this file next to the weights; it needs PyTorch and transformers alone.
 
 Legend: B texts, T tokens, W width of the encoder, K classes.
 """

@@ -1,4 +1,4 @@
-"""Language models trained beside an encoder: a decoder conditioned on one vector, and ELECTRA's generator.
+"""Language models trained with an encoder: a decoder conditioned on one vector, and ELECTRA's generator.
 
 Legend: B texts, T tokens, M tokens to be predicted in all texts, W width, V size of the vocabulary.
 """

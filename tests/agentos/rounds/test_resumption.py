@@ -208,13 +208,27 @@ def test_damaged_checkpoint_is_named_and_nothing_is_lost(
 ) -> None:
     config = longer()
     stop(config, tmp_path / "run", cache, "together", 3)
-    before = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
     bad = tmp_path / "run" / CHECKPOINTS / "together-00002" / "agent-1.safetensors"
     bad.write_bytes(bad.read_bytes()[:-1] + b"?")
     with pytest.raises(RecordError, match=r"agent-1\.safetensors cannot be read"):
         go_on(config, tmp_path / "run", cache)
-    after = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert after == [line for line in before if json.loads(line)["round"] <= 2]
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["agent-1.safetensors", "ledger.parquet"])
+def test_run_goes_on_from_an_earlier_checkpoint_when_a_file_of_the_latest_is_damaged(
+    name: str, copied: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = (copied / "metrics.jsonl").read_bytes()
+    *_, earlier, latest = checkpoints_of(copied)
+    bad = latest.directory / name
+    bad.write_bytes(bad.read_bytes()[:-1] + b"?")
+    found = resumption(copied)
+    assert found.last_round("together") == earlier.manifest.round
+    assert f"{bad} cannot be read" in caplog.text
+    Simulation(load(str(copied / "config.yaml")), copied, cache=cache).run(found)
+    assert (copied / "metrics.jsonl").read_bytes() == whole
 
 
 def test_run_that_finished_is_not_resumed(

@@ -1,0 +1,83 @@
+"""Mutants change one expression of logic, and are shown to the tests beside it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from experiments.benchmarks.fuzzing.mutants import drawn, mutants_of, suites_of, survives, table
+
+SOURCE = '''
+LIMIT = 3
+
+
+def cut(n: int = 2) -> int:
+    """Return é, which takes two bytes."""
+    if n < 1:
+        raise ValueError(f"{n + 1} is too few")
+    flush(n)
+    return max(n, 5) if n else -n
+'''
+
+
+def test_mutants_change_logic_and_neither_errors_nor_annotations() -> None:
+    found = [(mutant.before, mutant.after) for mutant in mutants_of("a.py", SOURCE)]
+    assert sorted(found) == sorted(
+        [
+            ("n < 1", "(n <= 1)"),
+            ("1", "(2)"),
+            ("2", "(3)"),
+            ("5", "(6)"),
+            ("flush(n)", "pass"),
+            ("max(n, 5)", "(min(n, 5))"),
+            ("-n", "(n)"),
+            ("max(n, 5) if n else -n", "(max(n, 5) if not n else -n)"),
+        ]
+    )
+    for mutant in mutants_of("a.py", SOURCE):
+        ast.parse(mutant.source)
+        changed = zip(SOURCE.splitlines(), mutant.source.splitlines(), strict=True)
+        assert sum(before != after for before, after in changed) == 1
+
+
+def test_mutants_are_drawn_by_the_seed() -> None:
+    assert drawn(3, 5) == drawn(3, 9)[:5]
+    assert drawn(3, 5) != drawn(4, 5)
+
+
+def test_tests_beside_a_file_come_before_those_that_import_it() -> None:
+    mirrored, others = suites_of("protocols/wire/frame.py")
+    assert mirrored == ["tests/protocols/wire/test_frame.py"]
+    assert "tests/protocols/wire/test_frame.py" not in others
+    assert others
+
+
+def test_only_what_no_test_notices_survives(tmp_path: Path) -> None:
+    (tmp_path / "protocols/wire").mkdir(parents=True)
+    (tmp_path / "tests/protocols/wire").mkdir(parents=True)
+    seen, unseen = list(mutants_of("protocols/wire/frame.py", "def f(n):\n    return n + 1 < 3\n"))[
+        :2
+    ]
+    (tmp_path / "protocols/wire/frame.py").write_text("kept")
+    for each in suites_of("protocols/wire/frame.py"):
+        for path in each:
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text("def test_nothing(): pass\n")
+    (tmp_path / "tests/protocols/wire/test_frame.py").write_text(
+        "import runpy\nfrom pathlib import Path\n\n\ndef test_two():\n"
+        "    path = Path(__file__).parents[3] / 'protocols/wire/frame.py'\n"
+        "    assert not runpy.run_path(str(path))['f'](2)\n"
+    )
+    assert [survives(mutant, tmp_path) for mutant in (seen, unseen)] == [False, False]
+    (tmp_path / "tests/protocols/wire/test_frame.py").write_text("def test_nothing(): pass\n")
+    assert survives(unseen, tmp_path)
+    assert (tmp_path / "protocols/wire/frame.py").read_text() == "kept"
+
+
+def test_table_counts_survivors_by_package() -> None:
+    first, second = list(mutants_of("agents/a.py", SOURCE))[:2]
+    text = table([(first, True, 1.0), (second, False, 1.0)], 0, 0)
+    assert "| agents | 2 | 1 | 1 |" in text
+    assert "| protocols | 0 | 0 | 0 |" in text
+    assert f"- `{first}`" in text
+    assert str(second) not in text
