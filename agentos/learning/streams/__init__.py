@@ -1,11 +1,11 @@
 """Streams of text: which documents come in which episode, and what each is used for."""
 
 from agentos.learning.streams.base import Stream, StreamText
+from agentos.learning.streams.episodes import Episode, cut
+from agentos.learning.streams.folder_stream import Folder
 from agentos.learning.streams.label_stream import ByLabel
 from agentos.learning.streams.source_stream import BySource
 from agentos.learning.streams.time_stream import ByTime
-from agentos.learning.streams.episodes import Episode, cut
-from agentos.learning.streams.folder_stream import Folder
 
 STREAMS: dict[str, type[Stream]] = {
     "by_label": ByLabel,
