@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.continual import Consolidation, Retention
 from agents.exchange.base import PrivateBatch
 from agents.models.export import export
 from agents.models.heads.label_head import LabelHead, label_scores
@@ -40,6 +41,23 @@ class Agent(LocalLearner):
     def preview(self) -> PrivateBatch:
         """Return the private batch of the next training step; see `agents.training.trainer.preview`."""
         return trainer.preview(self, self.arm)
+
+    def consolidate(self, episode: int) -> None:
+        """Let the retentions among the objectives take in what an episode taught."""
+        encoder = self.encoder.eval()
+        for index, objective in enumerate(self.resident.blueprint.objectives):
+            if isinstance(objective, Retention):
+                objective.consolidate(
+                    Consolidation(
+                        encoder=encoder,
+                        parameters=self.parameters,
+                        state=self.state.objectives[index],
+                        learnt=self.labelled,
+                        batch=self.resident.pad,
+                        budget=self.resident.collate.budget,
+                        rng=generator(self.seed, "consolidation", self.id, episode, index),
+                    )
+                )
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Embed texts for evaluation: `[N, W]` float32 pooled states, not normalised."""
