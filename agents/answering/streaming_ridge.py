@@ -78,7 +78,9 @@ class StreamingRidge:
             )
         penalty = np.full(len(self.gram), l2)
         penalty[-1] = 0.0
-        solved: Rows = np.linalg.solve(self.gram + np.diag(penalty), self.sums)
+        solved = np.asarray(
+            np.linalg.solve(self.gram + np.diag(penalty), self.sums), dtype=np.float64
+        )
         return Head(self.centre, None, solved[:-1], solved[-1])
 
     def _add(self, embeddings_ND: NDArray[np.floating], labels_N: Labels, sign: int) -> Self:
