@@ -25,6 +25,7 @@ SHARED_STEMS = {"__init__", "__main__", "base", "config", "types", "registry"}
 KNOW_RUN_CONFIG = {
     "config",
     "sweep",
+    "learning",
     "cli",
     "simulation.py",
     "arms.py",
