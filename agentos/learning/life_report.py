@@ -23,7 +23,7 @@ _HEADS = (
     "bytes sent",
     "bytes of memory",
 )
-_OUTCOMES = {"first": "the baseline", "accept": "let in", "refuse": "refused", "ungated": "no gate"}
+OUTCOMES = {"first": "the baseline", "accept": "let in", "refuse": "refused", "ungated": "no gate"}
 
 
 def write_report(directory: Path, record: LifeRecord, names: Sequence[str]) -> Path:
@@ -84,6 +84,6 @@ def _decision(each: EpisodeRecord) -> str:
     spent = each.spent
     return (
         f"| {each.episode} | {each.train} | {each.labelled} | {each.automatic} | {precision} "
-        f"| {_OUTCOMES[each.outcome]} | {spent['tokens']:,} | {spent['message_bytes']:,} "
+        f"| {OUTCOMES[each.outcome]} | {spent['tokens']:,} | {spent['message_bytes']:,} "
         f"| {spent['memory_bytes']:,} |"
     )
