@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -47,6 +47,11 @@ class LifeConfig(Spec):
     )
     learn: Annotated[Learner, Kinds(LEARNERS)] = Field(
         Plain(), description="How an episode is learnt."
+    )
+    head: Literal["trained", "ridge"] = Field(
+        "trained",
+        description="Classifier that agents answer by. trained: the one that the labels train, which forgets "
+        "if nothing keeps it. ridge: streaming ridge regression on the agent's embeddings, in closed form.",
     )
     labelled_share: float = Field(
         0.5, gt=0.0, le=4.0, description="Labelled documents in a step, relative to the batch."

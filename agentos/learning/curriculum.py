@@ -18,6 +18,7 @@ from agentos.learning.config import LifeConfig
 from agentos.learning.streams import Episode, StreamText, cut
 from agentos.learning.streams.base import Rows
 from agentos.preparation import blueprint_of
+from agents.continual import Ridge
 from agents.exchange import Exchange
 from agents.objectives import Labelled
 from agents.training.blueprint import Arm, Blueprint, Member
@@ -119,6 +120,7 @@ def draw_up(life: LifeConfig, listener: Listener, cache: Path | None = None) -> 
         *config.objectives,
         Labelled(classes=max(2, len(names)), share=life.labelled_share),
         *(() if retention is None else (retention,)),
+        *((Ridge(classes=max(2, len(names))),) if life.head == "ridge" else ()),
     )
     return Curriculum(
         config=config,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,16 @@ from agentos.records.reports import RoundReport
 from agentos.rounds.base import RoundServices, RoundsPlan, save_states
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime import Session
-from agentos.runtime.host_calls import ClassifyTexts, Consolidate, HostCall, Restore
+from agentos.runtime.host_calls import Consolidate, HostCall, Restore
 from agents import hosting
 from agents.answering import Answers
 from agents.answering.answers import Split
+from agents.answering.logistic import softmax
 from agents.hosting.tree import tree_bytes
 from agents.training.blueprint import Arm
+
+_SHARPNESS = 10.0
+"""Multiplies scores of a ridge regression, which are near 0 and 1, before their softmax."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,27 @@ class MemoryBytes(HostCall[dict[int, int]]):
             kept = [each.to_tree() for each in (*state.objectives, *state.exchange)]
             sizes[id] = tree_bytes(kept)
         return sizes
+
+
+@dataclass(frozen=True)
+class Classify(HostCall[dict[int, "NDArray[np.float64] | None"]]):
+    """Classify the same texts with every agent, by one of its two heads."""
+
+    phase = "evaluate"
+    texts: Sequence[str]
+    head: Literal["trained", "ridge"]
+
+    def run(self, host: hosting.Host) -> dict[int, NDArray[np.float64] | None]:
+        """Return the class probabilities `[N, K]` by agent; None from one without the head."""
+        found: dict[int, NDArray[np.float64] | None] = {}
+        for id, agent in host.agents.each(host.agents.order(), host.agents.begun):
+            if self.head == "ridge":
+                scores = agent.ridge_scores(self.texts)
+                found[id] = None if scores is None else softmax(_SHARPNESS * scores)
+            else:
+                labelled = agent.label_scores(self.texts)
+                found[id] = None if labelled is None else labelled.probabilities
+        return found
 
 
 class EpisodeCoordinator(SynchronousCoordinator):
@@ -134,16 +160,19 @@ def snapshot(session: Session, folder: Path) -> States:
     return States(folder, save_states(session, folder.absolute()))
 
 
-def probabilities(session: Session, texts: Sequence[str]) -> dict[int, NDArray[np.float64]]:
-    """Return the class probabilities of texts `[N, K]` by the classifier of each agent."""
-    if not texts:
-        return {}
-    calls = {
-        host: ClassifyTexts(texts, [a for a, h in session.placement.items() if h == host])
-        for host in session.hosts
+def probabilities(
+    session: Session, texts: Sequence[str], head: Literal["trained", "ridge"], classes: int
+) -> dict[int, NDArray[np.float64]]:
+    """Return the class probabilities of texts `[N, K]` by the classifier of each agent.
+
+    An agent that has no ridge regression yet finds every class as probable.
+    """
+    calls: dict[int, HostCall[dict[int, NDArray[np.float64] | None]]] = {
+        host: Classify(texts, head) for host in session.hosts
     }
+    level = np.full((len(texts), classes), 1 / classes)
     found = session.ask(calls)
-    return {agent: scores.probabilities for agent, scores in found.items() if scores is not None}
+    return {agent: level if rows is None else rows for agent, rows in found.items()}
 
 
 def society_answer(rows: dict[int, NDArray[np.float64]]) -> NDArray[np.int64]:

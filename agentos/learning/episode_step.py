@@ -142,7 +142,7 @@ class EpisodeStep:
         """Return the society's answer to some documents, by row."""
         if not len(rows):
             return {}
-        found = society_answer(probabilities(self.session, self.curriculum.texts(rows)))
+        found = society_answer(self._probabilities(rows))
         return dict(zip(rows.tolist(), found.tolist(), strict=True))
 
     def _accuracies(self) -> tuple[float, ...]:
@@ -176,8 +176,11 @@ class EpisodeStep:
         return automatic
 
     def _opinions(self, rows: Rows, split: Split, origins: dict[int, str]) -> list[Answers]:
-        found = probabilities(self.session, self.curriculum.texts(rows))
-        return as_answers(found, rows, split, origins)
+        return as_answers(self._probabilities(rows), rows, split, origins)
+
+    def _probabilities(self, rows: Rows) -> dict[int, NDArray[np.float64]]:
+        texts, classes = self.curriculum.texts(rows), max(2, len(self.curriculum.names))
+        return probabilities(self.session, texts, self.config.head, classes)
 
     def _to_ask(self) -> Rows:
         """Return the examples that the gate may come to ask about, which depends on no answer."""

@@ -42,6 +42,8 @@ class Consolidation:
         learnt: the labelled texts of the episode.
         batch: pads texts, and moves them to the encoder's device.
         budget: tokens of a text that training reads, special tokens aside.
+        embed: embeds texts as evaluation does, `[n, W]` float32.
+        public_mean: returns the mean embedding `[W]` of public texts.
         rng: generator of the agent and the episode.
     """
 
@@ -51,6 +53,8 @@ class Consolidation:
     learnt: LabelledTexts
     batch: Callable[[Sequence[Text | np.ndarray]], Batch]
     budget: int
+    embed: Callable[[Sequence[Text]], np.ndarray]
+    public_mean: Callable[[], np.ndarray]
     rng: np.random.Generator
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.continual import Consolidation, Retention
+from agents.continual import Consolidation, Retention, Ridge
 from agents.exchange.base import PrivateBatch
 from agents.models.export import export
 from agents.models.heads.label_head import LabelHead, label_scores
@@ -55,9 +55,26 @@ class Agent(LocalLearner):
                         learnt=self.labelled,
                         batch=self.resident.pad,
                         budget=self.resident.collate.budget,
+                        embed=self._embed_tokens,
+                        public_mean=lambda: self._evaluation_mean().cpu().numpy(),
                         rng=generator(self.seed, "consolidation", self.id, episode, index),
                     )
                 )
+
+    def ridge_scores(self, texts: Sequence[str]) -> np.ndarray | None:
+        """Return class scores `[N, K]` by the streaming ridge regression; None without one."""
+        for objective, state in zip(
+            self.resident.blueprint.objectives, self.state.objectives, strict=True
+        ):
+            head = objective.head(state) if isinstance(objective, Ridge) else None
+            if head is not None:
+                return head.scores(self.embed(texts))
+        return None
+
+    def _embed_tokens(self, texts: Sequence[Text]) -> np.ndarray:
+        collate = self.resident.collate_evaluation
+        tokens = [text.tokens[: collate.budget] for text in texts]
+        return self._encode(tokens, collate).cpu().numpy()
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Embed texts for evaluation: `[N, W]` float32 pooled states, not normalised."""

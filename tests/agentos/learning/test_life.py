@@ -140,6 +140,14 @@ def test_every_learner_lives(life_of, live, kind) -> None:
     assert (record.episodes[0].spent["memory_bytes"] > 0) >= keeps
 
 
+def test_ridge_head_answers_from_the_first_episode_on(life_of, live) -> None:
+    record = live(life_of(head="ridge", gate=None))
+    assert max(record.before) > 0.0  # every class is as probable, and the first is answered
+    assert record.episodes[0].accuracies[0] > 0.4
+    texts = [each.spent["memory_bytes"] for each in record.episodes]
+    assert min(texts) > 0
+
+
 def test_recall_begins_with_the_second_episode(life_of, live) -> None:
     alone = {"exchange": "isolated"}
     record = live(life_of(alone, learn="anchor_recall", gate=None))

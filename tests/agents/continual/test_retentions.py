@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.continual import DER, ER, EWC, Merge, Retention
+from agents.answering.streaming_ridge import StreamingRidge
+from agents.continual import DER, ER, EWC, Merge, Retention, Ridge
 from agents.continual.ewc import FisherState
 from agents.continual.text_memory import MemoryConfig, MemoryState
 from agents.exchange.isolated import Isolated
@@ -193,3 +194,21 @@ def test_merging_keeps_the_largest_change_of_every_parameter(begun) -> None:
             merged[i] = change if abs(change) >= abs(merged[i]) else merged[i]
         slow = torch.tensor([a + b for a, b in zip(start, merged, strict=True)])
         torch.testing.assert_close(agent.parameters, slow, atol=1e-6, rtol=1e-5)
+
+
+def test_ridge_head_is_that_of_all_labelled_texts_so_far(begun, sentences) -> None:
+    agent = begun(Ridge(classes=CLASSES, l2=0.5))
+    assert agent.ridge_scores(sentences[:3]) is None
+    centre = agent._evaluation_mean().numpy()
+    rows = []
+    for episode in (0, 1):
+        agent.parameters.mul_(1 + 0.02 * episode)
+        collate = agent.resident.collate_evaluation
+        texts = [text.tokens[: collate.budget] for text in agent.labelled.texts]
+        rows.append(agent._encode(texts, collate).numpy())
+        agent.consolidate(episode)
+    labels = np.tile(agent.labelled.classes, 2)
+    head = StreamingRidge.begin(centre, CLASSES).learn(np.concatenate(rows), labels).head(0.5)
+    np.testing.assert_allclose(
+        agent.ridge_scores(sentences[:3]), head.scores(agent.embed(sentences[:3])), atol=1e-6
+    )
