@@ -13,6 +13,7 @@ from agentos.config.run import RunConfig
 from agentos.learning.gate import Gate
 from agentos.learning.labelling import LABELLERS, Labeller
 from agentos.learning.learners import LEARNERS, Learner, Plain
+from agentos.learning.novelty import ConformalKnn
 from agentos.learning.streams import STREAMS, Stream
 from protocols.errors import ConfigurationError
 from protocols.spec import Kinds, Spec
@@ -41,6 +42,10 @@ class LifeConfig(Spec):
     )
     stream: Annotated[Stream, Kinds(STREAMS)] = Field(
         description="Which documents come in which episode."
+    )
+    novelty: ConformalKnn | None = Field(
+        None,
+        description="How the share of documents unlike everything before is measured; null: not.",
     )
     label: Annotated[Labeller, Kinds(LABELLERS)] | None = Field(
         None, description="How unlabelled documents get labels; they get none if null."

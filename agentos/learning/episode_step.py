@@ -27,12 +27,15 @@ from agentos.learning.life_records import EpisodeRecord, LifeRecord, spent_field
 from agentos.learning.streams import Episode
 from agentos.records.reports import RoundReport
 from agentos.runtime import Session
-from agentos.runtime.host_calls import Begin
+from agentos.runtime.host_calls import Begin, EmbedTexts
 from agents.answering import Answers
 from agents.answering.answers import Split
 from agents.exchange import Exchange
+from protocols.seeding import generator
 
 Rows = NDArray[np.int64]
+_SAMPLE = 500
+"""Documents of each kind that novelty is measured on, at most."""
 Outcome = Literal["first", "accept", "refuse", "ungated"]
 
 
@@ -81,6 +84,7 @@ class EpisodeStep:
             record = record.model_copy(update={"before": self._accuracies()})
         asked = self._to_ask()
         before = self._answers(asked)
+        novel = self._novelty()
         automatic = self._label(labels)
         if automatic is not None and automatic.certain.any():
             self._begin(labels)
@@ -97,6 +101,7 @@ class EpisodeStep:
             episode=number,
             train=len(self.episode.train),
             labelled=len(self.episode.labelled),
+            novel=novel,
             automatic=0 if automatic is None else int(automatic.certain.sum()),
             coverage=None if automatic is None else automatic.coverage,
             precision=None if automatic is None else automatic.precision(self._truth()),
@@ -154,6 +159,31 @@ class EpisodeStep:
         return tuple(
             float(np.mean([answers[int(row)] == codes[row] for row in rows])) for rows in tests
         )
+
+    def _novelty(self) -> float | None:
+        """Return the share of the episode's training documents that are novel to the first agent.
+
+        What is known, and what calibrates, are gate and test documents of earlier episodes: like the new ones
+        they have not been trained on, so that a stream that does not change gives no more false alarms than
+        stated.
+        """
+        config, number = self.config.novelty, self.episode.number
+        if config is None or self.accepted is None:
+            return None
+        self._stage("looking for what is novel")
+        earlier = self.curriculum.episodes[:number]
+        rng = generator(self.curriculum.config.seed, "life", "novelty", number)
+        held = rng.permutation(np.concatenate([r for e in earlier for r in (e.gate, e.test)]))
+        parts = (
+            *np.array_split(held[: 2 * _SAMPLE], 2),
+            rng.permutation(self.episode.train)[:_SAMPLE],
+        )
+        texts = self.curriculum.texts(np.concatenate(parts))
+        agent = min(self.session.placement)
+        calls = {self.session.placement[agent]: EmbedTexts(texts, (agent,))}
+        rows = self.session.ask(calls)[agent]
+        known, calibration, new = np.split(rows, np.cumsum([len(part) for part in parts])[:-1])
+        return float(config.fit(known, calibration).novel(new).mean())
 
     def _unlabelled(self) -> Rows:
         return np.setdiff1d(self.episode.train, self.episode.labelled, assume_unique=True)

@@ -29,6 +29,9 @@ class EpisodeRecord(Spec):
     episode: int = Field(ge=0, description="Number of the episode, from 0.")
     train: int = Field(ge=0, description="Training documents.")
     labelled: int = Field(ge=0, description="Those that came with their label.")
+    novel: float | None = Field(
+        description="Share of its documents that are novel to the society that was accepted last."
+    )
     automatic: int = Field(ge=0, description="Those that the society labelled itself.")
     coverage: float | None = Field(description="Share of the unlabelled that got a label.")
     precision: float | None = Field(description="Share of automatic labels that are right.")

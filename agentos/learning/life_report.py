@@ -16,6 +16,7 @@ _HEADS = (
     "episode",
     "documents",
     "labelled",
+    "novel",
     "automatic",
     "precision",
     "decision",
@@ -80,10 +81,11 @@ def _decisions(record: LifeRecord) -> str:
 
 
 def _decision(each: EpisodeRecord) -> str:
+    novel = "" if each.novel is None else f"{each.novel:.2f}"
     precision = "" if each.precision is None else f"{each.precision:.3f}"
     spent = each.spent
     return (
-        f"| {each.episode} | {each.train} | {each.labelled} | {each.automatic} | {precision} "
+        f"| {each.episode} | {each.train} | {each.labelled} | {novel} | {each.automatic} | {precision} "
         f"| {OUTCOMES[each.outcome]} | {spent['tokens']:,} | {spent['message_bytes']:,} "
         f"| {spent['memory_bytes']:,} |"
     )

@@ -170,6 +170,23 @@ def test_society_labels_what_it_knows(life_of, live, cache) -> None:
     assert second.precision > 0.6
 
 
+def test_new_labels_are_novel_and_more_of_the_same_is_not(life_of, live) -> None:
+    alpha = 0.1
+    shares = {}
+    for stream in ({"kind": "by_label", "per_episode": 2}, {"kind": "by_time", "episodes": 2}):
+        config = life_of(
+            {"training.local_steps": 30, "training.learning_rate": 0.003},
+            stream={"labelled": 0.4, **stream},
+            novelty={"alpha": alpha, "k": 3},
+            gate=None,
+        )
+        first, second = live(config, str(stream["kind"])).episodes
+        assert first.novel is None
+        shares[stream["kind"]] = second.novel
+    assert shares["by_label"] > 0.5
+    assert shares["by_time"] < 0.3
+
+
 def test_later_episodes_change_nothing_about_the_first(
     life_of, live, corpus_file: Path, tmp_path: Path
 ) -> None:
