@@ -131,6 +131,7 @@ def learn(
     number: int,
     states: States | None,
     on_round: Callable[[RoundReport], None],
+    rounds: int,
 ) -> Spent:
     """Take a society through the rounds of an episode, and let retentions take in what it taught."""
     config = curriculum.config
@@ -138,7 +139,7 @@ def learn(
         name=TOGETHER,
         arm=arm,
         network=config.network(),
-        rounds=config.training.rounds,
+        rounds=rounds,
         evaluation=config.evaluation,
         evaluated=(),  # episodes are measured on their tests
     )

@@ -91,7 +91,11 @@ class EpisodeStep:
         arm = self.curriculum.arm(self._exchange())
         self._stage("learning")
         number = self.episode.number
-        spent = learn(self.curriculum, self.session, arm, number, self.accepted, self._on_round)
+        trains = self.accepted is None or self.config.learn.trains
+        rounds = self.curriculum.config.training.rounds if trains else 0
+        spent = learn(
+            self.curriculum, self.session, arm, number, self.accepted, self._on_round, rounds
+        )
         candidate = snapshot(self.session, states_folder(self.directory, number))
         verdict = self._decide(asked, before)
         accepted = verdict is None or verdict.accepted

@@ -20,6 +20,11 @@ class Learner(Spec, ABC):
 
     kind: str
 
+    @property
+    def trains(self) -> bool:
+        """Return whether encoders learn after the first episode."""
+        return True
+
     def retention(self) -> Retention | None:
         """Return the objective that keeps what was learnt; None for none."""
         return None
@@ -33,6 +38,17 @@ class Plain(Learner):
     """None: fine-tuning on one episode after another, the lower bound of every comparison."""
 
     kind: Literal["none"] = "none"
+
+
+class Frozen(Learner):
+    """Frozen encoders, as the first episode left them: with the head ridge, a floor that never forgets."""
+
+    kind: Literal["frozen"] = "frozen"
+
+    @property
+    def trains(self) -> bool:
+        """Return False."""
+        return False
 
 
 class Replay(Learner):
@@ -129,6 +145,7 @@ class Recall(Learner):
 
 LEARNERS: dict[str, type[Learner]] = {
     "none": Plain,
+    "frozen": Frozen,
     "er": Replay,
     "der": DarkReplay,
     "ewc": ElasticWeights,

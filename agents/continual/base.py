@@ -43,7 +43,7 @@ class Consolidation:
         batch: pads texts, and moves them to the encoder's device.
         budget: tokens of a text that training reads, special tokens aside.
         embed: embeds texts as evaluation does, `[n, W]` float32.
-        public_mean: returns the mean embedding `[W]` of public texts.
+        public: returns embeddings `[N, W]` of public texts, the same in every episode.
         rng: generator of the agent and the episode.
     """
 
@@ -54,7 +54,7 @@ class Consolidation:
     batch: Callable[[Sequence[Text | np.ndarray]], Batch]
     budget: int
     embed: Callable[[Sequence[Text]], np.ndarray]
-    public_mean: Callable[[], np.ndarray]
+    public: Callable[[], np.ndarray]
     rng: np.random.Generator
 
 

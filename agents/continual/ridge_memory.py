@@ -9,28 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agents.answering.adapt import Head
+from agents.answering.answers import Rows
 from agents.answering.streaming_ridge import StreamingRidge
 from agents.continual.base import Consolidation, Retention
 from agents.objectives.base import LossOutput, ObjectiveState, Step
 
-Sums = NDArray[np.float64]
-
 
 @dataclass
 class RidgeState(ObjectiveState):
-    """Sums over the labelled texts so far; see `agents.answering.streaming_ridge.StreamingRidge`.
+    """Sums over the labelled texts so far, and the way from the encoder's frame to theirs.
 
     Attributes:
-        centre: `[D]`, mean of public texts at the end of the first episode; None before.
+        public: `[N, D]`, embeddings of public texts in the frame of the sums; None before the first episode.
+        turn: `[D, D]`, orthogonal, from the encoder's frame to that of the sums; None before.
+        centre: `[D]`, of the first episode's public texts; None before.
         gram: `[D + 1, D + 1]`; None before.
         sums: `[D + 1, K]`; None before.
         texts: number of texts.
     """
 
-    centre: Sums | None = None
-    gram: Sums | None = None
-    sums: Sums | None = None
+    public: Rows | None = None
+    turn: Rows | None = None
+    centre: Rows | None = None
+    gram: Rows | None = None
+    sums: Rows | None = None
     texts: int = 0
 
     def regression(self) -> StreamingRidge | None:
@@ -44,34 +46,63 @@ class Ridge(Retention):
     """Streaming ridge regression: a head beside the one that is trained, in closed form.
 
     At the end of an episode the embeddings of its labelled texts are added to sums, from which the head
-    follows. It adds no loss. Sums of earlier episodes are of earlier encoders: the head is as good as the
-    geometry of embeddings is kept, which is what `agents.exchange.anchors.anchor_recall` is for, and exact
-    where the encoder is frozen.
+    follows. It adds no loss. The encoder has changed meanwhile; what public texts show of that, a rotation,
+    is undone first (orthogonal Procrustes). What remains is what the geometry of embeddings has changed,
+    which `agents.exchange.anchors.anchor_recall` holds back; with a frozen encoder nothing remains.
 
-    Source: McDonnell et al., RanPAC: Random Projections and Pre-trained Models for Continual Learning, 2023.
+    Sources: McDonnell et al., RanPAC: Random Projections and Pre-trained Models for Continual Learning, 2023,
+    for the regression; Gomez-Villa et al., Exemplar-free Continual Representation Learning via Learnable
+    Drift Compensation, 2024, for undoing what the encoder has drifted.
     """
 
     kind: Literal["ridge"] = "ridge"
     state_type: ClassVar[type[ObjectiveState]] = RidgeState
     classes: int = Field(2, ge=2, description="Labels of the data.")
     l2: float = Field(1.0, gt=0.0, le=1e6, description="Penalty of the squared weights.")
+    aligned: bool = Field(
+        True, description="Whether the rotation that public texts show is undone; a control if not."
+    )
 
     def loss(self, step: Step) -> LossOutput:
         """Return 0."""
         return self.nothing(step)
 
     def consolidate(self, end: Consolidation) -> None:
-        """Add the labelled texts of the episode."""
+        """Align the frame, and add the labelled texts of the episode."""
         state = RidgeState.narrow(end.state)
+        public_ND = end.public().astype(np.float64)
+        if state.public is None or not self.aligned:
+            state.turn = np.eye(public_ND.shape[1])
+        else:
+            state.turn = rotation(public_ND, state.public)
+        state.public = public_ND @ state.turn
         known = state.regression()
         if known is None:
-            known = StreamingRidge.begin(end.public_mean().astype(np.float64), self.classes)
+            known = StreamingRidge.begin(state.public.mean(axis=0), self.classes)
         if len(end.learnt.texts):
-            known = known.learn(end.embed(end.learnt.texts), end.learnt.classes)
+            rows = end.embed(end.learnt.texts).astype(np.float64) @ state.turn
+            known = known.learn(rows, end.learnt.classes)
         state.centre, state.gram, state.sums = known.centre, known.gram, known.sums
         state.texts = known.texts
 
-    def head(self, state: ObjectiveState) -> Head | None:
-        """Return the head that the sums give; None before the end of the first episode."""
-        known = RidgeState.narrow(state).regression()
-        return None if known is None or not known.texts else known.head(self.l2)
+    def knows(self, state: ObjectiveState) -> bool:
+        """Return whether there is a head: not before the end of the first episode."""
+        return RidgeState.narrow(state).texts > 0
+
+    def scores(self, state: ObjectiveState, embeddings_ND: NDArray[np.floating]) -> Rows:
+        """Return the class scores `[N, K]` of embeddings by the head that the sums give."""
+        kept = RidgeState.narrow(state)
+        known = kept.regression()
+        assert known is not None  # since `knows`
+        assert kept.turn is not None
+        return known.head(self.l2).scores(embeddings_ND.astype(np.float64) @ kept.turn)
+
+
+def rotation(from_ND: Rows, to_ND: Rows) -> Rows:
+    """Return the orthogonal `[D, D]` that takes centred rows nearest to others: orthogonal Procrustes.
+
+    Source: Schönemann, A Generalized Solution of the Orthogonal Procrustes Problem, 1966.
+    """
+    products = (from_ND - from_ND.mean(axis=0)).T @ (to_ND - to_ND.mean(axis=0))
+    left, _, right = np.linalg.svd(products)
+    return np.asarray(left @ right, dtype=np.float64)

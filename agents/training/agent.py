@@ -56,7 +56,7 @@ class Agent(LocalLearner):
                         batch=self.resident.pad,
                         budget=self.resident.collate.budget,
                         embed=self._embed_tokens,
-                        public_mean=lambda: self._evaluation_mean().cpu().numpy(),
+                        public=lambda: self._public_states().cpu().numpy(),
                         rng=generator(self.seed, "consolidation", self.id, episode, index),
                     )
                 )
@@ -66,9 +66,8 @@ class Agent(LocalLearner):
         for objective, state in zip(
             self.resident.blueprint.objectives, self.state.objectives, strict=True
         ):
-            head = objective.head(state) if isinstance(objective, Ridge) else None
-            if head is not None:
-                return head.scores(self.embed(texts))
+            if isinstance(objective, Ridge) and objective.knows(state):
+                return objective.scores(state, self.embed(texts))
         return None
 
     def _embed_tokens(self, texts: Sequence[Text]) -> np.ndarray:
@@ -138,7 +137,11 @@ class Agent(LocalLearner):
         return head
 
     def _evaluation_mean(self) -> Tensor:
-        """Return the mean pooled state `[W]` of public text, or of private text where there is none.
+        """Return the mean pooled state `[W]` of public text, or of private text where there is none."""
+        return self._public_states().float().mean(dim=0)
+
+    def _public_states(self) -> Tensor:
+        """Return pooled states `[N, W]` of public texts, or of private ones where there are none.
 
         The texts are cut as evaluated texts are: the mean of the shorter crops of training lies elsewhere.
         """
@@ -148,7 +151,7 @@ class Agent(LocalLearner):
         # Evenly spread: rows are in the order of the corpus, which may be that of its labels.
         spread = np.linspace(0, len(rows) - 1, min(len(rows), _CENTRE_TEXTS)).round().astype(int)
         texts = [tokens[int(row)][: collate.budget] for row in rows[spread]]
-        return self._encode(texts, collate).float().mean(dim=0)
+        return self._encode(texts, collate)
 
     def save(self, directory: Path) -> None:
         """Save the encoder for transformers and sentence-transformers; see `agents.models.export`.

@@ -136,7 +136,7 @@ def test_gate_uses_every_example_in_one_decision_only(life_of, live) -> None:
 def test_every_learner_lives(life_of, live, kind) -> None:
     record = live(life_of(learn=kind, gate=None, stream={"kind": "by_label", "labelled": 0.4}))
     assert [each.outcome for each in record.episodes] == ["first", "ungated"]
-    keeps = {"none": 0, "anchor_recall": 0}.get(kind, 1)
+    keeps = {"none": 0, "frozen": 0, "anchor_recall": 0}.get(kind, 1)
     assert (record.episodes[0].spent["memory_bytes"] > 0) >= keeps
 
 
@@ -146,6 +146,13 @@ def test_ridge_head_answers_from_the_first_episode_on(life_of, live) -> None:
     assert record.episodes[0].accuracies[0] > 0.4
     texts = [each.spent["memory_bytes"] for each in record.episodes]
     assert min(texts) > 0
+
+
+def test_frozen_encoders_learn_by_their_ridge_head_alone(life_of, live) -> None:
+    record = live(life_of(head="ridge", learn="frozen", gate=None))
+    assert record.episodes[0].spent["tokens"] > 0
+    assert [each.spent["tokens"] for each in record.episodes[1:]] == [0, 0]
+    assert record.episodes[2].accuracies[2] > record.episodes[1].accuracies[2]
 
 
 def test_recall_begins_with_the_second_episode(life_of, live) -> None:
