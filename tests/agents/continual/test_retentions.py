@@ -218,8 +218,8 @@ def test_ridge_head_is_that_of_all_labelled_texts_so_far(begun, sentences) -> No
     )
 
 
-def test_ridge_head_survives_a_rotation_of_the_encoder() -> None:
-    """An encoder that turns between episodes, and no more, is as good as one that stays."""
+def test_ridge_head_survives_a_motion_of_the_encoder() -> None:
+    """An encoder that turns and shifts between episodes, and no more, is as good as one that stays."""
     rng = np.random.default_rng(0)
     turn = np.linalg.qr(rng.standard_normal((6, 6)))[0]
     public, texts, labels = (
@@ -228,23 +228,27 @@ def test_ridge_head_survives_a_rotation_of_the_encoder() -> None:
         np.arange(30) % 4,
     )
 
-    def after(turned: np.ndarray, retention: Ridge) -> np.ndarray:
+    def after(turned: np.ndarray, shift: float, retention: Ridge) -> np.ndarray:
         state = RidgeState()
-        for frame, part in ((np.eye(6), slice(0, 15)), (turned, slice(15, 30))):
+        for frame, moved, part in (
+            (np.eye(6), 0.0, slice(0, 15)),
+            (turned, shift, slice(15, 30)),
+        ):
             learnt = LabelledTexts(
                 [Text.of(np.array([i + 1])) for i in range(30)[part]], labels[part]
             )
-            rows = texts[part] @ frame
             end = SimpleNamespace(
                 state=state,
                 learnt=learnt,
-                public=lambda f=frame: public @ f,
-                embed=lambda _, r=rows: r,
+                public=lambda f=frame, m=moved: public @ f + m,
+                embed=lambda _, f=frame, m=moved, p=part: texts[p] @ f + m,
             )
             retention.consolidate(end)
-        return retention.scores(state, texts @ turned)
+        return retention.scores(state, texts @ turned + shift)
 
     ridge = Ridge(classes=4)
-    np.testing.assert_allclose(after(turn, ridge), after(np.eye(6), ridge), atol=1e-3)
+    np.testing.assert_allclose(after(turn, 2.0, ridge), after(np.eye(6), 0.0, ridge), atol=1e-3)
     unaligned = Ridge(classes=4, aligned=False)
-    assert np.abs(after(turn, unaligned) - after(np.eye(6), unaligned)).max() > 0.1
+    still = after(np.eye(6), 0.0, unaligned)
+    assert np.abs(after(turn, 0.0, unaligned) - still).max() > 0.1
+    assert np.abs(after(np.eye(6), 2.0, unaligned) - still).max() > 0.1
