@@ -56,7 +56,7 @@ def examples_to_see(
 
     Example:
         >>> examples_to_see(gain=0.02, changed=0.06)
-        986
+        996
     """
     if not 0 < gain <= changed <= 1:
         raise ValueError(f"a gain of {gain} cannot come from {changed} examples that change")
