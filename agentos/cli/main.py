@@ -22,7 +22,7 @@ from agentos.cli.resume import fork, resume
 from agentos.cli.sweep import sweep
 from agentos.cli.tasks.solve import analyse, ask, solve
 from agentos.cli.topology import topology
-from agentos.cli.watched_run import run
+from agentos.cli.watched_run import learn, run
 from agentos.data.problems import printable
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ app.command(short_help="Check the protocol of a run and count its bytes.")(check
 app.command("data", short_help="Read and divide text as a run would.")(data)
 app.command(short_help="Continue a text with a causal agent.")(generate)
 app.command(short_help="Run arms x axes x seeds, one row of results per run.")(sweep)
+app.command(short_help="Learn a stream, one episode after another.")(learn)
 app.command(short_help="Copy encoders of a run into one folder.")(export)
 app.command(short_help="Let a society work on a task.")(solve)
 app.command(short_help="Analyse a task, and stop.")(analyse)

@@ -79,6 +79,11 @@ class Corpus:
         column = self._table.column("text")
         return [column[int(row)].as_py() for row in np.asarray(rows)]
 
+    def ids(self, rows: npt.ArrayLike) -> list[str]:
+        """Return the ids of some rows, as their source gives them."""
+        column = self._table.column("id")
+        return [column[int(row)].as_py() for row in np.asarray(rows)]
+
     def labels(self, rows: npt.ArrayLike) -> list[str | None]:
         """Return the labels of some rows; None for a document without a label."""
         column = self._table.column("label")

@@ -242,6 +242,18 @@ class Explain(HostCall[dict[int, dict[str, Any]]]):
 
 
 @dataclass(frozen=True)
+class Consolidate(HostCall[None]):
+    """Let every agent take in what an episode taught; see `Host.consolidate`."""
+
+    phase = "train"
+    episode: int
+
+    def run(self, host: hosting.Host) -> None:
+        """Let them."""
+        host.consolidate(self.episode)
+
+
+@dataclass(frozen=True)
 class SaveEncoders(HostCall[None]):
     """Save encoders as Hugging Face folders; see `Host.save`."""
 

@@ -282,6 +282,11 @@ class Host:
         """Return the last evaluation's data for pictures of these agents."""
         return {id: self.explained.get(id, {}) for id in agents}
 
+    def consolidate(self, episode: int) -> None:
+        """Let every agent take in what an episode taught; see `Agent.consolidate`."""
+        for _, agent in self.agents.each(self.agents.order()):
+            agent.consolidate(episode)
+
     def save(self, directories: dict[int, Path]) -> None:
         """Save encoders as Hugging Face folders.
 

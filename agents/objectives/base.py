@@ -114,6 +114,7 @@ class Step:
         reference: received parameters, for objectives that take them; None before the first exchange.
         snapshot: returns a copy of the trained parameters `[P]`, all in one tensor.
         under: runs a function while the encoder has other parameters `[P]`, without gradients.
+        batch: pads texts that an objective has stored, and moves them to the encoder's device.
     """
 
     encoder: Encoder
@@ -130,6 +131,7 @@ class Step:
     reference: Reference | None = None
     snapshot: Callable[[], Tensor] | None = None
     under: Callable[[Tensor, Callable[[], Tensor]], Tensor] | None = None
+    batch: Callable[[Sequence[Text | np.ndarray]], Batch] | None = None
 
     def encode(self, batch: Batch) -> Tensor:
         """Pool a batch: `[B, W]`, attached to the graph; in parts if so configured."""

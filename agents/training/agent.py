@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.continual import Consolidation, Retention, Ridge
 from agents.exchange.base import PrivateBatch
 from agents.models.export import export
 from agents.models.heads.label_head import LabelHead, label_scores
@@ -40,6 +41,39 @@ class Agent(LocalLearner):
     def preview(self) -> PrivateBatch:
         """Return the private batch of the next training step; see `agents.training.trainer.preview`."""
         return trainer.preview(self, self.arm)
+
+    def consolidate(self, episode: int) -> None:
+        """Let the retentions among the objectives take in what an episode taught."""
+        encoder = self.encoder.eval()
+        for index, objective in enumerate(self.resident.blueprint.objectives):
+            if isinstance(objective, Retention):
+                objective.consolidate(
+                    Consolidation(
+                        encoder=encoder,
+                        parameters=self.parameters,
+                        state=self.state.objectives[index],
+                        learnt=self.labelled,
+                        batch=self.resident.pad,
+                        budget=self.resident.collate.budget,
+                        embed=self._embed_tokens,
+                        public=lambda: self._public_states().cpu().numpy(),
+                        rng=generator(self.seed, "consolidation", self.id, episode, index),
+                    )
+                )
+
+    def ridge_scores(self, texts: Sequence[str]) -> np.ndarray | None:
+        """Return class scores `[N, K]` by the streaming ridge regression; None without one."""
+        for objective, state in zip(
+            self.resident.blueprint.objectives, self.state.objectives, strict=True
+        ):
+            if isinstance(objective, Ridge) and objective.knows(state):
+                return objective.scores(state, self.embed(texts))
+        return None
+
+    def _embed_tokens(self, texts: Sequence[Text]) -> np.ndarray:
+        collate = self.resident.collate_evaluation
+        tokens = [text.tokens[: collate.budget] for text in texts]
+        return self._encode(tokens, collate).cpu().numpy()
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Embed texts for evaluation: `[N, W]` float32 pooled states, not normalised."""
@@ -103,7 +137,11 @@ class Agent(LocalLearner):
         return head
 
     def _evaluation_mean(self) -> Tensor:
-        """Return the mean pooled state `[W]` of public text, or of private text where there is none.
+        """Return the mean pooled state `[W]` of public text, or of private text where there is none."""
+        return self._public_states().float().mean(dim=0)
+
+    def _public_states(self) -> Tensor:
+        """Return pooled states `[N, W]` of public texts, or of private ones where there are none.
 
         The texts are cut as evaluated texts are: the mean of the shorter crops of training lies elsewhere.
         """
@@ -113,7 +151,7 @@ class Agent(LocalLearner):
         # Evenly spread: rows are in the order of the corpus, which may be that of its labels.
         spread = np.linspace(0, len(rows) - 1, min(len(rows), _CENTRE_TEXTS)).round().astype(int)
         texts = [tokens[int(row)][: collate.budget] for row in rows[spread]]
-        return self._encode(texts, collate).float().mean(dim=0)
+        return self._encode(texts, collate)
 
     def save(self, directory: Path) -> None:
         """Save the encoder for transformers and sentence-transformers; see `agents.models.export`.

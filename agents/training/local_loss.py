@@ -46,6 +46,7 @@ def local_loss(
             reference=reference_of(agent, arm) if objective.wants_reference else None,
             snapshot=agent.parameters.clone,
             under=resident.under,
+            batch=resident.pad,
         )
         result: LossOutput = objective.loss(step)
         total = total + objective.weight * result.loss

@@ -25,6 +25,7 @@ from agents.text.batch import Batch, tensor, to_device
 from agents.text.collate import Collator, Padded
 from agents.text.length_buckets import pass_tokens
 from agents.text.thesaurus import Thesaurus
+from agents.text.tokens import Text
 from agents.text.vocabulary import Vocabulary
 from agents.training.blueprint import Blueprint, Group, Member
 from agents.training.state import AgentState
@@ -155,6 +156,10 @@ class SharedModel:
     def batch(self, padded: Padded) -> Batch:
         """Move a padded batch to the encoder's device."""
         return to_device(padded, self.device)
+
+    def pad(self, texts: Sequence[Text | np.ndarray]) -> Batch:
+        """Pad texts, each cut at the length of training, and move them to the encoder's device."""
+        return self.batch(self.collate(texts))
 
     def tokenise_evaluation(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Tokenise texts for evaluation, each once: all agents encode the same texts, every time."""

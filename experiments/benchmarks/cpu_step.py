@@ -4,8 +4,8 @@
 
 An encoder, of the preset tiny (a BERT of 2 layers x 128) where no other is named, takes steps of in-batch
 contrastive learning on 64 pairs of 32 random tokens, on one thread. The two variants of a row alternate, and
-medians are compared. Whether glibc keeps freed memory is a setting of the process, so each variant of that row
-has its own process.
+medians are compared. Whether glibc keeps freed memory is a setting of the process, so each variant of that
+row has its own process.
 """
 
 from __future__ import annotations

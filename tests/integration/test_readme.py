@@ -23,6 +23,7 @@ from agentos.config.load import load, load_topology
 from agentos.data.partition import PARTITIONS, Iid
 from agentos.data.sources import SOURCES
 from agentos.evaluation import TASKS
+from agentos.learning.config import LifeConfig
 from agentos.rounds.clock.config import MODES
 from agentos.rounds.clock.distributions import QUANTITIES
 from agentos.rounds.faults import FAULTS
@@ -185,7 +186,8 @@ def test_controls_of_few_labels_run_as_they_stand() -> None:
 @pytest.mark.parametrize("code", all_blocks("yaml"))
 def test_configuration_is_valid(code: str) -> None:
     values = yaml.safe_load(code)
-    (SweepConfig if "arms" in values else RunConfig).model_validate(values)
+    kind = SweepConfig if "arms" in values else LifeConfig if "stream" in values else RunConfig
+    kind.model_validate(values)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -49,6 +49,7 @@ COMMANDS = (
     "data",
     "generate",
     "sweep",
+    "learn",
 )
 
 

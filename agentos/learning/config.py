@@ -1,0 +1,116 @@
+"""The configuration of a society that goes on learning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from agentos.config.field_errors import InvalidConfiguration, explain
+from agentos.config.load import apply_overrides, find, read_yaml, set_fields
+from agentos.config.run import RunConfig
+from agentos.learning.gate import Gate
+from agentos.learning.labelling import LABELLERS, Labeller
+from agentos.learning.learners import LEARNERS, Learner, Plain
+from agentos.learning.novelty import ConformalKnn
+from agentos.learning.streams import STREAMS, Stream
+from protocols.errors import ConfigurationError
+from protocols.spec import Kinds, Spec
+
+
+class LifeConfig(Spec):
+    """A society, the stream that it learns, how it learns, and what lets an update in.
+
+    Example:
+        >>> life = LifeConfig.model_validate({"from": "quickstart", "stream": "by_label", "learn": "er"})
+        >>> life.learn.kind, life.gate.alpha
+        ('er', 0.05)
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str = Field("life", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)
+    begin: str = Field(
+        alias="from",
+        min_length=1,
+        description="Configuration of the run that the first episode is learnt by: a file or a ready-made "
+        "name. Each later episode takes as many rounds.",
+    )
+    set: dict[str, Any] = Field(
+        default_factory=dict, description="Fields of that run to change, by their dotted paths."
+    )
+    stream: Annotated[Stream, Kinds(STREAMS)] = Field(
+        description="Which documents come in which episode."
+    )
+    novelty: ConformalKnn | None = Field(
+        None,
+        description="How the share of documents unlike everything before is measured; null: not.",
+    )
+    label: Annotated[Labeller, Kinds(LABELLERS)] | None = Field(
+        None, description="How unlabelled documents get labels; they get none if null."
+    )
+    learn: Annotated[Learner, Kinds(LEARNERS)] = Field(
+        Plain(), description="How an episode is learnt."
+    )
+    head: Literal["trained", "ridge"] = Field(
+        "trained",
+        description="Classifier that agents answer by. trained: the one that the labels train, which forgets "
+        "if nothing keeps it. ridge: streaming ridge regression on the agent's embeddings, in closed form.",
+    )
+    labelled_share: float = Field(
+        0.5, gt=0.0, le=4.0, description="Labelled documents in a step, relative to the batch."
+    )
+    gate: Gate | None = Field(
+        Gate(), description="What lets an update in; null lets in all, a control of a study."
+    )
+
+    def run(self) -> RunConfig:
+        """Return the configuration of the run, with its changes.
+
+        Raises:
+            ConfigurationError: it cannot be read, or a society cannot go on learning under it.
+        """
+        raw = set_fields(read_yaml(find(self.begin)), self.set)
+        try:
+            config = RunConfig.model_validate(raw)
+        except ValidationError as error:
+            raise InvalidConfiguration(self.begin, explain(error, RunConfig)) from error
+        for field, actual, wanted in (
+            ("training.schedule", config.training.schedule, "constant"),
+            ("clock", config.clock, None),
+            ("data.private_labels", config.data.private_labels, None),
+        ):
+            if actual != wanted:
+                raise ConfigurationError(
+                    f"{field} does not fit a society that goes on learning",
+                    expected=wanted,
+                    actual=actual,
+                    hint=f"set {{{field}: {'null' if wanted is None else wanted}}} in the field `set`",
+                )
+        if config.training.precision == "auto":
+            raise ConfigurationError(
+                "training.precision auto may differ from one episode to the next",
+                expected="fp32 or bf16",
+                actual="auto",
+                hint="set {training.precision: fp32} in the field `set`",
+            )
+        return config
+
+
+def load_life(source: str, overrides: Sequence[str] = ()) -> LifeConfig:
+    """Read the configuration of a life from a YAML file.
+
+    Args:
+        source: path of the file.
+        overrides: ``key.path=value`` each, the value in YAML.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or an override is malformed.
+        InvalidConfiguration: fields are unknown or out of range.
+    """
+    raw = apply_overrides(read_yaml(find(source)), overrides, LifeConfig)
+    try:
+        return LifeConfig.model_validate(raw)
+    except ValidationError as error:
+        raise InvalidConfiguration(source, explain(error, LifeConfig)) from error

@@ -1,0 +1,129 @@
+"""A life: a society learns one episode of a stream after another, and a gate decides on each update.
+
+An episode is learnt as a whole or not at all: killed anywhere, a life goes on from the end of its last
+finished episode, and its records are the same to the byte.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentos.events import Listener
+from agentos.learning.accuracy_matrix import AccuracyMatrix
+from agentos.learning.config import LifeConfig
+from agentos.learning.curriculum import Curriculum, draw_up
+from agentos.learning.episode_step import EpisodeStep
+from agentos.learning.life_records import (
+    EpisodeRecord,
+    LifeRecord,
+    read_life,
+    tidy,
+    write_life,
+)
+from agentos.learning.life_report import write_report
+from agentos.records.atomic_files import writing
+from agentos.records.identity.folder_lock import alone_in
+from agentos.runtime import Session
+from protocols.errors import ConfigurationError
+
+Rows = NDArray[np.int64]
+
+
+class LifeListener(Listener):
+    """Receiver of a life's events; each method does nothing until it is overridden."""
+
+    def on_episode(self, record: EpisodeRecord, episodes: int) -> None:
+        """Handle the end of an episode, of so many."""
+
+
+class Life:
+    """A society that goes on learning: the Python entry point.
+
+    Args:
+        config: what to learn, how, and what lets updates in.
+        out: folder of the records; a life that was interrupted there goes on.
+        listener: receives the events of the life.
+        address: address of a Ray cluster to join.
+        cache: folder for prepared text.
+
+    Example:
+        >>> config = LifeConfig.model_validate({"from": "quickstart", "stream": "by_label"})
+        >>> record = Life(config, "runs/life").run()  # doctest: +SKIP
+        >>> matrix(record).final_accuracy  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        config: LifeConfig,
+        out: str | Path,
+        listener: LifeListener | None = None,
+        address: str | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.config = config
+        self.directory = Path(out)
+        self.address = address
+        self.cache = cache
+        self._listener = listener or LifeListener()
+
+    def run(self) -> LifeRecord:
+        """Go through every episode that is left.
+
+        Raises:
+            ConfigurationError: the configuration, the text and the stream do not fit together.
+            RecordError: the folder cannot be written to, or holds another life.
+        """
+        with writing(self.directory):
+            self.directory.mkdir(parents=True, exist_ok=True)
+        with alone_in(self.directory):
+            curriculum = draw_up(self.config, self._listener, self.cache)
+            record = read_life(self.directory, self._identity(curriculum))
+            tidy(self.directory, record)
+            if len(record.episodes) < len(curriculum.episodes):
+                self._listener.on_stage("Starting hosts")
+                runtime = curriculum.config.runtime
+                with runtime.start(curriculum.blueprint, self.address) as session:
+                    record = self._episodes(curriculum, session, record)
+            write_report(self.directory, record, curriculum.names)
+            return record
+
+    def _identity(self, curriculum: Curriculum) -> dict[str, Any]:
+        """Return all that the records depend on."""
+        # `from` and `set` are resolved in `run`; where agents live changes no number.
+        dumped = self.config.model_dump(mode="json", by_alias=True, serialize_as_any=True)
+        life = {name: value for name, value in dumped.items() if name not in ("from", "set")}
+        run = curriculum.config.resolved()
+        return {
+            **life,
+            "run": {name: value for name, value in run.items() if name != "runtime"},
+            "text": curriculum.corpus.text_digest,
+        }
+
+    def _episodes(self, curriculum: Curriculum, session: Session, record: LifeRecord) -> LifeRecord:
+        for episode in curriculum.episodes[len(record.episodes) :]:
+            step = EpisodeStep(self.config, self.directory, curriculum, session, record, episode)
+            record = step.take(self._listener.on_stage)
+            write_life(self.directory, record)
+            self._listener.on_episode(record.episodes[-1], len(curriculum.episodes))
+        return record
+
+
+def matrix(record: LifeRecord) -> AccuracyMatrix:
+    """Return the accuracy matrix of a finished life.
+
+    Raises:
+        ConfigurationError: the life has episodes left.
+    """
+    rows = [episode.accuracies for episode in record.episodes]
+    if not rows or len(rows) != len(rows[0]):
+        raise ConfigurationError(
+            "the life is not finished",
+            expected=f"{len(record.before)} episodes",
+            actual=len(rows),
+            hint="let it go on first",
+        )
+    return AccuracyMatrix(np.array(rows), np.array(record.before))

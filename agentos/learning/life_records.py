@@ -1,0 +1,125 @@
+"""Records of a life: one file, replaced as a whole at the end of every episode, and the accepted states.
+
+``life.json`` holds the configuration and a record of every finished episode. ``states-N/`` holds the states
+that the last accepted update left, N the episode that it was learnt in; a folder that no record names was
+left by a process that was killed, and is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from agentos.learning.episode_rounds import Spent, States
+from agentos.records.atomic_files import damaged, require_inside, write_json, writing
+from protocols.errors import RecordError
+from protocols.spec import Spec
+
+LIFE = "life.json"
+_STATES = "states-"
+
+
+class EpisodeRecord(Spec):
+    """What happened in one episode."""
+
+    episode: int = Field(ge=0, description="Number of the episode, from 0.")
+    train: int = Field(ge=0, description="Training documents.")
+    labelled: int = Field(ge=0, description="Those that came with their label.")
+    novel: float | None = Field(
+        description="Share of its documents that are novel to the society that was accepted last."
+    )
+    automatic: int = Field(ge=0, description="Those that the society labelled itself.")
+    coverage: float | None = Field(description="Share of the unlabelled that got a label.")
+    precision: float | None = Field(description="Share of automatic labels that are right.")
+    spent: dict[str, int] = Field(description="Tokens, message bytes and bytes of memory.")
+    outcome: Literal["first", "accept", "refuse", "ungated"] = Field(
+        description="Decision of the gate; the first episode is the baseline of all others."
+    )
+    reasons: tuple[str, ...] = Field((), description="What the decision rests on.")
+    gate_used: tuple[int, ...] = Field((), description="Examples that the decision has used.")
+    gain: float | None = Field(None, description="Gain in accuracy that the gate measured.")
+    p_value: float | None = Field(None, description="Of the gain.")
+    accuracies: tuple[float, ...] = Field(
+        description="Accuracy on the test of every episode, of the model in force after this one."
+    )
+    states: int = Field(ge=0, description="Episode whose states are in force.")
+    digests: dict[int, str] = Field(description="The SHA-256 of the state of each agent.")
+
+
+class LifeRecord(Spec):
+    """A life so far."""
+
+    format: Literal[1] = 1
+    config: dict[str, Any] = Field(description="The configuration of the life and of its run.")
+    before: tuple[float, ...] = Field((), description="Accuracies of the untrained society.")
+    episodes: tuple[EpisodeRecord, ...] = Field((), description="The finished episodes.")
+
+    def states(self, directory: Path) -> States | None:
+        """Return the states in force; None before the end of the first episode."""
+        if not self.episodes:
+            return None
+        last = self.episodes[-1]
+        return States(states_folder(directory, last.states), last.digests)
+
+
+def states_folder(directory: Path, episode: int) -> Path:
+    """Return the folder of the states that an episode ends with."""
+    return directory / f"{_STATES}{episode}"
+
+
+def read_life(directory: Path, config: dict[str, Any]) -> LifeRecord:
+    """Return the record of a life that goes on, or of one that begins.
+
+    Raises:
+        RecordError: the record is damaged, or is of another configuration.
+    """
+    path = directory / LIFE
+    if not path.exists():
+        return LifeRecord(config=config)
+    require_inside(directory)
+    try:
+        found = LifeRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise damaged(path, "the record of a life", str(error).splitlines()[0]) from error
+    if found.config != json.loads(json.dumps(config)):
+        raise RecordError(
+            f"{directory} holds another life",
+            expected="the configuration that it began with",
+            actual=f"one that differs in {_difference(found.config, config)}",
+            hint="choose another folder with --out, or give it the same configuration",
+        )
+    return found
+
+
+def write_life(directory: Path, record: LifeRecord) -> None:
+    """Write the record, and remove states that are no longer in force.
+
+    Raises:
+        RecordError: the folder cannot be written to.
+    """
+    write_json(directory / LIFE, record.model_dump(mode="json"), indent=1)
+    tidy(directory, record)
+
+
+def tidy(directory: Path, record: LifeRecord) -> None:
+    """Remove the folders of states that are not in force."""
+    states = record.states(directory)
+    with writing(directory):
+        for folder in sorted(directory.glob(f"{_STATES}*")):
+            if folder.is_dir() and (states is None or folder != states.folder):
+                shutil.rmtree(folder)
+
+
+def spent_fields(spent: Spent) -> dict[str, int]:
+    """Return the cost of an episode as plain numbers by name."""
+    return dict(vars(spent))
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    plain = json.loads(json.dumps(now))
+    keys = {*before, *plain}
+    return ", ".join(sorted(key for key in keys if before.get(key) != plain.get(key)))

@@ -1,0 +1,57 @@
+"""``agentos learn``: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from agentos.cli.main import app
+
+
+@pytest.fixture
+def file(small_values: dict[str, Any], tmp_path: Path, cache: Path, monkeypatch) -> Path:
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
+    run = {
+        **small_values,
+        "data": {**small_values["data"], "anchors": 12, "partition": "iid"},
+        "agents": {"count": 2, "encoder": {"preset": "nano"}},
+        "exchange": "isolated",
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run), encoding="utf-8")
+    life = {
+        "from": str(tmp_path / "run.yaml"),
+        "stream": {"kind": "by_label", "labelled": 0.4},
+        "gate": {"drop": 0.001, "batch": 8, "looks": 1},
+    }
+    path = tmp_path / "life.yaml"
+    path.write_text(yaml.safe_dump(life), encoding="utf-8")
+    return path
+
+
+def test_learn_prints_decisions_and_the_matrix_and_goes_on_from_records(file: Path) -> None:
+    out = file.parent / "life"
+    ended = CliRunner().invoke(app, ["learn", str(file), "learn=er", "--out", str(out)])
+    assert ended.exit_code == 0, ended.output
+    assert "episode 1 of 2: the baseline; accuracy" in ended.output
+    assert "episode 2 of 2: refused" in ended.output
+    assert "is not shown" in ended.output
+    assert "after 2" in ended.output
+    record = json.loads((out / "life.json").read_text())
+    assert [each["outcome"] for each in record["episodes"]] == ["first", "refuse"]
+    again = CliRunner().invoke(app, ["learn", str(file), "learn=er", "--out", str(out)])
+    assert again.exit_code == 0
+    assert "episode 1" not in again.output  # nothing is left to learn
+    assert json.loads((out / "life.json").read_text()) == record
+
+
+def test_ready_made_life_is_valid() -> None:
+    from agentos.learning.config import load_life
+
+    path = Path(__file__).parents[3] / "experiments/learning/life.yaml"
+    life = load_life(str(path))
+    assert life.run().agents.total == 3

@@ -1,0 +1,271 @@
+"""Whole lives: learnt, refused, interrupted and taken up again."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agentos.learning.config import LifeConfig
+from agentos.learning.curriculum import draw_up
+from agentos.learning.learners import LEARNERS
+from agentos.learning.life import Life, LifeListener, matrix
+from agentos.learning.life_records import LIFE, LifeRecord
+from protocols.errors import ConfigurationError, RecordError
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file of a life by its name, but for the lock."""
+    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if not name.startswith(".")}
+
+
+class StopsAt(LifeListener):
+    """Raises at a stage, and notes them."""
+
+    def __init__(self, stage: str | None = None, how: Callable[[], None] | None = None) -> None:
+        self.stage, self.how, self.seen = stage, how, list[str]()
+
+    def on_stage(self, what: str) -> None:
+        self.seen.append(what)
+        if what == self.stage:
+            if self.how is not None:
+                self.how()
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def live(cache: Path, tmp_path: Path):
+    """Live a life in a folder of the test."""
+
+    def go(config: LifeConfig, folder: str = "life", listener: LifeListener | None = None):
+        return Life(config, tmp_path / folder, listener, cache=cache).run()
+
+    return go
+
+
+@pytest.mark.slow
+def test_life_goes_on_to_the_same_bytes_wherever_it_was_stopped(life_of, live, tmp_path) -> None:
+    config, whole = life_of(), StopsAt()
+    live(config, "whole", whole)
+    expected = files(tmp_path / "whole")
+    assert {"life.json", "report.md"} < set(expected)
+    stages = [what for what in dict.fromkeys(whole.seen) if what.startswith("Episode")]
+    assert len(stages) > 12
+    for (
+        stage
+    ) in stages:  # each stop is in the episode that the last one left unfinished, or the next
+        with pytest.raises(KeyboardInterrupt):
+            live(config, "stopped", StopsAt(stage))
+    live(config, "stopped")
+    assert files(tmp_path / "stopped") == expected
+
+
+def _end_at(config: LifeConfig, folder: Path, cache: Path, stage: str) -> None:
+    listener = StopsAt(stage, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    Life(config, folder, listener, cache=cache).run()
+
+
+@pytest.mark.slow
+def test_killed_life_goes_on_to_the_same_bytes(life_of, live, tmp_path, cache) -> None:
+    config = life_of()
+    live(config, "whole")
+    for stage in ("Episode 2 of 3: deciding", "Episode 3 of 3: round 1 of 2"):
+        process = multiprocessing.get_context("spawn").Process(
+            target=_end_at, args=(config, tmp_path / "killed", cache, stage)
+        )
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        process.close()
+    live(config, "killed")
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+def test_records_are_of_every_episode_and_add_up(life_of, live, tmp_path) -> None:
+    config = life_of(gate=None)
+    record = live(config)
+    assert LifeRecord.model_validate_json((tmp_path / "life" / LIFE).read_text()) == record
+    assert [each.episode for each in record.episodes] == [0, 1, 2]
+    assert [each.outcome for each in record.episodes] == ["first", "ungated", "ungated"]
+    figures = matrix(record)
+    assert figures.values.shape == (3, 3)
+    assert record.episodes[1].spent["memory_bytes"] > 0
+    assert all(each.spent["tokens"] > 0 for each in record.episodes)
+    assert all(each.spent["message_bytes"] > 0 for each in record.episodes)
+    report = (tmp_path / "life" / "report.md").read_text()
+    assert f"| final accuracy | {figures.final_accuracy:.3f} |" in report
+
+
+def test_refused_update_leaves_everything_as_it_was(life_of, live, tmp_path) -> None:
+    # A margin that so few examples cannot show: all later episodes are refused.
+    config = life_of(gate={"drop": 0.001, "batch": 8, "looks": 1})
+    record = live(config)
+    assert [each.outcome for each in record.episodes] == ["first", "refuse", "refuse"]
+    assert all(each.states == 0 for each in record.episodes)
+    assert all(each.digests == record.episodes[0].digests for each in record.episodes)
+    assert all(each.accuracies == record.episodes[0].accuracies for each in record.episodes)
+    alone = life_of(gate=None)
+    with pytest.raises(KeyboardInterrupt):
+        live(alone, "alone", StopsAt("Episode 2 of 3: learning"))
+    kept, other = (
+        {n: b for n, b in files(tmp_path / f).items() if n.startswith("states-0")}
+        for f in ("life", "alone")
+    )
+    assert kept == other
+    assert kept
+
+
+def test_gate_uses_every_example_in_one_decision_only(life_of, live) -> None:
+    record = live(life_of())
+    used = [each.gate_used for each in record.episodes]
+    assert used[0] == ()
+    assert used[2][: len(used[1])] == used[1]
+    assert len(set(used[2])) == len(used[2])
+    assert len(used[2]) > len(used[1]) > 0
+
+
+@pytest.mark.parametrize("kind", LEARNERS)
+def test_every_learner_lives(life_of, live, kind) -> None:
+    record = live(life_of(learn=kind, gate=None, stream={"kind": "by_label", "labelled": 0.4}))
+    assert [each.outcome for each in record.episodes] == ["first", "ungated"]
+    keeps = {"none": 0, "frozen": 0, "anchor_recall": 0}.get(kind, 1)
+    assert (record.episodes[0].spent["memory_bytes"] > 0) >= keeps
+
+
+def test_ridge_head_answers_from_the_first_episode_on(life_of, live) -> None:
+    record = live(life_of(head="ridge", gate=None))
+    assert max(record.before) > 0.0  # every class is as probable, and the first is answered
+    assert record.episodes[0].accuracies[0] > 0.4
+    texts = [each.spent["memory_bytes"] for each in record.episodes]
+    assert min(texts) > 0
+
+
+def test_frozen_encoders_learn_by_their_ridge_head_alone(life_of, live) -> None:
+    record = live(life_of(head="ridge", learn="frozen", gate=None))
+    assert record.episodes[0].spent["tokens"] > 0
+    assert [each.spent["tokens"] for each in record.episodes[1:]] == [0, 0]
+    assert record.episodes[2].accuracies[2] > record.episodes[1].accuracies[2]
+
+
+def test_recall_begins_with_the_second_episode(life_of, live) -> None:
+    alone = {"exchange": "isolated"}
+    record = live(life_of(alone, learn="anchor_recall", gate=None))
+    assert [each.spent["message_bytes"] > 0 for each in record.episodes] == [False, True, True]
+
+
+def test_society_labels_what_it_knows(life_of, live, cache) -> None:
+    # Two halves of one kind of text, and a demand that a small society can meet.
+    config = life_of(
+        {"training.local_steps": 30, "training.learning_rate": 0.003},
+        stream={"kind": "by_time", "episodes": 2, "labelled": 0.5},
+        label={"kind": "committee", "precision": 0.6, "certainty": 0.6},
+        gate=None,
+    )
+    first, second = live(config).episodes
+    assert (first.automatic, first.coverage) == (0, None)
+    assert second.coverage is not None
+    assert second.automatic == round(second.coverage * (second.train - second.labelled)) > 0
+    assert second.precision is not None
+    assert second.precision > 0.6
+
+
+def test_new_labels_are_novel_and_more_of_the_same_is_not(life_of, live) -> None:
+    alpha = 0.1
+    shares = {}
+    for stream in ({"kind": "by_label", "per_episode": 2}, {"kind": "by_time", "episodes": 2}):
+        config = life_of(
+            {"training.local_steps": 30, "training.learning_rate": 0.003},
+            stream={"labelled": 0.4, **stream},
+            novelty={"alpha": alpha, "k": 3},
+            gate=None,
+        )
+        first, second = live(config, str(stream["kind"])).episodes
+        assert first.novel is None
+        shares[stream["kind"]] = second.novel
+    assert shares["by_label"] > 0.5
+    assert shares["by_time"] < 0.3
+
+
+def test_later_episodes_change_nothing_about_the_first(
+    life_of, live, corpus_file: Path, tmp_path: Path
+) -> None:
+    config = life_of(gate=None)
+    names = draw_up(config, LifeListener()).text
+    episodes = draw_up(config, LifeListener()).episodes
+    later = {row for e in episodes[1:] for part in (e.train, e.gate, e.test) for row in part}
+    lines = corpus_file.read_text(encoding="utf-8").splitlines()
+    documents = [json.loads(line) for line in lines]
+    assert len(documents) == len(names)
+    for row in later:
+        documents[row]["text"] = " ".join(f"other{row}x{i}" for i in range(30))
+    changed = tmp_path / "corpus.jsonl"
+    changed.write_text("\n".join(map(json.dumps, documents)) + "\n", encoding="utf-8")
+    after = [
+        live(config, folder).episodes[0]
+        for config, folder in (
+            (config, "before"),
+            (life_of({"data.source.path": str(changed)}, gate=None), "changed"),
+        )
+    ]
+    assert after[0].digests == after[1].digests
+    assert after[0].accuracies[0] == after[1].accuracies[0]
+
+
+def test_parts_of_a_curriculum_do_not_meet(life_of) -> None:
+    curriculum = draw_up(life_of(), LifeListener())
+    parts = [curriculum.corpus.anchors]
+    for episode in curriculum.episodes:
+        parts += [episode.train, episode.gate, episode.test]
+        shards = curriculum.shards(episode)
+        np.testing.assert_array_equal(np.sort(np.concatenate(shards)), episode.train)
+        labels = {int(row): int(curriculum.codes[row]) for row in episode.labelled}
+        members = curriculum.members(episode, labels)
+        assert all(set(each.labelled) <= set(each.rows) for each in members)
+        known = np.sort(np.concatenate([each.labelled for each in members]))
+        np.testing.assert_array_equal(known, episode.labelled)
+    together = np.concatenate(parts)
+    assert len(set(together.tolist())) == len(together)
+    assert set(curriculum.corpus.train) == set(curriculum.episodes[0].train)
+
+
+def test_folder_of_another_life_is_refused(life_of, live) -> None:
+    live(life_of(gate=None, learn="none"))
+    with pytest.raises(RecordError, match="differs in learn"):
+        live(life_of(gate=None, learn="er"))
+
+
+def test_damaged_record_is_refused(life_of, live, tmp_path) -> None:
+    config = life_of(gate=None)
+    live(config)
+    path = tmp_path / "life" / LIFE
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(RecordError, match=r"life\.json is damaged"):
+        live(config)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"training.schedule": "cosine"}, "schedule"),
+        ({"training.precision": "auto"}, "precision"),
+        ({"data.anchors": 200}, "anchors"),
+    ],
+)
+def test_unfit_runs_are_refused(life_of, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        draw_up(life_of(fields), LifeListener())
+
+
+@pytest.mark.ray
+def test_ray_gives_the_same_bytes(life_of, live, warm, tmp_path) -> None:
+    for folder, runtime in (("local", "local"), ("ray", warm("two"))):
+        live(life_of({"runtime": runtime}, learn="anchor_recall"), folder)
+    assert files(tmp_path / "local") == files(tmp_path / "ray")
