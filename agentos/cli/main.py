@@ -15,11 +15,12 @@ from agentos.cli.arguments import Directory, Overrides, Point, Source
 from agentos.cli.check import check
 from agentos.cli.compare import compare
 from agentos.cli.data import data
-from agentos.cli.evaluate import evaluate
-from agentos.cli.export_encoders import export
+from agentos.cli.encoders.evaluate import evaluate
+from agentos.cli.encoders.export_encoders import export
 from agentos.cli.generate import generate
 from agentos.cli.resume import fork, resume
 from agentos.cli.sweep import sweep
+from agentos.cli.tasks.model_library import library
 from agentos.cli.topology import topology
 from agentos.cli.watched_run import run
 from agentos.data.problems import printable
@@ -112,6 +113,7 @@ app.command(short_help="Continue a text with a causal agent.")(generate)
 app.command(short_help="Run arms x axes x seeds, one row of results per run.")(sweep)
 app.command(short_help="Copy encoders of a run into one folder.")(export)
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
+app.add_typer(library)
 
 
 class _CleanFormatter(logging.Formatter):

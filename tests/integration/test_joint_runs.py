@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentos import Result, RunConfig, Simulation
-from agentos.cli.assessment import Request, assessed
+from agentos.cli.encoders.assessment import Request, assessed
 from agentos.records.layout import METRICS
 from agentos.records.views.run_view import load_view
 from agentos.reporting.comparison import compare

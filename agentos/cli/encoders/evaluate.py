@@ -90,8 +90,8 @@ def evaluate(
 
     Example: agentos eval runs/quickstart-1 --joint --among neighbours --pca 64
     """
-    from agentos.cli.assessment import Request, assessed
     from agentos.cli.display.console import SafeConsole
+    from agentos.cli.encoders.assessment import Request, assessed
     from agentos.records.atomic_files import writing
 
     console = SafeConsole()

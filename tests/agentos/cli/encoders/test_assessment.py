@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from agentos.cli.assessment import Request, assessed, parse_task
+from agentos.cli.encoders.assessment import Request, assessed, parse_task
 from agentos.config.field_errors import InvalidConfiguration
 from agentos.evaluation import HeldOut
 from agentos.evaluation.assess import TrainingText

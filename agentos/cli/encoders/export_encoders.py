@@ -73,7 +73,7 @@ def _export_joint(
     run: Path, directory: Path, agent: int | None, options: tuple[str | None, int | None, bool]
 ) -> None:
     """Write the panel of an agent, by default of agent 0, as one folder."""
-    from agentos.cli.assessment import Request, joint_request
+    from agentos.cli.encoders.assessment import Request, joint_request
     from agentos.config.load import load
     from agentos.evaluation.assess import answers_of, exported_encoders, loaded_encoders
     from agentos.evaluation.joint_folder import write_joint_folder

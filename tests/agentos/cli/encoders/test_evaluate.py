@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from agentos.cli.assessment import Request
-from agentos.cli.evaluate import show
+from agentos.cli.encoders.assessment import Request
+from agentos.cli.encoders.evaluate import show
 from agentos.cli.main import app
 from agentos.evaluation import KNN, Probe
 from agentos.evaluation.assess import Assessment
@@ -50,7 +50,7 @@ def test_command_prints_a_table_and_writes_json(monkeypatch, tmp_path, found):
         requests.append(request)
         return found
 
-    monkeypatch.setattr("agentos.cli.assessment.assessed", assessed)
+    monkeypatch.setattr("agentos.cli.encoders.assessment.assessed", assessed)
     out = tmp_path / "new" / "scores.json"
     arguments = ["eval", "runs/x", "--task", "knn", "--task", "probe", "--agent", "2"]
     done = CliRunner().invoke(app, [*arguments, "--seed", "3", "--out", str(out)])
@@ -67,8 +67,8 @@ def test_scores_are_saved_before_they_are_printed(monkeypatch, tmp_path, found):
     def show(*_):
         raise BrokenPipeError("the reader has left")
 
-    monkeypatch.setattr("agentos.cli.assessment.assessed", lambda *_: found)
-    monkeypatch.setattr("agentos.cli.evaluate.show", show)
+    monkeypatch.setattr("agentos.cli.encoders.assessment.assessed", lambda *_: found)
+    monkeypatch.setattr("agentos.cli.encoders.evaluate.show", show)
     CliRunner().invoke(app, ["eval", "runs/x", "--out", str(tmp_path / "scores.json")])
     assert json.loads((tmp_path / "scores.json").read_text())["documents"] == 40
 

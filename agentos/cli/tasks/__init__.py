@@ -1,0 +1,5 @@
+"""Commands about tasks: each imports what it needs."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
