@@ -57,6 +57,13 @@ class Decomposition(Spec, ABC):
         description="Accuracy on `calibrate` that a division may cost if it ends sooner than the flat task.",
     )
 
+    slack: float = Field(
+        0.02,
+        ge=0.0,
+        le=1.0,
+        description="Accuracy below the best agent's, out of fold, with which others may get a subtask.",
+    )
+
     @abstractmethod
     def divide(self, evidence: Evidence) -> Division:
         """Return the parts; the same for agents in any order.

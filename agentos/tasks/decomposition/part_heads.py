@@ -101,6 +101,25 @@ def fitness(
     return np.array([known[part.groups] for part in division.parts])
 
 
+def capable(
+    division: Division, fitness_SA: Rows, names: Sequence[str], slack: float
+) -> NDArray[np.float64]:
+    """Return the fitness `[S, A]`, and -1 where an agent is not good enough, whatever the floor.
+
+    Args:
+        division: S parts.
+        fitness_SA: accuracy of each agent at each part.
+        names: of the agents, as parts name them.
+        slack: accuracy below the best of the agents that a part may go to.
+    """
+    found = fitness_SA.copy()
+    for row, part in zip(found, division.parts, strict=True):
+        named = np.array([part.agents is None or name in part.agents for name in names])
+        if named.any():
+            row[row < row[named].max() - slack] = -1.0
+    return found
+
+
 def fit_parts(
     division: Division,
     agents: Mapping[str, int],
