@@ -21,6 +21,7 @@ from agentos.cli.generate import generate
 from agentos.cli.resume import fork, resume
 from agentos.cli.sweep import sweep
 from agentos.cli.tasks.model_library import library
+from agentos.cli.tasks.planned_work import plan
 from agentos.cli.topology import topology
 from agentos.cli.watched_run import run
 from agentos.data.problems import printable
@@ -113,6 +114,7 @@ app.command(short_help="Continue a text with a causal agent.")(generate)
 app.command(short_help="Run arms x axes x seeds, one row of results per run.")(sweep)
 app.command(short_help="Copy encoders of a run into one folder.")(export)
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
+app.command(short_help="Plan who would do what in a task, and its cost.")(plan)
 app.add_typer(library)
 
 

@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import BertConfig, BertModel
 from typer.testing import CliRunner, Result
 
 from agentos.cli.main import app
@@ -17,27 +15,9 @@ from agentos.tasks.library.shelf import cards_of, library_file, require_present,
 from protocols.errors import AgentOSError, ConfigurationError
 
 
-def write_model(folder: Path, tokenizer, seed: int) -> Path:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = BertModel(
-            BertConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=16,
-                num_hidden_layers=1,
-                num_attention_heads=2,
-                intermediate_size=16,
-                max_position_embeddings=24,
-            )
-        )
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture
-def models(tmp_path: Path, tokenizer) -> list[Path]:
-    folders = [write_model(tmp_path / f"model-{seed}", tokenizer, seed) for seed in range(2)]
+def models(tmp_path: Path, write_model) -> list[Path]:
+    folders = [write_model(tmp_path / f"model-{seed}", seed) for seed in range(2)]
     return [*folders, Path(shutil.copytree(folders[0], tmp_path / "copy"))]
 
 
@@ -71,12 +51,12 @@ def test_models_are_added_listed_and_removed(library, models: list[Path]) -> Non
 
 
 def test_check_tells_missing_and_changed_models_and_fails(
-    library, models: list[Path], tokenizer
+    library, models: list[Path], write_model
 ) -> None:
     library("add", *models)
     assert library("list", "--check").exit_code == 0
     shutil.rmtree(models[2])
-    write_model(models[1], tokenizer, seed=7)
+    write_model(models[1], seed=7)
     (models[0] / "config.json").write_text("{", "utf-8")
     found = library("list", "--check", "--json")
     assert found.exit_code == 1
@@ -86,11 +66,13 @@ def test_check_tells_missing_and_changed_models_and_fails(
     assert states(unchecked) == {"model-0": "present", "model-1": "present", "copy": "missing"}
 
 
-def test_show_compares_the_weights_and_names_copies(library, models: list[Path], tokenizer) -> None:
+def test_show_compares_the_weights_and_names_copies(
+    library, models: list[Path], write_model
+) -> None:
     library("add", *models)
     shown = json.loads(library("show", "model-0", "--json").output)
     assert (shown["state"], shown["copies"], shown["width"]) == ("present", ["copy"], 16)
-    write_model(models[0], tokenizer, seed=7)
+    write_model(models[0], seed=7)
     text = library("show", "model-0").output
     assert "changed" in text
     assert shown["origin"] in text
