@@ -57,3 +57,19 @@ JointWidth = Annotated[
         show_default=False,
     ),
 ]
+TaskFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE_OR_NAME", help="A YAML file of a task, or the name of a ready-made one."
+    ),
+]
+TaskOverrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY.PATH=VALUE",
+        help="Fields to change, such as topology.kind=layered defer.budget=0.2.",
+    ),
+]
+TaskOut = Annotated[
+    Path | None, typer.Option(help="Folder of the records; default: runs/NAME of the task.")
+]

@@ -18,11 +18,14 @@ from agentos.cli.data import data
 from agentos.cli.encoders.evaluate import evaluate
 from agentos.cli.encoders.export_encoders import export
 from agentos.cli.encoders.generate import generate
+from agentos.cli.learning.learn import learn
 from agentos.cli.resume import fork, resume
 from agentos.cli.sweep import sweep
+from agentos.cli.tasks.model_library import library
+from agentos.cli.tasks.planned_work import plan
 from agentos.cli.tasks.solve import analyse, ask, solve
 from agentos.cli.topology import topology
-from agentos.cli.watched_run import learn, run
+from agentos.cli.watched_run import run
 from agentos.data.problems import printable
 
 if TYPE_CHECKING:
@@ -117,6 +120,8 @@ app.command(short_help="Let a society work on a task.")(solve)
 app.command(short_help="Analyse a task, and stop.")(analyse)
 app.command(short_help="Answer texts with a society that solved a task.")(ask)
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
+app.command(short_help="Plan who would do what in a task, and its cost.")(plan)
+app.add_typer(library)
 
 
 class _CleanFormatter(logging.Formatter):

@@ -1,9 +1,9 @@
-"""``agentos run`` and ``agentos learn``: a society, or one that goes on learning, under a live display."""
+"""``agentos run``: run a society under a live display."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -64,40 +64,3 @@ def watched(
             SafeConsole(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
             raise typer.Exit(interrupted.exit_code) from None
     show_outcome(console, result.directory)
-
-
-def learn(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A YAML file of a life.")],
-    overrides: Overrides = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the records; default: runs/NAME. An interrupted life goes on there."
-        ),
-    ] = None,
-    address: Address = None,
-) -> None:
-    """Let a society learn a stream, one episode after another; a gate lets updates in, or takes them back.
-
-    Rerun the command to go on after an interruption.
-
-    Example: agentos learn experiments/learning/life.yaml learn=er --out runs/er
-    """
-    from agentos.cli.display.console import SafeConsole
-    from agentos.cli.display.life_progress import LifeDisplay, show_life
-    from agentos.learning.config import load_life
-    from agentos.learning.life import Life
-    from agentos.runtime.interruption import Interrupted, interruptible
-
-    console = SafeConsole()
-    config = load_life(str(file), overrides or [])
-    directory = out or Path("runs") / config.name
-    with interruptible(), LifeDisplay(console, config.name) as display:
-        try:
-            record = Life(config, directory, display, address).run()
-        except Interrupted as interrupted:
-            display.close()
-            advice = f"finished episodes are in {directory}; the same command goes on"
-            SafeConsole(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
-            raise typer.Exit(interrupted.exit_code) from None
-    show_life(console, record, directory)

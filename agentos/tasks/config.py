@@ -12,7 +12,9 @@ from agentos.rounds.faults import FAULTS
 from agentos.rounds.faults.base import Fault
 from agentos.runtime import RUNTIMES, Runtime
 from agentos.runtime.local import LocalRuntime
+from agentos.tasks.decomposition import DECOMPOSITIONS, Decomposition, Undivided
 from agentos.tasks.kinds import TASK_KINDS, TaskKind
+from agentos.tasks.scheduling import SCHEDULERS, Heft, Scheduler
 from agentos.tasks.selection import SELECTIONS, Linear, Selection
 from agentos.tasks.splits import SplitConfig
 from agents.answering import ADAPTATIONS, DEFERRALS, FUSIONS, Adaptation, Deferral
@@ -31,11 +33,14 @@ class LibraryConfig(Spec):
     models: tuple[str, ...] = Field(
         (), description="Hugging Face or sentence-transformers folders."
     )
+    folder: str | None = Field(
+        None, description="A library that 'agentos library' keeps: all of its models."
+    )
 
     @model_validator(mode="after")
     def _holds_something(self) -> Self:
-        if not self.runs and not self.models:
-            raise ValueError("name at least one folder in runs or models")
+        if not self.runs and not self.models and self.folder is None:
+            raise ValueError("name at least one folder in runs or models, or a library in folder")
         return self
 
 
@@ -53,11 +58,17 @@ class Task(Spec):
     library: LibraryConfig = Field(..., description="The models that may work.")
     task: Annotated[TaskKind, Kinds(TASK_KINDS)] = Field(..., description="The task.")
     splits: SplitConfig = Field(SplitConfig(), description="Shares of the labelled texts.")
+    decompose: Annotated[Decomposition, Kinds(DECOMPOSITIONS)] = Field(
+        Undivided(), description="How a plan divides the task."
+    )
     select: Annotated[Selection, Kinds(SELECTIONS)] = Field(
         Linear(), description="Which models work."
     )
     adapt: Annotated[Adaptation, Kinds(ADAPTATIONS)] = Field(
         LinearHead(), description="How they adapt to the task."
+    )
+    schedule: Annotated[Scheduler, Kinds(SCHEDULERS)] = Field(
+        Heft(), description="Who does which part of a plan when."
     )
     topology: Annotated[Auto | Topology, Kinds({"auto": Auto, **TOPOLOGIES})] = Field(
         Auto(), description="How they cooperate: an architecture, or auto."

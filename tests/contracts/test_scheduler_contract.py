@@ -66,6 +66,7 @@ def test_the_rest_is_rescheduled_when_an_agent_is_lost(
         return
     after = reschedule(workload, before, [0], at_s, scheduler, seed)
     assert violations(workload.without([0], after.settled), after) == []
+    assert execute(workload, after).makespan_s == pytest.approx(after.makespan_s)
 
 
 @pytest.mark.parametrize("kind", SCHEDULERS)

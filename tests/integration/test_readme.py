@@ -194,7 +194,9 @@ def test_configuration_is_valid(code: str) -> None:
 def test_commands_and_their_options_exist(page: Path) -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
     for name, *words in console(page, "agentos"):
-        known = {option for each in commands[name].params for option in each.opts}
+        command = commands[name]
+        command = getattr(command, "commands", {}).get(words[0], command) if words else command
+        known = {option for each in command.params for option in each.opts}
         assert {word for word in words if word.startswith("--")} <= known, name
 
 

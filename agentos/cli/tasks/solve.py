@@ -8,28 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import Address
+from agentos.cli.arguments import Address, TaskFile, TaskOut, TaskOverrides
 
 if TYPE_CHECKING:
     from agentos.cli.display.console import SafeConsole
     from agentos.tasks.config import Task
-
-TaskFile = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE_OR_NAME", help="A YAML file of a task, or the name of a ready-made one."
-    ),
-]
-TaskOverrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="KEY.PATH=VALUE",
-        help="Fields to change, such as topology.kind=layered defer.budget=0.2.",
-    ),
-]
-TaskOut = Annotated[
-    Path | None, typer.Option(help="Folder of the records; default: runs/NAME of the task.")
-]
 
 
 def solve(

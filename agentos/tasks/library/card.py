@@ -88,7 +88,8 @@ class Library(Spec):
         Raises:
             ConfigurationError: there is no model of this name.
         """
-        left = tuple(card for card in self.cards if card is not self.find(name))
+        removed = self.find(name)
+        left = tuple(card for card in self.cards if card is not removed)
         return self.model_copy(update={"cards": left})
 
     def find(self, name: str) -> ModelCard:

@@ -17,6 +17,8 @@ def execute(
 ) -> Schedule:
     """Return what happens when every agent does its subtasks in their order, each as soon as it can.
 
+    What was settled when the schedule was made stays, and nothing else begins before that.
+
     Args:
         workload: the subtasks.
         schedule: who does what, and in which order; its times do not matter.
@@ -24,21 +26,27 @@ def execute(
     """
     seconds = workload.seconds if seconds is None else seconds
     queues = _queues(workload, schedule)
-    free = [0.0] * workload.agents
-    done: dict[int, Placement] = {}
+    done = {subtask: schedule.placements[subtask] for subtask in schedule.settled}
+    free = [schedule.from_s] * workload.agents
+    for placement in done.values():
+        free[placement.agent] = max(free[placement.agent], placement.end_s)
+
+    def arrival(source: int, subtask: int, agent: int) -> float:
+        _, end_s, sender = done[source]
+        if source in schedule.settled and sender != agent:
+            end_s = max(end_s, schedule.from_s)  # it did not know of this reader before
+        return end_s + float(workload.between(source, subtask)[sender, agent])
+
     while len(done) < workload.subtasks:
         for agent, queue in enumerate(queues):
             while queue and all(source in done for source in workload.sources[queue[0]]):
                 subtask = queue.pop(0)
-                come = [
-                    done[source].end_s
-                    + float(workload.between(source, subtask)[done[source].agent, agent])
-                    for source in workload.sources[subtask]
-                ]
+                come = [arrival(each, subtask, agent) for each in workload.sources[subtask]]
                 start = max([free[agent], *come])
                 free[agent] = start + float(seconds[subtask, agent])
                 done[subtask] = Placement(start, free[agent], agent)
-    return Schedule(tuple(done[subtask] for subtask in range(workload.subtasks)))
+    placements = tuple(done[subtask] for subtask in range(workload.subtasks))
+    return Schedule(placements, schedule.settled, schedule.from_s)
 
 
 def _queues(workload: Workload, schedule: Schedule) -> list[list[int]]:
@@ -50,6 +58,8 @@ def _queues(workload: Workload, schedule: Schedule) -> list[list[int]]:
     )
     queues: list[list[int]] = [[] for _ in range(workload.agents)]
     for subtask in order:
+        if subtask in schedule.settled:
+            continue
         queues[schedule.placements[subtask].agent].append(subtask)
     return queues
 

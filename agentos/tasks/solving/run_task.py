@@ -23,6 +23,7 @@ from agentos.runtime import Session
 from agentos.tasks.analysis import Analysis
 from agentos.tasks.config import Auto, Task
 from agentos.tasks.cooperation import NOT_ASKED, SILENT, Outcome
+from agentos.tasks.decomposition import Undivided
 from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import SINGLE, FittedSociety
 from agentos.tasks.society.saved_society import SOCIETY, save_society
@@ -30,7 +31,7 @@ from agentos.tasks.solving.scores import Scores, score
 from agentos.tasks.solving.words_alone import lexical_probabilities
 from agentos.tasks.solving.workbench import Bench, Workbench, cards_of
 from agents.answering.defer import oracle
-from protocols.errors import RecordError
+from protocols.errors import ConfigurationError, RecordError
 
 ANALYSIS, ANSWERS, RESULTS = "analysis.json", "answers.parquet", "results.json"
 EMBEDDINGS = "embeddings"
@@ -133,6 +134,13 @@ def solve(
     Raises:
         AgentOSError: a source, a model or the folder cannot be used.
     """
+    if not isinstance(config.decompose, Undivided):
+        raise ConfigurationError(
+            f"a society answers a task whole, and decompose.kind is {config.decompose.kind}",
+            expected="none",
+            actual=config.decompose.kind,
+            hint="leave out decompose; 'agentos plan' shows what a division would cost",
+        )
     with _at_work(config, directory, progress, address) as work:
         models = work.select().models
         work.read_all(models)

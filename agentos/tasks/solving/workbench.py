@@ -18,6 +18,7 @@ from agentos.tasks.cooperation import Embedded, Evidence, Member, Queries
 from agentos.tasks.cooperation.panel import Embed
 from agentos.tasks.kinds import Items
 from agentos.tasks.library import Library, ModelCard, read_cards
+from agentos.tasks.library.shelf import library_file, require_present
 from agentos.tasks.resemblance import resembling
 from agentos.tasks.selection import Candidates, Choice
 from agentos.tasks.society.encoders import Encoded, Encoders
@@ -225,9 +226,18 @@ def cards_of(library: LibraryConfig, progress: Progress) -> tuple[ModelCard, ...
         RecordError: a run folder is damaged.
     """
     found = Library()
+    if library.folder is not None:
+        found = Library.load(library_file(Path(library.folder)))
     for folder in (*library.runs, *library.models):
         progress(f"Reading {folder}")
         found = found.add(read_cards(Path(folder)))
+    if not found.cards:
+        raise ConfigurationError(
+            "the library of the task is empty",
+            expected="a run, a model, or a library folder with models",
+            hint="name some in library.runs or library.models, or add some by 'agentos library add'",
+        )
+    require_present(found)
     return found.cards
 
 

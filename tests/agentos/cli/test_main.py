@@ -244,7 +244,7 @@ def test_help_shows_every_summary_whole_at_80_columns(tmp_path: Path) -> None:
         check=True,
     )
     summaries = done.stdout.partition("Commands:")[2].strip().splitlines()
-    assert len(summaries) == len(app.registered_commands)
+    assert len(summaries) == len(app.registered_commands) + len(app.registered_groups)
     for summary in summaries:
         assert len(summary) <= 80
         assert summary.endswith("."), summary

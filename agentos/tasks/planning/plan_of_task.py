@@ -1,0 +1,117 @@
+"""From a task's analysis to its plan: which agents, which parts, who does what when.
+
+Only texts of the split ``fit`` are embedded; of those to answer, tokens are counted.
+
+Legend: N texts to answer, M models, A chosen agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agentos.rounds.clock.timing import Timing
+from agentos.tasks.decomposition import Decomposition, Division, Evidence, Undivided
+from agentos.tasks.decomposition.part_heads import capable, fitness
+from agentos.tasks.planning.work_plan import Worker, WorkPlan, everyone_answers, plan_work
+from agentos.tasks.scheduling import Scheduler
+from agentos.tasks.selection import Candidates, Selection
+from agents.answering import Adaptation, Answers, Examples, out_of_fold
+from agents.answering.answers import Labels
+from protocols.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that may work on a task.
+
+    Attributes:
+        worker: its card, and the tokens of each text to answer.
+        examples: its embeddings of the split ``fit``.
+    """
+
+    worker: Worker
+    examples: Examples
+
+
+@dataclass(frozen=True)
+class Planner:
+    """How a task is planned.
+
+    Attributes:
+        select, adapt, decompose, schedule: the kinds that were chosen.
+        seed: the run's seed.
+    """
+
+    select: Selection
+    adapt: Adaptation
+    decompose: Decomposition
+    schedule: Scheduler
+    seed: int = 0
+
+    def chosen(self, candidates: Sequence[Candidate], labels: Labels) -> list[Candidate]:
+        """Return the models that work, the fittest first."""
+        known = Candidates(
+            origins=tuple(each.worker.card.origin for each in candidates),
+            parameters=tuple(each.worker.card.parameters for each in candidates),
+            embeddings=tuple(each.examples.embeddings for each in candidates),
+            labels=labels,
+        )
+        return [candidates[model] for model in self.select.choose(known, self.seed).models]
+
+    def divided(
+        self, agents: Sequence[Candidate], labels: Labels, classes: Sequence[str], timing: Timing
+    ) -> Division:
+        """Return the parts, from what the best agent takes for what.
+
+        Args:
+            agents: A agents that were chosen.
+            labels: of the split ``fit``.
+            classes: name of each class.
+            timing: with the speed of each agent.
+        """
+        answers = [self._out_of_fold(agent, labels, len(classes)) for agent in agents]
+        best = int(np.argmax([each.right(labels).mean() for each in answers]))
+        lengths = agents[best].worker.lengths.astype(np.float64)
+        speeds = tuple(
+            timing.speeds[number] / agent.worker.card.flops_per_token
+            for number, agent in enumerate(agents)
+        )
+        return self.decompose.divide(
+            Evidence(tuple(classes), answers[best], labels, lengths, speeds)
+        )
+
+    def plan(
+        self, agents: Sequence[Candidate], labels: Labels, classes: Sequence[str], timing: Timing
+    ) -> tuple[WorkPlan, Division]:
+        """Return who does which part when, and the parts.
+
+        A part goes to agents that are about as good at it as the best. Without a division every agent
+        answers all texts, and the master fuses the answers.
+
+        Raises:
+            ConfigurationError: speeds are missing, or a part is left without an agent.
+        """
+        if len(timing.speeds) != len(agents) or timing.work != "flops":
+            raise ConfigurationError(
+                "the clock does not fit the plan",
+                expected=f"speeds of {len(agents)} agents in FLOPs a second",
+                actual=f"{len(timing.speeds)} speeds in {timing.work}",
+                hint="set clock.work to flops, and give a speed for each selected model",
+            )
+        workers = [agent.worker for agent in agents]
+        division = self.divided(agents, labels, classes, timing)
+        if isinstance(self.decompose, Undivided):
+            parts = everyone_answers(len(classes), workers)
+            return plan_work(parts, workers, timing, self.schedule, seed=self.seed), division
+        examples = [agent.examples for agent in agents]
+        measured = fitness(division, self.adapt, examples, labels, self.seed)
+        names = [worker.card.name for worker in workers]
+        able = capable(division, measured, names, self.decompose.slack)
+        return plan_work(division, workers, timing, self.schedule, able, self.seed), division
+
+    def _out_of_fold(self, agent: Candidate, labels: Labels, classes: int) -> Answers:
+        origin = agent.worker.card.origin
+        return out_of_fold(self.adapt, agent.examples, labels, classes, origin, seed=self.seed)

@@ -1,0 +1,202 @@
+"""Divisions: what they refuse, how each kind divides, and when a division is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from agentos.tasks.decomposition import (
+    ConfusionTree,
+    Division,
+    Evidence,
+    Given,
+    Outcome,
+    Part,
+    Shards,
+    Undivided,
+    keeps,
+)
+from agentos.tasks.decomposition.confusion_tree import confusion
+from agentos.tasks.decomposition.text_shards import cut
+from agents.answering import Answers
+from protocols.errors import ConfigurationError
+from protocols.seeding import generator
+
+ROOT = Part("root", ((0, 1), (2,)))
+FINE = Part("fine", ((0,), (1,)))
+ALL = ((0,), (1,), (2,))
+
+
+def known(labels, probabilities, split="fit") -> Answers:
+    no = np.zeros(len(labels), bool)
+    return Answers(split, np.arange(len(labels)), np.asarray(probabilities), no, no, ("0" * 16,))
+
+
+def evidence(labels, probabilities, costs=(1.0,), speeds=(1.0,)) -> Evidence:
+    names = tuple(f"c{i}" for i in range(np.shape(probabilities)[1]))
+    answers = known(labels, probabilities)
+    return Evidence(names, answers, np.asarray(labels), np.asarray(costs, float), tuple(speeds))
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ((), "needs a name"),
+        ((FINE, FINE), "needs a name"),
+        ((Part("root", ((0, 1), (1, 2))),), "does not tell classes apart"),
+        ((Part("root", ((0, 1, 2),)),), "does not tell classes apart"),
+        ((Part("root", ((0,), (3,))),), "does not tell classes apart"),
+        ((ROOT,), "no subtask tells 2 classes apart"),
+        ((FINE,), "no subtask tells 3 classes apart"),
+        ((ROOT, FINE, replace(FINE, name="again")), "none reads all others"),
+        ((replace(ROOT, reads=("x",)), FINE), "after an unknown one"),
+        ((replace(ROOT, reads=("fine",)), replace(FINE, reads=("root",))), "in a circle"),
+        ((Part("a", ALL, rows=np.arange(2)), Part("b", ALL, rows=np.arange(1, 3))), "each text once"),
+        ((Part("a", ALL, rows=np.arange(2)), Part("b", ALL)), "each text once"),
+        ((replace(ROOT, rows=np.arange(2)), FINE), "each text once"),
+    ],
+)  # fmt: skip
+def test_parts_that_do_not_answer_the_task_are_refused(parts, message) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        Division(3, parts)
+    assert caught.value.hint
+
+
+def test_order_puts_parts_after_those_that_they_read() -> None:
+    second = replace(ROOT, reads=("fine",))
+    last = Part("last", ALL, reads=("root", "fine"))
+    division = Division(3, (last, second, FINE))
+    assert [part.name for part in division.order] == ["fine", "root", "last"]
+    assert division.answering((0, 1, 2)) is last
+
+
+def test_labels_of_a_part_are_its_groups() -> None:
+    assert ROOT.labels(np.array([0, 1, 2, 2])).tolist() == [0, 0, 1, 1]
+    assert FINE.labels(np.array([0, 1, 2])).tolist() == [0, 1, -1]
+    assert FINE.labels(np.array([0, 5])).tolist() == [0, -1]
+
+
+def test_confusion_is_the_symmetric_mean_probability() -> None:
+    rows = np.array([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]])
+    labels = np.array([0, 0, 1, 2])
+    expected = np.empty((3, 3))
+    for i in range(3):
+        for j in range(3):
+            there = np.mean([rows[n, j] for n in range(4) if labels[n] == i])
+            back = np.mean([rows[n, i] for n in range(4) if labels[n] == j])
+            expected[i, j] = (there + back) / 2
+    np.testing.assert_allclose(confusion(rows, labels), expected)
+    with pytest.raises(ConfigurationError, match="no text"):
+        confusion(rows, np.zeros(4, int))
+
+
+def test_classes_that_are_taken_for_each_other_are_told_apart_last() -> None:
+    """Classes i and i + 3 are taken for each other: they meet below the root, and no others do."""
+    labels = np.arange(60) % 6
+    rows = np.full((60, 6), 0.02)
+    rows[np.arange(60), labels] = 0.5
+    rows[np.arange(60), (labels + 3) % 6] = 0.42
+    division = ConfusionTree(branching=3).divide(evidence(labels, rows))
+    assert division.answering(tuple(range(6))).groups == ((0, 3), (1, 4), (2, 5))
+    assert len(division.parts) == 4
+
+
+def test_tree_of_few_or_equally_confused_classes_is_flat() -> None:
+    labels = np.arange(6) % 3
+    tree = ConfusionTree(branching=4).divide(evidence(labels, np.full((6, 3), 1 / 3)))
+    assert [part.groups for part in tree.parts] == [ALL]
+    flat = ConfusionTree(branching=2).divide(evidence(labels, np.full((6, 3), 1 / 3)))
+    assert flat.parts[0].groups == ALL
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shards_are_contiguous_and_each_as_long_as_its_agent_is_quick(seed: int) -> None:
+    rng = generator(seed, "costs")
+    costs, shares = rng.uniform(1, 9, size=80), rng.uniform(1, 4, size=3)
+    shards = cut(costs, shares)
+    assert np.concatenate(shards).tolist() == list(range(80))
+    for rows, share in zip(shards, shares, strict=True):
+        wanted = costs.sum() * share / shares.sum()
+        assert abs(costs[rows].sum() - wanted) <= costs.max()
+
+
+def test_fewer_texts_than_agents_leave_no_empty_shard() -> None:
+    labels, rows = [0, 1], [[0.5, 0.5]] * 2
+    division = Shards(per_agent=3).divide(
+        evidence(labels, rows, costs=(2.0, 5.0), speeds=(1.0, 2.0))
+    )
+    assert [len(part.rows) for part in division.parts] == [1, 1]
+    idle = Shards().divide(evidence(labels, rows, costs=(0.0, 0.0), speeds=(1.0, 1.0)))
+    assert [len(part.rows) for part in idle.parts] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("subtasks", "message"),
+    [
+        ({"a": {"after": ["b"]}}, "which is no subtask"),
+        ({"a": {"refines": "b"}}, "which is no group"),
+        ({"a": {"groups": {"g": []}}}, "has no class"),
+        ({"a": {"groups": {"g": ["x"]}}, "b": {"groups": {"g": ["y"]}}}, "named twice"),
+        ({}, "at least 1 item"),
+    ],
+)
+def test_given_subtasks_that_name_nothing_are_refused(subtasks, message) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Given(subtasks=subtasks)
+
+
+@pytest.mark.parametrize(
+    ("subtasks", "message"),
+    [
+        ({"a": {"groups": {"g": ["c0", "x"]}}}, "a class that the task has not"),
+        (
+            {"a": {"groups": {"g": ["c0", "c1"]}}, "b": {"refines": "g", "groups": {"h": ["c2"]}}},
+            "does not tell apart",
+        ),
+        ({"a": {"groups": {"g": ["c0", "c1"]}}}, "no subtask tells 2 classes apart"),
+        ({"a": {"after": ["b"]}, "b": {"after": ["a"]}}, "in a circle"),
+        ({"a": {}, "b": {}}, "none reads all others"),
+    ],
+)
+def test_given_subtasks_that_do_not_answer_the_task_are_refused(subtasks, message) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        Given(subtasks=subtasks).divide(evidence([0, 1, 2], np.full((3, 3), 1 / 3)))
+    assert caught.value.hint
+
+
+LABELS = np.arange(10) % 2
+
+
+def outcome(right: int, makespan_s: float, split="calibrate") -> Outcome:
+    given = np.where(np.arange(10) < right, LABELS, 1 - LABELS)
+    return Outcome(known(LABELS, np.eye(2)[given], split), makespan_s)
+
+
+@pytest.mark.parametrize(
+    ("right", "makespan_s", "tolerance", "kept"),
+    [
+        (8, 9.0, 0.0, True),  # better, at any time
+        (7, 1.0, 0.0, False),  # as good, and no sooner
+        (7, 0.9, 0.0, True),
+        (6, 0.9, 0.0, False),
+        (6, 0.9, 0.1, True),
+        (6, 1.0, 0.1, False),
+        (5, 0.9, 0.1, False),
+    ],
+)
+def test_division_is_kept_only_where_it_beats_the_flat_task(right, makespan_s, tolerance, kept):
+    flat = outcome(7, 1.0)
+    decision, reason = keeps(
+        Undivided(tolerance=tolerance), outcome(right, makespan_s), flat, LABELS
+    )
+    assert decision is kept
+    assert ("is kept" if kept else "is dropped") in reason
+
+
+@pytest.mark.parametrize("split", ["fit", "test"])
+def test_nothing_is_kept_because_of_other_splits(split) -> None:
+    with pytest.raises(ConfigurationError, match="must not be used"):
+        keeps(Undivided(), outcome(8, 1.0, split), outcome(7, 1.0, split), LABELS)
