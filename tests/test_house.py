@@ -17,6 +17,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("protocols", "agents", "agentos", "experiments")
 LARGEST_ROOM = 15
+LARGEST_PACKAGE = 16
+"""Entries of `agentos/` itself, which holds the rooms of a society beside its entry points."""
 TABLES_OF_KINDS = {"agents/exchange/anchors", "agents/objectives", "agentos/evaluation"}
 """Rooms with one file for every kind: they grow with the kinds."""
 SHARED_STEMS = {"__init__", "__main__", "base", "config", "types", "registry"}
@@ -45,7 +47,8 @@ def name_of(path: Path) -> str:
 def test_room_is_small_enough_to_be_taken_in_at_a_glance(room: Path) -> None:
     markers = {"__init__.py", "py.typed", "__pycache__"}
     entries = [path.name for path in room.iterdir() if path.name not in markers]
-    assert len(entries) <= LARGEST_ROOM or name_of(room) in TABLES_OF_KINDS, sorted(entries)
+    most = LARGEST_PACKAGE if name_of(room) == "agentos" else LARGEST_ROOM
+    assert len(entries) <= most or name_of(room) in TABLES_OF_KINDS, sorted(entries)
 
 
 def test_no_name_of_a_module_stands_twice() -> None:
