@@ -1,8 +1,8 @@
 """The append-only log of a knowledge base: one JSON record a line, chained by checksums, synced to disk.
 
-A record holds the checksum of all records before it and itself, so that one that was changed, taken
-out or put in between is noticed. A crash while appending leaves a last line without its end: it was never confirmed,
-and is cut off by the next writer. Everything else that does not fit is refused; reading runs no code.
+A record holds the checksum of itself and of all records before it, so that one that was changed, removed or
+inserted is noticed. A crash while appending leaves a last line without its end: it was never confirmed, and
+the next writer cuts it off. Everything else that does not fit is refused; reading runs no code.
 """
 
 from __future__ import annotations

@@ -23,10 +23,12 @@ from agents.knowledge.frames import unit
 from protocols.errors import ConfigurationError, RecordError
 
 lancedb: Any
+IvfFlat: Any
 try:
     import lancedb
+    from lancedb.index import IvfFlat
 except ImportError:  # the optional extra is not installed
-    lancedb = None
+    lancedb = IvfFlat = None
 
 _NAME = re.compile(r"frame_([0-9a-f]{16,128})")
 _AT_ONCE = 500
@@ -116,8 +118,8 @@ class LanceStore(ClaimStore):
         with self._refusing():
             for table in self._tables.values():
                 if table.count_rows() > self.exact_up_to and not table.list_indices():
-                    table.create_index(metric="cosine", vector_column_name="vector")
-                table.optimize(cleanup_older_than=timedelta(microseconds=1))
+                    table.create_index("vector", config=IvfFlat(distance_type="cosine"))
+                table.optimize(cleanup_older_than=timedelta(milliseconds=1))
 
     def _accepted(self, name: str) -> int:
         if name not in self._tables:
