@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from protocols.messages.knowledge import Claims
 from protocols.messages.message import DETACHED, PROTOCOL_VERSION, Envelope, Gradient, Message
 from protocols.messages.parameters import Components, WeightDeltas, Weights
 from protocols.messages.payload import PROBABILITY_TOLERANCE, Payload
@@ -34,6 +35,7 @@ __all__ = [
     "Answer",
     "Assignment",
     "Bid",
+    "Claims",
     "Components",
     "Control",
     "DETACHED",

@@ -38,6 +38,7 @@ from protocols.messages import (
     Answer,
     Assignment,
     Bid,
+    Claims,
     Components,
     Control,
     EmbeddingGradients,
@@ -145,6 +146,16 @@ def _task_payloads(draw: Draw, shares: Draw) -> Iterator[Payload]:
     yield Escalation(**work, embeddings=draw(4, 8), shares_text=True, texts=("a", "", "c", "d"))
     decided = np.array([0, 2, 1, 3], np.int32)
     yield Verdict(**task, origins=origins, classes=4, decided=decided, confidences=shares(1, 4)[0])
+    yield Claims(
+        frame="0" * 32,
+        episode=1,
+        labels=("a", "b"),
+        kinds=np.array([0, 1, 2], np.uint8),
+        embeddings=np.ones((3, 4), np.float32),
+        counts=np.ones((3, 2), np.float32),
+        origin_counts=np.ones(3, np.int32),
+        origins=np.arange(48, dtype=np.uint8).reshape(3, 16),
+    )
 
 
 def codecs() -> list[Codec]:

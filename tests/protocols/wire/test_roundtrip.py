@@ -14,6 +14,7 @@ from protocols.messages import (
     Answer,
     Assignment,
     Bid,
+    Claims,
     Components,
     Control,
     EmbeddingGradients,
@@ -194,6 +195,19 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
         classes=st.integers(2, 2**31 - 1),
         decided=lambda q: hnp.arrays(np.int32, q),
         confidences=floats,
+    ),
+    "claims": st.tuples(SIZES, SIZES, SIZES, SIZES).flatmap(
+        lambda shape: st.builds(
+            Claims,
+            frame=st.just("0" * 32),
+            episode=IDS,
+            labels=st.just(tuple(f"label {k}" for k in range(shape[2]))),
+            kinds=hnp.arrays(np.uint8, shape[0]),
+            embeddings=floats(shape[0], shape[1]),
+            counts=floats(shape[0], shape[2]),
+            origin_counts=hnp.arrays(np.int32, shape[0]),
+            origins=hnp.arrays(np.uint8, (shape[3], 16)),
+        )
     ),
 }
 GRADIENTS = st.one_of(

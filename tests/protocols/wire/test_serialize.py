@@ -16,6 +16,7 @@ from protocols.messages import (
     Answer,
     Assignment,
     Bid,
+    Claims,
     Components,
     Control,
     EmbeddingGradients,
@@ -97,6 +98,16 @@ EXAMPLES: dict[str, Payload] = {
         classes=2,
         decided=np.array([0, 1, 1], np.int32),
         confidences=np.full(3, 0.5, np.float32),
+    ),
+    "claims": Claims(
+        frame="0" * 32,
+        episode=2,
+        labels=("a", "b"),
+        kinds=np.array([0, 1, 2], np.uint8),
+        embeddings=np.ones((3, 4), np.float32),
+        counts=np.ones((3, 2), np.float32),
+        origin_counts=np.ones(3, np.int32),
+        origins=np.arange(48, dtype=np.uint8).reshape(3, 16),
     ),
 }
 

@@ -1,0 +1,8 @@
+"""How a conflict between claims is resolved: one file per kind."""
+
+from __future__ import annotations
+
+from agentos.learning.knowledge.resolvers.base import Ballots, Resolution, Resolver
+from agentos.learning.knowledge.resolvers.registry import RESOLVERS
+
+__all__ = ["Ballots", "RESOLVERS", "Resolution", "Resolver"]

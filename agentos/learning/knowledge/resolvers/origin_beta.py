@@ -1,0 +1,108 @@
+r"""Trust is earned on audit anchors and settled claims, and counted over distinct origins.
+
+Source s is right with probability \(p_s\), whose posterior is Beta(a + right, b + wrong). With shares v of a
+ballot, label k has the likelihood \(q_k = p v_k + (1 - p)(1 - v_k) / (K - 1)\), and the labels' scores are
+\(\sum_s w_s \log q_{s,k}\). The weight w is 1 for a source that is alone; sources whose errors agree, and
+sources that state the same on one origin, share a weight of 1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from agentos.learning.knowledge.resolvers.base import Ballots, Resolution, Resolver, Shares, softmax
+
+
+class OriginBeta(Resolver):
+    """Weighs sources by a Beta posterior of how often they are right, a vote per distinct origin."""
+
+    kind: Literal["origin_beta"] = "origin_beta"
+    right: float = Field(default=2.0, gt=0, description="prior count of right claims of a source")
+    wrong: float = Field(default=1.0, gt=0, description="prior count of wrong claims of a source")
+    settled: float = Field(
+        default=0.95, gt=0.5, lt=1, description="probability from which on a claim is settled"
+    )
+    settled_weight: float = Field(
+        default=0.2, ge=0, le=1, description="what a settled claim counts beside an audit anchor"
+    )
+    alike: float = Field(
+        default=0.6, gt=0, le=1, description="share of common errors above which sources are one"
+    )
+    errors: int = Field(default=5, ge=1, description="common errors that are needed to see this")
+    iterations: int = Field(default=5, ge=1, le=100, description="rounds of trust and resolution")
+
+    def resolve(self, ballots: Ballots) -> Resolution:
+        """Alternate between labels and trust; audit anchors keep their known label."""
+        known_N = ballots.audit_N >= 0
+        distinct_SN = ballots.distinct()
+        right, wrong = self.right, self.wrong
+        trust_S = np.full(len(distinct_SN), right / (right + wrong))
+        truth_N = np.where(known_N, ballots.audit_N, -1)
+        group_S = self.groups(ballots, truth_N)
+        for _ in range(self.iterations):
+            trust_S = self.trust(ballots, truth_N)
+            weights_SN = shared(distinct_SN, ballots, group_S)
+            shares_NK = self.weigh(ballots, trust_S, weights_SN)
+            sure_N = shares_NK.max(axis=1) >= self.settled
+            truth_N = np.where(
+                known_N, ballots.audit_N, np.where(sure_N, shares_NK.argmax(axis=1), -1)
+            )
+            if not known_N.any():
+                group_S = self.groups(ballots, truth_N)
+        shares_NK[known_N] = np.eye(shares_NK.shape[1])[ballots.audit_N[known_N]]
+        return Resolution(shares_NK, trust_S)
+
+    def trust(self, ballots: Ballots, truth_N: NDArray[np.int64]) -> Shares:
+        """Return the posterior means `[S]`; audit anchors count 1, settled claims less."""
+        judged_N = truth_N >= 0
+        counts_N = np.where(ballots.audit_N >= 0, 1.0, self.settled_weight) * judged_N
+        present_SN = ballots.shares_SNK.sum(axis=2) > 0
+        places = np.maximum(truth_N, 0)
+        correct_SN = ballots.shares_SNK[:, np.arange(len(truth_N)), places]
+        right_S = (correct_SN * counts_N).sum(axis=1) + self.right
+        wrong_S = ((1.0 - correct_SN) * present_SN * counts_N).sum(axis=1) + self.wrong
+        trust: Shares = right_S / (right_S + wrong_S)
+        return trust
+
+    def groups(self, ballots: Ballots, truth_N: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the group `[S]` of each source: the first source that it shares its errors with.
+
+        Two sources are one when the errors that both make with the same label are more than `alike` of
+        the errors of the one that makes fewer.
+        """
+        present_SN = ballots.shares_SNK.sum(axis=2) > 0
+        chosen_SN = ballots.shares_SNK.argmax(axis=2)
+        errors_SN = present_SN & (truth_N >= 0) & (chosen_SN != truth_N)
+        group_S = np.arange(len(errors_SN))
+        for later in range(len(errors_SN)):
+            for first in range(later):
+                both = errors_SN[first] & errors_SN[later] & (chosen_SN[first] == chosen_SN[later])
+                fewer = min(errors_SN[first].sum(), errors_SN[later].sum())
+                if both.sum() >= self.errors and both.sum() > self.alike * fewer:
+                    group_S[group_S == group_S[later]] = group_S[first]
+        return group_S
+
+    def weigh(self, ballots: Ballots, trust_S: Shares, weights_SN: Shares) -> Shares:
+        """Return the probabilities `[N, K]` by the weighted log likelihoods."""
+        classes = ballots.shares_SNK.shape[2]
+        scores_NK = np.zeros(ballots.shares_SNK.shape[1:])
+        for shares_NK, trust, weights_N in zip(
+            ballots.shares_SNK, trust_S, weights_SN, strict=True
+        ):
+            likelihood = trust * shares_NK + (1 - trust) * (1 - shares_NK) / (classes - 1)
+            scores_NK += weights_N[:, None] * np.log(np.maximum(likelihood, 1e-12))
+        return softmax(scores_NK)
+
+
+def shared(distinct_SN: Shares, ballots: Ballots, group_S: NDArray[np.int64]) -> Shares:
+    """Return weights `[S, N]` in which the sources of a group that state something share one vote."""
+    weights: Shares = distinct_SN.copy()
+    for group in np.unique(group_S):
+        members = group_S == group
+        totals = distinct_SN[members].sum(axis=0)
+        weights[members] /= np.maximum(totals, 1.0)
+    return weights
