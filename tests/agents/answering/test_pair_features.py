@@ -9,7 +9,7 @@ import pytest
 
 from agents.answering import ADAPTATIONS, Examples, fit_fusion, out_of_fold
 from agents.answering.fuse import FUSIONS
-from agents.answering.pairs import pair_examples, pair_features
+from agents.answering.pair_features import pair_examples, pair_features
 from protocols.errors import ConfigurationError
 
 RNG = np.random.default_rng(0)
