@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from agents.answering.ranking.extractive_summary import summarise
 from agents.answering.ranking.rank_fusion import fuse_ranks
 from agents.answering.ranking.search import Ranking, merge, search
-from agents.answering.ranking.extractive_summary import summarise
 
 __all__ = ["Ranking", "fuse_ranks", "merge", "search", "summarise"]
