@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocols.messages.message import DETACHED, PROTOCOL_VERSION, Envelope, Gradient, Message
+from protocols.messages.next_tokens import NextTokens
 from protocols.messages.parameters import Components, WeightDeltas, Weights
 from protocols.messages.payload import PROBABILITY_TOLERANCE, Payload
 from protocols.messages.registry import PAYLOADS
@@ -46,6 +47,7 @@ __all__ = [
     "Logits",
     "Message",
     "Metrics",
+    "NextTokens",
     "PAYLOADS",
     "PROBABILITY_TOLERANCE",
     "PROTOCOL_VERSION",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from protocols.messages.next_tokens import NextTokens
 from protocols.messages.parameters import Components, WeightDeltas, Weights
 from protocols.messages.payload import Payload
 from protocols.messages.representations import (
@@ -50,4 +51,5 @@ PAYLOADS: dict[str, type[Payload]] = {
     "ranked_answer": RankedAnswer,
     "escalation": Escalation,
     "verdict": Verdict,
+    "next_tokens": NextTokens,
 }

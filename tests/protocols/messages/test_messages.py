@@ -79,6 +79,7 @@ def test_table_of_payloads_is_keyed_by_kind_and_complete() -> None:
         "ranked_answer",
         "escalation",
         "verdict",
+        "next_tokens",
     ]
     assert all(cls.__doc__ for cls in PAYLOADS.values())
 

@@ -24,6 +24,7 @@ from protocols.messages import (
     Logits,
     Message,
     Metrics,
+    NextTokens,
     Payload,
     PrivateEmbeddings,
     Prototypes,
@@ -194,6 +195,19 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
         classes=st.integers(2, 2**31 - 1),
         decided=lambda q: hnp.arrays(np.int32, q),
         confidences=floats,
+    ),
+    "next_tokens": st.tuples(SIZES, SIZES).flatmap(
+        lambda shape: about_queries(
+            NextTokens,
+            **COST,
+            attempt=IDS,
+            vocabulary=st.just("0" * 32),
+            size=st.integers(1000, 2**31 - 1),
+            step=IDS,
+            ids=hnp.arrays(np.int64, shape[0]),
+            tokens=hnp.arrays(np.int32, shape),
+            probabilities=floats(*shape),
+        )
     ),
 }
 GRADIENTS = st.one_of(

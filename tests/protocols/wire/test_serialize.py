@@ -25,6 +25,7 @@ from protocols.messages import (
     Logits,
     Message,
     Metrics,
+    NextTokens,
     Payload,
     PrivateEmbeddings,
     Prototypes,
@@ -97,6 +98,15 @@ EXAMPLES: dict[str, Payload] = {
         classes=2,
         decided=np.array([0, 1, 1], np.int32),
         confidences=np.full(3, 0.5, np.float32),
+    ),
+    "next_tokens": NextTokens(
+        **WORK,
+        **COST,
+        vocabulary="0" * 32,
+        size=9,
+        step=2,
+        tokens=np.arange(6, dtype=np.int32).reshape(3, 2),
+        probabilities=np.full((3, 2), 0.25, np.float32),
     ),
 }
 
