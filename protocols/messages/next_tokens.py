@@ -59,7 +59,8 @@ class NextTokens(Payload):
         with np.errstate(over="ignore", invalid="ignore"):  # hostile numbers are rejected later
             values = np.maximum(values, 0.0, out=values)
             totals = np.maximum(values.sum(axis=-1, keepdims=True), 1.0)
-            return np.divide(values, totals, out=values)
+            np.divide(values, totals, out=values)
+        return values
 
     def check_values(self, sender: int | None = None) -> None:
         """Check that texts, origins and each text's tokens differ, and rows are parts of distributions."""
