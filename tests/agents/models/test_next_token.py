@@ -7,8 +7,10 @@ import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
 from agentos.evaluation.loaded_encoder import LoadedEncoder
+from agents.answering.continuation import Continuation, write
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
+from agents.models.generation import Decoding, generate
 from agents.models.next_token import NextToken, vocabulary_digest
 from agents.objectives import CausalLM
 from agents.training.blueprint import Arm
@@ -83,6 +85,13 @@ def test_vocabulary_digest_tells_tokenizers_apart(decoder, tokenizer):
     assert decoder.vocabulary == vocabulary_digest(tokenizer)
     tokenizer.add_tokens(["neverseen"])
     assert decoder.vocabulary != vocabulary_digest(tokenizer)
+
+
+def test_a_decoder_alone_writes_what_transformers_generates(decoder, folder, tokenizer):
+    prompt = decoder.framed("wave tide", 32, ends=False)
+    added = write([decoder], prompt, Continuation(temperature=0.0, max_new_tokens=12))
+    text = tokenizer.decode([*prompt, *added], skip_special_tokens=True)
+    assert generate(folder, "wave tide", Decoding(max_new_tokens=12)) == [text]
 
 
 def test_encoder_that_reads_both_ways_is_refused(make_host, tmp_path):
