@@ -25,7 +25,7 @@ from agentos import Simulation
 from agentos.config.load import load
 from agentos.records.layout import SUMMARY
 from agentos.tasks.library import read_cards
-from agents.answering.mixture import MIXTURES, Posterior, check_vocabularies, log_prior, perplexity
+from agents.answering.mixture import Posterior, Uniform, check_vocabularies, log_prior, perplexity
 from agents.models.next_token import NextToken
 from experiments.studies.intervals import interval
 from experiments.studies.running import command
@@ -95,8 +95,8 @@ def perplexities(logs: Logs, domains: Sequence[str], origins: Sequence[str]) -> 
     singles = [perplexity([each[agent] for each in logs]) for agent in range(len(origins))]
     prior = log_prior(origins)
     mixtures = {
-        f"{kind} mixture": perplexity([mixture().token_log_probabilities(x, prior) for x in logs])
-        for kind, mixture in MIXTURES.items()
+        f"{each.kind} mixture": perplexity([each.token_log_probabilities(x, prior) for x in logs])
+        for each in (Posterior(), Uniform())
     }
     dropped = perplexity([after_reading(each, prior) for each in logs])
     known = perplexity(of_best_in_domain(logs, domains))
