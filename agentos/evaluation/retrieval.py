@@ -6,7 +6,7 @@ Shapes: Q queries, C documents of the corpus, D embedding width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,8 +136,8 @@ def summaries_and_bodies(texts: Sequence[str]) -> list[tuple[str, str]]:
     return list(pairs.items())
 
 
-Ranked = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Ranks of one query's relevant documents, ascending from 1, and their grades."""
+Ranked = tuple[NDArray[Any], NDArray[np.int64]]
+"""Ranks of one query's relevant documents, ascending from 1, infinite if not found, and their grades."""
 
 
 def ranks_of_relevant(

@@ -110,10 +110,7 @@ def generate(folder: Path, prompt: str, decoding: Decoding) -> list[str]:
         ModelError: the folder does not hold a causal language model.
         ConfigurationError: the prompt is empty or too long.
     """
-    config = EncoderConfig(path=str(folder))
-    _require_causal(folder, config)
-    tokenizer = load_tokenizer(config)
-    model = _load(config, tokenizer)
+    model, tokenizer = load_causal(folder)
     ids = _prompt_ids(prompt, tokenizer, model, decoding.max_new_tokens)
     with torch.random.fork_rng(devices=[]), torch.inference_mode(), quietly():
         torch.manual_seed(derive(decoding.seed or 0, "generate"))
@@ -122,6 +119,18 @@ def generate(folder: Path, prompt: str, decoding: Decoding) -> list[str]:
         )
     decoded: list[str] = tokenizer.batch_decode(texts, skip_special_tokens=True)
     return decoded
+
+
+def load_causal(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a causal language model and its tokenizer.
+
+    Raises:
+        ModelError: the folder does not hold a causal language model.
+    """
+    config = EncoderConfig(path=str(folder))
+    _require_causal(folder, config)
+    tokenizer = load_tokenizer(config)
+    return _load(config, tokenizer), tokenizer
 
 
 def _load(config: EncoderConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from protocols.messages.knowledge import Claims
 from protocols.messages.message import DETACHED, PROTOCOL_VERSION, Envelope, Gradient, Message
+from protocols.messages.next_tokens import NextTokens
 from protocols.messages.parameters import Components, WeightDeltas, Weights
 from protocols.messages.payload import PROBABILITY_TOLERANCE, Payload
 from protocols.messages.registry import PAYLOADS
@@ -48,6 +49,7 @@ __all__ = [
     "Logits",
     "Message",
     "Metrics",
+    "NextTokens",
     "PAYLOADS",
     "PROBABILITY_TOLERANCE",
     "PROTOCOL_VERSION",

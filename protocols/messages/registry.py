@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocols.messages.knowledge import Claims
+from protocols.messages.next_tokens import NextTokens
 from protocols.messages.parameters import Components, WeightDeltas, Weights
 from protocols.messages.payload import Payload
 from protocols.messages.representations import (
@@ -52,4 +53,5 @@ PAYLOADS: dict[str, type[Payload]] = {
     "escalation": Escalation,
     "verdict": Verdict,
     "claims": Claims,
+    "next_tokens": NextTokens,
 }

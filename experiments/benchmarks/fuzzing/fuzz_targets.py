@@ -49,6 +49,7 @@ from protocols.messages import (
     Logits,
     Message,
     Metrics,
+    NextTokens,
     Payload,
     PrivateEmbeddings,
     Prototypes,
@@ -143,6 +144,9 @@ def _task_payloads(draw: Draw, shares: Draw) -> Iterator[Payload]:
     yield Assignment(**work, start_s=0.5, deadline_s=8.0)
     yield Answer(**work, **cost, probabilities=shares(4, 3), abstains=mask, in_sample=mask[::-1])
     yield RankedAnswer(**work, **cost, candidates=found, scores=draw(4, 3))
+    tokens = found.astype(np.int32)
+    words: dict[str, Any] = {"vocabulary": "0" * 32, "size": 12, "step": 5, "tokens": tokens}
+    yield NextTokens(**work, **cost, **words, probabilities=shares(4, 3) / 2)
     yield Escalation(**work, embeddings=draw(4, 8), shares_text=True, texts=("a", "", "c", "d"))
     decided = np.array([0, 2, 1, 3], np.int32)
     yield Verdict(**task, origins=origins, classes=4, decided=decided, confidences=shares(1, 4)[0])

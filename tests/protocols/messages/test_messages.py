@@ -80,6 +80,7 @@ def test_table_of_payloads_is_keyed_by_kind_and_complete() -> None:
         "escalation",
         "verdict",
         "claims",
+        "next_tokens",
     ]
     assert all(cls.__doc__ for cls in PAYLOADS.values())
 

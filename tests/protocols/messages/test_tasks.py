@@ -18,6 +18,7 @@ from protocols.messages import (
     Embeddings,
     Escalation,
     Message,
+    NextTokens,
     Payload,
     RankedAnswer,
     Verdict,
@@ -55,6 +56,15 @@ FIELDS: dict[type[Payload], dict[str, Any]] = {
         "classes": 2,
         "decided": np.array([0, 1, 1], np.int32),
         "confidences": np.array([0.5, 1.0, 0.0], np.float32),
+    },
+    NextTokens: {
+        **WORK,
+        **COST,
+        "vocabulary": ORIGIN,
+        "size": 9,
+        "step": 4,
+        "tokens": np.array([[0, 1], [1, 0], [7, 8]], np.int32),
+        "probabilities": np.array([[0.5, 0.5], [0.0, 0.0], [0.25, 0.5]], np.float32),
     },
 }
 
@@ -94,6 +104,9 @@ def test_task_payloads_pass_their_own_checks(payload: type[Payload]) -> None:
         (RankedAnswer, {"scores": np.zeros((3, 3), np.float32)}),
         (Escalation, {"embeddings": np.ones((2, 4), np.float32)}),
         (Verdict, {"confidences": np.ones(2, np.float32)}),
+        (NextTokens, {"size": 1}),
+        (NextTokens, {"vocabulary": "words"}),
+        (NextTokens, {"tokens": np.zeros((3, 3), np.int32)}),
     ],
 )
 def test_task_payload_is_refused_when_a_field_does_not_fit(
@@ -135,6 +148,17 @@ TWICE = np.array([5, 0, 5])
         (RankedAnswer, {"candidates": np.array([[0, 1], [3, 3], [0, 1]])}, "not_candidates"),
         (RankedAnswer, {"candidates": np.array([[0, 1], [3, -3], [0, 1]])}, "not_candidates"),
         (Escalation, {"embeddings": np.full((3, 4), -np.inf, np.float32)}, "not_finite"),
+        (NextTokens, {"size": 8}, "not_tokens"),
+        (NextTokens, {"tokens": np.array([[0, 1], [1, 1], [7, 8]], np.int32)}, "not_tokens"),
+        (NextTokens, {"tokens": np.array([[0, 1], [1, -1], [7, 8]], np.int32)}, "not_tokens"),
+        (NextTokens, {"probabilities": np.full((3, 2), 0.6, np.float32)}, "not_probabilities"),
+        (NextTokens, {"probabilities": np.full((3, 2), -0.1, np.float32)}, "not_probabilities"),
+        (NextTokens, {"probabilities": np.full((3, 2), np.nan, np.float32)}, "not_finite"),
+        (
+            NextTokens,  # a whole row lacks nothing
+            {"size": 2, "tokens": np.tile(np.arange(2, dtype=np.int32), (3, 1))},
+            "not_probabilities",
+        ),
         (Verdict, {"decided": np.array([0, 2, 1], np.int32)}, "not_classes"),
         (Verdict, {"decided": np.array([0, -1, 1], np.int32)}, "not_classes"),
         (Verdict, {"confidences": np.array([0.5, 1.1, 0.5], np.float32)}, "not_probabilities"),

@@ -25,6 +25,7 @@ from protocols.messages import (
     Logits,
     Message,
     Metrics,
+    NextTokens,
     Payload,
     PrivateEmbeddings,
     Prototypes,
@@ -207,6 +208,19 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
             counts=floats(shape[0], shape[2]),
             origin_counts=hnp.arrays(np.int32, shape[0]),
             origins=hnp.arrays(np.uint8, (shape[3], 16)),
+        )
+    ),
+    "next_tokens": st.tuples(SIZES, SIZES).flatmap(
+        lambda shape: about_queries(
+            NextTokens,
+            **COST,
+            attempt=IDS,
+            vocabulary=st.just("0" * 32),
+            size=st.integers(1000, 2**31 - 1),
+            step=IDS,
+            ids=hnp.arrays(np.int64, shape[0]),
+            tokens=hnp.arrays(np.int32, shape),
+            probabilities=floats(*shape),
         )
     ),
 }

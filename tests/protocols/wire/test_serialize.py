@@ -26,6 +26,7 @@ from protocols.messages import (
     Logits,
     Message,
     Metrics,
+    NextTokens,
     Payload,
     PrivateEmbeddings,
     Prototypes,
@@ -108,6 +109,15 @@ EXAMPLES: dict[str, Payload] = {
         counts=np.ones((3, 2), np.float32),
         origin_counts=np.ones(3, np.int32),
         origins=np.arange(48, dtype=np.uint8).reshape(3, 16),
+    ),
+    "next_tokens": NextTokens(
+        **WORK,
+        **COST,
+        vocabulary="0" * 32,
+        size=9,
+        step=2,
+        tokens=np.arange(6, dtype=np.int32).reshape(3, 2),
+        probabilities=np.full((3, 2), 0.25, np.float32),
     ),
 }
 

@@ -1,0 +1,3 @@
+"""Studies of the tasks that a society works on."""
+
+__all__: tuple[str, ...] = ()
