@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from agentos.cli.display.sweep_progress import SweepDisplay
     from agentos.sweep.config import SweepConfig
     from agentos.sweep.execute import Folder
+    from agentos.sweep.paired_answer import Question
     from agentos.sweep.plan import Planned
 
 
@@ -44,20 +47,37 @@ def sweep(
     keep_encoders: Annotated[
         bool, typer.Option("--keep-encoders", help="Keep the encoders of every run.")
     ] = False,
+    metric: Annotated[
+        str | None, typer.Option(help="Metric to compare; default: the first measured.")
+    ] = None,
+    across: Annotated[
+        str, typer.Option(help="Axis whose values are compared with the baseline, or arm.")
+    ] = "arm",
+    by: Annotated[
+        str | None, typer.Option(help="Axis within whose values to compare; default: the first.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Value to compare with; default: the first in the file.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the answer as JSON; progress goes to stderr.")
+    ] = False,
 ) -> None:
     """Run every arm at every value of every axis with every seed, each in its own process.
 
-    Results go to results.parquet, one row per run. Rerun the command to execute missing or failed runs.
+    Results go to results.parquet, one row per run, and to report.html; the table compares arms with the
+    baseline, paired by seed. Rerun the command to execute missing or failed runs.
 
     Example: agentos sweep exchange.yaml --seeds 3 --jobs 2 --out runs/exchange
     """
     from agentos.cli.display import sweep_progress as display
     from agentos.cli.display.console import SafeConsole
     from agentos.sweep.execute import Folder, jobs_for
+    from agentos.sweep.paired_answer import Question
     from agentos.sweep.plan import plan
     from agentos.sweep.rows import RESULTS
 
-    console = SafeConsole()
+    console = SafeConsole(stderr=as_json)
     config = configuration(file, overrides or [], seeds)
     planned = plan(config)
     directory = out or Path("runs") / config.name
@@ -71,6 +91,7 @@ def sweep(
     with display.SweepDisplay(console, len(planned) - len(left), len(planned)) as shown:
         _execute(folder, left, jobs or jobs_for(planned), shown, keep_encoders)
     display.show_failures(console, folder, planned)
+    _answer(console, folder, config.name, Question(metric, across, by, baseline), as_json)
     console.print(f"rows: {directory / RESULTS}", soft_wrap=True, markup=False, highlight=False)
     if folder.unfinished:
         raise typer.Exit(1)
@@ -101,6 +122,27 @@ def _execute(
         advice = f"finished runs are in {folder.path}; the same command continues"
         SafeConsole(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
         raise typer.Exit(interrupted.exit_code) from None
+
+
+def _answer(console: Console, folder: Folder, name: str, question: Question, as_json: bool) -> None:
+    """Print the answer of a sweep and write its page; nothing while no run has finished."""
+    import json
+
+    from agentos.cli.display.sweep_answers import show_answer
+    from agentos.sweep.paired_answer import answer, meanings_of
+    from agentos.sweep.rows import RESULTS, read_table
+    from agentos.sweep.sweep_report import REPORT, write_sweep_report
+
+    rows = read_table(folder.path / RESULTS)
+    found = answer(rows, meanings_of(folder.path, rows), question)
+    if found is None:
+        return
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), allow_nan=False))
+    else:
+        show_answer(console, found)
+    page = write_sweep_report(folder.path / REPORT, name, found, rows, len(folder.unfinished))
+    console.print(f"report: {page}", soft_wrap=True, markup=False, highlight=False)
 
 
 def configuration(file: Path, overrides: list[str], seeds: int | None) -> SweepConfig:

@@ -22,11 +22,11 @@ from rich.console import Console
 
 from agentos.config.load import apply_overrides, set_fields
 from agentos.reporting.pictures import save
+from agentos.reporting.statistics import HEADROOM, Headroom, headroom
 from agentos.sweep.config import SweepConfig, load_sweep, validated
 from agentos.sweep.execute import Folder, jobs_for
 from agentos.sweep.plan import plan
 from agentos.sweep.rows import RESULTS, read_table
-from experiments.studies.comparisons import HEADROOM, Headroom, headroom
 from experiments.studies.exchange_results import CENTRALISED, ISOLATED, Study
 from experiments.studies.exchange_tables import tables, verdict
 from experiments.studies.pareto import draw, write_page

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agentos.reporting.statistics import Interval, Share, gap_closed, interval, paired_p
 from agentos.sweep.rows import FINISHED, Row
-from experiments.studies.comparisons import Share, gap_closed, paired_p
-from experiments.studies.intervals import Interval, interval
 
 ISOLATED, ANCHORS = "isolated", "isolated_anchors"
 CENTRALISED_STEPS, CENTRALISED = "centralised", "centralised_flops"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from agentos.reporting.statistics import Interval, Share, holm
 from agentos.reporting.units import ABSENT, bytes_text, count_text
-from experiments.studies.comparisons import Share, holm
 from experiments.studies.exchange_results import (
     ALONE,
     ANCHORS,
@@ -15,7 +15,6 @@ from experiments.studies.exchange_results import (
     Arm,
     Study,
 )
-from experiments.studies.intervals import Interval
 
 BUDGETS = (1000, 100, 10, 1)
 """Budgets of the last table, as divisors of DiLoCo's bytes."""

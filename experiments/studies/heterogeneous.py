@@ -23,16 +23,15 @@ from rich.console import Console
 from transformers import AutoConfig
 
 from agentos.config.load import set_fields
+from agentos.reporting.statistics import Interval, holm, interval, paired_p
 from agentos.reporting.units import ABSENT, bytes_text, count_text
 from agentos.sweep.config import SweepConfig, load_sweep, validated
 from agentos.sweep.execute import Folder, jobs_for
 from agentos.sweep.plan import plan
 from agentos.sweep.rows import FINISHED, RESULTS, Row, read_table
-from experiments.studies.comparisons import holm, paired_p
 from experiments.studies.exchange import FIRST_SEED
 from experiments.studies.exchange_results import ANCHORS, ISOLATED
 from experiments.studies.exchange_tables import markdown
-from experiments.studies.intervals import Interval, interval
 from experiments.studies.running import command, run
 from protocols.errors import ConfigurationError
 

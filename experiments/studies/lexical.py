@@ -21,12 +21,12 @@ from agentos.config.run import RunConfig
 from agentos.evaluation.evaluator import Evaluator
 from agentos.events import Listener
 from agentos.preparation import heldout_of, prepare_corpus
+from agentos.reporting.statistics import interval
 from agentos.sweep.plan import plan
 from agents.models.text_encoder import FunctionEncoder
 from experiments.studies.exchange import TEXTS, sweep_of
 from experiments.studies.exchange_results import ISOLATED
 from experiments.studies.exchange_tables import markdown
-from experiments.studies.intervals import interval
 from experiments.studies.running import command
 
 

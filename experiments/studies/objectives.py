@@ -24,7 +24,7 @@ import torch
 import typer
 
 from agentos import RunConfig, Simulation
-from experiments.studies.intervals import Interval, interval
+from agentos.reporting.statistics import Interval, interval
 
 BATCH = 128
 """Texts encoded per step, however many views an objective makes of a document."""

@@ -104,7 +104,7 @@ def share_axis(percent: bool) -> dict[str, Any]:
 
     By default, Plotly draws a single value of 0.12 on an axis from -1 to 1.
     """
-    bounds = {"minallowed": -0.02, "maxallowed": 1.02}
+    bounds = {"clipmin": -0.02, "clipmax": 1.02}
     return {"tickformat": ".0%", "autorangeoptions": bounds} if percent else {}
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from agentos.reporting.charts.plotting import COLOURS
+from agentos.reporting.statistics import interval
 from experiments.studies.cooperation.paired_lines import Line
-from experiments.studies.intervals import interval
 
 Panel = Sequence[tuple[str, Sequence[Line]]]
 """Cells in order: the name of each, and its lines."""

@@ -20,8 +20,8 @@ from agentos.cli.display.progress import LiveDisplay
 from agentos.config.load import load
 from agentos.records.layout import SUMMARY, agent_name
 from agentos.records.reader import load_run
+from agentos.reporting.statistics import interval
 from experiments.studies.cooperation.lexical_labels import ALONE, POOLED, VOTE, label_rows
-from experiments.studies.intervals import interval
 from experiments.studies.running import command
 from protocols.errors import RecordError
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agentos.reporting.statistics import Interval, holm, interval, paired_p
 from agentos.reporting.units import ABSENT, bytes_text, count_text
 from agentos.sweep.rows import FINISHED, Row
-from experiments.studies.comparisons import holm, paired_p
 from experiments.studies.exchange_tables import markdown
-from experiments.studies.intervals import Interval, interval
 
 ASKED = "asked"
 SIGNIFICANT = 0.05

@@ -29,15 +29,14 @@ from agentos.evaluation.base import unit_rows
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.events import Listener
 from agentos.preparation import heldout_of, prepare_corpus
+from agentos.reporting.statistics import holm, interval, paired_p
 from agentos.reporting.units import ABSENT, bytes_text
 from agentos.sweep.config import SweepConfig, load_sweep, validated
 from agentos.sweep.execute import Folder, jobs_for
 from agentos.sweep.plan import plan
 from agentos.sweep.rows import FINISHED, RESULTS, Row, read_table
-from experiments.studies.comparisons import holm, paired_p
 from experiments.studies.exchange_tables import markdown
 from experiments.studies.heterogeneous import packaged_encoder
-from experiments.studies.intervals import interval
 from experiments.studies.running import command, run
 
 ARMS = Path(__file__).with_name("pretrained_starts.yaml")

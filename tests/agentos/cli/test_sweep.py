@@ -79,6 +79,9 @@ def test_sweep_runs_records_and_goes_on(
     code, said = agentos("sweep", sweep_file, "--jobs", 2, "--out", "out")
     assert code == 1
     assert "failed crowded seed 0: there are too few documents" in said
+    assert "Nothing is better than alone beyond chance" in said
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "Runs without a result: 1." in page
     alone, crowded = read_table(tmp_path / "out" / RESULTS)
     assert (alone["status"], crowded["status"]) == ("finished", "failed")
     assert "too few documents" in crowded["error"]

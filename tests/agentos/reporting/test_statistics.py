@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from experiments.studies.comparisons import gap_closed, headroom, holm, paired_p
+from agentos.reporting.statistics import gap_closed, headroom, holm, paired_p
 
 ISOLATED = [0.40, 0.42, 0.39, 0.41, 0.40]
 CENTRALISED = [0.50, 0.53, 0.50, 0.50, 0.52]

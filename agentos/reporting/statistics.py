@@ -1,4 +1,4 @@
-"""Statistics of a few paired runs: share of a gap closed, and significance of differences.
+"""Statistics of a few paired runs: intervals of means, shares of a gap closed, significance of differences.
 
 Runs are paired by seed: under one seed all arms share the text, its division, the initial weights and the
 held-out documents, so differences between seeds cancel out.
@@ -13,11 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from experiments.studies.intervals import Interval, interval
 from protocols.seeding import generator
 
 HEADROOM = 3.0
 """Half-widths of its confidence interval that a gap must exceed for a study to begin."""
+
+
+class Interval(NamedTuple):
+    """A mean and the half-width of its 95 % confidence interval, infinite for a single value."""
+
+    mean: float
+    half_width: float
 
 
 class Share(NamedTuple):
@@ -33,6 +39,25 @@ class Headroom(NamedTuple):
 
     gap: Interval
     enough: bool
+
+
+def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Return the mean of independent runs with Student's t interval.
+
+    Args:
+        values: one value per seed.
+        confidence: coverage of the interval.
+
+    Example:
+        >>> [round(x, 3) for x in interval([1.0, 2.0, 3.0])]  # t of 2 degrees of freedom: 4.303
+        [2.0, 2.484]
+    """
+    sample = np.asarray(values, dtype=np.float64)
+    if len(sample) < 2:
+        return Interval(float(sample.mean()), float("inf"))
+    error = float(sample.std(ddof=1)) / float(np.sqrt(len(sample)))
+    factor = float(stats.t.ppf(0.5 + confidence / 2, df=len(sample) - 1))
+    return Interval(float(sample.mean()), factor * error)
 
 
 def headroom(isolated: Sequence[float], centralised: Sequence[float]) -> Headroom:

@@ -1,0 +1,189 @@
+"""The page of a sweep: its answer as a sentence, a picture and a table, and the curves of its arms."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agentos.reporting.charts.plotting import Chart, label, line, rounds_axis, share_axis
+from agentos.reporting.page import write_page
+from agentos.reporting.statistics import Interval, interval
+from agentos.reporting.units import ABSENT, bytes_text, metric_text
+from agentos.sweep.paired_answer import Answer, Line, interval_text, value_on
+from agentos.sweep.rows import FINISHED, Row
+
+REPORT = "report.html"
+HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d00", "#7f7f7f")
+"""Colours that colour-blind readers can tell apart, after Okabe and Ito, Color Universal Design, 2008; its
+black and yellow, which one of a dark and a light page hides, are replaced."""
+
+Curves = Mapping[tuple[str, str], Mapping[int, Sequence[float]]]
+"""For each group and name: by round, one value per run."""
+
+
+def write_sweep_report(
+    path: Path, name: str, answer: Answer, rows: Sequence[Row], failed: int
+) -> Path:
+    """Write the page of a sweep and return its path.
+
+    Args:
+        path: the page.
+        name: name of the sweep.
+        answer: what was compared.
+        rows: the rows of the sweep.
+        failed: number of runs without a result.
+
+    Raises:
+        RecordError: the page cannot be written.
+    """
+    ends, curves = _ends(answer), _small_multiples(answer, _curves(answer, rows))
+    return write_page(
+        path,
+        "sweep.html.j2",
+        charts=[ends, *curves],
+        name=name,
+        answer=answer,
+        ends=ends,
+        curves=curves,
+        headings=headings(answer),
+        table=[
+            (*names(answer, each), *cells(answer, each), answer.is_better(each))
+            for each in answer.lines
+        ],
+        failed=failed,
+    )
+
+
+def headings(answer: Answer) -> tuple[str, ...]:
+    """Return the headings of an answer's table."""
+    against = f"gain over {answer.baseline}"
+    found = ("seeds", "mean agent", "best", "worst", against, "p (Holm)", "bytes", "FLOPs")
+    return (*([answer.by] if answer.by else []), answer.across, *found)
+
+
+def names(answer: Answer, found: Line) -> tuple[str, ...]:
+    """Return the cells of a line that say what it is."""
+    return (*([found.group] if answer.by else []), found.name)
+
+
+def cells(answer: Answer, found: Line) -> tuple[str, ...]:
+    """Return the numbers of a line as texts."""
+    metric, gain = answer.metric, found.gain
+    return (
+        str(found.seeds),
+        interval_text(found.mean, metric),
+        metric_text(found.best, metric),
+        metric_text(found.worst, metric),
+        ABSENT if gain is None else interval_text(gain, metric, signed=True),
+        ABSENT if found.p is None else "< 0.001" if found.p < 0.001 else f"{found.p:.3f}",
+        bytes_text(found.payload_bytes),
+        f"{found.flops:.2e}",
+    )
+
+
+def _ends(answer: Answer) -> Chart:
+    """Return each line's mean agent after the last round, with its interval."""
+    compared = list(dict.fromkeys(found.name for found in answer.lines))
+    traces = []
+    for number, name in enumerate(compared):
+        mine = [found for found in answer.lines if found.name == name]
+        hue = HUES[number % len(HUES)]
+        halves = [_half(found.mean) for found in mine]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": label(name),
+                "x": [found.mean.mean for found in mine],
+                "y": [label(" ".join(names(answer, found))) for found in mine],
+                "error_x": {"type": "data", "array": halves, "color": hue},
+                "marker": {"color": hue, "size": 10},
+            }
+        )
+    return Chart(
+        id="ends",
+        title=f"{answer.metric.title} of the mean agent",
+        caption="Mean and 95 % interval over seeds, after the last round.",
+        traces=traces,
+        layout={
+            "xaxis": share_axis(answer.metric.percent),
+            "yaxis": {
+                "autorange": "reversed",
+                "type": "category",
+                "automargin": True,
+                "categoryorder": "array",
+                "categoryarray": [label(" ".join(names(answer, each))) for each in answer.lines],
+            },
+            "showlegend": False,
+            "hovermode": "closest",
+        },
+        height_px=130 + 30 * len(answer.lines),
+    )
+
+
+def _small_multiples(answer: Answer, curves: Curves) -> list[Chart]:
+    """Return a chart of curves for each group, and for each eight names in it."""
+    compared = list(dict.fromkeys(found.name for found in answer.lines))
+    charts: list[Chart] = []
+    for group in dict.fromkeys(found.group for found in answer.lines):
+        for start in range(0, len(compared), len(HUES)):
+            chunk = [
+                name for name in compared[start : start + len(HUES)] if (group, name) in curves
+            ]
+            traces = [
+                trace
+                for name in chunk
+                for trace in _band(name, curves[group, name], HUES[compared.index(name) - start])
+            ]
+            last = max((max(curves[group, name]) for name in chunk), default=0)
+            charts.append(
+                Chart(
+                    id=f"curve-{len(charts)}",
+                    title=group or answer.metric.title,
+                    caption=f"{answer.metric.title}: mean over runs, and its 95 % interval.",
+                    traces=traces,
+                    layout={
+                        "xaxis": rounds_axis(last),
+                        "yaxis": share_axis(answer.metric.percent),
+                        "showlegend": True,
+                    },
+                )
+            )
+    return charts
+
+
+def _band(name: str, curve: Mapping[int, Sequence[float]], hue: str) -> list[dict[str, Any]]:
+    """Return the mean of a line's runs by round, and the band of its interval."""
+    rounds = sorted(curve)
+    found = [interval(curve[round]) for round in rounds]
+    low, high = ([each.mean + sign * _half(each) for each in found] for sign in (-1, 1))
+    outline = {"x": [*rounds, *rounds[::-1]], "y": [*high, *low[::-1]]}
+    red, green, blue = (int(hue[at : at + 2], 16) for at in (1, 3, 5))
+    filled = {
+        "fill": "toself",
+        "fillcolor": f"rgba({red},{green},{blue},0.15)",
+        "line": {"width": 0},
+    }
+    hidden = {"hoverinfo": "skip", "showlegend": False}
+    mean = {"x": rounds, "y": [each.mean for each in found]}
+    return [outline | line(hue) | filled | hidden, mean | line(hue, name=label(name))]
+
+
+def _curves(answer: Answer, rows: Sequence[Row]) -> Curves:
+    curves: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in (row for row in rows if row["status"] == FINISHED):
+        where = value_on(row, answer.by) if answer.by else "", value_on(row, answer.across)
+        values = row.get(f"curve.{answer.metric.name}.mean") or []
+        for round, value in zip(row.get("curve.round") or [], values, strict=False):
+            if value is not None:
+                curves[where][round].append(value)
+    return curves
+
+
+def _half(value: Interval) -> float:
+    """Return the half-width of an interval; 0 where a single value leaves it unknown."""
+    return value.half_width if np.isfinite(value.half_width) else 0.0
