@@ -35,8 +35,9 @@ def task(tmp_path: Path, write_model, sentences) -> Path:
     data.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     source = {"kind": "jsonl", "path": str(data), "text": "text", "label": "label"}
     values = {
+        "name": "triage",
         "library": {"models": models},
-        "task": {"source": source, "shots": 8, "max_length": 16},
+        "task": {"kind": "classify", "source": source, "shots": 8, "max_length": 16},
         "clock": {"speed": 1e6, "latency_s": 0.5, "bytes_per_s": 1e4},
     }
     path = tmp_path / "triage.yaml"
@@ -82,6 +83,6 @@ def test_mistakes_in_the_file_are_told_with_their_place(task: Path) -> None:
     assert "decompose" in str(wrong.exception)
     nobody = plan(task, "library.models=[]")
     assert isinstance(nobody.exception, AgentOSError)
-    assert nobody.exception.hint
+    assert "library" in str(nobody.exception)
     with pytest.raises(ConfigurationError, match="is empty"):
         cards_of(LibraryConfig(folder=str(task.parent / "no-library")), print)
