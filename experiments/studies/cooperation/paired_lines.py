@@ -146,7 +146,7 @@ def p_text(p_value: float | None) -> str:
 
 def _costs(rows: Sequence[Row], asked: bool) -> dict[str, float | None]:
     costs = {name: _mean(rows, name) for name in ("payload_bytes", "tokens", "flops")}
-    # Operations are counted where texts are embedded, not where they are classified.
+    # Without operations: the runs of a version that did not count those of votes.
     agents, flops = _mean(rows, "joint_asked"), _mean(rows, "joint_flops_per_text") or None
     if asked:
         return {
