@@ -119,6 +119,21 @@ def test_asked_line_has_the_joint_metric_and_the_cost_of_all_agents() -> None:
     assert uncounted.costs["flops_per_text"] is None
 
 
+def test_comparison_of_one_seed_is_shown_but_not_tested() -> None:
+    lines = {arm: Line.of(rows_of(2), METRIC, arm, cell="centre") for arm in QUALITY}
+    once = Line.of(rows_of(1), METRIC, "fedavg", cell="centre")
+    base, other = lines["self_training"], lines["pooled"]
+    assert base is not None
+    assert other is not None
+    assert once is not None
+    with_once = table([("", base, None), ("", other, base), ("", once, base)])
+    without = table([("", base, None), ("", other, base)])
+    assert cells_of(with_once, "| fedavg")[3:5] == ["-0.009 ± –", "–"]
+    # One comparison fewer to correct for.
+    assert cells_of(with_once, "| pooled") == cells_of(without, "| pooled")
+    assert claims_table([Claim("", "fedavg", "self_training")], [base, once]) == ""
+
+
 def test_table_corrects_its_comparisons_for_their_number() -> None:
     lines = [Line.of(rows_of(), METRIC, arm, cell="centre") for arm in QUALITY]
     known = [line for line in lines if line is not None]
