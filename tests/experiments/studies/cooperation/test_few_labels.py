@@ -402,3 +402,9 @@ def test_chart_has_a_panel_for_each_family_and_no_bar_for_a_single_seed() -> Non
     assert all(np.ptp(segment[:, 1]) == 0 for segment in spans[0])
     assert all(0 < np.ptp(segment[:, 1]) < 0.1 for segment in spans[1])
     assert len(spans[0]) == len(lines[1])
+
+
+def test_interval_wider_than_a_share_can_be_does_not_stretch_the_chart() -> None:
+    wide = Line("wide", {0: 0.1, 1: 0.9}, {0: 0.1, 1: 0.9}, {})
+    (axis,) = draw({"two": [("3", [wide])]}, METRIC, "A title").axes
+    assert axis.get_ylim() == (0.0, 1.0)
