@@ -22,8 +22,9 @@ from protocols.spec import Spec
 
 Asked = Mapping[int, tuple[NDArray[np.float32], int]]
 """Embeddings `[N, W]` of the same texts by several agents, and the tokens that each read."""
-Voted = Mapping[int, "LabelScores | None"]
-"""Class probabilities of the same texts by several agents; None from those without a classifier."""
+Voted = Mapping[int, "tuple[LabelScores | None, int]"]
+"""Class probabilities of the same texts by several agents, and the tokens that each read; None and 0 from
+those without a classifier."""
 
 
 class Society(Protocol):
@@ -44,7 +45,7 @@ class Answers:
         agents: agents that every text is sent to.
 
     Attributes:
-        tokens: tokens that each agent has read.
+        tokens: tokens that each agent has read, to embed and to classify.
         widths: width of each agent's embeddings.
     """
 
@@ -67,7 +68,9 @@ class Answers:
         key = tuple(texts)
         if key not in self._votes:
             self._votes[key] = self._society.classify(texts, self._agents)
-        return [self._votes[key][agent] for agent in panel]
+            for agent in self._agents:
+                self.tokens[agent] += self._votes[key][agent][1]
+        return [self._votes[key][agent][0] for agent in panel]
 
     def _learn(self, texts: Sequence[str]) -> None:
         if not texts:
@@ -86,14 +89,14 @@ class Answers:
 
         Args:
             agent: the agent that asks; its own embedding travels nowhere.
-            panel: the agents that embed.
+            panel: the agents that answer.
             flops: operations of an agent for so many tokens.
         """
         others = [member for member in panel if member != agent]
         texts = {*self._rows, *(text for asked in self._votes for text in asked)}
         size = sum(len(text.encode()) for text in texts)
         answers = len(self._rows) * sum(4 * self.widths[i] for i in others)
-        votes = [voted[i] for voted in self._votes.values() for i in others]
+        votes = [voted[i][0] for voted in self._votes.values() for i in others]
         answers += sum(4 * vote.probabilities.size for vote in votes if vote is not None)
         return {
             "joint_asked": len(others),
@@ -105,15 +108,15 @@ class Answers:
 
 
 class JointCost(Spec):
-    """Cost of joint embeddings, apart from the bytes and operations of training.
+    """Cost of joint embeddings and votes, apart from the bytes and operations of training.
 
     Attributes:
         agents: agents that asked.
         asked: agents that each asked, on average.
         texts: distinct texts that each asked about, those of a PCA included.
         query_bytes: UTF-8 bytes of the texts, to every agent asked, of all agents that asked.
-        answer_bytes: float32 embeddings that came back.
-        flops: operations of all encoders that embedded.
+        answer_bytes: float32 embeddings and class probabilities that came back.
+        flops: operations of all encoders that embedded or classified.
     """
 
     agents: int

@@ -47,7 +47,7 @@ class AskedSociety:
         }
 
     def classify(self, texts: Sequence[str], agents: Sequence[int]) -> Voted:
-        """Let agents classify texts with their own classifiers."""
+        """Let agents classify texts with their own classifiers; return the tokens that each read, too."""
         calls = {host: ClassifyTexts(texts, ids) for host, ids in self._asked(agents)}
         return self.session.ask(calls)
 

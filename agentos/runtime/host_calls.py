@@ -217,15 +217,15 @@ class EmbedTexts(HostCall[dict[int, np.ndarray]]):
 
 
 @dataclass(frozen=True)
-class ClassifyTexts(HostCall[dict[int, "LabelScores | None"]]):
+class ClassifyTexts(HostCall[dict[int, "tuple[LabelScores | None, int]"]]):
     """Classify the same texts with several agents' own classifiers; see `Host.classify_texts`."""
 
     phase = "evaluate"
     texts: Sequence[str]
     agents: Sequence[int]
 
-    def run(self, host: hosting.Host) -> dict[int, LabelScores | None]:
-        """Return each agent's class probabilities; None from one without a classifier."""
+    def run(self, host: hosting.Host) -> dict[int, tuple[LabelScores | None, int]]:
+        """Return each agent's class probabilities and tokens; None and 0 from one without a classifier."""
         return host.classify_texts(self.texts, self.agents)
 
 

@@ -8,7 +8,6 @@ from agents.exchange.anchors.dsfl import DSFL
 from agents.exchange.anchors.embedding_distillation import EmbeddingDistillation
 from agents.exchange.anchors.fedmd import FedMD
 from agents.exchange.anchors.fedproto import FedProto
-from agents.exchange.anchors.joint_distillation import JointDistillation
 from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
 from agents.exchange.anchors.ranked_neighbours import RankedNeighbours
 from agents.exchange.base import Exchange
@@ -46,7 +45,6 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "prototypes": PrototypeExchange,
     "fedproto": FedProto,
     "embedding_distillation": EmbeddingDistillation,
-    "joint_distillation": JointDistillation,
     "dcco": DCCO,
     "cross_negatives": CrossNegatives,
 }

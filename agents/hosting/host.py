@@ -252,9 +252,13 @@ class Host:
 
     def classify_texts(
         self, texts: Sequence[str], agents: Sequence[int]
-    ) -> dict[int, LabelScores | None]:
-        """Classify the same texts with several agents' own classifiers; None from one without."""
-        return {id: self.agents.unchanged(id).label_scores(texts) for id in agents}
+    ) -> dict[int, tuple[LabelScores | None, int]]:
+        """Classify the same texts with several agents' own classifiers; None and 0 from one without.
+
+        Returns:
+            By agent, its class probabilities and the tokens that it read.
+        """
+        return {id: self.agents.unchanged(id).vote(texts) for id in agents}
 
     def probe(
         self,

@@ -102,9 +102,17 @@ class Agent(LocalLearner):
 
     def watch(self, texts: Sequence[str]) -> tuple[np.ndarray, int]:
         """Embed texts during training: `[N, W]` as `embed`, and the number of tokens."""
+        return self.embed(texts), self._evaluated_tokens(texts)
+
+    def vote(self, texts: Sequence[str]) -> tuple[LabelScores | None, int]:
+        """Classify texts for others: as `label_scores`, and the number of tokens."""
+        scores = self.label_scores(texts)
+        return scores, 0 if scores is None else self._evaluated_tokens(texts)
+
+    def _evaluated_tokens(self, texts: Sequence[str]) -> int:
         tokens = self.resident.tokenise_evaluation(texts)
         around = self.resident.collate_evaluation.special_count
-        return self.embed(texts), sum(len(text) + around for text in tokens)
+        return sum(len(text) + around for text in tokens)
 
     def token_scores(self, texts: Sequence[str], seed: int) -> TokenScores | None:
         """Score the tokens of texts for evaluation; see `agents.models.token_scores.score_tokens`."""

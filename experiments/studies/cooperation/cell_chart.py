@@ -54,6 +54,9 @@ def draw(panels: Mapping[str, Panel], metric: str, title: str) -> Figure:
         axis.set_xticks(range(len(cells)), [cell for cell, _ in cells], **slant)
         axis.set(title=what)
         axis.grid(alpha=0.3)
+    # Intervals of two seeds reach beyond what a share can be, and would flatten the rest.
+    low, high = axes[0].get_ylim()
+    axes[0].set_ylim(max(low, 0.0), min(high, 1.0))
     axes[0].set_ylabel(metric.replace("_", " "))
     handles: dict[str, Any] = {}
     for axis in axes:

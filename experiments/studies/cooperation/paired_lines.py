@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -89,9 +90,9 @@ Pair = tuple[str, Line, Line | None]
 
 
 def table(pairs: Sequence[Pair]) -> str:
-    """Return a Markdown table; its comparisons are one family for Holm's correction."""
+    """Return a Markdown table; its comparisons of two seeds or more are one family for Holm's correction."""
     found = [None if reference is None else line.gain(reference) for _, line, reference in pairs]
-    tested = [i for i, each in enumerate(found) if each is not None]
+    tested = [i for i, each in enumerate(found) if each and isfinite(each[0].half_width)]
     corrected = dict(zip(tested, holm([found[i][1] for i in tested]), strict=True))  # type: ignore[index]
     groups = len({group for group, _, _ in pairs}) > 1
     asked = any(line.costs.get("bytes_per_text") for _, line, _ in pairs)
@@ -115,13 +116,13 @@ def table(pairs: Sequence[Pair]) -> str:
 
 
 def claims_table(claims: Sequence[Claim], lines: Sequence[Line]) -> str:
-    """Return what became of the claims, empty if none could be tested; they are one family for Holm."""
+    """Return what became of the claims, empty if none has two seeds; they are one family for Holm."""
     known = {line.name: line for line in lines}
     found = []
     for claim in claims:
         if claim.better in known and claim.worse in known:
             gained = known[claim.better].gain(known[claim.worse])
-            if gained is not None:
+            if gained is not None and isfinite(gained[0].half_width):
                 found.append((claim, *gained))
     rows = []
     for (claim, gain, _), p_value in zip(found, holm([p for *_, p in found]), strict=True):
@@ -145,7 +146,7 @@ def p_text(p_value: float | None) -> str:
 
 def _costs(rows: Sequence[Row], asked: bool) -> dict[str, float | None]:
     costs = {name: _mean(rows, name) for name in ("payload_bytes", "tokens", "flops")}
-    # Operations are counted where texts are embedded, not where they are classified.
+    # Without operations: the runs of a version that did not count those of votes.
     agents, flops = _mean(rows, "joint_asked"), _mean(rows, "joint_flops_per_text") or None
     if asked:
         return {

@@ -40,6 +40,7 @@ def write_results(
         origin: the command that the figures come from.
         results: folder to write to.
     """
+    results.mkdir(parents=True, exist_ok=True)
     first = program.texts[corpus].metrics[0]
     stem = f"{program.name}_{corpus}" + ("" if metric == first else f"_{metric}")
     title = f"{program.title} on {corpus}, {metric.replace('_', ' ')}"

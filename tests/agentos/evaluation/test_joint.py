@@ -12,6 +12,7 @@ from agentos.evaluation.config import EvaluationConfig
 from agentos.evaluation.joint import JointConfig, joint_metrics
 from agentos.evaluation.joint_encoder import JointEncoder, fit_pca, side_by_side
 from agentos.evaluation.joint_plan import JointCost, JointPanels, JointPlan
+from agentos.evaluation.own_labels import OwnLabels
 from agents.models.text_encoder import FunctionEncoder, LabelScores
 from protocols.errors import ConfigurationError
 
@@ -71,7 +72,8 @@ class Members:
         sure = {
             agent: rows * (0.5 + 0.1 * agent) + (0.5 - 0.1 * agent) * (1 - rows) for agent in agents
         }
-        return {agent: LabelScores(("early", "late"), found) for agent, found in sure.items()}
+        tokens = sum(len(text.split()) for text in texts)
+        return {agent: (LabelScores(("early", "late"), sure[agent]), tokens) for agent in agents}
 
 
 def test_vote_is_the_weighted_mean_of_the_class_probabilities():
@@ -79,11 +81,11 @@ def test_vote_is_the_weighted_mean_of_the_class_probabilities():
     joint = JointEncoder(
         lambda texts: [],
         (3.0, 1.0),
-        vote=lambda texts: list(Members(ask).classify(texts, (0, 2)).values()),
+        vote=lambda texts: [scores for scores, _ in Members(ask).classify(texts, (0, 2)).values()],
     )
     slow = [
         [(3 * a + b) / 4 for a, b in zip(one, other, strict=True)]
-        for one, other in zip(votes[0].probabilities, votes[2].probabilities, strict=True)
+        for one, other in zip(votes[0][0].probabilities, votes[2][0].probabilities, strict=True)
     ]
     found = joint.label_scores(TEXTS)
     np.testing.assert_allclose(found.probabilities, slow, atol=1e-12)
@@ -200,6 +202,16 @@ def test_cost_is_that_of_counting_by_hand():
     assert total.total_bytes == 3 * size + count * 4 * 10
     assert total.bytes_per_text == pytest.approx(total.total_bytes / 3 / count)
     assert JointCost.of([{"loss": 1.0}]) is None
+
+
+def test_tokens_of_votes_cost_as_those_of_embeddings_do():
+    panels, tokens = ((0, 1), (0, 1, 2), (2,)), sum(len(t.split()) for t in TEXTS)
+    for tasks, readings in (((OwnLabels(),), 1), ((OwnLabels(), KNN(k=1)), 2)):
+        found = plan_of(panels, tasks=tasks).evaluate(Members(ask), [0, 1, 2])
+        flops = {agent: cost["joint_flops"] for agent, (_, cost) in found.items()}
+        assert flops == {agent: readings * tokens * n for agent, n in ((0, 3), (1, 6), (2, 3))}
+    bytes_of_votes = found[1][1]["joint_answer_bytes"] - len(TEXTS) * 4 * (WIDTHS[0] + WIDTHS[2])
+    assert bytes_of_votes == len(TEXTS) * 4 * 2 * 2  # two classes, of each of the two others
 
 
 def test_equal_encoders_gain_nothing():

@@ -16,7 +16,6 @@ from agents.exchange.anchors.classes import ClassState
 from agents.exchange.anchors.codistillation import CodistillationState
 from agents.exchange.anchors.embedding_distillation import EmbeddingState
 from agents.exchange.anchors.fedproto import FedProtoState
-from agents.exchange.anchors.joint_distillation import JointState
 from agents.exchange.anchors.ranked_neighbours import RankingState
 from agents.exchange.parameters.fedema import FedEMAState
 from agents.exchange.private.cross_negatives import CrossNegativesState
@@ -32,7 +31,6 @@ class AnyState(
     ClassState,
     CodistillationState,
     EmbeddingState,
-    JointState,
     RankingState,
     FedProtoState,
     DCCOState,

@@ -26,7 +26,6 @@ KINDS = [
     "fedmd",
     "dsfl",
     "codistillation",
-    "joint_distillation",
     "ranked_neighbours",
 ]
 PEER = Turn(round=1, hop=0, direction=Direction.PEER)

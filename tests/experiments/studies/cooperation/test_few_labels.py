@@ -119,6 +119,21 @@ def test_asked_line_has_the_joint_metric_and_the_cost_of_all_agents() -> None:
     assert uncounted.costs["flops_per_text"] is None
 
 
+def test_comparison_of_one_seed_is_shown_but_not_tested() -> None:
+    lines = {arm: Line.of(rows_of(2), METRIC, arm, cell="centre") for arm in QUALITY}
+    once = Line.of(rows_of(1), METRIC, "fedavg", cell="centre")
+    base, other = lines["self_training"], lines["pooled"]
+    assert base is not None
+    assert other is not None
+    assert once is not None
+    with_once = table([("", base, None), ("", other, base), ("", once, base)])
+    without = table([("", base, None), ("", other, base)])
+    assert cells_of(with_once, "| fedavg")[3:5] == ["-0.009 ± –", "–"]
+    # One comparison fewer to correct for.
+    assert cells_of(with_once, "| pooled") == cells_of(without, "| pooled")
+    assert claims_table([Claim("", "fedavg", "self_training")], [base, once]) == ""
+
+
 def test_table_corrects_its_comparisons_for_their_number() -> None:
     lines = [Line.of(rows_of(), METRIC, arm, cell="centre") for arm in QUALITY]
     known = [line for line in lines if line is not None]
@@ -387,3 +402,9 @@ def test_chart_has_a_panel_for_each_family_and_no_bar_for_a_single_seed() -> Non
     assert all(np.ptp(segment[:, 1]) == 0 for segment in spans[0])
     assert all(0 < np.ptp(segment[:, 1]) < 0.1 for segment in spans[1])
     assert len(spans[0]) == len(lines[1])
+
+
+def test_interval_wider_than_a_share_can_be_does_not_stretch_the_chart() -> None:
+    wide = Line("wide", {0: 0.1, 1: 0.9}, {0: 0.1, 1: 0.9}, {})
+    (axis,) = draw({"two": [("3", [wide])]}, METRIC, "A title").axes
+    assert axis.get_ylim() == (0.0, 1.0)
