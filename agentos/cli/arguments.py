@@ -59,9 +59,7 @@ JointWidth = Annotated[
 ]
 TaskFile = Annotated[
     str,
-    typer.Argument(
-        metavar="FILE_OR_NAME", help="A YAML file of a task, or the name of a ready-made one."
-    ),
+    typer.Argument(metavar="FILE", help="A YAML file of a task."),
 ]
 TaskOverrides = Annotated[
     list[str] | None,

@@ -30,6 +30,7 @@ from agentos.rounds.faults import FAULTS
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.sweep.config import SweepConfig
+from agentos.tasks.config import Task
 from agents.config import PRESETS
 from agents.exchange import EXCHANGES
 from agents.exchange.anchors.label_fusion import FUSIONS
@@ -186,7 +187,8 @@ def test_controls_of_few_labels_run_as_they_stand() -> None:
 @pytest.mark.parametrize("code", all_blocks("yaml"))
 def test_configuration_is_valid(code: str) -> None:
     values = yaml.safe_load(code)
-    kind = SweepConfig if "arms" in values else LifeConfig if "stream" in values else RunConfig
+    kinds = {"arms": SweepConfig, "stream": LifeConfig, "library": Task}
+    kind = next((kind for field, kind in kinds.items() if field in values), RunConfig)
     kind.model_validate(values)
 
 

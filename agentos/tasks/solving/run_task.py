@@ -150,7 +150,7 @@ def solve(
         society, order = work.fit(models)
         if len(models) > 1:
             progress("Comparing architectures")
-            society = _chosen(work, society, order, analysis)
+            society = _chosen(work, society, order)
         save_society(society, directory / SOCIETY)
         progress("Answering the test texts")
         solved = _tested(work, society, order, analysis, directory)
@@ -158,14 +158,11 @@ def solve(
         return solved
 
 
-def _chosen(
-    work: Workbench, society: FittedSociety, order: list[int], analysis: Analysis | None
-) -> FittedSociety:
+def _chosen(work: Workbench, society: FittedSociety, order: list[int]) -> FittedSociety:
     wanted = work.config.topology
     if not isinstance(wanted, Auto):
         return society.choosing(wanted.build(len(order), work.config.seed).family)
-    enough = analysis is not None and analysis.headroom.one_is_enough
-    return society if enough else work.choose(society, order, one_is_enough=False)
+    return work.choose(society, order)
 
 
 def _tested(

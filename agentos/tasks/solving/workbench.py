@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.tasks.analysis import Analysis, analyse
+from agentos.tasks.analysis import Analysis, analyse, headroom
 from agentos.tasks.config import LibraryConfig, Task
 from agentos.tasks.cooperation import Embedded, Evidence, Member, Queries
 from agentos.tasks.cooperation.panel import Embed
@@ -22,7 +22,7 @@ from agentos.tasks.library.shelf import library_file, require_present
 from agentos.tasks.resemblance import resembling
 from agentos.tasks.selection import Candidates, Choice
 from agentos.tasks.society.encoders import Encoded, Encoders
-from agentos.tasks.society.fitted_society import FittedSociety, better
+from agentos.tasks.society.fitted_society import SINGLE, FittedSociety, better
 from agentos.tasks.splits import TaskSplits, split_task
 from agents.answering import Answers, Examples, out_of_fold
 from agents.answering.answers import Labels, Split
@@ -178,10 +178,11 @@ class Workbench:
         """Return the encoders of a society's agents, on what was embedded already."""
         return lambda agent, ids: self.features(order[agent], ids)
 
-    def choose(
-        self, society: FittedSociety, order: Sequence[int], one_is_enough: bool
-    ) -> FittedSociety:
-        """Compare the architectures on ``calibrate``; return the society with the one that answers best."""
+    def choose(self, society: FittedSociety, order: Sequence[int]) -> FittedSociety:
+        """Compare the architectures on ``calibrate``; return the society with the one that answers best.
+
+        One agent is enough unless a way to cooperate beats it beyond doubt; see `headroom`.
+        """
         queries = self.bench.queries("calibrate")
         right: dict[str, NDArray[np.bool_]] = {}
         flops: dict[str, float] = {}
@@ -189,7 +190,9 @@ class Workbench:
             outcome = society.answer(queries, self.embed(order), name)
             right[name] = outcome.answers.right(self.bench.codes[queries.ids])
             flops[name] = float(outcome.flops.mean())
-        return society.choosing(better(right, flops, one_is_enough))
+        together = max((name for name in right if name != SINGLE), key=lambda n: right[n].mean())
+        found = headroom(right[together], right[SINGLE][None])
+        return society.choosing(better(right, flops, found.one_is_enough))
 
     def _member(self, model: int) -> tuple[Member, Answers]:
         card, rows = self.encoders.cards[model], self.bench.rows("fit")
