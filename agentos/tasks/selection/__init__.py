@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agentos.tasks.selection.agreement import Anchors
 from agentos.tasks.selection.base import Candidates, Choice, Selection, regret
 from agentos.tasks.selection.linear_accuracy import Linear
 from agentos.tasks.selection.unmeasured import Largest, RandomModels
 
 SELECTIONS: Mapping[str, type[Selection]] = {
     "linear": Linear,
-    "anchors": Anchors,
     "largest": Largest,
     "random": RandomModels,
 }
@@ -19,7 +17,6 @@ SELECTIONS: Mapping[str, type[Selection]] = {
 
 __all__ = [
     "SELECTIONS",
-    "Anchors",
     "Candidates",
     "Choice",
     "Largest",

@@ -112,8 +112,7 @@ class Selection(Spec, ABC):
                 f"the selection {self.kind!r} needs {what}",
                 expected=f"{what} of the texts to fit on",
                 actual="none",
-                hint="use `select: anchors`, which needs no labels, or `select: largest`, "
-                "which needs neither",
+                hint="use `select: largest`, which needs neither",
             )
 
 

@@ -1,3 +1,5 @@
-"""Studies of the tasks that a society works on."""
+"""Studies of how a society works on tasks."""
 
-__all__: tuple[str, ...] = ()
+from __future__ import annotations
+
+__all__: list[str] = []
