@@ -88,13 +88,9 @@ class LifeConfig(Spec):
                     actual=actual,
                     hint=f"set {{{field}: {'null' if wanted is None else wanted}}} in the field `set`",
                 )
-        if config.training.precision == "auto":
-            raise ConfigurationError(
-                "training.precision auto may differ from one episode to the next",
-                expected="fp32 or bf16",
-                actual="auto",
-                hint="set {training.precision: fp32} in the field `set`",
-            )
+        if config.training.precision == "auto":  # episodes may be learnt on unlike machines
+            training = config.training.model_copy(update={"precision": "fp32"})
+            config = config.model_copy(update={"training": training})
         return config
 
 

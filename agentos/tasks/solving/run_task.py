@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from agentos.records.atomic_files import replacing, write_json
 from agentos.records.identity.folder_lock import alone_in
 from agentos.records.layout import CONFIG, LEDGER
 from agentos.records.ledger_file import write_ledger
-from agentos.runtime import Session
 from agentos.tasks.analysis import Analysis
 from agentos.tasks.config import Auto, Task
 from agentos.tasks.cooperation import NOT_ASKED, SILENT, Outcome
@@ -286,51 +286,21 @@ def results_of(solved: Solved) -> dict[str, Any]:
     }
 
 
-class _at_work:  # a context manager, used as a function
-    """A folder that is ours, hosts that are up, and the library's models on them."""
-
-    def __init__(
-        self,
-        config: Task,
-        directory: Path,
-        progress: Callable[[str], None],
-        address: str | None,
-    ) -> None:
-        self._config = config
-        self._directory = directory
-        self._progress = progress
-        self._address = address
-        self._session: Session | None = None
-
-    def __enter__(self) -> Workbench:
-        config, directory = self._config, self._directory
-        self._progress("Reading text")
-        bench = Bench.of(config)
-        cards = cards_of(config.library, self._progress)
-        _claim(directory, config)
-        self._lock = alone_in(directory)
-        self._lock.__enter__()
-        try:
-            self._progress("Starting hosts")
-            self._session = config.runtime.open(len(cards), self._address)
-        except BaseException as error:
-            self._lock.__exit__(type(error), error, error.__traceback__)
-            raise
-        encoders = Encoders(
-            self._session,
-            cards,
-            config.task.max_length,
-            config.runtime.threads,
-            directory / EMBEDDINGS,
-        )
-        return Workbench(config, bench, encoders, self._progress)
-
-    def __exit__(self, *error: Any) -> None:
-        try:
-            if self._session is not None:
-                self._session.close()
-        finally:
-            self._lock.__exit__(*error)
+@contextmanager
+def _at_work(
+    config: Task, directory: Path, progress: Callable[[str], None], address: str | None
+) -> Iterator[Workbench]:
+    """Provide what a society is made with: a folder that is ours, hosts that are up, the library's models."""
+    progress("Reading text")
+    bench = Bench.of(config)
+    cards = cards_of(config.library, progress)
+    _claim(directory, config)
+    with alone_in(directory):
+        progress("Starting hosts")
+        with config.runtime.open(len(cards), address) as session:
+            length, threads = config.task.max_length, config.runtime.threads
+            encoders = Encoders(session, cards, length, threads, directory / EMBEDDINGS)
+            yield Workbench(config, bench, encoders, progress)
 
 
 def _claim(directory: Path, config: Task) -> None:

@@ -255,7 +255,6 @@ def test_damaged_record_is_refused(life_of, live, tmp_path) -> None:
     ("fields", "message"),
     [
         ({"training.schedule": "cosine"}, "schedule"),
-        ({"training.precision": "auto"}, "precision"),
         ({"data.anchors": 200}, "anchors"),
     ],
 )
