@@ -18,6 +18,7 @@ from agentos.cli.data import data
 from agentos.cli.encoders.evaluate import evaluate
 from agentos.cli.encoders.export_encoders import export
 from agentos.cli.encoders.generate import generate
+from agentos.cli.learning.knowledge_commands import knowledge
 from agentos.cli.learning.learn import learn
 from agentos.cli.resume import fork, resume
 from agentos.cli.sweep import sweep
@@ -122,6 +123,7 @@ app.command(short_help="Answer texts with a society that solved a task.")(ask)
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
 app.command(short_help="Plan who would do what in a task, and its cost.")(plan)
 app.add_typer(library)
+app.add_typer(knowledge, name="knowledge", short_help="Look into a knowledge base, and correct it.")
 
 
 class _CleanFormatter(logging.Formatter):

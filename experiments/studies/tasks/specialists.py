@@ -31,7 +31,6 @@ from agents.answering import Examples
 from agents.answering.answers import Split
 from experiments.benchmarks.harness.societies import RESULTS
 from experiments.studies.exchange_tables import markdown
-from experiments.studies.running import command
 
 PACKAGES = ["torch", "scipy", "sklearn", "sympy", "pandas", "ray"]
 TEXTS, TOKENS, BUDGET = 3000, 32, 0.3
@@ -185,7 +184,7 @@ def main(
         parts.append(page(found, count))
     text = (
         "# Specialists that answer together\n\n"
-        f"`{command('tasks.specialists')} RUNS --seeds {seeds}`\n\n"
+        f"`python -m experiments.studies.tasks.specialists RUNS --seeds {seeds} --shots {shots}`\n\n"
         f"Which of six libraries is a docstring of? {TEXTS:,} texts of {TOKENS} tokens; six nano encoders, "
         f"each trained on the docstrings of one library; {seeds} paired seeds, mean ± half-width of a 95 % "
         "Student interval, p of paired t tests corrected by Holm within a table. FLOPs and bytes are of a "

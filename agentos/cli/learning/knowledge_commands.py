@@ -1,0 +1,135 @@
+"""``agentos knowledge``: look into a knowledge base, and correct it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from agentos.learning.knowledge.knowledge_base import KnowledgeBase
+    from agents.knowledge.claims import Claim
+
+knowledge = typer.Typer(
+    no_args_is_help=True, help="Look into a knowledge base, and correct it.", rich_markup_mode=None
+)
+Base = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a knowledge base.")]
+Digest = Annotated[str, typer.Argument(metavar="CLAIM", help="A digest, or its first digits.")]
+
+
+@knowledge.command()
+def show(
+    directory: Base, status: Annotated[str, typer.Option(help="Only this status.")] = ""
+) -> None:
+    """List the claims that stand, and how many there are of each status."""
+    base = _read(directory)
+    counts: dict[str, int] = {}
+    for digest, claim in base.state.claims.items():
+        if digest in base.state.wholes:
+            continue
+        counts[claim.status] = counts.get(claim.status, 0) + 1
+        if status in ("", claim.status):
+            _print(_line(claim))
+    told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no claims"
+    _print(f"{told}; {base.records} records; state {base.state.digest()}")
+
+
+@knowledge.command()
+def why(directory: Base, claim: Digest) -> None:
+    """Show what stands behind a claim: origins, merged parts, rivals, weights, decisions."""
+    told = _read(directory).why(claim)
+    _print(_line(told.claim))
+    _print(f"sources: {', '.join(told.claim.sources)}; origins: {', '.join(told.claim.origins)}")
+    if told.whole is not None:
+        _print(f"merged into: {_line(told.whole)}")
+    for part in told.parts:
+        _print(f"merged from: {_line(part)}")
+    for rival in told.rivals:
+        _print(f"rival: {_line(rival)}")
+    for decision in told.decisions:
+        _print(decision.model_dump_json())
+
+
+@knowledge.command()
+def search(
+    directory: Base, text: Annotated[str, typer.Argument(help="A label, source, origin or word.")]
+) -> None:
+    """List claims whose labels, sources, origins or public text contain a string."""
+    wanted = text.casefold()
+    for claim in _read(directory).state.claims.values():
+        parts = [name for name, _ in claim.labels] + [*claim.sources, *claim.origins, claim.text]
+        if any(wanted in part.casefold() for part in parts):
+            _print(_line(claim))
+
+
+@knowledge.command()
+def diff(
+    directory: Base, since: Annotated[int, typer.Argument(help="Number of records before.")]
+) -> None:
+    """List claims that are new or have another status than after the first records of the log."""
+    base = _read(directory)
+    before = base.at(since).claims
+    for digest, claim in base.state.claims.items():
+        if digest not in before:
+            _print(f"+ {_line(claim)}")
+        elif before[digest].status != claim.status:
+            _print(f"~ {_line(claim)}, was {before[digest].status}")
+    for digest in before.keys() - base.state.claims.keys():
+        _print(f"- {_line(before[digest])}")
+
+
+@knowledge.command()
+def retract(
+    directory: Base,
+    claim: Digest,
+    reason: Annotated[str, typer.Option(help="Why, for readers of the log.")],
+) -> None:
+    """Retract a claim; the log keeps it, and `why` shows the reason."""
+    from agentos.learning.knowledge.knowledge_base import KnowledgeBase
+
+    with KnowledgeBase.open(directory) as base:
+        digest = base.claim(claim).digest
+        base.move([digest], "retracted", reason)
+        _print(_line(base.state.claims[digest]))
+
+
+@knowledge.command()
+def export(
+    directory: Base, out: Annotated[Path, typer.Argument(metavar="FILE", help="A new JSONL file.")]
+) -> None:
+    """Write the claims that stand as JSON lines."""
+    from agentos.learning.knowledge.changes import claim_to_json
+    from agentos.records.atomic_files import replacing
+
+    state = _read(directory).state
+    standing = [claim for digest, claim in state.claims.items() if digest not in state.wholes]
+    lines = [json.dumps({"digest": c.digest, **claim_to_json(c)}) + "\n" for c in standing]
+    with replacing(out) as draft:
+        draft.write_text("".join(lines), encoding="utf-8")
+    _print(f"{len(lines)} claims: {out}")
+
+
+@knowledge.command()
+def check(directory: Base) -> None:
+    """Read every record, and compare its checksum."""
+    base = _read(directory)
+    _print(f"sound: {base.records} records, {len(base.state.claims)} claims")
+
+
+def _read(directory: Path) -> KnowledgeBase:
+    from agentos.learning.knowledge.knowledge_base import KnowledgeBase
+
+    return KnowledgeBase.read(directory)
+
+
+def _line(claim: Claim) -> str:
+    labels = ", ".join(f"{name} {count:g}" for name, count in claim.labels)
+    return f"{claim.digest[:12]} {claim.status} {claim.kind}: {labels}"
+
+
+def _print(text: str) -> None:
+    from agentos.cli.display.console import SafeConsole
+
+    SafeConsole().print(text, soft_wrap=True, markup=False, highlight=False)

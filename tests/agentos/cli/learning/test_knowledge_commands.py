@@ -1,0 +1,67 @@
+"""`agentos knowledge` shows, explains, compares, retracts, exports and checks; damage is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from agentos.cli.main import app
+from agentos.learning.knowledge.claim_log import LOG
+from agentos.learning.knowledge.knowledge_base import KnowledgeBase
+from agents.knowledge.claims import Claim
+from protocols.errors import RecordError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    with KnowledgeBase.create(tmp_path / "kb") as base:
+        for name in ("red", "white"):
+            base.add(
+                [
+                    Claim(
+                        kind="label",
+                        embedding=np.ones(3, np.float32),
+                        frame="0" * 32,
+                        labels=((name, 2.0),),
+                        sources=("agent-0",),
+                        origins=("1" * 32,),
+                        status="accepted",
+                    )
+                ]
+            )
+    return tmp_path / "kb"
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["knowledge", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_commands_follow_a_claim_from_acceptance_to_retraction(folder: Path) -> None:
+    assert "2 accepted" in run("show", folder)
+    (line,) = run("search", folder, "WHITE").splitlines()
+    digest = line.split()[0]
+    assert run("diff", folder, 1).startswith(f"+ {digest}")
+    assert "retracted" in run("retract", folder, digest, "--reason", "it was red")
+    assert "it was red" in run("why", folder, digest)
+    assert run("diff", folder, 2) == f"~ {digest} retracted label: white 2, was accepted\n"
+    assert run("show", folder, "--status", "retracted").splitlines()[0].startswith(digest)
+    assert run("check", folder) == "sound: 3 records, 2 claims\n"
+
+
+def test_export_writes_each_claim_as_a_line(folder: Path, tmp_path: Path) -> None:
+    run("export", folder, tmp_path / "claims.jsonl")
+    lines = (tmp_path / "claims.jsonl").read_text().splitlines()
+    assert [json.loads(line)["labels"] for line in lines] == [[["red", 2.0]], [["white", 2.0]]]
+
+
+def test_check_refuses_a_damaged_log_with_the_file_named(folder: Path) -> None:
+    path = folder / LOG
+    path.write_bytes(path.read_bytes().replace(b'"red"', b'"rad"'))
+    with pytest.raises(RecordError, match=str(path)):
+        CliRunner().invoke(app, ["knowledge", "check", str(folder)], catch_exceptions=False)
