@@ -49,7 +49,7 @@ class LanceStore(ClaimStore):
                 "LanceDB is not installed",
                 expected="the optional extra: knowledge",
                 actual="no module named lancedb",
-                hint="pip install 'llm-agentos[knowledge]'",
+                hint="pip install lancedb",
             )
         self.uri, self.exact_up_to = str(uri), exact_up_to
         with self._refusing():

@@ -469,6 +469,7 @@ def test_run_with_own_labels_goes_on_to_the_bit_and_its_saved_classifiers_answer
         objectives=["info_nce", {"kind": "labelled", "classes": 4}],
         exchange={"kind": exchange, "classes": 4, "labels": "own"},
         evaluation={"every": 2, "tasks": ["own_labels"], "documents": 40},
+        training={"precision": "fp32"},  # as a saved encoder embeds
     )
     through = tmp_path / "through"
     Simulation(config, through, cache=cache).run()

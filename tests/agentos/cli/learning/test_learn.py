@@ -52,6 +52,6 @@ def test_learn_prints_decisions_and_the_matrix_and_goes_on_from_records(file: Pa
 def test_ready_made_life_is_valid() -> None:
     from agentos.learning.config import load_life
 
-    path = Path(__file__).parents[3] / "experiments/learning/life.yaml"
+    path = Path(__file__).parents[4] / "experiments/learning/life.yaml"
     life = load_life(str(path))
     assert life.run().agents.total == 3
