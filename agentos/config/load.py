@@ -8,7 +8,7 @@ import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -22,6 +22,7 @@ from protocols.errors import ConfigurationError
 from protocols.spec import Kinds, Spec
 from protocols.topologies import TOPOLOGIES, Topology
 
+Configuration = TypeVar("Configuration", bound=Spec)
 PATH = re.compile(r"[\w-]+(\.[\w-]+)*")
 """The dotted path of a field."""
 
@@ -37,11 +38,16 @@ def load(source: str, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigurationError: the file cannot be read, or an override is malformed.
         InvalidConfiguration: fields are unknown or out of range.
     """
-    raw = apply_overrides(read_yaml(find(source)), overrides)
+    return load_as(RunConfig, source, overrides)
+
+
+def load_as(root: type[Configuration], source: str, overrides: Sequence[str]) -> Configuration:
+    """Read a configuration of any class; see `load`."""
+    raw = apply_overrides(read_yaml(find(source)), overrides, root)
     try:
-        return RunConfig.model_validate(raw)
+        return root.model_validate(raw)
     except ValidationError as error:
-        raise InvalidConfiguration(source, explain(error, RunConfig)) from error
+        raise InvalidConfiguration(source, explain(error, root)) from error
 
 
 def load_topology(kind: str, parameters: Sequence[str]) -> Topology:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from agentos.config.field_errors import InvalidConfiguration, explain
-from agentos.config.load import apply_overrides, find, read_yaml, set_fields
+from agentos.config.load import find, load_as, read_yaml, set_fields
 from agentos.config.run import RunConfig
 from agentos.learning.gate import Gate
 from agentos.learning.labelling import LABELLERS, Labeller
@@ -105,8 +105,4 @@ def load_life(source: str, overrides: Sequence[str] = ()) -> LifeConfig:
         ConfigurationError: the file cannot be read, or an override is malformed.
         InvalidConfiguration: fields are unknown or out of range.
     """
-    raw = apply_overrides(read_yaml(find(source)), overrides, LifeConfig)
-    try:
-        return LifeConfig.model_validate(raw)
-    except ValidationError as error:
-        raise InvalidConfiguration(source, explain(error, LifeConfig)) from error
+    return load_as(LifeConfig, source, overrides)

@@ -136,7 +136,7 @@ class Cascade(Architecture):
             task=talk.setting.task,
             attempt=level,
             ids=up,
-            embeddings=talk.panel.embed(author, up).features.astype(np.float32),
+            embeddings=talk.features(author, up).astype(np.float32),
         )
         size = 0
         for agent in above:
@@ -153,7 +153,7 @@ class Cascade(Architecture):
     def _report(self, talk: Conversation, decided: Sequence[Answers], gate: int) -> None:
         """Send the verdicts of higher levels down to the agent that the user asked."""
         asked = self.levels[0][0]
-        for answers in decided[1:]:
+        for level, answers in enumerate(decided[1:]):
             if not len(answers.ids) or gate == asked:
                 continue
             verdict = Verdict(
@@ -166,7 +166,7 @@ class Cascade(Architecture):
             )
             talk.begin_hop()
             _, size = talk.send(verdict, gate, asked, answers.ids)
-            talk.step("verdict", asked, 0.0, {f"decision {len(decided) - 1}": size})
+            talk.step(f"verdict {level}", asked, 0.0, {f"decision {len(decided) - 1}": size})
 
 
 def by_cost(network: Network, panel: Panel) -> Network:

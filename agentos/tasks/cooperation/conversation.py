@@ -83,6 +83,7 @@ class Conversation:
     said: Labels = field(init=False)
     lost: list[str] = field(default_factory=list)
     _steps: dict[str, Subtask] = field(default_factory=dict)
+    _read: dict[int, tuple[Labels, NDArray[np.floating]]] = field(default_factory=dict)
     _hop: int = 0
 
     def __post_init__(self) -> None:
@@ -106,17 +107,25 @@ class Conversation:
         try:
             if agent in self._victims():
                 raise HostLost(f"the host of agent {agent} died", hint="see the fault script")
-            answers, flops = self.panel.answer(agent, Queries(self.queries.split, ids))
+            embedded = self.panel.embed(agent, ids)
         except HostLost as error:
             self.lost.append(f"agent {agent} did not answer: {error}")
             self.said[rows, agent] = SILENT
             return None
+        self._read[agent] = ids, embedded.features
+        answers, flops = self.panel.answer(agent, Queries(self.queries.split, ids), embedded)
         self.flops[rows] += flops
         self.said[rows, agent] = np.where(
             answers.abstains, SILENT, answers.probabilities.argmax(axis=1)
         )
         self.step(f"answer of {agent}", agent, float(flops.sum()), after)
         return answers
+
+    def features(self, agent: int, ids: Labels) -> NDArray[np.floating]:
+        """Return the features `[Q, D]` of queries that an agent has answered: they are kept."""
+        read, features = self._read[agent]
+        order = np.argsort(read, kind="stable")
+        return features[order[np.searchsorted(read, ids, sorter=order)]]
 
     def think(self, agent: int, name: str, ids: Labels, flops: float, after: Sequence[str]) -> None:
         """Count a step of little work that no message leads to, of so many FLOPs a query."""

@@ -88,13 +88,21 @@ class Panel:
         flops = tokens.astype(np.float64) * float(member.card.flops(self.length))
         return flops + member.head.flops
 
-    def answer(self, agent: int, queries: Queries) -> tuple[Answers, NDArray[np.float64]]:
+    def answer(
+        self, agent: int, queries: Queries, embedded: Embedded | None = None
+    ) -> tuple[Answers, NDArray[np.float64]]:
         """Return an agent's answers, and their floating-point operations `[Q]`.
+
+        Args:
+            agent: the agent.
+            queries: what it is asked.
+            embedded: the queries as it reads them; embedded here if None.
 
         Raises:
             HostLost: the agent's host has died.
         """
-        embedded = self.embed(agent, queries.ids)
+        if embedded is None:
+            embedded = self.embed(agent, queries.ids)
         member = self.members[agent]
         examples = Examples(queries.split, queries.ids, embedded.features)
         answers = member.head.answer(examples, member.card.origin)

@@ -29,14 +29,18 @@ from agentos.tasks.cooperation import (
 from agentos.tasks.cooperation.cascade import by_cost, levels_of
 from agentos.tasks.cooperation.panel import Embed
 from agents.answering.answers import Labels
-from protocols.topologies import TOPOLOGIES, Network, Topology
+from protocols.topologies import Network, Topology
+from protocols.topologies.layered import Layered
+from protocols.topologies.master_slave import MasterSlave as Star
+from protocols.topologies.peer import Complete
 
 SINGLE = "single"
 """Name of the best agent alone, beside the families of topologies."""
-_DEFAULTS: Mapping[str, dict[str, object]] = {
-    "master_slave": {"kind": "master_slave"},
-    "peer": {"kind": "complete"},
-    "layered": {"kind": "layered", "branching": 1},
+_DEFAULTS: Mapping[str, Topology] = {
+    SINGLE: Complete(),
+    "master_slave": Star(),
+    "peer": Complete(),
+    "layered": Layered(branching=1),
 }
 """The topology that stands for its family where the configuration names another one."""
 
@@ -94,10 +98,7 @@ class FittedSociety:
             network = wanted.build(agents, seed)
             if network.family == family:
                 return self._placed(network)
-        kind = "complete" if family == SINGLE else _DEFAULTS[family]["kind"]
-        fields = _DEFAULTS.get(family, {"kind": kind})
-        topology: Topology = TOPOLOGIES[str(kind)].model_validate(fields)
-        return self._placed(topology.build(agents, seed))
+        return self._placed(_DEFAULTS[family].build(agents, seed))
 
     def _placed(self, network: Network) -> Network:
         if network.family != "layered":
