@@ -82,7 +82,7 @@ def _quality_against_flops(solved: Solved) -> Chart:
         for number, line in enumerate(lines)
     ]
     ends = [min(line.flops for line in lines), max(line.flops for line in lines)]
-    words = solved.line(LEXICAL).scores.accuracy
+    words = next(line for line in solved.lines if line.name == LEXICAL).scores.accuracy
     traces.append(
         {
             "type": "scatter",

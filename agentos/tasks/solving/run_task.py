@@ -31,7 +31,7 @@ from agentos.tasks.solving.scores import Scores, score
 from agentos.tasks.solving.words_alone import lexical_probabilities
 from agentos.tasks.solving.workbench import Bench, Workbench, cards_of
 from agents.answering.defer import oracle
-from protocols.errors import ConfigurationError, RecordError
+from protocols.errors import ConfigurationError, HostLost, RecordError
 
 ANALYSIS, ANSWERS, RESULTS = "analysis.json", "answers.parquet", "results.json"
 EMBEDDINGS = "embeddings"
@@ -82,14 +82,18 @@ class Solved:
     queries: int
     oracle: tuple[tuple[float, float], ...] = ()
 
-    def line(self, name: str) -> Line:
-        """Return the line of an architecture."""
-        return next(line for line in self.lines if line.name == name)
+    def line(self, name: str) -> Line | None:
+        """Return the line of an architecture; None if faults left it without an answer."""
+        return next((line for line in self.lines if line.name == name), None)
 
     @property
     def verdict(self) -> str:
         """Return one sentence: was one agent enough?"""
         chosen, single = self.line(self.society.chosen), self.line(SINGLE)
+        assert chosen is not None  # it answered, or `solve` raised
+        if single is None:
+            right = f"{chosen.scores.accuracy:.1%}"
+            return f"One agent was not enough: {self.best_agent} was lost; {chosen.name} is right in {right}."
         alone = (
             f"{self.best_agent} alone is right in {single.scores.accuracy:.1%} of the test texts"
         )
@@ -178,7 +182,12 @@ def _tested(
     seconds = np.array([work.seconds[model] for model in order])
     for name in society.architectures:
         began = time.perf_counter()
-        outcome = society.answer(queries, embed, name, faulty=True)
+        try:
+            outcome = society.answer(queries, embed, name, faulty=True)
+        except HostLost:
+            if name == society.chosen:
+                raise
+            continue  # the fault script left no agent to answer
         own = time.perf_counter() - began
         asked = outcome.said != NOT_ASKED
         measured = float((asked @ seconds).sum() + own) / len(codes)

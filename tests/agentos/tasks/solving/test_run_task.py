@@ -18,7 +18,14 @@ from agentos.cli.main import app
 from agentos.reporting.task_report import write_task_report
 from agentos.tasks.kinds import Pair
 from agentos.tasks.solving.run_task import LEXICAL, Solved
-from protocols.errors import ConfigurationError, DataError, RecordError
+from protocols.errors import ConfigurationError, DataError, HostLost, RecordError
+
+
+def line_of(solved: Solved, name: str) -> Any:
+    """The line of a way that answered."""
+    found = solved.line(name)
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -82,14 +89,14 @@ def test_every_way_to_answer_is_measured_on_the_same_texts(made: Solved) -> None
     table = pyarrow.parquet.read_table(made.directory / "answers.parquet").to_pydict()
     assert len(table["label"]) == made.queries
     right = np.mean([a == b for a, b in zip(table["label"], table["decided"], strict=True)])
-    assert right == pytest.approx(made.line("layered").scores.accuracy)
-    assert np.mean(table["flops"]) == pytest.approx(made.line("layered").flops)
-    assert np.mean([len(asked) for asked in table["asked"]]) == made.line("layered").asked
-    single, all_asked = made.line("single"), made.line("master_slave")
+    assert right == pytest.approx(line_of(made, "layered").scores.accuracy)
+    assert np.mean(table["flops"]) == pytest.approx(line_of(made, "layered").flops)
+    assert np.mean([len(asked) for asked in table["asked"]]) == line_of(made, "layered").asked
+    single, all_asked = line_of(made, "single"), line_of(made, "master_slave")
     assert single.asked == 1
     assert single.payload_bytes == 0
     assert all_asked.asked == 3
-    assert max(single.flops, made.line("layered").flops) < all_asked.flops
+    assert max(single.flops, line_of(made, "layered").flops) < all_asked.flops
     results = json.loads((made.directory / "results.json").read_text())
     assert results["verdict"] == made.verdict
     page = (made.directory / "report.html").read_text(encoding="utf-8")
@@ -179,6 +186,23 @@ def test_answers_on_ray_are_the_same_to_the_bit(
         pyarrow.parquet.read_table(each.directory / "answers.parquet") for each in (made, other)
     ]
     assert tables[0].equals(tables[1])
+
+
+def test_society_answers_without_its_best_agent(values: dict[str, Any], tmp_path: Path) -> None:
+    faults = [{"kind": "kill", "agent": 0, "rounds": 1}]
+    given = {**values, "faults": faults, "topology": "complete"}
+    solved = solve(Task.model_validate(given), tmp_path / "out")
+    write_task_report(solved)
+    assert solved.line("single") is None
+    assert "was lost" in solved.verdict
+    table = pyarrow.parquet.read_table(solved.directory / "answers.parquet").to_pydict()
+    assert len(table["decided"]) == solved.queries
+    assert all(said[0] is None for said in table["said"])
+    alone = Task.model_validate(
+        {**given, "select": {"kind": "linear", "top": 1}, "topology": "auto"}
+    )
+    with pytest.raises(HostLost, match="alone"):
+        solve(alone, tmp_path / "alone")
 
 
 def test_commands_solve_analyse_and_ask(values: dict[str, Any], tmp_path: Path) -> None:
