@@ -24,7 +24,7 @@ class ConformalKnn(Spec):
 
     A text's score is its mean cosine distance to the `k` nearest known texts. Its p-value is the share of
     calibration texts, itself included, that score as high. A text that is exchangeable with those of the
-    calibration is called novel with a probability of at most `alpha`, whatever the embedding.
+    calibration is called novel with a probability of at most `alpha`, under any embedding.
 
     Sources: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005; Bates et al., Testing
     for Outliers with Conformal p-values, 2023; Sun et al., Out-of-Distribution Detection with Deep Nearest

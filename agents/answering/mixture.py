@@ -69,7 +69,7 @@ class Posterior(Mixture):
 
 
 class Uniform(Mixture):
-    """Weights of the prior, whatever the prefix; the control."""
+    """Weights of the prior, after any prefix; the control."""
 
     kind: Literal["uniform"] = "uniform"
 

@@ -1,7 +1,7 @@
 """Where claims are searched: the interface of a table of claims, and one in memory, the reference.
 
-A store is a view of the log. It can be thrown away: `sync` makes it equal to the state again, whatever a
-crash left in it.
+A store is a view of the log. It can be thrown away: `sync` makes it equal to the state again, after any
+crash.
 """
 
 from __future__ import annotations

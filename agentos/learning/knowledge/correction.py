@@ -72,8 +72,8 @@ def out_of_fold_confidence(
 def objections(state: KnowledgeState, digest: str, by: Iterable[str], reason: str) -> list[Moved]:
     """Return the change that objections from these origins make: disputed, or retracted by two.
 
-    Origins that objected before count too, each once, and not those that the claim itself rests on. What
-    nobody else supports cannot be retracted by its own text.
+    Origins that objected before count too, each once, and not those that the claim itself rests on. A claim
+    that rests on one text cannot be retracted by that text.
     """
     claim = state.claims[digest]
     earlier = {

@@ -104,7 +104,7 @@ def fitness(
 def capable(
     division: Division, fitness_SA: Rows, names: Sequence[str], slack: float
 ) -> NDArray[np.float64]:
-    """Return the fitness `[S, A]`, and -1 where an agent is not good enough, whatever the floor.
+    """Return the fitness `[S, A]`, and -1 where an agent is not good enough, at any floor.
 
     Args:
         division: S parts.

@@ -1,4 +1,4 @@
-"""Schedules under a fault script: whatever is lost, every subtask is done by an agent that was not."""
+"""Schedules under a fault script: every subtask is done by an agent that is not lost."""
 
 from __future__ import annotations
 
