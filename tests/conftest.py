@@ -355,7 +355,7 @@ def small(small_values: dict[str, Any]) -> Callable[..., RunConfig]:
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing, where it is about the records."""
-    monkeypatch.setattr("agentos.arms.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.simulation.arms.write_report", lambda directory: None)
 
 
 class Warm(Runtime):

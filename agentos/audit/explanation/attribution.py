@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agentos.audit.explanation.targets import Target
-from agentos.audit.explanation.words import Words
+from agentos.audit.explanation.text_words import Words
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agents.text.batch import to_device
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.audit.explanation.words import Words
+from agentos.audit.explanation.text_words import Words
 from protocols.seeding import generator
 
 POINTS = 11

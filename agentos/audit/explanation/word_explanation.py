@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from agentos.audit.explanation.attribution import Attribution, attribute, scores
 from agentos.audit.explanation.faithfulness import RANDOM_ORDERS, Faithfulness, faithfulness
 from agentos.audit.explanation.targets import target_of
-from agentos.audit.explanation.words import Words, words_of
+from agentos.audit.explanation.text_words import Words, words_of
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 
 METHODS = ("integrated_gradients", "occlusion")

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agentos.audit.explanation import Explanation, Neighbour
-from agentos.audit.explanation.page import shares, trust
+from agentos.audit.explanation.explanation_page import shares, trust
 from agentos.data.problems import printable
 
 _FOR = ("", "on #d7e6fb", "on #9cc3f5", "on #4f8fe0")

@@ -33,9 +33,9 @@ from agentos.evaluation.joint import JointConfig, suits_joint
 from agentos.evaluation.joint_plan import JointPanels
 from agentos.evaluation.task_files import FORMATS, read_documents
 from agentos.events import Listener
-from agentos.preparation import heldout_of, joint_panels, prepare_corpus
 from agentos.records.identity.digests import of_encoders, of_text
 from agentos.records.identity.fingerprint import Fingerprint, read_fingerprints
+from agentos.simulation.preparation import heldout_of, joint_panels, prepare_corpus
 from agents.models.text_encoder import TextEncoder
 from protocols.errors import ConfigurationError, DataError
 from protocols.seeding import generator

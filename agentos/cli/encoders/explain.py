@@ -56,7 +56,7 @@ def explain(
     Example: agentos explain ./minilm "Sort the values." "Order the items." --json
     """
     from agentos.audit.explanation import explain as explain_words
-    from agentos.audit.explanation.page import write_explanation
+    from agentos.audit.explanation.explanation_page import write_explanation
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.display.explanation_view import show_explanation
     from agentos.evaluation.loaded_encoder import LoadedEncoder
@@ -84,8 +84,8 @@ def _near(
     from agentos.audit.explanation import nearest
     from agentos.cli.encoders.assessment import require_same, run_config
     from agentos.events import Listener
-    from agentos.preparation import prepare_corpus
     from agentos.records.identity.digests import of_text
+    from agentos.simulation.preparation import prepare_corpus
 
     run = run_config(str(source))
     if run is None or not count or not run.data.anchors:

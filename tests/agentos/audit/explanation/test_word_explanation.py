@@ -14,7 +14,7 @@ from agentos.audit.explanation import explain, nearest
 from agentos.audit.explanation.attribution import attribute, scores
 from agentos.audit.explanation.faithfulness import RANDOM_ORDERS, faithfulness
 from agentos.audit.explanation.targets import target_of
-from agentos.audit.explanation.words import words_of
+from agentos.audit.explanation.text_words import words_of
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agents.models.text_encoder import EmbeddingMap
 from protocols.errors import ConfigurationError, DataError

@@ -23,7 +23,7 @@ def run(
     """A run of four encoders."""
     values = {
         **small_values,
-        "training": {"rounds": 1, "local_steps": 2, "batch_size": 8, "max_length": 16},
+        "training": {"rounds": 1, "local_steps": 2, "batch_size": 12, "max_length": 16},
         "evaluation": {"every": 1, "tasks": ["geometry"], "documents": 20},
         "baseline": {"isolated": False},
     }
