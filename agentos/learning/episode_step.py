@@ -22,6 +22,9 @@ from agentos.learning.episode_rounds import (
     society_answer,
 )
 from agentos.learning.gate import Evidence, ExamplePool, Gate, Verdict, review
+from agentos.learning.knowledge.claim_exchange import LabelledTexts
+from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
+from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
 from agentos.learning.labelling import AutomaticLabels
 from agentos.learning.life_records import EpisodeRecord, LifeRecord, spent_fields, states_folder
 from agentos.learning.streams import Episode
@@ -49,6 +52,7 @@ class EpisodeStep:
         session: hosts that are up.
         record: the life so far.
         episode: the episode to learn.
+        knowledge: what the society knows; None if it keeps no knowledge base.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class EpisodeStep:
         session: Session,
         record: LifeRecord,
         episode: Episode,
+        knowledge: SocietyKnowledge | None = None,
     ) -> None:
         self.config = config
         self.directory = directory
@@ -66,6 +71,8 @@ class EpisodeStep:
         self.session = session
         self.record = record
         self.episode = episode
+        self.knowledge = knowledge
+        self.held = held_rows(config, curriculum, episode.number)
         self.accepted = record.states(directory)
         self.pool = pool_of(config.gate or Gate(), curriculum, record, episode.number)
         self.on_stage: Callable[[str], None] = lambda what: None
@@ -77,11 +84,12 @@ class EpisodeStep:
             on_stage: called with what is under way.
         """
         self.on_stage = on_stage
-        labels = {int(row): int(self.curriculum.codes[row]) for row in self.episode.labelled}
+        trained = np.setdiff1d(self.episode.labelled, self.held)
+        labels = {int(row): int(self.curriculum.codes[row]) for row in trained}
         self._begin(labels)
         record = self.record
         if not record.before:
-            record = record.model_copy(update={"before": self._accuracies()})
+            record = record.model_copy(update={"before": self._accuracies()[0]})
         asked = self._to_ask()
         before = self._answers(asked)
         novel = self._novelty()
@@ -96,11 +104,18 @@ class EpisodeStep:
         spent = learn(
             self.curriculum, self.session, arm, number, self.accepted, self._on_round, rounds
         )
+        if self.knowledge is not None:
+            spent = spent.plus_messages(self._state_claims(self.knowledge, labels))
         candidate = snapshot(self.session, states_folder(self.directory, number))
         verdict = self._decide(asked, before)
         accepted = verdict is None or verdict.accepted
         states = candidate if accepted or self.accepted is None else self.accepted
-        accuracies = self._accuracies() if accepted else record.episodes[-1].accuracies
+        last = record.episodes[-1] if record.episodes else None
+        if accepted or last is None:
+            accuracies, alone = self._accuracies()
+            known = self._accept(alone)
+        else:
+            accuracies, known = last.accuracies, last.knowledge
         found = EpisodeRecord(
             episode=number,
             train=len(self.episode.train),
@@ -116,8 +131,9 @@ class EpisodeStep:
             gain=None if verdict is None else verdict.gain,
             p_value=None if verdict is None else verdict.p_value,
             accuracies=accuracies,
-            states=number if accepted else record.episodes[-1].states,
+            states=number if accepted or last is None else last.states,
             digests=states.digests,
+            knowledge=known,
         )
         return record.model_copy(update={"episodes": (*record.episodes, found)})
 
@@ -154,15 +170,19 @@ class EpisodeStep:
         found = society_answer(self._probabilities(rows))
         return dict(zip(rows.tolist(), found.tolist(), strict=True))
 
-    def _accuracies(self) -> tuple[float, ...]:
-        """Return the society's accuracy on the test of every episode."""
+    def _accuracies(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return the society's accuracy on the test of every episode, and that of its heads alone."""
         self._stage("testing")
         tests = [episode.test for episode in self.curriculum.episodes]
-        answers = self._answers(np.concatenate(tests))
-        codes = self.curriculum.codes
-        return tuple(
-            float(np.mean([answers[int(row)] == codes[row] for row in rows])) for rows in tests
-        )
+        rows = np.concatenate(tests)
+        heads = self._heads(rows)
+        cuts = np.cumsum([len(test) for test in tests])[:-1]
+
+        def shares(found: dict[int, NDArray[np.float64]]) -> tuple[float, ...]:
+            right = society_answer(found) == self.curriculum.codes[rows]
+            return tuple(float(part.mean()) for part in np.split(right, cuts))
+
+        return shares(self._mixed(heads, rows)), shares(heads)
 
     def _novelty(self) -> float | None:
         """Return the share of the episode's training documents that are novel to the first agent.
@@ -213,6 +233,49 @@ class EpisodeStep:
         return as_answers(self._probabilities(rows), rows, split, origins)
 
     def _probabilities(self, rows: Rows) -> dict[int, NDArray[np.float64]]:
+        return self._mixed(self._heads(rows), rows)
+
+    def _mixed(
+        self, heads: dict[int, NDArray[np.float64]], rows: Rows
+    ) -> dict[int, NDArray[np.float64]]:
+        """Return the answers of agents, who draw on what the society knows, if it does."""
+        if self.knowledge is None:
+            return heads
+        return self.knowledge.mixed(self.session, heads, self.curriculum.texts(rows))
+
+    def _state_claims(self, knowledge: SocietyKnowledge, labels: dict[int, int]) -> int:
+        """Draft what the episode adds to the knowledge of the society; return the bytes sent."""
+        self._stage("stating claims")
+        curriculum, number = self.curriculum, self.episode.number
+        members = curriculum.members(self.episode, labels)
+        known = {
+            member.id: LabelledTexts(
+                curriculum.texts(member.labelled),
+                [curriculum.names[code] for code in member.classes],
+            )
+            for member in members
+        }
+        rows = np.concatenate([held_rows(self.config, curriculum, n) for n in range(number + 1)])
+        held = LabelledTexts(
+            curriculum.texts(rows), [curriculum.names[code] for code in curriculum.codes[rows]]
+        )
+        network = curriculum.config.network()
+        sent = knowledge.learn(self.session, network, known, held, number).total()
+        if len(rows):
+            knowledge.calibrate(self.session, self._heads(rows), held)
+        return sent
+
+    def _accept(self, alone: tuple[float, ...]) -> KnowledgeRecord | None:
+        """Write the draft of what the society knows; return its figures."""
+        if self.knowledge is None:
+            return None
+        found = self.knowledge.record()
+        self._stage("writing claims")
+        self.knowledge.accept()
+        used = {"head_accuracies": alone} if self.config.use is not None else {}
+        return found.model_copy(update=used)
+
+    def _heads(self, rows: Rows) -> dict[int, NDArray[np.float64]]:
         texts, classes = self.curriculum.texts(rows), max(2, len(self.curriculum.names))
         return probabilities(self.session, texts, self.config.head, classes)
 
@@ -248,6 +311,14 @@ class EpisodeStep:
             )
 
         return review(gate, self.pool, ask, self.episode.number)
+
+
+def held_rows(config: LifeConfig, curriculum: Curriculum, number: int) -> Rows:
+    """Return the labelled documents of an episode that only choose the weight of claims, sorted."""
+    labelled = curriculum.episodes[number].labelled
+    share = 0.0 if config.use is None else config.use.held
+    drawn = generator(curriculum.config.seed, "life", "held", number).permutation(labelled)
+    return np.sort(drawn[: round(share * len(labelled))])
 
 
 def pool_of(gate: Gate, curriculum: Curriculum, record: LifeRecord, number: int) -> ExamplePool:

@@ -5,13 +5,14 @@ Legend: N claims, T texts of a validation set, K labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentos.learning.knowledge.changes import Moved
 from agentos.learning.knowledge.knowledge_state import KnowledgeState
+from agents.knowledge.claims import Claim
 from agents.knowledge.frames import unit
 
 Points = NDArray[np.float32]
@@ -67,6 +68,41 @@ def out_of_fold_confidence(
             np.add.at(shares, (start + rows, labels[nearest[:, place]]), weights[:, place])
     whole: NDArray[np.float64] = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12)
     return whole
+
+
+def harmful(
+    claims: Sequence[Claim], names: Sequence[str], tests: Points, truth: Labels, k: int
+) -> list[Moved]:
+    """Return the changes that dispute claims that do harm to the answers about texts with known labels.
+
+    A claim does harm if its Shapley value is negative, and most of the claims near it have another label.
+
+    Args:
+        claims: accepted claims of one frame.
+        names: names of the labels.
+        tests: `[T, D]`, points of texts that no claim rests on.
+        truth: `[T]`, their labels by place among the names.
+        k: neighbours that an answer counts.
+    """
+    places = {name: place for place, name in enumerate(names)}
+    claims = [claim for claim in claims if claim.label in places]
+    if len(claims) < 2 or not len(tests):
+        return []
+    labels = np.array([places[claim.label] for claim in claims], np.int64)
+    points = np.stack([claim.embedding for claim in claims])
+    values = knn_shapley(points, labels, tests, truth, k)
+    confidence = out_of_fold_confidence(points, labels, len(names), k)
+    own = confidence[np.arange(len(claims)), labels]
+    return [
+        Moved(
+            digest=claim.digest,
+            status="disputed",
+            reason=f"answers are better without it: its value is {value:.2g}, and {sure:.0%} of its "
+            "neighbours agree",
+        )
+        for claim, value, sure in zip(claims, values, own, strict=True)
+        if value < 0 and sure < 0.5
+    ]
 
 
 def objections(state: KnowledgeState, digest: str, by: Iterable[str], reason: str) -> list[Moved]:

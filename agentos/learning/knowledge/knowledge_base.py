@@ -73,7 +73,7 @@ class KnowledgeBase:
         Raises:
             RecordError: the folder holds something, or cannot be written to.
         """
-        if directory.exists() and any(path.name[:5] != ".lock" for path in directory.iterdir()):
+        if directory.exists() and any(path.name[:1] != "." for path in directory.iterdir()):
             raise RecordError(
                 f"{directory} is not empty",
                 expected="a new folder for the knowledge base",
@@ -145,8 +145,8 @@ class KnowledgeBase:
         moved = [d for d in digests if self.claim(d).status != status]
         self._write([Moved(digest=d, status=status, reason=reason, by=asked) for d in moved])
 
-    def write(self, changes: Sequence[Joined | Moved | Weighed]) -> None:
-        """Append what a fusion or a correction decided, as one."""
+    def write(self, changes: Sequence[Added | Joined | Marked | Moved | Weighed]) -> None:
+        """Append what an episode, a fusion or a correction decided, as one."""
         self._write(changes)
 
     def mark(self, name: str) -> int:
@@ -171,6 +171,36 @@ class KnowledgeBase:
         self._writable()
         self._log.append([RolledBack(records=records)])
         self._refold()
+
+    def cut_from(self, name: str) -> int:
+        """Drop what follows a mark, and the mark: a step that was interrupted before it was confirmed.
+
+        Returns:
+            The number of records that are dropped; 0 where there is no such mark.
+        """
+        self._writable()
+        named = (
+            i for i, c in enumerate(self._log.changes) if isinstance(c, Marked) and c.name == name
+        )
+        first, length = next(named, self.records), self.records
+        if first < length:
+            self._log.cut(first)
+            self._refold()
+        return length - first
+
+    def require(self, records: int) -> None:
+        """Refuse a log that is shorter than it was known to be.
+
+        Raises:
+            RecordError: it is.
+        """
+        if self.records < records:
+            raise RecordError(
+                f"{self.directory / LOG} is behind the life that it belongs to",
+                expected=f"{records} records or more",
+                actual=str(self.records),
+                hint="restore the file from a copy",
+            )
 
     def at(self, records: int) -> KnowledgeState:
         """Return the state after the first records of the log."""

@@ -4,17 +4,31 @@ Source s is right with probability \(p_s\), whose posterior is Beta(a + right, b
 ballot, label k has the likelihood \(q_k = p v_k + (1 - p)(1 - v_k) / (K - 1)\), and the labels' scores are
 \(\sum_s w_s \log q_{s,k}\). The weight w is 1 for a source that is alone; sources whose errors agree, and
 sources that state the same on one origin, share a weight of 1.
+
+Where subjects lie in an embedding space, their nearest neighbours are one more source: it states the labels
+that the others have by now, and its trust is earned as that of any source.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.learning.knowledge.resolvers.base import Ballots, Resolution, Resolver, Shares, softmax
+from agentos.learning.knowledge.resolvers.base import (
+    Ballots,
+    Resolution,
+    Resolver,
+    Shares,
+    normalised,
+    softmax,
+)
+from agents.knowledge.frames import unit
+
+_CHUNK = 512
 
 
 class OriginBeta(Resolver):
@@ -34,27 +48,44 @@ class OriginBeta(Resolver):
     )
     errors: int = Field(default=5, ge=1, description="common errors that are needed to see this")
     iterations: int = Field(default=5, ge=1, le=100, description="rounds of trust and resolution")
+    neighbours: int = Field(
+        default=16,
+        ge=0,
+        le=1000,
+        description="nearest subjects that are a source together; 0: none",
+    )
 
     def resolve(self, ballots: Ballots) -> Resolution:
-        """Alternate between labels and trust; audit anchors keep their known label."""
+        """Alternate between labels and trust; audit anchors keep their known label.
+
+        The trust of the neighbours, where there are any, stands behind that of the sources.
+        """
         known_N = ballots.audit_N >= 0
-        distinct_SN = ballots.distinct()
-        right, wrong = self.right, self.wrong
-        trust_S = np.full(len(distinct_SN), right / (right + wrong))
         truth_N = np.where(known_N, ballots.audit_N, -1)
         group_S = self.groups(ballots, truth_N)
+        shares_NK = normalised(ballots.shares_SNK.sum(axis=0))
+        nearest_NJ = self._nearest(ballots)
         for _ in range(self.iterations):
-            trust_S = self.trust(ballots, truth_N)
-            weights_SN = shared(distinct_SN, ballots, group_S)
-            shares_NK = self.weigh(ballots, trust_S, weights_SN)
+            given = (
+                ballots if nearest_NJ is None else _with_neighbours(ballots, shares_NK, nearest_NJ)
+            )
+            votes_S = np.append(group_S, len(group_S))[: len(given.times_S)]
+            trust_S = self.trust(given, truth_N)
+            shares_NK = self.weigh(given, trust_S, shared(given.distinct(), given, votes_S))
             sure_N = shares_NK.max(axis=1) >= self.settled
             truth_N = np.where(
                 known_N, ballots.audit_N, np.where(sure_N, shares_NK.argmax(axis=1), -1)
             )
             if not known_N.any():
                 group_S = self.groups(ballots, truth_N)
-        shares_NK[known_N] = np.eye(shares_NK.shape[1])[ballots.audit_N[known_N]]
+            shares_NK[known_N] = np.eye(shares_NK.shape[1])[ballots.audit_N[known_N]]
         return Resolution(shares_NK, trust_S)
+
+    def _nearest(self, ballots: Ballots) -> NDArray[np.int64] | None:
+        """Return the nearest other subjects of each `[N, J]`; None where there are none to look at."""
+        if ballots.points_ND is None or not self.neighbours or len(ballots.points_ND) < 3:
+            return None
+        return nearest_others(ballots.points_ND, self.neighbours)
 
     def trust(self, ballots: Ballots, truth_N: NDArray[np.int64]) -> Shares:
         """Return the posterior means `[S]`; audit anchors count 1, settled claims less."""
@@ -106,3 +137,27 @@ def shared(distinct_SN: Shares, ballots: Ballots, group_S: NDArray[np.int64]) ->
         totals = distinct_SN[members].sum(axis=0)
         weights[members] /= np.maximum(totals, 1.0)
     return weights
+
+
+def nearest_others(points_ND: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Return the rows of the nearest other points by cosine, `[N, min(count, N - 1)]`, nearest first."""
+    points_ND, found = unit(points_ND), []
+    for start in range(0, len(points_ND), _CHUNK):
+        cosines = points_ND[start : start + _CHUNK] @ points_ND.T
+        rows = np.arange(len(cosines))
+        cosines[rows, start + rows] = -np.inf
+        found.append(
+            np.argsort(-cosines, axis=1, kind="stable")[:, : min(count, len(points_ND) - 1)]
+        )
+    return np.concatenate(found)
+
+
+def _with_neighbours(ballots: Ballots, shares_NK: Shares, nearest_NJ: NDArray[np.int64]) -> Ballots:
+    """Return the ballots with one more source: the mean labels of each subject's nearest others."""
+    stated_NK = shares_NK[nearest_NJ].mean(axis=1)
+    return replace(
+        ballots,
+        shares_SNK=np.concatenate([ballots.shares_SNK, stated_NK[None]]),
+        origins_SN=np.concatenate([ballots.origins_SN, np.full((1, len(stated_NK)), -2)]),
+        times_S=np.append(ballots.times_S, -np.inf),
+    )
