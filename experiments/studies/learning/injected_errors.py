@@ -17,7 +17,8 @@ from agents.knowledge.frames import unit
 Labels = NDArray[np.int64]
 SOURCES, STATED, AUDITED = 5, 0.4, 0.05
 """Honest sources, the share of the subjects that each states something about, and that of audit anchors."""
-COPIES = 3
+COPIES, SLIPS = 3, 0.1
+"""Copies of the liar, and the share of the claims of honest sources beside it that are wrong at random."""
 Flip = Callable[["Subjects", np.random.Generator, Labels], Labels]
 
 
@@ -98,9 +99,9 @@ def one_liar(subjects: Subjects, rng: np.random.Generator, share: float, copies:
 
     With three copies, a share of all claims is wrong; with fewer, the liar lies as often, in fewer claims.
     """
-    honest = _honest(subjects, rng)
+    honest = flipped(subjects, rng, SLIPS, at_random).labels_SN
     liar_N = _honest(subjects, rng)[0]
-    rate = share * (SOURCES + 1 + COPIES) / (1 + COPIES)
+    rate = (share * (SOURCES + 1 + COPIES) - SLIPS * SOURCES) / (1 + COPIES)
     rows = np.flatnonzero((liar_N >= 0) & (rng.random(len(liar_N)) < rate))
     liar_N[rows] = at_random(subjects, rng, rows)
     labels_SN = np.concatenate([honest, np.repeat(liar_N[None], 1 + copies, axis=0)])
