@@ -61,7 +61,7 @@ def best_weight(head_NK: Shares, claims_NK: Shares, truth_N: NDArray[np.int64]) 
     """Return the weight of claims beside the head that makes true labels most likely, of 0, 0.05 to 1.
 
     The texts must be those of a calibration: neither the head nor the claims have seen them. Of equal
-    weights, the smallest; 0 without texts.
+    weights (to a billionth), the smallest; 0 without texts.
     """
     if not len(truth_N):
         return 0.0
@@ -69,6 +69,7 @@ def best_weight(head_NK: Shares, claims_NK: Shares, truth_N: NDArray[np.int64]) 
     head, claimed = head_NK[rows, truth_N], claims_NK[rows, truth_N]
     weights = np.linspace(0.0, 1.0, 21)
     likely = [
-        float(np.log(np.maximum((1 - w) * head + w * claimed, _LEAST)).mean()) for w in weights
+        round(float(np.log(np.maximum((1 - w) * head + w * claimed, _LEAST)).mean()), 9)
+        for w in weights
     ]
     return float(round(weights[int(np.argmax(likely))], 2))

@@ -31,7 +31,9 @@ from agents.knowledge.frames import unit
 from protocols.errors import ConfigurationError
 
 SHARE = 0.25
-"""Share of the elders' rounds that a new agent takes."""
+"""Share of an elder's steps that a new agent takes."""
+ANCHORS, WEIGHT = 0.25, 1.0
+"""Share of anchors in each batch of the new agent, and the weight of what elders teach about them."""
 DROPPED: dict[str, Any] = {
     "topology": "ring",
     "faults": [],
@@ -85,7 +87,7 @@ def transfer(
         run: folder of the run, whose encoders are the elders.
         overrides: ``key.path=value`` each; ``encoder.preset=small`` is about the new agent's encoder.
         out: folder of the new agent's run; a new one under ``runs/`` by default.
-        share: rounds of the new agent, relative to those of the elders.
+        share: steps of the new agent, relative to those of an elder.
         listener: receives the events of the run.
         cache: folder for prepared text.
 
@@ -149,10 +151,8 @@ def newcomer(before: RunConfig, overrides: Sequence[str], share: float, file: Pa
     raw["agents"] = {"count": 1, "encoder": encoder}
     raw["data"] = {**raw["data"], "partition": "iid"}
     raw["evaluation"] = {**raw["evaluation"], "joint": None, "between_agents": False}
-    raw["training"] = {
-        **raw["training"],
-        "rounds": max(1, int(share * before.training.rounds)),
-    }
+    rounds, steps = _rounds(before, share)
+    raw["training"] = {**raw["training"], "rounds": rounds, "local_steps": steps}
     named = [f"agents.{each}" if each.startswith("encoder.") else each for each in overrides]
     raw = apply_overrides(raw, named)
     raw["exchange"] = Elders(file=str(file), anchor_share=before.exchange.anchor_fraction or 0.25)
@@ -160,6 +160,13 @@ def newcomer(before: RunConfig, overrides: Sequence[str], share: float, file: Pa
         return RunConfig.model_validate(raw)
     except ValidationError as error:
         raise InvalidConfiguration(before.name, explain(error, RunConfig)) from error
+
+
+def _rounds(before: RunConfig, share: float) -> tuple[int, int]:
+    """Return rounds and steps in each that make at most a share of the elders' steps."""
+    steps = int(share * before.training.rounds * before.training.local_steps)
+    rounds = max(1, int(np.ceil(steps / before.training.local_steps)))
+    return rounds, max(1, steps // rounds)
 
 
 def elders_of(run: Path) -> list[LoadedEncoder]:
