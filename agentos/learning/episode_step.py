@@ -22,7 +22,7 @@ from agentos.learning.episode_rounds import (
     society_answer,
 )
 from agentos.learning.gate import Evidence, ExamplePool, Gate, Verdict, review
-from agentos.learning.knowledge.claim_exchange import LabelledTexts
+from agentos.learning.knowledge.claim_exchange import EpisodeTexts, LabelledTexts
 from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
 from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
 from agentos.learning.labelling import AutomaticLabels
@@ -259,11 +259,19 @@ class EpisodeStep:
         held = LabelledTexts(
             curriculum.texts(rows), [curriculum.names[code] for code in curriculum.codes[rows]]
         )
-        network = curriculum.config.network()
-        sent = knowledge.learn(self.session, network, known, held, number).total()
+        unlabelled = {
+            m.id: curriculum.texts(np.setdiff1d(m.rows, [*m.labelled, *self.held])) for m in members
+        }
+        ledger = knowledge.learn(
+            self.session,
+            curriculum.config.network(),
+            EpisodeTexts(known, unlabelled, held),
+            number,
+            self.config.novelty,
+        )
         if len(rows):
             knowledge.calibrate(self.session, self._heads(rows), held)
-        return sent
+        return ledger.total()
 
     def _accept(self, alone: tuple[float, ...]) -> KnowledgeRecord | None:
         """Write the draft of what the society knows; return its figures."""

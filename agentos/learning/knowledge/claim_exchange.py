@@ -33,6 +33,21 @@ class LabelledTexts:
 
 
 @dataclass(frozen=True)
+class EpisodeTexts:
+    """The texts of an episode that knowledge comes from.
+
+    Attributes:
+        known: labelled texts of each agent.
+        unlabelled: texts of each agent that have no label.
+        held: labelled texts, of all episodes so far, that neither training nor claims have seen.
+    """
+
+    known: Mapping[int, LabelledTexts]
+    unlabelled: Mapping[int, Sequence[str]]
+    held: LabelledTexts
+
+
+@dataclass(frozen=True)
 class StateClaims(HostCall[dict[int, bytes]]):
     """Let agents state what they know of an episode, in the common frame of the anchors.
 
@@ -58,8 +73,7 @@ class StateClaims(HostCall[dict[int, bytes]]):
                 continue
             points = anchor_frame(agent.embed(own.texts), agent.embed(self.anchors))
             claims = extracted(self._known(id, own, points), self.config)
-            message = Message.compose(message_of(claims), sender=id, round=self.episode, hop=0)
-            stated[id] = bytes(encode(message))
+            stated[id] = serialised(claims, id, self.episode)
         return stated
 
     def _known(self, id: int, own: LabelledTexts, points: Points) -> Extracted:
@@ -71,6 +85,23 @@ class StateClaims(HostCall[dict[int, bytes]]):
             source=f"agent-{id}",
             episode=self.episode,
         )
+
+
+@dataclass(frozen=True)
+class FramedOwnTexts(HostCall[dict[int, Points]]):
+    """Place other texts for every agent in the common frame of the anchors, as that agent embeds them."""
+
+    phase = "evaluate"
+    texts: Mapping[int, Sequence[str]]
+    anchors: Sequence[str]
+
+    def run(self, host: hosting.Host) -> dict[int, Points]:
+        """Return the points `[N, A]` of each agent of the host that has texts."""
+        return {
+            id: anchor_frame(agent.embed(self.texts[id]), agent.embed(self.anchors))
+            for id, agent in host.agents.each(host.agents.order(), host.agents.begun)
+            if self.texts.get(id)
+        }
 
 
 @dataclass(frozen=True)
@@ -104,6 +135,11 @@ def extracted(known: Extracted, config: KnowledgeConfig) -> list[Claim]:
     found = [claim for kind in config.extract for claim in makers[kind]()]
     found = found or prototypes(known)  # a single label has no relations
     return list({claim.digest: claim for claim in found}.values())
+
+
+def serialised(claims: Sequence[Claim], agent: int, episode: int) -> bytes:
+    """Return the message of an agent's claims as it travels."""
+    return bytes(encode(Message.compose(message_of(claims), sender=agent, round=episode, hop=0)))
 
 
 def deliver(

@@ -62,6 +62,9 @@ class KnowledgeConfig(Spec):
         ge=1,
         description="Prototypes of a label that stand, at most; beyond them, they are clustered.",
     )
+    cluster: int = Field(
+        5, ge=1, description="Novel texts of an agent in a cluster, at least; with novelty."
+    )
 
 
 class Knn(Spec):

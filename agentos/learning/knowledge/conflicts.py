@@ -15,6 +15,7 @@ from agentos.learning.knowledge.correction import objections
 from agentos.learning.knowledge.fusion import cosines, groups
 from agentos.learning.knowledge.knowledge_state import KnowledgeState
 from agentos.learning.knowledge.resolvers import Ballots, Resolver
+from agents.knowledge.candidate_classes import is_candidate
 from agents.knowledge.claims import Claim
 from agents.knowledge.frames import unit
 
@@ -71,9 +72,13 @@ def settled(state: KnowledgeState, resolver: Resolver, cosine: float) -> list[Mo
 
     A claim whose label is more probable than not is accepted, one that was disputed too. Another one is
     disputed, or retracted where two independent origins state what is more probable about the same point.
-    Relations state two labels at once, and stand as they are.
+    Relations state two labels at once, and stand as they are; candidate classes wait for a name.
     """
-    standing = state.with_status("candidate", "accepted", "disputed")
+    standing = [
+        claim
+        for claim in state.with_status("candidate", "accepted", "disputed")
+        if not is_candidate(claim)
+    ]
     changes: list[Moved | Weighed] = [
         Moved(digest=claim.digest, status="accepted", reason="a relation states no single label")
         for claim in standing

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agentos.learning.knowledge.changes import Moved
 from agentos.learning.knowledge.knowledge_state import KnowledgeState
+from agents.knowledge.candidate_classes import is_candidate
 from agents.knowledge.claims import Claim
 from agents.knowledge.frames import unit
 
@@ -103,6 +104,27 @@ def harmful(
         for claim, value, sure in zip(claims, values, own, strict=True)
         if value < 0 and sure < 0.5
     ]
+
+
+def named(state: KnowledgeState, claims: Sequence[Claim], alike: float) -> list[Moved]:
+    """Return the changes that retract candidate classes which have come to have a name.
+
+    Args:
+        state: the state, with its candidate classes.
+        claims: accepted claims of the same frame.
+        alike: least cosine of a candidate class to a claim that names it.
+    """
+    if not claims:
+        return []
+    points, changes = unit(np.stack([claim.embedding for claim in claims])), []
+    for each in state.with_status("candidate"):
+        if is_candidate(each) and each.embedding.shape == points[0].shape:
+            cosines = points @ unit(each.embedding)
+            nearest = claims[int(cosines.argmax())]
+            if cosines.max() >= alike and each.frame == nearest.frame:
+                reason = f"it has a name: {nearest.label}"
+                changes.append(Moved(digest=each.digest, status="retracted", reason=reason))
+    return changes
 
 
 def objections(state: KnowledgeState, digest: str, by: Iterable[str], reason: str) -> list[Moved]:

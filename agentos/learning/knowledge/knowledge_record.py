@@ -19,6 +19,9 @@ class KnowledgeRecord(Spec):
     stated: int = Field(0, ge=0, description="Claims that receivers admitted in this episode.")
     message_bytes: int = Field(0, ge=0, description="Bytes of their deliveries.")
     joined: int = Field(0, ge=0, description="Near duplicates that became part of another claim.")
+    candidate_classes: int = Field(
+        0, ge=0, description="Clusters of texts without labels that are novel to several agents."
+    )
     thinned: int = Field(0, ge=0, description="Claims that another one stands for since.")
     thinning_loss: float = Field(
         0.0,

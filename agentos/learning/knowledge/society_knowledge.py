@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -20,22 +20,28 @@ from numpy.typing import NDArray
 
 from agentos.learning.knowledge.changes import Added, Joined, Marked, Moved, Weighed
 from agentos.learning.knowledge.claim_exchange import (
+    EpisodeTexts,
+    FramedOwnTexts,
     FramedTexts,
     LabelledTexts,
     StateClaims,
     deliver,
     frame_of_anchors,
+    serialised,
 )
 from agentos.learning.knowledge.claim_log import LOG
 from agentos.learning.knowledge.config import Knn, KnowledgeConfig
 from agentos.learning.knowledge.conflicts import settled
-from agentos.learning.knowledge.correction import harmful
+from agentos.learning.knowledge.correction import harmful, named
 from agentos.learning.knowledge.fusion import joined, thinned
 from agentos.learning.knowledge.knowledge_base import KnowledgeBase
 from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
 from agentos.learning.knowledge.knowledge_state import KnowledgeState, advance
+from agentos.learning.novelty import ConformalKnn
 from agentos.runtime import Session
+from agents.knowledge.candidate_classes import candidate_classes, likeness, novel_claims
 from agents.knowledge.claims import Claim
+from agents.knowledge.extract import origin_of
 from agents.knowledge.nearest_claims import best_weight, label_shares, neighbour_shares
 from protocols.ledger import Ledger
 from protocols.topologies import Network
@@ -77,36 +83,39 @@ class SocietyKnowledge:
         self,
         session: Session,
         network: Network,
-        known: Mapping[int, LabelledTexts],
-        held: LabelledTexts,
+        texts: EpisodeTexts,
         episode: int,
+        novelty: ConformalKnn | None = None,
     ) -> Ledger:
         """Let agents state what an episode taught, and draft what it changes; return what was sent.
 
         Args:
             session: hosts with the agents as the episode left them.
             network: who sends claims to whom.
-            known: labelled texts of each agent.
-            held: labelled texts that neither training nor claims have seen.
+            texts: what knowledge comes from.
             episode: its number.
+            novelty: how novel texts are told, of which candidate classes are made; None for none.
         """
         ledger = Ledger()
-        stated = session.ask_all(StateClaims(known, self.anchors, episode, self.config))
+        stated = session.ask_all(StateClaims(texts.known, self.anchors, episode, self.config))
         claims = deliver(stated, network, episode, len(self.anchors), ledger)
         self.state, self._changes = copy_of(self.base.state), []
         self._apply([Marked(name=mark_of(episode))])
         new = {claim.digest: claim for claim in claims if claim.digest not in self.state.claims}
         self._apply([Added(claim=claim) for claim in new.values()])
         self._apply(settled(self.state, self.config.resolve, self.config.merge.cosine))
-        if self.use is not None and held.texts:
-            self._apply(self._harmful(session, held, self.use))
+        if self.use is not None and texts.held.texts:
+            self._apply(self._harmful(session, texts.held, self.use))
         merges = self._apply(joined(self.state, self.config.merge))
         thin = self._thin()
+        classes = self._discover(session, network, texts, episode, novelty, ledger)
         self._apply([Marked(name=f"end of {mark_of(episode)}")])
         self._figures = {
             "stated": len(claims),
             "message_bytes": ledger.total(),
             "joined": sum(len(change.parts) - 1 for change in merges),
+            "candidate_classes": len(classes),
+            "kept_bytes": sum(len(text.encode()) for text in texts.held.texts),
             **thin,
         }
         return ledger
@@ -179,6 +188,45 @@ class SocietyKnowledge:
         truth = np.tile([self.names.index(label) for label in held.labels], len(framed))
         exemplars = [claim for claim in self._known() if claim.kind == "exemplar"]
         return harmful(exemplars, self.names, rows, truth.astype(np.int64), use.k)
+
+    def _discover(
+        self,
+        session: Session,
+        network: Network,
+        texts: EpisodeTexts,
+        episode: int,
+        novelty: ConformalKnn | None,
+        ledger: Ledger,
+    ) -> Sequence[Added]:
+        """Add a candidate class for each cluster of texts that are novel to two agents or more."""
+        claims = self._known()
+        alike = likeness(claims)
+        if (
+            novelty is None
+            or alike is None
+            or not novelty.can_fit(len(claims), len(texts.held.texts))
+        ):
+            return ()
+        self._apply(named(self.state, claims, alike))
+        held = session.ask_all(FramedTexts(texts.held.texts, self.anchors))
+        own = session.ask_all(FramedOwnTexts(texts.unlabelled, self.anchors))
+        known, frame, stated = (
+            _points(claims, len(self.anchors)),
+            frame_of_anchors(self.anchors),
+            {},
+        )
+        for agent, rows in sorted(own.items()):
+            new = np.flatnonzero(novelty.fit(known, held[agent]).novel(rows))
+            origins = [origin_of(texts.unlabelled[agent][row]) for row in new]
+            seen = novel_claims(
+                rows[new], origins, frame, f"agent-{agent}", episode, alike, self.config.cluster
+            )
+            if seen:
+                stated[agent] = serialised(seen, agent, episode)
+        told = deliver(stated, network, episode, len(self.anchors), ledger)
+        found = {claim.digest: claim for claim in candidate_classes(told, alike)}
+        new_ones = [claim for name, claim in found.items() if name not in self.state.claims]
+        return self._apply([Added(claim=claim) for claim in new_ones])
 
     def _thin(self) -> dict[str, float]:
         """Thin the claims; return by how many, and the share of their own answers that this changes."""

@@ -155,7 +155,7 @@ def newcomer(before: RunConfig, overrides: Sequence[str], share: float, file: Pa
     raw["training"] = {**raw["training"], "rounds": rounds, "local_steps": steps}
     named = [f"agents.{each}" if each.startswith("encoder.") else each for each in overrides]
     raw = apply_overrides(raw, named)
-    raw["exchange"] = Elders(file=str(file), anchor_share=before.exchange.anchor_fraction or 0.25)
+    raw["exchange"] = Elders(file=str(file), anchor_share=ANCHORS, weight=WEIGHT)
     try:
         return RunConfig.model_validate(raw)
     except ValidationError as error:

@@ -93,10 +93,15 @@ class OriginBeta(Resolver):
         return Resolution(shares_NK, trust_S)
 
     def _nearest(self, ballots: Ballots) -> NDArray[np.int64] | None:
-        """Return the nearest other subjects of each `[N, J]`; None where there are none to look at."""
-        if ballots.points_ND is None or not self.neighbours or len(ballots.points_ND) < 3:
+        """Return the nearest other subjects of each `[N, J]`; None where there are too few.
+
+        J is at most half the subjects that a label has in the mean: a label that few subjects bear could not
+        have more neighbours of its own, and would be outvoted by others around it.
+        """
+        count = min(self.neighbours, len(ballots.audit_N) // (2 * ballots.shares_SNK.shape[2]))
+        if ballots.points_ND is None or count < 1:
             return None
-        return nearest_others(ballots.points_ND, self.neighbours)
+        return nearest_others(ballots.points_ND, count)
 
     def _with_neighbours(
         self, ballots: Ballots, shares_NK: Shares, nearest_NJ: NDArray[np.int64]

@@ -99,3 +99,9 @@ def test_claim_that_its_neighbours_contradict_is_disputed() -> None:
     assert state.claims[odd.digest].status in ("disputed", "retracted")
     others = [c.status for c in state.claims.values() if c.digest != odd.digest]
     assert others.count("accepted") >= 38
+
+
+def test_candidate_class_is_not_weighed() -> None:
+    waiting = candidate([1, 0], "candidate-1", 1)
+    state = state_of(waiting, candidate([1, 0], "a", 2), candidate([1, 0], "b", 3))
+    assert waiting.digest not in {change.digest for change in settled(state, MAJORITY, 0.95)}
