@@ -13,9 +13,9 @@ from agentos.config.load import find, load_as, read_yaml, set_fields
 from agentos.config.run import RunConfig
 from agentos.learning.gate import Gate
 from agentos.learning.knowledge.config import Knn, KnowledgeConfig
+from agentos.learning.knowledge.novelty import ConformalKnn
 from agentos.learning.labelling import LABELLERS, Labeller
 from agentos.learning.learners import LEARNERS, Learner, Plain
-from agentos.learning.novelty import ConformalKnn
 from agentos.learning.streams import STREAMS, Stream
 from protocols.errors import ConfigurationError
 from protocols.spec import Kinds, Spec, spell_out

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import Curriculum
+from agentos.learning.episode_knowledge import EpisodeKnowledge
 from agentos.learning.episode_rounds import (
     as_answers,
     learn,
@@ -22,8 +23,6 @@ from agentos.learning.episode_rounds import (
     society_answer,
 )
 from agentos.learning.gate import Evidence, ExamplePool, Gate, Verdict, review
-from agentos.learning.knowledge.claim_exchange import EpisodeTexts, LabelledTexts
-from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
 from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
 from agentos.learning.labelling import AutomaticLabels
 from agentos.learning.life_records import EpisodeRecord, LifeRecord, spent_fields, states_folder
@@ -71,8 +70,7 @@ class EpisodeStep:
         self.session = session
         self.record = record
         self.episode = episode
-        self.knowledge = knowledge
-        self.held = held_rows(config, curriculum, episode.number)
+        self.known = EpisodeKnowledge(config, curriculum, session, episode, knowledge)
         self.accepted = record.states(directory)
         self.pool = pool_of(config.gate or Gate(), curriculum, record, episode.number)
         self.on_stage: Callable[[str], None] = lambda what: None
@@ -84,7 +82,7 @@ class EpisodeStep:
             on_stage: called with what is under way.
         """
         self.on_stage = on_stage
-        trained = np.setdiff1d(self.episode.labelled, self.held)
+        trained = np.setdiff1d(self.episode.labelled, self.known.held())
         labels = {int(row): int(self.curriculum.codes[row]) for row in trained}
         self._begin(labels)
         record = self.record
@@ -104,8 +102,9 @@ class EpisodeStep:
         spent = learn(
             self.curriculum, self.session, arm, number, self.accepted, self._on_round, rounds
         )
-        if self.knowledge is not None:
-            spent = spent.plus_messages(self._state_claims(self.knowledge, labels))
+        if knows := self.known.society is not None:
+            self._stage("stating claims")
+        spent = spent.plus_messages(self.known.learn(labels, self._heads))
         candidate = snapshot(self.session, states_folder(self.directory, number))
         verdict = self._decide(asked, before)
         accepted = verdict is None or verdict.accepted
@@ -113,7 +112,9 @@ class EpisodeStep:
         last = record.episodes[-1] if record.episodes else None
         if accepted or last is None:
             accuracies, alone = self._accuracies()
-            known = self._accept(alone)
+            if knows:
+                self._stage("writing claims")
+            known = self.known.accept(alone)
         else:
             accuracies, known = last.accuracies, last.knowledge
         found = EpisodeRecord(
@@ -182,7 +183,7 @@ class EpisodeStep:
             right = society_answer(found) == self.curriculum.codes[rows]
             return tuple(float(part.mean()) for part in np.split(right, cuts))
 
-        return shares(self._mixed(heads, rows)), shares(heads)
+        return shares(self.known.mixed(heads, rows)), shares(heads)
 
     def _novelty(self) -> float | None:
         """Return the share of the episode's training documents that are novel to the first agent.
@@ -233,55 +234,7 @@ class EpisodeStep:
         return as_answers(self._probabilities(rows), rows, split, origins)
 
     def _probabilities(self, rows: Rows) -> dict[int, NDArray[np.float64]]:
-        return self._mixed(self._heads(rows), rows)
-
-    def _mixed(
-        self, heads: dict[int, NDArray[np.float64]], rows: Rows
-    ) -> dict[int, NDArray[np.float64]]:
-        """Return the answers of agents, who draw on what the society knows, if it does."""
-        if self.knowledge is None:
-            return heads
-        return self.knowledge.mixed(self.session, heads, self.curriculum.texts(rows))
-
-    def _state_claims(self, knowledge: SocietyKnowledge, labels: dict[int, int]) -> int:
-        """Draft what the episode adds to the knowledge of the society; return the bytes sent."""
-        self._stage("stating claims")
-        curriculum, number = self.curriculum, self.episode.number
-        members = curriculum.members(self.episode, labels)
-        known = {
-            member.id: LabelledTexts(
-                curriculum.texts(member.labelled),
-                [curriculum.names[code] for code in member.classes],
-            )
-            for member in members
-        }
-        rows = np.concatenate([held_rows(self.config, curriculum, n) for n in range(number + 1)])
-        held = LabelledTexts(
-            curriculum.texts(rows), [curriculum.names[code] for code in curriculum.codes[rows]]
-        )
-        unlabelled = {
-            m.id: curriculum.texts(np.setdiff1d(m.rows, [*m.labelled, *self.held])) for m in members
-        }
-        ledger = knowledge.learn(
-            self.session,
-            curriculum.config.network(),
-            EpisodeTexts(known, unlabelled, held),
-            number,
-            self.config.novelty,
-        )
-        if len(rows):
-            knowledge.calibrate(self.session, self._heads(rows), held)
-        return ledger.total()
-
-    def _accept(self, alone: tuple[float, ...]) -> KnowledgeRecord | None:
-        """Write the draft of what the society knows; return its figures."""
-        if self.knowledge is None:
-            return None
-        found = self.knowledge.record()
-        self._stage("writing claims")
-        self.knowledge.accept()
-        used = {"head_accuracies": alone} if self.config.use is not None else {}
-        return found.model_copy(update=used)
+        return self.known.mixed(self._heads(rows), rows)
 
     def _heads(self, rows: Rows) -> dict[int, NDArray[np.float64]]:
         texts, classes = self.curriculum.texts(rows), max(2, len(self.curriculum.names))
@@ -319,14 +272,6 @@ class EpisodeStep:
             )
 
         return review(gate, self.pool, ask, self.episode.number)
-
-
-def held_rows(config: LifeConfig, curriculum: Curriculum, number: int) -> Rows:
-    """Return the labelled documents of an episode that only choose the weight of claims, sorted."""
-    labelled = curriculum.episodes[number].labelled
-    share = 0.0 if config.use is None else config.use.held
-    drawn = generator(curriculum.config.seed, "life", "held", number).permutation(labelled)
-    return np.sort(drawn[: round(share * len(labelled))])
 
 
 def pool_of(gate: Gate, curriculum: Curriculum, record: LifeRecord, number: int) -> ExamplePool:

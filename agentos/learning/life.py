@@ -17,8 +17,9 @@ from agentos.learning.accuracy_matrix import AccuracyMatrix
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import Curriculum, draw_up
 from agentos.learning.episode_step import EpisodeStep
-from agentos.learning.knowledge.knowledge_base import KnowledgeBase
-from agentos.learning.knowledge.society_knowledge import SocietyKnowledge, opened
+from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
+from agentos.learning.knowledge.storage.base_of_life import opened
+from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 from agentos.learning.life_records import (
     EpisodeRecord,
     LifeRecord,
@@ -89,7 +90,7 @@ class Life:
                 self._listener.on_stage("Starting hosts")
                 runtime = curriculum.config.runtime
                 with (
-                    opened(self.config.knowledge, self.directory, *progress(record)) as base,
+                    opened(self._base(), *progress(record)) as base,
                     runtime.start(curriculum.blueprint, self.address) as session,
                 ):
                     record = self._episodes(curriculum, session, record, base)
@@ -127,6 +128,10 @@ class Life:
             write_life(self.directory, record)
             self._listener.on_episode(record.episodes[-1], len(curriculum.episodes))
         return record
+
+    def _base(self) -> Path | None:
+        known = self.config.knowledge
+        return None if known is None else self.directory / known.path
 
     def _knowledge(
         self, curriculum: Curriculum, record: LifeRecord, base: KnowledgeBase

@@ -30,13 +30,33 @@ def label_shares(claims: Sequence[Claim], names: Sequence[str]) -> Shares:
     return shares
 
 
+def points_of(claims: Sequence[Claim], width: int) -> Points:
+    """Return the points of claims `[C, D]`, of a width that none of them tells where there are none."""
+    if not claims:
+        return np.zeros((0, width), np.float32)
+    return np.stack([claim.embedding for claim in claims])
+
+
+def votes_of(claims: Sequence[Claim], k: int) -> Shares:
+    """Return how many texts each claim speaks for `[C]`: those that were joined in it, at most k.
+
+    A prototype speaks for one, however many texts it is the mean of.
+    """
+    return np.array([1.0 if c.kind == "prototype" else min(c.weight, k) for c in claims])
+
+
 def neighbour_shares(
-    points_ND: Points, claims_CD: Points, shares_CK: Shares, k: int, temperature: float
+    points_ND: Points,
+    claims_CD: Points,
+    shares_CK: Shares,
+    k: int,
+    temperature: float,
+    votes_C: Shares | None = None,
 ) -> Shares:
     r"""Return the labels of points by their k nearest claims `[N, K]`; rows sum to one, uniform of none.
 
-    A claim at cosine c counts \(\exp(c / \tau)\): the temperature divides. Of equal cosines, the claim that
-    stands first is nearer.
+    A claim at cosine c counts \(v \exp(c / \tau)\): the temperature divides, and v is its votes, 1 by
+    default. Of equal cosines, the claim that stands first is nearer.
 
     Source: Khandelwal et al., Generalization through Memorization: Nearest Neighbor Language Models, 2020.
     """
@@ -50,6 +70,8 @@ def neighbour_shares(
         nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
         close = np.take_along_axis(cosines, nearest, axis=1).astype(np.float64)
         weights = np.exp((close - close[:, :1]) / temperature)
+        if votes_C is not None:
+            weights = weights * votes_C[nearest]
         votes = np.einsum("nk,nkl->nl", weights, shares_CK[nearest])
         total = votes.sum(axis=1, keepdims=True)
         known = total[:, 0] > 0
@@ -60,16 +82,18 @@ def neighbour_shares(
 def best_weight(head_NK: Shares, claims_NK: Shares, truth_N: NDArray[np.int64]) -> float:
     """Return the weight of claims beside the head that makes true labels most likely, of 0, 0.05 to 1.
 
-    The texts must be those of a calibration: neither the head nor the claims have seen them. Of equal
+    Every label counts the same, however many texts bear it: an episode with few does not lose to one with
+    many. The texts must be those of a calibration: neither the head nor the claims have seen them. Of equal
     weights (to a billionth), the smallest; 0 without texts.
     """
     if not len(truth_N):
         return 0.0
-    rows = np.arange(len(truth_N))
+    rows, counts = np.arange(len(truth_N)), np.bincount(truth_N)
     head, claimed = head_NK[rows, truth_N], claims_NK[rows, truth_N]
+    balance = 1.0 / (counts[truth_N] * np.count_nonzero(counts))
     weights = np.linspace(0.0, 1.0, 21)
     likely = [
-        round(float(np.log(np.maximum((1 - w) * head + w * claimed, _LEAST)).mean()), 9)
+        round(float(np.log(np.maximum((1 - w) * head + w * claimed, _LEAST)) @ balance), 9)
         for w in weights
     ]
     return float(round(weights[int(np.argmax(likely))], 2))

@@ -12,22 +12,25 @@ if TYPE_CHECKING:
 
 
 def show_transfer(console: Console, found: Transfer) -> None:
-    """Print a row for each of the three, and the share of the elders' quality that each new agent reaches."""
-    shown = [m for m in found.metrics if not m.minor and m.name in found.taught]
+    """Print a row for each metric, and the share of the elders' quality that each new agent reaches."""
+    columns = rows_of(found)
     table = Table()
     table.add_column("")
-    for heading in ("tokens", *(metric.label for metric in shown)):
-        table.add_column(heading, justify="right")
-    for name, tokens, values in rows_of(found):
-        cells = (_cell(values, found.elders, m.name, m.higher_is_better) for m in shown)
-        table.add_row(name, f"{tokens:,.0f}", *cells)
+    for name, _, _ in columns:
+        table.add_column(name, justify="right")
+    table.add_row("tokens", *(f"{tokens:,.0f}" for _, tokens, _ in columns))
+    for metric in found.metrics:
+        if not metric.minor and metric.name in found.taught:
+            name, higher = metric.name, metric.higher_is_better
+            cells = [_cell(values, found.elders, name, higher) for _, _, values in columns]
+            table.add_row(metric.label, *cells)
     console.print(table)
     share = f"{found.token_share:.0%} of the tokens of an elder"
     console.print(f"the new agent took {share}; its run: {found.directory}", soft_wrap=True)
 
 
 def rows_of(found: Transfer) -> list[tuple[str, float, Any]]:
-    """Return a name, the tokens and the metrics of each of the three."""
+    """Return a name, the tokens and the metrics of elders, the new agent, and the one from scratch."""
     return [
         ("elders (mean)", found.elder_tokens, found.elders),
         ("new agent", found.taught_tokens, found.taught),

@@ -82,3 +82,8 @@ class Knn(Spec):
         lt=1.0,
         description="Share of the labelled texts that only choose the weight of claims.",
     )
+    most: int = Field(
+        100,
+        ge=1,
+        description="Texts of an episode that are held out for it, at most: they are kept.",
+    )

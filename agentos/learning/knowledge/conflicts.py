@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agentos.learning.knowledge.changes import Moved, Weighed
 from agentos.learning.knowledge.correction import objections
 from agentos.learning.knowledge.fusion import cosines, groups
-from agentos.learning.knowledge.knowledge_state import KnowledgeState
 from agentos.learning.knowledge.resolvers import Ballots, Resolver
+from agentos.learning.knowledge.storage.changes import Moved, Weighed
+from agentos.learning.knowledge.storage.knowledge_state import KnowledgeState
 from agents.knowledge.candidate_classes import is_candidate
 from agents.knowledge.claims import Claim
 from agents.knowledge.frames import unit

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.learning.knowledge.changes import Moved
-from agentos.learning.knowledge.knowledge_state import KnowledgeState
+from agentos.learning.knowledge.storage.changes import Moved
+from agentos.learning.knowledge.storage.knowledge_state import KnowledgeState
 from agents.knowledge.candidate_classes import is_candidate
 from agents.knowledge.claims import Claim
 from agents.knowledge.frames import unit

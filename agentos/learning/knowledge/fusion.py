@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from agentos.data.cleaning.config import NearDuplicates
 from agentos.data.cleaning.minhash import signatures
-from agentos.learning.knowledge.changes import Joined
 from agentos.learning.knowledge.config import Merging
-from agentos.learning.knowledge.knowledge_state import KnowledgeState
+from agentos.learning.knowledge.storage.changes import Joined
+from agentos.learning.knowledge.storage.knowledge_state import KnowledgeState
 from agents.knowledge.claims import Claim, merged
 from agents.knowledge.frames import unit
 
@@ -92,15 +92,12 @@ def groups(alike_CC: Alike) -> list[list[int]]:
 
     No member is unlike its leader, so that chains of near duplicates do not grow into one group.
     """
-    free, found = np.ones(len(alike_CC), bool), []
+    free, found = np.ones(len(alike_CC), bool), list[list[int]]()
     for leader in range(len(alike_CC)):
         if free[leader]:
-            rows = [
-                leader,
-                *(row for row in np.flatnonzero(alike_CC[leader] & free) if row != leader),
-            ]
-            free[rows] = False
-            found.append([int(row) for row in rows])
+            others = [int(row) for row in np.flatnonzero(alike_CC[leader] & free) if row != leader]
+            found.append([leader, *others])
+            free[found[-1]] = False
     return found
 
 

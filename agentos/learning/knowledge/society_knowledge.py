@@ -9,47 +9,47 @@ Legend: N texts, A anchors, K labels.
 from __future__ import annotations
 
 import copy
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.learning.knowledge.changes import Added, Joined, Marked, Moved, Weighed
 from agentos.learning.knowledge.claim_exchange import (
     EpisodeTexts,
-    FramedOwnTexts,
     FramedTexts,
     LabelledTexts,
     StateClaims,
     deliver,
     frame_of_anchors,
-    serialised,
 )
-from agentos.learning.knowledge.claim_log import LOG
 from agentos.learning.knowledge.config import Knn, KnowledgeConfig
 from agentos.learning.knowledge.conflicts import settled
 from agentos.learning.knowledge.correction import harmful, named
+from agentos.learning.knowledge.discovery import Discovery
 from agentos.learning.knowledge.fusion import joined, thinned
-from agentos.learning.knowledge.knowledge_base import KnowledgeBase
 from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
-from agentos.learning.knowledge.knowledge_state import KnowledgeState, advance
-from agentos.learning.novelty import ConformalKnn
+from agentos.learning.knowledge.novelty import ConformalKnn
+from agentos.learning.knowledge.storage.base_of_life import mark_of
+from agentos.learning.knowledge.storage.changes import Added, Joined, Marked, Moved, Weighed
+from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
+from agentos.learning.knowledge.storage.knowledge_state import KnowledgeState, advance
 from agentos.runtime import Session
-from agents.knowledge.candidate_classes import candidate_classes, likeness, novel_claims
+from agents.knowledge.candidate_classes import candidate_classes, likeness
 from agents.knowledge.claims import Claim
-from agents.knowledge.extract import origin_of
-from agents.knowledge.nearest_claims import best_weight, label_shares, neighbour_shares
+from agents.knowledge.nearest_claims import (
+    best_weight,
+    label_shares,
+    neighbour_shares,
+    points_of,
+    votes_of,
+)
 from protocols.ledger import Ledger
 from protocols.topologies import Network
 
 Change = Added | Joined | Marked | Moved | Weighed
 Opinions = dict[int, NDArray[np.float64]]
 C = TypeVar("C", bound=Change)
-logger = logging.getLogger(__name__)
 
 
 class SocietyKnowledge:
@@ -173,14 +173,21 @@ class SocietyKnowledge:
         return [claim for claim in accepted if claim.frame == frame and claim.kind != "relation"]
 
     def _opinions(self, session: Session, texts: Sequence[str], use: Knn) -> Opinions:
-        claims = self._known()
         framed = session.ask_all(FramedTexts(texts, self.anchors))
-        points = _points(claims, len(self.anchors))
-        shares = label_shares(claims, self.names)
-        return {
-            agent: neighbour_shares(rows, points, shares, use.k, use.temperature)
-            for agent, rows in framed.items()
-        }
+        claims = self._known()
+        return {agent: self._by_claims(rows, claims, use) for agent, rows in framed.items()}
+
+    def _by_claims(
+        self, points_NA: NDArray[np.float32], claims: Sequence[Claim], use: Knn
+    ) -> NDArray[np.float64]:
+        return neighbour_shares(
+            points_NA,
+            points_of(claims, len(self.anchors)),
+            label_shares(claims, self.names),
+            use.k,
+            use.temperature,
+            votes_of(claims, use.k),
+        )
 
     def _harmful(self, session: Session, held: LabelledTexts, use: Knn) -> list[Moved]:
         framed = session.ask_all(FramedTexts(held.texts, self.anchors))
@@ -201,32 +208,15 @@ class SocietyKnowledge:
         """Add a candidate class for each cluster of texts that are novel to two agents or more."""
         claims = self._known()
         alike = likeness(claims)
-        if (
-            novelty is None
-            or alike is None
-            or not novelty.can_fit(len(claims), len(texts.held.texts))
-        ):
+        if novelty is None or alike is None:
             return ()
         self._apply(named(self.state, claims, alike))
-        held = session.ask_all(FramedTexts(texts.held.texts, self.anchors))
-        own = session.ask_all(FramedOwnTexts(texts.unlabelled, self.anchors))
-        known, frame, stated = (
-            _points(claims, len(self.anchors)),
-            frame_of_anchors(self.anchors),
-            {},
-        )
-        for agent, rows in sorted(own.items()):
-            new = np.flatnonzero(novelty.fit(known, held[agent]).novel(rows))
-            origins = [origin_of(texts.unlabelled[agent][row]) for row in new]
-            seen = novel_claims(
-                rows[new], origins, frame, f"agent-{agent}", episode, alike, self.config.cluster
-            )
-            if seen:
-                stated[agent] = serialised(seen, agent, episode)
+        discovery = Discovery(novelty, alike, self.config.cluster, self.anchors)
+        stated = discovery.stated(session, claims, texts, episode)
         told = deliver(stated, network, episode, len(self.anchors), ledger)
         found = {claim.digest: claim for claim in candidate_classes(told, alike)}
-        new_ones = [claim for name, claim in found.items() if name not in self.state.claims]
-        return self._apply([Added(claim=claim) for claim in new_ones])
+        new = [claim for name, claim in found.items() if name not in self.state.claims]
+        return self._apply([Added(claim=claim) for claim in new])
 
     def _thin(self) -> dict[str, float]:
         """Thin the claims; return by how many, and the share of their own answers that this changes."""
@@ -237,54 +227,9 @@ class SocietyKnowledge:
         count = sum(len(change.parts) - 1 for change in changes)
         if not count:
             return {"thinned": 0, "thinning_loss": 0.0}
-        k, temperature = (self.use or Knn()).k, (self.use or Knn()).temperature
-        asked = _points(before, len(self.anchors))
-        answers = [
-            neighbour_shares(
-                asked,
-                _points(claims, len(self.anchors)),
-                label_shares(claims, self.names),
-                k,
-                temperature,
-            ).argmax(axis=1)
-            for claims in (before, after)
-        ]
+        use, asked = self.use or Knn(), points_of(before, len(self.anchors))
+        answers = [self._by_claims(asked, claims, use).argmax(axis=1) for claims in (before, after)]
         return {"thinned": count, "thinning_loss": float((answers[0] != answers[1]).mean())}
-
-
-@contextmanager
-def opened(
-    config: KnowledgeConfig | None, life: Path, episode: int, confirmed: int
-) -> Iterator[KnowledgeBase | None]:
-    """Open the base of a life for as long as the life writes; None where it keeps none.
-
-    What an episode wrote that the life's record does not know of was interrupted, and is dropped: the episode
-    is learnt again, and writes the same.
-
-    Args:
-        config: the section of the life; None for no base.
-        life: folder of the life.
-        episode: the next episode to learn.
-        confirmed: records that the life knows of.
-
-    Raises:
-        RecordError: the base is missing, foreign, damaged, or behind the life.
-    """
-    if config is None:
-        yield None
-        return
-    folder = life / config.path
-    new = confirmed == 0 and not (folder / LOG).exists()
-    with KnowledgeBase.create(folder) if new else KnowledgeBase.open(folder) as base:
-        if dropped := base.cut_from(mark_of(episode)):
-            logger.warning("%s: %d records of an interrupted episode are dropped", folder, dropped)
-        base.require(confirmed)
-        yield base
-
-
-def mark_of(episode: int) -> str:
-    """Return the name of the mark before what an episode taught."""
-    return f"episode {episode}"
 
 
 def copy_of(state: KnowledgeState) -> KnowledgeState:
@@ -297,9 +242,3 @@ def padded(rows_NK: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
     """Return probabilities of more classes, which have none: heads have two at least."""
     missing = classes - rows_NK.shape[1]
     return np.pad(rows_NK, ((0, 0), (0, missing))) if missing > 0 else rows_NK
-
-
-def _points(claims: Sequence[Claim], width: int) -> NDArray[np.float32]:
-    if not claims:
-        return np.zeros((0, width), np.float32)
-    return np.stack([claim.embedding for claim in claims])

@@ -1,5 +1,3 @@
-"""Studies of how a society goes on learning."""
-
-from __future__ import annotations
+"""Studies of learning on: learners on streams, the gate, and automatic labels."""
 
 __all__: list[str] = []

@@ -145,7 +145,7 @@ def _by_instance(subjects: Subjects, share: float) -> NDArray[np.float64]:
     for _ in range(20):  # no chance exceeds 0.9, and their mean is the share
         chance_N = np.minimum(0.9, unclear_N)
         unclear_N = unclear_N * share / chance_N.mean()
-    return np.minimum(0.9, unclear_N)
+    return np.asarray(np.minimum(0.9, unclear_N), np.float64)
 
 
 def _centroid_scores(subjects: Subjects) -> NDArray[np.float64]:

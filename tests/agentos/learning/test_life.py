@@ -16,9 +16,9 @@ import pytest
 from agentos.learning import life
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import draw_up
-from agentos.learning.episode_step import held_rows
-from agentos.learning.knowledge.claim_log import LOG
-from agentos.learning.knowledge.knowledge_base import KnowledgeBase
+from agentos.learning.episode_knowledge import held_rows
+from agentos.learning.knowledge.storage.claim_log import LOG
+from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 from agentos.learning.learners import LEARNERS
 from agentos.learning.life import Life, LifeListener, matrix
 from agentos.learning.life_records import LIFE, LifeRecord

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from agents.knowledge.claims import Claim
-from agents.knowledge.nearest_claims import best_weight, label_shares, neighbour_shares
+from agents.knowledge.nearest_claims import best_weight, label_shares, neighbour_shares, votes_of
 from protocols.seeding import generator
 
 
@@ -16,13 +16,14 @@ def test_answers_are_the_weighted_labels_of_the_nearest_claims() -> None:
     points = rng.standard_normal((7, 4)).astype(np.float32)
     claims = rng.standard_normal((9, 4)).astype(np.float32)
     shares = rng.dirichlet(np.ones(3), 9)
-    found = neighbour_shares(points, claims, shares, k=4, temperature=0.1)
+    votes = rng.integers(1, 4, 9).astype(float)
+    found = neighbour_shares(points, claims, shares, k=4, temperature=0.1, votes_C=votes)
     for row, point in enumerate(points):
         cosines = [
             float(point @ each / np.linalg.norm(point) / np.linalg.norm(each)) for each in claims
         ]
         nearest = sorted(range(9), key=lambda i: -cosines[i])[:4]
-        weights = {i: math.exp(cosines[i] / 0.1) for i in nearest}
+        weights = {i: votes[i] * math.exp(cosines[i] / 0.1) for i in nearest}
         slow = sum(weights[i] * shares[i] for i in nearest) / sum(weights.values())
         np.testing.assert_allclose(found[row], slow, atol=1e-5)
 
@@ -48,6 +49,32 @@ def test_shares_of_labels_follow_the_counts() -> None:
     )
     found = label_shares([claim], ["red", "rose", "white"])
     np.testing.assert_allclose(found, [[0.75, 0.0, 0.25]])
+
+
+def test_joined_claims_speak_for_their_texts_and_prototypes_for_one() -> None:
+    def claim(kind: str, texts: float) -> Claim:
+        return Claim.model_validate(
+            {
+                "kind": kind,
+                "embedding": np.ones(2, np.float32),
+                "frame": "0" * 32,
+                "labels": (("red", texts),),
+                "sources": ("s",),
+                "origins": ("1" * 32,),
+            }
+        )
+
+    claims = [claim("exemplar", 3.0), claim("exemplar", 40.0), claim("prototype", 40.0)]
+    assert votes_of(claims, 16).tolist() == [3.0, 16.0, 1.0]
+
+
+def test_rare_labels_count_as_much_as_common_ones() -> None:
+    head = np.array([[0.9, 0.1]] * 9 + [[0.9, 0.1]])
+    claimed = np.array([[0.6, 0.4]] * 9 + [[0.1, 0.9]])
+    truth = np.array([0] * 9 + [1])
+    assert best_weight(head, claimed, truth) > best_weight(head[:9], claimed[:9], truth[:9]) == 0.0
+    pairs = best_weight(head[8:], claimed[8:], truth[8:])
+    assert best_weight(head, claimed, truth) == pairs
 
 
 def test_weight_is_that_of_the_better_answers() -> None:

@@ -154,7 +154,7 @@ class OriginBeta(Resolver):
         """
         stated_SNK = ballots.shares_SNK * weights_SN[..., None]
         counts_SKK = np.einsum("nk,snl->skl", shares_NK, stated_SNK)
-        found = np.zeros_like(counts_SKK)
+        found: Shares = np.zeros_like(counts_SKK)
         for rows in (slice(0, sources), slice(sources, None)):
             counts_KK = counts_SKK[rows].sum(axis=0) + self.pattern / (len(counts_SKK[0]) - 1)
             np.fill_diagonal(counts_KK, 0.0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from agentos.learning.knowledge.changes import Moved, Weighed
 from agentos.learning.knowledge.conflicts import settled, subjects_of
-from agentos.learning.knowledge.knowledge_state import advance
 from agentos.learning.knowledge.resolvers import RESOLVERS
+from agentos.learning.knowledge.storage.changes import Moved, Weighed
+from agentos.learning.knowledge.storage.knowledge_state import advance
 from tests.agentos.learning.knowledge.test_fusion import claim, state_of
 
 MAJORITY = RESOLVERS["majority"].model_validate({})

@@ -7,7 +7,6 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from agentos.learning.knowledge.changes import Added
 from agentos.learning.knowledge.correction import (
     harmful,
     knn_shapley,
@@ -15,7 +14,8 @@ from agentos.learning.knowledge.correction import (
     objections,
     out_of_fold_confidence,
 )
-from agentos.learning.knowledge.knowledge_state import advance, fold
+from agentos.learning.knowledge.storage.changes import Added
+from agentos.learning.knowledge.storage.knowledge_state import advance, fold
 from agents.knowledge.candidate_classes import CANDIDATE
 from agents.knowledge.claims import Claim
 from protocols.seeding import generator

@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from agentos.learning.knowledge.changes import Change, from_json, to_json
+from agentos.learning.knowledge.storage.changes import Change, from_json, to_json
 from agentos.records.atomic_files import replacing, writing
 from protocols.errors import RecordError
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from agentos.learning.knowledge.changes import (
+from agentos.learning.knowledge.storage.changes import (
     Added,
     Change,
     Joined,
@@ -19,10 +18,11 @@ from agentos.learning.knowledge.changes import (
     RolledBack,
     Weighed,
 )
-from agentos.learning.knowledge.claim_log import LOG, ClaimLog
-from agentos.learning.knowledge.claim_store import ClaimStore, MemoryStore, Neighbours
-from agentos.learning.knowledge.knowledge_state import KnowledgeState, advance, fold
-from agentos.learning.knowledge.lance_store import LanceStore
+from agentos.learning.knowledge.storage.claim_log import LOG, ClaimLog
+from agentos.learning.knowledge.storage.claim_store import ClaimStore, MemoryStore, Neighbours
+from agentos.learning.knowledge.storage.explanation import Why, explained
+from agentos.learning.knowledge.storage.knowledge_state import KnowledgeState, advance, fold
+from agentos.learning.knowledge.storage.lance_store import LanceStore
 from agentos.records.atomic_files import require_inside, writing
 from agentos.records.identity.folder_lock import FolderLock
 from agents.knowledge.claims import Claim, Status
@@ -31,25 +31,6 @@ from protocols.errors import ConfigurationError, RecordError
 TABLES = "tables"
 """Folder of the database beside the log."""
 Opener = Callable[[Path], ClaimStore]
-
-
-@dataclass(frozen=True)
-class Why:
-    """What stands behind a claim.
-
-    Attributes:
-        claim: the claim with its present status.
-        whole: the claim that stands for it since a merge, or none.
-        parts: the claims that were merged into it.
-        decisions: what moved or weighed it, oldest first.
-        rivals: the claims that it was weighed against.
-    """
-
-    claim: Claim
-    whole: Claim | None
-    parts: list[Claim]
-    decisions: list[Moved | Weighed]
-    rivals: list[Claim]
 
 
 class KnowledgeBase:
@@ -226,17 +207,7 @@ class KnowledgeBase:
 
     def why(self, digest: str) -> Why:
         """Return what stands behind a claim: its parts, its rivals, and every decision."""
-        claim, state = self.claim(digest), self.state
-        decisions = state.decisions.get(claim.digest, [])
-        rivals = {r: None for d in decisions if isinstance(d, Weighed) for r in d.rivals}
-        whole = state.standing(claim.digest)
-        return Why(
-            claim=claim,
-            whole=state.claims[whole] if whole != claim.digest else None,
-            parts=[state.claims[p] for p, into in state.wholes.items() if into == claim.digest],
-            decisions=list(decisions),
-            rivals=[state.claims[rival] for rival in rivals if rival in state.claims],
-        )
+        return explained(self.state, self.claim(digest))
 
     def nearest(self, frame: str, queries: NDArray[np.float32], k: int) -> Neighbours:
         """Return the nearest accepted claims of each query."""
