@@ -22,6 +22,7 @@ from agentos.cli.encoders.export_encoders import export
 from agentos.cli.encoders.generate import generate
 from agentos.cli.learning.knowledge_commands import knowledge
 from agentos.cli.learning.learn import learn
+from agentos.cli.learning.transfer_command import transfer
 from agentos.cli.resume import fork, resume
 from agentos.cli.sweep import sweep
 from agentos.cli.tasks.model_library import library
@@ -120,6 +121,7 @@ app.command(short_help="Explain an embedding by the words of a text.")(explain)
 app.command(short_help="Attack the encoders of a run, and test them for bias.")(audit)
 app.command(short_help="Run arms x axes x seeds, one row of results per run.")(sweep)
 app.command(short_help="Learn a stream, one episode after another.")(learn)
+app.command(short_help="Start a new agent from what a run has learnt.")(transfer)
 app.command(short_help="Copy encoders of a run into one folder.")(export)
 app.command(short_help="Let a society work on a task.")(solve)
 app.command(short_help="Analyse a task, and stop.")(analyse)

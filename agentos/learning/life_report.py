@@ -24,6 +24,18 @@ _HEADS = (
     "bytes sent",
     "bytes of memory",
 )
+_SHARES = ("weight", "thinning_loss")
+_KNOWN = (
+    *(
+        "accepted_claims",
+        "disputed_claims",
+        "retracted_claims",
+        "stated",
+        "message_bytes",
+        "joined",
+    ),
+    *("thinned", "candidate_classes", *_SHARES),
+)
 OUTCOMES = {"first": "the baseline", "accept": "let in", "refuse": "refused", "ungated": "no gate"}
 
 
@@ -34,7 +46,13 @@ def write_report(directory: Path, record: LifeRecord, names: Sequence[str]) -> P
         RecordError: it cannot be written.
     """
     path = directory / REPORT
-    parts = [_title(record, names), _figures(record), _table(record), _decisions(record)]
+    parts = [
+        _title(record, names),
+        _figures(record),
+        _table(record),
+        _decisions(record),
+        _knowledge(record),
+    ]
     with replacing(path) as draft:
         draft.write_text("\n".join(part for part in parts if part), encoding="utf-8", newline="\n")
     return path
@@ -78,6 +96,24 @@ def _decisions(record: LifeRecord) -> str:
     return "\n".join(
         ["## Episodes", "", head, "|" + " --- |" * len(_HEADS), *lines, "", *reasons, ""]
     )
+
+
+def _knowledge(record: LifeRecord) -> str:
+    """Return how the knowledge base grew and was corrected, and what heads reach without it."""
+    told = [(each.episode, each.knowledge) for each in record.episodes if each.knowledge]
+    if not told:
+        return ""
+    heads = [name.replace("_", " ") for name in _KNOWN]
+    used = any(known.head_accuracies for _, known in told)
+    heads += ["heads alone (mean)"] if used else []
+    lines = []
+    for episode, known in told:
+        cells = [f"{getattr(known, name):.3g}" for name in _SHARES]
+        counts = [f"{getattr(known, name):,}" for name in _KNOWN if name not in _SHARES]
+        alone = [f"{np.mean(known.head_accuracies):.3f}"] if known.head_accuracies else []
+        lines.append(f"| {episode} | {' | '.join([*counts, *cells, *alone])} |")
+    head = f"| episode | {' | '.join(heads)} |"
+    return "\n".join(["## Knowledge", "", head, "|" + " --- |" * (len(heads) + 1), *lines, ""])
 
 
 def _decision(each: EpisodeRecord) -> str:
