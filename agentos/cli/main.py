@@ -96,11 +96,12 @@ def schema(of: SchemaOf = "run") -> None:
 
     Example: agentos schema task > task.schema.json
     """
-    from agentos.config.run import RunConfig
-    from agentos.tasks.config import Task
+    if of == "task":
+        from agentos.tasks.config import Task as Described
+    else:
+        from agentos.config.run import RunConfig as Described  # type: ignore[assignment]
 
-    described = RunConfig.model_json_schema() if of == "run" else Task.model_json_schema()
-    text = json.dumps(described, indent=2)
+    text = json.dumps(Described.model_json_schema(), indent=2)
     _console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
