@@ -227,9 +227,9 @@ def test_commands_solve_analyse_and_ask(values: dict[str, Any], tmp_path: Path) 
 
 CLOCK = {
     "work": "flops",
-    "speed": {"kind": "lognormal", "median": 1e7, "sigma": 1.0},
-    "latency_s": {"kind": "constant", "value": 0.01},
-    "bytes_per_s": {"kind": "constant", "value": 1e6},
+    "speed": {"kind": "log_normal", "median": 1e7, "sigma": 1.0},
+    "latency_s": {"kind": "fixed", "value": 0.01},
+    "bytes_per_s": {"kind": "fixed", "value": 1e6},
 }
 
 
@@ -237,7 +237,7 @@ CLOCK = {
 def test_divided_task_takes_as_long_as_it_is_planned_to(
     values: dict[str, Any], tmp_path: Path, decompose: str
 ) -> None:
-    """`plan` counts tokens and embeds the texts to fit on alone; `solve` does the work, message by message."""
+    """`plan` counts tokens, and embeds the texts to fit on alone; `solve` does the work."""
     given = {**values, "topology": "master_slave", "clock": CLOCK}
     given["decompose"] = {"kind": decompose, "slack": 1.0}
     task = Task.model_validate(given)
