@@ -108,8 +108,9 @@ class Society:
             return Embedded(kind.features(parts), encoded.tokens.reshape(-1, len(ids)).sum(axis=0))
 
         def count(agent: int, ids: Labels) -> Labels:
-            counted: Labels = self._encoders.count(agent, flat(ids)).reshape(-1, len(ids))
-            return np.sum(counted, axis=0, dtype=np.int64)
+            counted = self._encoders.count(agent, flat(ids)).reshape(-1, len(ids))
+            found: Labels = counted.sum(axis=0)
+            return found
 
         queries = Queries("query", np.arange(len(texts)))
         outcome = self.fitted.answer(queries, embed, count=count)
