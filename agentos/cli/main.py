@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentos.cli.arguments import Directory, Overrides, Point, Source
+from agentos.cli.arguments import Directory, Overrides, Point, SchemaOf, Source
 from agentos.cli.check import check
 from agentos.cli.compare import compare
 from agentos.cli.data import data
@@ -93,12 +93,18 @@ def list_kinds(point: Point = None) -> None:
     show_kinds(_console(), point)
 
 
-@app.command(short_help="Print the JSON schema of a run, for editors.")
-def schema() -> None:
-    """Print the JSON schema of a run, for editors that complete and validate YAML."""
-    from agentos.config.run import RunConfig
+@app.command(short_help="Print the JSON schema of a run or a task, for editors.")
+def schema(of: SchemaOf = "run") -> None:
+    """Print the JSON schema of a run or of a task file, for editors that complete and validate YAML.
 
-    text = json.dumps(RunConfig.model_json_schema(), indent=2)
+    Example: agentos schema task > task.schema.json
+    """
+    if of == "task":
+        from agentos.tasks.config import Task as Described
+    else:
+        from agentos.config.run import RunConfig as Described  # type: ignore[assignment]
+
+    text = json.dumps(Described.model_json_schema(), indent=2)
     _console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
