@@ -18,8 +18,10 @@ from agentos.records.layout import (
     ENVIRONMENT,
     EVALUATION,
     FINGERPRINT,
+    LIVE,
     LOCK,
     LOCK_HOLDER,
+    LOG,
     NETWORK,
     STARTING,
     TENSORBOARD,
@@ -75,8 +77,8 @@ def take(directory: Path, lock: FolderLock, overwrite: bool = False) -> None:
 def abandon(directory: Path) -> None:
     """Remove the folder of a run that never began, if nothing but its marks is in it."""
     with suppress(OSError):  # it is no worse for staying
-        if _names(directory) <= _OF_THE_LOCK | {STARTING}:
-            for name in (STARTING, LOCK_HOLDER, LOCK):
+        if _names(directory) <= _OF_THE_LOCK | {STARTING, LOG, LIVE}:
+            for name in (STARTING, LOG, LIVE, LOCK_HOLDER, LOCK):
                 (directory / name).unlink(missing_ok=True)
             directory.rmdir()
 
