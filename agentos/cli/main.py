@@ -21,6 +21,7 @@ from agentos.cli.encoders.generate import generate
 from agentos.cli.learning.knowledge_commands import knowledge
 from agentos.cli.learning.learn import learn
 from agentos.cli.resume import fork, resume
+from agentos.cli.runs.runs_commands import runs
 from agentos.cli.sweep import sweep
 from agentos.cli.tasks.model_library import library
 from agentos.cli.tasks.planned_work import plan
@@ -123,6 +124,7 @@ app.command(short_help="Answer texts with a society that solved a task.")(ask)
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
 app.command(short_help="Plan who would do what in a task, and its cost.")(plan)
 app.add_typer(library)
+app.add_typer(runs, name="runs", short_help="List, show, stop and remove runs.")
 app.add_typer(knowledge, name="knowledge", short_help="Look into a knowledge base, and correct it.")
 
 
