@@ -22,6 +22,7 @@ from agentos.cli.learning.knowledge_commands import knowledge
 from agentos.cli.learning.learn import learn
 from agentos.cli.resume import fork, resume
 from agentos.cli.runs.runs_commands import runs
+from agentos.cli.runs.watch import watch
 from agentos.cli.sweep import sweep
 from agentos.cli.tasks.model_library import library
 from agentos.cli.tasks.planned_work import plan
@@ -108,6 +109,7 @@ def report(directory: Directory) -> None:
     _console().print(f"report: {write_report(directory)}", soft_wrap=True, markup=False)
 
 
+app.command(short_help="Serve a live page of runs in progress.")(watch)
 app.command(short_help="Compare runs in one table and a chart.")(compare)
 app.command(short_help="Print the figures of a topology, and draw it.")(topology)
 app.command(short_help="Continue a run from its latest checkpoint.")(resume)

@@ -18,7 +18,7 @@ from agentos.data.yaml_values import Loader
 from agentos.records.atomic_files import damaged, reading
 from agentos.records.identity.folder_lock import Holder
 from agentos.records.identity.removal import is_run_folder
-from agentos.records.identity.running import running_in
+from agentos.records.identity.run_process import running_in
 from agentos.records.layout import (
     CONFIG,
     ENVIRONMENT,

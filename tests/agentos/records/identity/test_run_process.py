@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agentos.records.identity import running
+from agentos.records.identity import run_process
 from agentos.records.identity.folder_lock import FolderLock, Holder
 from agentos.records.layout import LOCK, LOCK_HOLDER
 from protocols.errors import RecordError
@@ -50,44 +50,44 @@ def name_holder(folder: Path, process: int, host: str = "") -> None:
 def test_process_that_holds_the_lock_is_found_and_asked_to_end(
     tmp_path: Path, other: subprocess.Popen[str]
 ) -> None:
-    assert running.running_in(tmp_path) == Holder(other.pid, platform.node())
-    assert running.stop(tmp_path).process == other.pid
+    assert run_process.running_in(tmp_path) == Holder(other.pid, platform.node())
+    assert run_process.stop(tmp_path).process == other.pid
     assert other.wait(timeout=60) == -signal.SIGTERM
-    assert running.running_in(tmp_path) is None
+    assert run_process.running_in(tmp_path) is None
 
 
 def test_lock_itself_counts_where_open_files_cannot_be_seen(
     tmp_path: Path, other: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "_OPEN_FILES", "/nowhere/{}")
-    assert running.running_in(tmp_path) is not None
+    monkeypatch.setattr(run_process, "_OPEN_FILES", "/nowhere/{}")
+    assert run_process.running_in(tmp_path) is not None
     with pytest.raises(RecordError, match="cannot be stopped from here"):
-        running.stop(tmp_path)
+        run_process.stop(tmp_path)
     other.kill()
     other.communicate()
     name_holder(tmp_path, os.getpid())
-    assert running.running_in(tmp_path) is None
+    assert run_process.running_in(tmp_path) is None
 
 
 def test_process_of_another_host_counts_while_the_lock_is_taken(
     tmp_path: Path, other: subprocess.Popen[str]
 ) -> None:
     name_holder(tmp_path, 7, "elsewhere")
-    assert running.running_in(tmp_path) == Holder(7, "elsewhere")
+    assert run_process.running_in(tmp_path) == Holder(7, "elsewhere")
     with pytest.raises(RecordError, match="on another host"):
-        running.stop(tmp_path)
+        run_process.stop(tmp_path)
     other.kill()
     other.communicate()
-    assert running.running_in(tmp_path) is None
+    assert run_process.running_in(tmp_path) is None
 
 
 def test_own_lock_counts_until_it_is_released(tmp_path: Path) -> None:
     lock = FolderLock(tmp_path)
-    assert running.running_in(tmp_path) is None
+    assert run_process.running_in(tmp_path) is None
     lock.acquire()
-    assert running.running_in(tmp_path) == Holder(os.getpid(), platform.node())
+    assert run_process.running_in(tmp_path) == Holder(os.getpid(), platform.node())
     lock.release()
-    assert running.running_in(tmp_path) is None
+    assert run_process.running_in(tmp_path) is None
 
 
 def test_process_that_a_stranger_names_is_not_stopped(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_process_that_a_stranger_names_is_not_stopped(tmp_path: Path) -> None:
     try:
         name_holder(tmp_path, bystander.pid)
         with pytest.raises(RecordError, match="nothing runs"):
-            running.stop(tmp_path)
+            run_process.stop(tmp_path)
         assert bystander.poll() is None
     finally:
         bystander.kill()
@@ -105,4 +105,4 @@ def test_process_that_a_stranger_names_is_not_stopped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("process", [10**12, -1, 0])
 def test_number_that_is_no_process_is_not_believed(tmp_path: Path, process: int) -> None:
     name_holder(tmp_path, process)
-    assert running.running_in(tmp_path) is None
+    assert run_process.running_in(tmp_path) is None
