@@ -67,10 +67,10 @@ export function openRuns(view) {
       : button(run, "remove", "Remove", `All that the run wrote, ${bytes(run.size_bytes)}, is removed for good.`);
     return make("tr", {},
       make("th", { scope: "row" }, link, make("small", { text: what.filter(Boolean).join(" · ") })),
-      make("td", { class: "left" }, chip(run.status)), make("td", { text: round }),
-      make("td", {}, make("span", { text: result }), make("small", { text: run.value == null ? "" : words(run.metric) })),
-      make("td", { text: bytes(run.size_bytes) }), make("td", { text: age(Date.now() / 1000 - run.started) }),
-      make("td", {}, action));
+      make("td", { class: "status left" }, chip(run.status)), make("td", { class: "round", text: round }),
+      make("td", { class: "result" }, make("span", { text: result }), make("small", { text: run.value == null ? "" : words(run.metric) })),
+      make("td", { class: "size", text: bytes(run.size_bytes) }), make("td", { class: "begun", text: age(Date.now() / 1000 - run.started) }),
+      make("td", { class: "act" }, action));
   }
 
   function button(run, what, text, consequence) {

@@ -6,7 +6,6 @@ import { bytes } from "./text.js";
 const NAMED = 24;        // most agents whose names are written
 const FLOWING = 240;     // most edges along which dots move
 const CURVED = 0.1;      // how far an edge bends, as a share of its length, so that none hides another
-const INWARDS = 0.16;    // how far an edge on a circle bends to its centre instead
 const NOTICED = 4;       // least radius of an agent that is away, paused or diverged
 const PERIOD_MS = 1600;  // time that a dot takes along an edge
 const ROLES = { peer: "low", slave: "low", leaf: "low", relay: "relay", root: "top", master: "top" };
@@ -131,7 +130,12 @@ export class Society {
   control(a, b) {
     const [ax, ay] = this.places[a];
     const [bx, by] = this.places[b];
-    if (this.centre) return [ax, ay].map((_, axis) => (1 - INWARDS) * (axis ? ay + by : ax + bx) / 2 + INWARDS * this.centre[axis]);
+    if (this.centre) { // to the inside, so that no edge lies behind agents of the ring
+      const [mx, my] = [(ax + bx) / 2, (ay + by) / 2];
+      const [dx, dy] = [this.centre[0] - mx, this.centre[1] - my];
+      const share = CURVED * Math.hypot(bx - ax, by - ay) / (Math.hypot(dx, dy) + 1);
+      return [mx + share * dx, my + share * dy];
+    }
     const bend = a < b ? this.bend : -this.bend; // both directions of an edge follow one line
     return [(ax + bx) / 2 + (by - ay) * bend, (ay + by) / 2 - (bx - ax) * bend];
   }
@@ -199,6 +203,7 @@ export class Society {
     const present = this.present;
     const step = Math.ceil(present.length / FLOWING);
     const edges = present.filter((_, index) => index % step === 0);
+    const radius = (exchanging ? 3 : 2.2) * (edges.length > 100 ? 0.7 : 1);
     edges.forEach(([a, b], index) => {
       const t = (now / PERIOD_MS + index * 0.381966) % 1;
       const [cx, cy] = this.control(a, b);
@@ -206,7 +211,7 @@ export class Society {
       const [bx, by] = this.places[b];
       const u = 1 - t;
       context.beginPath();
-      context.arc(u * u * ax + 2 * u * t * cx + t * t * bx, u * u * ay + 2 * u * t * cy + t * t * by, exchanging ? 3 : 2.2, 0, 7);
+      context.arc(u * u * ax + 2 * u * t * cx + t * t * bx, u * u * ay + 2 * u * t * cy + t * t * by, radius, 0, 7);
       context.fill();
     });
     context.globalAlpha = 1;
