@@ -235,8 +235,11 @@ export class Society {
         shape(context, "circle", x, y, radius + 3 + 3 * pulse);
         context.fill();
       }
-      context.globalAlpha = state === "u" ? 0.55 : 1;
       shape(context, LOOKS[look][1], x, y, radius);
+      context.globalAlpha = 1;
+      context.fillStyle = card;
+      context.fill();
+      context.globalAlpha = state === "u" ? 0.55 : 1;
       context.fillStyle = state === "a" || state === "p" ? card : state === "d" ? marks.d : hues[look];
       context.fill();
       context.setLineDash(state === "a" ? [3, 3] : []);
