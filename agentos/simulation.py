@@ -11,11 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agentos.arms import Arms, RunSetting
+from agentos.arms import Arms, RunSetting, baselines_of
 from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.data.yaml_values import dump
 from agentos.events import Listener, Listeners
+from agentos.events.progress_bar import ProgressBar
 from agentos.preflight.auto_precision import choose_precision
 from agentos.preflight.flops import sizes_of
 from agentos.preparation import blueprint_of, joint_plan, prepare_corpus
@@ -24,7 +25,7 @@ from agentos.records.atomic_files import writing
 from agentos.records.checkpoints import forget
 from agentos.records.identity.digests import of_run
 from agentos.records.identity.fingerprint import Fingerprint
-from agentos.records.layout import ARMS
+from agentos.records.layout import ARMS, TOGETHER
 from agentos.records.recorder import Recorder
 from agentos.records.result import Result
 from agentos.rounds.clock.timing import Timing, timing_of
@@ -71,7 +72,7 @@ class Simulation:
         self.profile = Profile() if profile else None
         self._listener = Listeners(*filter(None, (listener, self.profile)))
 
-    def run(self, resumption: Resumption | None = None) -> Result:
+    def run(self, resumption: Resumption | None = None, *, progress: bool = False) -> Result:
         """Run to the end.
 
         Interrupted by Ctrl-C, it ends every host, completes the records with what is there, and raises
@@ -79,6 +80,7 @@ class Simulation:
 
         Args:
             resumption: the point to continue from, where the folder holds a run that stopped; see `resume`.
+            progress: whether to show a bar, in a terminal or a notebook.
 
         Returns:
             The content of ``summary.json``, typed.
@@ -87,6 +89,8 @@ class Simulation:
             AgentOSError: the run cannot begin or continue; the records hold what was finished.
         """
         with _only_run(), Recorder(self.directory) as recorder, ExitStack() as stack:
+            if progress:
+                stack.enter_context(self._shown())
             is_new = resumption is None or resumption.branches
             # Before the corpus is read, so that a folder in use is reported at once.
             recorder.claim() if is_new else recorder.lock()
@@ -122,6 +126,17 @@ class Simulation:
                 else:
                     self._continue(recorder, resumption, found)
                 return arms.run(resumption or Resumption())
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """Show a bar within the context."""
+        bar = ProgressBar(self.config.training.rounds, (TOGETHER, *baselines_of(self.config)))
+        listener, self._listener = self._listener, Listeners(self._listener, bar)
+        try:
+            yield
+        finally:
+            bar.close()
+            self._listener = listener
 
     def _fingerprint(
         self, corpus: Corpus, blueprint: Blueprint, resumption: Resumption | None
