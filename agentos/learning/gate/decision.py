@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.learning.gate.exact_tests import drop_bounds, gain_p_value
+from agentos.learning.gate.exact_tests import DropPValues, drop_p_values, gain_p_value
 from protocols.errors import ConfigurationError
 from protocols.spec import Spec
 
@@ -91,8 +91,8 @@ class Gate(Spec):
     Three conditions, all at level `alpha` divided by the number of looks:
 
     1. The gain over all examples is positive: exact one-sided McNemar test.
-    2. Over all examples of earlier episodes together, the drop is at most `drop`: non-inferiority, by an
-       exact upper bound.
+    2. Over all examples of earlier episodes together, the drop is at most `drop`: non-inferiority, by
+       an exact test.
     3. For no old label and no earlier episode is a drop of more than `drop` shown, by an exact lower bound.
        With ``each: shown``, each must show the opposite, as in 2, which takes thousands of examples of each.
 
@@ -162,23 +162,26 @@ class Gate(Spec):
         if not total:
             return [], ["there is no example of an earlier episode: no baseline, no blessing"]
         wrong, open_ = [], []
-        low, high = drop_bounds(gained, lost, total, level)
-        if low > self.drop:
+        p_values = self._drop(gained, lost, total, level)
+        if p_values.larger <= level:
             wrong.append(f"old examples lose: +{gained} -{lost} of {total}")
-        elif high > self.drop:
+        elif p_values.smaller > level:
             open_.append(
                 f"a drop of old examples by at most {self.drop} is not shown: +{gained} -{lost} of {total}"
             )
         for name, members in self._groups(evidence, old):
             gained, lost, total = evidence.counts(members)
-            low, high = drop_bounds(gained, lost, total, level)
-            if low > self.drop:
+            p_values = self._drop(gained, lost, total, level)
+            if p_values.larger <= level:
                 wrong.append(f"{name} loses: +{gained} -{lost} of {total}")
-            elif self.each == "shown" and high > self.drop:
+            elif self.each == "shown" and p_values.smaller > level:
                 open_.append(
                     f"{name}: a drop by at most {self.drop} is not shown: +{gained} -{lost} of {total}"
                 )
         return wrong, open_
+
+    def _drop(self, gained: int, lost: int, total: int, level: float) -> DropPValues:
+        return drop_p_values(gained, lost, total, self.drop, spare=level / 10)
 
     def _groups(self, evidence: Evidence, old: Flags) -> list[tuple[str, Flags]]:
         keys = {"label": evidence.labels, "episode": evidence.episodes}
