@@ -2,9 +2,9 @@
 
     python -m experiments.studies.learning.learner_streams newsgroups=train.parquet docstrings
 
-Every learner meets the same streams under the same seeds: the order of the labels, the division of the text, and
-the initial weights. Memory is equal where a learner's size can be chosen: 33 kB an agent. Tokens are equal by
-the number of rounds. Lives that have finished are not repeated.
+Every learner meets the same streams under the same seeds: the order of the labels, the division of the text,
+and the initial weights. Memory is equal where a learner's size can be chosen: 33 kB an agent. Tokens are
+equal by the number of rounds. Lives that have finished are not repeated.
 """
 
 from __future__ import annotations
@@ -35,6 +35,15 @@ PACKAGES = (
 )
 AGENTS, ANCHORS, ROUNDS = 2, 64, 40
 """A round is one step."""
+TRAINING = {
+    "rounds": ROUNDS,
+    "local_steps": 1,
+    "batch_size": 32,
+    "max_length": 32,
+    "learning_rate": 2e-3,
+    "warmup_steps": 10,
+}
+STREAM = {"kind": "by_label", "labelled": 0.5, "gate": 0.02, "test": 0.15}
 
 
 @dataclass(frozen=True)
@@ -99,17 +108,11 @@ def life_of(arm: Arm, text: Text, source: Path, seed: int) -> LifeConfig:
                 "topology": "complete",
                 "objectives": [{"kind": "info_nce", "views": ["crop"], "temperature": 0.05}],
                 "exchange": "isolated",
-                "training": {
-                    **{"rounds": ROUNDS, "local_steps": 1, "batch_size": 32, "max_length": 32},
-                    **{"learning_rate": 2e-3, "warmup_steps": 10},
-                },
+                "training": TRAINING,
                 "evaluation": {"tasks": ["geometry"], "max_length": 32},
                 "runtime": "local",
             },
-            "stream": {
-                **{"kind": "by_label", "per_episode": text.per_episode},
-                **{"labelled": 0.5, "gate": 0.02, "test": 0.15},
-            },
+            "stream": {**STREAM, "per_episode": text.per_episode},
             "learn": arm.learn,
             "head": "ridge",
             "gate": None,

@@ -50,9 +50,9 @@ def _explanation(found: Mapping[str, Sequence[Measured]], head: float, agents: i
     seeds = max(len(runs) for runs in found.values())
     kept = bytes_text(head / agents)
     return (
-        f"{seeds} seeds, each with its own order of the labels: mean ± half-width of a 95 % Student interval. "
-        "Differences are paired by seed; their p values are corrected by Holm over the table. Memory is what a "
-        f"learner keeps beside its weights after the last episode; the ridge head keeps {kept} more. "
+        f"{seeds} seeds, each with its own order of the labels: mean ± half-width of a 95 % Student "
+        "interval. Differences are paired by seed; their p values are corrected by Holm over the table. Memory is what "
+        f"a learner keeps beside its weights after the last episode; the ridge head keeps {kept} more. "
         "Forward transfer is measured against the untrained society. `words` is TF-IDF with logistic "
         "regression on all labelled text so far, which it keeps."
     )
@@ -80,7 +80,9 @@ def _table(
     pairs = [
         (arm, name) for arm in rows for name in compared if arm != REFERENCE and REFERENCE in rows
     ]
-    p_values = [paired_p(_column(rows[arm], name), _column(rows[REFERENCE], name)) for arm, name in pairs]
+    p_values = [
+        paired_p(_column(rows[arm], name), _column(rows[REFERENCE], name)) for arm, name in pairs
+    ]
     tested = len(words) > 1
     corrected = dict(zip(pairs, holm(p_values), strict=True)) if tested else {}
     cells = []
