@@ -28,13 +28,15 @@ class Evidence:
         before: `[n]` bool, whether the accepted model is right.
         after: `[n]` bool, whether the candidate is right.
         labels: `[n]` int64, the true label of each.
-        episodes: `[n]` int64, the episode that each belongs to.
+        episodes: `[n]` int64, the episode that each belongs to, from 0.
+        names: names of the labels, by which reasons call them; their numbers if empty.
     """
 
     before: Flags
     after: Flags
     labels: NDArray[np.int64]
     episodes: NDArray[np.int64]
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse arrays of different lengths."""
@@ -186,7 +188,14 @@ class Gate(Spec):
     def _groups(self, evidence: Evidence, old: Flags) -> list[tuple[str, Flags]]:
         keys = {"label": evidence.labels, "episode": evidence.episodes}
         return [
-            (f"{kind} {key}", old & (keys[kind] == key))
+            (_title(kind, int(key), evidence), old & (keys[kind] == key))
             for kind in self.per
             for key in np.unique(keys[kind][old])
         ]
+
+
+def _title(kind: str, key: int, evidence: Evidence) -> str:
+    """Return what a group is called in reasons; people count episodes from 1."""
+    if kind == "episode":
+        return f"episode {key + 1}"
+    return f"label {evidence.names[key] if evidence.names else key}"

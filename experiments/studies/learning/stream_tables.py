@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from agentos.learning.accuracy_matrix import AccuracyMatrix
+from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
 from agentos.reporting.statistics import holm, interval, paired_p
 from agentos.reporting.units import ABSENT, bytes_text, count_text
 from experiments.studies.cooperation.paired_lines import interval_text, p_text
