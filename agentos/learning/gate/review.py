@@ -44,4 +44,5 @@ def _joined(parts: list[Evidence]) -> Evidence:
         none, numbers = np.zeros(0, bool), np.zeros(0, np.int64)
         return Evidence(none, none, numbers, numbers)
     names = ("before", "after", "labels", "episodes")
-    return Evidence(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    joined = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    return Evidence(*joined, names=parts[0].names)
