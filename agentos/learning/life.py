@@ -26,9 +26,9 @@ from agentos.learning.life_records import (
     tidy,
     write_life,
 )
-from agentos.learning.life_report import write_report
 from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
 from agentos.learning.outcome.life_page import write_life_page
+from agentos.learning.outcome.life_report import write_report
 from agentos.records.atomic_files import writing
 from agentos.records.identity.folder_lock import alone_in
 from agentos.runtime import Session

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
-from agentos.learning.life_report import OUTCOMES
 from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
 from agentos.learning.outcome.life_charts import charts_of
+from agentos.learning.outcome.life_report import OUTCOMES
 from agentos.records.layout import REPORT
 from agentos.reporting.page import write_page
 from agentos.reporting.units import ABSENT, MINUS, bytes_text, count_text
