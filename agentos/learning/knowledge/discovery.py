@@ -56,7 +56,7 @@ class Discovery:
         )
         for agent, rows in sorted(own.items()):
             new = np.flatnonzero(self.novelty.fit(points, held[agent]).novel(rows))
-            origins = [origin_of(texts.unlabelled[agent][row]) for row in new]
+            origins = [origin_of(texts.unlabelled[agent][int(row)]) for row in new]
             name = f"agent-{agent}"
             seen = novel_claims(rows[new], origins, frame, name, episode, self.alike, self.least)
             if seen:
