@@ -20,12 +20,12 @@ from agentos.data.store.cache import default_cache
 from agentos.evaluation.base import Metric
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.events import Listener
-from agentos.preparation import prepare_corpus
 from agentos.records.atomic_files import replacing, writing
 from agentos.records.layout import CONFIG, ENCODERS, agent_number
 from agentos.records.reader import RunRecord, load_run
 from agentos.records.saved_encoders import find_encoder
-from agentos.simulation import Simulation
+from agentos.simulation.preparation import prepare_corpus
+from agentos.simulation.simulation import Simulation
 from agents.exchange.anchors.elders import Elders
 from agents.knowledge.frames import unit
 from protocols.errors import ConfigurationError

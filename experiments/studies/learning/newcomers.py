@@ -18,7 +18,7 @@ import typer
 from agentos.config.load import load
 from agentos.learning.knowledge.transfer import Transfer, transfer
 from agentos.reporting.statistics import interval, paired_p
-from agentos.simulation import Simulation
+from agentos.simulation.simulation import Simulation
 from experiments.benchmarks.harness.societies import RESULTS
 from experiments.studies.exchange_tables import markdown
 from experiments.studies.running import command
