@@ -49,11 +49,14 @@ class Discovery:
             return {}
         held = session.ask_all(FramedTexts(texts.held.texts, self.anchors))
         own = session.ask_all(FramedOwnTexts(texts.unlabelled, self.anchors))
-        points, frame = points_of(known, len(self.anchors)), frame_of_anchors(self.anchors)
-        stated = {}
+        points, frame, stated = (
+            points_of(known, len(self.anchors)),
+            frame_of_anchors(self.anchors),
+            {},
+        )
         for agent, rows in sorted(own.items()):
             new = np.flatnonzero(self.novelty.fit(points, held[agent]).novel(rows))
-            origins = [origin_of(texts.unlabelled[agent][row]) for row in new.tolist()]
+            origins = [origin_of(texts.unlabelled[agent][int(row)]) for row in new]
             name = f"agent-{agent}"
             seen = novel_claims(rows[new], origins, frame, name, episode, self.alike, self.least)
             if seen:
