@@ -36,10 +36,6 @@ export class AgentList {
     this.draw();
   }
 
-  setHead(head) {
-    this.stage = head.status === "running" ? head.stage : "";
-  }
-
   setRows(rows) {
     this.rows = rows;
     this.draw();

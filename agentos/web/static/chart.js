@@ -181,9 +181,9 @@ function line(context, points, fill = false) {
   else context.stroke();
 }
 
-// About four round numbers between two.
+// About five round numbers between two.
 function nice(low, high) {
-  const rough = (high - low) / 4;
+  const rough = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map(each => each * power).find(each => each >= rough);
   const ticks = [];

@@ -5,7 +5,9 @@ Needs Chromium or Chrome on the path; without one these tests are skipped.
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
 HOSTILE = "<img src=x onerror=alert(1)>"
+ARGUMENTS = ["--no-sandbox", "--enable-precise-memory-info", "--js-flags=--expose-gc"]
 COLOURS = (
     ("rgb(255, 255, 255)", "rgb(247, 246, 243)"),
     ("rgb(25, 29, 38)", "rgb(17, 20, 26)"),
@@ -36,7 +39,7 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
 
@@ -196,6 +199,36 @@ def test_runs_are_listed_and_removed_only_when_confirmed(visit: Any, pretend: An
     page.wait_for_selector("canvas.society", state="visible")
     page.click("text=All runs")
     page.wait_for_selector("tbody tr")
+
+
+def test_page_does_not_grow_over_many_events(
+    visit: Any, pretend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentos.web.application._POLL_S", 0.01)
+    monkeypatch.setattr("agentos.web.run_parts._FRESH_S", 0.0)
+    run = pretend(agents=4, rounds=2_000)
+    run.round()
+    page = visit("run")
+
+    def size_after(first: int, last: int) -> tuple[int, int]:
+        with (run.directory / "metrics.jsonl").open("a") as file:
+            for round in range(first, last):
+                for agent in range(4):
+                    row = {"round": round, "agent": f"agent-{agent}", "loss": 1.0, "rejected": 1.0}
+                    file.write(json.dumps(row) + "\n")
+                file.flush()
+                run.listener.on_stage(f"stage {round}")
+                time.sleep(0.01)
+        page.wait_for_selector(f".alarms >> text=round {last - 1}")
+        page.evaluate("gc()")
+        elements = page.evaluate("document.querySelectorAll('*').length")
+        return elements, page.evaluate("performance.memory.usedJSHeapSize")
+
+    # A curve has 240 points, the list of alarms 100 lines, and the log 200.
+    elements, heap = size_after(1, 400)
+    later = size_after(400, 1_200)
+    assert later[0] == elements
+    assert later[1] < 1.2 * heap + 500_000
 
 
 def test_page_says_when_the_server_has_ended(browser: Any, pretend: Any, tmp_path: Path) -> None:
