@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import Address, ChangedDataOk, Directory, Out, Profiled
+from agentos.cli.arguments import Address, ChangedDataOk, Directory, Out, Profiled, TrustedPlugins
 from agentos.cli.watched_run import watched
 from protocols.errors import ConfigurationError
 
@@ -27,6 +27,7 @@ def resume(
     address: Address = None,
     profile: Profiled = False,
     changed_data_ok: ChangedDataOk = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Continue a run that was killed, interrupted or failed, from its latest checkpoint.
 
@@ -38,8 +39,8 @@ def resume(
     from agentos.records.identity.folder_lock import alone_in
     from agentos.rounds.resumption import resumption
 
-    config = _config(directory, overrides or [])
-    _require_same_results(_config(directory, []), config)
+    config = _config(directory, overrides or [], trust_plugins)
+    _require_same_results(_config(directory, [], trust_plugins), config)
     with alone_in(directory):
         start = resumption(directory, round, changed_data_ok)
         watched(config, directory, address, start, profile)
@@ -58,6 +59,7 @@ def fork(
     address: Address = None,
     profile: Profiled = False,
     changed_data_ok: ChangedDataOk = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Branch off from a run after one of its rounds, under another topology, exchange or schedule.
 
@@ -67,7 +69,8 @@ def fork(
     """
     from agentos.rounds.resumption import branch
 
-    before, config = _config(directory, []), _config(directory, overrides or [])
+    before = _config(directory, [], trust_plugins)
+    config = _config(directory, overrides or [], trust_plugins)
     afresh = config.exchange != before.exchange
     start = branch(directory, round, config.training.rounds, afresh, changed_data_ok)
     watched(config, out, address, start, profile)
@@ -87,10 +90,10 @@ def _require_same_results(before: RunConfig, config: RunConfig) -> None:
         )
 
 
-def _config(directory: Path, overrides: list[str]) -> RunConfig:
+def _config(directory: Path, overrides: list[str], trusted: list[str] | None) -> RunConfig:
     from agentos.config.load import load
     from agentos.records.layout import CONFIG
     from agentos.records.reader import load_run
 
     load_run(directory)
-    return load(str(directory / CONFIG), overrides)
+    return load(str(directory / CONFIG), overrides, trusted)

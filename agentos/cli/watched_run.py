@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentos.cli.arguments import Address, Out, Overrides, Profiled, Source
+from agentos.cli.arguments import Address, Out, Overrides, Profiled, Source, TrustedPlugins
 
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
@@ -20,6 +20,7 @@ def run(
     out: Out = None,
     address: Address = None,
     profile: Profiled = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Train a society of agents, then the same agents in isolation; write records and a report.
 
@@ -27,7 +28,8 @@ def run(
     """
     from agentos.config.load import load
 
-    watched(load(source, overrides or []), out, address, profile=profile)
+    config = load(source, overrides or [], trust_plugins)
+    watched(config, out, address, profile=profile)
 
 
 def watched(
