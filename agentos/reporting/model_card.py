@@ -60,7 +60,7 @@ def model_card(run: RunView, agent: int) -> str:
             "",
             f"# {_cell(title)}",
             "",
-            f"One of {run.network.agents} agents that learnt together with AgentOS, each from text of its own, "
+            f"One of {run.network.agents} agents that learnt together with AgentOS, each from its own text, "
             f"by the exchange `{_code(run.exchange)}` over the topology `{_code(run.topology)}`.",
             "",
             "## Training",
