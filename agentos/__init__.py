@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from agentos.records.result import Result as Result
     from agentos.records.views.frames import load_run as load_run
     from agentos.records.views.frames import load_runs as load_runs
-    from agentos.simulation import Simulation as Simulation
+    from agentos.simulation.simulation import Simulation as Simulation
     from agentos.tasks.config import Task as Task
     from agentos.tasks.society.open_society import Society as Society
     from agentos.tasks.solving.run_task import solve as solve
@@ -19,7 +19,7 @@ _EXPORTS = {
     "Result": "agentos.records.result",
     "load_run": "agentos.records.views.frames",
     "load_runs": "agentos.records.views.frames",
-    "Simulation": "agentos.simulation",
+    "Simulation": "agentos.simulation.simulation",
     "Society": "agentos.tasks.society.open_society",
     "Task": "agentos.tasks.config",
     "solve": "agentos.tasks.solving.run_task",

@@ -23,7 +23,9 @@ class Teaching(InfoNCE):
 def test_an_object_is_refused_by_its_field_before_the_text_is_read(
     small: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("agentos.simulation.prepare_corpus", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(
+        "agentos.simulation.simulation.prepare_corpus", lambda *_: pytest.fail("read")
+    )
     config = small(objectives=(InfoNCE(), Teaching(teacher=object())))
     with pytest.raises(
         ConfigurationError, match=r"^objectives\.1\.teacher cannot be written"
