@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +18,28 @@ Overrides = Annotated[
     typer.Argument(
         metavar="KEY.PATH=VALUE",
         help="Fields to change, such as topology.kind=layered agents.count=12.",
+    ),
+]
+
+
+def _with_working_directory(names: list[str] | None) -> list[str] | None:
+    """Let the modules of trusted packages be found in the working directory, after all others."""
+    if names and (folder := os.getcwd()) not in sys.path:
+        sys.path.append(folder)
+    return names
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TrustedPlugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-plugins",
+        metavar="PACKAGE",
+        envvar="AGENTOS_TRUST_PLUGINS",
+        help="A package or module whose classes may be imported as kinds, kind: package.module:Class; "
+        "may be repeated. Without it, no configuration and no run folder imports code.",
+        callback=_with_working_directory,
+        show_envvar=False,
     ),
 ]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]

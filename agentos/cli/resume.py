@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import Address, ChangedDataOk, Directory, Live, Out, Profiled
+from agentos.cli.arguments import (
+    Address,
+    ChangedDataOk,
+    Directory,
+    Live,
+    Out,
+    Profiled,
+    TrustedPlugins,
+)
 from agentos.cli.watched_run import watched
 from protocols.errors import ConfigurationError
 
@@ -28,6 +36,7 @@ def resume(
     profile: Profiled = False,
     changed_data_ok: ChangedDataOk = False,
     live: Live = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Continue a run that was killed, interrupted or failed, from its latest checkpoint.
 
@@ -39,8 +48,8 @@ def resume(
     from agentos.records.identity.folder_lock import alone_in
     from agentos.rounds.resumption import resumption
 
-    config = _config(directory, overrides or [])
-    _require_same_results(_config(directory, []), config)
+    config = _config(directory, overrides or [], trust_plugins)
+    _require_same_results(_config(directory, [], trust_plugins), config)
     with alone_in(directory):
         start = resumption(directory, round, changed_data_ok)
         watched(config, directory, address, start, profile, live)
@@ -60,6 +69,7 @@ def fork(
     profile: Profiled = False,
     changed_data_ok: ChangedDataOk = False,
     live: Live = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Branch off from a run after one of its rounds, under another topology, exchange or schedule.
 
@@ -69,7 +79,8 @@ def fork(
     """
     from agentos.rounds.resumption import branch
 
-    before, config = _config(directory, []), _config(directory, overrides or [])
+    before = _config(directory, [], trust_plugins)
+    config = _config(directory, overrides or [], trust_plugins)
     afresh = config.exchange != before.exchange
     start = branch(directory, round, config.training.rounds, afresh, changed_data_ok)
     watched(config, out, address, start, profile, live)
@@ -89,10 +100,10 @@ def _require_same_results(before: RunConfig, config: RunConfig) -> None:
         )
 
 
-def _config(directory: Path, overrides: list[str]) -> RunConfig:
+def _config(directory: Path, overrides: list[str], trusted: list[str] | None) -> RunConfig:
     from agentos.config.load import load
     from agentos.records.layout import CONFIG
     from agentos.records.reader import load_run
 
     load_run(directory)
-    return load(str(directory / CONFIG), overrides)
+    return load(str(directory / CONFIG), overrides, trusted)

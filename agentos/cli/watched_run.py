@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentos.cli.arguments import Address, Live, Out, Overrides, Profiled, Source
+from agentos.cli.arguments import (
+    Address,
+    Live,
+    Out,
+    Overrides,
+    Profiled,
+    Source,
+    TrustedPlugins,
+)
 
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
@@ -22,6 +30,7 @@ def run(
     address: Address = None,
     profile: Profiled = False,
     live: Live = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Train a society of agents, then the same agents in isolation; write records and a report.
 
@@ -29,7 +38,8 @@ def run(
     """
     from agentos.config.load import load
 
-    watched(load(source, overrides or []), out, address, profile=profile, live=live)
+    config = load(source, overrides or [], trust_plugins)
+    watched(config, out, address, profile=profile, live=live)
 
 
 def watched(

@@ -98,6 +98,7 @@ class Simulation:
             recorder.claim() if is_new else recorder.lock()
             self._follow(stack)
             try:
+                self.config.resolved()  # a user's own class may hold what no file can
                 timing = _timing_of(self.config)  # first of all: a trace may be wrong
                 self.config.require_inputs()
                 connect = stack.enter_context(self.config.runtime.ahead(self.address))

@@ -40,11 +40,13 @@ from agents.objectives import OBJECTIVES
 from agents.training.optimizers import OPTIMIZERS
 from agents.views import VIEWS
 from protocols.codecs import CODECS
+from protocols.plugins import TrustedPlugins
 from protocols.topologies import TOPOLOGIES
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OWN_TEXT = ROOT / "docs/how-to/own-text.md"
 ANALYSIS = ROOT / "docs/how-to/analyse.md"
 EXTENSIONS = ROOT / "docs/how-to/extend.md"
 FEW_LABELS = ROOT / "docs/how-to/few-labels.md"
@@ -167,8 +169,15 @@ def _metrics(directory: Path) -> list[dict[str, Any]]:
 
 def test_python_is_shown_only_where_it_is_run() -> None:
     shown = {named(page) for page in PAGES if blocks(page, "python")}
-    run = {named(page) for page in (ANALYSIS, EXTENSIONS, FEW_LABELS)}
+    run = {named(page) for page in (ANALYSIS, EXTENSIONS, FEW_LABELS, OWN_TEXT)}
     assert shown == {"README.md", "CONTRIBUTING.md", *run}
+
+
+def test_text_in_memory_is_a_source_as_it_stands() -> None:
+    (code,) = blocks(OWN_TEXT, "python")
+    defined: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(code, OWN_TEXT.name, "exec", dont_inherit=True), defined)
+    assert len(list(defined["config"].data.source.documents())) == 100
 
 
 @pytest.mark.slow
@@ -199,11 +208,14 @@ def test_controls_of_few_labels_run_as_they_stand() -> None:
 
 
 @pytest.mark.parametrize("code", all_blocks("yaml"))
-def test_configuration_is_valid(code: str) -> None:
+def test_configuration_is_valid(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_society.py").write_text("\n".join(blocks(EXTENSIONS, "python")), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
     values = yaml.safe_load(code)
     kinds = {"arms": SweepConfig, "stream": LifeConfig, "library": Task}
     kind = next((kind for field, kind in kinds.items() if field in values), RunConfig)
-    kind.model_validate(values)
+    kind.model_validate(values, context=TrustedPlugins.of(["my_society"]))
+    sys.modules.pop("my_society", None)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

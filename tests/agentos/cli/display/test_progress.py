@@ -133,11 +133,6 @@ def test_comparison_leaves_out_what_no_run_has(finished: Any, screen: Console) -
     assert "RankMe" not in shown
 
 
-def test_comparison_of_many_runs_is_split_into_tables(finished: Any, screen: Console) -> None:
-    show_comparison(screen, compare([finished.directory] * 6))
-    assert text_of(screen).count("MRR ↑ mean") == 2
-
-
 def test_error_shows_what_was_expected_given_and_the_hint(screen: Console) -> None:
     show_error(screen, DataError("no [file]", expected="a [b]file[/b]", actual=3, hint="fix it"))
     assert text_of(screen).splitlines() == [
