@@ -269,6 +269,7 @@ class EpisodeStep:
                 np.array([after[int(row)] == codes[row] for row in rows]),
                 codes[rows],
                 np.array([episode_of[int(row)] for row in rows], np.int64),
+                self.curriculum.names,
             )
 
         return review(gate, self.pool, ask, self.episode.number)

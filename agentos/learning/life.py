@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.events import Listener
-from agentos.learning.accuracy_matrix import AccuracyMatrix
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import Curriculum, draw_up
 from agentos.learning.episode_step import EpisodeStep
@@ -27,7 +26,9 @@ from agentos.learning.life_records import (
     tidy,
     write_life,
 )
-from agentos.learning.life_report import write_report
+from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
+from agentos.learning.outcome.life_page import write_life_page
+from agentos.learning.outcome.life_report import write_report
 from agentos.records.atomic_files import writing
 from agentos.records.identity.folder_lock import alone_in
 from agentos.runtime import Session
@@ -94,8 +95,12 @@ class Life:
                     runtime.start(curriculum.blueprint, self.address) as session,
                 ):
                     record = self._episodes(curriculum, session, record, base)
-            write_report(self.directory, record, curriculum.names)
+            self._report(record, curriculum)
             return record
+
+    def _report(self, record: LifeRecord, curriculum: Curriculum) -> None:
+        write_report(self.directory, record, curriculum.names)
+        write_life_page(self.directory, record, curriculum.names)
 
     def _identity(self, curriculum: Curriculum) -> dict[str, Any]:
         """Return all that the records depend on."""
@@ -126,6 +131,7 @@ class Life:
             )
             record = step.take(self._listener.on_stage)
             write_life(self.directory, record)
+            self._report(record, curriculum)
             self._listener.on_episode(record.episodes[-1], len(curriculum.episodes))
         return record
 

@@ -36,7 +36,9 @@ class EpisodeRecord(Spec):
     automatic: int = Field(ge=0, description="Those that the society labelled itself.")
     coverage: float | None = Field(description="Share of the unlabelled that got a label.")
     precision: float | None = Field(description="Share of automatic labels that are right.")
-    spent: dict[str, int] = Field(description="Tokens, message bytes and bytes of memory.")
+    spent: dict[str, int] = Field(
+        description="Tokens, message bytes, bytes of memory and FLOPs, by name."
+    )
     outcome: Literal["first", "accept", "refuse", "ungated"] = Field(
         description="Decision of the gate; the first episode is the baseline of all others."
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agentos.learning.accuracy_matrix import AccuracyMatrix
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
+from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
 from agentos.records.atomic_files import replacing
 
 REPORT = "report.md"
@@ -77,9 +77,9 @@ def _figures(record: LifeRecord) -> str:
 
 def _table(record: LifeRecord) -> str:
     """Return the accuracy on the test of every episode, a row after each episode."""
-    heads = "".join(f" test {number} |" for number in range(len(record.before)))
+    heads = "".join(f" test {number + 1} |" for number in range(len(record.before)))
     rows = [("before", record.before)]
-    rows += [(f"after {each.episode}", each.accuracies) for each in record.episodes]
+    rows += [(f"after {each.episode + 1}", each.accuracies) for each in record.episodes]
     lines = [f"| {name} |" + "".join(f" {value:.3f} |" for value in row) for name, row in rows]
     rule = "| --- |" + " --- |" * len(record.before)
     return "\n".join(["## Accuracy", "", f"| |{heads}", rule, *lines, ""])
@@ -89,7 +89,7 @@ def _decisions(record: LifeRecord) -> str:
     head = f"| {' | '.join(_HEADS)} |"
     lines = [_decision(each) for each in record.episodes]
     reasons = [
-        f"- Episode {each.episode}: {'; '.join(each.reasons)}."
+        f"- Episode {each.episode + 1}: {'; '.join(each.reasons)}."
         for each in record.episodes
         if each.reasons
     ]
@@ -121,7 +121,7 @@ def _decision(each: EpisodeRecord) -> str:
     precision = "" if each.precision is None else f"{each.precision:.3f}"
     spent = each.spent
     return (
-        f"| {each.episode} | {each.train} | {each.labelled} | {novel} | {each.automatic} | {precision} "
+        f"| {each.episode + 1} | {each.train} | {each.labelled} | {novel} | {each.automatic} | {precision} "
         f"| {OUTCOMES[each.outcome]} | {spent['tokens']:,} | {spent['message_bytes']:,} "
         f"| {spent['memory_bytes']:,} |"
     )

@@ -1,9 +1,10 @@
-"""Events of a run, which terminal, profile and records all receive."""
+"""Listeners of a run, which receive its events: terminal, profile, live state and log."""
 
 from __future__ import annotations
 
 from agentos.data.corpus import Corpus
 from agentos.records.reports import Restart, RoundReport
+from protocols.ledger import Ledger
 
 
 class Listener:
@@ -14,6 +15,12 @@ class Listener:
 
     def on_corpus(self, corpus: Corpus) -> None:
         """Handle text that has been read, split and divided among the agents."""
+
+    def on_phase(self, arm: str, round: int, phase: str) -> None:
+        """Handle the beginning of a phase of a round: training, exchanging or evaluating."""
+
+    def on_traffic(self, arm: str, round: int, ledger: Ledger) -> None:
+        """Handle the deliveries up to the end of a round, before `on_round`; keep no reference."""
 
     def on_round(self, report: RoundReport) -> None:
         """Handle the end of a round of the run or its baseline; round 0 is before training."""
@@ -37,6 +44,16 @@ class Listeners(Listener):
         """Notify all."""
         for listener in self._listeners:
             listener.on_corpus(corpus)
+
+    def on_phase(self, arm: str, round: int, phase: str) -> None:
+        """Notify all."""
+        for listener in self._listeners:
+            listener.on_phase(arm, round, phase)
+
+    def on_traffic(self, arm: str, round: int, ledger: Ledger) -> None:
+        """Notify all."""
+        for listener in self._listeners:
+            listener.on_traffic(arm, round, ledger)
 
     def on_round(self, report: RoundReport) -> None:
         """Notify all."""
