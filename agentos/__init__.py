@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig as RunConfig
     from agentos.records.result import Result as Result
-    from agentos.records.views.frames import load_run as load_run
-    from agentos.records.views.frames import load_runs as load_runs
+    from agentos.records.views.run_tables import load_run as load_run
+    from agentos.records.views.run_tables import load_runs as load_runs
     from agentos.simulation.simulation import Simulation as Simulation
     from agentos.tasks.config import Task as Task
     from agentos.tasks.society.open_society import Society as Society
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "RunConfig": "agentos.config.run",
     "Result": "agentos.records.result",
-    "load_run": "agentos.records.views.frames",
-    "load_runs": "agentos.records.views.frames",
     "Simulation": "agentos.simulation.simulation",
+    "load_run": "agentos.records.views.run_tables",
+    "load_runs": "agentos.records.views.run_tables",
     "Society": "agentos.tasks.society.open_society",
     "Task": "agentos.tasks.config",
     "solve": "agentos.tasks.solving.run_task",

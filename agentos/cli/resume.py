@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import Address, ChangedDataOk, Directory, Out, Profiled, TrustedPlugins
+from agentos.cli.arguments import (
+    Address,
+    ChangedDataOk,
+    Directory,
+    Live,
+    Out,
+    Profiled,
+    TrustedPlugins,
+)
 from agentos.cli.watched_run import watched
 from protocols.errors import ConfigurationError
 
@@ -28,6 +36,7 @@ def resume(
     profile: Profiled = False,
     changed_data_ok: ChangedDataOk = False,
     trust_plugins: TrustedPlugins = None,
+    live: Live = False,
 ) -> None:
     """Continue a run that was killed, interrupted or failed, from its latest checkpoint.
 
@@ -43,7 +52,7 @@ def resume(
     _require_same_results(_config(directory, [], trust_plugins), config)
     with alone_in(directory):
         start = resumption(directory, round, changed_data_ok)
-        watched(config, directory, address, start, profile)
+        watched(config, directory, address, start, profile, live)
 
 
 def fork(
@@ -60,6 +69,7 @@ def fork(
     profile: Profiled = False,
     changed_data_ok: ChangedDataOk = False,
     trust_plugins: TrustedPlugins = None,
+    live: Live = False,
 ) -> None:
     """Branch off from a run after one of its rounds, under another topology, exchange or schedule.
 
@@ -73,7 +83,7 @@ def fork(
     config = _config(directory, overrides or [], trust_plugins)
     afresh = config.exchange != before.exchange
     start = branch(directory, round, config.training.rounds, afresh, changed_data_ok)
-    watched(config, out, address, start, profile)
+    watched(config, out, address, start, profile, live)
 
 
 def _require_same_results(before: RunConfig, config: RunConfig) -> None:

@@ -1,7 +1,5 @@
-"""Events of a run, and the listeners that come along."""
+"""Events of a run, and the listeners that every run has: its live state and its log."""
 
-from __future__ import annotations
-
-from agentos.events.base import Listener, Listeners
+from agentos.events.listener import Listener, Listeners
 
 __all__ = ["Listener", "Listeners"]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from agentos.events.base import Listener
+from agentos.events.listener import Listener
 from agentos.records.reports import Restart, RoundReport
 
 

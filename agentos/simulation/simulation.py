@@ -15,6 +15,7 @@ from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.data.yaml_values import dump
 from agentos.events import Listener, Listeners
+from agentos.events.following import followed
 from agentos.events.progress_bar import ProgressBar
 from agentos.preflight.auto_precision import choose_precision
 from agentos.preflight.flops import sizes_of
@@ -70,7 +71,8 @@ class Simulation:
         self.address = address
         self.cache = cache
         self.profile = Profile() if profile else None
-        self._listener = Listeners(*filter(None, (listener, self.profile)))
+        self._given = tuple(filter(None, (listener, self.profile)))
+        self._listener = Listeners(*self._given)
 
     def run(self, resumption: Resumption | None = None, *, progress: bool = False) -> Result:
         """Run to the end.
@@ -94,6 +96,7 @@ class Simulation:
             is_new = resumption is None or resumption.branches
             # Before the corpus is read, so that a folder in use is reported at once.
             recorder.claim() if is_new else recorder.lock()
+            self._follow(stack)
             try:
                 self.config.resolved()  # a user's own class may hold what no file can
                 timing = _timing_of(self.config)  # first of all: a trace may be wrong
@@ -128,16 +131,23 @@ class Simulation:
                     self._continue(recorder, resumption, found)
                 return arms.run(resumption or Resumption())
 
+    def _follow(self, stack: ExitStack) -> None:
+        """Keep the log and the live state of the run until the stack is left."""
+        arms = (TOGETHER, *baselines_of(self.config))
+        follower = stack.enter_context(followed(self.directory, arms))
+        self._listener = Listeners(follower, *self._given)
+
     @contextmanager
     def _shown(self) -> Iterator[None]:
         """Show a bar within the context."""
         bar = ProgressBar(self.config.training.rounds, (TOGETHER, *baselines_of(self.config)))
-        listener, self._listener = self._listener, Listeners(self._listener, bar)
+        given, self._given = self._given, (*self._given, bar)
+        self._listener = Listeners(*self._given)
         try:
             yield
         finally:
             bar.close()
-            self._listener = listener
+            self._given, self._listener = given, Listeners(*given)
 
     def _fingerprint(
         self, corpus: Corpus, blueprint: Blueprint, resumption: Resumption | None

@@ -52,7 +52,7 @@ def kinds_of(point: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
     Raises:
         ConfigurationError: there is no such extension point.
     """
-    tables = _tables()
+    tables = {**_tables(), **_tables_of_tasks()}
     others: dict[str, Callable[[], dict[str, str]]] = {
         PRESETS_POINT: _presets,
         RUNS_POINT: lambda: {name: _first_comment(path) for name, path in ready_made().items()},
@@ -124,6 +124,22 @@ def _tables() -> Mapping[str, Mapping[str, type[Spec]]]:
         "clock.mode": MODES,
         "clock.speed, latency_s, bytes_per_s": QUANTITIES,
         "faults": FAULTS,
+    }
+
+
+def _tables_of_tasks() -> Mapping[str, Mapping[str, type[Spec]]]:
+    from agentos.tasks.decomposition import DECOMPOSITIONS
+    from agentos.tasks.scheduling import SCHEDULERS
+    from agentos.tasks.selection import SELECTIONS
+    from agents.answering import ADAPTATIONS, DEFERRALS, FUSIONS
+
+    return {
+        "task file.decompose": DECOMPOSITIONS,
+        "task file.select": SELECTIONS,
+        "task file.adapt": ADAPTATIONS,
+        "task file.schedule": SCHEDULERS,
+        "task file.defer": DEFERRALS,
+        "task file.fuse": FUSIONS,
     }
 
 
