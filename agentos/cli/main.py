@@ -21,7 +21,6 @@ from agentos.cli.arguments import (
     TrustedPlugins,
 )
 from agentos.cli.check import check
-from agentos.cli.compare import compare
 from agentos.cli.data import data
 from agentos.cli.encoders.audit import audit
 from agentos.cli.encoders.evaluate import evaluate
@@ -34,6 +33,7 @@ from agentos.cli.learning.learn import learn
 from agentos.cli.learning.transfer_command import transfer
 from agentos.cli.project.new_project import init
 from agentos.cli.resume import fork, resume
+from agentos.cli.runs.compare import compare
 from agentos.cli.runs.runs_commands import runs
 from agentos.cli.runs.watch import watch
 from agentos.cli.sweep import sweep
@@ -170,8 +170,8 @@ def report(directory: Directory) -> None:
     _console().print(f"report: {write_report(directory)}", soft_wrap=True, markup=False)
 
 
-app.command(short_help="Serve a live page of runs in progress.")(watch)
 app.command(short_help="Begin a project with an exchange of your own.")(init)
+app.command(short_help="Serve a live page of runs in progress.")(watch)
 app.command(short_help="Compare runs in one table and a chart.")(compare)
 app.command(short_help="Print the figures of a topology, and draw it.")(topology)
 app.command(short_help="Continue a run from its latest checkpoint.")(resume)

@@ -35,8 +35,8 @@ def resume(
     address: Address = None,
     profile: Profiled = False,
     changed_data_ok: ChangedDataOk = False,
-    live: Live = False,
     trust_plugins: TrustedPlugins = None,
+    live: Live = False,
 ) -> None:
     """Continue a run that was killed, interrupted or failed, from its latest checkpoint.
 
@@ -68,8 +68,8 @@ def fork(
     address: Address = None,
     profile: Profiled = False,
     changed_data_ok: ChangedDataOk = False,
-    live: Live = False,
     trust_plugins: TrustedPlugins = None,
+    live: Live = False,
 ) -> None:
     """Branch off from a run after one of its rounds, under another topology, exchange or schedule.
 

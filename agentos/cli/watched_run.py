@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentos.cli.arguments import (
-    Address,
-    Live,
-    Out,
-    Overrides,
-    Profiled,
-    Source,
-    TrustedPlugins,
-)
+from agentos.cli.arguments import Address, Live, Out, Overrides, Profiled, Source, TrustedPlugins
 
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
@@ -29,8 +21,8 @@ def run(
     out: Out = None,
     address: Address = None,
     profile: Profiled = False,
-    live: Live = False,
     trust_plugins: TrustedPlugins = None,
+    live: Live = False,
 ) -> None:
     """Train a society of agents, then the same agents in isolation; write records and a report.
 

@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 
 from agentos import RunConfig
-from agentos.cli.compare import show_comparison
 from agentos.cli.display.error_text import show_error
 from agentos.cli.display.outcome_tables import show_outcome
 from agentos.cli.display.progress import LiveDisplay
+from agentos.cli.runs.compare import show_comparison
 from agentos.config.field_errors import InvalidConfiguration
 from agentos.data.problems import Problem
 from agentos.events import Listener, Listeners
