@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,6 +24,9 @@ Point = Annotated[
     typer.Argument(
         metavar="POINT", help="An extension point, such as topology or codec; default: all of them."
     ),
+]
+SchemaOf = Annotated[
+    Literal["run", "task"], typer.Argument(metavar="FILE", help="What is described: run or task.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Run folder; default: a new one under runs/.")]
 Address = Annotated[

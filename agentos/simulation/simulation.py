@@ -16,6 +16,7 @@ from agentos.data.corpus import Corpus
 from agentos.data.yaml_values import dump
 from agentos.events import Listener, Listeners
 from agentos.events.following import followed
+from agentos.events.progress_bar import ProgressBar
 from agentos.preflight.auto_precision import choose_precision
 from agentos.preflight.flops import sizes_of
 from agentos.records.agent_similarity import SimilarityRecorder, draw_sample
@@ -73,7 +74,7 @@ class Simulation:
         self._given = tuple(filter(None, (listener, self.profile)))
         self._listener = Listeners(*self._given)
 
-    def run(self, resumption: Resumption | None = None) -> Result:
+    def run(self, resumption: Resumption | None = None, *, progress: bool = False) -> Result:
         """Run to the end.
 
         Interrupted by Ctrl-C, it ends every host, completes the records with what is there, and raises
@@ -81,6 +82,7 @@ class Simulation:
 
         Args:
             resumption: the point to continue from, where the folder holds a run that stopped; see `resume`.
+            progress: whether to show a bar, in a terminal or a notebook.
 
         Returns:
             The content of ``summary.json``, typed.
@@ -89,6 +91,8 @@ class Simulation:
             AgentOSError: the run cannot begin or continue; the records hold what was finished.
         """
         with _only_run(), Recorder(self.directory) as recorder, ExitStack() as stack:
+            if progress:
+                stack.enter_context(self._shown())
             is_new = resumption is None or resumption.branches
             # Before the corpus is read, so that a folder in use is reported at once.
             recorder.claim() if is_new else recorder.lock()
@@ -131,6 +135,18 @@ class Simulation:
         arms = (TOGETHER, *baselines_of(self.config))
         follower = stack.enter_context(followed(self.directory, arms, continues))
         self._listener = Listeners(follower, *self._given)
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """Show a bar within the context."""
+        bar = ProgressBar(self.config.training.rounds, (TOGETHER, *baselines_of(self.config)))
+        given, self._given = self._given, (*self._given, bar)
+        self._listener = Listeners(*self._given)
+        try:
+            yield
+        finally:
+            bar.close()
+            self._given, self._listener = given, Listeners(*given)
 
     def _fingerprint(
         self, corpus: Corpus, blueprint: Blueprint, resumption: Resumption | None

@@ -6,7 +6,14 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from agentos.learning.knowledge.changes import Added, Change, Joined, Moved, RolledBack, Weighed
+from agentos.learning.knowledge.storage.changes import (
+    Added,
+    Change,
+    Joined,
+    Moved,
+    RolledBack,
+    Weighed,
+)
 from agents.knowledge.claims import Claim, Status
 
 

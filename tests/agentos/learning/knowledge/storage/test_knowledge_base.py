@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agentos.learning.knowledge.changes import Joined, Weighed
-from agentos.learning.knowledge.claim_log import LOG
-from agentos.learning.knowledge.claim_store import MemoryStore, Row
-from agentos.learning.knowledge.knowledge_base import TABLES, KnowledgeBase
-from agentos.learning.knowledge.knowledge_state import fold
+from agentos.learning.knowledge.storage.changes import Joined, Weighed
+from agentos.learning.knowledge.storage.claim_log import LOG
+from agentos.learning.knowledge.storage.claim_store import MemoryStore, Row
+from agentos.learning.knowledge.storage.knowledge_base import TABLES, KnowledgeBase
+from agentos.learning.knowledge.storage.knowledge_state import fold
 from agents.knowledge.claims import Claim, merged
 from protocols.errors import ConfigurationError, RecordError
 from protocols.seeding import generator
@@ -152,8 +152,8 @@ def test_records_that_name_no_claim_are_refused(tmp_path: Path) -> None:
 def test_second_writer_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from agentos.learning.knowledge.claim_store import MemoryStore\n"
-        "from agentos.learning.knowledge.knowledge_base import KnowledgeBase\n"
+        "from agentos.learning.knowledge.storage.claim_store import MemoryStore\n"
+        "from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase\n"
         "try: KnowledgeBase.open(Path(sys.argv[1]), lambda folder: MemoryStore())\n"
         "except Exception as error: print(error)\n"
     )

@@ -13,8 +13,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from agentos.learning.knowledge.changes import Change, from_json, to_json
-from agentos.records.atomic_files import writing
+from agentos.learning.knowledge.storage.changes import Change, from_json, to_json
+from agentos.records.atomic_files import replacing, writing
 from protocols.errors import RecordError
 
 LOG = "knowledge.jsonl"
@@ -44,8 +44,10 @@ class ClaimLog:
         """
         self._checksum = _chain("", json.dumps(_HEADER, sort_keys=True))
         line = json.dumps({**_HEADER, "checksum": self._checksum}) + "\n"
-        with writing(self.path), self.path.open("xb") as file:
-            _write_synced(file.fileno(), line.encode())
+        if self.path.exists():
+            raise self._refused("a log", "no file")
+        with replacing(self.path) as draft:
+            draft.write_bytes(line.encode())
         self._bytes = len(line)
 
     def read(self) -> None:
@@ -89,6 +91,18 @@ class ClaimLog:
                 raise
         self._checksum, self._bytes = checksum, self._bytes + len(data)
         self.changes.extend(changes)
+
+    def cut(self, records: int) -> None:
+        """Drop the records after the first ones: those of a step that was never confirmed.
+
+        Raises:
+            RecordError: the folder cannot be written to.
+        """
+        with self.path.open("rb") as file:
+            kept = b"".join(file.readline() for _ in range(records + 1))  # the header is a line
+        with replacing(self.path) as draft:
+            draft.write_bytes(kept)
+        self.read()
 
     def _take(self, number: int, line: bytes) -> None:
         try:

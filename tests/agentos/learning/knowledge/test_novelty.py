@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from agentos.learning.novelty import ConformalKnn
+from agentos.learning.knowledge.novelty import ConformalKnn
 from protocols.errors import ConfigurationError
 
 WIDTH = 8

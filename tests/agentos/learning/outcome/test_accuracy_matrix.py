@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agentos.learning.accuracy_matrix import AccuracyMatrix
+from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
 from protocols.errors import ConfigurationError
 
 # Three episodes; episode 0 falls to 0.5 after episode 1, and recovers to 0.6.

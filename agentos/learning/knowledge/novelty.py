@@ -40,6 +40,14 @@ class ConformalKnn(Spec):
     )
     k: int = Field(5, ge=1, description="Nearest known texts to look at.")
 
+    def can_fit(self, known: int, calibration: int) -> bool:
+        """Return whether there are enough texts to fit a detector."""
+        return known >= self.k and calibration >= self._least
+
+    @property
+    def _least(self) -> int:
+        return int(np.ceil(1 / self.alpha)) - 1
+
     def fit(self, known_KD: NDArray[np.floating], calibration_MD: NDArray[np.floating]) -> Detector:
         """Fit a detector.
 
@@ -50,11 +58,10 @@ class ConformalKnn(Spec):
         Raises:
             ConfigurationError: there are too few of either.
         """
-        least = int(np.ceil(1 / self.alpha)) - 1
-        if len(known_KD) < self.k or len(calibration_MD) < least:
+        if not self.can_fit(len(known_KD), len(calibration_MD)):
             raise ConfigurationError(
                 "there are too few texts to tell what is novel",
-                expected=f"{self.k} known texts, and {least} for calibration at alpha {self.alpha}",
+                expected=f"{self.k} known texts, and {self._least} for calibration at alpha {self.alpha}",
                 actual=f"{len(known_KD)} and {len(calibration_MD)}",
                 hint="raise novelty.alpha, or keep more texts for calibration",
             )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from agentos.learning.knowledge.changes import (
+from agentos.learning.knowledge.storage.changes import (
     Added,
     Change,
     Joined,
@@ -19,10 +18,11 @@ from agentos.learning.knowledge.changes import (
     RolledBack,
     Weighed,
 )
-from agentos.learning.knowledge.claim_log import LOG, ClaimLog
-from agentos.learning.knowledge.claim_store import ClaimStore, MemoryStore, Neighbours
-from agentos.learning.knowledge.knowledge_state import KnowledgeState, advance, fold
-from agentos.learning.knowledge.lance_store import LanceStore
+from agentos.learning.knowledge.storage.claim_log import LOG, ClaimLog
+from agentos.learning.knowledge.storage.claim_store import ClaimStore, MemoryStore, Neighbours
+from agentos.learning.knowledge.storage.explanation import Why, explained
+from agentos.learning.knowledge.storage.knowledge_state import KnowledgeState, advance, fold
+from agentos.learning.knowledge.storage.lance_store import LanceStore
 from agentos.records.atomic_files import require_inside, writing
 from agentos.records.identity.folder_lock import FolderLock
 from agents.knowledge.claims import Claim, Status
@@ -31,25 +31,6 @@ from protocols.errors import ConfigurationError, RecordError
 TABLES = "tables"
 """Folder of the database beside the log."""
 Opener = Callable[[Path], ClaimStore]
-
-
-@dataclass(frozen=True)
-class Why:
-    """What stands behind a claim.
-
-    Attributes:
-        claim: the claim with its present status.
-        whole: the claim that stands for it since a merge, or none.
-        parts: the claims that were merged into it.
-        decisions: what moved or weighed it, oldest first.
-        rivals: the claims that it was weighed against.
-    """
-
-    claim: Claim
-    whole: Claim | None
-    parts: list[Claim]
-    decisions: list[Moved | Weighed]
-    rivals: list[Claim]
 
 
 class KnowledgeBase:
@@ -73,7 +54,7 @@ class KnowledgeBase:
         Raises:
             RecordError: the folder holds something, or cannot be written to.
         """
-        if directory.exists() and any(path.name[:5] != ".lock" for path in directory.iterdir()):
+        if directory.exists() and any(path.name[:1] != "." for path in directory.iterdir()):
             raise RecordError(
                 f"{directory} is not empty",
                 expected="a new folder for the knowledge base",
@@ -145,8 +126,8 @@ class KnowledgeBase:
         moved = [d for d in digests if self.claim(d).status != status]
         self._write([Moved(digest=d, status=status, reason=reason, by=asked) for d in moved])
 
-    def write(self, changes: Sequence[Joined | Moved | Weighed]) -> None:
-        """Append what a fusion or a correction decided, as one."""
+    def write(self, changes: Sequence[Added | Joined | Marked | Moved | Weighed]) -> None:
+        """Append what an episode, a fusion or a correction decided, as one."""
         self._write(changes)
 
     def mark(self, name: str) -> int:
@@ -172,6 +153,36 @@ class KnowledgeBase:
         self._log.append([RolledBack(records=records)])
         self._refold()
 
+    def cut_from(self, name: str) -> int:
+        """Drop what follows a mark, and the mark: a step that was interrupted before it was confirmed.
+
+        Returns:
+            The number of records that are dropped; 0 where there is no such mark.
+        """
+        self._writable()
+        named = (
+            i for i, c in enumerate(self._log.changes) if isinstance(c, Marked) and c.name == name
+        )
+        first, length = next(named, self.records), self.records
+        if first < length:
+            self._log.cut(first)
+            self._refold()
+        return length - first
+
+    def require(self, records: int) -> None:
+        """Refuse a log that is shorter than it was known to be.
+
+        Raises:
+            RecordError: it is.
+        """
+        if self.records < records:
+            raise RecordError(
+                f"{self.directory / LOG} is behind the life that it belongs to",
+                expected=f"{records} records or more",
+                actual=str(self.records),
+                hint="restore the file from a copy",
+            )
+
     def at(self, records: int) -> KnowledgeState:
         """Return the state after the first records of the log."""
         return fold(self._log.changes[:records])
@@ -196,17 +207,7 @@ class KnowledgeBase:
 
     def why(self, digest: str) -> Why:
         """Return what stands behind a claim: its parts, its rivals, and every decision."""
-        claim, state = self.claim(digest), self.state
-        decisions = state.decisions.get(claim.digest, [])
-        rivals = {r: None for d in decisions if isinstance(d, Weighed) for r in d.rivals}
-        whole = state.standing(claim.digest)
-        return Why(
-            claim=claim,
-            whole=state.claims[whole] if whole != claim.digest else None,
-            parts=[state.claims[p] for p, into in state.wholes.items() if into == claim.digest],
-            decisions=list(decisions),
-            rivals=[state.claims[rival] for rival in rivals if rival in state.claims],
-        )
+        return explained(self.state, self.claim(digest))
 
     def nearest(self, frame: str, queries: NDArray[np.float32], k: int) -> Neighbours:
         """Return the nearest accepted claims of each query."""

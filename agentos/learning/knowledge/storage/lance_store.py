@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from agentos.learning.knowledge.claim_store import EXACT_UP_TO, ClaimStore, Neighbours, Row
+from agentos.learning.knowledge.storage.claim_store import EXACT_UP_TO, ClaimStore, Neighbours, Row
 from agents.knowledge.claims import Claim
 from agents.knowledge.frames import unit
 from protocols.errors import ConfigurationError, RecordError

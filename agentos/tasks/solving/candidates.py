@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.rounds.clock.timing import timing_of
 from agentos.tasks.config import Auto, Task
+from agentos.tasks.decomposition import Undivided
 from agentos.tasks.library import ModelCard
+from agentos.tasks.planning.part_work import Worker
 from agentos.tasks.planning.plan_of_task import Candidate, Planner
-from agentos.tasks.planning.work_plan import Worker, WorkPlan
+from agentos.tasks.planning.work_plan import WorkPlan
 from agentos.tasks.solving.workbench import Bench
 from agents.answering import Examples
 from protocols.topologies.master_slave import MasterSlave
@@ -63,10 +65,10 @@ def candidates(cards: Sequence[ModelCard], task: TaskTexts, max_length: int) -> 
 
 def _candidate(card: ModelCard, task: TaskTexts, max_length: int) -> Candidate:
     loaded = LoadedEncoder.load(str(Path(card.path)), max_length=max_length)
-    ids = loaded.tokenizer(list(task.asked), truncation=True, max_length=max_length)["input_ids"]
-    lengths = np.array([len(each) for each in ids], np.int64)
     examples = Examples("fit", np.arange(len(task.fit)), loaded.embed(task.fit))
-    return Candidate(Worker(card, lengths), examples)
+    width = int(examples.embeddings.shape[1])
+    lengths = loaded.token_counts(task.asked)
+    return Candidate(Worker(card, lengths, max_length, width, len(task.fit)), examples)
 
 
 def planned(config: Task, models: Sequence[Candidate], task: TaskTexts) -> WorkPlan:
@@ -75,10 +77,14 @@ def planned(config: Task, models: Sequence[Candidate], task: TaskTexts) -> WorkP
     Raises:
         ConfigurationError: a class has too few texts, or a part is left without an agent.
     """
-    planner = Planner(config.select, config.adapt, config.decompose, config.schedule, config.seed)
+    planner = Planner(
+        *(config.select, config.adapt, config.decompose, config.schedule, config.seed, config.name)
+    )
     agents = planner.chosen(models, task.labels)
     wanted = MasterSlave() if isinstance(config.topology, Auto) else config.topology
     network = wanted.build(len(agents), config.seed)
+    if not isinstance(config.decompose, Undivided) and network.family != "master_slave":
+        network = MasterSlave().build(len(agents), config.seed)  # as `solve` hands parts out
     timing = timing_of(config.clock, network, config.seed, {}, config.task.max_length)
     plan, _ = planner.plan(agents, task.labels, task.classes, timing)
     return plan
