@@ -96,7 +96,7 @@ class Simulation:
             is_new = resumption is None or resumption.branches
             # Before the corpus is read, so that a folder in use is reported at once.
             recorder.claim() if is_new else recorder.lock()
-            self._follow(stack)
+            self._follow(stack, continues=not is_new)
             try:
                 self.config.resolved()  # a user's own class may hold what no file can
                 timing = _timing_of(self.config)  # first of all: a trace may be wrong
@@ -131,10 +131,10 @@ class Simulation:
                     self._continue(recorder, resumption, found)
                 return arms.run(resumption or Resumption())
 
-    def _follow(self, stack: ExitStack) -> None:
+    def _follow(self, stack: ExitStack, continues: bool) -> None:
         """Keep the log and the live state of the run until the stack is left."""
         arms = (TOGETHER, *baselines_of(self.config))
-        follower = stack.enter_context(followed(self.directory, arms))
+        follower = stack.enter_context(followed(self.directory, arms, continues))
         self._listener = Listeners(follower, *self._given)
 
     @contextmanager
