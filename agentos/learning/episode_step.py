@@ -100,7 +100,7 @@ class EpisodeStep:
         verdict = self._decide(asked, before)
         accepted = verdict is None or verdict.accepted
         states = candidate if accepted or self.accepted is None else self.accepted
-        accuracies = self._accuracies() if accepted else record.episodes[-1].accuracies
+        accuracies = self._accuracies() if accepted else self._accuracies_in_force()
         found = EpisodeRecord(
             episode=number,
             train=len(self.episode.train),
@@ -164,6 +164,15 @@ class EpisodeStep:
             float(np.mean([answers[int(row)] == codes[row] for row in rows])) for rows in tests
         )
 
+    def _accuracies_in_force(self) -> tuple[float, ...]:
+        """Return the accuracies of the accepted society: those recorded last, unless more tests have come."""
+        recorded = self.record.episodes[-1].accuracies
+        if len(recorded) == len(self.curriculum.episodes):
+            return recorded
+        assert self.accepted is not None  # since an update was refused
+        load(self.session, self.accepted)
+        return self._accuracies()
+
     def _novelty(self) -> float | None:
         """Return the share of the episode's training documents that are novel to the first agent.
 
@@ -213,7 +222,7 @@ class EpisodeStep:
         return as_answers(self._probabilities(rows), rows, split, origins)
 
     def _probabilities(self, rows: Rows) -> dict[int, NDArray[np.float64]]:
-        texts, classes = self.curriculum.texts(rows), max(2, len(self.curriculum.names))
+        texts, classes = self.curriculum.texts(rows), self.curriculum.classes
         return probabilities(self.session, texts, self.config.head, classes)
 
     def _to_ask(self) -> Rows:
