@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
 
 from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.load import find, load_as, read_yaml, set_fields
 from agentos.config.run import RunConfig
 from agentos.learning.finished_run import is_run, values_of
 from agentos.learning.gate import Gate
+from agentos.learning.knowledge.config import Knn, KnowledgeConfig
+from agentos.learning.knowledge.novelty import ConformalKnn
 from agentos.learning.labelling import LABELLERS, Labeller
 from agentos.learning.learners import LEARNERS, Learner, Plain
-from agentos.learning.novelty import ConformalKnn
 from agentos.learning.streams import STREAMS, Stream
 from protocols.errors import ConfigurationError
-from protocols.spec import Kinds, Spec
+from protocols.spec import Kinds, Spec, spell_out
 
 
 class LifeConfig(Spec):
@@ -68,12 +70,24 @@ class LifeConfig(Spec):
         description="Labels to make room for, where files that come later may bring new ones; those of the "
         "text if null.",
     )
+    knowledge: KnowledgeConfig | None = Field(
+        None, description="What becomes of an episode in a knowledge base; null: there is none."
+    )
+    use: Annotated[Knn, BeforeValidator(spell_out)] | None = Field(
+        None, description="How answers draw on the knowledge base; null: they do not."
+    )
     labelled_share: float = Field(
         0.5, gt=0.0, le=4.0, description="Labelled documents in a step, relative to the batch."
     )
     gate: Gate | None = Field(
         Gate(), description="What lets an update in; null lets in all, a control of a study."
     )
+
+    @model_validator(mode="after")
+    def _something_to_use(self) -> Self:
+        if self.use is not None and self.knowledge is None:
+            raise ValueError("use draws on a knowledge base, and there is none; set knowledge: {}")
+        return self
 
     @property
     def begin_run(self) -> Path | None:

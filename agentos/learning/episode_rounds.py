@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -59,6 +59,10 @@ class Spent:
     message_bytes: int
     memory_bytes: int
     flops: int
+
+    def plus_messages(self, message_bytes: int) -> Spent:
+        """Return the cost with that of more deliveries."""
+        return replace(self, message_bytes=self.message_bytes + message_bytes)
 
 
 @dataclass(frozen=True)

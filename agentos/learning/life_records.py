@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from agentos.learning.episode_rounds import Spent, States
+from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
 from agentos.records.atomic_files import damaged, require_inside, write_json, writing
 from protocols.errors import RecordError
 from protocols.spec import Spec
@@ -51,6 +52,9 @@ class EpisodeRecord(Spec):
     )
     states: int = Field(ge=0, description="Episode whose states are in force.")
     digests: dict[int, str] = Field(description="The SHA-256 of the state of each agent.")
+    knowledge: KnowledgeRecord | None = Field(
+        None, description="What the society knows; null if it keeps no knowledge base."
+    )
 
 
 class LifeRecord(Spec):

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
-from agentos.learning.life_report import OUTCOMES
 from agentos.learning.outcome.life_charts import charts_of
+from agentos.learning.outcome.life_report import OUTCOMES
 from agentos.learning.outcome.recorded_matrix import is_finished, matrix_of
 from agentos.records.layout import REPORT
 from agentos.reporting.page import write_page
