@@ -36,6 +36,10 @@ Profiled = Annotated[
     bool,
     typer.Option("--profile", help="Record the time of every phase on every host: trace.json."),
 ]
+Live = Annotated[
+    bool,
+    typer.Option("--live", help="Serve a live page of the run, as 'agentos watch' does."),
+]
 ChangedDataOk = Annotated[
     bool,
     typer.Option(
