@@ -18,7 +18,15 @@ from pydantic import BaseModel, ValidationError
 
 from agentos.records.atomic_files import damaged, inside, replacing, write_json
 from agentos.tasks.config import Task
-from agentos.tasks.cooperation import Cascade, Divided, MasterSlave, Member, Peers, Single
+from agentos.tasks.cooperation import (
+    Cascade,
+    Distilled,
+    Divided,
+    MasterSlave,
+    Member,
+    Peers,
+    Single,
+)
 from agentos.tasks.decomposition import DECOMPOSITIONS, Division, Part
 from agentos.tasks.decomposition.part_heads import FittedDivision, PartHead
 from agentos.tasks.library import ModelCard
@@ -42,7 +50,7 @@ _CLASSES: Mapping[str, type[Any]] = {
         *(FittedSociety, Task, Member, ModelCard, Head, Single, MasterSlave, Peers, Cascade),
         *(FittedFusion, StackedPool, WeightedLogPool, VotePool, DeferralRule),
         *(GainScorer, DoubtScorer, SetSizeScorer, RandomScorer),
-        *(Divided, FittedDivision, Division, Part, PartHead),
+        *(Distilled, Divided, FittedDivision, Division, Part, PartHead),
         *(*FUSIONS.values(), *DECOMPOSITIONS.values(), *SCHEDULERS.values()),
     )
 }

@@ -23,11 +23,10 @@ from agentos.records.ledger_file import write_ledger
 from agentos.tasks.analysis import Analysis
 from agentos.tasks.config import Auto, Task
 from agentos.tasks.cooperation import NOT_ASKED, SILENT, Outcome
-from agentos.tasks.decomposition import Undivided
 from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import SINGLE, FittedSociety
 from agentos.tasks.society.saved_society import SOCIETY, save_society
-from agentos.tasks.solving.dividing import divide
+from agentos.tasks.solving.further_ways import further_ways
 from agentos.tasks.solving.scores import Scores, score
 from agentos.tasks.solving.words_alone import lexical_probabilities
 from agentos.tasks.solving.workbench import Bench, Workbench, cards_of
@@ -73,7 +72,7 @@ class Solved:
         queries: texts of the test split.
         oracle: FLOPs and accuracy of a deferral from the cheapest to the dearest agent that knows all labels,
             at growing budgets; for a picture.
-        division: whether a division of the task is kept, and why; empty if none was asked for.
+        notes: a sentence on each further way to answer that was asked for: is it used, and why?
     """
 
     directory: Path
@@ -83,7 +82,7 @@ class Solved:
     best_agent: str
     queries: int
     oracle: tuple[tuple[float, float], ...] = ()
-    division: str = ""
+    notes: tuple[str, ...] = ()
 
     def line(self, name: str) -> Line | None:
         """Return the line of an architecture; None if faults left it without an answer."""
@@ -151,14 +150,11 @@ def solve(
         if len(models) > 1:
             progress("Comparing architectures")
             society = _chosen(work, society, order)
-        division = ""
-        if not isinstance(config.decompose, Undivided):
-            progress("Dividing the task")
-            society, division = divide(work, society, order)
+        society, notes = further_ways(work, society, order)
         save_society(society, directory / SOCIETY)
         progress("Answering the test texts")
         solved = _tested(work, society, order, analysis, directory)
-        solved = replace(solved, division=division)
+        solved = replace(solved, notes=notes)
         write_json(directory / RESULTS, results_of(solved), indent=2)
         return solved
 
@@ -280,7 +276,7 @@ def results_of(solved: Solved) -> dict[str, Any]:
     members = solved.society.members
     return {
         "verdict": solved.verdict,
-        "division": solved.division,
+        "notes": list(solved.notes),
         "chosen": solved.society.chosen,
         "queries": solved.queries,
         "lines": [asdict(line) for line in solved.lines],
