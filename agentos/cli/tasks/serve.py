@@ -53,7 +53,10 @@ def serve(
 
     Example: agentos serve runs/triage --port 8080 --replicas 2 --num-cpus 0.5
     """
+    from pydantic import ValidationError
+
     from agentos.cli.display.console import SafeConsole
+    from agentos.config.field_errors import InvalidConfiguration, explain
     from agentos.runtime.interruption import Interrupted, interruptible
     from protocols.errors import ConfigurationError
 
@@ -65,18 +68,22 @@ def serve(
             actual=str(error),
             hint="pip install 'llm-agentos[serve]'",
         ) from error
-    config = ServeConfig(
-        host=host,
-        port=port,
-        replicas=replicas,
-        num_cpus=num_cpus,
-        num_gpus=num_gpus,
-        max_batch=max_batch,
-        batch_wait_ms=batch_wait_ms,
-        deadline_s=deadline_s,
-        max_body_bytes=max_body_bytes,
-        max_texts=max_texts,
-    )
+    given = {
+        "host": host,
+        "port": port,
+        "replicas": replicas,
+        "num_cpus": num_cpus,
+        "num_gpus": num_gpus,
+        "max_batch": max_batch,
+        "batch_wait_ms": batch_wait_ms,
+        "deadline_s": deadline_s,
+        "max_body_bytes": max_body_bytes,
+        "max_texts": max_texts,
+    }
+    try:
+        config = ServeConfig.model_validate(given)
+    except ValidationError as error:
+        raise InvalidConfiguration("the command line", explain(error, ServeConfig)) from error
     console = SafeConsole()
     service = Service.open(directory, config)
     try:

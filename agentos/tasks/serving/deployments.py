@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import ray
@@ -43,6 +44,10 @@ class AgentReplica:
     async def read(self, texts: tuple[str, ...]) -> Encoded:
         """Embed texts, one call after the other."""
         return self._embed(texts)
+
+    async def process_id(self) -> int:
+        """Return the id of this process."""
+        return os.getpid()
 
     def _embed(self, texts: tuple[str, ...]) -> Encoded:
         return read_texts(Reading(self._path, self._max_length, texts, self._device))

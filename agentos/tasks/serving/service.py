@@ -123,7 +123,7 @@ class Service:
     def _deploy(self) -> None:
         """Deploy the agents, and wait until each has loaded its model."""
         there = ray.cluster_resources()
-        share = self._share(there.get("CPU", 0.0), there.get("GPU", 0.0))
+        share = self.share(there.get("CPU", 0.0), there.get("GPU", 0.0))
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         logs = {"log_level": "WARNING", "enable_access_log": False}
         serve.start(proxy_location=ProxyLocation.Disabled, logging_config=logs)
@@ -175,7 +175,7 @@ class Service:
         while not server.started and self._thread.is_alive():
             time.sleep(0.01)
 
-    def _share(self, cpus: float, gpus: float) -> float:
+    def share(self, cpus: float, gpus: float) -> float:
         """Return the cores of each process; refuse more than there are.
 
         Raises:
