@@ -18,20 +18,7 @@ from agentos import Society
 from agentos.tasks.serving import ServeConfig, Service
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-WORDS = [
-    "wave",
-    "tide",
-    "ship",
-    "wheat",
-    "plough",
-    "barn",
-    "tram",
-    "market",
-    "clock",
-    "cloud",
-    "star",
-    "moon",
-]
+WORDS = "wave tide ship wheat plough barn tram market clock cloud star moon".split()  # noqa: SIM905
 TEXTS = [" ".join(WORDS[start:end]) for start in range(6) for end in range(start + 1, 12, 2)]
 
 
