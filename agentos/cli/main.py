@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentos.cli.arguments import Directory, Overrides, Point, Source
+from agentos.cli.arguments import Directory, Overrides, Point, SchemaOf, Source
 from agentos.cli.check import check
 from agentos.cli.compare import compare
 from agentos.cli.data import data
+from agentos.cli.encoders.audit import audit
 from agentos.cli.encoders.evaluate import evaluate
+from agentos.cli.encoders.explain import explain
 from agentos.cli.encoders.export_encoders import export
 from agentos.cli.encoders.generate import generate
 from agentos.cli.learning.knowledge_commands import knowledge
 from agentos.cli.learning.learn import learn
+from agentos.cli.learning.transfer_command import transfer
 from agentos.cli.resume import fork, resume
+from agentos.cli.runs.runs_commands import runs
+from agentos.cli.runs.watch import watch
 from agentos.cli.sweep import sweep
 from agentos.cli.tasks.model_library import library
 from agentos.cli.tasks.planned_work import plan
@@ -91,12 +96,18 @@ def list_kinds(point: Point = None) -> None:
     show_kinds(_console(), point)
 
 
-@app.command(short_help="Print the JSON schema of a run, for editors.")
-def schema() -> None:
-    """Print the JSON schema of a run, for editors that complete and validate YAML."""
-    from agentos.config.run import RunConfig
+@app.command(short_help="Print the JSON schema of a run or a task, for editors.")
+def schema(of: SchemaOf = "run") -> None:
+    """Print the JSON schema of a run or of a task file, for editors that complete and validate YAML.
 
-    text = json.dumps(RunConfig.model_json_schema(), indent=2)
+    Example: agentos schema task > task.schema.json
+    """
+    if of == "task":
+        from agentos.tasks.config import Task as Described
+    else:
+        from agentos.config.run import RunConfig as Described  # type: ignore[assignment]
+
+    text = json.dumps(Described.model_json_schema(), indent=2)
     _console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -108,6 +119,7 @@ def report(directory: Directory) -> None:
     _console().print(f"report: {write_report(directory)}", soft_wrap=True, markup=False)
 
 
+app.command(short_help="Serve a live page of runs in progress.")(watch)
 app.command(short_help="Compare runs in one table and a chart.")(compare)
 app.command(short_help="Print the figures of a topology, and draw it.")(topology)
 app.command(short_help="Continue a run from its latest checkpoint.")(resume)
@@ -115,8 +127,11 @@ app.command(short_help="Continue a run under other settings.")(fork)
 app.command(short_help="Check the protocol of a run and count its bytes.")(check)
 app.command("data", short_help="Read and divide text as a run would.")(data)
 app.command(short_help="Continue a text with a causal agent.")(generate)
+app.command(short_help="Explain an embedding by the words of a text.")(explain)
+app.command(short_help="Attack the encoders of a run, and test them for bias.")(audit)
 app.command(short_help="Run arms x axes x seeds, one row of results per run.")(sweep)
 app.command(short_help="Learn a stream, one episode after another.")(learn)
+app.command(short_help="Start a new agent from what a run has learnt.")(transfer)
 app.command(short_help="Copy encoders of a run into one folder.")(export)
 app.command(short_help="Let a society work on a task.")(solve)
 app.command(short_help="Analyse a task, and stop.")(analyse)
@@ -125,6 +140,7 @@ app.command(short_help="Serve a society that solved a task over HTTP.")(serve)
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
 app.command(short_help="Plan who would do what in a task, and its cost.")(plan)
 app.add_typer(library)
+app.add_typer(runs, name="runs", short_help="List, show, stop and remove runs.")
 app.add_typer(knowledge, name="knowledge", short_help="Look into a knowledge base, and correct it.")
 
 

@@ -7,9 +7,12 @@ the other; the agents that it asks in any case begin to read before it does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as Late
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from agentos.tasks.society.encoders import Encoded
 from agentos.tasks.society.fitted_society import FittedSociety
@@ -18,8 +21,17 @@ from protocols.errors import HostLost
 
 Item = tuple[str, ...]
 """The texts of one question; see `TaskKind.texts_of`."""
-AwaitedRead = Callable[[int, Sequence[str]], Awaitable[Encoded]]
-"""Maps an agent and texts to what its encoder makes of them, some time later."""
+_Found = TypeVar("_Found")
+
+
+class AwaitedAgents(Protocol):
+    """The encoders of agents that stand elsewhere; both raise `HostLost` for one that is gone."""
+
+    async def read(self, agent: int, texts: Sequence[str]) -> Encoded:
+        """Return what an agent's encoder makes of texts."""
+
+    async def count(self, agent: int, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return the tokens that texts would put through it."""
 
 
 class AwaitedSociety:
@@ -27,16 +39,16 @@ class AwaitedSociety:
 
     Args:
         fitted: the society.
-        read: the agents' encoders; raises `HostLost` for one that is gone.
+        agents: the agents' encoders.
         timeout_s: seconds after which an agent counts as lost.
         at_once: pieces of work at a time.
     """
 
     def __init__(
-        self, fitted: FittedSociety, read: AwaitedRead, timeout_s: float, at_once: int
+        self, fitted: FittedSociety, agents: AwaitedAgents, timeout_s: float, at_once: int
     ) -> None:
         self.fitted = fitted
-        self._read = read
+        self._agents = agents
         self._timeout_s = timeout_s
         self._threads = ThreadPoolExecutor(at_once, "cooperation")
         self._first = fitted.asked_first
@@ -49,33 +61,39 @@ class AwaitedSociety:
         """
         loop = asyncio.get_running_loop()
         texts = texts_in_order(items)
-        read = await asyncio.gather(*(self._in_time(agent, texts) for agent in self._first))
-        ahead = dict(zip(self._first, read, strict=True))
+        # What a lost agent raises is raised where it is asked: the others may answer without it.
+        begun = [self._in_time(agent, self._agents.read(agent, texts)) for agent in self._first]
+        found = await asyncio.gather(*begun, return_exceptions=True)
+        ahead = dict(zip(self._first, found, strict=True))
 
-        def wait(agent: int, asked: Sequence[str]) -> Encoded:
-            found = ahead.get(agent) if len(asked) == len(texts) else None
-            if found is None:
-                future = asyncio.run_coroutine_threadsafe(self._in_time(agent, asked), loop)
-                found = future.result()
-            if isinstance(found, HostLost):
-                raise found
-            return found
+        def read(agent: int, asked: Sequence[str]) -> Encoded:
+            known = ahead.get(agent) if len(asked) == len(texts) else None
+            if known is None:
+                return wait(agent, self._agents.read(agent, asked))
+            if isinstance(known, BaseException):
+                raise known
+            return known
 
-        return await loop.run_in_executor(self._threads, replies_to, self.fitted, items, wait)
+        def count(agent: int, asked: Sequence[str]) -> NDArray[np.int64]:
+            return wait(agent, self._agents.count(agent, asked))
 
-    async def _in_time(self, agent: int, texts: Sequence[str]) -> Encoded | HostLost:
-        """Return what an agent read, or the error of one that is lost: the others may answer without it."""
+        def wait(agent: int, work: Coroutine[Any, Any, _Found]) -> _Found:
+            return asyncio.run_coroutine_threadsafe(self._in_time(agent, work), loop).result()
+
+        return await loop.run_in_executor(
+            self._threads, replies_to, self.fitted, items, read, count
+        )
+
+    async def _in_time(self, agent: int, work: Coroutine[Any, Any, _Found]) -> _Found:
         try:
-            return await asyncio.wait_for(self._read(agent, texts), self._timeout_s)
-        except HostLost as error:
-            return error
-        except (asyncio.TimeoutError, Late):
+            return await asyncio.wait_for(work, self._timeout_s)
+        except asyncio.TimeoutError:
             name = self.fitted.members[agent].card.name
-            return HostLost(
+            raise HostLost(
                 f"{name} did not read in time",
                 expected=f"an answer within {self._timeout_s:g} s",
                 hint="raise --deadline-s, or lower --max-batch",
-            )
+            ) from None
 
     def close(self) -> None:
         """End the threads."""

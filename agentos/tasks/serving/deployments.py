@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
 import ray
+from numpy.typing import NDArray
 from ray import serve
 from ray.serve._private import replica
 
 from agentos.tasks.serving.config import ServeConfig
-from agentos.tasks.society.encoders import Encoded, Reading, read_texts
+from agentos.tasks.society.encoders import Encoded, Reading, count_tokens, read_texts
 from agentos.tasks.society.fitted_society import FittedSociety
 from agents.lazy_torch import torch
 from protocols.errors import RuntimeFailure
@@ -39,18 +41,22 @@ class AgentReplica:
         listen_on_loopback()
         torch.set_num_threads(threads)
         self._path, self._max_length, self._device = path, max_length, device
-        self._embed(("ready",))  # loads the model
+        read_texts(self._reading(("ready",)))  # loads the model
 
     async def read(self, texts: tuple[str, ...]) -> Encoded:
         """Embed texts, one call after the other."""
-        return self._embed(texts)
+        return read_texts(self._reading(texts))
+
+    async def count(self, texts: tuple[str, ...]) -> NDArray[np.int64]:
+        """Count the tokens of texts."""
+        return count_tokens(self._reading(texts))
 
     async def process_id(self) -> int:
         """Return the id of this process."""
         return os.getpid()
 
-    def _embed(self, texts: tuple[str, ...]) -> Encoded:
-        return read_texts(Reading(self._path, self._max_length, texts, self._device))
+    def _reading(self, texts: tuple[str, ...]) -> Reading:
+        return Reading(self._path, self._max_length, texts, self._device)
 
 
 def listen_on_loopback() -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Any, cast
 
+import numpy as np
 from fastapi import FastAPI
+from numpy.typing import NDArray
 from ray import serve
 from ray.exceptions import RayActorError
 
@@ -27,6 +30,35 @@ _TRIES = 2
 """Processes of an agent that are tried with one reading, should they die."""
 
 
+class DeployedAgents:
+    """The agents' deployments; a reading whose process dies goes to another one once.
+
+    Args:
+        names: of the agents.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._handles = [serve.get_app_handle(application_of(n)) for n in range(len(names))]
+
+    async def read(self, agent: int, texts: Sequence[str]) -> Encoded:
+        """Return what an agent's encoder makes of texts."""
+        return cast(Encoded, await self._call(agent, "read", texts))
+
+    async def count(self, agent: int, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return the tokens that texts would put through it."""
+        return cast("NDArray[np.int64]", await self._call(agent, "count", texts))
+
+    async def _call(self, agent: int, method: str, texts: Sequence[str]) -> Any:
+        for _ in range(_TRIES):
+            try:
+                return await getattr(self._handles[agent], method).remote(tuple(texts))
+            except RayActorError as error:
+                lost = error
+        said = str(lost).split("\n")[0]
+        raise HostLost(f"the process of {self._names[agent]} died", actual=said) from lost
+
+
 class Ingress:
     """Receives requests, gathers them to batches, and runs the cooperation over the agents' deployments.
 
@@ -37,11 +69,11 @@ class Ingress:
 
     def __init__(self, fitted: FittedSociety, config: ServeConfig) -> None:
         self._config = config
-        names = map(application_of, range(len(fitted.members)))
-        self._agents = [serve.get_app_handle(name) for name in names]
+        self._count = len(fitted.members)
+        agents = DeployedAgents([member.card.name for member in fitted.members])
         self._metrics = ServiceMetrics()
         at_once = config.replicas + 1  # one more than can be read: the next is ready
-        self._society = AwaitedSociety(fitted, self._read, config.deadline_s, at_once)
+        self._society = AwaitedSociety(fitted, agents, config.deadline_s, at_once)
         wait_s = config.batch_wait_ms / 1e3
         self._gathering = Gathering(self._answer, config.max_batch, wait_s, at_once)
         self._problems: dict[str, str] = {}
@@ -58,21 +90,10 @@ class Ingress:
         self._metrics.count_batch(replies)
         return replies
 
-    async def _read(self, agent: int, texts: Sequence[str]) -> Encoded:
-        for _ in range(_TRIES):
-            try:
-                found: Encoded = await self._agents[agent].read.remote(tuple(texts))
-            except RayActorError as error:
-                lost = error
-            else:
-                return found
-        name = self._society.fitted.members[agent].card.name
-        raise HostLost(f"the process of {name} died", actual=str(lost).split("\n")[0]) from lost
-
     async def _health(self) -> dict[str, str]:
         if time.monotonic() - self._known_s > _HEALTH_S:
             self._known_s = time.monotonic()
-            self._problems = await asyncio.to_thread(problems, len(self._agents))
+            self._problems = await asyncio.to_thread(problems, self._count)
         return self._problems
 
     def close(self) -> None:

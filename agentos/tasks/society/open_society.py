@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import Self
 
 from agentos.runtime import Session
@@ -24,6 +25,8 @@ MOST_CHARACTERS = 1_000_000
 """Characters of all texts that are asked at once, at most."""
 Read = Callable[[int, Sequence[str]], Encoded]
 """Maps an agent and texts to what its encoder makes of them."""
+CountTexts = Callable[[int, Sequence[str]], NDArray[np.int64]]
+"""Maps an agent and texts to the tokens that they would put through its encoder."""
 
 
 class Reply(NamedTuple):
@@ -103,7 +106,8 @@ class Society:
         def read(agent: int, flat: Sequence[str]) -> Encoded:
             return self._encoders.embed({agent: flat})[agent]
 
-        return Replies(replies_to(self.fitted, items, read), time.perf_counter() - began)
+        replies = replies_to(self.fitted, items, read, self._encoders.count)
+        return Replies(replies, time.perf_counter() - began)
 
     def close(self) -> None:
         """End the hosts."""
@@ -122,7 +126,7 @@ class Society:
 
 
 def replies_to(
-    fitted: FittedSociety, items: Sequence[tuple[str, ...]], read: Read
+    fitted: FittedSociety, items: Sequence[tuple[str, ...]], read: Read, count: CountTexts
 ) -> tuple[Reply, ...]:
     """Answer items by the chosen architecture.
 
@@ -130,19 +134,27 @@ def replies_to(
         fitted: the society.
         items: the texts of each; see `TaskKind.texts_of`.
         read: the encoders.
+        count: their tokenizers.
 
     Raises:
         HostLost: no agent is left to answer.
     """
     kind = fitted.config.task
 
-    def embed(agent: int, ids: Labels) -> Embedded:
-        encoded = read(agent, texts_in_order([items[id] for id in ids.tolist()]))
-        parts = np.split(encoded.rows, len(items[0]))
-        tokens = encoded.tokens.reshape(len(items[0]), -1).sum(axis=0)
-        return Embedded(kind.features(parts), tokens)
+    def flat(ids: Labels) -> list[str]:
+        return texts_in_order([items[id] for id in ids.tolist()])
 
-    return _replies(fitted, fitted.answer(Queries("query", np.arange(len(items))), embed))
+    def embed(agent: int, ids: Labels) -> Embedded:
+        encoded = read(agent, flat(ids))
+        parts = np.split(encoded.rows, len(encoded.rows) // len(ids))
+        return Embedded(kind.features(parts), encoded.tokens.reshape(-1, len(ids)).sum(axis=0))
+
+    def tokens(agent: int, ids: Labels) -> Labels:
+        found: Labels = count(agent, flat(ids)).reshape(-1, len(ids)).sum(axis=0)
+        return found
+
+    queries = Queries("query", np.arange(len(items)))
+    return _replies(fitted, fitted.answer(queries, embed, count=tokens))
 
 
 def texts_in_order(items: Sequence[tuple[str, ...]]) -> list[str]:

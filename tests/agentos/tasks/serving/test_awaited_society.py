@@ -34,15 +34,21 @@ class Reads:
 
     def __init__(self, bench: Any, pause_s: float = 0.0, lost: Sequence[int] = ()) -> None:
         self.bench, self.pause_s, self.lost = bench, pause_s, lost
-        self.read: list[tuple[int, int]] = []
+        self.noted: list[tuple[int, int]] = []
         self.reading = self.most_at_once = 0
 
     def now(self, agent: int, texts: Sequence[str]) -> Encoded:
-        self.read.append((agent, len(texts)))
+        self.noted.append((agent, len(texts)))
         rows = self.bench.rows[agent][[int(text) for text in texts]].astype(np.float32)
         return Encoded(rows, np.full(len(texts), 10 + agent), 0.0)
 
-    async def later(self, agent: int, texts: Sequence[str]) -> Encoded:
+    def counted(self, agent: int, texts: Sequence[str]) -> np.ndarray:
+        return np.full(len(texts), 10 + agent)
+
+    async def count(self, agent: int, texts: Sequence[str]) -> np.ndarray:
+        return self.counted(agent, texts)
+
+    async def read(self, agent: int, texts: Sequence[str]) -> Encoded:
         self.reading += 1
         self.most_at_once = max(self.most_at_once, self.reading)
         await asyncio.sleep(self.pause_s)
@@ -53,7 +59,7 @@ class Reads:
 
 
 def answered(fitted: FittedSociety, reads: Reads, timeout_s: float = 30.0) -> tuple[Reply, ...]:
-    society = AwaitedSociety(fitted, reads.later, timeout_s, at_once=2)
+    society = AwaitedSociety(fitted, reads, timeout_s, at_once=2)
     try:
         return asyncio.run(society.answer(ITEMS))
     finally:
@@ -66,9 +72,9 @@ def test_answers_are_those_of_agents_that_are_called(
 ) -> None:
     society = fitted.choosing(name)
     called, awaited = Reads(bench), Reads(bench)
-    expected = replies_to(society, ITEMS, called.now)
+    expected = replies_to(society, ITEMS, called.now, called.counted)
     assert answered(society, awaited) == expected
-    assert sorted(awaited.read) == sorted(called.read), "no agent reads more than it must"
+    assert sorted(awaited.noted) == sorted(called.noted), "no agent reads more than it must"
 
 
 @pytest.mark.parametrize(("name", "at_once"), [("master_slave", 3), ("peer", 3), ("single", 1)])
