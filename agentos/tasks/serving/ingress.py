@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 from ray import serve
 from ray.exceptions import RayActorError
+from ray.serve.handle import DeploymentHandle
 
 from agentos.tasks.serving.api import build_api
 from agentos.tasks.serving.awaited_society import AwaitedSociety, Item
@@ -43,16 +44,19 @@ class DeployedAgents:
 
     async def read(self, agent: int, texts: Sequence[str]) -> Encoded:
         """Return what an agent's encoder makes of texts."""
-        return cast(Encoded, await self._call(agent, "read", texts))
+        given = tuple(texts)
+        return cast(Encoded, await self._tried(agent, lambda handle: handle.read.remote(given)))
 
     async def count(self, agent: int, texts: Sequence[str]) -> NDArray[np.int64]:
         """Return the tokens that texts would put through it."""
-        return cast("NDArray[np.int64]", await self._call(agent, "count", texts))
+        given = tuple(texts)
+        found = await self._tried(agent, lambda handle: handle.count.remote(given))
+        return cast("NDArray[np.int64]", found)
 
-    async def _call(self, agent: int, method: str, texts: Sequence[str]) -> Any:
+    async def _tried(self, agent: int, call: Callable[[DeploymentHandle], Awaitable[Any]]) -> Any:
         for _ in range(_TRIES):
             try:
-                return await getattr(self._handles[agent], method).remote(tuple(texts))
+                return await call(self._handles[agent])
             except RayActorError as error:
                 lost = error
         said = str(lost).split("\n")[0]
