@@ -39,6 +39,7 @@ from agentos.cli.runs.watch import watch
 from agentos.cli.sweep import sweep
 from agentos.cli.tasks.model_library import library
 from agentos.cli.tasks.planned_work import plan
+from agentos.cli.tasks.serve import serve
 from agentos.cli.tasks.solve import analyse, ask, solve
 from agentos.cli.topology import topology
 from agentos.cli.watched_run import run
@@ -189,6 +190,7 @@ app.command(short_help="Let a society work on a task.")(solve)
 app.command(short_help="Analyse a task, and stop.")(analyse)
 app.command(short_help="Answer texts with a society that solved a task.")(ask)
 app.command(short_help="Upload an encoder to the Hugging Face hub.")(push)
+app.command(short_help="Serve a society that solved a task over HTTP.")(serve)
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
 app.command(short_help="Plan who would do what in a task, and its cost.")(plan)
 app.add_typer(library)

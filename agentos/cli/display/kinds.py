@@ -52,7 +52,7 @@ def kinds_of(point: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
     Raises:
         ConfigurationError: there is no such extension point.
     """
-    tables = {**_tables(), **_tables_of_tasks()}
+    tables = extension_points()
     others: dict[str, Callable[[], dict[str, str]]] = {
         PRESETS_POINT: _presets,
         RUNS_POINT: lambda: {name: _first_comment(path) for name, path in ready_made().items()},
