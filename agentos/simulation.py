@@ -11,20 +11,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agentos.arms import Arms, RunSetting
+from agentos.arms import Arms, RunSetting, arm_of
 from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.data.yaml_values import dump
 from agentos.events import Listener, Listeners
 from agentos.preflight.auto_precision import choose_precision
 from agentos.preflight.flops import sizes_of
+from agentos.preflight.stack_sizes import describe_stacks
 from agentos.preparation import blueprint_of, joint_plan, prepare_corpus
 from agentos.records.agent_similarity import SimilarityRecorder, draw_sample
 from agentos.records.atomic_files import writing
 from agentos.records.checkpoints import forget
 from agentos.records.identity.digests import of_run
 from agentos.records.identity.fingerprint import Fingerprint
-from agentos.records.layout import ARMS
+from agentos.records.layout import ARMS, TOGETHER
 from agentos.records.recorder import Recorder
 from agentos.records.result import Result
 from agentos.rounds.clock.timing import Timing, timing_of
@@ -151,6 +152,7 @@ class Simulation:
             session = ProfiledSession(session, self.profile)
         try:
             training, measured = choose_precision(session, blueprint)
+            measured |= describe_stacks(session, arm_of(self.config, TOGETHER))
         except BaseException:
             session.close()
             raise
