@@ -30,7 +30,8 @@ def stopped(small: Callable[..., RunConfig], tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "override", ["training.rounds=9", "seed=1", "runtime.threads=1", "runtime=ray"]
+    "override",
+    ["training.rounds=9", "seed=1", "runtime.threads=1", "runtime.stack=4", "runtime=ray"],
 )
 def test_resume_refuses_what_would_change_the_metrics(stopped: Path, override: str) -> None:
     done = CliRunner().invoke(app, ["resume", str(stopped), override])

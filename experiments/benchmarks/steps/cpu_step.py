@@ -1,6 +1,6 @@
 """Gains of each optimisation in `agents.models.cpu`, as the time of a training step with and without it.
 
-    python -m experiments.benchmarks.cpu_step
+    python -m experiments.benchmarks.steps.cpu_step
 
 An encoder, of the preset tiny (a BERT of 2 layers x 128) where no other is named, takes steps of in-batch
 contrastive learning on 64 pairs of 32 random tokens, on one thread. The two variants of a row alternate, and

@@ -1,6 +1,6 @@
 """Measure how much of a training batch is padding, and what length buckets gain.
 
-    python -m experiments.benchmarks.padding --newsgroups ../shared/data/newsgroups/train.parquet
+    python -m experiments.benchmarks.steps.padding --newsgroups ../shared/data/newsgroups/train.parquet
 
 One agent with the preset tiny on one thread takes the same batches of 64 documents, in one pass each and in
 buckets. The texts are crops as in the quickstart, crops and whole documents of up to 64 tokens, and, given a
