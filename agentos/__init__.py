@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from agentos.simulation import Simulation as Simulation
     from agentos.tasks.config import Task as Task
     from agentos.tasks.society.open_society import Society as Society
-    from agentos.tasks.solving.run_task import solve as solve
+    from agentos.tasks.solving.any_kind import solve as solve
 
 _EXPORTS = {
     "RunConfig": "agentos.config.run",
@@ -18,7 +18,7 @@ _EXPORTS = {
     "Simulation": "agentos.simulation",
     "Society": "agentos.tasks.society.open_society",
     "Task": "agentos.tasks.config",
-    "solve": "agentos.tasks.solving.run_task",
+    "solve": "agentos.tasks.solving.any_kind",
 }
 
 __all__ = ["Result", "RunConfig", "Simulation", "Society", "Task", "solve"]

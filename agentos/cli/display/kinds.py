@@ -34,7 +34,7 @@ def show_kinds(console: Console, point: str | None = None) -> None:
     Raises:
         ConfigurationError: there is no such extension point.
     """
-    tables = _tables()
+    tables = {**_tables(), **_tables_of_tasks()}
     titles = [*tables, PRESETS_POINT, RUNS_POINT]
     for title in titles if point is None else _matching(point, titles):
         if title == PRESETS_POINT:
@@ -101,6 +101,16 @@ def _tables() -> Mapping[str, Mapping[str, type[Spec]]]:
         "clock.mode": MODES,
         "clock.speed, latency_s, bytes_per_s": QUANTITIES,
         "faults": FAULTS,
+    }
+
+
+def _tables_of_tasks() -> Mapping[str, Mapping[str, type[Spec]]]:
+    from agentos.tasks.kinds import TASK_KINDS
+    from agentos.tasks.kinds.collections import COLLECTIONS
+
+    return {
+        "task file.task": TASK_KINDS,
+        "task file.task.collection": COLLECTIONS,
     }
 
 

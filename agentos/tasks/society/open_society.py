@@ -93,7 +93,7 @@ class Society:
             DataError: there is no text, or too much of it.
             HostLost: no agent is left to answer.
         """
-        _check(texts)
+        check_texts(texts)
         began = time.perf_counter()
         kind = self.fitted.config.task
         items = [kind.texts_of(text) for text in texts]
@@ -146,7 +146,12 @@ class Society:
         self.close()
 
 
-def _check(texts: Sequence[str]) -> None:
+def check_texts(texts: Sequence[str]) -> None:
+    """Check that there are texts to answer, and not too many.
+
+    Raises:
+        DataError: there is none, or they are too long together.
+    """
     size = sum(map(len, texts))
     if not texts or size > MOST_CHARACTERS:
         raise DataError(
