@@ -102,6 +102,7 @@ class JointWriting:
         self._talk.step(f"token {self._turn}", ASKER, 0.0, dict.fromkeys([*sources, own], 0))
         for agent in self._origins:
             self.tell(agent, tokens, ids, size)
+        self._talk.begin_hop()
         self._turn += 1
 
     def tell(self, agent: int, tokens: Labels, ids: Labels, size: int) -> None:

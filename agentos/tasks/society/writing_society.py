@@ -27,6 +27,8 @@ from protocols.errors import ConfigurationError, HostLost
 from protocols.topologies.peer import Complete
 
 _KEPT = 16
+_LONGEST = 1 << 20
+"""Tokens of a prompt that no positions limit."""
 _CELLS = 1 << 26
 """Probabilities of one agent that are in memory at once."""
 
@@ -276,13 +278,13 @@ def _prompt(decoder: NextToken, prompt: str, new_tokens: int) -> Labels:
     Raises:
         ConfigurationError: there are none, or too many.
     """
-    most = (decoder.positions or 1 << 20) - new_tokens
-    ids = decoder.framed(prompt, max(most, 1) + 1, ends=False)
+    most = (decoder.positions or _LONGEST) - new_tokens
+    ids = decoder.framed(prompt, _LONGEST, ends=False)
     if not 0 < len(ids) <= most:
         raise ConfigurationError(
             "a prompt does not fit the decoders",
             expected=f"1 to {most} tokens, for {new_tokens} to follow",
-            actual=f"{len(ids)} or more",
+            actual=len(ids),
             hint="give a shorter prompt that is not empty, or lower task.new_tokens",
         )
     return ids

@@ -131,7 +131,7 @@ def test_what_a_lost_agent_holds_is_missing_and_nothing_else() -> None:
 
 
 def test_lost_messages_leave_the_asker_its_own_shard_and_lost_asker_none_alone() -> None:
-    made = society(faults=[{"kind": "drop", "rate": 1.0, "rounds": 1}])
+    made = society(faults=[{"kind": "drop", "share": 1.0, "rounds": 1}])
     outcome = made.answer(IDS, embed, "merge", faulty=True)
     assert set(outcome.found) == {0}
     gone = society(faults=[{"kind": "kill", "agent": 0, "rounds": 1}])

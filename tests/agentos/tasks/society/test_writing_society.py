@@ -108,7 +108,7 @@ def test_agent_that_is_lost_expects_every_token_alike(
     for one, other in zip(whole.logs, less.logs, strict=True):
         assert np.array_equal(one[0], other[0])
         assert other[1] == pytest.approx(np.full(other.shape[1], -np.log(size)))
-    dropped = [{"kind": "drop", "rate": 1.0, "rounds": 1}]
+    dropped = [{"kind": "drop", "share": 1.0, "rounds": 1}]
     silent = society(decoders, faults=dropped).expected(framed, True)
     assert silent.logs[0][1] == pytest.approx(np.full(LENGTH - 1, -np.log(size)))
     every = [{"kind": "kill", "agent": agent, "rounds": 1} for agent in (0, 1)]
