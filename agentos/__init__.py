@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig as RunConfig
     from agentos.records.result import Result as Result
-    from agentos.simulation import Simulation as Simulation
+    from agentos.simulation.simulation import Simulation as Simulation
     from agentos.tasks.config import Task as Task
     from agentos.tasks.society.open_society import Society as Society
     from agentos.tasks.solving.any_kind import solve as solve
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "RunConfig": "agentos.config.run",
     "Result": "agentos.records.result",
-    "Simulation": "agentos.simulation",
+    "Simulation": "agentos.simulation.simulation",
     "Society": "agentos.tasks.society.open_society",
     "Task": "agentos.tasks.config",
     "solve": "agentos.tasks.solving.any_kind",

@@ -70,6 +70,9 @@ def show(console: Console, config: RunConfig, found: DryRun) -> None:
     if not found.ledger.total():
         console.print("nothing is sent")
         return
+    shown = config.exchange.shows
+    said = "the exchange does not say" if shown is None else ", ".join(sorted(shown)) or "nothing"
+    console.print(f"messages are computed from: {said}", highlight=False)
     _show_hops(console, config, found)
     _show_agents(console, config, found)
     _show_kinds(console, found)

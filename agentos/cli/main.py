@@ -15,7 +15,9 @@ from agentos.cli.arguments import Directory, Overrides, Point, Source
 from agentos.cli.check import check
 from agentos.cli.compare import compare
 from agentos.cli.data import data
+from agentos.cli.encoders.audit import audit
 from agentos.cli.encoders.evaluate import evaluate
+from agentos.cli.encoders.explain import explain
 from agentos.cli.encoders.export_encoders import export
 from agentos.cli.encoders.generate import generate
 from agentos.cli.learning.knowledge_commands import knowledge
@@ -114,6 +116,8 @@ app.command(short_help="Continue a run under other settings.")(fork)
 app.command(short_help="Check the protocol of a run and count its bytes.")(check)
 app.command("data", short_help="Read and divide text as a run would.")(data)
 app.command(short_help="Continue a text with a causal agent.")(generate)
+app.command(short_help="Explain an embedding by the words of a text.")(explain)
+app.command(short_help="Attack the encoders of a run, and test them for bias.")(audit)
 app.command(short_help="Run arms x axes x seeds, one row of results per run.")(sweep)
 app.command(short_help="Learn a stream, one episode after another.")(learn)
 app.command(short_help="Copy encoders of a run into one folder.")(export)

@@ -17,7 +17,7 @@ from agentos.events import Listener
 from agentos.learning.config import LifeConfig
 from agentos.learning.streams import Episode, StreamText, cut
 from agentos.learning.streams.base import Rows
-from agentos.preparation import blueprint_of
+from agentos.simulation.preparation import blueprint_of
 from agents.continual import Ridge
 from agents.exchange import Exchange
 from agents.objectives import Labelled

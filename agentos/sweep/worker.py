@@ -18,7 +18,7 @@ from agentos.config.run import RunConfig
 from agentos.records.atomic_files import write_json
 from agentos.records.identity.folder_lock import alone_in
 from agentos.records.layout import ENCODERS
-from agentos.simulation import Simulation
+from agentos.simulation.simulation import Simulation
 from agentos.sweep.rows import FAILED, Row, measured
 from protocols.errors import AgentOSError
 

@@ -11,14 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agentos.arms import Arms, RunSetting
 from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.data.yaml_values import dump
 from agentos.events import Listener, Listeners
 from agentos.preflight.auto_precision import choose_precision
 from agentos.preflight.flops import sizes_of
-from agentos.preparation import blueprint_of, joint_plan, prepare_corpus
 from agentos.records.agent_similarity import SimilarityRecorder, draw_sample
 from agentos.records.atomic_files import writing
 from agentos.records.checkpoints import forget
@@ -32,6 +30,8 @@ from agentos.rounds.health.monitor import health_monitor
 from agentos.rounds.resumption import Resumption
 from agentos.runtime import Session
 from agentos.runtime.profiling.profile import Profile, ProfiledSession
+from agentos.simulation.arms import Arms, RunSetting
+from agentos.simulation.preparation import blueprint_of, joint_plan, prepare_corpus
 from agents.training.blueprint import Blueprint
 from protocols.errors import RuntimeFailure
 

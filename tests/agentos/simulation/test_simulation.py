@@ -15,7 +15,7 @@ import yaml
 
 from agentos import Result, RunConfig, Simulation
 from agentos.events import Listener
-from agentos.preparation import blueprint_of, prepare_corpus
+from agentos.simulation.preparation import blueprint_of, prepare_corpus
 from agents.models.text_encoder import FunctionEncoder
 from protocols.errors import ConfigurationError, ModelError, RecordError, RuntimeFailure
 from protocols.messages import Embeddings, Message

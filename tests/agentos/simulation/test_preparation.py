@@ -10,7 +10,7 @@ import pytest
 
 from agentos import RunConfig
 from agentos.events import Listener
-from agentos.preparation import blueprint_of, prepare_corpus
+from agentos.simulation.preparation import blueprint_of, prepare_corpus
 from agents.training.blueprint import Blueprint
 from protocols.errors import ConfigurationError
 

@@ -11,7 +11,7 @@ import pytest
 from agentos import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.events import Listener
-from agentos.preparation import blueprint_of, prepare_corpus
+from agentos.simulation.preparation import blueprint_of, prepare_corpus
 from agents.training.blueprint import Anchors
 from protocols.errors import ConfigurationError
 
