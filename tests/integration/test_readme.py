@@ -30,7 +30,7 @@ from agentos.rounds.faults import FAULTS
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.sweep.config import SweepConfig
-from agentos.tasks.config import Task
+from agentos.tasks.config import CONFIGURATIONS
 from agents.config import PRESETS
 from agents.exchange import EXCHANGES
 from agents.exchange.anchors.label_fusion import FUSIONS
@@ -187,7 +187,8 @@ def test_controls_of_few_labels_run_as_they_stand() -> None:
 @pytest.mark.parametrize("code", all_blocks("yaml"))
 def test_configuration_is_valid(code: str) -> None:
     values = yaml.safe_load(code)
-    kinds = {"arms": SweepConfig, "stream": LifeConfig, "library": Task}
+    task = CONFIGURATIONS[values["task"]["kind"]] if "library" in values else RunConfig
+    kinds = {"arms": SweepConfig, "stream": LifeConfig, "library": task}
     kind = next((kind for field, kind in kinds.items() if field in values), RunConfig)
     kind.model_validate(values)
 

@@ -97,3 +97,15 @@ def test_graph_that_cannot_be_worked_on_is_refused(reads: dict[str, str], proble
 def test_documents_cannot_be_spread_by_labels_that_they_lack() -> None:
     with pytest.raises(ValidationError, match="needs labels"):
         Rank.model_validate({**TASKS["rank"], "spread": "by_label"})
+
+
+EXAMPLES = sorted((Path(__file__).parents[4] / "experiments" / "tasks").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_example_is_a_valid_task(file: Path) -> None:
+    assert load_task(str(file), ["library.runs=[runs/x]"]).name == file.stem
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 4
