@@ -5,7 +5,7 @@ Legend: J agents, T tokens of a text, V tokens of the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from agentos.tasks.cooperation.joint_writing import JointWriting
 from agentos.tasks.cooperation.traffic import Setting, Traffic
 from agentos.tasks.library import ModelCard
 from agentos.tasks.society.fitted_society import SINGLE
+from agentos.tasks.society.joint_writer import Writer
 from agents.answering.answers import Labels, Rows
 from agents.answering.continuation import Continuation, write
 from agents.answering.mixture import MIXTURES, Mixture, check_vocabularies, log_prior
@@ -185,63 +186,6 @@ class WritingSociety:
         if not alive:
             raise HostLost("no agent is left to write", hint="see the fault script")
         return alive
-
-
-class Writer:
-    """A decoder whose distributions reach the one that draws as messages; see `continuation.Decoder`.
-
-    Args:
-        decoder: the decoder.
-        agent: its number.
-        joint: the steps of all; None where it writes alone.
-        talk: the traffic of the text.
-
-    Attributes:
-        known: log-probability, in nats, that it gave to all tokens it was told.
-    """
-
-    def __init__(
-        self, decoder: NextToken, agent: int, joint: JointWriting | None, talk: Traffic
-    ) -> None:
-        self.origin = decoder.origin
-        self.vocabulary = decoder.vocabulary
-        self.known = 0.0
-        self._decoder = decoder
-        self._agent = agent
-        self._joint = joint
-        self._talk = talk
-        self._step = 0
-        self._row = np.zeros(0)
-
-    @property
-    def end_token(self) -> int | None:
-        """The token that ends a text."""
-        return self._decoder.end_token
-
-    def begin(self, ids: Labels) -> NDArray[np.float64]:
-        """Read a prefix afresh; return the distribution `[V]` of the next token, as it was received."""
-        self.known, self._step = 0.0, 0
-        return self._received(lambda: self._decoder.begin(ids))
-
-    def advance(self, token: int) -> NDArray[np.float64]:
-        """Read one more token; return the distribution `[V]` of the one after it, as it was received."""
-        self.known += float(np.log(self._row[token]))
-        if self._joint is not None:
-            self._joint.tell(self._agent, np.array([token]), self._talk.ids, len(self._row))
-        self._step += 1
-        return self._received(lambda: self._decoder.advance(token))
-
-    def _received(self, read: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
-        before = self._decoder.flops
-        row_V = read()
-        spent = self._decoder.flops - before
-        if self._joint is None:
-            self._talk.flops += spent
-            self._row = row_V
-        else:
-            rows = self._joint.expect(self._agent, row_V[None], self._talk.ids, self._step, spent)
-            self._row = rows[0]
-        return self._row
 
 
 def _expect(

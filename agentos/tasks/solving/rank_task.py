@@ -6,79 +6,43 @@ Legend: Q queries.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 from numpy.typing import NDArray
 
 from agentos.evaluation.beir import Judged
-from agentos.records.atomic_files import replacing, write_json
+from agentos.records.atomic_files import write_json
 from agentos.records.identity.folder_lock import alone_in
-from agentos.records.layout import LEDGER
-from agentos.records.ledger_file import write_ledger
 from agentos.tasks.config import RankTask
-from agentos.tasks.cooperation.panel import Embedded
 from agentos.tasks.library import ModelCard
 from agentos.tasks.resemblance import resembling
-from agentos.tasks.society.encoders import Encoded, Encoders
+from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import SINGLE
 from agentos.tasks.society.saved_society import SOCIETY, save_society
-from agentos.tasks.society.search_society import Holding, SearchOutcome, SearchSociety
+from agentos.tasks.society.search_society import Holding, SearchSociety
 from agentos.tasks.solving.outcome import (
-    LEXICAL,
     Finished,
-    Measure,
     Split,
-    Table,
-    Way,
-    agents_table,
     beats,
     parts_of,
 )
-from agentos.tasks.solving.ranking_measures import gains, ranking_measures
-from agentos.tasks.solving.words_search import lexical_ranking
-from agentos.tasks.solving.work_folder import ANSWERS, EMBEDDINGS, RESULTS, claim
+from agentos.tasks.solving.ranking_measures import gains
+from agentos.tasks.solving.search_results import (
+    MEASURES,
+    SearchDesk,
+    holdings_table,
+    lexical_way,
+    record,
+    verdict_of,
+    way_of,
+)
+from agentos.tasks.solving.work_folder import EMBEDDINGS, RESULTS, claim
 from agentos.tasks.solving.workbench import Progress, cards_of
 from agents.answering.answers import Labels
 from protocols.errors import ConfigurationError, HostLost
 from protocols.seeding import generator
-
-MEASURES = (
-    Measure("ndcg_at_10", "nDCG@10", percent=True),
-    Measure("mrr", "MRR", percent=True),
-    Measure("recall_at_10", "R@10", percent=True),
-)
-
-
-@dataclass(frozen=True)
-class _Desk:
-    """What a society is made and measured with.
-
-    Attributes:
-        config: the configuration.
-        judged: queries, corpus and judgements.
-        split: places of the queries.
-        documents, queries: of each model, as it reads them.
-    """
-
-    config: RankTask
-    judged: Judged
-    split: Split
-    documents: Sequence[Encoded]
-    queries: Sequence[Encoded]
-
-    def embed(self, model: int, ids: Labels) -> Embedded:
-        """Return queries as a model reads them."""
-        read = self.queries[model]
-        return Embedded(read.rows[ids], read.tokens[ids])
-
-    def relevant(self, ids: Labels) -> list[Mapping[int, int]]:
-        """Return the relevant documents of queries."""
-        return [self.judged.relevant[query] for query in ids.tolist()]
 
 
 def solve_rank(
@@ -96,7 +60,7 @@ def solve_rank(
     split = parts_of(groups, config.calibrate, rng)
     cards = cards_of(config.library, progress)
     holdings = _holdings(config, judged.corpus, len(cards))
-    _check(config, split, cards)
+    _check(config, split, cards, len(holdings))
     claim(directory, config)
     with alone_in(directory):
         progress("Starting hosts")
@@ -107,7 +71,7 @@ def solve_rank(
             progress(f"Embedding {len(judged.corpus):,} documents with {len(cards)} models")
             documents = encoders.embed(dict.fromkeys(every, judged.corpus))
             queries = encoders.embed(dict.fromkeys(every, judged.queries))
-        desk = _Desk(
+        desk = SearchDesk(
             config,
             judged,
             split,
@@ -169,7 +133,7 @@ def _holdings(config: RankTask, corpus: Sequence[str], models: int) -> tuple[Hol
     return tuple(held)
 
 
-def _check(config: RankTask, split: Split, cards: Sequence[ModelCard]) -> None:
+def _check(config: RankTask, split: Split, cards: Sequence[ModelCard], agents: int) -> None:
     if min(len(split.calibrate), len(split.test)) < 2:
         raise ConfigurationError(
             "there are too few queries to divide",
@@ -178,18 +142,17 @@ def _check(config: RankTask, split: Split, cards: Sequence[ModelCard]) -> None:
             hint="give more queries, or change `calibrate`",
         )
     origins = len({card.origin for card in cards})
-    if config.fuse not in ("auto", "merge" if origins == 1 else config.fuse) or (
-        config.fuse == "merge" and origins > 1
-    ):
+    fitting = () if agents == 1 else ("merge",) if origins == 1 else ("reciprocal_rank", "z_score")
+    if config.fuse not in ("auto", *fitting):
         raise ConfigurationError(
-            f"rankings of {origins} encoders cannot be fused by {config.fuse}",
+            f"rankings of {agents} agents with {origins} encoders cannot be fused by {config.fuse}",
             expected="merge for one encoder, reciprocal_rank or z_score for unlike ones, or auto",
             actual=config.fuse,
             hint="set fuse to auto",
         )
 
 
-def _chosen(desk: _Desk, society: SearchSociety) -> SearchSociety:
+def _chosen(desk: SearchDesk, society: SearchSociety) -> SearchSociety:
     """Return the society with its best model and its way of working, both chosen on ``calibrate``."""
     ids = desk.split.calibrate
 
@@ -210,9 +173,9 @@ def _chosen(desk: _Desk, society: SearchSociety) -> SearchSociety:
     return society.choosing(way if beats(together[way], alone[best]) else SINGLE)
 
 
-def _tested(desk: _Desk, society: SearchSociety, directory: Path) -> Finished:
+def _tested(desk: SearchDesk, society: SearchSociety, directory: Path) -> Finished:
     ids = desk.split.test
-    ways, ledgered = [_lexical(desk)], False
+    ways, ledgered = [lexical_way(desk)], False
     for name in society.ways:
         began = time.perf_counter()
         try:
@@ -222,9 +185,9 @@ def _tested(desk: _Desk, society: SearchSociety, directory: Path) -> Finished:
                 raise
             continue  # the fault script left no agent to search
         taken = time.perf_counter() - began
-        ways.append(_way(desk, society, name, outcome, taken))
+        ways.append(way_of(desk, society, name, outcome, taken))
         if name == society.chosen:
-            _record(desk, society, outcome, directory)
+            record(desk, society, outcome, directory)
             ledgered = True
     assert ledgered
     return Finished(
@@ -236,92 +199,6 @@ def _tested(desk: _Desk, society: SearchSociety, directory: Path) -> Finished:
         MEASURES,
         "query",
         len(ids),
-        _verdict(society, ways),
-        (_agents(desk, society),),
+        verdict_of(society, ways),
+        (holdings_table(desk, society),),
     )
-
-
-def _way(
-    desk: _Desk, society: SearchSociety, name: str, outcome: SearchOutcome, taken: float
-) -> Way:
-    count = len(outcome.ranking.ids)
-    models = [society.holdings[agent].model for agent in outcome.found]
-    reading = sum(desk.queries[model].seconds / len(desk.judged.queries) for model in models)
-    return Way(
-        name,
-        ranking_measures(outcome.ranking, desk.relevant(outcome.ranking.ids)),
-        float(outcome.flops.mean()),
-        float(outcome.payload_bytes.mean()),
-        outcome.simulated_s / count,
-        reading + taken / count,
-        float(len(outcome.found)),
-    )
-
-
-def _lexical(desk: _Desk) -> Way:
-    ids, task = desk.split.test, desk.config.task
-    began = time.perf_counter()
-    asked = [desk.judged.queries[row] for row in ids.tolist()]
-    found = lexical_ranking(ids, asked, desk.judged.corpus, task.depth, task.max_length)
-    taken = (time.perf_counter() - began) / len(ids)
-    return Way(LEXICAL, ranking_measures(found, desk.relevant(ids)), 0.0, 0.0, 0.0, taken, 0.0)
-
-
-def _agents(desk: _Desk, society: SearchSociety) -> Table:
-    rows = []
-    for number, holding in enumerate(society.holdings):
-        card = society.cards[holding.model]
-        tokens = int(desk.documents[holding.model].tokens[holding.documents].sum())
-        flops = tokens * card.flops(desk.config.task.max_length)
-        rows.append((str(number), card.name, f"{len(holding.documents):,}", f"{flops:.3g}"))
-    note = (
-        "Every agent embeds its own documents once, before the first query; the FLOPs are of that."
-    )
-    return agents_table(("agent", "model", "documents", "FLOPs to embed them"), rows, note)
-
-
-def _verdict(society: SearchSociety, ways: Sequence[Way]) -> str:
-    by_name = {way.name: way for way in ways}
-    chosen, best = by_name[society.chosen], society.cards[society.best].name
-    quality = {name: way.measures["ndcg_at_10"] for name, way in by_name.items()}
-    if SINGLE not in by_name:
-        return (
-            f"One agent was not enough: {best} was lost; "
-            f"{chosen.name} reaches an nDCG@10 of {quality[chosen.name]:.1%}."
-        )
-    alone = f"{best} with all documents reaches an nDCG@10 of {quality[SINGLE]:.1%}"
-    if chosen.name == SINGLE:
-        return f"One agent is enough: {alone}."
-    gain = 100 * (quality[chosen.name] - quality[SINGLE])
-    times = chosen.flops / by_name[SINGLE].flops
-    enough = "would have been" if gain <= 0 else "was not"
-    return (
-        f"One agent {enough} enough: {alone}, {len(society.holdings)} agents that share them "
-        f"({chosen.name}) {quality[chosen.name]:.1%}, {gain:+.1f} points at {times:.2f} times its FLOPs."
-    )
-
-
-def _record(desk: _Desk, society: SearchSociety, outcome: SearchOutcome, directory: Path) -> None:
-    """Write what was asked, found and decided about each test query, and the ledger."""
-    ids, corpus = outcome.ranking.ids, society.corpus
-    named = [
-        f"{agent}: {society.cards[society.holdings[agent].model].name}" for agent in outcome.found
-    ]
-    said = [each.candidates[:, 0] for each in outcome.found.values()]
-    table = pyarrow.table(
-        {
-            "query": ids,
-            "text": [desk.judged.queries[row] for row in ids.tolist()],
-            "documents": outcome.ranking.candidates.tolist(),
-            "scores": outcome.ranking.scores.tolist(),
-            "first": [corpus[row] for row in outcome.ranking.candidates[:, 0].tolist()],
-            "gain": gains(outcome.ranking, desk.relevant(ids)),
-            "asked": [named] * len(ids),
-            "said": np.stack(said, axis=1).tolist(),
-            "flops": outcome.flops,
-            "bytes": outcome.payload_bytes,
-        }
-    )
-    with replacing(directory / ANSWERS) as draft:
-        pyarrow.parquet.write_table(table, draft)
-    write_ledger(outcome.ledger, directory / LEDGER)
