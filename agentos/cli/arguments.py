@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,9 @@ Point = Annotated[
         metavar="POINT", help="An extension point, such as topology or codec; default: all of them."
     ),
 ]
+SchemaOf = Annotated[
+    Literal["run", "task"], typer.Argument(metavar="FILE", help="What is described: run or task.")
+]
 Out = Annotated[Path | None, typer.Option(help="Run folder; default: a new one under runs/.")]
 Address = Annotated[
     str | None, typer.Option(help="Address of a Ray cluster to join, such as auto.")
@@ -32,6 +35,10 @@ Address = Annotated[
 Profiled = Annotated[
     bool,
     typer.Option("--profile", help="Record the time of every phase on every host: trace.json."),
+]
+Live = Annotated[
+    bool,
+    typer.Option("--live", help="Serve a live page of the run, as 'agentos watch' does."),
 ]
 ChangedDataOk = Annotated[
     bool,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentos.cli.arguments import Directory, Overrides, Point, Source
+from agentos.cli.arguments import Directory, Overrides, Point, SchemaOf, Source
 from agentos.cli.check import check
 from agentos.cli.compare import compare
 from agentos.cli.data import data
@@ -22,7 +22,10 @@ from agentos.cli.encoders.export_encoders import export
 from agentos.cli.encoders.generate import generate
 from agentos.cli.learning.knowledge_commands import knowledge
 from agentos.cli.learning.learn import learn
+from agentos.cli.learning.transfer_command import transfer
 from agentos.cli.resume import fork, resume
+from agentos.cli.runs.runs_commands import runs
+from agentos.cli.runs.watch import watch
 from agentos.cli.sweep import sweep
 from agentos.cli.tasks.model_library import library
 from agentos.cli.tasks.planned_work import plan
@@ -92,12 +95,21 @@ def list_kinds(point: Point = None) -> None:
     show_kinds(_console(), point)
 
 
-@app.command(short_help="Print the JSON schema of a run, for editors.")
-def schema() -> None:
-    """Print the JSON schema of a run, for editors that complete and validate YAML."""
-    from agentos.config.run import RunConfig
+@app.command(short_help="Print the JSON schema of a run or a task, for editors.")
+def schema(of: SchemaOf = "run") -> None:
+    """Print the JSON schema of a run or of a task file, for editors that complete and validate YAML.
 
-    text = json.dumps(RunConfig.model_json_schema(), indent=2)
+    Example: agentos schema task > task.schema.json
+    """
+    if of == "task":
+        from agentos.tasks.config import json_schema
+
+        described = json_schema()
+    else:
+        from agentos.config.run import RunConfig
+
+        described = RunConfig.model_json_schema()
+    text = json.dumps(described, indent=2)
     _console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -109,6 +121,7 @@ def report(directory: Directory) -> None:
     _console().print(f"report: {write_report(directory)}", soft_wrap=True, markup=False)
 
 
+app.command(short_help="Serve a live page of runs in progress.")(watch)
 app.command(short_help="Compare runs in one table and a chart.")(compare)
 app.command(short_help="Print the figures of a topology, and draw it.")(topology)
 app.command(short_help="Continue a run from its latest checkpoint.")(resume)
@@ -120,6 +133,7 @@ app.command(short_help="Explain an embedding by the words of a text.")(explain)
 app.command(short_help="Attack the encoders of a run, and test them for bias.")(audit)
 app.command(short_help="Run arms x axes x seeds, one row of results per run.")(sweep)
 app.command(short_help="Learn a stream, one episode after another.")(learn)
+app.command(short_help="Start a new agent from what a run has learnt.")(transfer)
 app.command(short_help="Copy encoders of a run into one folder.")(export)
 app.command(short_help="Let a society work on a task.")(solve)
 app.command(short_help="Analyse a task, and stop.")(analyse)
@@ -127,6 +141,7 @@ app.command(short_help="Answer texts with a society that solved a task.")(ask)
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
 app.command(short_help="Plan who would do what in a task, and its cost.")(plan)
 app.add_typer(library)
+app.add_typer(runs, name="runs", short_help="List, show, stop and remove runs.")
 app.add_typer(knowledge, name="knowledge", short_help="Look into a knowledge base, and correct it.")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import Address, ChangedDataOk, Directory, Out, Profiled
+from agentos.cli.arguments import Address, ChangedDataOk, Directory, Live, Out, Profiled
 from agentos.cli.watched_run import watched
 from protocols.errors import ConfigurationError
 
@@ -27,6 +27,7 @@ def resume(
     address: Address = None,
     profile: Profiled = False,
     changed_data_ok: ChangedDataOk = False,
+    live: Live = False,
 ) -> None:
     """Continue a run that was killed, interrupted or failed, from its latest checkpoint.
 
@@ -42,7 +43,7 @@ def resume(
     _require_same_results(_config(directory, []), config)
     with alone_in(directory):
         start = resumption(directory, round, changed_data_ok)
-        watched(config, directory, address, start, profile)
+        watched(config, directory, address, start, profile, live)
 
 
 def fork(
@@ -58,6 +59,7 @@ def fork(
     address: Address = None,
     profile: Profiled = False,
     changed_data_ok: ChangedDataOk = False,
+    live: Live = False,
 ) -> None:
     """Branch off from a run after one of its rounds, under another topology, exchange or schedule.
 
@@ -70,7 +72,7 @@ def fork(
     before, config = _config(directory, []), _config(directory, overrides or [])
     afresh = config.exchange != before.exchange
     start = branch(directory, round, config.training.rounds, afresh, changed_data_ok)
-    watched(config, out, address, start, profile)
+    watched(config, out, address, start, profile, live)
 
 
 def _require_same_results(before: RunConfig, config: RunConfig) -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
 
 from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.load import find, load_as, read_yaml, set_fields
 from agentos.config.run import RunConfig
 from agentos.learning.gate import Gate
+from agentos.learning.knowledge.config import Knn, KnowledgeConfig
+from agentos.learning.knowledge.novelty import ConformalKnn
 from agentos.learning.labelling import LABELLERS, Labeller
 from agentos.learning.learners import LEARNERS, Learner, Plain
-from agentos.learning.novelty import ConformalKnn
 from agentos.learning.streams import STREAMS, Stream
 from protocols.errors import ConfigurationError
-from protocols.spec import Kinds, Spec
+from protocols.spec import Kinds, Spec, spell_out
 
 
 class LifeConfig(Spec):
@@ -58,12 +60,24 @@ class LifeConfig(Spec):
         description="Classifier that agents answer by. trained: the one that the labels train, which forgets "
         "if nothing keeps it. ridge: streaming ridge regression on the agent's embeddings, in closed form.",
     )
+    knowledge: KnowledgeConfig | None = Field(
+        None, description="What becomes of an episode in a knowledge base; null: there is none."
+    )
+    use: Annotated[Knn, BeforeValidator(spell_out)] | None = Field(
+        None, description="How answers draw on the knowledge base; null: they do not."
+    )
     labelled_share: float = Field(
         0.5, gt=0.0, le=4.0, description="Labelled documents in a step, relative to the batch."
     )
     gate: Gate | None = Field(
         Gate(), description="What lets an update in; null lets in all, a control of a study."
     )
+
+    @model_validator(mode="after")
+    def _something_to_use(self) -> Self:
+        if self.use is not None and self.knowledge is None:
+            raise ValueError("use draws on a knowledge base, and there is none; set knowledge: {}")
+        return self
 
     def run(self) -> RunConfig:
         """Return the configuration of the run, with its changes.

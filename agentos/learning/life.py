@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.events import Listener
-from agentos.learning.accuracy_matrix import AccuracyMatrix
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import Curriculum, draw_up
 from agentos.learning.episode_step import EpisodeStep
+from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
+from agentos.learning.knowledge.storage.base_of_life import opened
+from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 from agentos.learning.life_records import (
     EpisodeRecord,
     LifeRecord,
@@ -24,7 +26,9 @@ from agentos.learning.life_records import (
     tidy,
     write_life,
 )
-from agentos.learning.life_report import write_report
+from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
+from agentos.learning.outcome.life_page import write_life_page
+from agentos.learning.outcome.life_report import write_report
 from agentos.records.atomic_files import writing
 from agentos.records.identity.folder_lock import alone_in
 from agentos.runtime import Session
@@ -86,16 +90,26 @@ class Life:
             if len(record.episodes) < len(curriculum.episodes):
                 self._listener.on_stage("Starting hosts")
                 runtime = curriculum.config.runtime
-                with runtime.start(curriculum.blueprint, self.address) as session:
-                    record = self._episodes(curriculum, session, record)
-            write_report(self.directory, record, curriculum.names)
+                with (
+                    opened(self._base(), *progress(record)) as base,
+                    runtime.start(curriculum.blueprint, self.address) as session,
+                ):
+                    record = self._episodes(curriculum, session, record, base)
+            self._report(record, curriculum)
             return record
+
+    def _report(self, record: LifeRecord, curriculum: Curriculum) -> None:
+        write_report(self.directory, record, curriculum.names)
+        write_life_page(self.directory, record, curriculum.names)
 
     def _identity(self, curriculum: Curriculum) -> dict[str, Any]:
         """Return all that the records depend on."""
         # `from` and `set` are resolved in `run`; where agents live changes no number.
         dumped = self.config.model_dump(mode="json", by_alias=True, serialize_as_any=True)
         life = {name: value for name, value in dumped.items() if name not in ("from", "set")}
+        for name in ("knowledge", "use"):
+            if life[name] is None:  # as lives that began before there were such fields
+                del life[name]
         run = curriculum.config.resolved()
         return {
             **life,
@@ -103,13 +117,47 @@ class Life:
             "text": curriculum.corpus.text_digest,
         }
 
-    def _episodes(self, curriculum: Curriculum, session: Session, record: LifeRecord) -> LifeRecord:
+    def _episodes(
+        self,
+        curriculum: Curriculum,
+        session: Session,
+        record: LifeRecord,
+        base: KnowledgeBase | None,
+    ) -> LifeRecord:
         for episode in curriculum.episodes[len(record.episodes) :]:
-            step = EpisodeStep(self.config, self.directory, curriculum, session, record, episode)
+            knowledge = None if base is None else self._knowledge(curriculum, record, base)
+            step = EpisodeStep(
+                self.config, self.directory, curriculum, session, record, episode, knowledge
+            )
             record = step.take(self._listener.on_stage)
             write_life(self.directory, record)
+            self._report(record, curriculum)
             self._listener.on_episode(record.episodes[-1], len(curriculum.episodes))
         return record
+
+    def _base(self) -> Path | None:
+        known = self.config.knowledge
+        return None if known is None else self.directory / known.path
+
+    def _knowledge(
+        self, curriculum: Curriculum, record: LifeRecord, base: KnowledgeBase
+    ) -> SocietyKnowledge:
+        assert self.config.knowledge is not None  # since there is a base
+        known = record.episodes[-1].knowledge if record.episodes else None
+        return SocietyKnowledge(
+            self.config.knowledge,
+            self.config.use,
+            base,
+            curriculum.texts(curriculum.corpus.anchors),
+            curriculum.names,
+            0.0 if known is None else known.weight,
+        )
+
+
+def progress(record: LifeRecord) -> tuple[int, int]:
+    """Return the number of finished episodes, and the records of the knowledge base that they left."""
+    known = record.episodes[-1].knowledge if record.episodes else None
+    return len(record.episodes), 0 if known is None else known.records
 
 
 def matrix(record: LifeRecord) -> AccuracyMatrix:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from agentos.learning.episode_rounds import Spent, States
+from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
 from agentos.records.atomic_files import damaged, require_inside, write_json, writing
 from protocols.errors import RecordError
 from protocols.spec import Spec
@@ -35,7 +36,9 @@ class EpisodeRecord(Spec):
     automatic: int = Field(ge=0, description="Those that the society labelled itself.")
     coverage: float | None = Field(description="Share of the unlabelled that got a label.")
     precision: float | None = Field(description="Share of automatic labels that are right.")
-    spent: dict[str, int] = Field(description="Tokens, message bytes and bytes of memory.")
+    spent: dict[str, int] = Field(
+        description="Tokens, message bytes, bytes of memory and FLOPs, by name."
+    )
     outcome: Literal["first", "accept", "refuse", "ungated"] = Field(
         description="Decision of the gate; the first episode is the baseline of all others."
     )
@@ -48,6 +51,9 @@ class EpisodeRecord(Spec):
     )
     states: int = Field(ge=0, description="Episode whose states are in force.")
     digests: dict[int, str] = Field(description="The SHA-256 of the state of each agent.")
+    knowledge: KnowledgeRecord | None = Field(
+        None, description="What the society knows; null if it keeps no knowledge base."
+    )
 
 
 class LifeRecord(Spec):

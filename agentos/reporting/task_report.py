@@ -8,7 +8,7 @@ from agentos.records.layout import REPORT
 from agentos.reporting.charts.plotting import Chart, colour, label
 from agentos.reporting.page import write_page
 from agentos.reporting.units import ABSENT, bytes_text, count_text, short_seconds
-from agentos.tasks.society.fitted_society import SINGLE
+from agentos.tasks.society.fitted_society import DIVIDED, SINGLE
 from agentos.tasks.solving.outcome import LEXICAL
 from agentos.tasks.solving.run_task import Line, Solved
 
@@ -20,6 +20,7 @@ _NAMES = {
     "master_slave": "master",
     "peer": "peers",
     "layered": "layers",
+    DIVIDED: "divided",
 }
 
 
@@ -53,6 +54,7 @@ def write_task_report(solved: Solved) -> Path:
         charts=[chart],
         name=solved.society.config.name,
         verdict=solved.verdict,
+        division=solved.division,
         analysis=solved.analysis.verdict if solved.analysis else "",
         headings=HEADINGS,
         rows=[row_of(solved, line) for line in solved.lines],

@@ -175,6 +175,7 @@ class Arms:
             on_round=self._on_round,
             monitor=setting.monitor if is_together else None,
             checkpoints=Checkpoints(self.setting.directory, config.checkpoints),
+            on_phase=self.listener.on_phase,
         )
         mode = config.clock.mode if config.clock else None
         # Agents that train alone do not wait for each other anyway.
@@ -185,6 +186,7 @@ class Arms:
 
     def _on_round(self, report: RoundReport) -> None:
         self.recorder.on_round(report)
+        self.listener.on_traffic(report.arm, report.round, self.results[report.arm].ledger)
         self.listener.on_round(report)
 
     def _close_records(self, status: str) -> Result:

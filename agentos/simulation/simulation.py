@@ -15,6 +15,8 @@ from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.data.yaml_values import dump
 from agentos.events import Listener, Listeners
+from agentos.events.following import followed
+from agentos.events.progress_bar import ProgressBar
 from agentos.preflight.auto_precision import choose_precision
 from agentos.preflight.flops import sizes_of
 from agentos.records.agent_similarity import SimilarityRecorder, draw_sample
@@ -22,7 +24,7 @@ from agentos.records.atomic_files import writing
 from agentos.records.checkpoints import forget
 from agentos.records.identity.digests import of_run
 from agentos.records.identity.fingerprint import Fingerprint
-from agentos.records.layout import ARMS
+from agentos.records.layout import ARMS, TOGETHER
 from agentos.records.recorder import Recorder
 from agentos.records.result import Result
 from agentos.rounds.clock.timing import Timing, timing_of
@@ -30,7 +32,7 @@ from agentos.rounds.health.monitor import health_monitor
 from agentos.rounds.resumption import Resumption
 from agentos.runtime import Session
 from agentos.runtime.profiling.profile import Profile, ProfiledSession
-from agentos.simulation.arms import Arms, RunSetting
+from agentos.simulation.arms import Arms, RunSetting, baselines_of
 from agentos.simulation.preparation import blueprint_of, joint_plan, prepare_corpus
 from agents.training.blueprint import Blueprint
 from protocols.errors import RuntimeFailure
@@ -69,9 +71,10 @@ class Simulation:
         self.address = address
         self.cache = cache
         self.profile = Profile() if profile else None
-        self._listener = Listeners(*filter(None, (listener, self.profile)))
+        self._given = tuple(filter(None, (listener, self.profile)))
+        self._listener = Listeners(*self._given)
 
-    def run(self, resumption: Resumption | None = None) -> Result:
+    def run(self, resumption: Resumption | None = None, *, progress: bool = False) -> Result:
         """Run to the end.
 
         Interrupted by Ctrl-C, it ends every host, completes the records with what is there, and raises
@@ -79,6 +82,7 @@ class Simulation:
 
         Args:
             resumption: the point to continue from, where the folder holds a run that stopped; see `resume`.
+            progress: whether to show a bar, in a terminal or a notebook.
 
         Returns:
             The content of ``summary.json``, typed.
@@ -87,9 +91,12 @@ class Simulation:
             AgentOSError: the run cannot begin or continue; the records hold what was finished.
         """
         with _only_run(), Recorder(self.directory) as recorder, ExitStack() as stack:
+            if progress:
+                stack.enter_context(self._shown())
             is_new = resumption is None or resumption.branches
             # Before the corpus is read, so that a folder in use is reported at once.
             recorder.claim() if is_new else recorder.lock()
+            self._follow(stack)
             try:
                 timing = _timing_of(self.config)  # first of all: a trace may be wrong
                 self.config.require_inputs()
@@ -122,6 +129,24 @@ class Simulation:
                 else:
                     self._continue(recorder, resumption, found)
                 return arms.run(resumption or Resumption())
+
+    def _follow(self, stack: ExitStack) -> None:
+        """Keep the log and the live state of the run until the stack is left."""
+        arms = (TOGETHER, *baselines_of(self.config))
+        follower = stack.enter_context(followed(self.directory, arms))
+        self._listener = Listeners(follower, *self._given)
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """Show a bar within the context."""
+        bar = ProgressBar(self.config.training.rounds, (TOGETHER, *baselines_of(self.config)))
+        given, self._given = self._given, (*self._given, bar)
+        self._listener = Listeners(*self._given)
+        try:
+            yield
+        finally:
+            bar.close()
+            self._given, self._listener = given, Listeners(*given)
 
     def _fingerprint(
         self, corpus: Corpus, blueprint: Blueprint, resumption: Resumption | None

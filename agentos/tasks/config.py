@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 from typing_extensions import Self
 
 from agentos.rounds.clock.config import ClockConfig
@@ -166,3 +166,8 @@ CONFIGURATIONS: Mapping[str, type[AnyTask]] = {
     "composite": CompositeTask,
 }
 """The class of the configuration of each kind of task."""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of task files: one of the classes of `CONFIGURATIONS`."""
+    return TypeAdapter(AnyTask).json_schema()

@@ -45,6 +45,7 @@ from protocols.topologies import TOPOLOGIES
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ANALYSIS = ROOT / "docs/how-to/analyse.md"
 EXTENSIONS = ROOT / "docs/how-to/extend.md"
 FEW_LABELS = ROOT / "docs/how-to/few-labels.md"
 COMMANDS = ROOT / "docs/reference/cli.md"
@@ -166,7 +167,20 @@ def _metrics(directory: Path) -> list[dict[str, Any]]:
 
 def test_python_is_shown_only_where_it_is_run() -> None:
     shown = {named(page) for page in PAGES if blocks(page, "python")}
-    assert shown == {"README.md", "CONTRIBUTING.md", named(EXTENSIONS), named(FEW_LABELS)}
+    run = {named(page) for page in (ANALYSIS, EXTENSIONS, FEW_LABELS)}
+    assert shown == {"README.md", "CONTRIBUTING.md", *run}
+
+
+@pytest.mark.slow
+def test_analysis_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AGENTOS_CACHE", str(tmp_path / "cache"))
+    (code,) = blocks(ANALYSIS, "python")
+    exec(compile(code, ANALYSIS.name, "exec", dont_inherit=True), {"__name__": "__main__"})
+    shown = capsys.readouterr().out
+    assert {"untrained", "together", "isolated", "complete", "ring"} <= set(shown.split())
 
 
 def test_controls_of_few_labels_run_as_they_stand() -> None:

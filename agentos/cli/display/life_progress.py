@@ -11,7 +11,8 @@ from rich.table import Table
 from typing_extensions import Self
 
 from agentos.learning.life import LifeListener
-from agentos.learning.life_report import OUTCOMES, REPORT
+from agentos.learning.outcome.life_report import OUTCOMES
+from agentos.records.layout import REPORT
 
 if TYPE_CHECKING:
     from agentos.learning.life_records import EpisodeRecord, LifeRecord

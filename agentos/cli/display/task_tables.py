@@ -34,6 +34,8 @@ def show_solved(console: Console, solved: Solved) -> None:
     )
     _print_agents(console, solved)
     console.print(f"[bold]{escape(solved.verdict)}[/]", highlight=False)
+    if solved.division:
+        console.print(escape(solved.division), highlight=False)
     folder = solved.directory
     for text in (f"answers: {folder / ANSWERS}", f"report:  {folder / REPORT}"):
         console.print(text, soft_wrap=True, highlight=False, markup=False)

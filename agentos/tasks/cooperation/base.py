@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from agentos.tasks.cooperation.conversation import Conversation
 from agentos.tasks.cooperation.panel import Panel, Queries
-from agentos.tasks.cooperation.traffic import Setting
+from agentos.tasks.cooperation.setting import Setting
 from agents.answering import Answers, fit_fusion
 from agents.answering.adapt import fold_rows
 from agents.answering.answers import Labels

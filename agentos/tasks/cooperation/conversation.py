@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.tasks.cooperation.panel import Panel, Queries
-from agentos.tasks.cooperation.traffic import Setting, Shapes, Traffic
+from agentos.tasks.cooperation.setting import NOT_ASKED, SILENT, Setting
+from agentos.tasks.cooperation.traffic import Shapes, Traffic
 from agents.answering import Answers, received
 from agents.answering.answers import Labels
 from protocols.errors import HostLost
 from protocols.messages import Answer, Payload
-
-SILENT, NOT_ASKED = -2, -1
-"""In place of a class: the agent abstained or its answer is lost; the agent was not asked."""
 
 
 class Conversation(Traffic):
@@ -50,7 +48,7 @@ class Conversation(Traffic):
         """
         rows = self.rows(ids)
         try:
-            if agent in self.victims(len(self.panel)):
+            if agent in self.victims():
                 raise HostLost(f"the host of agent {agent} died", hint="see the fault script")
             embedded = self.panel.embed(agent, ids)
         except HostLost as error:
@@ -83,6 +81,7 @@ class Conversation(Traffic):
             return None, size
         return received(arrived, self.queries.split), size
 
-    def shapes(self, payload: Payload) -> Shapes:
-        """Require a probability for each class of an answer."""
-        return {"probabilities": (None, self.panel.classes)} if isinstance(payload, Answer) else {}
+    def shapes(self, payload: Payload, columns: int | None) -> Shapes:
+        """Require a probability for each class of an answer, or for each of some columns."""
+        width = self.panel.classes if columns is None else columns
+        return {"probabilities": (None, width)} if isinstance(payload, Answer) else {}

@@ -37,7 +37,7 @@ def gather(talk: Traffic, agents: int, search: Search) -> dict[int, Ranking]:
     talk.step("question", ASKER, 0.0, {})
     given = {agent: _assigned(talk, agent) for agent in range(1, agents)}
     talk.begin_hop()
-    dead, found = talk.victims(agents), dict[int, Ranking]()
+    dead, found = talk.victims(), dict[int, Ranking]()
     for agent in range(agents):
         ids, size = given.get(agent, (talk.ids, 0))
         if ids is None:

@@ -67,6 +67,21 @@ class EncodeTexts(HostCall[dict[int, Encoded]]):
         return {agent: _read(reading) for agent, reading in self.readings.items()}
 
 
+@dataclass(frozen=True)
+class CountTokens(HostCall[dict[int, NDArray[np.int64]]]):
+    """Count the tokens of texts, as encoders that the host loads from their folders read them."""
+
+    phase = "evaluate"
+    readings: Mapping[int, Reading]
+
+    def run(self, host: hosting.Host) -> dict[int, NDArray[np.int64]]:
+        """Return the tokens `[N]` that would go through each encoder."""
+        return {
+            agent: _loaded(reading.path, reading.max_length).token_counts(reading.texts)
+            for agent, reading in self.readings.items()
+        }
+
+
 class Encoders:
     """The encoders of some models, which embed texts on the hosts of a session.
 
@@ -112,6 +127,17 @@ class Encoders:
                 self._keep(agent, wanted[agent], encoded)
             found |= new
         return {agent: known for agent, known in found.items() if known is not None}
+
+    def count(self, agent: int, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return the tokens `[N]` that texts would put through an agent's encoder.
+
+        Raises:
+            HostLost: its host is lost.
+        """
+        reading = Reading(self.cards[agent].path, self.max_length, tuple(texts))
+        return self.session.ask({self.session.placement[agent]: CountTokens({agent: reading})})[
+            agent
+        ]
 
     def _ask(self, wanted: Mapping[int, tuple[str, ...]]) -> dict[int, Encoded]:
         by_host: dict[int, dict[int, Reading]] = {}

@@ -98,15 +98,22 @@ class Society:
         kind = self.fitted.config.task
         items = [kind.texts_of(text) for text in texts]
 
-        def embed(agent: int, ids: Labels) -> Embedded:
+        def flat(ids: Labels) -> list[str]:
             chosen = [items[id] for id in ids.tolist()]
-            flat = [item[part] for part in range(len(chosen[0])) for item in chosen]
-            encoded = self._encoders.embed({agent: flat})[agent]
-            parts = np.split(encoded.rows, len(chosen[0]))
-            tokens = encoded.tokens.reshape(len(chosen[0]), -1).sum(axis=0)
-            return Embedded(kind.features(parts), tokens)
+            return [item[part] for part in range(len(chosen[0])) for item in chosen]
 
-        outcome = self.fitted.answer(Queries("query", np.arange(len(texts))), embed)
+        def embed(agent: int, ids: Labels) -> Embedded:
+            encoded = self._encoders.embed({agent: flat(ids)})[agent]
+            parts = np.split(encoded.rows, len(encoded.rows) // len(ids))
+            return Embedded(kind.features(parts), encoded.tokens.reshape(-1, len(ids)).sum(axis=0))
+
+        def count(agent: int, ids: Labels) -> Labels:
+            counted = self._encoders.count(agent, flat(ids)).reshape(-1, len(ids))
+            found: Labels = counted.sum(axis=0)
+            return found
+
+        queries = Queries("query", np.arange(len(texts)))
+        outcome = self.fitted.answer(queries, embed, count=count)
         return Replies(self._replies(outcome), time.perf_counter() - began)
 
     def _replies(self, outcome: Outcome) -> tuple[Reply, ...]:

@@ -18,8 +18,11 @@ from pydantic import BaseModel, ValidationError
 
 from agentos.records.atomic_files import damaged, inside, replacing, write_json
 from agentos.tasks.config import CompositeTask, GenerateTask, RankTask, Task
-from agentos.tasks.cooperation import Cascade, MasterSlave, Member, Peers, Single
+from agentos.tasks.cooperation import Cascade, Divided, MasterSlave, Member, Peers, Single
+from agentos.tasks.decomposition import DECOMPOSITIONS, Division, Part
+from agentos.tasks.decomposition.part_heads import FittedDivision, PartHead
 from agentos.tasks.library import ModelCard
+from agentos.tasks.scheduling import SCHEDULERS
 from agentos.tasks.society.fitted_society import FittedSociety
 from agentos.tasks.society.parts_society import PartsInOrder
 from agentos.tasks.society.search_society import Holding, SearchSociety
@@ -42,7 +45,8 @@ _CLASSES: Mapping[str, type[Any]] = {
         *(FittedSociety, Task, Member, ModelCard, Head, Single, MasterSlave, Peers, Cascade),
         *(FittedFusion, StackedPool, WeightedLogPool, VotePool, DeferralRule),
         *(GainScorer, DoubtScorer, SetSizeScorer, RandomScorer),
-        *FUSIONS.values(),
+        *(Divided, FittedDivision, Division, Part, PartHead),
+        *(*FUSIONS.values(), *DECOMPOSITIONS.values(), *SCHEDULERS.values()),
         *(
             SearchSociety,
             Holding,

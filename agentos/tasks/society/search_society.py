@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from agentos.rounds.clock.timing import timing_of
 from agentos.tasks.config import RankTask
 from agentos.tasks.cooperation.panel import Embed
+from agentos.tasks.cooperation.setting import Setting
 from agentos.tasks.cooperation.shard_search import fuse, gather
-from agentos.tasks.cooperation.traffic import Setting, Traffic
+from agentos.tasks.cooperation.traffic import Traffic
 from agentos.tasks.library import ModelCard
 from agentos.tasks.society.fitted_society import SINGLE
 from agents.answering.answers import Labels
@@ -152,7 +153,7 @@ class SearchSociety:
     def _alone(self, talk: Traffic, embed: Embed) -> dict[int, Ranking]:
         """Search the whole corpus with the best model."""
         agent = self.agent_of(self.best)
-        if agent in talk.victims(len(self.holdings)):
+        if agent in talk.victims():
             raise HostLost(
                 f"agent {agent}, which works alone, is gone",
                 hint="let the others search, too: set fuse to a way of fusing",

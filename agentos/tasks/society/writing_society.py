@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from agentos.rounds.clock.timing import timing_of
 from agentos.tasks.config import GenerateTask
 from agentos.tasks.cooperation.joint_writing import JointWriting
-from agentos.tasks.cooperation.traffic import Setting, Traffic
+from agentos.tasks.cooperation.setting import Setting
+from agentos.tasks.cooperation.traffic import Traffic
 from agentos.tasks.library import ModelCard
 from agentos.tasks.society.fitted_society import SINGLE
 from agentos.tasks.society.joint_writer import Writer
@@ -180,7 +181,7 @@ class WritingSociety:
         return Setting(network, timing, config.name, config.seed, faults, config.deadline_s)
 
     def _alive(self, talk: Traffic) -> list[int]:
-        dead = talk.victims(len(self.cards))
+        dead = talk.victims()
         talk.lost += [f"agent {agent} did not write: its host died" for agent in sorted(dead)]
         alive = [agent for agent in range(len(self.cards)) if agent not in dead]
         if not alive:

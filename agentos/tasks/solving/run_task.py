@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,14 @@ from agentos.tasks.decomposition import Undivided
 from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import SINGLE, FittedSociety
 from agentos.tasks.society.saved_society import SOCIETY, save_society
+from agentos.tasks.solving.dividing import divide
 from agentos.tasks.solving.outcome import LEXICAL
 from agentos.tasks.solving.scores import Scores, score
 from agentos.tasks.solving.words_alone import lexical_probabilities
 from agentos.tasks.solving.work_folder import ANSWERS, EMBEDDINGS, RESULTS, claim
 from agentos.tasks.solving.workbench import Bench, Workbench, cards_of
 from agents.answering.defer import oracle
-from protocols.errors import ConfigurationError, HostLost
+from protocols.errors import HostLost
 
 ANALYSIS = "analysis.json"
 
@@ -70,6 +71,7 @@ class Solved:
         queries: texts of the test split.
         oracle: FLOPs and accuracy of a deferral from the cheapest to the dearest agent that knows all labels,
             at growing budgets; for a picture.
+        division: whether a division of the task is kept, and why; empty if none was asked for.
     """
 
     directory: Path
@@ -79,6 +81,7 @@ class Solved:
     best_agent: str
     queries: int
     oracle: tuple[tuple[float, float], ...] = ()
+    division: str = ""
 
     def line(self, name: str) -> Line | None:
         """Return the line of an architecture; None if faults left it without an answer."""
@@ -136,13 +139,6 @@ def solve(
     Raises:
         AgentOSError: a source, a model or the folder cannot be used.
     """
-    if not isinstance(config.decompose, Undivided):
-        raise ConfigurationError(
-            f"a society answers a task whole, and decompose.kind is {config.decompose.kind}",
-            expected="none",
-            actual=config.decompose.kind,
-            hint="leave out decompose; 'agentos plan' shows what a division would cost",
-        )
     with _at_work(config, directory, progress, address) as work:
         models = work.select().models
         work.read_all(models)
@@ -153,9 +149,14 @@ def solve(
         if len(models) > 1:
             progress("Comparing architectures")
             society = _chosen(work, society, order)
+        division = ""
+        if not isinstance(config.decompose, Undivided):
+            progress("Dividing the task")
+            society, division = divide(work, society, order)
         save_society(society, directory / SOCIETY)
         progress("Answering the test texts")
         solved = _tested(work, society, order, analysis, directory)
+        solved = replace(solved, division=division)
         write_json(directory / RESULTS, results_of(solved), indent=2)
         return solved
 
@@ -277,6 +278,7 @@ def results_of(solved: Solved) -> dict[str, Any]:
     members = solved.society.members
     return {
         "verdict": solved.verdict,
+        "division": solved.division,
         "chosen": solved.society.chosen,
         "queries": solved.queries,
         "lines": [asdict(line) for line in solved.lines],

@@ -27,6 +27,14 @@ from agentos.data.sources import SOURCES
 from agentos.evaluation import TASKS
 from agentos.rounds.faults import FAULTS
 from agentos.runtime import RUNTIMES
+from agentos.tasks.config import json_schema
+from agentos.tasks.decomposition import DECOMPOSITIONS
+from agentos.tasks.kinds import TASK_KINDS
+from agentos.tasks.kinds.collections import COLLECTIONS
+from agentos.tasks.scheduling import SCHEDULERS
+from agentos.tasks.selection import SELECTIONS
+from agents import answering
+from agents.answering import ADAPTATIONS, DEFERRALS
 from agents.config import PRESETS
 from agents.exchange import EXCHANGES
 from agents.exchange.anchors.label_fusion import FUSIONS
@@ -180,6 +188,8 @@ def test_show_does_not_break_long_lines(agentos: Callable[..., Ended], config_fi
 def test_schema_is_json(agentos: Callable[..., Ended]) -> None:
     ended = agentos("schema")
     assert json.loads(ended.out) == json.loads(json.dumps(RunConfig.model_json_schema()))
+    of_task = json.loads(agentos("schema", "task").out)
+    assert of_task == json.loads(json.dumps(json_schema()))
 
 
 TABLES: tuple[Mapping[str, Any], ...] = (
@@ -211,7 +221,27 @@ CITATION = re.compile(
 )
 
 
-@pytest.mark.parametrize("table", [*TABLES, CODECS, FUSIONS, TRUST, FAULTS])
+OF_TASKS: Mapping[str, Mapping[str, Any]] = {
+    "task": TASK_KINDS,
+    "task.collection": COLLECTIONS,
+    "decompose": DECOMPOSITIONS,
+    "select": SELECTIONS,
+    "adapt": ADAPTATIONS,
+    "schedule": SCHEDULERS,
+    "defer": DEFERRALS,
+    "fuse": answering.FUSIONS,
+}
+
+
+@pytest.mark.parametrize("field", OF_TASKS)
+def test_list_shows_the_kinds_of_task_files(agentos: Callable[..., Ended], field: str) -> None:
+    title, *lines = agentos("list", field).out.splitlines()
+    assert title == f"task file.{field}"
+    shown = {line.split()[0] for line in lines if line[:2] == "  " and line[2] != " "}
+    assert shown == set(OF_TASKS[field])
+
+
+@pytest.mark.parametrize("table", [*TABLES, CODECS, FUSIONS, TRUST, FAULTS, *OF_TASKS.values()])
 def test_list_cites_the_paper_of_every_kind_as_authors_and_year(table: Mapping[str, Any]) -> None:
     for kind, cls in table.items():
         line = help_text(cls)

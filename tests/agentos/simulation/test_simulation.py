@@ -15,6 +15,7 @@ import yaml
 
 from agentos import Result, RunConfig, Simulation
 from agentos.events import Listener
+from agentos.events.progress_bar import ProgressBar
 from agentos.simulation.preparation import blueprint_of, prepare_corpus
 from agents.models.text_encoder import FunctionEncoder
 from protocols.errors import ConfigurationError, ModelError, RecordError, RuntimeFailure
@@ -427,3 +428,22 @@ def test_every_contrastive_option_trains_in_a_society_and_reports_its_temperatur
     assert len(trained) == ROUNDS * AGENTS
     assert all(0.03 < line["temperature"] < 0.07 for line in trained)
     assert all({"info_nce_loss", "nt_xent_loss", "simcse_loss"} <= line.keys() for line in trained)
+
+
+def test_progress_is_shown_while_it_runs_and_changes_no_number(
+    small: Callable[..., RunConfig],
+    finished: Any,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    seen: list[tuple[str, int]] = []
+    show = ProgressBar.on_round
+    monkeypatch.setattr(
+        ProgressBar, "on_round", lambda bar, r: (seen.append((r.arm, r.round)), show(bar, r))
+    )
+    simulation = Simulation(finished.config, out=tmp_path / "run", cache=cache)
+    result = simulation.run(progress=True)
+    assert seen == [(arm, round) for arm in ("together", "isolated") for round in range(ROUNDS + 1)]
+    assert result.agents == finished.result.agents

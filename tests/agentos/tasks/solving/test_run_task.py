@@ -17,8 +17,10 @@ from agentos import Society, Task, solve
 from agentos.cli.main import app
 from agentos.reporting.task_report import write_task_report
 from agentos.tasks.kinds import Pair
+from agentos.tasks.solving.candidates import candidates, planned, task_texts
 from agentos.tasks.solving.run_task import LEXICAL, Solved
-from protocols.errors import ConfigurationError, DataError, HostLost, RecordError
+from agentos.tasks.solving.workbench import cards_of
+from protocols.errors import DataError, HostLost, RecordError
 
 
 def line_of(solved: Solved, name: str) -> Any:
@@ -223,12 +225,53 @@ def test_commands_solve_analyse_and_ask(values: dict[str, Any], tmp_path: Path) 
     assert replies[0]["label"] in {"sea", "farm", "town", "sky"}
 
 
-def test_division_is_refused_until_societies_answer_in_parts(
+CLOCK = {
+    "work": "flops",
+    "speed": {"kind": "log_normal", "median": 1e7, "sigma": 1.0},
+    "latency_s": {"kind": "fixed", "value": 0.01},
+    "bytes_per_s": {"kind": "fixed", "value": 1e6},
+}
+
+
+@pytest.mark.parametrize("decompose", ["shards", "confusion_tree"])
+def test_divided_task_takes_as_long_as_it_is_planned_to(
+    values: dict[str, Any], tmp_path: Path, decompose: str
+) -> None:
+    """`plan` counts tokens, and embeds the texts to fit on alone; `solve` does the work."""
+    given = {**values, "topology": "master_slave", "clock": CLOCK}
+    given["decompose"] = {"kind": decompose, "slack": 1.0}
+    task = Task.model_validate(given)
+    solved = solve(task, tmp_path / "out")
+    write_task_report(solved)
+    line, texts = line_of(solved, "divided"), task_texts(task)
+    cards = cards_of(task.library, lambda _: None)
+    plan = planned(task, candidates(cards, texts, task.task.max_length), texts)
+    assert line.simulated_s * solved.queries == pytest.approx(plan.makespan_s, rel=1e-9)
+    assert line.payload_bytes * solved.queries == pytest.approx(plan.sent_bytes.sum())
+    assert line.flops * solved.queries == pytest.approx(plan.flops.sum())
+    kept = solved.society.chosen == "divided"
+    assert solved.division.startswith(f"The division is {'kept' if kept else 'dropped'}")
+    assert solved.division.split(",")[0] in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_shards_are_kept_where_they_end_sooner_and_answer_new_texts(
     values: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigurationError, match="whole"):
-        solve(Task.model_validate({**values, "decompose": "shards"}), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    """A tolerance of 1 leaves the decision to the clock: three agents end before one of them."""
+    given = {**values, "topology": "auto", "select": {"kind": "linear", "top": 2}, "clock": CLOCK}
+    given["decompose"] = {"kind": "shards", "slack": 1.0, "tolerance": 0.99}
+    faults = [{"kind": "kill", "agent": 1, "rounds": 1}]
+    solved = solve(Task.model_validate({**given, "faults": faults}), tmp_path / "out")
+    assert solved.society.chosen == "divided"
+    assert "ends sooner" in solved.division
+    table = pyarrow.parquet.read_table(tmp_path / "out" / "answers.parquet").to_pydict()
+    assert len(table["decided"]) == solved.queries
+    assert {names[0] for names in table["asked"]} == {solved.best_agent}, "the other has died"
+    with Society.open(tmp_path / "out") as society:
+        found = society.ask(table["text"])
+        assert {reply.asked for reply in found.replies} == {
+            (member.card.name,) for member in society.fitted.members
+        }
 
 
 def test_pairs_are_read_as_two_texts(corpus_file: Path) -> None:

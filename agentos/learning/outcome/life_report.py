@@ -1,0 +1,127 @@
+"""The report of a life in Markdown: accuracy matrix, transfers, labels, and the decisions of the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agentos.learning.life_records import EpisodeRecord, LifeRecord
+from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
+from agentos.records.atomic_files import replacing
+
+REPORT = "report.md"
+_HEADS = (
+    "episode",
+    "documents",
+    "labelled",
+    "novel",
+    "automatic",
+    "precision",
+    "decision",
+    "tokens",
+    "bytes sent",
+    "bytes of memory",
+)
+_SHARES = ("weight", "thinning_loss")
+_KNOWN = (
+    *(
+        "accepted_claims",
+        "disputed_claims",
+        "retracted_claims",
+        "stated",
+        "message_bytes",
+        "joined",
+    ),
+    *("thinned", "candidate_classes", *_SHARES),
+)
+OUTCOMES = {"first": "the baseline", "accept": "let in", "refuse": "refused", "ungated": "no gate"}
+
+
+def write_report(directory: Path, record: LifeRecord, names: Sequence[str]) -> Path:
+    """Write ``report.md``; return its path.
+
+    Raises:
+        RecordError: it cannot be written.
+    """
+    path = directory / REPORT
+    parts = [
+        _title(record, names),
+        _figures(record),
+        _table(record),
+        _decisions(record),
+        _knowledge(record),
+    ]
+    with replacing(path) as draft:
+        draft.write_text("\n".join(part for part in parts if part), encoding="utf-8", newline="\n")
+    return path
+
+
+def _title(record: LifeRecord, names: Sequence[str]) -> str:
+    config = record.config
+    return (
+        f"# {config['name']}\n\nStream `{config['stream']['kind']}`, learner `{config['learn']['kind']}`, "
+        f"{len(names)} labels, {len(record.episodes)} of {len(record.before)} episodes.\n"
+    )
+
+
+def _figures(record: LifeRecord) -> str:
+    if not record.episodes or len(record.episodes) < len(record.before):
+        return ""
+    values = np.array([episode.accuracies for episode in record.episodes])
+    summary = AccuracyMatrix(values, np.array(record.before)).summary()
+    lines = [f"| {name.replace('_', ' ')} | {value:.3f} |" for name, value in summary.items()]
+    return "\n".join(["| figure | value |", "| --- | --- |", *lines, ""])
+
+
+def _table(record: LifeRecord) -> str:
+    """Return the accuracy on the test of every episode, a row after each episode."""
+    heads = "".join(f" test {number + 1} |" for number in range(len(record.before)))
+    rows = [("before", record.before)]
+    rows += [(f"after {each.episode + 1}", each.accuracies) for each in record.episodes]
+    lines = [f"| {name} |" + "".join(f" {value:.3f} |" for value in row) for name, row in rows]
+    rule = "| --- |" + " --- |" * len(record.before)
+    return "\n".join(["## Accuracy", "", f"| |{heads}", rule, *lines, ""])
+
+
+def _decisions(record: LifeRecord) -> str:
+    head = f"| {' | '.join(_HEADS)} |"
+    lines = [_decision(each) for each in record.episodes]
+    reasons = [
+        f"- Episode {each.episode + 1}: {'; '.join(each.reasons)}."
+        for each in record.episodes
+        if each.reasons
+    ]
+    return "\n".join(
+        ["## Episodes", "", head, "|" + " --- |" * len(_HEADS), *lines, "", *reasons, ""]
+    )
+
+
+def _knowledge(record: LifeRecord) -> str:
+    """Return how the knowledge base grew and was corrected, and what heads reach without it."""
+    told = [(each.episode, each.knowledge) for each in record.episodes if each.knowledge]
+    if not told:
+        return ""
+    heads = [name.replace("_", " ") for name in _KNOWN]
+    used = any(known.head_accuracies for _, known in told)
+    heads += ["heads alone (mean)"] if used else []
+    lines = []
+    for episode, known in told:
+        cells = [f"{getattr(known, name):.3g}" for name in _SHARES]
+        counts = [f"{getattr(known, name):,}" for name in _KNOWN if name not in _SHARES]
+        alone = [f"{np.mean(known.head_accuracies):.3f}"] if known.head_accuracies else []
+        lines.append(f"| {episode} | {' | '.join([*counts, *cells, *alone])} |")
+    head = f"| episode | {' | '.join(heads)} |"
+    return "\n".join(["## Knowledge", "", head, "|" + " --- |" * (len(heads) + 1), *lines, ""])
+
+
+def _decision(each: EpisodeRecord) -> str:
+    novel = "" if each.novel is None else f"{each.novel:.2f}"
+    precision = "" if each.precision is None else f"{each.precision:.3f}"
+    spent = each.spent
+    return (
+        f"| {each.episode + 1} | {each.train} | {each.labelled} | {novel} | {each.automatic} | {precision} "
+        f"| {OUTCOMES[each.outcome]} | {spent['tokens']:,} | {spent['message_bytes']:,} "
+        f"| {spent['memory_bytes']:,} |"
+    )
