@@ -114,7 +114,7 @@ def _tables_of_tasks() -> Mapping[str, Mapping[str, type[Spec]]]:
 
     return {
         "task file.task": TASK_KINDS,
-        "task file.task.collection": COLLECTIONS,
+        "task file.collection": COLLECTIONS,
         "task file.decompose": DECOMPOSITIONS,
         "task file.select": SELECTIONS,
         "task file.adapt": ADAPTATIONS,

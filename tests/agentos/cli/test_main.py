@@ -223,7 +223,7 @@ CITATION = re.compile(
 
 OF_TASKS: Mapping[str, Mapping[str, Any]] = {
     "task": TASK_KINDS,
-    "task.collection": COLLECTIONS,
+    "collection": COLLECTIONS,
     "decompose": DECOMPOSITIONS,
     "select": SELECTIONS,
     "adapt": ADAPTATIONS,

@@ -110,7 +110,7 @@ def test_agent_that_is_lost_expects_every_token_alike(
         assert other[1] == pytest.approx(np.full(other.shape[1], -np.log(size)))
     dropped = [{"kind": "drop", "share": 1.0, "rounds": 1}]
     silent = society(decoders, faults=dropped).expected(framed, True)
-    assert silent.logs[0][1] == pytest.approx(np.full(LENGTH - 1, -np.log(size)))
+    assert silent.logs[0][1] == pytest.approx(np.full(len(framed[0]) - 1, -np.log(size)))
     every = [{"kind": "kill", "agent": agent, "rounds": 1} for agent in (0, 1)]
     with pytest.raises(HostLost):
         society(decoders, faults=every).expected(framed, True)

@@ -249,7 +249,8 @@ def test_search_reads_the_label_of_another_part_and_both_answer(
     assert results["parts"][0]["text_alone"] is None
     documents = [json.loads(line)["document"] for line in bank.read_text().splitlines()]
     topics = {"sea", "farm", "town", "sky"}
-    read = [json.loads(line) for line in (out / "texts" / "reader" / "corpus.jsonl").open()]
+    corpus = (out / "texts" / "reader" / "corpus.jsonl").read_text(encoding="utf-8")
+    read = [json.loads(line) for line in corpus.splitlines()]
     for row, document in zip(read, documents, strict=True):
         label, _, text = row["text"].partition(" ")
         assert label in topics
