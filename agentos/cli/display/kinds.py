@@ -34,7 +34,7 @@ def show_kinds(console: Console, point: str | None = None) -> None:
     Raises:
         ConfigurationError: there is no such extension point.
     """
-    tables = {**_tables(), **_tables_of_tasks()}
+    tables = extension_points()
     titles = [*tables, PRESETS_POINT, RUNS_POINT]
     for title in titles if point is None else _matching(point, titles):
         if title == PRESETS_POINT:
@@ -68,6 +68,11 @@ def _names(title: str) -> tuple[str, ...]:
     parent, _, last = title.rpartition(".")
     parts = last.split(", ")
     return (title, *parts, *(f"{parent}.{part}" for part in parts), last.rpartition(" ")[2])
+
+
+def extension_points() -> Mapping[str, Mapping[str, type[Spec]]]:
+    """Return the table of kinds of every extension point."""
+    return {**_tables(), **_tables_of_tasks()}
 
 
 def _tables() -> Mapping[str, Mapping[str, type[Spec]]]:
