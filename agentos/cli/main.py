@@ -155,11 +155,14 @@ def schema(of: SchemaOf = "run") -> None:
     Example: agentos schema task > task.schema.json
     """
     if of == "task":
-        from agentos.tasks.config import Task as Described
-    else:
-        from agentos.config.run import RunConfig as Described  # type: ignore[assignment]
+        from agentos.tasks.config import json_schema
 
-    text = json.dumps(Described.model_json_schema(), indent=2)
+        described = json_schema()
+    else:
+        from agentos.config.run import RunConfig
+
+        described = RunConfig.model_json_schema()
+    text = json.dumps(described, indent=2)
     _console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -128,6 +128,24 @@ def most_probable(row_V: NDArray[np.float64], count: int) -> tuple[NDArray[np.in
     return order.astype(np.int32), row_V[order]
 
 
+def named(
+    rows_QV: NDArray[np.floating], count: int | None
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return the tokens `[Q, L]` that an agent names of its distributions, and their probabilities.
+
+    Args:
+        rows_QV: distributions of the next token of Q texts.
+        count: L, the most probable tokens; None for all, in the order of the vocabulary.
+    """
+    size = rows_QV.shape[1]
+    if count is None or count >= size:
+        tokens_QL = np.tile(np.arange(size, dtype=np.int32), (len(rows_QV), 1))
+        return tokens_QL, np.ascontiguousarray(rows_QV, dtype=np.float32)
+    order_QL = np.argsort(-rows_QV, axis=1, kind="stable")[:, :count]
+    kept = np.take_along_axis(rows_QV, order_QL, axis=1).astype(np.float32)
+    return order_QL.astype(np.int32), kept
+
+
 def widened(payload: NextTokens) -> Rows:
     """Return whole distributions `[Q, V]`: what the named tokens lack of 1 goes to the others evenly."""
     named = payload.probabilities.astype(np.float64)

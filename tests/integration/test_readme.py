@@ -30,7 +30,7 @@ from agentos.rounds.faults import FAULTS
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.sweep.config import SweepConfig
-from agentos.tasks.config import Task
+from agentos.tasks.config import CONFIGURATIONS
 from agents.config import PRESETS
 from agents.exchange import EXCHANGES
 from agents.exchange.anchors.label_fusion import FUSIONS
@@ -214,7 +214,8 @@ def test_configuration_is_valid(code: str, tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "my_society.py").write_text("\n".join(blocks(EXTENSIONS, "python")), "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     values = yaml.safe_load(code)
-    kinds = {"arms": SweepConfig, "stream": LifeConfig, "library": Task}
+    task = CONFIGURATIONS[values["task"]["kind"]] if "library" in values else RunConfig
+    kinds = {"arms": SweepConfig, "stream": LifeConfig, "library": task}
     kind = next((kind for field, kind in kinds.items() if field in values), RunConfig)
     kind.model_validate(values, context=TrustedPlugins.of(["my_society"]))
     sys.modules.pop("my_society", None)

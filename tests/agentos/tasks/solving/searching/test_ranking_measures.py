@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from agentos.tasks.solving.ranking_measures import ranking_measures
+from agentos.tasks.solving.searching.ranking_measures import ranking_measures
 from agents.answering.ranking import Ranking
 from protocols.errors import ConfigurationError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentos.evaluation.retrieval import Ranked, measures
 from agents.answering.ranking import Ranking
@@ -23,6 +24,17 @@ def ranking_measures(ranking: Ranking, relevant: Sequence[Mapping[int, int]]) ->
     Raises:
         ConfigurationError: a query has no relevant document, or there are not as many queries.
     """
+    _check(ranking, relevant)
+    return measures(_ranks(ranking, relevant))
+
+
+def gains(ranking: Ranking, relevant: Sequence[Mapping[int, int]]) -> NDArray[np.float64]:
+    """Return the nDCG@10 `[Q]` of each query; see `ranking_measures`."""
+    _check(ranking, relevant)
+    return np.array([measures(iter([each]))["ndcg_at_10"] for each in _ranks(ranking, relevant)])
+
+
+def _check(ranking: Ranking, relevant: Sequence[Mapping[int, int]]) -> None:
     if len(relevant) != len(ranking.ids) or not all(relevant):
         raise ConfigurationError(
             "rankings are measured on queries with relevant documents",
@@ -30,7 +42,6 @@ def ranking_measures(ranking: Ranking, relevant: Sequence[Mapping[int, int]]) ->
             actual=f"{sum(map(bool, relevant))} of {len(relevant)} queries have one",
             hint="leave out queries without judgements",
         )
-    return measures(_ranks(ranking, relevant))
 
 
 def _ranks(ranking: Ranking, relevant: Sequence[Mapping[int, int]]) -> Iterator[Ranked]:
