@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from agentos.cli.arguments import AsJson, TrustedPlugins
+from agentos.cli.arguments import AsJson, Overrides, Source, TrustedPlugins
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,19 +20,8 @@ _AGENTS = 20
 
 
 def check(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE_OR_NAME", help="A YAML file, or the name of a ready-made run."
-        ),
-    ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="KEY.PATH=VALUE",
-            help="Fields to change, such as topology.kind=layered exchange.codec=int8.",
-        ),
-    ] = None,
+    source: Source,
+    overrides: Overrides = None,
     trust_plugins: TrustedPlugins = None,
     as_json: AsJson = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentos.cli.arguments import TrustedPlugins
+from agentos.cli.arguments import TrustedPlugins, complete_overrides
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +44,7 @@ def data(
         typer.Argument(
             metavar="KEY.PATH=VALUE",
             help="Fields to change, such as data.source.label=topic agents.count=12.",
+            autocompletion=complete_overrides,
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Picture: .png, .svg or .pdf.")] = Path("data.png"),

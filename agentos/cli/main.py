@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="agentos",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -15,6 +15,7 @@ from agentos.cli.arguments import (
     Out,
     Profiled,
     TrustedPlugins,
+    complete_overrides,
 )
 from agentos.cli.watched_run import watched
 from protocols.errors import ConfigurationError
@@ -59,7 +60,11 @@ def fork(
     directory: Directory,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY.PATH=VALUE", help="Fields to change from then on."),
+        typer.Argument(
+            metavar="KEY.PATH=VALUE",
+            help="Fields to change from then on.",
+            autocompletion=complete_overrides,
+        ),
     ] = None,
     round: Annotated[
         int, typer.Option(min=1, help="Round after which the new run branches off.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentos.cli.arguments import TrustedPlugins
+from agentos.cli.arguments import TrustedPlugins, complete_overrides
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +30,7 @@ def sweep(
         typer.Argument(
             metavar="KEY.PATH=VALUE",
             help="Fields of the base run to change, such as training.rounds=4; arms and axes override them.",
+            autocompletion=complete_overrides,
         ),
     ] = None,
     seeds: Annotated[

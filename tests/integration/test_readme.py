@@ -24,6 +24,7 @@ from agentos.data.partition import PARTITIONS, Iid
 from agentos.data.sources import SOURCES
 from agentos.evaluation import TASKS
 from agentos.learning.config import LifeConfig
+from agentos.records.reports import RoundReport
 from agentos.rounds.clock.config import MODES
 from agentos.rounds.clock.distributions import QUANTITIES
 from agentos.rounds.faults import FAULTS
@@ -175,6 +176,17 @@ def test_python_is_shown_only_where_it_is_run() -> None:
     assert shown == {"README.md", "CONTRIBUTING.md", *run}
 
 
+def test_tracker_sends_means_over_agents() -> None:
+    _, code = blocks(ANALYSIS, "python")
+    defined: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(code, ANALYSIS.name, "exec", dont_inherit=True), defined)
+    sent: list[dict[str, float]] = []
+    metrics = {0: {"loss": 1.0, "mrr": 0.5}, 1: {"loss": 3.0}}
+    report = RoundReport("together", 4, 8, metrics, {}, round_s=0.1, total_bytes=0)
+    defined["Tracker"](sent.append).on_round(report)
+    assert sent == [{"round": 4, "together/loss": 2.0, "together/mrr": 0.5}]
+
+
 def test_text_in_memory_is_a_source_as_it_stands() -> None:
     (code,) = blocks(OWN_TEXT, "python")
     defined: dict[str, Any] = {"__name__": "__main__"}
@@ -188,7 +200,7 @@ def test_analysis_runs_as_it_stands(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AGENTOS_CACHE", str(tmp_path / "cache"))
-    (code,) = blocks(ANALYSIS, "python")
+    code, _ = blocks(ANALYSIS, "python")
     exec(compile(code, ANALYSIS.name, "exec", dont_inherit=True), {"__name__": "__main__"})
     shown = capsys.readouterr().out
     assert {"untrained", "together", "isolated", "complete", "ring"} <= set(shown.split())

@@ -72,6 +72,12 @@ def kinds_of(point: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
+def points() -> list[str]:
+    """Return every extension point by the last part of its title, as `agentos list` takes it."""
+    titles = [*_tables(), *_tables_of_tasks(), PRESETS_POINT, RUNS_POINT, PLUGINS_POINT]
+    return list(dict.fromkeys(_names(title)[-1] for title in titles))
+
+
 def _matching(point: str, titles: Sequence[str]) -> list[str]:
     """Return the titles that a point names in full or by a last part, such as ``codec``."""
     names = {title: _names(title) for title in titles}
