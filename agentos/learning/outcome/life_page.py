@@ -9,7 +9,7 @@ import numpy as np
 
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
 from agentos.learning.outcome.life_charts import charts_of
-from agentos.learning.outcome.life_report import OUTCOMES
+from agentos.learning.outcome.life_report import OUTCOMES, knowledge_rows
 from agentos.learning.outcome.recorded_matrix import is_finished, matrix_of
 from agentos.records.layout import REPORT
 from agentos.reporting.page import write_page
@@ -37,6 +37,7 @@ def write_life_page(directory: Path, record: LifeRecord, names: Sequence[str]) -
         RecordError: the folder cannot be written to.
     """
     config, charts = record.config, charts_of(record)
+    known_headings, known = knowledge_rows(record)
     return write_page(
         directory / REPORT,
         "life.html.j2",
@@ -55,6 +56,8 @@ def write_life_page(directory: Path, record: LifeRecord, names: Sequence[str]) -
             for each in record.episodes
             if each.reasons
         ],
+        known_headings=known_headings,
+        known=known,
         cost_headings=COSTS,
         costs=[*(_costs(each) for each in record.episodes), _total(record)],
     )

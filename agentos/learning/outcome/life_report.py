@@ -24,7 +24,6 @@ _HEADS = (
     "bytes sent",
     "bytes of memory",
 )
-_SHARES = ("weight", "thinning_loss")
 _KNOWN = (
     *(
         "accepted_claims",
@@ -34,7 +33,7 @@ _KNOWN = (
         "message_bytes",
         "joined",
     ),
-    *("thinned", "candidate_classes", *_SHARES),
+    *("thinned", "thinning_loss", "candidate_classes", "weight"),
 )
 OUTCOMES = {"first": "the baseline", "accept": "let in", "refuse": "refused", "ungated": "no gate"}
 
@@ -114,21 +113,33 @@ def _decisions(record: LifeRecord) -> str:
 
 
 def _knowledge(record: LifeRecord) -> str:
-    """Return how the knowledge base grew and was corrected, and what heads reach without it."""
-    told = [(each.episode, each.knowledge) for each in record.episodes if each.knowledge]
-    if not told:
+    headings, rows = knowledge_rows(record)
+    if not rows:
         return ""
-    heads = [name.replace("_", " ") for name in _KNOWN]
-    used = any(known.head_accuracies for _, known in told)
-    heads += ["heads alone (mean)"] if used else []
-    lines = []
-    for episode, known in told:
-        cells = [f"{getattr(known, name):.3g}" for name in _SHARES]
-        counts = [f"{getattr(known, name):,}" for name in _KNOWN if name not in _SHARES]
-        alone = [f"{np.mean(known.head_accuracies):.3f}"] if known.head_accuracies else []
-        lines.append(f"| {episode} | {' | '.join([*counts, *cells, *alone])} |")
-    head = f"| episode | {' | '.join(heads)} |"
-    return "\n".join(["## Knowledge", "", head, "|" + " --- |" * (len(heads) + 1), *lines, ""])
+    lines = [f"| {' | '.join(row)} |" for row in (headings, *rows)]
+    return "\n".join(["## Knowledge", "", lines[0], "|" + " --- |" * len(headings), *lines[1:], ""])
+
+
+def knowledge_rows(record: LifeRecord) -> tuple[list[str], list[list[str]]]:
+    """Return how the knowledge base grew and was corrected, and what heads reach without it.
+
+    An update that was refused changed nothing about it, and has no row.
+    """
+    told = [
+        (each.episode, each.accuracies, each.knowledge)
+        for each in record.episodes
+        if each.knowledge is not None and each.outcome != "refuse"
+    ]
+    headings = ["episode", *(name.replace("_", " ") for name in _KNOWN)]
+    if any(known.head_accuracies for _, _, known in told):
+        headings += ["accuracy with claims", "heads alone"]
+    rows = []
+    for episode, accuracies, known in told:
+        row = [str(episode + 1), *(f"{getattr(known, name):,}" for name in _KNOWN)]
+        if known.head_accuracies:
+            row += [f"{np.mean(values):.3f}" for values in (accuracies, known.head_accuracies)]
+        rows.append(row)
+    return headings, rows
 
 
 def _decision(each: EpisodeRecord) -> str:
