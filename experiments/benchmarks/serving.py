@@ -137,7 +137,8 @@ def commands_of(folders: Mapping[int, Path]) -> list[dict[str, Sequence[str]]]:
         "FastAPI, a call a request": (*plain, "each"),
         "FastAPI, gathered": (*plain, "gather"),
     }
-    return [{first: serve[first], **beside}, *({name: serve[name]} for name in more)]
+    alone: list[dict[str, Sequence[str]]] = [{name: serve[name]} for name in more]
+    return [{first: serve[first], **beside}, *alone]
 
 
 def solve_rate(folder: Path, agents: int, models: list[Path], count: int) -> float:

@@ -10,14 +10,14 @@ from rich.markup import escape
 
 from agentos.cli.display.task_tables import shortened, show_solved, table_of
 from agentos.records.layout import REPORT
-from agentos.reporting.kind_report import cells_of, headings_of, note_of, parts_table
+from agentos.reporting.tasks.kind_report import cells_of, headings_of, note_of, parts_table
 from agentos.tasks.society.open_any import Answered, AnyReply, PartsReply, WrittenReply
 from agentos.tasks.society.open_search import FoundReply
 from agentos.tasks.society.open_society import Reply
 from agentos.tasks.society.parts_society import PARTS
 from agentos.tasks.solving.any_kind import AnySolved
-from agentos.tasks.solving.outcome import Finished, Table
 from agentos.tasks.solving.run_task import Solved
+from agentos.tasks.solving.task_outcome import Finished, Table
 from agentos.tasks.solving.work_folder import ANSWERS
 
 _HITS = 3

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from agentos.records.layout import REPORT
-from agentos.reporting.task_report import HEADINGS, row_of
+from agentos.reporting.tasks.task_report import HEADINGS, row_of
 from agentos.tasks.analysis import Analysis
 from agentos.tasks.solving.run_task import ANALYSIS, Solved
 from agentos.tasks.solving.work_folder import ANSWERS

@@ -28,7 +28,7 @@ def plan(
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.display.plan_table import show_plan
     from agentos.config.task_file import load_labelled_task
-    from agentos.reporting.plan_page import write_plan
+    from agentos.reporting.tasks.plan_page import write_plan
     from agentos.tasks.solving.candidates import candidates, planned, task_texts
     from agentos.tasks.solving.workbench import cards_of
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from agentos.tasks.cooperation.shard_search import ASKER
 from agentos.tasks.cooperation.traffic import Traffic
 from agents.answering.answers import Labels, Rows
-from agents.answering.continuation import named, widened
+from agents.answering.writing.continuation import named, widened
 from protocols.messages import NextTokens, Verdict
 
 

@@ -98,7 +98,8 @@ def targets(fitted: FittedSociety, config: ServeConfig, num_cpus: float) -> list
     threads = fitted.config.runtime.threads
     threads = max(1, int(config.num_cpus)) if config.num_cpus is not None else threads
     length, device = fitted.config.task.max_length, "cuda" if config.num_gpus else "cpu"
-    deployment = serve.deployment(AgentReplica).options(
+    replica: Any = serve.deployment(AgentReplica)
+    deployment = replica.options(
         num_replicas=config.replicas,
         ray_actor_options={"num_cpus": num_cpus, "num_gpus": config.num_gpus},
         max_ongoing_requests=_AT_ONCE,

@@ -18,7 +18,7 @@ from agentos.tasks.serving.api import build_api
 from agentos.tasks.serving.awaited_society import AwaitedSociety, Item
 from agentos.tasks.serving.config import ServeConfig
 from agentos.tasks.serving.deployments import application_of, problems
-from agentos.tasks.serving.gathering import Gathering
+from agentos.tasks.serving.request_gathering import Gathering
 from agentos.tasks.serving.service_metrics import ServiceMetrics
 from agentos.tasks.society.encoders import Encoded
 from agentos.tasks.society.fitted_society import FittedSociety
@@ -53,7 +53,9 @@ class DeployedAgents:
         found = await self._tried(agent, lambda handle: handle.count.remote(given))
         return cast("NDArray[np.int64]", found)
 
-    async def _tried(self, agent: int, call: Callable[[DeploymentHandle], Awaitable[Any]]) -> Any:
+    async def _tried(
+        self, agent: int, call: Callable[[DeploymentHandle[Any]], Awaitable[Any]]
+    ) -> Any:
         for _ in range(_TRIES):
             try:
                 return await call(self._handles[agent])

@@ -22,8 +22,8 @@ from agentos.tasks.library import ModelCard
 from agentos.tasks.society.fitted_society import SINGLE
 from agentos.tasks.society.joint_writer import Writer
 from agents.answering.answers import Labels, Rows
-from agents.answering.continuation import Continuation, write
-from agents.answering.mixture import MIXTURES, Mixture, check_vocabularies, log_prior
+from agents.answering.writing.continuation import Continuation, write
+from agents.answering.writing.mixture import MIXTURES, Mixture, check_vocabularies, log_prior
 from agents.models.next_token import NextToken
 from protocols.errors import ConfigurationError, HostLost
 from protocols.topologies.peer import Complete

@@ -20,7 +20,7 @@ from agentos.tasks.resemblance import resembling
 from agentos.tasks.society.fitted_society import SINGLE
 from agentos.tasks.society.saved_society import SOCIETY, save_society
 from agentos.tasks.society.writing_society import WritingSociety, rule
-from agentos.tasks.solving.outcome import (
+from agentos.tasks.solving.task_outcome import (
     LEXICAL,
     Finished,
     Measure,
@@ -38,7 +38,7 @@ from agentos.tasks.solving.writing.writing_results import (
     verdict_of,
 )
 from agents.answering.answers import Rows
-from agents.answering.mixture import log_prior, perplexity
+from agents.answering.writing.mixture import log_prior, perplexity
 from agents.models.next_token import NextToken
 from protocols.errors import ConfigurationError
 from protocols.seeding import generator

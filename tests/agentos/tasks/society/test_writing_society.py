@@ -12,8 +12,8 @@ from agentos.tasks.config import GenerateTask
 from agentos.tasks.library import read_cards
 from agentos.tasks.society.saved_society import load_kept, save_society
 from agentos.tasks.society.writing_society import WritingSociety
-from agents.answering.continuation import Continuation, write
-from agents.answering.mixture import Posterior, log_prior
+from agents.answering.writing.continuation import Continuation, write
+from agents.answering.writing.mixture import Posterior, log_prior
 from protocols.errors import ConfigurationError, HostLost
 
 LENGTH = 12

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from agentos import Society, Task, solve
 from agentos.cli.main import app
-from agentos.reporting.task_report import write_task_report
+from agentos.reporting.tasks.task_report import write_task_report
 from agentos.tasks.kinds import Pair
 from agentos.tasks.solving.candidates import candidates, planned, task_texts
 from agentos.tasks.solving.run_task import LEXICAL, Solved

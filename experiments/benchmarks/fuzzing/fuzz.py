@@ -1,6 +1,6 @@
 """Feed millions of damaged and forged messages, checkpoints and records to their readers.
 
-``python -m experiments.benchmarks.fuzz --messages 1000000``
+``python -m experiments.benchmarks.fuzzing.fuzz --messages 1000000``
 
 Valid messages of every kind of payload under every codec, states of agents, and the files of a run folder are
 mutated (see `experiments.benchmarks.fuzzing.mutations`) and read. A reader may take an input, or refuse it
@@ -132,7 +132,7 @@ def table(outcomes: dict[str, tuple[Outcome, float]], seed: int) -> str:
     lines = [
         "# Fuzzing the readers of untrusted bytes",
         "",
-        f"`python -m experiments.benchmarks.fuzz`, seed {seed}; memory bounded to {HEADROOM_MB} MB "
+        f"`python -m experiments.benchmarks.fuzzing.fuzz`, seed {seed}; memory bounded to {HEADROOM_MB} MB "
         "beyond the program. Failed: anything but the error that callers expect, warnings included.",
         "",
         "| what | inputs | taken | refused | failed | memory grew by | seconds |",

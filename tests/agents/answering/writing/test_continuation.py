@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from agents.answering.continuation import Continuation, most_probable, widened, write
+from agents.answering.writing.continuation import Continuation, most_probable, widened, write
 from protocols.errors import ConfigurationError
 from protocols.messages import NextTokens
 

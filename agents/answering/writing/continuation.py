@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from agents.answering.answers import Labels, Rows
-from agents.answering.mixture import (
+from agents.answering.writing.mixture import (
     MIXTURES,
     Mixture,
     Posterior,

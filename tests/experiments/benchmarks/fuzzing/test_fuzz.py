@@ -1,4 +1,4 @@
-"""A little of what `experiments.benchmarks.fuzz` does at length, and that it would notice a failure."""
+"""A little of what the fuzzer does at length, and that it would notice a failure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import experiments.benchmarks.fuzz as fuzzing
-from experiments.benchmarks.fuzz import Outcome, fuzz, table
+import experiments.benchmarks.fuzzing.fuzz as fuzzing
+from experiments.benchmarks.fuzzing.fuzz import Outcome, fuzz, table
 from experiments.benchmarks.fuzzing.fuzz_targets import TARGETS, Target
 from experiments.benchmarks.fuzzing.message_mutations import cut
 from experiments.benchmarks.fuzzing.mutations import BLIND, mutate

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from agentos.cli.display.plan_table import BUSY, IDLE, lane, show_plan
-from agentos.reporting.plan_page import agent_rows, write_plan
+from agentos.reporting.tasks.plan_page import agent_rows, write_plan
 from agentos.tasks.planning.work_plan import WorkPlan
 from agentos.tasks.scheduling.placements import Placement, Schedule
 

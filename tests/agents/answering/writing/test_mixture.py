@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from agents.answering.mixture import (
+from agents.answering.writing.mixture import (
     MIXTURES,
     Posterior,
     Uniform,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agentos.web.serving import LiveServer
+from agentos.web.page_server import LiveServer
 from protocols.errors import ConfigurationError
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from agentos.records.layout import REPORT
 from agentos.reporting.charts.plotting import Chart, colour, label
 from agentos.reporting.page import write_page
-from agentos.reporting.task_report import write_task_report
+from agentos.reporting.tasks.task_report import write_task_report
 from agentos.reporting.units import ABSENT, bytes_text, count_text, short_seconds
 from agentos.tasks.society.parts_society import PARTS
 from agentos.tasks.solving.any_kind import AnySolved
 from agentos.tasks.solving.composite_task import SolvedParts
-from agentos.tasks.solving.outcome import LEXICAL, Finished, Table, Way
 from agentos.tasks.solving.run_task import Solved
+from agentos.tasks.solving.task_outcome import LEXICAL, Finished, Table, Way
 
 _NAMES = {
     LEXICAL: "words",
