@@ -52,7 +52,7 @@ def kinds_of(point: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
     Raises:
         ConfigurationError: there is no such extension point.
     """
-    tables = {**_tables(), **_tables_of_tasks()}
+    tables = extension_points()
     others: dict[str, Callable[[], dict[str, str]]] = {
         PRESETS_POINT: _presets,
         RUNS_POINT: lambda: {name: _first_comment(path) for name, path in ready_made().items()},
@@ -74,7 +74,7 @@ def kinds_of(point: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
 
 def points() -> list[str]:
     """Return every extension point by the last part of its title, as `agentos list` takes it."""
-    titles = [*_tables(), *_tables_of_tasks(), PRESETS_POINT, RUNS_POINT, PLUGINS_POINT]
+    titles = [*extension_points(), PRESETS_POINT, RUNS_POINT, PLUGINS_POINT]
     return list(dict.fromkeys(_names(title)[-1] for title in titles))
 
 
@@ -97,6 +97,11 @@ def _names(title: str) -> tuple[str, ...]:
     parent, _, last = title.rpartition(".")
     parts = last.split(", ")
     return (title, *parts, *(f"{parent}.{part}" for part in parts), last.rpartition(" ")[2])
+
+
+def extension_points() -> Mapping[str, Mapping[str, type[Spec]]]:
+    """Return the table of kinds of every extension point."""
+    return {**_tables(), **_tables_of_tasks()}
 
 
 def _tables() -> Mapping[str, Mapping[str, type[Spec]]]:
