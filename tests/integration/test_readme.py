@@ -9,7 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -221,16 +221,23 @@ def test_controls_of_few_labels_run_as_they_stand() -> None:
         RunConfig.model_validate(values)
 
 
-@pytest.mark.parametrize("code", all_blocks("yaml"))
-def test_configuration_is_valid(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_society.py").write_text("\n".join(blocks(EXTENSIONS, "python")), "utf-8")
+@pytest.fixture
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The module of the extensions that the pages show, by its name in their YAML."""
+    name = "my_society"
+    (tmp_path / f"{name}.py").write_text("\n".join(blocks(EXTENSIONS, "python")), "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
+    yield name
+    sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("code", all_blocks("yaml"))
+def test_configuration_is_valid(code: str, own_module: str) -> None:
     values = yaml.safe_load(code)
     task = CONFIGURATIONS[values["task"]["kind"]] if "library" in values else RunConfig
     kinds = {"arms": SweepConfig, "stream": LifeConfig, "library": task}
     kind = next((kind for field, kind in kinds.items() if field in values), RunConfig)
-    kind.model_validate(values, context=TrustedPlugins.of(["my_society"]))
-    sys.modules.pop("my_society", None)
+    kind.model_validate(values, context=TrustedPlugins.of([own_module]))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -249,14 +256,14 @@ def test_every_command_is_in_the_reference() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_overrides_that_are_shown_can_be_applied(page: Path) -> None:
+def test_overrides_that_are_shown_can_be_applied(page: Path, own_module: str) -> None:
     for name, *words in console(page, "agentos"):
         wrong = "rign" in " ".join(words)  # shown as a mistake
         overrides = [w for w in words if re.match(r"[\w.]+=", w) and not wrong]
         if name == "topology":
             load_topology(words[0], overrides)
         elif name in ("run", "validate", "show", "check", "fork", "resume"):
-            load("quickstart", overrides)
+            load("quickstart", overrides, trusted=[own_module])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

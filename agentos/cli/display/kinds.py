@@ -74,7 +74,7 @@ def kinds_of(point: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
 
 def points() -> list[str]:
     """Return every extension point by the last part of its title, as `agentos list` takes it."""
-    titles = [*_tables(), *_tables_of_tasks(), PRESETS_POINT, RUNS_POINT, PLUGINS_POINT]
+    titles = [*extension_points(), PRESETS_POINT, RUNS_POINT, PLUGINS_POINT]
     return list(dict.fromkeys(_names(title)[-1] for title in titles))
 
 
