@@ -9,7 +9,7 @@ from agentos.reporting.charts.plotting import Chart, colour, label
 from agentos.reporting.page import write_page
 from agentos.reporting.units import ABSENT, bytes_text, count_text, short_seconds
 from agentos.tasks.society.fitted_society import DIVIDED, SINGLE
-from agentos.tasks.solving.outcome import LEXICAL
+from agentos.tasks.solving.kind_outcome import LEXICAL
 from agentos.tasks.solving.run_task import Line, Solved
 
 HEADINGS = ("who", "right", "F1", "ECE", "asked", "FLOPs", "bytes", "sim.", "real")

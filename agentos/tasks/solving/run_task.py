@@ -26,7 +26,7 @@ from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import SINGLE, FittedSociety
 from agentos.tasks.society.saved_society import SOCIETY, save_society
 from agentos.tasks.solving.dividing import divide
-from agentos.tasks.solving.outcome import LEXICAL
+from agentos.tasks.solving.kind_outcome import LEXICAL
 from agentos.tasks.solving.scores import Scores, score
 from agentos.tasks.solving.words_alone import lexical_probabilities
 from agentos.tasks.solving.work_folder import ANSWERS, EMBEDDINGS, RESULTS, claim

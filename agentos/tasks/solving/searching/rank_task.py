@@ -22,7 +22,7 @@ from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import SINGLE
 from agentos.tasks.society.saved_society import SOCIETY, save_society
 from agentos.tasks.society.search_society import Holding, SearchSociety
-from agentos.tasks.solving.outcome import (
+from agentos.tasks.solving.kind_outcome import (
     Finished,
     Split,
     beats,
