@@ -81,7 +81,7 @@ def build_api(
         metrics: counts requests.
     """
     api = FastAPI(title=f"AgentOS: {fitted.config.name}", description="Answers of a society.")
-    api.add_middleware(BodyLimit, most_bytes=config.max_body_bytes, deadline_s=config.deadline_s)  # type: ignore[arg-type]
+    api.add_middleware(BodyLimit, most_bytes=config.max_body_bytes, deadline_s=config.deadline_s)
     api.add_exception_handler(AgentOSError, _explained)
     api.add_exception_handler(RequestValidationError, _invalid)
 

@@ -1,6 +1,6 @@
 """Measure how far schedulers are from the optimum, which a mixed-integer program proves.
 
-    python -m experiments.benchmarks.scheduling
+    python -m experiments.benchmarks.tasks.scheduling
 
 Random graphs of subtasks on agents of unrelated speeds, with messages from far below to above the length of
 the work. An instance of which the optimum is not proven in the time is left out, and counted.
@@ -116,7 +116,7 @@ def main(
     lines = [
         "# Schedulers beside the optimum",
         "",
-        "`python -m experiments.benchmarks.scheduling`",
+        "`python -m experiments.benchmarks.tasks.scheduling`",
         "",
     ]
     typer.echo(publish("scheduling", [*lines, *table(found, instances)]))

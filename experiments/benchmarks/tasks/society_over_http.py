@@ -1,6 +1,6 @@
 """Measure `agentos serve` beside a hand-written FastAPI process, and what a further agent costs.
 
-    python -m experiments.benchmarks.serving
+    python -m experiments.benchmarks.tasks.society_over_http
 
 Clients in a process of their own each send one text of 24 words, wait for the answer, and send the next; all
 processes share the cores. The hand-written process holds the encoder and head of the only agent, once with a
@@ -126,7 +126,7 @@ def compared(
 def commands_of(folders: Mapping[int, Path]) -> list[dict[str, Sequence[str]]]:
     """Return the servers that are compared with each other, by name."""
     plain = ("experiments.benchmarks.harness.plain_fastapi", str(folders[1]))
-    serve = {
+    serve: dict[str, Sequence[str]] = {
         f"agentos serve, {agents} agent{'s' * (agents > 1)}": (
             *("agentos.cli", "serve", str(folder), "--port", "0"),
         )
@@ -186,8 +186,8 @@ def main(
     lines = [
         "# A society over HTTP",
         "",
-        f"`python -m experiments.benchmarks.serving --sizes {sizes}`; {clients} clients, one text of "
-        f"{LENGTH} words a request, {os.cpu_count()} cores ({platform.machine()}) for clients and "
+        f"`python -m experiments.benchmarks.tasks.society_over_http --sizes {sizes}`; {clients} clients, "
+        f"one text of {LENGTH} words a request, {os.cpu_count()} cores ({platform.machine()}) for clients and "
         f"servers together; medians of {repeats} loads of {seconds:g} s.",
     ]
     for size in sizes.split(","):

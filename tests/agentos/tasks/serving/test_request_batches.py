@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentos.tasks.serving.gathering import Gathering
+from agentos.tasks.serving.request_batches import Gathering
 from agentos.tasks.society.open_society import Reply
 
 
