@@ -29,8 +29,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from experiments.benchmarks.harness.random_texts import LENGTH, texts
 from experiments.benchmarks.harness.resources import usage
-from experiments.benchmarks.harness.served_models import LENGTH, SIZES, solved, texts, write_models
+from experiments.benchmarks.harness.served_models import SIZES, solved, write_models
 from experiments.benchmarks.harness.societies import publish
 
 AGENTS = (1, 2, 4)
@@ -187,8 +188,8 @@ def main(
         "# A society over HTTP",
         "",
         f"`python -m experiments.benchmarks.tasks.society_over_http --sizes {sizes}`; {clients} clients, "
-        f"one text of {LENGTH} words a request, {os.cpu_count()} cores ({platform.machine()}) for clients and "
-        f"servers together; medians of {repeats} loads of {seconds:g} s.",
+        f"one text of {LENGTH} words a request, {os.cpu_count()} cores ({platform.machine()}) for "
+        f"clients and servers together; medians of {repeats} loads of {seconds:g} s.",
     ]
     for size in sizes.split(","):
         with tempfile.TemporaryDirectory() as temporary:
