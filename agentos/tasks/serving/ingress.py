@@ -53,7 +53,9 @@ class DeployedAgents:
         found = await self._tried(agent, lambda handle: handle.count.remote(given))
         return cast("NDArray[np.int64]", found)
 
-    async def _tried(self, agent: int, call: Callable[[DeploymentHandle], Awaitable[Any]]) -> Any:
+    async def _tried(
+        self, agent: int, call: Callable[[DeploymentHandle[Any]], Awaitable[Any]]
+    ) -> Any:
         for _ in range(_TRIES):
             try:
                 return await call(self._handles[agent])
