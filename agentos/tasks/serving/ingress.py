@@ -18,7 +18,7 @@ from agentos.tasks.serving.api import build_api
 from agentos.tasks.serving.awaited_society import AwaitedSociety, Item
 from agentos.tasks.serving.config import ServeConfig
 from agentos.tasks.serving.deployments import application_of, problems
-from agentos.tasks.serving.request_batches import Gathering
+from agentos.tasks.serving.request_gathering import Gathering
 from agentos.tasks.serving.service_metrics import ServiceMetrics
 from agentos.tasks.society.encoders import Encoded
 from agentos.tasks.society.fitted_society import FittedSociety

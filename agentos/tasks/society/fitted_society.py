@@ -38,12 +38,15 @@ SINGLE = "single"
 """Name of the best agent alone, beside the families of topologies."""
 DIVIDED = "divided"
 """Name of a master that divides the task."""
+DISTILLED = "distilled"
+"""Name of one agent that has learnt from the society."""
 _DEFAULTS: Mapping[str, Topology] = {
     SINGLE: Complete(),
     "master_slave": Star(),
     "peer": Complete(),
     "layered": Layered(branching=1),
     DIVIDED: Star(),
+    DISTILLED: Complete(),
 }
 """The topology that stands for its family where the configuration names another one."""
 
@@ -56,7 +59,8 @@ class FittedSociety:
         config: the configuration that they were fitted under.
         members: the agents, the most accurate on ``fit`` first.
         classes: names of the K classes.
-        architectures: fitted architectures by name: the families of topologies, `SINGLE` and `DIVIDED`.
+        architectures: fitted architectures by name: the families of topologies, `SINGLE`, `DIVIDED`
+            and `DISTILLED`.
         chosen: name of the one that answers.
     """
 

@@ -10,7 +10,7 @@ import pytest
 from agentos.tasks.scheduling import Heft
 from agentos.tasks.scheduling.workload import Workload
 from experiments.benchmarks.harness.schedule_optimum import optimum
-from experiments.benchmarks.tasks.scheduling import random_workload
+from experiments.benchmarks.scheduling import random_workload
 
 
 def by_trying_everything(workload: Workload) -> float:

@@ -1,3 +1,0 @@
-"""Measurements of tasks: schedulers beside the optimum, and a society over HTTP."""
-
-__all__: list[str] = []
