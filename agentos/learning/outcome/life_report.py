@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
-from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
+from agentos.learning.outcome.recorded_matrix import is_finished, matrix_of
 from agentos.records.atomic_files import replacing
 
 REPORT = "report.md"
@@ -61,26 +61,41 @@ def _title(record: LifeRecord, names: Sequence[str]) -> str:
     config = record.config
     return (
         f"# {config['name']}\n\nStream `{config['stream']['kind']}`, learner `{config['learn']['kind']}`, "
-        f"{len(names)} labels, {len(record.episodes)} of {len(record.before)} episodes.\n"
+        f"{len(names)} labels, {len(record.episodes)} episodes.\n"
+    ) + (
+        ""
+        if record.seen is None
+        else f"\nPretrained: {record.seen:.0%} of the test text was read before.\n"
     )
 
 
-def _figures(record: LifeRecord) -> str:
-    if not record.episodes or len(record.episodes) < len(record.before):
+def _seen(record: LifeRecord) -> str:
+    if record.seen is None:
         return ""
-    values = np.array([episode.accuracies for episode in record.episodes])
-    summary = AccuracyMatrix(values, np.array(record.before)).summary()
-    lines = [f"| {name.replace('_', ' ')} | {value:.3f} |" for name, value in summary.items()]
+    return f"\nPretrained: the encoders had read {record.seen:.0%} of the test text before, without labels.\n"
+
+
+def _figures(record: LifeRecord) -> str:
+    if not is_finished(record):
+        return ""
+    summary = matrix_of(record).summary()
+    lines = [
+        f"| {name.replace('_', ' ')} | {value:.3f} |"
+        for name, value in summary.items()
+        if not np.isnan(value)
+    ]
     return "\n".join(["| figure | value |", "| --- | --- |", *lines, ""])
 
 
 def _table(record: LifeRecord) -> str:
     """Return the accuracy on the test of every episode, a row after each episode."""
-    heads = "".join(f" test {number + 1} |" for number in range(len(record.before)))
+    tests = max(len(record.before), *(len(each.accuracies) for each in record.episodes), 0)
+    heads = "".join(f" test {number + 1} |" for number in range(tests))
     rows = [("before", record.before)]
     rows += [(f"after {each.episode + 1}", each.accuracies) for each in record.episodes]
     lines = [f"| {name} |" + "".join(f" {value:.3f} |" for value in row) for name, row in rows]
-    rule = "| --- |" + " --- |" * len(record.before)
+    lines = [line + "  |" * (tests - len(row)) for line, (_, row) in zip(lines, rows, strict=True)]
+    rule = "| --- |" + " --- |" * tests
     return "\n".join(["## Accuracy", "", f"| |{heads}", rule, *lines, ""])
 
 
