@@ -109,6 +109,8 @@ class Encoder(nn.Module):
 
     def pool_batch(self, batch: Batch) -> Tensor:
         """Encode a batch into pooled states `[B, W]`."""
+        if batch.states is not None:
+            return pool(batch.states, batch.attention_mask, self.pooling)
         pooled: Tensor = self(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         return pooled
 
@@ -127,7 +129,9 @@ class Encoder(nn.Module):
         """
         assert self.language_head is not None
         labels_BT = labels_BT[:, : batch.input_ids.shape[1]]
-        states_BTW = self.states(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        states_BTW = batch.states
+        if states_BTW is None:
+            states_BTW = self.states(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         predicted_BT = labels_BT != IGNORED
         # Logits over the vocabulary are the main cost, so only the states of labelled tokens pass the head.
         logits_MV = self.language_head(states_BTW[predicted_BT]).float()
