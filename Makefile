@@ -22,7 +22,7 @@ ifneq ($(wildcard $(UNFINISHED)),)
 MAKE_ANEW := anew
 endif
 
-.PHONY: help quickstart test check format audit install clean anew
+.PHONY: help quickstart test check format docs audit install clean anew
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,10 @@ check: $(INSTALLED_TEST)  ## Check style, types and imports only.
 format: $(INSTALLED_TEST)  ## Fix what ruff can fix by itself.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(INSTALLED_TEST)  ## Build the site from docs/ and the docstrings, into build/site.
+	$(BIN)/python docs/site/build.py
+	@echo "site: build/site/index.html; $(BIN)/python docs/site/build.py --serve shows it with its search"
 
 audit: $(INSTALLED_TEST)  ## Look up known vulnerabilities of the pinned releases; needs the network.
 	$(PYTHON) -m venv $(VENV)-audit && $(VENV)-audit/bin/pip install -q pip-audit

@@ -7,21 +7,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig as RunConfig
     from agentos.records.result import Result as Result
-    from agentos.simulation import Simulation as Simulation
+    from agentos.records.views.run_tables import load_run as load_run
+    from agentos.records.views.run_tables import load_runs as load_runs
+    from agentos.simulation.simulation import Simulation as Simulation
     from agentos.tasks.config import Task as Task
     from agentos.tasks.society.open_society import Society as Society
-    from agentos.tasks.solving.run_task import solve as solve
+    from agentos.tasks.solving.any_kind import solve as solve
 
 _EXPORTS = {
     "RunConfig": "agentos.config.run",
     "Result": "agentos.records.result",
-    "Simulation": "agentos.simulation",
+    "Simulation": "agentos.simulation.simulation",
+    "load_run": "agentos.records.views.run_tables",
+    "load_runs": "agentos.records.views.run_tables",
     "Society": "agentos.tasks.society.open_society",
     "Task": "agentos.tasks.config",
-    "solve": "agentos.tasks.solving.run_task",
+    "solve": "agentos.tasks.solving.any_kind",
 }
 
-__all__ = ["Result", "RunConfig", "Simulation", "Society", "Task", "solve"]
+__all__ = ["Result", "RunConfig", "Simulation", "Society", "Task", "load_run", "load_runs", "solve"]
 
 
 def __getattr__(name: str) -> Any:

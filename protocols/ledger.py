@@ -94,10 +94,7 @@ class Ledger:
 
     def by_edge(self) -> dict[tuple[int, int], int]:
         """Return the bytes of each directed edge ``(sender, receiver)``, in order."""
-        table = self._table()
-        stride = int(table[:, 2].max(initial=0)) + 1
-        edges, sums = _sums(table[:, 1] * stride + table[:, 2], table[:, 4])
-        return dict(zip((divmod(edge, stride) for edge in edges), sums, strict=True))
+        return _by_edge(self._table())
 
     def by_agent(self) -> dict[int, tuple[int, int]]:
         """Return the bytes ``(sent, received)`` of each agent that took part in a delivery."""
@@ -106,6 +103,10 @@ class Ledger:
     def for_round(self, round: int) -> dict[int, tuple[int, int]]:
         """Return the bytes ``(sent, received)`` in one round of each agent that took part in it."""
         return _by_agent(_table(self._rounds.get(round, array("q"))))
+
+    def edges_of_round(self, round: int) -> dict[tuple[int, int], int]:
+        """Return the bytes of each directed edge ``(sender, receiver)`` in one round, in order."""
+        return _by_edge(_table(self._rounds.get(round, array("q"))))
 
     def cumulative(self) -> list[tuple[int, int]]:
         """Return ``(round, bytes up to and including it)`` for each round with a delivery."""
@@ -161,6 +162,12 @@ class Ledger:
 def _table(cells: array[int]) -> NDArray[np.int64]:
     """Return the deliveries ``[deliveries, 6]``, copied: while a view exists, the array cannot grow."""
     return np.array(cells, np.int64).reshape(-1, _WIDTH)
+
+
+def _by_edge(table: NDArray[np.int64]) -> dict[tuple[int, int], int]:
+    stride = int(table[:, 2].max(initial=0)) + 1
+    edges, sums = _sums(table[:, 1] * stride + table[:, 2], table[:, 4])
+    return dict(zip((divmod(edge, stride) for edge in edges), sums, strict=True))
 
 
 def _by_agent(table: NDArray[np.int64]) -> dict[int, tuple[int, int]]:

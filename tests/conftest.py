@@ -268,26 +268,32 @@ class Society:
 
 @pytest.fixture(scope="session")
 def make_society(make_host: Callable[..., Any]) -> Callable[..., Society]:
-    """Make seven agents under an exchange and a topology; hosts are built once for each exchange."""
+    """Make seven agents under an exchange and a topology; hosts of the usual members are built once."""
     from agents.config import EncoderConfig
     from agents.objectives import InfoNCE, Labelled
 
     hosts: dict[Any, Any] = {}
 
-    def make(exchange: Any, topology: Any, widths: Sequence[str] = ("nano",)) -> Society:
+    def make(
+        exchange: Any, topology: Any, widths: Sequence[str] = ("nano",), members: Any = None
+    ) -> Society:
         encoders = tuple(EncoderConfig(preset=preset, dropout=0.0) for preset in widths)
         heads = exchange.heads(frozenset({"nano": 64, "tiny": 128}[preset] for preset in widths))
         own = max(part.wants_own_labels for part in exchange.parts)
         objectives = (InfoNCE(), Labelled(classes=own)) if own else (InfoNCE(),)
+        fields = {
+            "encoders": encoders,
+            "heads": heads,
+            "objectives": objectives,
+            "training": {"local_steps": 1},
+        }
+        if members is not None:
+            return Society(
+                make_host(7, members=members, **fields), topology.build(7, seed=0), exchange
+            )
         key = heads, encoders, own
         if key not in hosts:
-            hosts[key] = make_host(
-                7,
-                encoders=encoders,
-                heads=heads,
-                objectives=objectives,
-                training={"local_steps": 1},
-            )
+            hosts[key] = make_host(7, **fields)
         return Society(hosts[key], topology.build(7, seed=0), exchange)
 
     return make
@@ -355,7 +361,7 @@ def small(small_values: dict[str, Any]) -> Callable[..., RunConfig]:
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing, where it is about the records."""
-    monkeypatch.setattr("agentos.arms.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.simulation.arms.write_report", lambda directory: None)
 
 
 class Warm(Runtime):

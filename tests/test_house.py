@@ -27,9 +27,7 @@ KNOW_RUN_CONFIG = {
     "sweep",
     "learning",
     "cli",
-    "simulation.py",
-    "arms.py",
-    "preparation.py",
+    "simulation",
     "__init__.py",
 }
 """Entries of `agentos/` that may know the whole configuration of a run."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from agentos.cli.arguments import Address, Out, Overrides, Profiled, Source
+from agentos.cli.arguments import Address, Live, Out, Overrides, Profiled, Source, TrustedPlugins
 
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
@@ -20,6 +21,8 @@ def run(
     out: Out = None,
     address: Address = None,
     profile: Profiled = False,
+    trust_plugins: TrustedPlugins = None,
+    live: Live = False,
 ) -> None:
     """Train a society of agents, then the same agents in isolation; write records and a report.
 
@@ -27,7 +30,8 @@ def run(
     """
     from agentos.config.load import load
 
-    watched(load(source, overrides or []), out, address, profile=profile)
+    config = load(source, overrides or [], trust_plugins)
+    watched(config, out, address, profile=profile, live=live)
 
 
 def watched(
@@ -36,8 +40,9 @@ def watched(
     address: str | None,
     resumption: Resumption | None = None,
     profile: bool = False,
+    live: bool = False,
 ) -> None:
-    """Run a society under a live display, then print its outcome.
+    """Run a society under a live display, and with a page beside it if asked; then print its outcome.
 
     Raises:
         typer.Exit: after Ctrl-C, SIGTERM or SIGHUP, with the exit code of the signal.
@@ -46,13 +51,16 @@ def watched(
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.display.outcome_tables import show_outcome
     from agentos.cli.display.progress import LiveDisplay
+    from agentos.cli.runs.watch import live_page
     from agentos.runtime.interruption import Interrupted, interruptible
 
     console = SafeConsole()
+    tell = partial(console.print, soft_wrap=True, markup=False, highlight=False)
     with interruptible(), LiveDisplay(console, config) as display:
         simulation = Simulation(config, out, display, address, profile=profile)
         try:
-            result = simulation.run(resumption)
+            with live_page(simulation.directory if live else None, tell):
+                result = simulation.run(resumption)
         except Interrupted as interrupted:
             display.close()
             kept = simulation.directory

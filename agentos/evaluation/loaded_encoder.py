@@ -50,6 +50,9 @@ class LoadedEncoder:
         normalised: scale embeddings to length 1.
         classifier: classifier of the agent's own labels, and the names of its classes; None without one.
         maps: the map that embeddings pass, by its name in `agentos.evaluation.base.VARIANTS`; at most one.
+
+    Attributes:
+        collate: frames tokens with special tokens, and pads them.
     """
 
     def __init__(
@@ -67,7 +70,8 @@ class LoadedEncoder:
         self.normalised = normalised
         self.classifier = classifier
         self.maps = maps or {}
-        self._collate = Collator(tokenizer, max_length)
+        self._device = torch.device("cpu")
+        self.collate = Collator(tokenizer, max_length)
         self._vocabulary = Vocabulary(tokenizer)
 
     @classmethod
@@ -107,6 +111,12 @@ class LoadedEncoder:
         classifier = load_label_head(folder) if here else None
         return cls(encoder, tokenizer, length, settings.normalised, classifier, maps)
 
+    def to(self, device: str) -> LoadedEncoder:
+        """Move the model to a device, such as ``cuda``; embeddings come back as before."""
+        self._device = torch.device(device)
+        self.encoder.to(self._device)
+        return self
+
     @property
     def plain(self) -> LoadedEncoder:
         """The same encoder without the map of its folder."""
@@ -122,28 +132,39 @@ class LoadedEncoder:
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return pooled states `[N, D]`, normalised and mapped where the folder says so."""
-        embedded = self._pooled(texts)
+        embedded = self.pooled(texts)
         if self.normalised:
             embedded = torch.nn.functional.normalize(torch.from_numpy(embedded), dim=-1).numpy()
         for map in self.maps.values():
             embedded = map(embedded)
         return embedded
 
+    @property
+    def special_tokens(self) -> tuple[int, int]:
+        """Numbers of special tokens before and after a text."""
+        return len(self.collate.prefix), len(self.collate.suffix)
+
+    @property
+    def padding_token(self) -> int:
+        """The padding token."""
+        return self.collate.padding_id
+
     def token_counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Return the tokens `[N]` that each text puts through the encoder, special tokens included."""
-        around = self._collate.special_count
+        around = self.collate.special_count
         return np.array([len(ids) + around for ids in self._tokens(texts)], dtype=np.int64)
 
-    def _pooled(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def pooled(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return pooled states `[N, W]`, neither normalised nor mapped."""
         if not texts:
             return np.zeros((0, self.encoder.width), dtype=np.float32)
         rows: dict[int, NDArray[np.float32]] = {}
         tokens = self._tokens(texts)
         with torch.inference_mode():
             for chosen in _by_length(tokens, _BATCH):
-                batch = to_device(self._collate([tokens[i] for i in chosen]), torch.device("cpu"))
+                batch = to_device(self.collate([tokens[i] for i in chosen]), self._device)
                 pooled = self.encoder.pool_batch(batch)
-                rows.update(zip(chosen, pooled.numpy(), strict=True))
+                rows.update(zip(chosen, pooled.cpu().numpy(), strict=True))
         embedded: NDArray[np.float32] = np.stack([rows[i] for i in range(len(texts))])
         return embedded
 
@@ -154,7 +175,7 @@ class LoadedEncoder:
             texts,
             self._tokens(texts),
             seed,
-            collate=self._collate,
+            collate=self.collate,
             vocabulary=self._vocabulary,
         )
 
@@ -164,14 +185,14 @@ class LoadedEncoder:
             return None
         head, names = self.classifier
         with torch.inference_mode():
-            return label_scores(head(torch.from_numpy(self._pooled(texts))), names)
+            return label_scores(head(torch.from_numpy(self.pooled(texts))), names)
 
     def _tokens(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
         encoded = self.tokenizer(
             list(texts),
             add_special_tokens=False,
             truncation=True,
-            max_length=self._collate.budget,
+            max_length=self.collate.budget,
         )["input_ids"]
         return [np.asarray(ids, dtype=np.int64) for ids in encoded]
 

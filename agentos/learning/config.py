@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
 
 from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.load import find, load_as, read_yaml, set_fields
 from agentos.config.run import RunConfig
+from agentos.learning.finished_run import is_run, values_of
 from agentos.learning.gate import Gate
+from agentos.learning.knowledge.config import Knn, KnowledgeConfig
+from agentos.learning.knowledge.novelty import ConformalKnn
 from agentos.learning.labelling import LABELLERS, Labeller
 from agentos.learning.learners import LEARNERS, Learner, Plain
-from agentos.learning.novelty import ConformalKnn
 from agentos.learning.streams import STREAMS, Stream
 from protocols.errors import ConfigurationError
-from protocols.spec import Kinds, Spec
+from protocols.spec import Kinds, Spec, spell_out
 
 
 class LifeConfig(Spec):
@@ -35,7 +39,8 @@ class LifeConfig(Spec):
         alias="from",
         min_length=1,
         description="Configuration of the run that the first episode is learnt by: a file or a ready-made "
-        "name. Each later episode takes as many rounds.",
+        "name; or the folder of a finished run, whose encoders go on learning. Each later episode takes as "
+        "many rounds.",
     )
     set: dict[str, Any] = Field(
         default_factory=dict, description="Fields of that run to change, by their dotted paths."
@@ -58,6 +63,19 @@ class LifeConfig(Spec):
         description="Classifier that agents answer by. trained: the one that the labels train, which forgets "
         "if nothing keeps it. ridge: streaming ridge regression on the agent's embeddings, in closed form.",
     )
+    labels: int | None = Field(
+        None,
+        ge=2,
+        le=100_000,
+        description="Labels to make room for, where files that come later may bring new ones; those of the "
+        "text if null.",
+    )
+    knowledge: KnowledgeConfig | None = Field(
+        None, description="What becomes of an episode in a knowledge base; null: there is none."
+    )
+    use: Annotated[Knn, BeforeValidator(spell_out)] | None = Field(
+        None, description="How answers draw on the knowledge base; null: they do not."
+    )
     labelled_share: float = Field(
         0.5, gt=0.0, le=4.0, description="Labelled documents in a step, relative to the batch."
     )
@@ -65,13 +83,26 @@ class LifeConfig(Spec):
         Gate(), description="What lets an update in; null lets in all, a control of a study."
     )
 
+    @model_validator(mode="after")
+    def _something_to_use(self) -> Self:
+        if self.use is not None and self.knowledge is None:
+            raise ValueError("use draws on a knowledge base, and there is none; set knowledge: {}")
+        return self
+
+    @property
+    def begin_run(self) -> Path | None:
+        """Return the folder of the finished run that the life begins from; None for a configuration."""
+        return Path(self.begin) if is_run(self.begin) else None
+
     def run(self) -> RunConfig:
         """Return the configuration of the run, with its changes.
 
         Raises:
             ConfigurationError: it cannot be read, or a society cannot go on learning under it.
         """
-        raw = set_fields(read_yaml(find(self.begin)), self.set)
+        folder = self.begin_run
+        raw = read_yaml(find(self.begin)) if folder is None else values_of(folder, list(self.set))
+        raw = set_fields(raw, self.set)
         try:
             config = RunConfig.model_validate(raw)
         except ValidationError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.learning.curriculum import Curriculum
+from agentos.preflight.flops import sizes_of
 from agentos.records.layout import TOGETHER
-from agentos.records.reports import RoundReport
+from agentos.records.reports import ArmResult, RoundReport
 from agentos.rounds.base import RoundServices, RoundsPlan, save_states
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime import Session
@@ -50,12 +51,18 @@ class Spent:
         embedded_tokens: tokens embedded without a gradient.
         message_bytes: serialised bytes of all deliveries.
         memory_bytes: bytes that retentions and exchanges keep at the end.
+        flops: operations of training and embedding, as `agentos.preflight.flops` estimates them.
     """
 
     tokens: int
     embedded_tokens: int
     message_bytes: int
     memory_bytes: int
+    flops: int
+
+    def plus_messages(self, message_bytes: int) -> Spent:
+        """Return the cost with that of more deliveries."""
+        return replace(self, message_bytes=self.message_bytes + message_bytes)
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,22 @@ def learn(
         embedded_tokens=int(result.total("embedded_tokens")),
         message_bytes=result.ledger.total(),
         memory_bytes=sum(session.ask_all(MemoryBytes()).values()),
+        flops=_flops(curriculum, result),
     )
+
+
+def _flops(curriculum: Curriculum, result: ArmResult) -> int:
+    """Return the operations of an episode: those of the rounds, by agent and size."""
+    config = curriculum.config
+    length, total = config.training.max_length, 0
+    for agent, size in sizes_of(config.society().encoders).items():
+        of_agent = [report.metrics.get(agent, {}) for report in result.rounds]
+        trained, decoded, embedded = (
+            int(sum(metrics.get(name, 0.0) for metrics in of_agent))
+            for name in ("tokens", "decoder_tokens", "embedded_tokens")
+        )
+        total += size.flops(length, trained + decoded, embedded)
+    return total
 
 
 def snapshot(session: Session, folder: Path) -> States:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import Curriculum
+from agentos.learning.episode_knowledge import EpisodeKnowledge
 from agentos.learning.episode_rounds import (
     as_answers,
     learn,
@@ -22,6 +23,7 @@ from agentos.learning.episode_rounds import (
     society_answer,
 )
 from agentos.learning.gate import Evidence, ExamplePool, Gate, Verdict, review
+from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
 from agentos.learning.labelling import AutomaticLabels
 from agentos.learning.life_records import EpisodeRecord, LifeRecord, spent_fields, states_folder
 from agentos.learning.streams import Episode
@@ -49,6 +51,7 @@ class EpisodeStep:
         session: hosts that are up.
         record: the life so far.
         episode: the episode to learn.
+        knowledge: what the society knows; None if it keeps no knowledge base.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class EpisodeStep:
         session: Session,
         record: LifeRecord,
         episode: Episode,
+        knowledge: SocietyKnowledge | None = None,
     ) -> None:
         self.config = config
         self.directory = directory
@@ -66,6 +70,7 @@ class EpisodeStep:
         self.session = session
         self.record = record
         self.episode = episode
+        self.known = EpisodeKnowledge(config, curriculum, session, episode, knowledge)
         self.accepted = record.states(directory)
         self.pool = pool_of(config.gate or Gate(), curriculum, record, episode.number)
         self.on_stage: Callable[[str], None] = lambda what: None
@@ -77,11 +82,13 @@ class EpisodeStep:
             on_stage: called with what is under way.
         """
         self.on_stage = on_stage
-        labels = {int(row): int(self.curriculum.codes[row]) for row in self.episode.labelled}
+        trained = np.setdiff1d(self.episode.labelled, self.known.held())
+        labels = {int(row): int(self.curriculum.codes[row]) for row in trained}
         self._begin(labels)
         record = self.record
         if not record.before:
-            record = record.model_copy(update={"before": self._accuracies()})
+            record = record.model_copy(update={"before": self._accuracies()[0]})
+        in_force = self._accuracies_in_force()
         asked = self._to_ask()
         before = self._answers(asked)
         novel = self._novelty()
@@ -96,11 +103,21 @@ class EpisodeStep:
         spent = learn(
             self.curriculum, self.session, arm, number, self.accepted, self._on_round, rounds
         )
+        if knows := self.known.society is not None:
+            self._stage("stating claims")
+        spent = spent.plus_messages(self.known.learn(labels, self._heads))
         candidate = snapshot(self.session, states_folder(self.directory, number))
         verdict = self._decide(asked, before)
         accepted = verdict is None or verdict.accepted
         states = candidate if accepted or self.accepted is None else self.accepted
-        accuracies = self._accuracies() if accepted else record.episodes[-1].accuracies
+        last = record.episodes[-1] if record.episodes else None
+        if accepted or last is None:
+            accuracies, alone = self._accuracies()
+            if knows:
+                self._stage("writing claims")
+            known = self.known.accept(alone)
+        else:
+            accuracies, known = in_force, last.knowledge
         found = EpisodeRecord(
             episode=number,
             train=len(self.episode.train),
@@ -116,8 +133,9 @@ class EpisodeStep:
             gain=None if verdict is None else verdict.gain,
             p_value=None if verdict is None else verdict.p_value,
             accuracies=accuracies,
-            states=number if accepted else record.episodes[-1].states,
+            states=number if accepted or last is None else last.states,
             digests=states.digests,
+            knowledge=known,
         )
         return record.model_copy(update={"episodes": (*record.episodes, found)})
 
@@ -154,15 +172,27 @@ class EpisodeStep:
         found = society_answer(self._probabilities(rows))
         return dict(zip(rows.tolist(), found.tolist(), strict=True))
 
-    def _accuracies(self) -> tuple[float, ...]:
-        """Return the society's accuracy on the test of every episode."""
+    def _accuracies(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return the society's accuracy on the test of every episode, and that of its heads alone."""
         self._stage("testing")
         tests = [episode.test for episode in self.curriculum.episodes]
-        answers = self._answers(np.concatenate(tests))
-        codes = self.curriculum.codes
-        return tuple(
-            float(np.mean([answers[int(row)] == codes[row] for row in rows])) for rows in tests
-        )
+        rows = np.concatenate(tests)
+        heads = self._heads(rows)
+        cuts = np.cumsum([len(test) for test in tests])[:-1]
+
+        def shares(found: dict[int, NDArray[np.float64]]) -> tuple[float, ...]:
+            right = society_answer(found) == self.curriculum.codes[rows]
+            return tuple(float(part.mean()) for part in np.split(right, cuts))
+
+        return shares(self.known.mixed(heads, rows)), shares(heads)
+
+    def _accuracies_in_force(self) -> tuple[float, ...]:
+        """Return the accuracies of the accepted society: those recorded last, unless more tests have come."""
+        recorded = self.record.episodes[-1].accuracies if self.record.episodes else ()
+        grown = len(recorded) < len(self.curriculum.episodes)
+        if self.accepted is None or self.config.gate is None or not grown:
+            return recorded
+        return self._accuracies()[0]
 
     def _novelty(self) -> float | None:
         """Return the share of the episode's training documents that are novel to the first agent.
@@ -213,7 +243,10 @@ class EpisodeStep:
         return as_answers(self._probabilities(rows), rows, split, origins)
 
     def _probabilities(self, rows: Rows) -> dict[int, NDArray[np.float64]]:
-        texts, classes = self.curriculum.texts(rows), max(2, len(self.curriculum.names))
+        return self.known.mixed(self._heads(rows), rows)
+
+    def _heads(self, rows: Rows) -> dict[int, NDArray[np.float64]]:
+        texts, classes = self.curriculum.texts(rows), self.curriculum.classes
         return probabilities(self.session, texts, self.config.head, classes)
 
     def _to_ask(self) -> Rows:
@@ -245,6 +278,7 @@ class EpisodeStep:
                 np.array([after[int(row)] == codes[row] for row in rows]),
                 codes[rows],
                 np.array([episode_of[int(row)] for row in rows], np.int64),
+                self.curriculum.names,
             )
 
         return review(gate, self.pool, ask, self.episode.number)

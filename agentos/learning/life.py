@@ -6,17 +6,22 @@ finished episode, and its records are the same to the byte.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentos.events import Listener
-from agentos.learning.accuracy_matrix import AccuracyMatrix
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import Curriculum, draw_up
 from agentos.learning.episode_step import EpisodeStep
+from agentos.learning.finished_run import encoder_digests
+from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
+from agentos.learning.knowledge.storage.base_of_life import opened
+from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 from agentos.learning.life_records import (
     EpisodeRecord,
     LifeRecord,
@@ -24,7 +29,11 @@ from agentos.learning.life_records import (
     tidy,
     write_life,
 )
-from agentos.learning.life_report import write_report
+from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
+from agentos.learning.outcome.life_page import write_life_page
+from agentos.learning.outcome.life_report import write_report
+from agentos.learning.outcome.recorded_matrix import is_finished, matrix_of
+from agentos.learning.streams import Folder
 from agentos.records.atomic_files import writing
 from agentos.records.identity.folder_lock import alone_in
 from agentos.runtime import Session
@@ -80,36 +89,134 @@ class Life:
         with writing(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
         with alone_in(self.directory):
+            files = self._files()
             curriculum = draw_up(self.config, self._listener, self.cache)
             record = read_life(self.directory, self._identity(curriculum))
+            if isinstance(self.config.stream, Folder):
+                self.config.stream.new_files(
+                    record.files
+                )  # refuses files that are not what they were
+            record = record.model_copy(update={"seen": curriculum.seen, "files": files})
             tidy(self.directory, record)
             if len(record.episodes) < len(curriculum.episodes):
                 self._listener.on_stage("Starting hosts")
                 runtime = curriculum.config.runtime
-                with runtime.start(curriculum.blueprint, self.address) as session:
-                    record = self._episodes(curriculum, session, record)
-            write_report(self.directory, record, curriculum.names)
+                with (
+                    opened(self._base(), *progress(record)) as base,
+                    runtime.start(curriculum.blueprint, self.address) as session,
+                ):
+                    record = self._episodes(curriculum, session, record, base)
+            elif record.files:  # of which the last may only repeat what had come
+                write_life(self.directory, record)
+            self._report(record, curriculum)
             return record
+
+    def follow(self, poll_s: float = 2.0) -> NoReturn:
+        """Go through every episode, and those that new files in the stream's folder make, until interrupted.
+
+        A new file is read once two looks at it, `poll_s` seconds apart, found the same content.
+
+        Raises:
+            ConfigurationError: the stream is no folder, or a file brings more labels than there is room for.
+            DataError: a file that has been learnt has changed, or a new one comes before it by name.
+        """
+        stream = self.config.stream
+        if not isinstance(stream, Folder):
+            raise ConfigurationError(
+                "only a folder can be followed",
+                expected="stream.kind: folder",
+                actual=stream.kind,
+                hint="put the text into a folder, one file for each episode",
+            )
+        known: dict[str, str] = {}
+        while True:
+            self._listener.on_stage(f"Waiting for new files in {stream.path}")
+            _await_files(stream, known, poll_s)
+            known = self.run().files
+
+    def _files(self) -> dict[str, str]:
+        stream = self.config.stream
+        return stream.new_files({}) if isinstance(stream, Folder) else {}
+
+    def _report(self, record: LifeRecord, curriculum: Curriculum) -> None:
+        write_report(self.directory, record, curriculum.names)
+        write_life_page(self.directory, record, curriculum.names)
 
     def _identity(self, curriculum: Curriculum) -> dict[str, Any]:
         """Return all that the records depend on."""
         # `from` and `set` are resolved in `run`; where agents live changes no number.
         dumped = self.config.model_dump(mode="json", by_alias=True, serialize_as_any=True)
         life = {name: value for name, value in dumped.items() if name not in ("from", "set")}
+        for name in ("knowledge", "use"):
+            if life[name] is None:  # as lives that began before there were such fields
+                del life[name]
         run = curriculum.config.resolved()
+        if self.config.begin_run is not None:  # its encoders count, wherever they are
+            run = {**run, "agents": encoder_digests(curriculum.config)}
         return {
             **life,
             "run": {name: value for name, value in run.items() if name != "runtime"},
-            "text": curriculum.corpus.text_digest,
+            **self._text(curriculum),
         }
 
-    def _episodes(self, curriculum: Curriculum, session: Session, record: LifeRecord) -> LifeRecord:
+    def _text(self, curriculum: Curriculum) -> dict[str, Any]:
+        """Return what the records depend on of the text; files of a folder come one after another."""
+        if isinstance(self.config.stream, Folder):
+            return {"labels": curriculum.classes}
+        return {"text": curriculum.corpus.text_digest}
+
+    def _episodes(
+        self,
+        curriculum: Curriculum,
+        session: Session,
+        record: LifeRecord,
+        base: KnowledgeBase | None,
+    ) -> LifeRecord:
         for episode in curriculum.episodes[len(record.episodes) :]:
-            step = EpisodeStep(self.config, self.directory, curriculum, session, record, episode)
+            knowledge = None if base is None else self._knowledge(curriculum, record, base)
+            step = EpisodeStep(
+                self.config, self.directory, curriculum, session, record, episode, knowledge
+            )
             record = step.take(self._listener.on_stage)
             write_life(self.directory, record)
+            self._report(record, curriculum)
             self._listener.on_episode(record.episodes[-1], len(curriculum.episodes))
         return record
+
+    def _base(self) -> Path | None:
+        known = self.config.knowledge
+        return None if known is None else self.directory / known.path
+
+    def _knowledge(
+        self, curriculum: Curriculum, record: LifeRecord, base: KnowledgeBase
+    ) -> SocietyKnowledge:
+        assert self.config.knowledge is not None  # since there is a base
+        known = record.episodes[-1].knowledge if record.episodes else None
+        return SocietyKnowledge(
+            self.config.knowledge,
+            self.config.use,
+            base,
+            curriculum.texts(curriculum.corpus.anchors),
+            curriculum.names,
+            0.0 if known is None else known.weight,
+        )
+
+
+def progress(record: LifeRecord) -> tuple[int, int]:
+    """Return the number of finished episodes, and the records of the knowledge base that they left."""
+    known = record.episodes[-1].knowledge if record.episodes else None
+    return len(record.episodes), 0 if known is None else known.records
+
+
+def _await_files(stream: Folder, known: Mapping[str, str], poll_s: float) -> None:
+    """Return once there are new files that are whole: the same at two looks."""
+    last: dict[str, str] = {}
+    while True:
+        found = stream.new_files(known) if stream.names() - known.keys() else {}
+        if found and found == last:
+            return
+        last = found
+        time.sleep(poll_s)
 
 
 def matrix(record: LifeRecord) -> AccuracyMatrix:
@@ -118,12 +225,11 @@ def matrix(record: LifeRecord) -> AccuracyMatrix:
     Raises:
         ConfigurationError: the life has episodes left.
     """
-    rows = [episode.accuracies for episode in record.episodes]
-    if not rows or len(rows) != len(rows[0]):
+    if not is_finished(record):
         raise ConfigurationError(
             "the life is not finished",
             expected=f"{len(record.before)} episodes",
-            actual=len(rows),
+            actual=len(record.episodes),
             hint="let it go on first",
         )
-    return AccuracyMatrix(np.array(rows), np.array(record.before))
+    return matrix_of(record)

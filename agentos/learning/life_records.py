@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from agentos.learning.episode_rounds import Spent, States
+from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
 from agentos.records.atomic_files import damaged, require_inside, write_json, writing
 from protocols.errors import RecordError
 from protocols.spec import Spec
@@ -35,7 +36,9 @@ class EpisodeRecord(Spec):
     automatic: int = Field(ge=0, description="Those that the society labelled itself.")
     coverage: float | None = Field(description="Share of the unlabelled that got a label.")
     precision: float | None = Field(description="Share of automatic labels that are right.")
-    spent: dict[str, int] = Field(description="Tokens, message bytes and bytes of memory.")
+    spent: dict[str, int] = Field(
+        description="Tokens, message bytes, bytes of memory and FLOPs, by name."
+    )
     outcome: Literal["first", "accept", "refuse", "ungated"] = Field(
         description="Decision of the gate; the first episode is the baseline of all others."
     )
@@ -44,10 +47,14 @@ class EpisodeRecord(Spec):
     gain: float | None = Field(None, description="Gain in accuracy that the gate measured.")
     p_value: float | None = Field(None, description="Of the gain.")
     accuracies: tuple[float, ...] = Field(
-        description="Accuracy on the test of every episode, of the model in force after this one."
+        description="Accuracy on the test of every episode that had come, of the model in force after this "
+        "one."
     )
     states: int = Field(ge=0, description="Episode whose states are in force.")
     digests: dict[int, str] = Field(description="The SHA-256 of the state of each agent.")
+    knowledge: KnowledgeRecord | None = Field(
+        None, description="What the society knows; null if it keeps no knowledge base."
+    )
 
 
 class LifeRecord(Spec):
@@ -55,6 +62,15 @@ class LifeRecord(Spec):
 
     format: Literal[1] = 1
     config: dict[str, Any] = Field(description="The configuration of the life and of its run.")
+    seen: float | None = Field(
+        None,
+        description="Share of the test documents that the encoders had read before, without labels; null for "
+        "encoders that began with random weights.",
+    )
+    files: dict[str, str] = Field(
+        default_factory=dict,
+        description="Digest of each file of a stream folder that an episode was made of, by name.",
+    )
     before: tuple[float, ...] = Field((), description="Accuracies of the untrained society.")
     episodes: tuple[EpisodeRecord, ...] = Field((), description="The finished episodes.")
 

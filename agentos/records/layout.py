@@ -6,7 +6,8 @@ describe the run; ``metrics.jsonl``, ``timings.jsonl``, ``health.jsonl``, ``faul
 ``similarity.json``, ``report.html`` and, for a profiled run, ``trace.json`` are written at its end.
 ``isolated/`` and ``self_training/`` hold the metrics of the baselines, ``checkpoints/ARM-ROUND/`` the
 states to resume from, ``encoders/agent-N/`` the trained encoders, and ``tensorboard/`` all arms' curves.
-``.lock`` is held by the process that writes in the folder.
+``.lock`` is held by the process that writes in the folder, which describes itself in ``.live.json`` and
+writes what happened into ``run.log``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ EMBEDDINGS = "embeddings.safetensors"
 SIMILARITY = "similarity.json"
 TRACE = "trace.json"
 REPORT = "report.html"
+LOG = "run.log"
+"""What happened when, in lines for people; it grows when a run is resumed."""
+LIVE = ".live.json"
+"""Phase of the run in progress, and the bytes on each edge in its last round; removed at its end."""
 
 TOGETHER, ISOLATED, SELF_TRAINING = ARMS = ("together", "isolated", "self_training")
 """The arms of a run, in the order in which they run."""
@@ -56,6 +61,8 @@ WRITTEN_LATER = (
     SIMILARITY,
     TRACE,
     REPORT,
+    LOG,
+    LIVE,
 )
 """Files that a run appends to or may never write: a new run in the same folder removes them first."""
 

@@ -130,7 +130,7 @@ def load_run(directory: str | Path) -> RunRecord:
 
 def _record(folder: Path) -> RunRecord:
     config_text = _read(folder / CONFIG)
-    network, names = _network(folder / NETWORK)
+    network, names = read_network(folder / NETWORK)
     baselines = {arm: folder / arm / METRICS for arm in BASELINES}
     return RunRecord(
         directory=folder,
@@ -139,7 +139,7 @@ def _record(folder: Path) -> RunRecord:
         environment=_json(folder / ENVIRONMENT),
         network=network,
         names=names,
-        meanings=_meanings(folder / EVALUATION),
+        meanings=read_meanings(folder / EVALUATION),
         metrics=_metrics(folder / METRICS, network.agents),
         ledger=read_ledger(folder / LEDGER) if (folder / LEDGER).exists() else None,
         summary=_json(folder / SUMMARY) if (folder / SUMMARY).exists() else None,
@@ -183,7 +183,12 @@ def meanings_as_json(metrics: tuple[Metric, ...]) -> dict[str, Any]:
     return {"metrics": [asdict(metric) for metric in metrics]}
 
 
-def _network(path: Path) -> tuple[RecordedNetwork, tuple[str, ...]]:
+def read_network(path: Path) -> tuple[RecordedNetwork, tuple[str, ...]]:
+    """Read ``network.json``: the network, and the name of each agent.
+
+    Raises:
+        RecordError: the file is missing or damaged.
+    """
     saved = _json(path)
     try:
         network = RecordedNetwork(
@@ -202,8 +207,12 @@ def _network(path: Path) -> tuple[RecordedNetwork, tuple[str, ...]]:
     return network, names
 
 
-def _meanings(path: Path) -> dict[str, Metric]:
-    """Read the descriptions of the metrics; a folder without the file used the shipped tasks."""
+def read_meanings(path: Path) -> dict[str, Metric]:
+    """Read the descriptions of the metrics; a folder without the file used the shipped tasks.
+
+    Raises:
+        RecordError: the file is damaged.
+    """
     if not path.exists():
         return {metric.name: metric for task in TASKS.values() for metric in task.metrics}
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from pydantic import Field
@@ -13,10 +13,16 @@ from typing_extensions import Self
 
 from agentos.evaluation.base import Metric
 from agentos.evaluation.joint_plan import JointCost
-from agentos.records.layout import ISOLATED, SELF_TRAINING, agent_name
+from agentos.records.layout import ISOLATED, SELF_TRAINING, TOGETHER, agent_name, agent_number
 from agentos.records.reports import AgentMetrics, ArmResult
 from protocols.ledger import Ledger
 from protocols.spec import Spec
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+UNTRAINED = "untrained"
+"""The arm, in tables, of the agents before training."""
 
 
 class Quality(Spec):
@@ -118,6 +124,31 @@ class Result(Quality):
     def as_json(self) -> dict[str, Any]:
         """Return the content of ``summary.json``; an absent baseline is left out."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    def to_pandas(self) -> DataFrame:
+        """Return one row per arm and agent, with its last evaluation; ``untrained`` is before training."""
+        return quality_table(
+            {
+                UNTRAINED: self.before,
+                TOGETHER: self,
+                ISOLATED: self.isolated,
+                SELF_TRAINING: self.self_training,
+            }
+        )
+
+
+def quality_table(arms: Mapping[str, Quality | None]) -> DataFrame:
+    """Return one row per arm and agent with a column per metric; arms that are None are left out."""
+    import pandas
+
+    rows = [
+        {"arm": arm, "agent": agent_number(agent), **values}
+        for arm, quality in arms.items()
+        if quality is not None
+        for agent, values in quality.agents.items()
+    ]
+    names = dict.fromkeys(name for row in rows for name in row if name not in ("arm", "agent"))
+    return pandas.DataFrame(rows, columns=["arm", "agent", *names])
 
 
 @dataclass(frozen=True)

@@ -183,6 +183,7 @@ class AsynchronousCoordinator(Coordinator):
         """Train agents for the local steps of their next rounds; return when each is done."""
         for agent in agents:
             self._round[agent] += 1
+        self.phase(self.result.finished + 1, "training")
         grouped = by_host(self.session.placement, self._rounds_of(agents))
         calls = {host: TrainRounds(rounds) for host, rounds in grouped.items()}
         metrics = self.session.ask(calls)

@@ -67,11 +67,13 @@ class RoundServices:
         on_round: called after every finished round, in order.
         monitor: detects agents that collapse; None if there is none.
         checkpoints: writer of checkpoints; None to write none.
+        on_phase: called with the arm, the round and the phase when a phase of a round begins.
     """
 
     on_round: Callable[[RoundReport], None]
     monitor: HealthMonitor | None = None
     checkpoints: Checkpoints | None = None
+    on_phase: Callable[[str, int, str], None] = lambda arm, round, phase: None
 
     @property
     def paused(self) -> frozenset[int]:
@@ -102,6 +104,10 @@ class Coordinator(ABC):
         self.session = session
         self.services = services
         self.result = ArmResult()
+
+    def phase(self, round: int, phase: str) -> None:
+        """Report that a phase of a round begins."""
+        self.services.on_phase(self.plan.name, round, phase)
 
     def run(self, begun: Begun | None = None) -> None:
         """Run every round; `result` holds those that are finished, after an interruption too.

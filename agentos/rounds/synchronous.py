@@ -95,6 +95,7 @@ class SynchronousCoordinator(Coordinator):
         rejected: dict[int, int] = defaultdict(int)
         for agent in self.injector.overdue():
             rejected[agent] += 1
+        self.phase(round, "exchanging")
         exchange, network = self.plan.arm.exchange, self.plan.network
         without = self.services.paused | absent | diverged
         for scheduled in scheduled_hops(exchange, network, round, self.plan.rounds, without):
@@ -109,6 +110,7 @@ class SynchronousCoordinator(Coordinator):
 
     def _train(self, round: int, absent: frozenset[int]) -> AgentMetrics:
         """Train the agents that are present; mark the others as absent."""
+        self.phase(round, "training")
         self.injector.kill_before(Train, self.session)
         metrics = self.session.ask_all(Train(round, absent))
         metrics.update((agent, {"absent": 1.0}) for agent in absent)
@@ -129,6 +131,7 @@ class SynchronousCoordinator(Coordinator):
     ) -> None:
         evaluation: AgentMetrics = {}
         if self.plan.is_evaluated(round):
+            self.phase(round, "evaluating")
             self.injector.kill_before(Evaluate, self.session)
             known = self.plan.before if round == 0 else None
             evaluation = known or self._evaluate()

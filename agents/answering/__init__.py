@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from agents.answering.adapt import ADAPTATIONS, Adaptation, Head, out_of_fold
+from agents.answering.adapt import Adaptation, Head, out_of_fold
+from agents.answering.adaptations import ADAPTATIONS
 from agents.answering.answers import Answers, Examples, received
 from agents.answering.defer import DEFERRALS, Deferral, calibrate, fit_deferral
 from agents.answering.fuse import FUSIONS, FittedFusion, fit_fusion

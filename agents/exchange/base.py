@@ -24,6 +24,7 @@ from agents.exchange.types import (
     Learner,
     PrivateBatch,
     RoundState,
+    Shown,
     Society,
     Turn,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Learner",
     "PrivateBatch",
     "RoundState",
+    "Shown",
     "Society",
     "Turn",
     "exchange_width",
@@ -79,6 +81,15 @@ class Exchange(Spec, ABC):
     def parts(self) -> tuple[Exchange, ...]:
         """The strategies of a hybrid; any other strategy is its own only part."""
         return (self,)
+
+    @property
+    def shows(self) -> frozenset[Shown] | None:
+        """What messages are computed from beside the number of texts; None if the strategy does not say.
+
+        Parameters, which private text has trained, act on all of it. This is what a message shows
+        directly: with the same parameters, it does not depend on anything that is not named here.
+        """
+        return None
 
     @property
     def passes(self) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.exchange.base import Exchange, Expected, Heads, Learner, Society, Turn
+from agents.exchange.base import Exchange, Expected, Heads, Learner, Shown, Society, Turn
 from agents.exchange.registry import STRATEGIES
 from protocols.messages import Message, Payload
 from protocols.spec import Kinds
@@ -52,6 +52,14 @@ class Hybrid(Exchange):
     def parts(self) -> tuple[Exchange, ...]:
         """The strategies."""
         return self.strategies
+
+    @property
+    def shows(self) -> frozenset[Shown] | None:
+        """What any of the strategies shows; None if one does not say."""
+        shown = [part.shows for part in self.parts]
+        if None in shown:
+            return None
+        return frozenset().union(*(each for each in shown if each is not None))
 
     @property
     def asynchronous(self) -> bool:

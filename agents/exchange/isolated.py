@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agents.exchange.base import Announced, Exchange, Expected, Learner, Society, Turn
+from agents.exchange.base import Announced, Exchange, Expected, Learner, Shown, Society, Turn
 from protocols.messages import Control, Message, Payload
 
 
@@ -21,6 +21,11 @@ class Isolated(Exchange):
         lt=1.0,
         description="Share of each batch that are public anchors, read as text like any other.",
     )
+
+    @property
+    def shows(self) -> frozenset[Shown]:
+        """Return nothing: no message is sent."""
+        return frozenset()
 
     @property
     def asynchronous(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from typing_extensions import Self
@@ -23,6 +23,11 @@ from protocols.topologies.network import Network
 if TYPE_CHECKING:
     from agents.models.encoder import Encoder
     from agents.models.flat_parameters import Slot
+
+
+Shown = Literal["anchors", "own labels", "private text", "parameters"]
+"""What the arrays of a message are computed from: a model's view of public anchors, the few private texts
+whose labels an agent knows, its private texts, or its parameters themselves."""
 
 
 @dataclass(frozen=True)

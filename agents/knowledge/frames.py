@@ -22,14 +22,20 @@ def frame_of(*parts: str | bytes) -> str:
 def anchor_frame(points_ND: Points, anchors_AD: Points) -> Points:
     """Return embeddings in the common frame of public anchors, `[N, A]` with rows of length 1.
 
-    Each entry is the cosine to an anchor, less the mean over anchors, so that encoders which differ by a
-    rotation and a scale agree (Moschella et al., "Relative representations", ICLR 2023).
+    Each entry is the cosine to an anchor, seen from the anchors' mean, less the mean over anchors: encoders
+    that differ by a shift, a rotation and a scale agree (Moschella et al., "Relative representations", ICLR
+    2023). Without the shift, encoders whose texts all point one way would find all points alike.
 
     Args:
         points_ND: `[N, D]`, an encoder's embeddings of texts.
         anchors_AD: `[A, D]`, the same encoder's embeddings of the anchors.
     """
-    cosines = unit(points_ND).astype(np.float64) @ unit(anchors_AD).astype(np.float64).T
+    centre_D = anchors_AD.astype(np.float64).mean(axis=0)
+    points, anchors = (
+        unit((rows - centre_D).astype(np.float32)).astype(np.float64)
+        for rows in (points_ND, anchors_AD)
+    )
+    cosines = points @ anchors.T
     return unit((cosines - cosines.mean(axis=1, keepdims=True)).astype(np.float32))
 
 

@@ -36,9 +36,9 @@ from transformers import TrainerCallback
 from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.events import Listener
-from agentos.preparation import blueprint_of, prepare_corpus
 from agentos.runtime.host_calls import Begin, SaveEncoders, Train
 from agentos.runtime.local import LocalRuntime
+from agentos.simulation.preparation import blueprint_of, prepare_corpus
 from agents.exchange.isolated import Isolated
 from agents.training.blueprint import Arm
 from protocols.seeding import generator

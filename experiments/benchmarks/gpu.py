@@ -24,8 +24,8 @@ from torch import Tensor
 
 from agentos.config.run import RunConfig
 from agentos.events import Listener
-from agentos.preparation import blueprint_of, prepare_corpus
 from agentos.runtime.local import LocalStore
+from agentos.simulation.preparation import blueprint_of, prepare_corpus
 from agents.hosting.host import Host
 from agents.training.blueprint import Blueprint
 from experiments.benchmarks.harness.societies import publish

@@ -25,8 +25,8 @@ import typer
 
 from agentos import RunConfig
 from agentos.events import Listener
-from agentos.preparation import blueprint_of, prepare_corpus
 from agentos.runtime.ray.runtime import RayRuntime
+from agentos.simulation.preparation import blueprint_of, prepare_corpus
 
 RESULTS = Path(__file__).parents[1] / "results" / "startup.md"
 COMMANDS: dict[str, tuple[Sequence[str], float]] = {

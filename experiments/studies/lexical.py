@@ -20,8 +20,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from agentos.config.run import RunConfig
 from agentos.evaluation.evaluator import Evaluator
 from agentos.events import Listener
-from agentos.preparation import heldout_of, prepare_corpus
 from agentos.reporting.statistics import interval
+from agentos.simulation.preparation import heldout_of, prepare_corpus
 from agentos.sweep.plan import plan
 from agents.models.text_encoder import FunctionEncoder
 from experiments.studies.exchange import TEXTS, sweep_of

@@ -28,12 +28,12 @@ from numpy.typing import NDArray
 from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
 from agentos.events import Listener
-from agentos.preparation import blueprint_of, heldout_of, prepare_corpus
 from agentos.records.reports import RoundReport
 from agentos.rounds.base import RoundServices, RoundsPlan
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime.base import Session
 from agentos.runtime.host_calls import HostCall
+from agentos.simulation.preparation import blueprint_of, heldout_of, prepare_corpus
 from agents import hosting
 from agents.models.encoder import Encoder
 from agents.training import trainer

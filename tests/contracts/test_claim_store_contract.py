@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agentos.learning.knowledge.claim_store import ClaimStore, MemoryStore, Row
-from agentos.learning.knowledge.lance_store import LanceStore
+from agentos.learning.knowledge.storage.claim_store import ClaimStore, MemoryStore, Row
+from agentos.learning.knowledge.storage.lance_store import LanceStore
 from agents.knowledge.claims import Claim, Status
 from protocols.errors import RecordError
 from protocols.seeding import generator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -384,3 +384,55 @@ def test_unlike_encoders_exchange_or_are_refused_with_the_reason(exchange, famil
         assert np.isfinite(metrics["loss"])
         assert ("exchange_loss" in metrics) == has_loss(exchange)
     society.run(2)
+
+
+def messages_of(society) -> list[bytes]:
+    """Return what the first hop of round 1 sends, as bytes."""
+    scheduled = society.scheduled_hops(1)[0]
+    outbox = society.compose(scheduled)
+    return [
+        b"".join(np.asarray(value).tobytes() for _, value in sorted(decoded_arrays(buffer)))
+        for buffer in outbox.handle
+    ]
+
+
+def decoded_arrays(buffer: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    payload = decode(buffer).payload
+    return [(name, getattr(payload, name)) for name in payload.array_fields]
+
+
+UNREAD = "[MASK]"
+"""A token that no text holds."""
+
+
+def with_other(members, changed_part):
+    """Give agents as many other texts, or other texts of the classes that they know."""
+    if changed_part == "private text":
+        return tuple(replace(member, rows=(member.rows + 40) % 148 + 12) for member in members)
+    if changed_part == "own labels":
+        return tuple(replace(member, labelled=(member.labelled + 16) % 160) for member in members)
+    return members
+
+
+def move_an_unread_embedding(society, tokenizer):
+    """Change the parameters that no text depends on."""
+    row = tokenizer.convert_tokens_to_ids(UNREAD)
+    for agent in society.host.agents.values():
+        slots = agent.resident.binding.layout.slots
+        (slot,) = [each for each in slots if each.name.endswith("word_embeddings.weight")]
+        slot.view(agent.parameters)[row] += 1.0
+
+
+@pytest.mark.parametrize("changed_part", ["private text", "own labels", "parameters"])
+def test_messages_depend_directly_on_nothing_but_what_is_declared(
+    make_society, make_blueprint, tokenizer, exchange, changed_part
+):
+    assert exchange.shows is not None, "an exchange of the table says what it shows"
+    before = messages_of(make_society(exchange, TOPOLOGIES["ring"]))
+    if changed_part == "parameters":
+        society = make_society(exchange, TOPOLOGIES["ring"])
+        move_an_unread_embedding(society, tokenizer)
+    else:
+        members = with_other(make_blueprint(7).members, changed_part)
+        society = make_society(exchange, TOPOLOGIES["ring"], members=members)
+    assert (messages_of(society) != before) == (changed_part in exchange.shows)

@@ -43,7 +43,7 @@ ALIKE = {"work": "steps", "speed": 2.0, "latency_s": 0.0, "bytes_per_s": None}
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing: here it is about the records."""
-    monkeypatch.setattr("agentos.arms.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.simulation.arms.write_report", lambda directory: None)
 
 
 def rows_of(directory: Path) -> list[dict[str, Any]]:

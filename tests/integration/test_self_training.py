@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from agentos import Result, RunConfig, Simulation
-from agentos.arms import baselines_of
 from agentos.records.layout import METRICS, SELF_TRAINING
 from agentos.records.reader import load_run
 from agentos.records.views.outcome import outcome
 from agentos.reporting.verdict import verdict
 from agentos.rounds.resumption import resumption
+from agentos.simulation.arms import baselines_of
 
 pytestmark = pytest.mark.usefixtures("no_report")
 

@@ -10,12 +10,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from typing_extensions import Self
 
-from agentos.arms import baselines_of
 from agentos.config.run import RunConfig
 from agentos.data.cleaning.counts import left_out
 from agentos.events import Listener
 from agentos.records.layout import TOGETHER
 from agentos.reporting.units import bytes_text
+from agentos.simulation.arms import baselines_of
 
 if TYPE_CHECKING:
     from agentos.data.corpus import Corpus

@@ -33,11 +33,12 @@ from agentos.evaluation.joint import JointConfig, suits_joint
 from agentos.evaluation.joint_plan import JointPanels
 from agentos.evaluation.task_files import FORMATS, read_documents
 from agentos.events import Listener
-from agentos.preparation import heldout_of, joint_panels, prepare_corpus
 from agentos.records.identity.digests import of_encoders, of_text
 from agentos.records.identity.fingerprint import Fingerprint, read_fingerprints
+from agentos.simulation.preparation import heldout_of, joint_panels, prepare_corpus
 from agents.models.text_encoder import TextEncoder
 from protocols.errors import ConfigurationError, DataError
+from protocols.plugins import TrustedPlugins
 from protocols.seeding import generator
 from protocols.spec import Kinds, Spec
 
@@ -71,6 +72,7 @@ class Request:
         joint: whether the run's joint embeddings are evaluated, too.
         among: agents that each asks, by the kinds of `JointConfig.agents`; the run's own, or all, if None.
         pca: width of the joint embedding; 0 for no reduction; the run's own if None.
+        trusted: packages whose classes may be imported as kinds.
     """
 
     target: str
@@ -86,6 +88,7 @@ class Request:
     joint: bool = False
     among: str | None = None
     pca: int | None = None
+    trusted: Sequence[str] = ()
 
 
 def assessed(request: Request, progress: Callable[[str], None] = lambda _: None) -> Assessment:
@@ -99,13 +102,13 @@ def assessed(request: Request, progress: Callable[[str], None] = lambda _: None)
         AgentOSError: an argument cannot be used.
     """
     target = request.target
-    run = _run_config(target)
-    chosen = {text: parse_task(text) for text in request.tasks}
+    run = run_config(target, request.trusted)
+    chosen = {text: parse_task(text, request.trusted) for text in request.tasks}
     if run is None:
         _check_model(request)
     else:
         adapted = [group.encoder for group in run.agents.resolved if group.encoder.lora]
-        _require_same(of_encoders(adapted), Path(target), request.changed_data_ok)
+        require_same(of_encoders(adapted), Path(target), request.changed_data_ok)
     _check_whitening(request)
     if not chosen and run is not None and request.data is None:
         chosen = {task.kind: task for task in run.evaluation.tasks}
@@ -190,7 +193,7 @@ def _training_text(request: Request) -> TrainingText | None:
     fitter = MapFitter(True, whitening, documents)
     if ending(request.center_on) in FORMATS:
         return TrainingText(read_documents(request.center_on).texts, fitter)
-    run = _run_config(request.center_on) or load(request.center_on)
+    run = _configured(request.center_on, request.trusted)
     corpus = prepare_corpus(run, Listener())
     drawn = generator(run.seed, "embedding maps").permutation(corpus.train)[: 4 * documents]
     texts = corpus.texts(drawn)
@@ -219,7 +222,7 @@ def joint_request(run: RunConfig, request: Request) -> JointPanels:
         raise ConfigurationError(str(error), hint="change --pca") from error
     corpus = prepare_corpus(run, Listener()) if joint.needs_text else None
     if corpus is not None:
-        _require_same(of_text(corpus), Path(request.target), request.changed_data_ok)
+        require_same(of_text(corpus), Path(request.target), request.changed_data_ok)
     return joint_panels(run, joint, corpus)
 
 
@@ -232,7 +235,7 @@ def _require_embeddings_alone(tasks: Mapping[str, Task]) -> None:
             )
 
 
-def parse_task(text: str) -> Task:
+def parse_task(text: str, trusted: Sequence[str] = ()) -> Task:
     """Return the task that ``KIND``, ``KIND:PATH`` or ``KIND:NAME=VALUE,...`` names.
 
     Raises:
@@ -255,7 +258,8 @@ def parse_task(text: str) -> Task:
         elif place == 0:
             values["path"] = part
     try:
-        return _OneTask.model_validate({"task": values}).task
+        context = TrustedPlugins.of(trusted)
+        return _OneTask.model_validate({"task": values}, context=context).task
     except ValidationError as error:
         raise InvalidConfiguration(f"--task {text}", explain(error, _OneTask)) from error
 
@@ -264,10 +268,15 @@ class _OneTask(Spec):
     task: Annotated[Task, Kinds(TASKS)]
 
 
-def _run_config(target: str) -> RunConfig | None:
+def run_config(target: str, trusted: Sequence[str] = ()) -> RunConfig | None:
     """Return the configuration of a run folder; None for anything else."""
     path = Path(target) / _CONFIG
-    return load(str(path)) if path.is_file() else None
+    return load(str(path), (), trusted) if path.is_file() else None
+
+
+def _configured(source: str, trusted: Sequence[str]) -> RunConfig:
+    """Return the configuration of a run folder, a file or a ready-made run."""
+    return run_config(source, trusted) or load(source, (), trusted)
 
 
 def _heldout(request: Request, run: RunConfig | None) -> HeldOut:
@@ -276,14 +285,14 @@ def _heldout(request: Request, run: RunConfig | None) -> HeldOut:
     if data is not None and ending(data) in FORMATS:
         return read_documents(data)
     if data is not None:
-        run = _run_config(data) or load(data)
+        run = _configured(data, request.trusted)
     assert run is not None  # a model without data has been refused
     corpus = prepare_corpus(run, Listener())
-    _require_same(of_text(corpus), Path(data or request.target), request.changed_data_ok)
+    require_same(of_text(corpus), Path(data or request.target), request.changed_data_ok)
     return heldout_of(run, corpus)
 
 
-def _require_same(found: Fingerprint, run: Path, changed_data_ok: bool) -> None:
+def require_same(found: Fingerprint, run: Path, changed_data_ok: bool) -> None:
     """Refuse data that is not what a run read, if it is one: it may have been trained on what is held out."""
     try:
         found.require(read_fingerprints(run), run)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from agentos.learning.knowledge.knowledge_base import KnowledgeBase
+    from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
     from agents.knowledge.claims import Claim
 
 knowledge = typer.Typer(
@@ -87,7 +87,7 @@ def retract(
     reason: Annotated[str, typer.Option(help="Why, for readers of the log.")],
 ) -> None:
     """Retract a claim; the log keeps it, and `why` shows the reason."""
-    from agentos.learning.knowledge.knowledge_base import KnowledgeBase
+    from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 
     with KnowledgeBase.open(directory) as base:
         digest = base.claim(claim).digest
@@ -100,7 +100,7 @@ def export(
     directory: Base, out: Annotated[Path, typer.Argument(metavar="FILE", help="A new JSONL file.")]
 ) -> None:
     """Write the claims that stand as JSON lines."""
-    from agentos.learning.knowledge.changes import claim_to_json
+    from agentos.learning.knowledge.storage.changes import claim_to_json
     from agentos.records.atomic_files import replacing
 
     state = _read(directory).state
@@ -119,7 +119,7 @@ def check(directory: Base) -> None:
 
 
 def _read(directory: Path) -> KnowledgeBase:
-    from agentos.learning.knowledge.knowledge_base import KnowledgeBase
+    from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 
     return KnowledgeBase.read(directory)
 

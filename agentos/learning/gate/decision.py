@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.learning.gate.exact_tests import drop_bounds, gain_p_value
+from agentos.learning.gate.exact_tests import DropPValues, drop_p_values, gain_p_value
 from protocols.errors import ConfigurationError
 from protocols.spec import Spec
 
@@ -28,13 +28,15 @@ class Evidence:
         before: `[n]` bool, whether the accepted model is right.
         after: `[n]` bool, whether the candidate is right.
         labels: `[n]` int64, the true label of each.
-        episodes: `[n]` int64, the episode that each belongs to.
+        episodes: `[n]` int64, the episode that each belongs to, from 0.
+        names: names of the labels, by which reasons call them; their numbers if empty.
     """
 
     before: Flags
     after: Flags
     labels: NDArray[np.int64]
     episodes: NDArray[np.int64]
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse arrays of different lengths."""
@@ -91,8 +93,8 @@ class Gate(Spec):
     Three conditions, all at level `alpha` divided by the number of looks:
 
     1. The gain over all examples is positive: exact one-sided McNemar test.
-    2. Over all examples of earlier episodes together, the drop is at most `drop`: non-inferiority, by an
-       exact upper bound.
+    2. Over all examples of earlier episodes together, the drop is at most `drop`: non-inferiority, by
+       an exact test.
     3. For no old label and no earlier episode is a drop of more than `drop` shown, by an exact lower bound.
        With ``each: shown``, each must show the opposite, as in 2, which takes thousands of examples of each.
 
@@ -162,28 +164,38 @@ class Gate(Spec):
         if not total:
             return [], ["there is no example of an earlier episode: no baseline, no blessing"]
         wrong, open_ = [], []
-        low, high = drop_bounds(gained, lost, total, level)
-        if low > self.drop:
+        p_values = self._drop(gained, lost, total, level)
+        if p_values.larger <= level:
             wrong.append(f"old examples lose: +{gained} -{lost} of {total}")
-        elif high > self.drop:
+        elif p_values.smaller > level:
             open_.append(
                 f"a drop of old examples by at most {self.drop} is not shown: +{gained} -{lost} of {total}"
             )
         for name, members in self._groups(evidence, old):
             gained, lost, total = evidence.counts(members)
-            low, high = drop_bounds(gained, lost, total, level)
-            if low > self.drop:
+            p_values = self._drop(gained, lost, total, level)
+            if p_values.larger <= level:
                 wrong.append(f"{name} loses: +{gained} -{lost} of {total}")
-            elif self.each == "shown" and high > self.drop:
+            elif self.each == "shown" and p_values.smaller > level:
                 open_.append(
                     f"{name}: a drop by at most {self.drop} is not shown: +{gained} -{lost} of {total}"
                 )
         return wrong, open_
 
+    def _drop(self, gained: int, lost: int, total: int, level: float) -> DropPValues:
+        return drop_p_values(gained, lost, total, self.drop, spare=level / 10)
+
     def _groups(self, evidence: Evidence, old: Flags) -> list[tuple[str, Flags]]:
         keys = {"label": evidence.labels, "episode": evidence.episodes}
         return [
-            (f"{kind} {key}", old & (keys[kind] == key))
+            (_title(kind, int(key), evidence), old & (keys[kind] == key))
             for kind in self.per
             for key in np.unique(keys[kind][old])
         ]
+
+
+def _title(kind: str, key: int, evidence: Evidence) -> str:
+    """Return what a group is called in reasons; people count episodes from 1."""
+    if kind == "episode":
+        return f"episode {key + 1}"
+    return f"label {evidence.names[key] if evidence.names else key}"

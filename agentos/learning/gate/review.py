@@ -43,5 +43,10 @@ def _joined(parts: list[Evidence]) -> Evidence:
     if not parts:
         none, numbers = np.zeros(0, bool), np.zeros(0, np.int64)
         return Evidence(none, none, numbers, numbers)
-    names = ("before", "after", "labels", "episodes")
-    return Evidence(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return Evidence(
+        np.concatenate([part.before for part in parts]),
+        np.concatenate([part.after for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.episodes for part in parts]),
+        parts[0].names,
+    )

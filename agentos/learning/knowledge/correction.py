@@ -5,13 +5,15 @@ Legend: N claims, T texts of a validation set, K labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.learning.knowledge.changes import Moved
-from agentos.learning.knowledge.knowledge_state import KnowledgeState
+from agentos.learning.knowledge.storage.changes import Moved
+from agentos.learning.knowledge.storage.knowledge_state import KnowledgeState
+from agents.knowledge.candidate_classes import is_candidate
+from agents.knowledge.claims import Claim
 from agents.knowledge.frames import unit
 
 Points = NDArray[np.float32]
@@ -67,6 +69,62 @@ def out_of_fold_confidence(
             np.add.at(shares, (start + rows, labels[nearest[:, place]]), weights[:, place])
     whole: NDArray[np.float64] = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12)
     return whole
+
+
+def harmful(
+    claims: Sequence[Claim], names: Sequence[str], tests: Points, truth: Labels, k: int
+) -> list[Moved]:
+    """Return the changes that dispute claims that do harm to the answers about texts with known labels.
+
+    A claim does harm if its Shapley value is negative, and most of the claims near it have another label.
+
+    Args:
+        claims: accepted claims of one frame.
+        names: names of the labels.
+        tests: `[T, D]`, points of texts that no claim rests on.
+        truth: `[T]`, their labels by place among the names.
+        k: neighbours that an answer counts.
+    """
+    places = {name: place for place, name in enumerate(names)}
+    claims = [claim for claim in claims if claim.label in places]
+    if len(claims) < 2 or not len(tests):
+        return []
+    labels = np.array([places[claim.label] for claim in claims], np.int64)
+    points = np.stack([claim.embedding for claim in claims])
+    values = knn_shapley(points, labels, tests, truth, k)
+    confidence = out_of_fold_confidence(points, labels, len(names), k)
+    own = confidence[np.arange(len(claims)), labels]
+    return [
+        Moved(
+            digest=claim.digest,
+            status="disputed",
+            reason=f"answers are better without it: its value is {value:.2g}, and {sure:.0%} of its "
+            "neighbours agree",
+        )
+        for claim, value, sure in zip(claims, values, own, strict=True)
+        if value < 0 and sure < 0.5
+    ]
+
+
+def named(state: KnowledgeState, claims: Sequence[Claim], alike: float) -> list[Moved]:
+    """Return the changes that retract candidate classes which have come to have a name.
+
+    Args:
+        state: the state, with its candidate classes.
+        claims: accepted claims of the same frame.
+        alike: least cosine of a candidate class to a claim that names it.
+    """
+    if not claims:
+        return []
+    points, changes = unit(np.stack([claim.embedding for claim in claims])), []
+    for each in state.with_status("candidate"):
+        if is_candidate(each) and each.embedding.shape == points[0].shape:
+            cosines = points @ unit(each.embedding)
+            nearest = claims[int(cosines.argmax())]
+            if cosines.max() >= alike and each.frame == nearest.frame:
+                reason = f"it has a name: {nearest.label}"
+                changes.append(Moved(digest=each.digest, status="retracted", reason=reason))
+    return changes
 
 
 def objections(state: KnowledgeState, digest: str, by: Iterable[str], reason: str) -> list[Moved]:

@@ -18,8 +18,10 @@ from agentos.records.layout import (
     ENVIRONMENT,
     EVALUATION,
     FINGERPRINT,
+    LIVE,
     LOCK,
     LOCK_HOLDER,
+    LOG,
     NETWORK,
     STARTING,
     TENSORBOARD,
@@ -29,10 +31,14 @@ from protocols.errors import RecordError
 
 logger = logging.getLogger(__name__)
 
-_OF_THE_LOCK = frozenset({LOCK, LOCK_HOLDER})
-_FIRST = frozenset({STARTING, CONFIG, ENVIRONMENT, NETWORK, EVALUATION, FINGERPRINT})
-_FOLDERS = frozenset({*BASELINES, TENSORBOARD, ENCODERS, CHECKPOINTS})
-_DRAFT = re.compile(r"\..+\.\d+\.tmp")
+OF_THE_LOCK = frozenset({LOCK, LOCK_HOLDER})
+"""Files of the folder's lock."""
+FIRST = frozenset({STARTING, CONFIG, ENVIRONMENT, NETWORK, EVALUATION, FINGERPRINT})
+"""Files that describe a run."""
+FOLDERS = frozenset({*BASELINES, TENSORBOARD, ENCODERS, CHECKPOINTS})
+"""Folders that a run writes."""
+DRAFT = re.compile(r"\..+\.\d+\.tmp")
+"""Names of files that are being written."""
 
 
 def take(directory: Path, lock: FolderLock, overwrite: bool = False) -> None:
@@ -65,18 +71,18 @@ def take(directory: Path, lock: FolderLock, overwrite: bool = False) -> None:
                 "%s holds a run that was stopped before its first round: it begins again", directory
             )
         (directory / STARTING).touch()
-        for name in names - _OF_THE_LOCK - {STARTING}:
-            if name in _FOLDERS:
+        for name in names - OF_THE_LOCK - {STARTING}:
+            if name in FOLDERS:
                 shutil.rmtree(directory / name)
-            elif name in _FIRST or name in WRITTEN_LATER or _DRAFT.fullmatch(name):
+            elif name in FIRST or name in WRITTEN_LATER or DRAFT.fullmatch(name):
                 (directory / name).unlink()
 
 
 def abandon(directory: Path) -> None:
     """Remove the folder of a run that never began, if nothing but its marks is in it."""
     with suppress(OSError):  # it is no worse for staying
-        if _names(directory) <= _OF_THE_LOCK | {STARTING}:
-            for name in (STARTING, LOCK_HOLDER, LOCK):
+        if _names(directory) <= OF_THE_LOCK | {STARTING, LOG, LIVE}:
+            for name in (STARTING, LOG, LIVE, LOCK_HOLDER, LOCK):
                 (directory / name).unlink(missing_ok=True)
             directory.rmdir()
 
@@ -85,14 +91,14 @@ def remove_drafts(directory: Path) -> None:
     """Remove the halves of files that killed processes left; the folder is locked."""
     with writing(directory):
         for name in _names(directory):
-            if _DRAFT.fullmatch(name):
+            if DRAFT.fullmatch(name):
                 (directory / name).unlink(missing_ok=True)
 
 
 def _require_free(directory: Path, overwrite: bool) -> None:
-    found = _names(directory) - _OF_THE_LOCK
-    began = {name for name in found if name in _FIRST | _FOLDERS or name in WRITTEN_LATER}
-    only_ours = all(name in began or _DRAFT.fullmatch(name) for name in found)
+    found = _names(directory) - OF_THE_LOCK
+    began = {name for name in found if name in FIRST | FOLDERS or name in WRITTEN_LATER}
+    only_ours = all(name in began or DRAFT.fullmatch(name) for name in found)
     if not found or (STARTING in found and only_ours) or (overwrite and CONFIG in found):
         return
     raise RecordError(

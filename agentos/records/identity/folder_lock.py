@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,6 +18,14 @@ from agentos.records.layout import LOCK, LOCK_HOLDER
 from protocols.errors import RecordError
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock, and its host."""
+
+    process: int
+    host: str
 
 
 class FolderLock:
@@ -78,11 +87,19 @@ class FolderLock:
         )
 
     def _holder(self) -> str:
-        try:
-            holder = json.loads((self.directory / LOCK_HOLDER).read_text(encoding="utf-8"))
-            return f"process {int(holder['process'])} on host {str(holder['host'])[:255]}"
-        except (OSError, ValueError, TypeError, KeyError):
+        holder = read_holder(self.directory)
+        if holder is None:
             return "another process"
+        return f"process {holder.process} on host {holder.host}"
+
+
+def read_holder(directory: Path) -> Holder | None:
+    """Return the process that the folder names as its lock's holder; it may have been killed since."""
+    try:
+        found = json.loads((directory / LOCK_HOLDER).read_text(encoding="utf-8"))
+        return Holder(int(found["process"]), str(found["host"])[:255])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 @contextmanager

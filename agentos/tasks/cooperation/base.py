@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.tasks.cooperation.conversation import Conversation, Setting
+from agentos.tasks.cooperation.conversation import Conversation
 from agentos.tasks.cooperation.panel import Panel, Queries
+from agentos.tasks.cooperation.setting import Setting
 from agents.answering import Answers, fit_fusion
 from agents.answering.adapt import fold_rows
 from agents.answering.answers import Labels
@@ -86,6 +87,10 @@ class Architecture(ABC):
             talk.makespan_s,
             tuple(talk.lost),
         )
+
+    def asked_first(self, panel: Panel) -> tuple[int, ...]:
+        """Return agents that are asked about every query, whatever others answer: they can read at once."""
+        return ()
 
     @abstractmethod
     def converse(self, talk: Conversation) -> Answers:

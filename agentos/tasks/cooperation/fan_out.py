@@ -8,6 +8,7 @@ import numpy as np
 
 from agentos.tasks.cooperation.base import Architecture, Evidence
 from agentos.tasks.cooperation.conversation import Conversation
+from agentos.tasks.cooperation.panel import Panel
 from agents.answering import Answers, FittedFusion, fit_fusion
 from agents.answering.answers import Labels
 from protocols.errors import HostLost
@@ -34,11 +35,17 @@ class MasterSlave(Architecture):
         """Fit the fusion to the out-of-fold answers of all agents."""
         return cls(fit_fusion(evidence.fusion, evidence.fit, evidence.fit_labels), floor)
 
+    def asked_first(self, panel: Panel) -> tuple[int, ...]:
+        """Return the master, and the slaves that are good enough."""
+        able = (
+            agent for agent, member in enumerate(panel.members) if member.accuracy >= self.floor
+        )
+        return (MASTER, *(agent for agent in able if agent != MASTER))
+
     def converse(self, talk: Conversation) -> Answers:
         """Fan out, and fuse what comes back."""
         ids, done = talk.queries.ids, ["announcement"]
-        talk.step("announcement", MASTER, 0.0, {})
-        offers = self._offers(talk)
+        offers = take_bids(talk, MASTER, self.floor)
         talk.begin_hop()
         # The master gives work away before it begins its own.
         given = {agent: self._assign(talk, agent, size) for agent, size in offers.items()}
@@ -56,31 +63,6 @@ class MasterSlave(Architecture):
             raise HostLost("no agent is left to answer", hint="see the fault script")
         talk.think(MASTER, "fusion", ids, self.fusion.flops, done)
         return self.fusion.fuse(found)
-
-    def _offers(self, talk: Conversation) -> dict[int, int]:
-        """Return the agents whose bids the master takes, and the bytes of its announcement to each."""
-        panel, ids = talk.panel, talk.queries.ids
-        tokens = float(panel.length * len(ids))
-        sizes, bids = {}, {}
-        call = Announcement(
-            task=talk.setting.task,
-            classes=panel.classes,
-            queries=len(ids),
-            tokens=tokens,
-            floor=self.floor,
-        )
-        for agent in range(1, len(panel)):
-            heard, sizes[agent] = talk.send(call, MASTER, agent, ids)
-            if heard is not None:
-                bids[agent] = _bid(talk, agent, tokens)
-        talk.begin_hop()
-        taken = {}
-        for agent, bid in bids.items():
-            arrived, size = talk.send(bid, agent, MASTER, ids)
-            talk.step(f"bid of {agent}", agent, 0.0, {"announcement": sizes[agent]})
-            if arrived is not None and arrived.accuracy >= self.floor:
-                taken[agent] = size
-        return taken
 
     def _assign(self, talk: Conversation, agent: int, bid_bytes: int) -> tuple[Labels | None, int]:
         """Give an agent all queries; return those that reached it, and the bytes of the message."""
@@ -101,6 +83,40 @@ class MasterSlave(Architecture):
         arrived, size = talk.send_answers(answers, agent, MASTER, flops)
         talk.step(f"arrival from {agent}", MASTER, 0.0, {f"answer of {agent}": size})
         return arrived
+
+
+def take_bids(talk: Conversation, master: int, floor: float) -> dict[int, int]:
+    """Announce the task to all others; return the agents whose bids are taken, and the bytes of each bid.
+
+    Args:
+        talk: the conversation.
+        master: agent that announces.
+        floor: accuracy below which a bid is not taken.
+    """
+    panel, ids = talk.panel, talk.queries.ids
+    tokens = float(panel.length * len(ids))
+    call = Announcement(
+        task=talk.setting.task,
+        classes=panel.classes,
+        queries=len(ids),
+        tokens=tokens,
+        floor=floor,
+    )
+    talk.step("announcement", master, 0.0, {})
+    sizes, bids = {}, {}
+    for agent in range(len(panel)):
+        if agent != master:
+            heard, sizes[agent] = talk.send(call, master, agent, ids)
+            if heard is not None:
+                bids[agent] = _bid(talk, agent, tokens)
+    talk.begin_hop()
+    taken = {}
+    for agent, bid in bids.items():
+        arrived, size = talk.send(bid, agent, master, ids)
+        talk.step(f"bid of {agent}", agent, 0.0, {"announcement": sizes[agent]})
+        if arrived is not None and arrived.accuracy >= floor:
+            taken[agent] = size
+    return taken
 
 
 def _bid(talk: Conversation, agent: int, tokens: float) -> Bid:

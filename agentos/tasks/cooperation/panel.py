@@ -48,6 +48,8 @@ class Embedded:
 
 Embed = Callable[[int, Labels], Embedded]
 """Maps an agent and the ids of queries to their features."""
+Count = Callable[[int, Labels], Labels]
+"""Maps an agent and the ids of queries to the tokens that they put through its encoder."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +74,29 @@ class Panel:
         classes: K.
         length: tokens of the longest text.
         embed: the encoders.
+        count: counts tokens before anything is embedded; None where embeddings are there already.
     """
 
     members: tuple[Member, ...]
     classes: int
     length: int
     embed: Embed
+    count: Count | None = None
 
     def __len__(self) -> int:
         return len(self.members)
 
     def flops(self, agent: int, tokens: Labels) -> NDArray[np.float64]:
         """Return the floating-point operations `[Q]` of an agent's answers to texts of so many tokens."""
-        member = self.members[agent]
-        flops = tokens.astype(np.float64) * float(member.card.flops(self.length))
-        return flops + member.head.flops
+        return self.embedding_flops(agent, tokens) + self.members[agent].head.flops
+
+    def embedding_flops(self, agent: int, tokens: Labels) -> NDArray[np.float64]:
+        """Return the floating-point operations `[Q]` of embedding texts of so many tokens."""
+        return tokens.astype(np.float64) * float(self.members[agent].card.flops(self.length))
+
+    def tokens(self, agent: int, ids: Labels) -> Labels:
+        """Return the tokens `[Q]` that queries would put through an agent's encoder."""
+        return self.embed(agent, ids).tokens if self.count is None else self.count(agent, ids)
 
     def answer(
         self, agent: int, queries: Queries, embedded: Embedded | None = None

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from agentos.tasks.decomposition.division import Division, Labels, Rows
@@ -13,6 +14,9 @@ from agents.answering import Answers
 from agents.answering.answers import check_evidence
 from protocols.errors import ConfigurationError
 from protocols.spec import Spec
+
+DOUBT = 0.05
+"""Largest p with which a division counts as better."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,16 @@ class Decomposition(Spec, ABC):
             ConfigurationError: what the user asked for does not answer the task.
         """
 
+    def for_texts(self, division: Division, costs: Rows, speeds: tuple[float, ...]) -> Division:
+        """Return the parts of a division for other texts; those of divided classes stay.
+
+        Args:
+            division: what `divide` returned.
+            costs: `[N]`, work of each text.
+            speeds: work a second of each agent.
+        """
+        return division
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -91,18 +105,39 @@ def keeps(
 ) -> tuple[bool, str]:
     """Return whether a division is kept, and the reason in one sentence.
 
-    It is if it answers more texts of ``calibrate`` rightly, or ends sooner at a cost within the tolerance.
+    It is if it answers more texts of ``calibrate`` rightly beyond doubt, by the exact test of McNemar, or
+    ends sooner at a cost within the tolerance.
 
     Raises:
         ConfigurationError: the answers are of another split, or in-sample.
     """
     check_evidence((divided.answers, flat.answers), labels, "calibrate")
-    right = int(divided.answers.right(labels).sum()), int(flat.answers.right(labels).sum())
-    gain = (right[0] - right[1]) / len(labels)
+    right = divided.answers.right(labels), flat.answers.right(labels)
+    counts = int(right[0].sum()), int(right[1].sum())
+    p_value = _exact_p(right[0], right[1])
+    better = p_value <= DOUBT
     sooner = divided.makespan_s < flat.makespan_s
-    kept = gain > 0 or (sooner and gain >= -decomposition.tolerance)
+    kept = better or (sooner and counts[0] - counts[1] >= -decomposition.tolerance * len(labels))
+    why = (
+        "it answers more rightly beyond doubt"
+        if better
+        else "it ends sooner and answers as well"
+        if kept
+        else "it answers no better beyond doubt"
+    )
     figures = (
-        f"{right[0]:,} of {len(labels):,} texts right against {right[1]:,}, "
+        f"{counts[0]:,} of {len(labels):,} texts right against {counts[1]:,} (p {p_value:.2g}), "
         f"{divided.makespan_s:.4g} s against {flat.makespan_s:.4g} s"
     )
-    return kept, f"The division {'is kept' if kept else 'is dropped'}: {figures}."
+    return kept, f"The division {'is kept' if kept else 'is dropped'}, {why}: {figures}."
+
+
+def _exact_p(divided: NDArray[np.bool_], flat: NDArray[np.bool_]) -> float:
+    """Return the one-sided p of McNemar's exact test that the divided task is right more often."""
+    # Not at the top: reading a configuration imports this module.
+    from scipy.stats import binomtest
+
+    gained, lost = int((divided & ~flat).sum()), int((~divided & flat).sum())
+    if not gained + lost:
+        return 1.0
+    return float(binomtest(gained, gained + lost, alternative="greater").pvalue)

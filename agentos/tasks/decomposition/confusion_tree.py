@@ -14,8 +14,6 @@ from typing import Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
 
 from agentos.tasks.decomposition.base import Decomposition, Evidence
 from agentos.tasks.decomposition.division import Division, Group, Labels, Part, Rows
@@ -45,6 +43,10 @@ class ConfusionTree(Decomposition):
         return parts
 
     def _groups(self, classes: Group, distances: Rows) -> tuple[Group, ...]:
+        # Not at the top: listing kinds imports this module.
+        from scipy.cluster.hierarchy import fcluster, linkage
+        from scipy.spatial.distance import squareform
+
         if len(classes) <= self.branching:
             return tuple((each,) for each in classes)
         among = distances[np.ix_(classes, classes)]

@@ -38,12 +38,12 @@ class FittedDivision:
 
     Attributes:
         division: the parts.
-        heads: head of each part, by its name.
+        heads: for each part by its name, the head on the agent that got it, then those on spare agents.
         origins: digest of each agent's weights.
     """
 
     division: Division
-    heads: Mapping[str, PartHead]
+    heads: Mapping[str, tuple[PartHead, ...]]
     origins: tuple[str, ...]
 
     def answer(self, examples: Sequence[Examples]) -> Answers:
@@ -54,23 +54,44 @@ class FittedDivision:
         """
         answers: dict[str, Rows] = {}
         in_sample = np.zeros(len(examples[0].ids), bool)
+        used = set()
         for part in self.division.order:
-            fitted = self.heads[part.name]
-            own = _with_read(part, examples[fitted.agent], answers, fitted.scale)
-            answered = fitted.head.answer(_some(own, part.rows), self.origins[fitted.agent])
+            agent = self.heads[part.name][0].agent
+            answered = self.answer_part(part, agent, _some(examples[agent], part.rows), answers)
             answers[part.name] = answered.probabilities
             in_sample[slice(None) if part.rows is None else part.rows] |= answered.in_sample
-        used = {self.origins[fitted.agent] for fitted in self.heads.values()}
+            used.add(self.origins[agent])
         joined = self.division.join(answers)
         nowhere = np.zeros(len(joined), bool)
         first = examples[0]
         return Answers(first.split, first.ids, joined, nowhere, in_sample, tuple(sorted(used)))
 
+    def answer_part(
+        self, part: Part, agent: int, own: Examples, read: Mapping[str, Rows]
+    ) -> Answers:
+        """Return an agent's answers to the texts of a part.
+
+        Args:
+            part: a part of the division, or of its texts.
+            agent: an agent with a head for it.
+            own: the part's texts, as the agent embeds them.
+            read: answers of other parts, by name.
+        """
+        fitted = next(each for each in self.of(part) if each.agent == agent)
+        return fitted.head.answer(_with_read(part, own, read, fitted.scale), self.origins[agent])
+
+    def of(self, part: Part) -> tuple[PartHead, ...]:
+        """Return the heads of a part; shards of texts share those of the part with the same groups."""
+        if part.name in self.heads:
+            return self.heads[part.name]
+        return next(
+            self.heads[each.name] for each in self.division.parts if each.groups == part.groups
+        )
+
     @property
-    def flops(self) -> float:
-        """FLOPs of the heads for one text, without those of the embeddings."""
-        each = [fitted.head.flops for fitted in self.heads.values()]
-        return float(np.mean(each) if self.division.by_texts else np.sum(each))
+    def fit_flops(self) -> float:
+        """FLOPs of fitting all heads."""
+        return float(sum(each.head.fit_flops for heads in self.heads.values() for each in heads))
 
 
 def fitness(
@@ -128,8 +149,9 @@ def fit_parts(
     labels: Labels,
     origins: Sequence[str],
     seed: int = 0,
+    spare: Mapping[str, Sequence[int]] | None = None,
 ) -> FittedDivision:
-    """Fit a head for each part on the embeddings of its agent.
+    """Fit a head for each part on the embeddings of its agent, and of those that may have to replace it.
 
     A part that reads others is fitted to their out-of-fold answers, never to in-sample ones.
 
@@ -141,6 +163,7 @@ def fit_parts(
         labels: of these texts.
         origins: digest of each agent's weights.
         seed: draws the folds.
+        spare: further agents of each part, by its name.
 
     Raises:
         ConfigurationError: the texts are of another split, or a group has too few.
@@ -152,23 +175,27 @@ def fit_parts(
             actual=f"none for {', '.join(missing)}",
             hint="take the agents from a schedule of the same division",
         )
-    heads: dict[str, PartHead] = {}
+    heads: dict[str, tuple[PartHead, ...]] = {}
     learnt: dict[str, Rows] = {}
     read = {name for part in division.parts for name in part.reads}
     for part in division.order:
-        agent = agents[part.name]
-        scale = _scale(examples[agent].embeddings) if part.reads else 1.0
-        own = _with_read(part, examples[agent], learnt, scale)
-        targets = part.labels(labels)
+        agent, targets = agents[part.name], part.labels(labels)
         members = np.flatnonzero(targets >= 0)
-        known = _some(own, members)
-        head = adaptation.fit(known, targets[members], len(part.groups), seed)
-        heads[part.name] = PartHead(agent, head, scale)
+        mine = dict.fromkeys([agent, *(spare or {}).get(part.name, ())])
+        made = []
+        for each in mine:
+            scale = _scale(examples[each].embeddings) if part.reads else 1.0
+            known = _some(_with_read(part, examples[each], learnt, scale), members)
+            head = adaptation.fit(known, targets[members], len(part.groups), seed)
+            made.append(PartHead(each, head, scale))
+        heads[part.name] = tuple(made)
         if part.name in read:
             # Texts of other classes are no examples of the head: it may answer them itself.
-            rows = head.answer(own, origins[agent]).probabilities
+            own = _with_read(part, examples[agent], learnt, made[0].scale)
+            rows = made[0].head.answer(own, origins[agent]).probabilities
+            known, groups = _some(own, members), len(part.groups)
             held = out_of_fold(
-                adaptation, known, targets[members], len(part.groups), origins[agent], seed=seed
+                adaptation, known, targets[members], groups, origins[agent], seed=seed
             )
             rows[members] = held.probabilities
             learnt[part.name] = rows

@@ -21,12 +21,18 @@ class Shards(Decomposition):
 
     def divide(self, evidence: Evidence) -> Division:
         """Cut the texts where the shares of the agents' speeds end; see `Decomposition.divide`."""
-        # Fastest first, so that the cuts do not depend on the order of the agents.
-        speeds = np.repeat(np.sort(evidence.speeds)[::-1], self.per_agent)
         columns = tuple((each,) for each in range(len(evidence.classes)))
-        shards = [rows for rows in cut(evidence.costs, speeds) if len(rows)]
-        parts = [Part(f"shard-{i}", columns, rows=rows) for i, rows in enumerate(shards)]
-        return Division(len(columns), tuple(parts))
+        whole = Division(len(columns), (Part("all", columns),))
+        return self.for_texts(whole, evidence.costs, evidence.speeds)
+
+    def for_texts(self, division: Division, costs: Rows, speeds: tuple[float, ...]) -> Division:
+        """Cut other texts; see `Decomposition.for_texts`."""
+        # Fastest first, so that the cuts do not depend on the order of the agents.
+        shares = np.repeat(np.sort(speeds)[::-1], self.per_agent)
+        groups = division.parts[0].groups
+        shards = [rows for rows in cut(costs, shares) if len(rows)]
+        parts = [Part(f"shard-{i}", groups, rows=rows) for i, rows in enumerate(shards)]
+        return Division(division.classes, tuple(parts))
 
 
 def cut(costs_N: Rows, shares: Rows) -> list[Labels]:

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentos.rounds.clock.timing import Timing
 from agentos.tasks.decomposition import Decomposition, Division, Evidence, Undivided
 from agentos.tasks.decomposition.part_heads import capable, fitness
-from agentos.tasks.planning.work_plan import Worker, WorkPlan, everyone_answers, plan_work
+from agentos.tasks.planning.part_work import Worker
+from agentos.tasks.planning.work_plan import Rules, WorkPlan, everyone_answers, plan_work
 from agentos.tasks.scheduling import Scheduler
 from agentos.tasks.selection import Candidates, Selection
 from agents.answering import Adaptation, Answers, Examples, out_of_fold
@@ -43,6 +45,7 @@ class Planner:
     Attributes:
         select, adapt, decompose, schedule: the kinds that were chosen.
         seed: the run's seed.
+        task: name of the task in messages.
     """
 
     select: Selection
@@ -50,16 +53,21 @@ class Planner:
     decompose: Decomposition
     schedule: Scheduler
     seed: int = 0
+    task: str = "task"
 
     def chosen(self, candidates: Sequence[Candidate], labels: Labels) -> list[Candidate]:
-        """Return the models that work, the fittest first."""
+        """Return the models that work, the most accurate out of fold first; it is the master."""
         known = Candidates(
             origins=tuple(each.worker.card.origin for each in candidates),
             parameters=tuple(each.worker.card.parameters for each in candidates),
             embeddings=tuple(each.examples.embeddings for each in candidates),
             labels=labels,
         )
-        return [candidates[model] for model in self.select.choose(known, self.seed).models]
+        models = self.select.choose(known, self.seed).models
+        classes = int(labels.max()) + 1
+        answers = {m: self._out_of_fold(candidates[m], labels, classes) for m in models}
+        accuracy = {model: float(found.right(labels).mean()) for model, found in answers.items()}
+        return [candidates[m] for m in sorted(models, key=lambda m: (-accuracy[m], m))]
 
     def divided(
         self, agents: Sequence[Candidate], labels: Labels, classes: Sequence[str], timing: Timing
@@ -105,12 +113,36 @@ class Planner:
         division = self.divided(agents, labels, classes, timing)
         if isinstance(self.decompose, Undivided):
             parts = everyone_answers(len(classes), workers)
-            return plan_work(parts, workers, timing, self.schedule, seed=self.seed), division
+            rules = Rules(self.schedule, seed=self.seed, task=self.task)
+            return plan_work(parts, workers, timing, rules), division
+        rules = self.rules(division, self.fitness(division, agents, labels), workers)
+        return plan_work(division, workers, timing, rules), division
+
+    def fitness(
+        self, division: Division, agents: Sequence[Candidate], labels: Labels
+    ) -> NDArray[np.float64]:
+        """Return `[P, A]`: out-of-fold accuracy of each agent at each of the P parts."""
         examples = [agent.examples for agent in agents]
-        measured = fitness(division, self.adapt, examples, labels, self.seed)
+        return fitness(division, self.adapt, examples, labels, self.seed)
+
+    def rules(
+        self,
+        division: Division,
+        measured: NDArray[np.float64],
+        workers: Sequence[Worker],
+        master: int = 0,
+    ) -> Rules:
+        """Return the rules of a plan: a part goes to agents about as good at it as the best, while they live.
+
+        Args:
+            division: P parts.
+            measured: `[P, A]`, accuracy of each agent at each part.
+            workers: the A agents.
+            master: agent that hands out the texts.
+        """
         names = [worker.card.name for worker in workers]
         able = capable(division, measured, names, self.decompose.slack)
-        return plan_work(division, workers, timing, self.schedule, able, self.seed), division
+        return Rules(self.schedule, able, measured, self.seed, master, self.task)
 
     def _out_of_fold(self, agent: Candidate, labels: Labels, classes: int) -> Answers:
         origin = agent.worker.card.origin

@@ -7,11 +7,13 @@ The first schedule is round 1 of the script, each further one the next round. In
 - at the end of its first subtask where its answers are altered so that a receiver refuses them,
 - a deadline after the planned end of a subtask whose answer does not arrive by then.
 
-Later answers within the deadline, or with no deadline at all, only lengthen the schedule.
+Later answers within the deadline, or with no deadline at all, only lengthen the schedule. A subtask whose
+assignment does not arrive has no answer. The master sends itself no messages, so no fault strikes its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -27,10 +29,10 @@ from agentos.tasks.scheduling.execution import execute, reschedule
 from agentos.tasks.scheduling.placements import Placement, Schedule
 from agentos.tasks.scheduling.workload import Workload
 from protocols.errors import RejectedMessage
-from protocols.messages import Answer
+from protocols.messages import Answer, Assignment
 
-_MASTER = 0
-"""The receiver of answers, for faults that strike some receivers."""
+Lasting = Callable[[Schedule], NDArray[np.float64]]
+"""Maps a schedule to the seconds `[S, A]` of subtasks, which may share work."""
 
 
 class Loss(NamedTuple):
@@ -49,11 +51,23 @@ class Aftermath:
         schedule: what each subtask took in the end.
         losses: agents that were lost, in order.
         wasted_s: seconds of work that had to be done again.
+        tries: the schedules that losses cut short, in order, and the one that was carried out to its end.
     """
 
     schedule: Schedule
     losses: tuple[Loss, ...]
     wasted_s: float
+    tries: tuple[Schedule, ...] = ()
+
+    def begun(self, number: int) -> list[int]:
+        """Return the subtasks that began in a try, in the order in which they did."""
+        going = self.tries[number]
+        until_s = self.losses[number].at_s if number < len(self.losses) else np.inf
+        new = [s for s in range(len(going.placements)) if s not in going.settled]
+        return sorted(
+            (s for s in new if going.placements[s].start_s < until_s),
+            key=lambda s: going.placements[s],
+        )
 
 
 @dataclass(frozen=True)
@@ -64,11 +78,13 @@ class Script:
         faults: in the order in which they strike.
         policy: deadline and retries.
         seed: the run's seed.
+        master: agent that hands out the subtasks and receives the answers.
     """
 
     faults: tuple[Fault, ...] = ()
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     seed: int = 0
+    master: int = 0
 
     def active(self, round: int, hop: int = -1) -> list[tuple[Fault, FaultContext]]:
         """Return the faults of a round, each with the context in which it may strike."""
@@ -80,21 +96,35 @@ class Script:
 
 
 def carry_out(
-    workload: Workload, schedule: Schedule, scheduler: Scheduler, script: Script
+    workload: Workload,
+    schedule: Schedule,
+    scheduler: Scheduler,
+    script: Script,
+    lasting: Lasting | None = None,
 ) -> Aftermath:
     """Return what happens to a schedule, with a new one for what is left whenever an agent is lost.
 
     An agent that was lost gets nothing more, even if a fault lets it come back.
 
+    Args:
+        workload: the subtasks.
+        schedule: who is to do what when.
+        scheduler: makes a new schedule of what is left.
+        script: what goes wrong.
+        lasting: how long subtasks really take; None for as long as the workload says.
+
     Raises:
         ConfigurationError: a subtask is left without an agent.
     """
     losses: list[Loss] = []
+    tries: list[Schedule] = []
     wasted = 0.0
     owed: frozenset[int] = frozenset()  # begun before this schedule, and to miss their deadline
     for round in range(1, workload.agents + 2):
         late = _lateness(workload, script, round)
-        going = execute(workload, schedule, workload.seconds + late.waited)
+        seconds = workload.seconds if lasting is None else lasting(schedule)
+        going = execute(workload, schedule, seconds + late.waited)
+        tries.append(going)
         owed |= {
             subtask
             for subtask, placement in enumerate(going.placements)
@@ -102,7 +132,7 @@ def carry_out(
         }
         found = _first(going, owed, workload.agents, script, round)
         if found is None:
-            return Aftermath(going, tuple(losses), wasted)
+            return Aftermath(going, tuple(losses), wasted, tuple(tries))
         losses.append(found)
         gone = [loss.agent for loss in losses]
         schedule = reschedule(workload, going, gone, found.at_s, scheduler, script.seed)
@@ -144,7 +174,7 @@ def _of_agent(
         if fault.victim("train") == agent:
             found.append(Loss(first.start_s, agent, fault.kind))
         later = any(fault.victim(phase) == agent for phase in ("compose", "merge", "evaluate"))
-        if later or _is_refused(fault, agent, context):
+        if later or (agent != script.master and _is_refused(fault, agent, context)):
             found.append(Loss(_just_before(first.end_s), agent, fault.kind))
     return found
 
@@ -182,17 +212,25 @@ def _lateness(workload: Workload, script: Script, round: int) -> Lateness:
     late = np.zeros((workload.subtasks, workload.agents))
     if script.faults:
         for subtask, agent in np.ndindex(*late.shape):
-            late[subtask, agent] = _delay(script, round, subtask, agent)
+            if agent != script.master:
+                late[subtask, agent] = _delay(script, round, subtask, agent)
     missed = np.vectorize(lambda each: np.isinf(each) or not in_time(each, script.policy))(late)
     return Lateness(np.where(missed, script.policy.deadline_s or 0.0, late), missed.astype(bool))
 
 
 def _delay(script: Script, round: int, subtask: int, agent: int) -> float:
-    """Return by how many seconds an answer is late; infinity if it never comes."""
+    """Return by how many seconds an answer is late; infinity if it, or its assignment, never comes."""
+    given = Transmission(script.master, agent, (script.master, subtask), Assignment.kind)
+    answer = Transmission(agent, script.master, (agent, subtask), Answer.kind)
+    return sum(_lateness_of(message, script, round, subtask) for message in (given, answer))
+
+
+def _lateness_of(sent: Transmission, script: Script, round: int, subtask: int) -> float:
+    """Return by how many seconds a message is late; infinity if it never comes."""
     arrived: list[Transmission] = []
 
     def is_lost(attempt: int) -> bool:
-        messages = [Transmission(agent, _MASTER, (agent, subtask), Answer.kind)]
+        messages = [sent]
         for fault, context in script.active(round, subtask):
             again = replace(context, attempt=attempt)
             messages = [out for each in messages for out in fault.transmit(each, again)]

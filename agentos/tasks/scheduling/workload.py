@@ -49,6 +49,7 @@ class Workload:
         seconds: `[S, A]`, how long each agent takes for each subtask.
         allowed: `[S, A]`, whether the agent may do it.
         transit_s: `[A, A]` for each number of bytes: seconds from agent to agent, infinite without a path.
+        spare: `[S, A]`, who may do a subtask once none of the allowed agents is left; None for nobody.
 
     Raises:
         ConfigurationError: the graph has a cycle, a time is not a number above or equal to 0, or a subtask
@@ -60,6 +61,7 @@ class Workload:
     seconds: NDArray[np.float64]
     allowed: NDArray[np.bool_]
     transit_s: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
+    spare: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         _check_times(self)
@@ -129,7 +131,14 @@ class Workload:
         open_rows = np.ones(self.subtasks, dtype=bool)
         open_rows[list(settled)] = False
         allowed[np.ix_(open_rows, lost)] = False
+        if self.spare is not None:
+            alone = ~allowed.any(axis=1)
+            allowed[alone] = self.spare[alone] & ~lost
         return replace(self, allowed=allowed)
+
+    def sparing(self, spare: NDArray[np.bool_]) -> Workload:
+        """Return the workload with agents `[S, A]` that get a subtask once no other is left."""
+        return replace(self, spare=spare)
 
 
 def workload_of(

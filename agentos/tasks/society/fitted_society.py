@@ -27,7 +27,7 @@ from agentos.tasks.cooperation import (
     Single,
 )
 from agentos.tasks.cooperation.cascade import by_cost, levels_of
-from agentos.tasks.cooperation.panel import Embed
+from agentos.tasks.cooperation.panel import Count, Embed
 from agents.answering.answers import Labels
 from protocols.topologies import Network, Topology
 from protocols.topologies.layered import Layered
@@ -36,11 +36,17 @@ from protocols.topologies.peer import Complete
 
 SINGLE = "single"
 """Name of the best agent alone, beside the families of topologies."""
+DIVIDED = "divided"
+"""Name of a master that divides the task."""
+DISTILLED = "distilled"
+"""Name of one agent that has learnt from the society."""
 _DEFAULTS: Mapping[str, Topology] = {
     SINGLE: Complete(),
     "master_slave": Star(),
     "peer": Complete(),
     "layered": Layered(branching=1),
+    DIVIDED: Star(),
+    DISTILLED: Complete(),
 }
 """The topology that stands for its family where the configuration names another one."""
 
@@ -53,7 +59,8 @@ class FittedSociety:
         config: the configuration that they were fitted under.
         members: the agents, the most accurate on ``fit`` first.
         classes: names of the K classes.
-        architectures: fitted architectures by name: the families of topologies, and `SINGLE`.
+        architectures: fitted architectures by name: the families of topologies, `SINGLE`, `DIVIDED`
+            and `DISTILLED`.
         chosen: name of the one that answers.
     """
 
@@ -85,10 +92,19 @@ class FittedSociety:
         """Return the society in which another architecture answers."""
         return replace(self, chosen=name)
 
-    def panel(self, embed: Embed) -> Panel:
-        """Return the panel, with encoders."""
+    def having(self, name: str, architecture: Architecture) -> FittedSociety:
+        """Return the society with a further way to answer."""
+        return replace(self, architectures={**self.architectures, name: architecture})
+
+    def panel(self, embed: Embed, count: Count | None = None) -> Panel:
+        """Return the panel, with encoders; see `Panel.count`."""
         length = self.config.task.max_length
-        return Panel(self.members, len(self.classes), length, embed)
+        return Panel(self.members, len(self.classes), length, embed, count)
+
+    @property
+    def asked_first(self) -> tuple[int, ...]:
+        """Agents that the chosen architecture asks about every query."""
+        return self.architectures[self.chosen].asked_first(self.panel(_unread))
 
     def network(self, family: str) -> Network:
         """Return the network of an architecture: the configured one where it is of this family."""
@@ -96,7 +112,7 @@ class FittedSociety:
         wanted = self.config.topology
         if not isinstance(wanted, Auto):
             network = wanted.build(agents, seed)
-            if network.family == family:
+            if network.family == ("master_slave" if family == DIVIDED else family):
                 return self._placed(network)
         return self._placed(_DEFAULTS[family].build(agents, seed))
 
@@ -118,7 +134,12 @@ class FittedSociety:
         return Setting(network, timing, config.name, config.seed, faults, config.deadline_s)
 
     def answer(
-        self, queries: Queries, embed: Embed, name: str | None = None, faulty: bool = False
+        self,
+        queries: Queries,
+        embed: Embed,
+        name: str | None = None,
+        faulty: bool = False,
+        count: Count | None = None,
     ) -> Outcome:
         """Answer queries by one of the architectures.
 
@@ -127,13 +148,14 @@ class FittedSociety:
             embed: the encoders.
             name: the architecture; the chosen one if None.
             faulty: whether the fault script strikes.
+            count: counts tokens before anything is embedded; None where embeddings are there already.
 
         Raises:
             HostLost: no agent is left to answer.
         """
         name = name or self.chosen
         return self.architectures[name].answer(
-            self.panel(embed), queries, self.setting(name, faulty)
+            self.panel(embed, count), queries, self.setting(name, faulty)
         )
 
     def decided(self, outcome: Outcome) -> list[str]:

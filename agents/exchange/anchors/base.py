@@ -14,6 +14,7 @@ from agents.exchange.base import (
     Heads,
     Learner,
     RoundState,
+    Shown,
     Society,
     Turn,
 )
@@ -39,6 +40,13 @@ class AnchorExchange(Exchange):
         description="Width that encoders of different widths project to; unused where widths agree.",
     )
     ramp: int = Field(2, ge=1, description="Exchanges over which the loss rises to its weight.")
+
+    @property
+    def shows(self) -> frozenset[Shown]:
+        """What the model makes of anchors; with `labels: own`, by the means of the agent's own classes."""
+        if self.teacher == "own":
+            return frozenset()
+        return frozenset({"anchors", "own labels"} if self.wants_own_labels else {"anchors"})
 
     @property
     def anchor_fraction(self) -> float:

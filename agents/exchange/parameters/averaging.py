@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, overload
 
 from pydantic import Field
 
-from agents.exchange.base import Exchange, ExchangeState, Expected, Learner, Society, Turn
+from agents.exchange.base import Exchange, ExchangeState, Expected, Learner, Shown, Society, Turn
 from agents.exchange.inbox import abridged
 from agents.exchange.parameters.error_feedback import compensated
 from agents.exchange.parameters.robust_fusion import (
@@ -87,6 +87,11 @@ class ParameterExchange(Exchange, ABC):
     fusion: Annotated[ParameterFusion, Kinds(PARAMETER_FUSIONS)] = Field(
         Mean(), description="Rule that fuses vectors: mean, median, trimmed_mean or krum."
     )
+
+    @property
+    def shows(self) -> frozenset[Shown]:
+        """Parameters, or their changes."""
+        return frozenset({"parameters"})
 
     @property
     def asynchronous(self) -> bool:

@@ -14,6 +14,7 @@ from agents.exchange.base import (
     ExchangeState,
     Expected,
     Learner,
+    Shown,
     Society,
     Turn,
     to_tensor,
@@ -92,6 +93,11 @@ class DeMo(Exchange):
     )
     components: int = Field(32, ge=1, le=2**15, description="Components sent of each chunk.")
     chunk: int = Field(64, ge=1, le=256, description="Largest side of a chunk.")
+
+    @property
+    def shows(self) -> frozenset[Shown]:
+        """Changes of parameters."""
+        return frozenset({"parameters"})
 
     def check(self, society: Society) -> None:
         """Refuse different encoders, whose parameters do not correspond."""

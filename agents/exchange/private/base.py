@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from agents.exchange.base import Exchange, ExchangeState, Heads, Learner, RoundState
+from agents.exchange.base import Exchange, ExchangeState, Heads, Learner, RoundState, Shown
 from agents.lazy_torch import F, Tensor, torch
 
 
@@ -25,6 +25,11 @@ class PrivateExchange(Exchange):
         description="Width that encoders of different widths project to; unused where widths agree.",
     )
     ramp: int = Field(2, ge=1, description="Exchanges over which the loss rises to its weight.")
+
+    @property
+    def shows(self) -> frozenset[Shown]:
+        """Embeddings of private text, or statistics of them."""
+        return frozenset({"private text"})
 
     def heads(self, widths: frozenset[int]) -> Heads:
         """Ask for a projection only where widths differ."""

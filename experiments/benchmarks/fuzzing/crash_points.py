@@ -25,7 +25,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-import agentos.arms
+import agentos.simulation.arms
 from agentos import RunConfig, Simulation
 from agentos.rounds.resumption import resumption
 from agents.exchange import EXCHANGES
@@ -236,7 +236,7 @@ def main(
     """End runs at steps of theirs, continue them, and fail if any ends otherwise."""
     logging.disable(logging.WARNING)
     # The report is read from the records, and drawn last.
-    setattr(agentos.arms, "write_report", Path)  # noqa: B010
+    setattr(agentos.simulation.arms, "write_report", Path)  # noqa: B010
     tried: list[Tried] = []
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -10,12 +10,12 @@ from typing import Any
 
 from agentos.config.run import RunConfig
 from agentos.events import Listener
-from agentos.preparation import blueprint_of, prepare_corpus
 from agentos.records.reports import RoundReport
 from agentos.rounds.base import RoundServices, RoundsPlan
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime.base import Session
 from agentos.runtime.host_calls import Answer, Evaluate, HostCall, Train
+from agentos.simulation.preparation import blueprint_of, prepare_corpus
 from agents.exchange import Exchange
 from agents.training.blueprint import Arm
 

@@ -18,8 +18,8 @@ import typer
 
 from agentos.config.run import RunConfig
 from agentos.events import Listener
-from agentos.preparation import blueprint_of, prepare_corpus
 from agentos.runtime.local import LocalStore
+from agentos.simulation.preparation import blueprint_of, prepare_corpus
 from agents.exchange.isolated import Isolated
 from agents.hosting.host import Host
 from agents.training.blueprint import Arm

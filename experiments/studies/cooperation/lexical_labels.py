@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from agentos.config.run import RunConfig
 from agentos.evaluation.classification import classification_scores
 from agentos.events import Listener
-from agentos.preparation import heldout_of, prepare_corpus
+from agentos.simulation.preparation import heldout_of, prepare_corpus
 from agentos.sweep.rows import Row
 from experiments.studies.lexical import cut
 

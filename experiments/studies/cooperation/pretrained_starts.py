@@ -28,9 +28,9 @@ from agentos.config.run import RunConfig
 from agentos.evaluation.base import unit_rows
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.events import Listener
-from agentos.preparation import heldout_of, prepare_corpus
 from agentos.reporting.statistics import holm, interval, paired_p
 from agentos.reporting.units import ABSENT, bytes_text
+from agentos.simulation.preparation import heldout_of, prepare_corpus
 from agentos.sweep.config import SweepConfig, load_sweep, validated
 from agentos.sweep.execute import Folder, jobs_for
 from agentos.sweep.plan import plan

@@ -21,7 +21,7 @@ from agentos.data.private_labels import PrivateLabels
 from agentos.data.sources import Jsonl
 from agentos.events import Listener
 from agentos.preflight.inputs import require_inputs
-from agentos.preparation import blueprint_of, prepare_corpus
+from agentos.simulation.preparation import blueprint_of, prepare_corpus
 from protocols.errors import ConfigurationError
 
 Draw = Callable[..., Corpus]

@@ -13,18 +13,31 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agentos.learning import life
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import draw_up
+from agentos.learning.episode_knowledge import held_rows
+from agentos.learning.knowledge.storage.claim_log import LOG
+from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 from agentos.learning.learners import LEARNERS
 from agentos.learning.life import Life, LifeListener, matrix
 from agentos.learning.life_records import LIFE, LifeRecord
+from agents.knowledge.extract import origin_of
 from protocols.errors import ConfigurationError, RecordError
 
 
 def files(folder: Path) -> dict[str, bytes]:
     """Every file of a life by its name, but for the lock."""
     found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
-    return {name: path.read_bytes() for name, path in found.items() if not name.startswith(".")}
+    kept = {name: path for name, path in found.items() if not name.startswith(".")}
+    return {
+        name: path.read_bytes()
+        for name, path in kept.items()
+        if "/." not in name and "/tables/" not in name  # a view of the log
+    }
+
+
+KNOWS = {"knowledge": {"per_label": 4}, "use": {"kind": "knn", "k": 4}}
 
 
 class StopsAt(LifeListener):
@@ -52,8 +65,11 @@ def live(cache: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_life_goes_on_to_the_same_bytes_wherever_it_was_stopped(life_of, live, tmp_path) -> None:
-    config, whole = life_of(), StopsAt()
+@pytest.mark.parametrize("changes", [{}, {**KNOWS, "novelty": {"alpha": 0.2, "k": 3}}])
+def test_life_goes_on_to_the_same_bytes_wherever_it_was_stopped(
+    life_of, live, tmp_path, changes
+) -> None:
+    config, whole = life_of(**changes), StopsAt()
     live(config, "whole", whole)
     expected = files(tmp_path / "whole")
     assert {"life.json", "report.md"} < set(expected)
@@ -75,9 +91,12 @@ def _end_at(config: LifeConfig, folder: Path, cache: Path, stage: str) -> None:
 
 @pytest.mark.slow
 def test_killed_life_goes_on_to_the_same_bytes(life_of, live, tmp_path, cache) -> None:
-    config = life_of()
+    config = life_of(**KNOWS)
     live(config, "whole")
-    for stage in ("Episode 2 of 3: deciding", "Episode 3 of 3: round 1 of 2"):
+    stages = ("deciding", "stating claims", "writing claims")
+    for stage in (
+        f"Episode {number} of 3: {stage}" for number, stage in zip((2, 3, 3), stages, strict=True)
+    ):
         process = multiprocessing.get_context("spawn").Process(
             target=_end_at, args=(config, tmp_path / "killed", cache, stage)
         )
@@ -266,5 +285,86 @@ def test_unfit_runs_are_refused(life_of, fields: dict[str, Any], message: str) -
 @pytest.mark.ray
 def test_ray_gives_the_same_bytes(life_of, live, warm, tmp_path) -> None:
     for folder, runtime in (("local", "local"), ("ray", warm("two"))):
-        live(life_of({"runtime": runtime}, learn="anchor_recall"), folder)
+        live(life_of({"runtime": runtime}, learn="anchor_recall", **KNOWS), folder)
     assert files(tmp_path / "local") == files(tmp_path / "ray")
+
+
+def test_life_keeps_what_it_learns_in_a_knowledge_base(life_of, live, tmp_path) -> None:
+    record = live(life_of(gate=None, **KNOWS))
+    base = KnowledgeBase.read(tmp_path / "life" / "knowledge")
+    first, *_, last = [each.knowledge for each in record.episodes]
+    assert first is not None
+    assert last is not None
+    assert (last.records, last.digest) == (base.records, base.state.digest())
+    assert last.accepted_claims == len(base.state.with_status("accepted")) > first.accepted_claims
+    assert {claim.sources for claim in base.state.claims.values()} >= {("agent-0",), ("agent-1",)}
+    assert 0 < last.message_bytes < record.episodes[-1].spent["message_bytes"]
+    assert len(last.head_accuracies) == 3
+
+
+def test_refused_update_leaves_knowledge_as_it_was(life_of, live, tmp_path) -> None:
+    record = live(life_of(gate={"drop": 0.001, "batch": 8, "looks": 1}, **KNOWS))
+    assert [each.outcome for each in record.episodes] == ["first", "refuse", "refuse"]
+    assert all(each.knowledge == record.episodes[0].knowledge for each in record.episodes)
+    with pytest.raises(KeyboardInterrupt):
+        live(life_of(gate=None, **KNOWS), "alone", StopsAt("Episode 2 of 3: learning"))
+    kept, other = ((tmp_path / f / "knowledge" / LOG).read_bytes() for f in ("life", "alone"))
+    assert kept == other
+
+
+def test_claims_of_an_episode_that_was_not_finished_are_dropped(
+    life_of, live, tmp_path, monkeypatch
+) -> None:
+    config, write = life_of(gate=None, **KNOWS), life.write_life
+    live(config, "whole")
+
+    def stop(directory: Path, record: LifeRecord) -> None:
+        if len(record.episodes) == 2:
+            raise KeyboardInterrupt
+        write(directory, record)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(life, "write_life", stop)
+        with pytest.raises(KeyboardInterrupt):
+            live(config)  # the log has the claims of an episode that the record does not
+    log = tmp_path / "life" / "knowledge" / LOG
+    torn = log.read_bytes()
+    assert b'"episode 1"' in torn
+    log.write_bytes(torn[:-20])  # and the last of them is torn
+    live(config)
+    assert files(tmp_path / "life") == files(tmp_path / "whole")
+
+
+def test_correction_between_two_episodes_stays(life_of, live, tmp_path) -> None:
+    config = life_of(gate=None, **KNOWS)
+    with pytest.raises(KeyboardInterrupt):
+        live(config, "life", StopsAt("Episode 2 of 3: learning"))
+    with KnowledgeBase.open(tmp_path / "life" / "knowledge") as base:
+        (wrong, *_) = base.state.with_status("accepted")
+        base.move([wrong.digest], "retracted", "a reader knows better")
+    live(config)
+    state = KnowledgeBase.read(tmp_path / "life" / "knowledge").state
+    assert state.claims[wrong.digest].status == "retracted"
+
+
+def test_lost_knowledge_base_is_refused(life_of, live, tmp_path) -> None:
+    config = life_of(gate=None, **KNOWS)
+    with pytest.raises(KeyboardInterrupt):
+        live(config, "life", StopsAt("Episode 2 of 3: learning"))
+    (tmp_path / "life" / "knowledge" / LOG).unlink()
+    with pytest.raises(RecordError, match="knowledge"):
+        live(config)
+
+
+def test_claims_rest_on_training_text_alone(life_of, live, tmp_path) -> None:
+    config = life_of(gate=None, **KNOWS)
+    live(config)
+    curriculum = draw_up(config, LifeListener())
+    measured = [part for e in curriculum.episodes for part in (e.gate, e.test)]
+    held = [held_rows(config, curriculum, number) for number in range(3)]
+    assert min(len(rows) for rows in held) > 0
+    rows = np.concatenate([*measured, *held])
+    known = {origin_of(text) for text in curriculum.texts(rows)}
+    claims = KnowledgeBase.read(tmp_path / "life" / "knowledge").state.claims.values()
+    assert claims
+    assert not known & {origin for claim in claims for origin in claim.origins}

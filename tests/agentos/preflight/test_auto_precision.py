@@ -23,7 +23,7 @@ def test_choice_takes_the_place_of_auto_in_the_record(
     pays: bool,
     chosen: str,
 ) -> None:
-    monkeypatch.setattr("agentos.arms.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.simulation.arms.write_report", lambda directory: None)
     monkeypatch.setattr("agents.hosting.host.pays_in_bfloat16", lambda steps, device: pays)
     fields = {"baseline": {"isolated": False}, "evaluation": {"tasks": ["geometry"]}}
     metrics = []

@@ -12,7 +12,6 @@ import pytest
 from agentos import RunConfig, Simulation
 from agentos.evaluation.similarity import linear_cka
 from agentos.events import Listener
-from agentos.preparation import prepare_corpus
 from agentos.records.agent_similarity import (
     MAX_AGENTS,
     MAX_TEXTS,
@@ -26,6 +25,7 @@ from agentos.records.layout import EMBEDDINGS, SIMILARITY
 from agentos.rounds.final_states import compare_agents
 from agentos.runtime.base import Session
 from agentos.runtime.host_calls import EmbedTexts, Explain
+from agentos.simulation.preparation import prepare_corpus
 from protocols.errors import RecordError
 
 

@@ -103,7 +103,7 @@ class Told(Listener):
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing: here it is about the records."""
-    monkeypatch.setattr("agentos.arms.write_report", lambda directory: None)
+    monkeypatch.setattr("agentos.simulation.arms.write_report", lambda directory: None)
 
 
 def assert_same_records(one: Path, other: Path) -> None:

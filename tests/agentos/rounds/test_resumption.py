@@ -15,13 +15,13 @@ from agentos.config.load import load
 from agentos.evaluation import OwnLabels
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.events import Listener
-from agentos.preparation import heldout_of, prepare_corpus
 from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.records.checkpoints import CHECKPOINTS, checkpoints_of
 from agentos.records.identity.fingerprint import read_fingerprints
 from agentos.records.reader import load_run
 from agentos.records.reports import RoundReport
 from agentos.rounds.resumption import Resumption, branch, resumption
+from agentos.simulation.preparation import heldout_of, prepare_corpus
 from protocols.errors import ConfigurationError, DataError, RecordError
 
 pytestmark = pytest.mark.usefixtures("no_report")

@@ -72,12 +72,13 @@ def test_frame_names_differ_by_parts() -> None:
     assert frame_of("ab", b"c") == frame_of("ab", "c")
 
 
-def test_anchor_frame_agrees_between_rotated_and_scaled_encoders() -> None:
+def test_anchor_frame_agrees_between_encoders_that_are_turned_scaled_and_shifted() -> None:
     rng = generator(1, "frames")
     texts, anchors = rng.standard_normal((20, 6)), rng.standard_normal((9, 6))
     turn = np.linalg.qr(rng.standard_normal((6, 6)))[0] * 3.0
     ours = anchor_frame(texts.astype(np.float32), anchors.astype(np.float32))
-    theirs = anchor_frame((texts @ turn).astype(np.float32), (anchors @ turn).astype(np.float32))
+    moved = (rows @ turn + 5.0 for rows in (texts, anchors))
+    theirs = anchor_frame(*(rows.astype(np.float32) for rows in moved))
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
 

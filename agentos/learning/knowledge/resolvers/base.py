@@ -1,6 +1,6 @@
 """What every resolver is given and returns.
 
-Legend: S sources, N subjects (points that claims are about), K labels.
+Legend: S sources, N subjects (points that claims are about), K labels, D dimensions.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ class Ballots:
         origins_SN: `[S, N]` int64, equal numbers in a column for sources that rest on the same text.
         times_S: `[S]`, when each source spoke; later ones are newer.
         audit_N: `[N]` int64, the known label of audit anchors, -1 elsewhere.
+        points_ND: `[N, D]`, where the subjects lie; None where that is not known.
     """
 
     shares_SNK: Shares
     origins_SN: NDArray[np.int64]
     times_S: NDArray[np.float64]
     audit_N: NDArray[np.int64]
+    points_ND: NDArray[np.float32] | None = None
 
     def distinct(self) -> Shares:
         """Return weights `[S, N]`: 1 over the number of sources that state the same on one origin.

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agentos.cli.main import app
-from agentos.learning.knowledge.claim_log import LOG
-from agentos.learning.knowledge.knowledge_base import KnowledgeBase
+from agentos.learning.knowledge.storage.claim_log import LOG
+from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 from agents.knowledge.claims import Claim
 from protocols.errors import RecordError
 

@@ -13,7 +13,7 @@ from agentos.cli.main import app
 from agentos.config.field_errors import InvalidConfiguration
 from agentos.config.task_file import load_task
 from agentos.tasks.config import LibraryConfig
-from agentos.tasks.planning.candidates import task_texts
+from agentos.tasks.solving.candidates import task_texts
 from agentos.tasks.solving.workbench import cards_of
 from protocols.errors import AgentOSError, ConfigurationError
 

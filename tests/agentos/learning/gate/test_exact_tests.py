@@ -5,9 +5,10 @@ from math import comb
 
 import numpy as np
 import pytest
+from scipy.stats import beta
 
 from agentos.learning.gate.exact_tests import (
-    drop_bounds,
+    drop_p_values,
     examples_to_see,
     gain_p_value,
     power_to_see,
@@ -26,26 +27,59 @@ def test_gain_p_value_is_the_exact_sum(gained: int, lost: int) -> None:
     assert gain_p_value(gained, lost) == pytest.approx(float(slow_p_value(gained, lost)), rel=1e-12)
 
 
-def test_drop_bounds_hold_for_every_true_drop() -> None:
-    n, alpha = 12, 0.1
+def probability(n: int, g: int, k: int, gain: float, loss: float) -> float:
+    ways = comb(n, g) * comb(n - g, k)
+    return float(ways * gain**g * loss**k * (1 - gain - loss) ** (n - g - k))
+
+
+def test_drop_p_values_hold_for_every_true_drop() -> None:
+    n, alpha, drop = 14, 0.1, 0.1
     outcomes = [(g, k) for g in range(n + 1) for k in range(n + 1 - g)]
-    bounds = {outcome: drop_bounds(*outcome, n, alpha) for outcome in outcomes}
-    for gain in (0.0, 0.05, 0.2, 0.5):
-        for loss in (0.0, 0.1, 0.3, 0.5):
-            above = below = 0.0
-            for (g, k), (low, high) in bounds.items():
-                ways = comb(n, g) * comb(n - g, k)
-                probability = ways * gain**g * loss**k * (1 - gain - loss) ** (n - g - k)
-                below += probability * (low > loss - gain + 1e-12)
-                above += probability * (high < loss - gain - 1e-12)
-            assert max(above, below) <= alpha
+    found = {each: drop_p_values(*each, n, drop, spare=0.01) for each in outcomes}
+    for gain in (0.0, 0.05, 0.2, 0.4):
+        for loss in (0.0, 0.1, 0.15, 0.3, 0.5):
+            chances = {each: probability(n, *each, gain, loss) for each in outcomes}
+            if loss - gain >= drop - 1e-9:
+                wrong = sum(p for each, p in chances.items() if found[each].smaller <= alpha)
+                assert wrong <= alpha
+            if loss - gain <= drop + 1e-9:
+                wrong = sum(p for each, p in chances.items() if found[each].larger <= alpha)
+                assert wrong <= alpha
 
 
-def test_drop_bounds_without_a_change_are_the_rule_of_three() -> None:
-    # No loss in n examples: the upper bound u satisfies (1 - u)^n = alpha / 2.
-    low, high = drop_bounds(0, 0, 100, 0.1)
-    assert (1 - high) ** 100 == pytest.approx(0.05)
-    assert low == pytest.approx(-high)
+@pytest.mark.parametrize("drop", [0.2, 0.05])
+def test_drop_p_values_are_the_largest_of_slow_sums(drop: float) -> None:
+    n, gained, lost, spare = 30, 2, 5, 0.01
+    low, high = (float(beta.ppf(p, a, b)) for p, a, b in ((0.005, 7, 24), (0.995, 8, 23)))
+    smaller = larger = 0.0
+    for share in [*np.linspace(low, high, 9), np.clip(drop, low, high)]:
+        down = (share + min(drop, share)) / 2
+        rows = [
+            (k - g, probability(n, g, k, share - down, down))
+            for g in range(n + 1)
+            for k in range(n + 1 - g)
+        ]
+        if share >= drop:
+            smaller = max(smaller, sum(p for each, p in rows if each <= lost - gained))
+        larger = max(larger, sum(p for each, p in rows if each >= lost - gained))
+    found = drop_p_values(gained, lost, n, drop, spare)
+    less = lost - gained < n * drop
+    assert found.smaller == pytest.approx(smaller + spare if less else 1.0, abs=1e-9)
+    assert found.larger == pytest.approx(1.0 if less else larger + spare, abs=1e-9)
+
+
+def test_no_change_in_many_examples_shows_that_the_drop_is_small() -> None:
+    # If a share of exactly the drop is lost, nobody is in n examples with a probability of (1 - drop)^n.
+    found = drop_p_values(0, 0, 100, 0.05)
+    assert 0.95**100 < found.smaller < 0.05
+    assert found.larger == 1.0
+    assert drop_p_values(0, 0, 10, 0.05).smaller > 0.95**10 > 0.5
+
+
+def test_drop_of_a_few_examples_is_open_either_way() -> None:
+    found = drop_p_values(3, 4, 20, 0.05)
+    assert found.smaller > 0.2
+    assert drop_p_values(3, 6, 20, 0.05).larger > 0.2
 
 
 def test_power_is_that_of_a_slow_sum() -> None:

@@ -97,7 +97,7 @@ def test_refusal_names_what_was_not_met() -> None:
     assert verdict.outcome == "refuse"
     assert any(reason.startswith("old examples lose") for reason in verdict.reasons)
     assert any(reason.startswith("label 0 loses") for reason in verdict.reasons)
-    assert any(reason.startswith("episode 0 loses") for reason in verdict.reasons)
+    assert any(reason.startswith("episode 1 loses") for reason in verdict.reasons)
 
 
 def test_without_old_examples_nothing_is_let_in() -> None:

@@ -7,13 +7,16 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from agentos.learning.knowledge.changes import Added
 from agentos.learning.knowledge.correction import (
+    harmful,
     knn_shapley,
+    named,
     objections,
     out_of_fold_confidence,
 )
-from agentos.learning.knowledge.knowledge_state import advance, fold
+from agentos.learning.knowledge.storage.changes import Added
+from agentos.learning.knowledge.storage.knowledge_state import advance, fold
+from agents.knowledge.candidate_classes import CANDIDATE
 from agents.knowledge.claims import Claim
 from protocols.seeding import generator
 
@@ -81,3 +84,42 @@ def test_one_origin_disputes_and_a_second_retracts() -> None:
         (1, "retracted"),
         (0, "retracted"),
     ]
+
+
+def exemplar(point: list[float], label: str, number: int = 0) -> Claim:
+    return held().model_copy(
+        update={
+            "kind": "exemplar",
+            "embedding": np.array(point, np.float32),
+            "labels": ((label, 1.0),),
+            "origins": (f"{number:032x}",),
+        }
+    )
+
+
+def test_claim_that_makes_answers_worse_is_disputed() -> None:
+    rng = generator(6, "harm")
+    centres = np.eye(2, 4) * 5
+    claims = [
+        exemplar((centres[i % 2] + rng.standard_normal(4)).tolist(), "ab"[i % 2], i)
+        for i in range(30)
+    ]
+    bad = exemplar(centres[0].tolist(), "b", 99)
+    tests = np.concatenate([centres + 0.5 * rng.standard_normal((2, 4)) for _ in range(20)])
+    truth = np.tile([0, 1], 20)
+    changes = harmful([*claims, bad], ["a", "b"], tests.astype(np.float32), truth, k=5)
+    assert bad.digest in {change.digest for change in changes}
+    assert len(changes) <= 2
+    assert {change.status for change in changes} == {"disputed"}
+    assert harmful([*claims, bad], ["a", "b"], tests[:0].astype(np.float32), truth[:0], 5) == []
+
+
+def test_candidate_class_is_retracted_once_a_claim_names_it() -> None:
+    name = f"{CANDIDATE}1"
+    new = exemplar([1.0, 0.0], name, 1).with_status("candidate")
+    other = exemplar([0.0, 1.0], f"{CANDIDATE}2", 2).with_status("candidate")
+    state = fold([Added(claim=new), Added(claim=other)])
+    (change,) = named(state, [exemplar([1.0, 0.1], "wine", 3)], alike=0.9)
+    assert (change.digest, change.status) == (new.digest, "retracted")
+    assert "wine" in change.reason
+    assert named(state, [], 0.9) == []

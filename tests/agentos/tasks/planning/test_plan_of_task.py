@@ -11,8 +11,8 @@ from agentos.rounds.clock.timing import Timing
 from agentos.tasks.decomposition import ConfusionTree, Decomposition, Given, Shards, Undivided
 from agentos.tasks.decomposition.part_heads import capable
 from agentos.tasks.library import ModelCard
+from agentos.tasks.planning.part_work import Worker
 from agentos.tasks.planning.plan_of_task import Candidate, Planner
-from agentos.tasks.planning.work_plan import Worker
 from agentos.tasks.scheduling import Heft
 from agentos.tasks.selection import Largest
 from agentos.tasks.selection import Linear as LinearSelection

@@ -8,14 +8,14 @@ import pytest
 from agentos.rounds.clock.timing import Timing
 from agentos.tasks.decomposition import Division, Part
 from agentos.tasks.library import ModelCard
-from agentos.tasks.planning.work_plan import (
+from agentos.tasks.planning.part_work import (
+    PartWork,
     Worker,
-    WorkPlan,
     answer_bytes,
     assignment_bytes,
-    everyone_answers,
-    plan_work,
+    bidding_bytes,
 )
+from agentos.tasks.planning.work_plan import Rules, WorkPlan, everyone_answers, plan_work
 from agentos.tasks.scheduling import Greedy, Heft
 from agents.answering import Answers
 from protocols.errors import ConfigurationError
@@ -59,7 +59,13 @@ def star(speeds=SPEEDS) -> Timing:
 
 
 def planned(parts, **more) -> WorkPlan:
-    return plan_work(parts, WORKERS, star(), Heft(), **more)
+    return plan_work(parts, WORKERS, star(), Rules(Heft(), **more))
+
+
+def bids() -> tuple[list[int], list[int]]:
+    """Bytes of announcements and of bids, by agent."""
+    work = PartWork(tuple(everyone_answers(CLASSES, WORKERS)), WORKERS)
+    return tuple(zip(*(bidding_bytes(work, agent) for agent in range(3)), strict=True))
 
 
 def head(width: int, groups: int, texts: int = TEXTS) -> float:
@@ -74,6 +80,11 @@ def embedding(width: int, rows=slice(None)) -> float:
 def test_everyone_answers_in_the_time_of_the_slowest_and_is_counted() -> None:
     found = planned(everyone_answers(CLASSES, WORKERS))
     timing = star()
+    calls, offers = bids()
+    bidding = max(
+        timing.transit_s(0, agent, calls[agent]) + timing.transit_s(agent, 0, offers[agent])
+        for agent in (1, 2)
+    )
     asked, said = assignment_bytes(TEXTS), answer_bytes(TEXTS, CLASSES)
     ends = []
     for agent, width in enumerate((8, 32, 16)):
@@ -84,8 +95,10 @@ def test_everyone_answers_in_the_time_of_the_slowest_and_is_counted() -> None:
         ends.append(transit + works / SPEEDS[agent])
         joining = 3 * 2 * TEXTS * CLASSES if agent == 0 else 0
         assert found.flops[agent] == pytest.approx(works + joining)
-    assert found.makespan_s == pytest.approx(max(ends) + 3 * 2 * TEXTS * CLASSES / SPEEDS[0])
-    assert found.sent_bytes.tolist() == [2 * asked, said, said]
+    joined = max(ends) + 3 * 2 * TEXTS * CLASSES / SPEEDS[0]
+    assert found.makespan_s == pytest.approx(bidding + joined)
+    assert found.schedule.placements[0].start_s == pytest.approx(bidding)
+    assert found.sent_bytes.tolist() == [2 * asked + sum(calls), said + offers[1], said + offers[2]]
     assert found.agents == ("small", "large", "middle")
     assert found.subtasks == ("assign", "small", "large", "middle", "join")
 
@@ -102,7 +115,7 @@ def test_sizes_of_messages_are_those_on_the_wire() -> None:
 
 
 def test_agent_with_several_parts_embeds_the_texts_once() -> None:
-    alone = plan_work(TREE, WORKERS[1:2], Timing({0: 9e6}), Heft())
+    alone = plan_work(TREE, WORKERS[1:2], Timing({0: 9e6}), Rules(Heft()))
     heads = 3 * head(32, 2)
     joining = 3 * 2 * TEXTS * 2
     assert alone.flops[0] == pytest.approx(embedding(32) + heads + joining)
@@ -117,7 +130,8 @@ def test_agents_below_the_floor_get_nothing() -> None:
     assert found.schedule.agents == (0, 2, 0)
     named = planned([Part("all", FLAT, agents=("small",))])
     assert named.schedule.agents == (0, 0, 0)
-    assert named.sent_bytes.tolist() == [0, 0, 0]
+    calls, offers = bids()
+    assert named.sent_bytes.tolist() == [sum(calls), offers[1], offers[2]], "bids alone are sent"
 
 
 def test_fitness_belongs_to_the_parts_by_their_place_in_the_division() -> None:
@@ -129,7 +143,8 @@ def test_fitness_belongs_to_the_parts_by_their_place_in_the_division() -> None:
     found = planned(chain, fitness=np.array([[0.9, 0.0, 0.0], [0.0, 0.0, 0.9]]))
     where = dict(zip(found.subtasks, found.schedule.agents, strict=True))
     assert (where["last"], where["hint"]) == (0, 2)
-    assert found.sent_bytes[2] == 2 * answer_bytes(TEXTS, 2), "to its reader, and to be joined"
+    to_join = answer_bytes(TEXTS, 2)
+    assert found.sent_bytes[2] == to_join + bids()[1][2], "its reader is the master, which joins"
 
 
 def test_shards_cost_each_agent_its_own_texts() -> None:
@@ -150,9 +165,12 @@ def test_bytes_of_relayed_messages_count_for_every_agent_that_sends_them() -> No
     line = Timing(
         SPEEDS, dict.fromkeys([(0, 1), (1, 0), (1, 2), (2, 1)], 0.01), {}
     )  # no link from 0 to 2
-    found = plan_work([Part("all", FLAT, agents=("middle",))], WORKERS, line, Greedy())
+    found = plan_work([Part("all", FLAT, agents=("middle",))], WORKERS, line, Rules(Greedy()))
     asked, said = assignment_bytes(TEXTS), answer_bytes(TEXTS, CLASSES)
-    assert found.sent_bytes.tolist() == [asked, asked + said, said]
+    (_, *calls), (_, *offers) = bids()
+    passed_on = calls[1] + sum(offers)
+    wanted = [asked + sum(calls), asked + said + passed_on, said + offers[1]]
+    assert found.sent_bytes.tolist() == wanted
 
 
 def test_unknown_agents_are_refused() -> None:

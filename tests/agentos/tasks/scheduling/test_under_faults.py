@@ -29,9 +29,14 @@ def fault(kind: str, **fields) -> Fault:
     return FAULTS[kind].model_validate(fields)
 
 
-def after(*faults: Fault, policy: PolicyConfig = DEADLINE, workload: Workload = FOUR) -> Aftermath:
+def after(
+    *faults: Fault,
+    policy: PolicyConfig = DEADLINE,
+    workload: Workload = FOUR,
+    master: int = 0,
+) -> Aftermath:
     plan = Heft().plan(workload)
-    return carry_out(workload, plan, Heft(), Script(faults, policy))
+    return carry_out(workload, plan, Heft(), Script(faults, policy, master=master))
 
 
 def test_nothing_happens_without_faults() -> None:
@@ -110,6 +115,28 @@ def test_outcome_is_the_same_again_and_other_draws_give_others() -> None:
     assert len({tuple(each) for each in outcomes}) > 1
 
 
+def test_agent_that_gets_no_assignment_is_lost_and_messages_to_oneself_are_not_struck() -> None:
+    found = after(fault("drop", receivers=[1], rounds=1))
+    assert [loss.agent for loss in found.losses] == [1]
+    for own in ("stall", "byzantine"):
+        more = {"seconds": 0.5} if own == "stall" else {}
+        lying = after(fault(own, agents=[0], rounds=1, **more))
+        assert lying.losses == (), "the master's answers stay where they are"
+
+
+def test_spare_agents_get_a_subtask_once_no_other_is_left() -> None:
+    allowed = np.ones((4, 3), dtype=bool)
+    allowed[0] = [False, True, False]
+    work = Workload(FOUR.names, FOUR.arrows, FOUR.seconds, allowed, FOUR.transit_s)
+    killed = fault("kill", agent=1, rounds=1)
+    with pytest.raises(ConfigurationError, match="no agent may do"):
+        after(killed, workload=work)
+    found = after(killed, workload=work.sparing(np.ones((4, 3), dtype=bool)))
+    assert 1 not in found.schedule.agents
+    assert [try_.agents[0] == 1 for try_ in found.tries] == [True, False]
+    assert 0 not in found.begun(0)
+
+
 def test_losing_everyone_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no agent may do") as caught:
         after(fault("churn", agents=[0, 1, 2]))
@@ -135,7 +162,7 @@ def test_every_subtask_is_done_in_order_by_agents_that_were_not_lost_before(seed
         fault("byzantine", agents=[int(rng.integers(3))]),
         fault("kill", agent=int(rng.integers(3)), rounds=2),
     )
-    found = after(*script, workload=work)
+    found = after(*script, workload=work, master=3)
     lost_at = {loss.agent: loss.at_s for loss in found.losses}
     assert [loss.at_s for loss in found.losses] == sorted(loss.at_s for loss in found.losses)
     for placement in found.schedule.placements:

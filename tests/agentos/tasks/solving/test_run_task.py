@@ -15,9 +15,11 @@ from typer.testing import CliRunner
 
 from agentos import Society, Task, solve
 from agentos.cli.main import app
-from agentos.reporting.task_report import write_task_report
+from agentos.reporting.tasks.task_report import write_task_report
 from agentos.tasks.kinds import Pair
+from agentos.tasks.solving.candidates import candidates, planned, task_texts
 from agentos.tasks.solving.run_task import LEXICAL, Solved
+from agentos.tasks.solving.workbench import cards_of
 from protocols.errors import ConfigurationError, DataError, HostLost, RecordError
 
 
@@ -108,7 +110,7 @@ def test_same_configuration_goes_on_and_another_is_refused(
     made: Solved, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "agentos.tasks.society.encoders._read", lambda reading: pytest.fail("embedded again")
+        "agentos.tasks.society.encoders.read_texts", lambda reading: pytest.fail("embedded again")
     )
     again = solve(Task.model_validate(values), made.directory)
     assert [line.scores for line in again.lines] == [line.scores for line in made.lines]
@@ -223,12 +225,71 @@ def test_commands_solve_analyse_and_ask(values: dict[str, Any], tmp_path: Path) 
     assert replies[0]["label"] in {"sea", "farm", "town", "sky"}
 
 
-def test_division_is_refused_until_societies_answer_in_parts(
+CLOCK = {
+    "work": "flops",
+    "speed": {"kind": "log_normal", "median": 1e7, "sigma": 1.0},
+    "latency_s": {"kind": "fixed", "value": 0.01},
+    "bytes_per_s": {"kind": "fixed", "value": 1e6},
+}
+
+
+@pytest.mark.parametrize("decompose", ["shards", "confusion_tree"])
+def test_divided_task_takes_as_long_as_it_is_planned_to(
+    values: dict[str, Any], tmp_path: Path, decompose: str
+) -> None:
+    """`plan` counts tokens, and embeds the texts to fit on alone; `solve` does the work."""
+    given = {**values, "topology": "master_slave", "clock": CLOCK}
+    given["decompose"] = {"kind": decompose, "slack": 1.0}
+    task = Task.model_validate(given)
+    solved = solve(task, tmp_path / "out")
+    write_task_report(solved)
+    line, texts = line_of(solved, "divided"), task_texts(task)
+    cards = cards_of(task.library, lambda _: None)
+    plan = planned(task, candidates(cards, texts, task.task.max_length), texts)
+    assert line.simulated_s * solved.queries == pytest.approx(plan.makespan_s, rel=1e-9)
+    assert line.payload_bytes * solved.queries == pytest.approx(plan.sent_bytes.sum())
+    assert line.flops * solved.queries == pytest.approx(plan.flops.sum())
+    kept = solved.society.chosen == "divided"
+    assert solved.notes[0].startswith(f"The division is {'kept' if kept else 'dropped'}")
+    assert solved.notes[0].split(",")[0] in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_shards_are_kept_where_they_end_sooner_and_answer_new_texts(
     values: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigurationError, match="whole"):
-        solve(Task.model_validate({**values, "decompose": "shards"}), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    """A tolerance of 1 leaves the decision to the clock: three agents end before one of them."""
+    given = {**values, "topology": "auto", "select": {"kind": "linear", "top": 2}, "clock": CLOCK}
+    given["decompose"] = {"kind": "shards", "slack": 1.0, "tolerance": 0.99}
+    faults = [{"kind": "kill", "agent": 1, "rounds": 1}]
+    solved = solve(Task.model_validate({**given, "faults": faults}), tmp_path / "out")
+    assert solved.society.chosen == "divided"
+    assert "ends sooner" in solved.notes[0]
+    table = pyarrow.parquet.read_table(tmp_path / "out" / "answers.parquet").to_pydict()
+    assert len(table["decided"]) == solved.queries
+    assert {names[0] for names in table["asked"]} == {solved.best_agent}, "the other has died"
+    with Society.open(tmp_path / "out") as society:
+        found = society.ask(table["text"])
+        assert {reply.asked for reply in found.replies} == {
+            (member.card.name,) for member in society.fitted.members
+        }
+
+
+def test_society_is_distilled_into_its_best_agent_on_texts_without_labels(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    given = {**values, "adapt": "distil", "task": {**values["task"], "shots": 4}}
+    solved = solve(Task.model_validate(given), tmp_path / "out")
+    distilled, single = line_of(solved, "distilled"), line_of(solved, "single")
+    assert (distilled.asked, distilled.flops) == (1, single.flops)
+    assert distilled.scores != single.scores
+    (note,) = solved.notes
+    assert "The distilled agent is " in note
+    assert "pays after" in note or "saves nothing" in note
+    with Society.open(tmp_path / "out") as society:
+        assert "distilled" in society.fitted.architectures
+    without = {**given, "task": {**values["task"], "shots": None}}
+    with pytest.raises(ConfigurationError, match="without labels"):
+        solve(Task.model_validate(without), tmp_path / "none")
 
 
 def test_pairs_are_read_as_two_texts(corpus_file: Path) -> None:

@@ -1,0 +1,58 @@
+"""What a new agent reaches, beside its elders and one that starts from scratch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from agentos.learning.knowledge.transfer import Transfer
+
+
+def show_transfer(console: Console, found: Transfer) -> None:
+    """Print a row for each metric, and the share of the elders' quality that each new agent reaches."""
+    columns = rows_of(found)
+    table = Table()
+    table.add_column("")
+    for name, _, _ in columns:
+        table.add_column(name, justify="right")
+    table.add_row("tokens", *(f"{tokens:,.0f}" for _, tokens, _ in columns))
+    for metric in found.metrics:
+        if not metric.minor and metric.name in found.taught:
+            name, higher = metric.name, metric.higher_is_better
+            cells = [_cell(values, found.elders, name, higher) for _, _, values in columns]
+            table.add_row(metric.label, *cells)
+    console.print(table)
+    share = f"{found.token_share:.0%} of the tokens of an elder"
+    console.print(f"the new agent took {share}; its run: {found.directory}", soft_wrap=True)
+
+
+def rows_of(found: Transfer) -> list[tuple[str, float, Any]]:
+    """Return a name, the tokens and the metrics of elders, the new agent, and the one from scratch."""
+    return [
+        ("elders (mean)", found.elder_tokens, found.elders),
+        ("new agent", found.taught_tokens, found.taught),
+        ("from scratch", found.scratch_tokens, found.scratch),
+    ]
+
+
+def transfer_json(found: Transfer) -> dict[str, Any]:
+    """Return the comparison as JSON values."""
+    return {
+        "elders": {"tokens": found.elder_tokens, "metrics": dict(found.elders)},
+        "taught": {"tokens": found.taught_tokens, "metrics": dict(found.taught)},
+        "scratch": {"tokens": found.scratch_tokens, "metrics": dict(found.scratch)},
+        "token_share": found.token_share,
+        "directory": str(found.directory),
+    }
+
+
+def _cell(values: Any, elders: Any, name: str, higher_is_better: bool) -> str:
+    if name not in values:
+        return "-"
+    own, theirs = float(values[name]), float(elders.get(name, 0.0))
+    if values is elders or not higher_is_better or theirs <= 0:
+        return f"{own:.3f}"
+    return f"{own:.3f} ({own / theirs:.0%})"

@@ -1,0 +1,75 @@
+"""Tables of an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from agentos.audit.bias.association import Association
+from agentos.audit.privacy.membership import Attack
+from agentos.audit.run_audit import AgentPrivacy
+
+_WEAK = 0.05
+
+
+def show_privacy(
+    console: Console, found: Sequence[AgentPrivacy], verdict: str, shown: Sequence[str] | None
+) -> None:
+    """Print the attacks on each agent, what the run's messages show, and the verdict."""
+    said = "the exchange does not say" if shown is None else ", ".join(shown) or "nothing"
+    console.print(f"messages of this run are computed from: {said}", highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, title="Membership and inversion", title_justify="left")
+    for name in ("agent", "from parameters", "hits", "from anchors", "alone", "words", "floor"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in found:
+        parameters, anchors, alone = each.membership
+        table.add_row(
+            str(each.agent),
+            _area(parameters),
+            f"{parameters.hits:.1%}",
+            _area(anchors),
+            f"{alone.auc:.2f}",
+            f"{each.inversion.f1:.3f}",
+            f"{each.inversion.floor:.3f}",
+        )
+    console.print(table)
+    console.print(
+        "from: area under the curve of the attack, 0.5 by chance, with its 95 % interval; hits: members "
+        "found at 1 % false alarms; alone: the attack without the attacked agent; words: F1 of words that an "
+        "embedding of a private text gives away; floor: naming the most frequent words",
+        style="dim",
+        highlight=False,
+    )
+    console.print(verdict, style="bold", highlight=False)
+    console.print("An attack that fails proves nothing about a better one.", style="dim")
+
+
+def show_bias(console: Console, found: Mapping[int, Sequence[Association]]) -> None:
+    """Print the effects of each association test over the agents."""
+    table = Table(box=box.SIMPLE_HEAD, title="Associations, effect size d", title_justify="left")
+    for name in ("test", "mean", "least", "largest", "p < 0.05"):
+        table.add_column(name, justify="left" if name == "test" else "right")
+    for rows in zip(*found.values(), strict=True):
+        effects = [row.effect for row in rows]
+        first = rows[0]
+        table.add_row(
+            f"{' : '.join(first.targets)} = {' : '.join(first.attributes)}",
+            f"{sum(effects) / len(effects):+.2f}",
+            f"{min(effects):+.2f}",
+            f"{max(effects):+.2f}",
+            f"{sum(row.p < _WEAK for row in rows)} of {len(rows)}",
+        )
+    console.print(table)
+    console.print(
+        "over the agents; positive: the first words are nearer to the first attributes; p by permutation, "
+        "not corrected for the number of tests",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _area(attack: Attack) -> str:
+    return f"{attack.auc:.2f} [{attack.low:.2f}, {attack.high:.2f}]"

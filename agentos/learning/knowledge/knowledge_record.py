@@ -1,0 +1,38 @@
+"""What a life's record holds about knowledge after an episode."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from protocols.spec import Spec
+
+
+class KnowledgeRecord(Spec):
+    """What a society knows after an episode, and what the episode changed."""
+
+    records: int = Field(ge=0, description="Records of the log in force.")
+    digest: str = Field(description="Digest of the state that is folded from them.")
+    weight: float = Field(ge=0, le=1, description="Weight of claims in answers, beside the head.")
+    accepted_claims: int = Field(ge=0, description="Claims that stand and are accepted.")
+    disputed_claims: int = Field(ge=0, description="Claims that stand and are disputed.")
+    retracted_claims: int = Field(ge=0, description="Claims that were retracted.")
+    stated: int = Field(0, ge=0, description="Claims that receivers admitted in this episode.")
+    message_bytes: int = Field(0, ge=0, description="Bytes of their deliveries.")
+    joined: int = Field(0, ge=0, description="Near duplicates that became part of another claim.")
+    candidate_classes: int = Field(
+        0, ge=0, description="Clusters of texts without labels that are novel to several agents."
+    )
+    thinned: int = Field(0, ge=0, description="Claims that another one stands for since.")
+    thinning_loss: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of answers about claims' own points that thinning changed.",
+    )
+    kept_bytes: int = Field(
+        0, ge=0, description="Bytes of texts kept to choose the weight of claims."
+    )
+    head_accuracies: tuple[float, ...] = Field(
+        (),
+        description="Accuracy on the test of every episode of heads alone, where answers draw on claims.",
+    )

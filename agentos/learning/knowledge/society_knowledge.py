@@ -1,0 +1,244 @@
+"""What a society knows in an episode: the base in force, and the draft that the gate decides on.
+
+A draft lives in memory. It reaches the log when the update is let in, all at once; an update that is refused
+leaves the log as it was.
+
+Legend: N texts, A anchors, K labels.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentos.learning.knowledge.claim_exchange import (
+    EpisodeTexts,
+    FramedTexts,
+    LabelledTexts,
+    StateClaims,
+    deliver,
+    frame_of_anchors,
+)
+from agentos.learning.knowledge.config import Knn, KnowledgeConfig
+from agentos.learning.knowledge.conflicts import settled
+from agentos.learning.knowledge.correction import harmful, named
+from agentos.learning.knowledge.discovery import Discovery
+from agentos.learning.knowledge.joining import joined, thinned
+from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
+from agentos.learning.knowledge.novelty import ConformalKnn
+from agentos.learning.knowledge.storage.base_of_life import mark_of
+from agentos.learning.knowledge.storage.changes import Added, Joined, Marked, Moved, Weighed
+from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
+from agentos.learning.knowledge.storage.knowledge_state import KnowledgeState, advance
+from agentos.runtime import Session
+from agents.knowledge.candidate_classes import candidate_classes, likeness
+from agents.knowledge.claims import Claim
+from agents.knowledge.nearest_claims import (
+    best_weight,
+    label_shares,
+    neighbour_shares,
+    points_of,
+    votes_of,
+)
+from protocols.ledger import Ledger
+from protocols.topologies import Network
+
+Change = Added | Joined | Marked | Moved | Weighed
+Opinions = dict[int, NDArray[np.float64]]
+C = TypeVar("C", bound=Change)
+
+
+class SocietyKnowledge:
+    """What a society knows, through one episode.
+
+    Args:
+        config: what becomes of an episode in the base.
+        use: how answers draw on it; None if they do not.
+        base: the base, open for writing.
+        anchors: public texts that span the common frame.
+        names: names of the labels, in the order of the classes.
+        weight: weight of claims in answers until `calibrate` chooses another.
+    """
+
+    def __init__(
+        self,
+        config: KnowledgeConfig,
+        use: Knn | None,
+        base: KnowledgeBase,
+        anchors: Sequence[str],
+        names: Sequence[str],
+        weight: float = 0.0,
+    ) -> None:
+        self.config, self.use, self.base = config, use, base
+        self.anchors, self.names, self.weight = anchors, names, weight
+        self.state = base.state
+        self._changes: list[Change] = []
+        self._figures: dict[str, float] = {}
+
+    def learn(
+        self,
+        session: Session,
+        network: Network,
+        texts: EpisodeTexts,
+        episode: int,
+        novelty: ConformalKnn | None = None,
+    ) -> Ledger:
+        """Let agents state what an episode taught, and draft what it changes; return what was sent.
+
+        Args:
+            session: hosts with the agents as the episode left them.
+            network: who sends claims to whom.
+            texts: what knowledge comes from.
+            episode: its number.
+            novelty: how novel texts are told, of which candidate classes are made; None for none.
+        """
+        ledger = Ledger()
+        stated = session.ask_all(StateClaims(texts.known, self.anchors, episode, self.config))
+        claims = deliver(stated, network, episode, len(self.anchors), ledger)
+        self.state, self._changes = copy_of(self.base.state), []
+        self._apply([Marked(name=mark_of(episode))])
+        new = {claim.digest: claim for claim in claims if claim.digest not in self.state.claims}
+        self._apply([Added(claim=claim) for claim in new.values()])
+        self._apply(settled(self.state, self.config.resolve, self.config.merge.cosine))
+        if self.use is not None and texts.held.texts:
+            self._apply(self._harmful(session, texts.held, self.use))
+        merges = self._apply(joined(self.state, self.config.merge))
+        thin = self._thin()
+        classes = self._discover(session, network, texts, episode, novelty, ledger)
+        self._apply([Marked(name=f"end of {mark_of(episode)}")])
+        self._figures = {
+            "stated": len(claims),
+            "message_bytes": ledger.total(),
+            "joined": sum(len(change.parts) - 1 for change in merges),
+            "candidate_classes": len(classes),
+            "kept_bytes": sum(len(text.encode()) for text in texts.held.texts),
+            **thin,
+        }
+        return ledger
+
+    def calibrate(self, session: Session, heads: Opinions, held: LabelledTexts) -> None:
+        """Choose the weight of claims on texts that neither heads nor claims have seen."""
+        if self.use is None or not held.texts:
+            return
+        truth = np.array([self.names.index(label) for label in held.labels], np.int64)
+        claimed = self._opinions(session, held.texts, self.use)
+        mean, other = (np.mean(list(rows.values()), axis=0) for rows in (heads, claimed))
+        self.weight = best_weight(mean, other, truth)
+
+    def mixed(self, session: Session, heads: Opinions, texts: Sequence[str]) -> Opinions:
+        """Return the answers of each agent `[N, K]`: those of its head, mixed with those of near claims."""
+        if self.use is None or self.weight == 0.0 or not len(texts):
+            return heads
+        claimed = self._opinions(session, texts, self.use)
+        return {
+            agent: (1 - self.weight) * rows + self.weight * padded(claimed[agent], rows.shape[1])
+            for agent, rows in heads.items()
+        }
+
+    def accept(self) -> None:
+        """Write the draft to the log, and tidy the tables."""
+        self.base.write(self._changes)
+        self.base.store.compact()
+        self._changes = []
+
+    def record(self) -> KnowledgeRecord:
+        """Return the figures of what is known by now."""
+        counts = {
+            f"{status}_claims": len(self.state.with_status(status))
+            for status in ("accepted", "disputed", "retracted")
+        }
+        return KnowledgeRecord.model_validate(
+            {
+                "records": self.base.records + len(self._changes),
+                "digest": self.state.digest(),
+                "weight": self.weight,
+                **counts,
+                **self._figures,
+            }
+        )
+
+    def _apply(self, changes: Sequence[C]) -> Sequence[C]:
+        advance(self.state, changes)
+        self._changes.extend(changes)
+        return changes
+
+    def _known(self) -> list[Claim]:
+        """Return the claims that answers draw on: accepted ones of single labels, in the frame."""
+        frame = frame_of_anchors(self.anchors)
+        accepted = self.state.with_status("accepted")
+        return [claim for claim in accepted if claim.frame == frame and claim.kind != "relation"]
+
+    def _opinions(self, session: Session, texts: Sequence[str], use: Knn) -> Opinions:
+        framed = session.ask_all(FramedTexts(texts, self.anchors))
+        claims = self._known()
+        return {agent: self._by_claims(rows, claims, use) for agent, rows in framed.items()}
+
+    def _by_claims(
+        self, points_NA: NDArray[np.float32], claims: Sequence[Claim], use: Knn
+    ) -> NDArray[np.float64]:
+        return neighbour_shares(
+            points_NA,
+            points_of(claims, len(self.anchors)),
+            label_shares(claims, self.names),
+            use.k,
+            use.temperature,
+            votes_of(claims, use.k),
+        )
+
+    def _harmful(self, session: Session, held: LabelledTexts, use: Knn) -> list[Moved]:
+        framed = session.ask_all(FramedTexts(held.texts, self.anchors))
+        rows = np.concatenate([framed[agent] for agent in sorted(framed)])
+        truth = np.tile([self.names.index(label) for label in held.labels], len(framed))
+        exemplars = [claim for claim in self._known() if claim.kind == "exemplar"]
+        return harmful(exemplars, self.names, rows, truth.astype(np.int64), use.k)
+
+    def _discover(
+        self,
+        session: Session,
+        network: Network,
+        texts: EpisodeTexts,
+        episode: int,
+        novelty: ConformalKnn | None,
+        ledger: Ledger,
+    ) -> Sequence[Added]:
+        """Add a candidate class for each cluster of texts that are novel to two agents or more."""
+        claims = self._known()
+        alike = likeness(claims)
+        if novelty is None or alike is None:
+            return ()
+        self._apply(named(self.state, claims, alike.to_mean))
+        discovery = Discovery(novelty, alike.between, self.config.cluster, self.anchors)
+        stated = discovery.stated(session, claims, texts, episode)
+        told = deliver(stated, network, episode, len(self.anchors), ledger)
+        found = {claim.digest: claim for claim in candidate_classes(told, alike.to_mean)}
+        new = [claim for name, claim in found.items() if name not in self.state.claims]
+        return self._apply([Added(claim=claim) for claim in new])
+
+    def _thin(self) -> dict[str, float]:
+        """Thin the claims; return by how many, and the share of their own answers that this changes."""
+        changes = thinned(self.state, self.config.exemplars, self.config.prototypes)
+        before = self._known()
+        self._apply(changes)
+        after = self._known()
+        count = sum(len(change.parts) - 1 for change in changes)
+        if not count:
+            return {"thinned": 0, "thinning_loss": 0.0}
+        use, asked = self.use or Knn(), points_of(before, len(self.anchors))
+        answers = [self._by_claims(asked, claims, use).argmax(axis=1) for claims in (before, after)]
+        return {"thinned": count, "thinning_loss": float((answers[0] != answers[1]).mean())}
+
+
+def copy_of(state: KnowledgeState) -> KnowledgeState:
+    """Return a state that can change without the other."""
+    decisions = {name: list(decided) for name, decided in state.decisions.items()}
+    return KnowledgeState(copy.copy(state.claims), copy.copy(state.wholes), decisions)
+
+
+def padded(rows_NK: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
+    """Return probabilities of more classes, which have none: heads have two at least."""
+    missing = classes - rows_NK.shape[1]
+    return np.pad(rows_NK, ((0, 0), (0, missing))) if missing > 0 else rows_NK

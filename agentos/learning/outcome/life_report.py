@@ -1,0 +1,153 @@
+"""The report of a life in Markdown: accuracy matrix, transfers, labels, and the decisions of the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agentos.learning.life_records import EpisodeRecord, LifeRecord
+from agentos.learning.outcome.recorded_matrix import is_finished, matrix_of
+from agentos.records.atomic_files import replacing
+
+REPORT = "report.md"
+_HEADS = (
+    "episode",
+    "documents",
+    "labelled",
+    "novel",
+    "automatic",
+    "precision",
+    "decision",
+    "tokens",
+    "bytes sent",
+    "bytes of memory",
+)
+_KNOWN = (
+    *(
+        "accepted_claims",
+        "disputed_claims",
+        "retracted_claims",
+        "stated",
+        "message_bytes",
+        "joined",
+    ),
+    *("thinned", "thinning_loss", "candidate_classes", "weight"),
+)
+OUTCOMES = {"first": "the baseline", "accept": "let in", "refuse": "refused", "ungated": "no gate"}
+
+
+def write_report(directory: Path, record: LifeRecord, names: Sequence[str]) -> Path:
+    """Write ``report.md``; return its path.
+
+    Raises:
+        RecordError: it cannot be written.
+    """
+    path = directory / REPORT
+    parts = [
+        _title(record, names),
+        _figures(record),
+        _table(record),
+        _decisions(record),
+        _knowledge(record),
+    ]
+    with replacing(path) as draft:
+        draft.write_text("\n".join(part for part in parts if part), encoding="utf-8", newline="\n")
+    return path
+
+
+def _title(record: LifeRecord, names: Sequence[str]) -> str:
+    config = record.config
+    return (
+        f"# {config['name']}\n\nStream `{config['stream']['kind']}`, learner `{config['learn']['kind']}`, "
+        f"{len(names)} labels, {len(record.episodes)} episodes.\n"
+    ) + (
+        ""
+        if record.seen is None
+        else f"\nPretrained: {record.seen:.0%} of the test text was read before.\n"
+    )
+
+
+def _seen(record: LifeRecord) -> str:
+    if record.seen is None:
+        return ""
+    return f"\nPretrained: the encoders had read {record.seen:.0%} of the test text before, without labels.\n"
+
+
+def _figures(record: LifeRecord) -> str:
+    if not is_finished(record):
+        return ""
+    summary = matrix_of(record).summary()
+    lines = [
+        f"| {name.replace('_', ' ')} | {value:.3f} |"
+        for name, value in summary.items()
+        if not np.isnan(value)
+    ]
+    return "\n".join(["| figure | value |", "| --- | --- |", *lines, ""])
+
+
+def _table(record: LifeRecord) -> str:
+    """Return the accuracy on the test of every episode, a row after each episode."""
+    tests = max(len(record.before), *(len(each.accuracies) for each in record.episodes), 0)
+    heads = "".join(f" test {number + 1} |" for number in range(tests))
+    rows = [("before", record.before)]
+    rows += [(f"after {each.episode + 1}", each.accuracies) for each in record.episodes]
+    lines = [f"| {name} |" + "".join(f" {value:.3f} |" for value in row) for name, row in rows]
+    lines = [line + "  |" * (tests - len(row)) for line, (_, row) in zip(lines, rows, strict=True)]
+    rule = "| --- |" + " --- |" * tests
+    return "\n".join(["## Accuracy", "", f"| |{heads}", rule, *lines, ""])
+
+
+def _decisions(record: LifeRecord) -> str:
+    head = f"| {' | '.join(_HEADS)} |"
+    lines = [_decision(each) for each in record.episodes]
+    reasons = [
+        f"- Episode {each.episode + 1}: {'; '.join(each.reasons)}."
+        for each in record.episodes
+        if each.reasons
+    ]
+    return "\n".join(
+        ["## Episodes", "", head, "|" + " --- |" * len(_HEADS), *lines, "", *reasons, ""]
+    )
+
+
+def _knowledge(record: LifeRecord) -> str:
+    headings, rows = knowledge_rows(record)
+    if not rows:
+        return ""
+    lines = [f"| {' | '.join(row)} |" for row in (headings, *rows)]
+    return "\n".join(["## Knowledge", "", lines[0], "|" + " --- |" * len(headings), *lines[1:], ""])
+
+
+def knowledge_rows(record: LifeRecord) -> tuple[list[str], list[list[str]]]:
+    """Return how the knowledge base grew and was corrected, and what heads reach without it.
+
+    An update that was refused changed nothing about it, and has no row.
+    """
+    told = [
+        (each.episode, each.accuracies, each.knowledge)
+        for each in record.episodes
+        if each.knowledge is not None and each.outcome != "refuse"
+    ]
+    headings = ["episode", *(name.replace("_", " ") for name in _KNOWN)]
+    if any(known.head_accuracies for _, _, known in told):
+        headings += ["accuracy with claims", "heads alone"]
+    rows = []
+    for episode, accuracies, known in told:
+        row = [str(episode + 1), *(f"{getattr(known, name):,}" for name in _KNOWN)]
+        if known.head_accuracies:
+            row += [f"{np.mean(values):.3f}" for values in (accuracies, known.head_accuracies)]
+        rows.append(row)
+    return headings, rows
+
+
+def _decision(each: EpisodeRecord) -> str:
+    novel = "" if each.novel is None else f"{each.novel:.2f}"
+    precision = "" if each.precision is None else f"{each.precision:.3f}"
+    spent = each.spent
+    return (
+        f"| {each.episode + 1} | {each.train} | {each.labelled} | {novel} | {each.automatic} | {precision} "
+        f"| {OUTCOMES[each.outcome]} | {spent['tokens']:,} | {spent['message_bytes']:,} "
+        f"| {spent['memory_bytes']:,} |"
+    )

@@ -1,0 +1,93 @@
+"""``agentos audit`` on a run whose agents have learnt a few texts by heart."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agentos import RunConfig, Simulation
+from agentos.audit.run_audit import alike
+from agentos.cli.main import main
+from agentos.events import Listener
+from agentos.simulation.preparation import prepare_corpus
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def values(small_values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **small_values,
+        "agents": {"count": 3, "encoder": {"preset": "nano", "dropout": 0.0}},
+        "data": {**small_values["data"], "heldout": 0.4, "partition": "iid"},
+        "training": {"rounds": 1, "local_steps": 120, "batch_size": 12, "max_length": 16},
+        "exchange": "isolated",
+        "evaluation": {"every": 1, "tasks": ["geometry"], "documents": 20},
+        "baseline": {"isolated": False},
+    }
+
+
+@pytest.fixture(scope="module")
+def run(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    folder = tmp_path_factory.mktemp("audited") / "run"
+    Simulation(RunConfig.model_validate(values), folder, cache=cache).run()
+    return folder
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path
+) -> Callable[..., tuple[int, str]]:
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
+
+    def run_command(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["agentos", "audit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out + captured.err
+
+    return run_command
+
+
+def test_agents_that_learnt_few_texts_by_heart_are_found_out(run, call):
+    code, shown = call(run, "--privacy", "--json")
+    assert code == 0, shown
+    found = json.loads(shown)
+    assert found["messages_show"] == []
+    areas = [
+        {attack["view"]: attack["auc"] for attack in agent["membership"]}
+        for agent in found["privacy"]
+    ]
+    assert np.mean([area["parameters"] for area in areas]) > 0.6, areas
+    assert "bias" not in found
+
+
+def test_tables_fit_a_terminal_and_say_what_an_attack_proves(run, call):
+    code, shown = call(run)
+    assert code == 0, shown
+    assert "proves nothing about a better one" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_texts_that_are_compared_are_alike_and_of_the_right_parts(values, cache):
+    corpus = prepare_corpus(RunConfig.model_validate(values), Listener(), cache)
+    members, others = alike(corpus, 0, 30, seed=0)
+    own, heldout = (set(corpus.texts(rows)) for rows in (corpus.shards[0], corpus.heldout))
+    assert set(members) <= own
+    assert set(others) <= heldout
+    label = dict(zip(corpus.texts(corpus.train), corpus.labels(corpus.train), strict=True))
+    label |= dict(zip(corpus.texts(corpus.heldout), corpus.labels(corpus.heldout), strict=True))
+    assert [label[text] for text in members] == [label[text] for text in others]
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, call):
+    code, shown = call(tmp_path)
+    assert code == 2
+    assert "not a run folder" in shown
