@@ -170,7 +170,9 @@ def _metrics(directory: Path) -> list[dict[str, Any]]:
 
 def test_python_is_shown_only_where_it_is_run() -> None:
     shown = {named(page) for page in PAGES if blocks(page, "python")}
-    run = {named(page) for page in (ANALYSIS, EXTENSIONS, FEW_LABELS, OWN_TEXT)}
+    # That of the page about knowledge: tests/agentos/learning/knowledge/test_transfer.py.
+    pages = (ANALYSIS, EXTENSIONS, FEW_LABELS, OWN_TEXT, ROOT / "docs/how-to/knowledge.md")
+    run = {named(page) for page in pages}
     assert shown == {"README.md", "CONTRIBUTING.md", *run}
 
 
