@@ -20,9 +20,12 @@ from pydantic import (
     GetJsonSchemaHandler,
     InstanceOf,
     Tag,
+    ValidationInfo,
 )
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
+
+from protocols.plugins import REFERENCE, TrustedPlugins, place_of, plugin_class
 
 CUSTOM = "custom instance"
 
@@ -42,6 +45,9 @@ class Kinds:
     Four things are accepted: a mapping with a ``kind`` key, the bare name of a kind, a mapping of that name
     alone to the parameters, and an instance (a shipped class or a user's own subclass of the annotated
     base), which passes straight through.
+
+    A kind may also name a class from outside the table (see `protocols.plugins`), if the context of the
+    validation trusts its package. It is written as the place of the class, from which it can be read again.
 
     Example:
         >>> from typing import Literal
@@ -67,8 +73,12 @@ class Kinds:
         custom = Annotated[SkipJsonSchema[InstanceOf[source]], Tag(CUSTOM)]
         options = (*known, custom)
         union = Union[options]  # type: ignore[valid-type]  # noqa: UP007
+
+        def resolved(value: Any, info: ValidationInfo) -> Any:
+            return self._resolved(spell_out(value), source, info.context)
+
         return handler.generate_schema(
-            Annotated[union, Discriminator(self._tag), BeforeValidator(spell_out)]
+            Annotated[union, Discriminator(self._tag), BeforeValidator(resolved)]
         )
 
     def __get_pydantic_json_schema__(
@@ -82,13 +92,33 @@ class Kinds:
             for kind, parameters in zip(self.table, full.get("oneOf", [full]), strict=True)
         }
         short = {"type": "object", "properties": named, "additionalProperties": False}
+        outside = {"type": "string", "pattern": f"^{REFERENCE}$"}
         return {
             "anyOf": [
                 {"enum": bare},
                 {**full, "required": ["kind"]},
                 {**short, "minProperties": 1, "maxProperties": 1},
+                outside,
+                {"type": "object", "properties": {"kind": outside}, "required": ["kind"]},
             ]
         }
+
+    def _resolved(self, value: Any, base: Any, context: Any) -> Any:
+        """Return an instance of a class from outside the table, or any other value unchanged."""
+        kind = value.get("kind") if isinstance(value, Mapping) else None
+        # Messages are validated without a context: their kinds are of the table, and nothing is looked up.
+        if (
+            not isinstance(kind, str)
+            or kind in self.table
+            or not isinstance(context, TrustedPlugins)
+        ):
+            return value
+        cls = plugin_class(kind, context, base)
+        if cls is None:
+            return value
+        assert issubclass(cls, Spec)  # so is every base of a table
+        parameters = {name: each for name, each in value.items() if name != "kind"}
+        return cls.model_validate(parameters, context=context)
 
     def _tag(self, value: Any) -> str | None:
         if isinstance(value, Mapping):
@@ -115,6 +145,32 @@ def spell_out(value: Any) -> Any:
         if is_short and parameters.get("kind", kind) == kind:
             return {"kind": kind, **parameters}
     return value
+
+
+def written(spec: Spec) -> dict[str, Any]:
+    """Return a specification as plain values; the kind of a user's own class is its place, if it has one.
+
+    Raises:
+        PydanticSerializationError: a field holds something that JSON cannot.
+    """
+    values = spec.model_dump(mode="json", serialize_as_any=True)
+    _write_places(spec, values)
+    return values
+
+
+def _write_places(value: Any, plain: Any) -> None:
+    if isinstance(value, Spec) and isinstance(plain, dict):
+        place = place_of(type(value))
+        if "kind" in plain and place is not None:
+            plain["kind"] = place
+        for name, part in value:
+            _write_places(part, plain.get(name))
+    elif isinstance(value, Mapping) and isinstance(plain, dict):
+        for part, plain_part in zip(value.values(), plain.values(), strict=True):
+            _write_places(part, plain_part)
+    elif isinstance(value, (tuple, list)) and isinstance(plain, list):
+        for part, plain_part in zip(value, plain, strict=True):
+            _write_places(part, plain_part)
 
 
 def _required(cls: type[Spec]) -> set[str]:

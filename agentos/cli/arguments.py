@@ -2,27 +2,80 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+
+def complete_sources(incomplete: str) -> list[str]:
+    """Return the ready-made runs that begin so; shells add files themselves."""
+    from agentos.config.load import ready_made
+
+    return [name for name in ready_made() if name.startswith(incomplete)]
+
+
+def complete_overrides(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the fields of a run, or the values of one, that begin so."""
+    from agentos.config.completion import completed_overrides
+
+    return completed_overrides(incomplete, ctx.params.get("overrides") or ())
+
+
+def complete_points(incomplete: str) -> list[str]:
+    """Return the extension points that begin so."""
+    from agentos.cli.display.kinds import points
+
+    return [point for point in points() if point.startswith(incomplete)]
+
+
 Source = Annotated[
     str,
-    typer.Argument(metavar="FILE_OR_NAME", help="A YAML file, or the name of a ready-made run."),
+    typer.Argument(
+        metavar="FILE_OR_NAME",
+        help="A YAML file, or the name of a ready-made run.",
+        autocompletion=complete_sources,
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="KEY.PATH=VALUE",
         help="Fields to change, such as topology.kind=layered agents.count=12.",
+        autocompletion=complete_overrides,
+    ),
+]
+
+
+def _with_working_directory(names: list[str] | None) -> list[str] | None:
+    """Let the modules of trusted packages be found in the working directory, after all others."""
+    if names and (folder := os.getcwd()) not in sys.path:
+        sys.path.append(folder)
+    return names
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TrustedPlugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-plugins",
+        metavar="PACKAGE",
+        envvar="AGENTOS_TRUST_PLUGINS",
+        help="A package or module whose classes may be imported as kinds, kind: package.module:Class; "
+        "may be repeated. Without it, no configuration and no run folder imports code.",
+        callback=_with_working_directory,
+        show_envvar=False,
     ),
 ]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
 Point = Annotated[
     str | None,
     typer.Argument(
-        metavar="POINT", help="An extension point, such as topology or codec; default: all of them."
+        metavar="POINT",
+        help="An extension point, such as topology or codec; default: all of them.",
+        autocompletion=complete_points,
     ),
 ]
 SchemaOf = Annotated[

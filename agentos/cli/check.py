@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import json
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from agentos.cli.arguments import AsJson, Overrides, Source, TrustedPlugins
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,19 +20,10 @@ _AGENTS = 20
 
 
 def check(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE_OR_NAME", help="A YAML file, or the name of a ready-made run."
-        ),
-    ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="KEY.PATH=VALUE",
-            help="Fields to change, such as topology.kind=layered exchange.codec=int8.",
-        ),
-    ] = None,
+    source: Source,
+    overrides: Overrides = None,
+    trust_plugins: TrustedPlugins = None,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate the protocol of a run: which messages go where, and their bytes; train nothing.
 
@@ -50,13 +44,35 @@ def check(
     from agentos.preflight.dry_run import check_protocol
 
     console = SafeConsole()
-    config = load(source, overrides or [])
+    config = load(source, overrides or [], trust_plugins)
     config.require_inputs()
     found = check_protocol(config.protocol())
+    if as_json:
+        typer.echo(json.dumps(as_values(found), indent=2))
+        raise typer.Exit(2 if found.problems else 0)
     show(console, config, found)
     if found.problems:
         raise InvalidConfiguration(source, found.problems)
     console.print(f"[green]sound[/] {config.name}: every message has a receiver, every hop ends")
+
+
+def as_values(found: DryRun) -> dict[str, Any]:
+    """Return what a dry run found as plain values: bytes of the whole run, and the problems."""
+    from agentos.records.layout import agent_name
+
+    ledger = found.ledger
+    return {
+        "sound": not found.problems,
+        "problems": [vars(problem) for problem in found.problems],
+        "exchanges": len(found.rounds),
+        "bytes": ledger.total(),
+        "fp32_bytes": ledger.fp32_total(),
+        "bytes_by_kind": ledger.by_kind(),
+        "bytes_by_agent": {
+            agent_name(agent): {"sent": sent, "received": received}
+            for agent, (sent, received) in sorted(ledger.by_agent().items())
+        },
+    }
 
 
 def show(console: Console, config: RunConfig, found: DryRun) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agentos.cli.arguments import TrustedPlugins, complete_overrides
+
 if TYPE_CHECKING:
     from rich.console import Console
     from transformers import PreTrainedTokenizerBase
@@ -42,9 +44,11 @@ def data(
         typer.Argument(
             metavar="KEY.PATH=VALUE",
             help="Fields to change, such as data.source.label=topic agents.count=12.",
+            autocompletion=complete_overrides,
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Picture: .png, .svg or .pdf.")] = Path("data.png"),
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Read and divide text as a run would; print its statistics, and draw what each agent reads.
 
@@ -56,7 +60,7 @@ def data(
     from agentos.reporting.charts.corpus_figure import draw_corpus
     from agentos.reporting.pictures import save
 
-    config = configuration(source, overrides or [])
+    config = configuration(source, overrides or [], trust_plugins)
     console = _console()
     with console.status("Reading text") as status:
         corpus = prepare(
@@ -74,7 +78,9 @@ def data(
     console.print(f"picture: {out}", soft_wrap=True, markup=False, highlight=False)
 
 
-def configuration(source: str, overrides: Sequence[str]) -> RunConfig:
+def configuration(
+    source: str, overrides: Sequence[str], trusted: Sequence[str] | None = ()
+) -> RunConfig:
     """Return the run of a name, a YAML file or a bare file of text.
 
     A bare file is read with its defaults and without anchors, divided among six agents.
@@ -88,17 +94,20 @@ def configuration(source: str, overrides: Sequence[str]) -> RunConfig:
     from agentos.config.load import apply_overrides, load
     from agentos.config.run import RunConfig
     from agentos.data.sources.opening import ending
+    from protocols.plugins import TrustedPlugins as Trusted
 
     path = Path(source)
     kind = KINDS.get(ending(path))
     if kind is None:
-        return load(source, overrides)
+        return load(source, overrides, trusted)
     read = {"kind": kind, "path": source, **({"unit": "paragraph"} if kind == "text" else {})}
     raw: dict[str, Any] = {"name": path.name, "data": {"source": read, "anchors": 0}}
     # Without anchors nothing can be exchanged; and nothing is trained here.
     raw["exchange"] = "isolated"
     try:
-        return RunConfig.model_validate(apply_overrides(raw, overrides))
+        return RunConfig.model_validate(
+            apply_overrides(raw, overrides), context=Trusted.of(trusted)
+        )
     except ValidationError as error:
         raise InvalidConfiguration(source, explain(error, RunConfig)) from error
 

@@ -7,28 +7,39 @@ import json
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import Directory, Overrides, Point, SchemaOf, Source
+from agentos.cli.arguments import (
+    AsJson,
+    Directory,
+    Overrides,
+    Point,
+    SchemaOf,
+    Source,
+    TrustedPlugins,
+)
 from agentos.cli.check import check
-from agentos.cli.compare import compare
 from agentos.cli.data import data
 from agentos.cli.encoders.audit import audit
 from agentos.cli.encoders.evaluate import evaluate
 from agentos.cli.encoders.explain import explain
 from agentos.cli.encoders.export_encoders import export
 from agentos.cli.encoders.generate import generate
+from agentos.cli.encoders.push import push
 from agentos.cli.learning.knowledge_commands import knowledge
 from agentos.cli.learning.learn import learn
 from agentos.cli.learning.transfer_command import transfer
+from agentos.cli.project.new_project import init
 from agentos.cli.resume import fork, resume
+from agentos.cli.runs.compare import compare
 from agentos.cli.runs.runs_commands import runs
 from agentos.cli.runs.watch import watch
 from agentos.cli.sweep import sweep
 from agentos.cli.tasks.model_library import library
 from agentos.cli.tasks.planned_work import plan
+from agentos.cli.tasks.serve import serve
 from agentos.cli.tasks.solve import analyse, ask, solve
 from agentos.cli.topology import topology
 from agentos.cli.watched_run import run
@@ -41,10 +52,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="agentos",
-    help="Train societies of language agents (encoders or decoders) that learn together by exchanging "
-    "representations, labels, prototypes or weights.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -54,16 +62,57 @@ logger = logging.getLogger(__name__)
 INVALID, FAILED = 2, 1
 
 
+def _show_version(wanted: bool) -> None:
+    """Print the version and end, if it is asked for."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"agentos {version('llm-agentos')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version."),
+    ] = False,
+) -> None:
+    """Train societies of language agents (encoders or decoders) that learn together.
+
+    They exchange representations, labels, prototypes or weights.
+    """
+
+
 app.command(short_help="Train a society, and the same agents in isolation.")(run)
 
 
 @app.command(short_help="Check a configuration without running it.")
-def validate(source: Source, overrides: Overrides = None) -> None:
-    """Check a configuration, and that what it reads is there, without running it."""
+def validate(
+    source: Source,
+    overrides: Overrides = None,
+    trust_plugins: TrustedPlugins = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a configuration, and that what it reads is there, without running it.
+
+    With --json, the problems are printed as data: their fields, what was given and what is allowed.
+    """
+    from agentos.config.field_errors import InvalidConfiguration
     from agentos.config.load import load
 
-    config = load(source, overrides or [])
+    try:
+        config = load(source, overrides or [], trust_plugins)
+    except InvalidConfiguration as error:
+        if not as_json:
+            raise
+        problems = [vars(problem) for problem in error.problems]
+        typer.echo(json.dumps({"valid": False, "problems": problems}, indent=2))
+        raise typer.Exit(INVALID) from None
     config.require_inputs()
+    if as_json:
+        typer.echo(json.dumps({"valid": True, "name": config.name, "problems": []}, indent=2))
+        return
     exchange, topology = config.exchange.kind, config.topology.kind
     # Without rich, whose import takes a twentieth of a second.
     typer.echo(
@@ -73,26 +122,29 @@ def validate(source: Source, overrides: Overrides = None) -> None:
 
 
 @app.command(short_help="Print a configuration with every default filled in.")
-def show(source: Source, overrides: Overrides = None) -> None:
+def show(source: Source, overrides: Overrides = None, trust_plugins: TrustedPlugins = None) -> None:
     """Print a configuration with every default filled in, itself a valid configuration."""
     from agentos.config.load import load
     from agentos.data.yaml_values import dump
 
-    text = dump(load(source, overrides or []).resolved(), allow_unicode=False)
+    text = dump(load(source, overrides or [], trust_plugins).resolved(), allow_unicode=False)
     _console().print(text, end="", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command(name="list", short_help="List the kinds of every extension point.")
-def list_kinds(point: Point = None) -> None:
+def list_kinds(point: Point = None, as_json: AsJson = False) -> None:
     """List every kind of every extension point with its paper, and the ready-made runs.
 
     With POINT, list only its kinds, and their parameters.
 
     Example: agentos list topology
     """
-    from agentos.cli.display.kinds import show_kinds
+    from agentos.cli.display.kinds import kinds_of, show_kinds
 
-    show_kinds(_console(), point)
+    if as_json:
+        typer.echo(json.dumps(kinds_of(point), indent=2))
+    else:
+        show_kinds(_console(), point)
 
 
 @app.command(short_help="Print the JSON schema of a run or a task, for editors.")
@@ -102,11 +154,14 @@ def schema(of: SchemaOf = "run") -> None:
     Example: agentos schema task > task.schema.json
     """
     if of == "task":
-        from agentos.tasks.config import Task as Described
-    else:
-        from agentos.config.run import RunConfig as Described  # type: ignore[assignment]
+        from agentos.tasks.config import json_schema
 
-    text = json.dumps(Described.model_json_schema(), indent=2)
+        described = json_schema()
+    else:
+        from agentos.config.run import RunConfig
+
+        described = RunConfig.model_json_schema()
+    text = json.dumps(described, indent=2)
     _console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -118,6 +173,7 @@ def report(directory: Directory) -> None:
     _console().print(f"report: {write_report(directory)}", soft_wrap=True, markup=False)
 
 
+app.command(short_help="Begin a project with an exchange of your own.")(init)
 app.command(short_help="Serve a live page of runs in progress.")(watch)
 app.command(short_help="Compare runs in one table and a chart.")(compare)
 app.command(short_help="Print the figures of a topology, and draw it.")(topology)
@@ -135,6 +191,8 @@ app.command(short_help="Copy encoders of a run into one folder.")(export)
 app.command(short_help="Let a society work on a task.")(solve)
 app.command(short_help="Analyse a task, and stop.")(analyse)
 app.command(short_help="Answer texts with a society that solved a task.")(ask)
+app.command(short_help="Upload an encoder to the Hugging Face hub.")(push)
+app.command(short_help="Serve a society that solved a task over HTTP.")(serve)
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
 app.command(short_help="Plan who would do what in a task, and its cost.")(plan)
 app.add_typer(library)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import Address, ChangedDataOk, Directory, Live, Out, Profiled
+from agentos.cli.arguments import (
+    Address,
+    ChangedDataOk,
+    Directory,
+    Live,
+    Out,
+    Profiled,
+    TrustedPlugins,
+    complete_overrides,
+)
 from agentos.cli.watched_run import watched
 from protocols.errors import ConfigurationError
 
@@ -27,6 +36,7 @@ def resume(
     address: Address = None,
     profile: Profiled = False,
     changed_data_ok: ChangedDataOk = False,
+    trust_plugins: TrustedPlugins = None,
     live: Live = False,
 ) -> None:
     """Continue a run that was killed, interrupted or failed, from its latest checkpoint.
@@ -39,8 +49,8 @@ def resume(
     from agentos.records.identity.folder_lock import alone_in
     from agentos.rounds.resumption import resumption
 
-    config = _config(directory, overrides or [])
-    _require_same_results(_config(directory, []), config)
+    config = _config(directory, overrides or [], trust_plugins)
+    _require_same_results(_config(directory, [], trust_plugins), config)
     with alone_in(directory):
         start = resumption(directory, round, changed_data_ok)
         watched(config, directory, address, start, profile, live)
@@ -50,7 +60,11 @@ def fork(
     directory: Directory,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY.PATH=VALUE", help="Fields to change from then on."),
+        typer.Argument(
+            metavar="KEY.PATH=VALUE",
+            help="Fields to change from then on.",
+            autocompletion=complete_overrides,
+        ),
     ] = None,
     round: Annotated[
         int, typer.Option(min=1, help="Round after which the new run branches off.")
@@ -59,6 +73,7 @@ def fork(
     address: Address = None,
     profile: Profiled = False,
     changed_data_ok: ChangedDataOk = False,
+    trust_plugins: TrustedPlugins = None,
     live: Live = False,
 ) -> None:
     """Branch off from a run after one of its rounds, under another topology, exchange or schedule.
@@ -69,7 +84,8 @@ def fork(
     """
     from agentos.rounds.resumption import branch
 
-    before, config = _config(directory, []), _config(directory, overrides or [])
+    before = _config(directory, [], trust_plugins)
+    config = _config(directory, overrides or [], trust_plugins)
     afresh = config.exchange != before.exchange
     start = branch(directory, round, config.training.rounds, afresh, changed_data_ok)
     watched(config, out, address, start, profile, live)
@@ -77,22 +93,22 @@ def fork(
 
 def _require_same_results(before: RunConfig, config: RunConfig) -> None:
     """Refuse every change that could alter the results; most of the runtime's cannot."""
-    arithmetic = {"threads": before.runtime.threads, "device": before.runtime.device}
+    arithmetic = {name: getattr(before.runtime, name) for name in ("threads", "device", "stack")}
     if (
         config.model_copy(update={"runtime": before.runtime}) != before
         or config.runtime.model_copy(update=arithmetic) != config.runtime
     ):
         raise ConfigurationError(
             "these changes would alter the results of the rest of the run",
-            expected="changes only of runtime, with the same runtime.threads and runtime.device",
+            expected="changes only of runtime, with the same runtime.threads, device and stack",
             hint="branch off with 'agentos fork', or start a new run",
         )
 
 
-def _config(directory: Path, overrides: list[str]) -> RunConfig:
+def _config(directory: Path, overrides: list[str], trusted: list[str] | None) -> RunConfig:
     from agentos.config.load import load
     from agentos.records.layout import CONFIG
     from agentos.records.reader import load_run
 
     load_run(directory)
-    return load(str(directory / CONFIG), overrides)
+    return load(str(directory / CONFIG), overrides, trusted)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from agentos.cli.arguments import TrustedPlugins, complete_overrides
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +30,7 @@ def sweep(
         typer.Argument(
             metavar="KEY.PATH=VALUE",
             help="Fields of the base run to change, such as training.rounds=4; arms and axes override them.",
+            autocompletion=complete_overrides,
         ),
     ] = None,
     seeds: Annotated[
@@ -62,6 +65,7 @@ def sweep(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the answer as JSON; progress goes to stderr.")
     ] = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Run every arm at every value of every axis with every seed, each in its own process.
 
@@ -79,7 +83,7 @@ def sweep(
 
     console = SafeConsole(stderr=as_json)
     config = configuration(file, overrides or [], seeds)
-    planned = plan(config)
+    planned = plan(config, trust_plugins)
     directory = out or Path("runs") / config.name
     folder = Folder(directory, planned)
     if dry_run:
@@ -89,7 +93,8 @@ def sweep(
         return
     left = folder.unfinished
     with display.SweepDisplay(console, len(planned) - len(left), len(planned)) as shown:
-        _execute(folder, left, jobs or jobs_for(planned), shown, keep_encoders)
+        options = {"keep_encoders": keep_encoders, "trusted": trust_plugins or []}
+        _execute(folder, left, jobs or jobs_for(planned), shown, options)
     display.show_failures(console, folder, planned)
     _answer(console, folder, config.name, Question(metric, across, by, baseline), as_json)
     console.print(f"rows: {directory / RESULTS}", soft_wrap=True, markup=False, highlight=False)
@@ -98,7 +103,11 @@ def sweep(
 
 
 def _execute(
-    folder: Folder, left: Sequence[Planned], jobs: int, shown: SweepDisplay, keep_encoders: bool
+    folder: Folder,
+    left: Sequence[Planned],
+    jobs: int,
+    shown: SweepDisplay,
+    options: Mapping[str, Any],
 ) -> None:
     """Execute the runs that are left, under a display.
 
@@ -116,7 +125,7 @@ def _execute(
             jobs=jobs,
             on_start=shown.on_start,
             on_end=shown.on_end,
-            keep_encoders=keep_encoders,
+            **options,
         )
     except Interrupted as interrupted:
         advice = f"finished runs are in {folder.path}; the same command continues"

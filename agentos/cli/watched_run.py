@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentos.cli.arguments import Address, Live, Out, Overrides, Profiled, Source
+from agentos.cli.arguments import Address, Live, Out, Overrides, Profiled, Source, TrustedPlugins
 
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
@@ -21,6 +21,7 @@ def run(
     out: Out = None,
     address: Address = None,
     profile: Profiled = False,
+    trust_plugins: TrustedPlugins = None,
     live: Live = False,
 ) -> None:
     """Train a society of agents, then the same agents in isolation; write records and a report.
@@ -29,7 +30,8 @@ def run(
     """
     from agentos.config.load import load
 
-    watched(load(source, overrides or []), out, address, profile=profile, live=live)
+    config = load(source, overrides or [], trust_plugins)
+    watched(config, out, address, profile=profile, live=live)
 
 
 def watched(

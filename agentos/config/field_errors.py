@@ -120,7 +120,9 @@ def _walk(location: Iterable[str | int], root: type[Spec]) -> _Place:
         if part in table:
             model = table[str(part)]
             continue
-        if part == CUSTOM or (isinstance(part, str) and not _is_spec(model)):
+        # Below a kind from outside its table, whose fields are not known here, every part is a field.
+        known = _is_spec(model) or bool(table)
+        if part == CUSTOM or (isinstance(part, str) and not known and model is not None):
             continue
         last = model
         path.append(part)

@@ -6,7 +6,7 @@ import copy
 import difflib
 import importlib.util
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +19,7 @@ from agentos.config.shorthand import spelled_out
 from agentos.data.yaml_text import parse_yaml
 from agentos.data.yaml_values import Loader, parse_value
 from protocols.errors import ConfigurationError
+from protocols.plugins import TrustedPlugins
 from protocols.spec import Kinds, Spec
 from protocols.topologies import TOPOLOGIES, Topology
 
@@ -27,25 +28,33 @@ PATH = re.compile(r"[\w-]+(\.[\w-]+)*")
 """The dotted path of a field."""
 
 
-def load(source: str, overrides: Sequence[str] = ()) -> RunConfig:
+def load(
+    source: str, overrides: Sequence[str] = (), trusted: Iterable[str] | None = ()
+) -> RunConfig:
     """Read a configuration and validate it.
 
     Args:
         source: path of a YAML file, or the name of a ready-made run.
         overrides: ``key.path=value`` each, the value in YAML.
+        trusted: packages whose classes may be imported as kinds.
 
     Raises:
         ConfigurationError: the file cannot be read, or an override is malformed.
         InvalidConfiguration: fields are unknown or out of range.
     """
-    return load_as(RunConfig, source, overrides)
+    return load_as(RunConfig, source, overrides, trusted)
 
 
-def load_as(root: type[Configuration], source: str, overrides: Sequence[str]) -> Configuration:
+def load_as(
+    root: type[Configuration],
+    source: str,
+    overrides: Sequence[str],
+    trusted: Iterable[str] | None = (),
+) -> Configuration:
     """Read a configuration of any class; see `load`."""
     raw = apply_overrides(read_yaml(find(source)), overrides, root)
     try:
-        return root.model_validate(raw)
+        return root.model_validate(raw, context=TrustedPlugins.of(trusted))
     except ValidationError as error:
         raise InvalidConfiguration(source, explain(error, root)) from error
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticSerializationError
 from typing_extensions import Self
 
 from agentos.config.agents import AgentsConfig
+from agentos.config.unwritable_fields import unwritable
 from agentos.data.config import DataConfig
 from agentos.evaluation.config import EvaluationConfig
 from agentos.evaluation.own_labels import OwnLabels
@@ -34,7 +36,7 @@ from agents.training.config import TrainingConfig
 from agents.views import views_of
 from protocols.errors import TopologyError
 from protocols.messages import Weights
-from protocols.spec import Kinds, Spec
+from protocols.spec import Kinds, Spec, written
 from protocols.topologies import TOPOLOGIES, Network, Topology
 from protocols.topologies.peer import Ring
 
@@ -265,8 +267,17 @@ class RunConfig(Spec):
         return self.topology.build(self.agents.total, self.seed)
 
     def resolved(self) -> dict[str, Any]:
-        """Return the run as plain values, every default filled in; it validates to an equal run."""
-        return self.model_dump(mode="json", serialize_as_any=True)
+        """Return the run as plain values, every default filled in; it validates to an equal run.
+
+        A kind from outside AgentOS is named by the place of its class, which must then be trusted.
+
+        Raises:
+            ConfigurationError: a field of a user's own class cannot be written.
+        """
+        try:
+            return written(self)
+        except PydanticSerializationError as error:
+            raise unwritable(self, error) from error
 
 
 def _check_language_model(objective: Objective, encoder: EncoderConfig) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from agentos.evaluation.base import Metric
 from agentos.evaluation.joint import is_joint
 from agentos.records.atomic_files import reading, writing
+from agentos.records.views.config_differences import run_labels
 from agentos.records.views.run_view import RunView, load_view
 from agentos.reporting.charts.plotting import Chart, colour, label, line, rounds_axis, share_axis
 from agentos.reporting.charts.simulated_time import runs_over_time
@@ -69,8 +70,8 @@ def compare(directories: Sequence[str | Path]) -> Comparison:
             hint="name the folders that `agentos run` wrote",
         )
     loaded = [load_view(directory) for directory in directories]
-    names = [run.name for run in loaded]
-    runs = tuple(replace(run, name=_distinct(names, run)) for run in loaded)
+    labels = run_labels([(run.name, run.directory) for run in loaded])
+    runs = tuple(replace(run, name=name) for run, name in zip(loaded, labels, strict=True))
     metrics = {metric.name: metric for run in runs for metric in run.outcome.metrics}
     ordered = tuple(metrics.values())
     clocked = any(run.clock for run in runs)
@@ -140,11 +141,6 @@ def _row(run: RunView, metrics: Sequence[Metric], clocked: bool) -> dict[str, An
         "wall_s": result.wall_s,
         **({"simulated_s": result.simulated_s} if clocked else {}),
     }
-
-
-def _distinct(names: Sequence[str], run: RunView) -> str:
-    """Return a run's name, with its folder if another run has the same name."""
-    return f"{run.name} ({run.directory.name})" if names.count(run.name) > 1 else run.name
 
 
 def _heading(column: str, titles: dict[str, str]) -> str:

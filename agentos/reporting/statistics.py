@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from agentos.evaluation.base import Metric
+from agentos.reporting.units import metric_text
 from protocols.seeding import generator
 
 HEADROOM = 3.0
@@ -58,6 +60,13 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     error = float(sample.std(ddof=1)) / float(np.sqrt(len(sample)))
     factor = float(stats.t.ppf(0.5 + confidence / 2, df=len(sample) - 1))
     return Interval(float(sample.mean()), factor * error)
+
+
+def interval_text(value: Interval, metric: Metric, *, signed: bool = False) -> str:
+    """Return a mean and the half-width of its interval, rounded as the metric is everywhere."""
+    text = metric_text(value.mean, metric, signed=signed)
+    half = metric_text(value.half_width, metric) if np.isfinite(value.half_width) else "?"
+    return f"{text} ± {half}"
 
 
 def headroom(isolated: Sequence[float], centralised: Sequence[float]) -> Headroom:

@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -115,6 +116,7 @@ def execute(
     on_start: Callable[[Planned], None] = lambda run: None,
     on_end: Report = lambda run, row: None,
     keep_encoders: bool = False,
+    trusted: Sequence[str] = (),
     worker: Sequence[str] = WORKER,
 ) -> None:
     """Execute runs, several at a time; an error ends a run, never the sweep.
@@ -127,19 +129,21 @@ def execute(
         jobs: processes at a time.
         on_start, on_end: called when a run starts and ends.
         keep_encoders: whether the encoders of each run stay on disk.
+        trusted: packages whose classes a run may import as kinds.
         worker: command of a run; it reads its task from standard input.
 
     Raises:
         Interrupted: by Ctrl-C, SIGTERM or SIGHUP.
     """
     waiting, active = list(reversed(runs)), list[_Job]()
+    options = {"keep_encoders": keep_encoders, "trusted": list(trusted)}
     with _alone_in(folder.path), interruptible():
         folder.write()  # rows of runs that are no longer in the sweep leave the table
         try:
             while waiting or active:
                 while waiting and len(active) < jobs:
                     run = waiting.pop()
-                    active.append(_start(folder, run, keep_encoders, worker))
+                    active.append(_start(folder, run, worker, options))
                     on_start(run)
                 time.sleep(_POLL_S)
                 for job in [job for job in active if job.process.poll() is not None]:
@@ -164,12 +168,12 @@ class _Job:
                 self.process.stdin.close()
 
 
-def _start(folder: Folder, run: Planned, keep_encoders: bool, worker: Sequence[str]) -> _Job:
+def _start(folder: Folder, run: Planned, worker: Sequence[str], options: Mapping[str, Any]) -> _Job:
     threads = str(run.config.runtime.threads)
     task = {
         "folder": str(folder.of(run).absolute()),
         "config": run.config.resolved(),
-        "keep_encoders": keep_encoders,
+        **options,
     }
     (folder.of(run) / ROW).unlink(missing_ok=True)  # of an attempt that failed
     folder.log(run).parent.mkdir(parents=True, exist_ok=True)

@@ -12,8 +12,7 @@ import numpy as np
 
 from agentos.evaluation.base import Metric
 from agentos.records.reader import load_run
-from agentos.reporting.statistics import Interval, holm, interval, paired_p
-from agentos.reporting.units import metric_text
+from agentos.reporting.statistics import Interval, holm, interval, interval_text, paired_p
 from agentos.sweep.config import ARM
 from agentos.sweep.rows import FINISHED, Row
 from protocols.errors import ConfigurationError
@@ -176,13 +175,6 @@ def meanings_of(folder: Path, rows: Iterable[Row]) -> dict[str, Metric]:
     """
     first = next((row for row in rows if row["status"] == FINISHED), None)
     return {} if first is None else load_run(folder / first["folder"]).meanings
-
-
-def interval_text(value: Interval, metric: Metric, *, signed: bool = False) -> str:
-    """Return a mean and the half-width of its interval, rounded as the metric is everywhere."""
-    text = metric_text(value.mean, metric, signed=signed)
-    half = metric_text(value.half_width, metric) if np.isfinite(value.half_width) else "?"
-    return f"{text} ± {half}"
 
 
 def _lines(

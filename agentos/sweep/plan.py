@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from agentos.config.load import set_fields
 from agentos.config.run import RunConfig
 from agentos.sweep.config import SweepConfig
 from protocols.errors import ConfigurationError
+from protocols.plugins import TrustedPlugins
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,22 @@ class Planned:
         return " ".join([self.arm, *self.axes.values(), f"seed {self.seed}"])
 
 
-def plan(sweep: SweepConfig) -> list[Planned]:
+def plan(sweep: SweepConfig, trusted: Iterable[str] | None = ()) -> list[Planned]:
     """Return the runs of a sweep, all of one seed before those of the next.
 
     An axis sets its fields after the base, and an arm after the axes.
+
+    Args:
+        sweep: the sweep.
+        trusted: packages whose classes may be imported as kinds.
 
     Raises:
         InvalidConfiguration: a run has fields that are unknown or out of range.
         ConfigurationError: two runs are the same, or none is left.
     """
+    plugins = TrustedPlugins.of(trusted)
     runs = [
-        _planned(sweep, arm, dict(zip(sweep.axes, values, strict=True)), seed)
+        _planned(sweep, arm, dict(zip(sweep.axes, values, strict=True)), seed, plugins)
         for seed in sweep.seeds
         for arm in sweep.arms
         for values in itertools.product(*sweep.axes.values())
@@ -84,14 +90,17 @@ def identity(config: RunConfig) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _planned(sweep: SweepConfig, arm: str, values: Mapping[str, str], seed: int) -> Planned:
+def _planned(
+    sweep: SweepConfig, arm: str, values: Mapping[str, str], seed: int, plugins: TrustedPlugins
+) -> Planned:
     raw: dict[str, Any] = dict(sweep.base)
     for axis, value in values.items():
         raw = set_fields(raw, sweep.axes[axis][value])
     raw = set_fields(raw, sweep.arms[arm])
     name = "-".join([arm, *values.values(), str(seed)])[:100]
     try:
-        config = RunConfig.model_validate({**raw, "seed": seed, "name": name})
+        fields = {**raw, "seed": seed, "name": name}
+        config = RunConfig.model_validate(fields, context=plugins)
     except ValidationError as error:
         where = " ".join([f"{sweep.name}, run {arm}", *values.values()])
         raise InvalidConfiguration(where, explain(error, RunConfig)) from error

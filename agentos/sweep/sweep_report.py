@@ -11,9 +11,9 @@ import numpy as np
 
 from agentos.reporting.charts.plotting import Chart, label, line, rounds_axis, share_axis
 from agentos.reporting.page import write_page
-from agentos.reporting.statistics import Interval, interval
+from agentos.reporting.statistics import Interval, interval, interval_text
 from agentos.reporting.units import ABSENT, bytes_text, metric_text
-from agentos.sweep.paired_answer import Answer, Line, interval_text, value_on
+from agentos.sweep.paired_answer import Answer, Line, value_on
 from agentos.sweep.rows import FINISHED, Row
 
 REPORT = "report.html"

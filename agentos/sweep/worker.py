@@ -21,6 +21,7 @@ from agentos.records.layout import ENCODERS
 from agentos.simulation.simulation import Simulation
 from agentos.sweep.rows import FAILED, Row, measured
 from protocols.errors import AgentOSError
+from protocols.plugins import TrustedPlugins
 
 ROW = "row.json"
 INTERRUPTED = 130
@@ -32,7 +33,9 @@ def main() -> int:
     threading.Thread(target=_interrupt_at_end_of_input, daemon=True).start()
     folder = Path(task["folder"])
     try:
-        row = run(RunConfig.model_validate(task["config"]), folder, keep=task["keep_encoders"])
+        plugins = TrustedPlugins.of(task["trusted"])
+        config = RunConfig.model_validate(task["config"], context=plugins)
+        row = run(config, folder, keep=task["keep_encoders"])
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # any failure is recorded, and the sweep continues

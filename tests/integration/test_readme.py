@@ -9,7 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,14 @@ from agentos.data.partition import PARTITIONS, Iid
 from agentos.data.sources import SOURCES
 from agentos.evaluation import TASKS
 from agentos.learning.config import LifeConfig
+from agentos.records.reports import RoundReport
 from agentos.rounds.clock.config import MODES
 from agentos.rounds.clock.distributions import QUANTITIES
 from agentos.rounds.faults import FAULTS
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.sweep.config import SweepConfig
-from agentos.tasks.config import Task
+from agentos.tasks.config import CONFIGURATIONS
 from agents.config import PRESETS
 from agents.exchange import EXCHANGES
 from agents.exchange.anchors.label_fusion import FUSIONS
@@ -40,11 +41,13 @@ from agents.objectives import OBJECTIVES
 from agents.training.optimizers import OPTIMIZERS
 from agents.views import VIEWS
 from protocols.codecs import CODECS
+from protocols.plugins import TrustedPlugins
 from protocols.topologies import TOPOLOGIES
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OWN_TEXT = ROOT / "docs/how-to/own-text.md"
 ANALYSIS = ROOT / "docs/how-to/analyse.md"
 EXTENSIONS = ROOT / "docs/how-to/extend.md"
 FEW_LABELS = ROOT / "docs/how-to/few-labels.md"
@@ -167,8 +170,28 @@ def _metrics(directory: Path) -> list[dict[str, Any]]:
 
 def test_python_is_shown_only_where_it_is_run() -> None:
     shown = {named(page) for page in PAGES if blocks(page, "python")}
-    run = {named(page) for page in (ANALYSIS, EXTENSIONS, FEW_LABELS)}
+    # That of the page about knowledge: tests/agentos/learning/knowledge/test_transfer.py.
+    pages = (ANALYSIS, EXTENSIONS, FEW_LABELS, OWN_TEXT, ROOT / "docs/how-to/knowledge.md")
+    run = {named(page) for page in pages}
     assert shown == {"README.md", "CONTRIBUTING.md", *run}
+
+
+def test_tracker_sends_means_over_agents() -> None:
+    _, code = blocks(ANALYSIS, "python")
+    defined: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(code, ANALYSIS.name, "exec", dont_inherit=True), defined)
+    sent: list[dict[str, float]] = []
+    metrics = {0: {"loss": 1.0, "mrr": 0.5}, 1: {"loss": 3.0}}
+    report = RoundReport("together", 4, 8, metrics, {}, round_s=0.1, total_bytes=0)
+    defined["Tracker"](sent.append).on_round(report)
+    assert sent == [{"round": 4, "together/loss": 2.0, "together/mrr": 0.5}]
+
+
+def test_text_in_memory_is_a_source_as_it_stands() -> None:
+    (code,) = blocks(OWN_TEXT, "python")
+    defined: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(code, OWN_TEXT.name, "exec", dont_inherit=True), defined)
+    assert len(list(defined["config"].data.source.documents())) == 100
 
 
 @pytest.mark.slow
@@ -177,7 +200,7 @@ def test_analysis_runs_as_it_stands(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AGENTOS_CACHE", str(tmp_path / "cache"))
-    (code,) = blocks(ANALYSIS, "python")
+    code, _ = blocks(ANALYSIS, "python")
     exec(compile(code, ANALYSIS.name, "exec", dont_inherit=True), {"__name__": "__main__"})
     shown = capsys.readouterr().out
     assert {"untrained", "together", "isolated", "complete", "ring"} <= set(shown.split())
@@ -198,12 +221,23 @@ def test_controls_of_few_labels_run_as_they_stand() -> None:
         RunConfig.model_validate(values)
 
 
+@pytest.fixture
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The module of the extensions that the pages show, by its name in their YAML."""
+    name = "my_society"
+    (tmp_path / f"{name}.py").write_text("\n".join(blocks(EXTENSIONS, "python")), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield name
+    sys.modules.pop(name, None)
+
+
 @pytest.mark.parametrize("code", all_blocks("yaml"))
-def test_configuration_is_valid(code: str) -> None:
+def test_configuration_is_valid(code: str, own_module: str) -> None:
     values = yaml.safe_load(code)
-    kinds = {"arms": SweepConfig, "stream": LifeConfig, "library": Task}
+    task = CONFIGURATIONS[values["task"]["kind"]] if "library" in values else RunConfig
+    kinds = {"arms": SweepConfig, "stream": LifeConfig, "library": task}
     kind = next((kind for field, kind in kinds.items() if field in values), RunConfig)
-    kind.model_validate(values)
+    kind.model_validate(values, context=TrustedPlugins.of([own_module]))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -222,14 +256,14 @@ def test_every_command_is_in_the_reference() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_overrides_that_are_shown_can_be_applied(page: Path) -> None:
+def test_overrides_that_are_shown_can_be_applied(page: Path, own_module: str) -> None:
     for name, *words in console(page, "agentos"):
         wrong = "rign" in " ".join(words)  # shown as a mistake
         overrides = [w for w in words if re.match(r"[\w.]+=", w) and not wrong]
         if name == "topology":
             load_topology(words[0], overrides)
         elif name in ("run", "validate", "show", "check", "fork", "resume"):
-            load("quickstart", overrides)
+            load("quickstart", overrides, trusted=[own_module])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from agentos.config.load import ready_made
 from protocols.errors import ConfigurationError
+from protocols.plugins import GROUP, announced
 from protocols.spec import Spec
 
 _PAPER = re.compile(
@@ -21,7 +23,9 @@ _PAPER = re.compile(
 )
 """The first paper that a docstring cites, as ``Author et al., Title, Year``."""
 
-PRESETS_POINT, RUNS_POINT = "agents.encoder.preset", "ready-made runs"
+PRESETS_POINT, RUNS_POINT, PLUGINS_POINT = "agents.encoder.preset", "ready-made runs", "plugins"
+
+NO_PLUGINS = f"No installed package announces kinds in the entry points of {GROUP}."
 
 
 def show_kinds(console: Console, point: str | None = None) -> None:
@@ -34,19 +38,44 @@ def show_kinds(console: Console, point: str | None = None) -> None:
     Raises:
         ConfigurationError: there is no such extension point.
     """
+    for title, kinds in kinds_of(point).items():
+        lines = {
+            kind: about["help"] + (_parameters(about["parameters"]) if point else "")
+            for kind, about in kinds.items()
+        }
+        _print_kinds(console, title, lines or {"none": NO_PLUGINS})
+
+
+def kinds_of(point: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the kinds of every extension point, or of one: a line of ``help``, and ``parameters``.
+
+    Raises:
+        ConfigurationError: there is no such extension point.
+    """
     tables = extension_points()
-    titles = [*tables, PRESETS_POINT, RUNS_POINT]
+    others: dict[str, Callable[[], dict[str, str]]] = {
+        PRESETS_POINT: _presets,
+        RUNS_POINT: lambda: {name: _first_comment(path) for name, path in ready_made().items()},
+        PLUGINS_POINT: lambda: {entry.name: entry.value for entry in announced()},
+    }
+    titles = [*tables, *others]
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for title in titles if point is None else _matching(point, titles):
-        if title == PRESETS_POINT:
-            lines = _presets()
-        elif title == RUNS_POINT:
-            lines = {name: _first_comment(path) for name, path in ready_made().items()}
+        if title in others:
+            lines = others[title]()
+            found[title] = {kind: {"help": text, "parameters": []} for kind, text in lines.items()}
         else:
-            lines = {
-                kind: help_text(cls) + (_parameters(cls) if point else "")
+            found[title] = {
+                kind: {"help": help_text(cls), "parameters": _fields(cls)}
                 for kind, cls in tables[title].items()
             }
-        _print_kinds(console, title, lines)
+    return found
+
+
+def points() -> list[str]:
+    """Return every extension point by the last part of its title, as `agentos list` takes it."""
+    titles = [*extension_points(), PRESETS_POINT, RUNS_POINT, PLUGINS_POINT]
+    return list(dict.fromkeys(_names(title)[-1] for title in titles))
 
 
 def _matching(point: str, titles: Sequence[str]) -> list[str]:
@@ -111,11 +140,15 @@ def _tables() -> Mapping[str, Mapping[str, type[Spec]]]:
 
 def _tables_of_tasks() -> Mapping[str, Mapping[str, type[Spec]]]:
     from agentos.tasks.decomposition import DECOMPOSITIONS
+    from agentos.tasks.kinds import TASK_KINDS
+    from agentos.tasks.kinds.collections import COLLECTIONS
     from agentos.tasks.scheduling import SCHEDULERS
     from agentos.tasks.selection import SELECTIONS
     from agents.answering import ADAPTATIONS, DEFERRALS, FUSIONS
 
     return {
+        "task file.task": TASK_KINDS,
+        "task file.collection": COLLECTIONS,
         "task file.decompose": DECOMPOSITIONS,
         "task file.select": SELECTIONS,
         "task file.adapt": ADAPTATIONS,
@@ -161,8 +194,11 @@ def help_text(cls: type[Spec]) -> str:
     return f"{line} [{paper['authors']} {paper['year']}]"
 
 
-def _parameters(cls: type[Spec]) -> str:
-    names = [name for name in cls.model_fields if name != "kind"]
+def _fields(cls: type[Spec]) -> list[str]:
+    return [name for name in cls.model_fields if name != "kind"]
+
+
+def _parameters(names: Sequence[str]) -> str:
     return f"\nparameters: {', '.join(names)}" if names else ""
 
 

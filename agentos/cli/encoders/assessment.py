@@ -38,6 +38,7 @@ from agentos.records.identity.fingerprint import Fingerprint, read_fingerprints
 from agentos.simulation.preparation import heldout_of, joint_panels, prepare_corpus
 from agents.models.text_encoder import TextEncoder
 from protocols.errors import ConfigurationError, DataError
+from protocols.plugins import TrustedPlugins
 from protocols.seeding import generator
 from protocols.spec import Kinds, Spec
 
@@ -71,6 +72,7 @@ class Request:
         joint: whether the run's joint embeddings are evaluated, too.
         among: agents that each asks, by the kinds of `JointConfig.agents`; the run's own, or all, if None.
         pca: width of the joint embedding; 0 for no reduction; the run's own if None.
+        trusted: packages whose classes may be imported as kinds.
     """
 
     target: str
@@ -86,6 +88,7 @@ class Request:
     joint: bool = False
     among: str | None = None
     pca: int | None = None
+    trusted: Sequence[str] = ()
 
 
 def assessed(request: Request, progress: Callable[[str], None] = lambda _: None) -> Assessment:
@@ -99,8 +102,8 @@ def assessed(request: Request, progress: Callable[[str], None] = lambda _: None)
         AgentOSError: an argument cannot be used.
     """
     target = request.target
-    run = run_config(target)
-    chosen = {text: parse_task(text) for text in request.tasks}
+    run = run_config(target, request.trusted)
+    chosen = {text: parse_task(text, request.trusted) for text in request.tasks}
     if run is None:
         _check_model(request)
     else:
@@ -190,7 +193,7 @@ def _training_text(request: Request) -> TrainingText | None:
     fitter = MapFitter(True, whitening, documents)
     if ending(request.center_on) in FORMATS:
         return TrainingText(read_documents(request.center_on).texts, fitter)
-    run = run_config(request.center_on) or load(request.center_on)
+    run = _configured(request.center_on, request.trusted)
     corpus = prepare_corpus(run, Listener())
     drawn = generator(run.seed, "embedding maps").permutation(corpus.train)[: 4 * documents]
     texts = corpus.texts(drawn)
@@ -232,7 +235,7 @@ def _require_embeddings_alone(tasks: Mapping[str, Task]) -> None:
             )
 
 
-def parse_task(text: str) -> Task:
+def parse_task(text: str, trusted: Sequence[str] = ()) -> Task:
     """Return the task that ``KIND``, ``KIND:PATH`` or ``KIND:NAME=VALUE,...`` names.
 
     Raises:
@@ -255,7 +258,8 @@ def parse_task(text: str) -> Task:
         elif place == 0:
             values["path"] = part
     try:
-        return _OneTask.model_validate({"task": values}).task
+        context = TrustedPlugins.of(trusted)
+        return _OneTask.model_validate({"task": values}, context=context).task
     except ValidationError as error:
         raise InvalidConfiguration(f"--task {text}", explain(error, _OneTask)) from error
 
@@ -264,10 +268,15 @@ class _OneTask(Spec):
     task: Annotated[Task, Kinds(TASKS)]
 
 
-def run_config(target: str) -> RunConfig | None:
+def run_config(target: str, trusted: Sequence[str] = ()) -> RunConfig | None:
     """Return the configuration of a run folder; None for anything else."""
     path = Path(target) / _CONFIG
-    return load(str(path)) if path.is_file() else None
+    return load(str(path), (), trusted) if path.is_file() else None
+
+
+def _configured(source: str, trusted: Sequence[str]) -> RunConfig:
+    """Return the configuration of a run folder, a file or a ready-made run."""
+    return run_config(source, trusted) or load(source, (), trusted)
 
 
 def _heldout(request: Request, run: RunConfig | None) -> HeldOut:
@@ -276,7 +285,7 @@ def _heldout(request: Request, run: RunConfig | None) -> HeldOut:
     if data is not None and ending(data) in FORMATS:
         return read_documents(data)
     if data is not None:
-        run = run_config(data) or load(data)
+        run = _configured(data, request.trusted)
     assert run is not None  # a model without data has been refused
     corpus = prepare_corpus(run, Listener())
     require_same(of_text(corpus), Path(data or request.target), request.changed_data_ok)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentos.cli.arguments import ChangedDataOk, Directory
+from agentos.cli.arguments import ChangedDataOk, Directory, TrustedPlugins
 
 if TYPE_CHECKING:
     from agentos.audit.bias.association import Association
@@ -34,6 +35,7 @@ def audit(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     changed_data_ok: ChangedDataOk = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Attack the encoders of a run, and test them for bias.
 
@@ -51,16 +53,16 @@ def audit(
     """
     from agentos.audit.bias.association import LISTS, read_word_lists
     from agentos.audit.run_audit import audit_bias, audit_privacy, verdict
-    from agentos.cli.display.audit_tables import show_bias, show_privacy
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.encoders.assessment import require_same
+    from agentos.cli.encoders.audit_tables import show_bias, show_privacy
     from agentos.events import Listener
     from agentos.records.identity.digests import of_text
     from agentos.simulation.preparation import prepare_corpus
 
     console, both = SafeConsole(), not privacy and not bias
     tests = read_word_lists(words or LISTS)
-    run, encoders = _encoders(directory)
+    run, encoders = _encoders(directory, trust_plugins or ())
     found: dict[str, Any] = {}
     with console.status("Reading text") as status:
         attacked: list[AgentPrivacy] = []
@@ -85,7 +87,9 @@ def audit(
         show_bias(console, tested)
 
 
-def _encoders(directory: Path) -> tuple[RunConfig, dict[int, LoadedEncoder]]:
+def _encoders(
+    directory: Path, trusted: Sequence[str]
+) -> tuple[RunConfig, dict[int, LoadedEncoder]]:
     """Load all encoders that a run has saved.
 
     Raises:
@@ -96,7 +100,7 @@ def _encoders(directory: Path) -> tuple[RunConfig, dict[int, LoadedEncoder]]:
     from agentos.evaluation.loaded_encoder import LoadedEncoder
     from protocols.errors import ConfigurationError
 
-    run = run_config(str(directory))
+    run = run_config(str(directory), trusted)
     if run is None:
         raise ConfigurationError(
             f"{directory} is not a run folder",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import Among, ChangedDataOk, JointWidth
+from agentos.cli.arguments import Among, ChangedDataOk, JointWidth, TrustedPlugins
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,6 +81,7 @@ def evaluate(
     among: Among = None,
     pca: JointWidth = None,
     changed_data_ok: ChangedDataOk = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Evaluate the exported encoders of a run, or a model, on held-out text or on files of your own.
 
@@ -110,6 +111,7 @@ def evaluate(
             joint=joint,
             among=among,
             pca=pca,
+            trusted=trust_plugins or (),
         )
         found = assessed(request, status.update)
     if out is not None:  # before anything is printed: the scores took long, and a stream may fail

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import ChangedDataOk
+from agentos.cli.arguments import ChangedDataOk, TrustedPlugins
 
 if TYPE_CHECKING:
     from agentos.audit.explanation import Neighbour
@@ -45,6 +46,7 @@ def explain(
         bool, typer.Option("--json", help="Print JSON instead of coloured text.")
     ] = False,
     changed_data_ok: ChangedDataOk = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Explain which words of a text carry its embedding, its similarity to another text, or its class.
 
@@ -58,14 +60,14 @@ def explain(
     from agentos.audit.explanation import explain as explain_words
     from agentos.audit.explanation.explanation_page import write_explanation
     from agentos.cli.display.console import SafeConsole
-    from agentos.cli.display.explanation_view import show_explanation
+    from agentos.cli.encoders.explanation_view import show_explanation
     from agentos.evaluation.loaded_encoder import LoadedEncoder
     from agentos.records.saved_encoders import find_encoder
 
     folder, console = find_encoder(source, agent), SafeConsole()
     encoder = LoadedEncoder.load(str(folder))
     found = explain_words(encoder, text, other, label)
-    near = _near(source, encoder, text, anchors, changed_data_ok)
+    near = _near(source, encoder, text, anchors, changed_data_ok, trust_plugins or ())
     if page is not None:
         write_explanation(page, found, near)
     if as_json:
@@ -78,7 +80,12 @@ def explain(
 
 
 def _near(
-    source: Path, encoder: LoadedEncoder, text: str, count: int, changed_data_ok: bool
+    source: Path,
+    encoder: LoadedEncoder,
+    text: str,
+    count: int,
+    changed_data_ok: bool,
+    trusted: Sequence[str],
 ) -> list[Neighbour]:
     """Return the public anchors of a run that lie nearest to a text; none for a model or without anchors."""
     from agentos.audit.explanation import nearest
@@ -87,7 +94,7 @@ def _near(
     from agentos.records.identity.digests import of_text
     from agentos.simulation.preparation import prepare_corpus
 
-    run = run_config(str(source))
+    run = run_config(str(source), trusted)
     if run is None or not count or not run.data.anchors:
         return []
     corpus = prepare_corpus(run, Listener())

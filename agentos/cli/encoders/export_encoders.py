@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from agentos.cli.arguments import Among, ChangedDataOk, Directory, JointWidth
+from agentos.cli.arguments import Among, ChangedDataOk, Directory, JointWidth, TrustedPlugins
 
 
 def export(
@@ -31,6 +32,7 @@ def export(
     among: Among = None,
     pca: JointWidth = None,
     changed_data_ok: ChangedDataOk = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Copy an encoder of a finished run into a folder that sentence-transformers and mteb load.
 
@@ -46,12 +48,15 @@ def export(
     from agentos.evaluation.joint_folder import require_empty
     from agentos.records.atomic_files import writing
     from agentos.records.saved_encoders import find_encoder
+    from agentos.records.views.run_view import load_view
+    from agentos.reporting.model_card import CARD, model_card
     from protocols.errors import ConfigurationError
 
     folder = find_encoder(run, agent)
     require_empty(directory)
     if joint:
-        _export_joint(run, directory, agent, (among, pca, changed_data_ok))
+        options = {"among": among, "pca": pca, "changed_data_ok": changed_data_ok}
+        _export_joint(run, directory, agent, {**options, "trusted": trust_plugins or []})
     elif among is not None or pca is not None:
         raise ConfigurationError(
             "--among and --pca are about several encoders side by side",
@@ -60,6 +65,9 @@ def export(
     else:
         with writing(directory):
             shutil.copytree(folder, directory, dirs_exist_ok=True)
+            if folder != run:  # of a run, which knows how it came about
+                card = model_card(load_view(run), agent or 0)
+                (directory / CARD).write_text(card, encoding="utf-8", newline="\n")
     trust = ", trust_remote_code=True" if joint else ""
     SafeConsole().print(
         f'encoder: {directory}; load it with SentenceTransformer("{directory}"{trust})',
@@ -70,7 +78,7 @@ def export(
 
 
 def _export_joint(
-    run: Path, directory: Path, agent: int | None, options: tuple[str | None, int | None, bool]
+    run: Path, directory: Path, agent: int | None, options: Mapping[str, Any]
 ) -> None:
     """Write the panel of an agent, by default of agent 0, as one folder."""
     from agentos.cli.encoders.assessment import Request, joint_request
@@ -80,9 +88,8 @@ def _export_joint(
     from agentos.records.atomic_files import writing
     from agentos.records.layout import CONFIG
 
-    among, pca, changed_data_ok = options
-    request = Request(str(run), changed_data_ok=changed_data_ok, joint=True, among=among, pca=pca)
-    joint = joint_request(load(str(run / CONFIG)), request)
+    request = Request(str(run), joint=True, **options)
+    joint = joint_request(load(str(run / CONFIG), (), request.trusted), request)
     panel = joint.panels[agent or 0]
     folders = exported_encoders(run, panel)
     projection = None

@@ -8,6 +8,7 @@ from agentos.data.sources.base import Document, Source
 from agentos.data.sources.delimited import Csv, Jsonl
 from agentos.data.sources.docstrings import Docstrings
 from agentos.data.sources.huggingface import HuggingFace
+from agentos.data.sources.in_memory import InMemory
 from agentos.data.sources.parquet import Parquet
 from agentos.data.sources.plain_text import Text
 
@@ -27,6 +28,7 @@ __all__ = [
     "Docstrings",
     "Document",
     "HuggingFace",
+    "InMemory",
     "Jsonl",
     "Parquet",
     "Source",

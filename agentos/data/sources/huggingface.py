@@ -17,13 +17,16 @@ from protocols.errors import DataError
 
 
 class HuggingFace(Source):
-    """Any Hugging Face dataset: a hub name, a local folder, or a builder such as json.
+    """Any Hugging Face dataset: a hub name, a folder, also of `save_to_disk`, or a builder such as json.
 
     `datasets` reads the files, so its bounds hold for them; a text has at most 16 MiB here as everywhere.
     """
 
     kind: Literal["hf"] = "hf"
-    path: str = Field(min_length=1, description="Path argument of `datasets.load_dataset`.")
+    path: str = Field(
+        min_length=1,
+        description="Path argument of `datasets.load_dataset`, or a folder of `Dataset.save_to_disk`.",
+    )
     name: str | None = Field(default=None, description="The configuration of the dataset.")
     split: str = Field(default="train", min_length=1, description="The split to read.")
     text: TextColumn = "text"
@@ -88,18 +91,7 @@ class HuggingFace(Source):
     def _rows(self) -> Iterator[dict[str, Any]]:
         import datasets  # 0.3 s that reading a configuration should not cost
 
-        data_files = (
-            list(self.data_files) if isinstance(self.data_files, tuple) else self.data_files
-        )
-        stream = datasets.load_dataset(
-            self.path,
-            self.name,
-            data_files=data_files,
-            split=self.split,
-            revision=self.revision,
-            streaming=True,
-            trust_remote_code=False,  # from version 4 on the library runs no scripts anyway
-        )
+        stream = self._saved() if _is_saved(Path(self.path).expanduser()) else self._loaded()
         feature: Any = (stream.features or {}).get(self.label)
         named = isinstance(feature, datasets.ClassLabel)
         for row in stream:
@@ -108,6 +100,29 @@ class HuggingFace(Source):
                 known = 0 <= code < feature.num_classes
                 row[self.label] = feature.int2str(code) if known else _Unknown(code)
             yield row
+
+    def _saved(self) -> Any:
+        """Open a folder of `save_to_disk`; one that holds several splits is asked for its own."""
+        import datasets
+
+        found = datasets.load_from_disk(str(Path(self.path).expanduser()))
+        return found[self.split] if isinstance(found, datasets.DatasetDict) else found
+
+    def _loaded(self) -> Any:
+        import datasets
+
+        data_files = (
+            list(self.data_files) if isinstance(self.data_files, tuple) else self.data_files
+        )
+        return datasets.load_dataset(
+            self.path,
+            self.name,
+            data_files=data_files,
+            split=self.split,
+            revision=self.revision,
+            streaming=True,
+            trust_remote_code=False,  # from version 4 on the library runs no scripts anyway
+        )
 
     def _unreadable(self, error: Exception) -> DataError:
         return DataError(
@@ -124,6 +139,10 @@ class _Unknown:
     """A class without a name; the hub marks documents without a label by -1."""
 
     code: int
+
+
+def _is_saved(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
 
 
 def _find(place: str) -> files.Files:

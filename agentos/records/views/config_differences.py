@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 Fields = dict[str, Any]
@@ -35,6 +36,25 @@ def differing_fields(
     ]
     paths = dict.fromkeys(_differing(kept, ()))
     return [{".".join(path): _value_at(config, path) for path in paths} for config in kept]
+
+
+def run_labels(runs: Sequence[tuple[str, Path]]) -> tuple[str, ...]:
+    """Return one label per run, each once: its name, with its folder where that is taken.
+
+    Example:
+        >>> run_labels([("ring", Path("runs/a")), ("ring", Path("runs/b")), ("tree", Path("runs/c"))])
+        ('ring (a)', 'ring (b)', 'tree')
+    """
+    names = [name for name, _ in runs]
+    labels = [name if names.count(name) == 1 else f"{name} ({path.name})" for name, path in runs]
+    paths = [
+        {path for label, (_, path) in zip(labels, runs, strict=True) if label == each}
+        for each in labels
+    ]
+    return tuple(
+        label if len(found) == 1 else f"{name} ({path})"
+        for label, found, (name, path) in zip(labels, paths, runs, strict=True)
+    )
 
 
 def setting_text(value: Any) -> str:

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 from agentos.records import reader
 from agentos.records.layout import ARMS, CONFIG, ISOLATED, SELF_TRAINING, TOGETHER, agent_number
 from agentos.records.result import UNTRAINED, quality_table
-from agentos.records.views.config_differences import Fields, differing_fields, setting_text
+from agentos.records.views.config_differences import (
+    Fields,
+    differing_fields,
+    run_labels,
+    setting_text,
+)
 from agentos.records.views.outcome import outcome
 from protocols.errors import RecordError
 
@@ -227,21 +232,6 @@ def load_runs(folders: str | Path | Iterable[str | Path]) -> RecordedRuns:
             hint="name folders that 'agentos run' wrote, or a glob that finds them, such as 'runs/*'",
         )
     return RecordedRuns(tuple(load_run(directory) for directory in named))
-
-
-def run_labels(runs: Sequence[tuple[str, Path]]) -> tuple[str, ...]:
-    """Return one label per run, each once: its name, with its folder where that is taken.
-
-    Example:
-        >>> run_labels([("ring", Path("runs/a")), ("ring", Path("runs/b")), ("tree", Path("runs/c"))])
-        ('ring (a)', 'ring (b)', 'tree')
-    """
-    names = [name for name, _ in runs]
-    labels = [name if names.count(name) == 1 else f"{name} ({path.name})" for name, path in runs]
-    return tuple(
-        label if labels.count(label) == 1 else f"{name} ({path})"
-        for label, (name, path) in zip(labels, runs, strict=True)
-    )
 
 
 def _with_nan(row: reader.Row) -> reader.Row:

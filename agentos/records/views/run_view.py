@@ -41,7 +41,7 @@ class RunView:
         directory, name, seed: the run folder, and the run's name and seed.
         topology, exchange: their kinds.
         codec: its kind, or None if the exchange has no codec.
-        config_text, environment: as recorded.
+        config, config_text, environment: as recorded.
         network: the agents and the edges between them.
         names: one name per agent, each once, in the order of their numbers.
         health: None if health was not monitored.
@@ -57,6 +57,7 @@ class RunView:
     topology: str
     exchange: str
     codec: str | None
+    config: Mapping[str, Any]
     config_text: str
     environment: Mapping[str, Any]
     network: RecordedNetwork
@@ -95,6 +96,7 @@ def view_run(record: RunRecord) -> RunView:
         topology=_kind(record.config, "topology"),
         exchange=_kind(record.config, "exchange"),
         codec=config_value(record.config, "exchange", "codec", "kind"),
+        config=record.config,
         config_text=record.config_text,
         environment=record.environment,
         network=record.network,

@@ -21,8 +21,11 @@ def network_panel(
     Args:
         network: the agents and the edges between them.
         names: one per agent, each once.
-        sent: (sender, receiver) -> bytes.
+        sent: (sender, receiver) -> bytes; those over edges that a fork has given up are a fact of their own.
     """
+    known = {frozenset(edge) for edge in network.edges}
+    former = {pair: size for pair, size in sent.items() if frozenset(pair) not in known}
+    sent = {pair: size for pair, size in sent.items() if pair not in former}
     shown = names if network.agents <= CROWD else None
     figure = draw_network(network, names=shown, bytes_by_edge=sent or None)
     edges = f"{network.edge_count:,} edge{'s' * (network.edge_count != 1)}"
@@ -38,6 +41,8 @@ def network_panel(
         (sender, receiver), most = max(sent.items(), key=lambda item: item[1])
         facts["Busiest direction"] = f"{names[sender]} → {names[receiver]}"
         facts["Bytes in that direction"] = bytes_text(most)
+    if former:
+        facts["Bytes over edges of before the fork"] = bytes_text(sum(former.values()))
     return {
         "picture": data_uri(to_svg(figure)),
         "alt": f"{network.agents} agents and the {edges} between them",

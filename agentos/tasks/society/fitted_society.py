@@ -101,6 +101,11 @@ class FittedSociety:
         length = self.config.task.max_length
         return Panel(self.members, len(self.classes), length, embed, count)
 
+    @property
+    def asked_first(self) -> tuple[int, ...]:
+        """Agents that the chosen architecture asks about every query."""
+        return self.architectures[self.chosen].asked_first(self.panel(_unread))
+
     def network(self, family: str) -> Network:
         """Return the network of an architecture: the configured one where it is of this family."""
         agents, seed = len(self.members), self.config.seed

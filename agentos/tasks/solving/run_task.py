@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +14,9 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from agentos.data.yaml_values import dump
 from agentos.records.atomic_files import replacing, write_json
 from agentos.records.identity.folder_lock import alone_in
-from agentos.records.layout import CONFIG, LEDGER
+from agentos.records.layout import LEDGER
 from agentos.records.ledger_file import write_ledger
 from agentos.tasks.analysis import Analysis
 from agentos.tasks.config import Auto, Task
@@ -27,15 +25,15 @@ from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import SINGLE, FittedSociety
 from agentos.tasks.society.saved_society import SOCIETY, save_society
 from agentos.tasks.solving.further_ways import further_ways
+from agentos.tasks.solving.kind_outcome import LEXICAL
 from agentos.tasks.solving.scores import Scores, score
 from agentos.tasks.solving.words_alone import lexical_probabilities
+from agentos.tasks.solving.work_folder import ANSWERS, EMBEDDINGS, RESULTS, claim
 from agentos.tasks.solving.workbench import Bench, Workbench, cards_of
 from agents.answering.defer import oracle
-from protocols.errors import HostLost, RecordError
+from protocols.errors import HostLost
 
-ANALYSIS, ANSWERS, RESULTS = "analysis.json", "answers.parquet", "results.json"
-EMBEDDINGS = "embeddings"
-LEXICAL = "lexical"
+ANALYSIS = "analysis.json"
 
 
 @dataclass(frozen=True)
@@ -301,34 +299,10 @@ def _at_work(
     progress("Reading text")
     bench = Bench.of(config)
     cards = cards_of(config.library, progress)
-    _claim(directory, config)
+    claim(directory, config)
     with alone_in(directory):
         progress("Starting hosts")
         with config.runtime.open(len(cards), address) as session:
             length, threads = config.task.max_length, config.runtime.threads
             encoders = Encoders(session, cards, length, threads, directory / EMBEDDINGS)
             yield Workbench(config, bench, encoders, progress)
-
-
-def _claim(directory: Path, config: Task) -> None:
-    """Take a folder that is new, or holds work under the same configuration."""
-    text = dump(json.loads(config.model_dump_json()))
-    path = directory / CONFIG
-    if path.is_file():
-        if path.read_text(encoding="utf-8") == text:
-            return
-        raise RecordError(
-            f"{directory} holds other work",
-            expected="a new folder, or one of the same configuration",
-            actual=f"another {CONFIG}",
-            hint="give another folder in --out, or remove this one",
-        )
-    if directory.is_dir() and any(directory.iterdir()):
-        raise RecordError(
-            f"{directory} is not empty, and no task wrote it",
-            expected="a new folder",
-            hint="give another folder in --out",
-        )
-    directory.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        draft.write_text(text, encoding="utf-8")

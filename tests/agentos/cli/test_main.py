@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from agentos.data.sources import SOURCES
 from agentos.evaluation import TASKS
 from agentos.rounds.faults import FAULTS
 from agentos.runtime import RUNTIMES
-from agentos.tasks.config import Task
+from agentos.tasks.config import json_schema
 from agentos.tasks.decomposition import DECOMPOSITIONS
+from agentos.tasks.kinds import TASK_KINDS
+from agentos.tasks.kinds.collections import COLLECTIONS
 from agentos.tasks.scheduling import SCHEDULERS
 from agentos.tasks.selection import SELECTIONS
 from agents import answering
@@ -187,7 +190,7 @@ def test_schema_is_json(agentos: Callable[..., Ended]) -> None:
     ended = agentos("schema")
     assert json.loads(ended.out) == json.loads(json.dumps(RunConfig.model_json_schema()))
     of_task = json.loads(agentos("schema", "task").out)
-    assert of_task == json.loads(json.dumps(Task.model_json_schema()))
+    assert of_task == json.loads(json.dumps(json_schema()))
 
 
 TABLES: tuple[Mapping[str, Any], ...] = (
@@ -220,6 +223,8 @@ CITATION = re.compile(
 
 
 OF_TASKS: Mapping[str, Mapping[str, Any]] = {
+    "task": TASK_KINDS,
+    "collection": COLLECTIONS,
     "decompose": DECOMPOSITIONS,
     "select": SELECTIONS,
     "adapt": ADAPTATIONS,
@@ -524,12 +529,60 @@ def test_report_builds_the_page_again(
 def test_compare_prints_a_table_and_writes_a_page(
     agentos: Callable[..., Ended], finished: Any, tmp_path: Path
 ) -> None:
-    ended = agentos("compare", finished.directory, finished.directory, "--out", "both.html")
+    changed = changed_copy(finished.directory, tmp_path / "changed", hops=2, seed=1)
+    ended = agentos("compare", finished.directory, changed, "--out", "both.html")
     assert ended.code == 0
-    assert ended.out.count("small (run)") == 2
-    for row in ("exchange", "MRR ↑ mean", "Probe accuracy ↑ worst", "bytes", "tokens"):
+    for name in ("small (run)", "small (changed)"):
+        assert ended.out.count(name) == 1
+    for row in (
+        "exchange",
+        "topology.hops",
+        "MRR ↑ mean",
+        "Probe accuracy ↑ worst",
+        "bytes",
+        "tokens",
+    ):
         assert row in ended.out
     assert "<html" in (tmp_path / "both.html").read_text(encoding="utf-8")
+
+
+def changed_copy(run: Path, copy: Path, hops: int, seed: int) -> Path:
+    """Copy a run folder; its configuration says that it was another run."""
+    shutil.copytree(run, copy)
+    config = yaml.safe_load((copy / "config.yaml").read_text())
+    config["topology"]["hops"], config["seed"] = hops, seed
+    (copy / "config.yaml").write_text(yaml.safe_dump(config))
+    return copy
+
+
+def test_compare_groups_runs_by_what_differs_except_the_seed(
+    agentos: Callable[..., Ended], finished: Any, tmp_path: Path
+) -> None:
+    runs = [
+        changed_copy(finished.directory, tmp_path / f"run-{hops}-{seed}", hops, seed)
+        for hops in (1, 2)
+        for seed in range(3)
+    ]
+    ended = agentos("compare", *runs)
+    assert ended.code == 0
+    assert "6 runs, 2 settings" in ended.out
+    assert "topology.hops" in ended.out
+    assert len(ended.out.splitlines()) < 10
+    mean = finished.result.mean["probe_accuracy"]
+    said = json.loads(agentos("compare", *runs, "--json", "--metric", "probe_accuracy").out)
+    assert said["fields"] == ["topology.hops"]
+    assert [group["settings"] for group in said["groups"]] == [
+        {"topology.hops": "1"},
+        {"topology.hops": "2"},
+    ]
+    for group in said["groups"]:
+        assert len(group["runs"]) == 3
+        found = group["metrics"]["probe_accuracy"]
+        assert (found["mean"], found["half_width"]) == (pytest.approx(mean), pytest.approx(0))
+    assert len(said["each"]) == 6
+    refused = agentos("compare", *runs, "--metric", "nothing").refused(2)
+    assert "no run measured the metric 'nothing'" in refused
+    assert "probe_accuracy" in refused
 
 
 @pytest.mark.parametrize("arguments", [["report", "nope"], ["compare", "nope"], ["report", "."]])
@@ -540,3 +593,38 @@ def test_folder_that_is_no_run_is_refused(
     assert f"{arguments[1]} is not a run folder" in said
     assert "expected: a folder that holds config.yaml" in said
     assert list(tmp_path.iterdir()) == []
+
+
+# As other programs read it
+
+
+def test_version_is_that_of_the_distribution(agentos: Callable[..., Ended]) -> None:
+    ended = agentos("--version")
+    assert (ended.code, ended.out) == (0, f"agentos {metadata.version('llm-agentos')}\n")
+
+
+def test_validate_prints_problems_as_data(agentos: Callable[..., Ended], config_file: Path) -> None:
+    ended = agentos("validate", config_file, "--json")
+    assert (ended.code, json.loads(ended.out)["valid"]) == (0, True)
+    ended = agentos("validate", config_file, "topology.kind=rign", "training.rounds=0", "--json")
+    assert ended.code == 2
+    said = json.loads(ended.out)
+    assert said["valid"] is False
+    paths = {problem["path"]: problem["closest"] for problem in said["problems"]}
+    assert paths == {"topology.kind": "ring", "training.rounds": None}
+
+
+def test_check_prints_bytes_as_data(agentos: Callable[..., Ended], config_file: Path) -> None:
+    said = json.loads(agentos("check", config_file, "--json").out)
+    # After the second and last round nothing would be learnt from an exchange.
+    assert (said["sound"], said["problems"], said["exchanges"]) == (True, [], 1)
+    assert said["bytes"] == sum(said["bytes_by_kind"].values()) > 0
+    sent = [agent["sent"] for agent in said["bytes_by_agent"].values()]
+    assert (len(sent), sum(sent)) == (4, said["bytes"])
+
+
+def test_list_prints_kinds_as_data(agentos: Callable[..., Ended]) -> None:
+    said = json.loads(agentos("list", "topology", "--json").out)
+    assert said["topology"].keys() == TOPOLOGIES.keys()
+    assert "hops" in said["topology"]["ring"]["parameters"]
+    assert "quickstart" in json.loads(agentos("list", "--json").out)["ready-made runs"]

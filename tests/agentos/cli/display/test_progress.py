@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 
 from agentos import RunConfig
-from agentos.cli.compare import show_comparison
 from agentos.cli.display.error_text import show_error
 from agentos.cli.display.outcome_tables import show_outcome
 from agentos.cli.display.progress import LiveDisplay
+from agentos.cli.runs.compare import show_comparison
 from agentos.config.field_errors import InvalidConfiguration
 from agentos.data.problems import Problem
 from agentos.events import Listener, Listeners
@@ -131,11 +131,6 @@ def test_comparison_leaves_out_what_no_run_has(finished: Any, screen: Console) -
     assert "Probe accuracy ↑ mean" in shown
     assert shown.index("MRR ↑ mean") < shown.index("MRR, centred ↑ mean") < shown.index("Recall")
     assert "RankMe" not in shown
-
-
-def test_comparison_of_many_runs_is_split_into_tables(finished: Any, screen: Console) -> None:
-    show_comparison(screen, compare([finished.directory] * 6))
-    assert text_of(screen).count("MRR ↑ mean") == 2
 
 
 def test_error_shows_what_was_expected_given_and_the_hint(screen: Console) -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from agentos import Society, Task, solve
 from agentos.cli.main import app
-from agentos.reporting.task_report import write_task_report
+from agentos.reporting.tasks.task_report import write_task_report
 from agentos.tasks.kinds import Pair
 from agentos.tasks.solving.candidates import candidates, planned, task_texts
 from agentos.tasks.solving.run_task import LEXICAL, Solved
@@ -110,7 +110,7 @@ def test_same_configuration_goes_on_and_another_is_refused(
     made: Solved, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "agentos.tasks.society.encoders._read", lambda reading: pytest.fail("embedded again")
+        "agentos.tasks.society.encoders.read_texts", lambda reading: pytest.fail("embedded again")
     )
     again = solve(Task.model_validate(values), made.directory)
     assert [line.scores for line in again.lines] == [line.scores for line in made.lines]
