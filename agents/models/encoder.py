@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from agents.models.cpu.first_token import at_first_token, supports_first_token, without_last_layer
+from agents.models.heads.token_loss import token_losses
 from agents.models.language_head import LanguageHead
 from agents.text.batch import Batch
 from agents.text.masking import IGNORED
@@ -134,10 +134,8 @@ class Encoder(nn.Module):
             states_BTW = self.states(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         predicted_BT = labels_BT != IGNORED
         # Logits over the vocabulary are the main cost, so only the states of labelled tokens pass the head.
-        logits_MV = self.language_head(states_BTW[predicted_BT]).float()
-        targets_M = labels_BT[predicted_BT]
-        nll_M = F.cross_entropy(logits_MV, targets_M, reduction="none")
-        correct_M = (logits_MV.argmax(dim=-1) == targets_M).float()
+        logits_MV = self.language_head(states_BTW[predicted_BT])
+        nll_M, correct_M = token_losses(logits_MV, labels_BT[predicted_BT])
         zeros_BT = torch.zeros(labels_BT.shape, device=nll_M.device)
         columns = [
             zeros_BT.masked_scatter(predicted_BT, values_M).sum(dim=1, keepdim=True)
