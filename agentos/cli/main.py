@@ -39,6 +39,7 @@ from agentos.cli.runs.watch import watch
 from agentos.cli.sweep import sweep
 from agentos.cli.tasks.model_library import library
 from agentos.cli.tasks.planned_work import plan
+from agentos.cli.tasks.serve import serve
 from agentos.cli.tasks.solve import analyse, ask, solve
 from agentos.cli.topology import topology
 from agentos.cli.watched_run import run
@@ -153,11 +154,14 @@ def schema(of: SchemaOf = "run") -> None:
     Example: agentos schema task > task.schema.json
     """
     if of == "task":
-        from agentos.tasks.config import Task as Described
-    else:
-        from agentos.config.run import RunConfig as Described  # type: ignore[assignment]
+        from agentos.tasks.config import json_schema
 
-    text = json.dumps(Described.model_json_schema(), indent=2)
+        described = json_schema()
+    else:
+        from agentos.config.run import RunConfig
+
+        described = RunConfig.model_json_schema()
+    text = json.dumps(described, indent=2)
     _console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -188,6 +192,7 @@ app.command(short_help="Let a society work on a task.")(solve)
 app.command(short_help="Analyse a task, and stop.")(analyse)
 app.command(short_help="Answer texts with a society that solved a task.")(ask)
 app.command(short_help="Upload an encoder to the Hugging Face hub.")(push)
+app.command(short_help="Serve a society that solved a task over HTTP.")(serve)
 app.command(name="eval", short_help="Evaluate exported encoders, or any model.")(evaluate)
 app.command(short_help="Plan who would do what in a task, and its cost.")(plan)
 app.add_typer(library)

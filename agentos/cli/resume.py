@@ -93,14 +93,14 @@ def fork(
 
 def _require_same_results(before: RunConfig, config: RunConfig) -> None:
     """Refuse every change that could alter the results; most of the runtime's cannot."""
-    arithmetic = {"threads": before.runtime.threads, "device": before.runtime.device}
+    arithmetic = {name: getattr(before.runtime, name) for name in ("threads", "device", "stack")}
     if (
         config.model_copy(update={"runtime": before.runtime}) != before
         or config.runtime.model_copy(update=arithmetic) != config.runtime
     ):
         raise ConfigurationError(
             "these changes would alter the results of the rest of the run",
-            expected="changes only of runtime, with the same runtime.threads and runtime.device",
+            expected="changes only of runtime, with the same runtime.threads, device and stack",
             hint="branch off with 'agentos fork', or start a new run",
         )
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from agentos.config.load import load_as
-from agentos.tasks.config import Task
+from agentos.config.load import apply_overrides, find, load_as, read_yaml
+from agentos.tasks.config import CONFIGURATIONS, AnyTask, Task
+from agentos.tasks.kinds import LABELLED_KINDS
+from protocols.errors import ConfigurationError
+from protocols.spec import spell_out
 
 
-def load_task(source: str, overrides: Sequence[str] = ()) -> Task:
+def load_task(source: str, overrides: Sequence[str] = ()) -> AnyTask:
     """Read the configuration of a task from a YAML file.
 
     Args:
@@ -19,4 +24,32 @@ def load_task(source: str, overrides: Sequence[str] = ()) -> Task:
         ConfigurationError: the file cannot be read, or an override is malformed.
         InvalidConfiguration: fields are unknown or out of range.
     """
-    return load_as(Task, source, overrides)
+    kind = _kind(apply_overrides(read_yaml(find(source)), overrides, Task))
+    if kind is not None and kind not in CONFIGURATIONS:
+        closest = difflib.get_close_matches(kind, CONFIGURATIONS, n=1)
+        raise ConfigurationError(
+            f"{source}: there is no task of kind {kind!r}",
+            expected=f"task.kind is one of {', '.join(CONFIGURATIONS)}",
+            actual=kind[:60],
+            hint=f"did you mean {closest[0]!r}?" if closest else "run 'agentos list task'",
+        )
+    return load_as(CONFIGURATIONS.get(kind or "", Task), source, overrides)
+
+
+def load_labelled_task(source: str, overrides: Sequence[str] = ()) -> Task:
+    """Read the configuration of a task whose answers are class probabilities; see `load_task`."""
+    task = load_task(source, overrides)
+    if not isinstance(task, Task):
+        raise ConfigurationError(
+            f"{source}: this command works on labelled texts",
+            expected=f"task.kind is one of {', '.join(LABELLED_KINDS)}",
+            actual=task.task.kind,
+            hint="'agentos solve' works on all kinds",
+        )
+    return task
+
+
+def _kind(raw: Mapping[str, Any]) -> str | None:
+    task = spell_out(raw.get("task"))
+    kind = task.get("kind") if isinstance(task, Mapping) else None
+    return None if kind is None else str(kind)

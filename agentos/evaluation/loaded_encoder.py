@@ -70,6 +70,7 @@ class LoadedEncoder:
         self.normalised = normalised
         self.classifier = classifier
         self.maps = maps or {}
+        self._device = torch.device("cpu")
         self.collate = Collator(tokenizer, max_length)
         self._vocabulary = Vocabulary(tokenizer)
 
@@ -109,6 +110,12 @@ class LoadedEncoder:
         maps = {name: stored_map(config, name, encoder.width)} if name else {}
         classifier = load_label_head(folder) if here else None
         return cls(encoder, tokenizer, length, settings.normalised, classifier, maps)
+
+    def to(self, device: str) -> LoadedEncoder:
+        """Move the model to a device, such as ``cuda``; embeddings come back as before."""
+        self._device = torch.device(device)
+        self.encoder.to(self._device)
+        return self
 
     @property
     def plain(self) -> LoadedEncoder:
@@ -155,9 +162,9 @@ class LoadedEncoder:
         tokens = self._tokens(texts)
         with torch.inference_mode():
             for chosen in _by_length(tokens, _BATCH):
-                batch = to_device(self.collate([tokens[i] for i in chosen]), torch.device("cpu"))
+                batch = to_device(self.collate([tokens[i] for i in chosen]), self._device)
                 pooled = self.encoder.pool_batch(batch)
-                rows.update(zip(chosen, pooled.numpy(), strict=True))
+                rows.update(zip(chosen, pooled.cpu().numpy(), strict=True))
         embedded: NDArray[np.float32] = np.stack([rows[i] for i in range(len(texts))])
         return embedded
 

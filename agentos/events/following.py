@@ -13,14 +13,15 @@ from agentos.events.run_log import RunLog
 
 
 @contextmanager
-def followed(directory: Path, arms: Sequence[str]) -> Iterator[Listener]:
+def followed(directory: Path, arms: Sequence[str], continues: bool = False) -> Iterator[Listener]:
     """Keep the log and the live state of a run, and write how it ended.
 
     Args:
         directory: the run folder, which exists.
         arms: the arms of the run, in their order.
+        continues: whether the folder holds a run that goes on, which may be refused.
     """
-    log, live = RunLog(directory), LiveState(directory, arms)
+    log, live = RunLog(directory, continues), LiveState(directory, arms)
     root = logging.getLogger()
     root.addHandler(log)
     try:
@@ -29,6 +30,7 @@ def followed(directory: Path, arms: Sequence[str]) -> Iterator[Listener]:
         log.write(f"ended by {type(error).__name__}: {error}")
         raise
     else:
+        log.go_on()
         log.write("finished")
     finally:
         root.removeHandler(log)

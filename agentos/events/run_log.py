@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from agentos.events.listener import Listener
 from agentos.records.layout import LOG
 from agentos.records.reports import Restart, RoundReport
 
+_MOST_WAITING = 1_000
 LARGEST_BYTES = 20_000_000
 """Size above which a log no longer grows: warnings of a thousand agents may come every round."""
 
@@ -25,15 +27,20 @@ class RunLog(Listener, logging.Handler):
 
     Args:
         directory: the run folder.
+        waits: whether lines wait for the first phase or round: a run that cannot be continued, as its text
+            has changed, is left as it was.
         clock: Unix time in seconds.
     """
 
-    def __init__(self, directory: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, directory: Path, waits: bool = False, clock: Callable[[], float] = time.time
+    ) -> None:
         logging.Handler.__init__(self, logging.WARNING)
         self._path = directory / LOG
         self._clock = clock
         self._stage = ""
         self._ended = False
+        self._waiting: deque[str] | None = deque(maxlen=_MOST_WAITING) if waits else None
         self._appending = threading.Lock()
         self.write(f"begun in process {os.getpid()}")
 
@@ -42,14 +49,25 @@ class RunLog(Listener, logging.Handler):
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
         line = f"{stamp} {' '.join(printable(text).split())}\n"
         with self._appending:
-            if self._ended:
-                return
-            try:
-                with self._path.open("a", encoding="utf-8", newline="\n") as file:
-                    self._ended = file.tell() > LARGEST_BYTES
-                    file.write("the log ends here: it is full\n" if self._ended else line)
-            except OSError:
-                self._ended = True
+            if self._waiting is not None:
+                self._waiting.append(line)
+            elif not self._ended:
+                self._append(line)
+
+    def _append(self, lines: str) -> None:
+        try:
+            with self._path.open("a", encoding="utf-8", newline="\n") as file:
+                self._ended = file.tell() > LARGEST_BYTES
+                file.write("the log ends here: it is full\n" if self._ended else lines)
+        except OSError:
+            self._ended = True
+
+    def go_on(self) -> None:
+        """Append the lines that have waited."""
+        with self._appending:
+            waiting, self._waiting = self._waiting, None
+            if waiting:
+                self._append("".join(waiting))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append a warning or an error of this process."""
@@ -65,8 +83,13 @@ class RunLog(Listener, logging.Handler):
             self._stage = stage
             self.write(stage)
 
+    def on_phase(self, arm: str, round: int, phase: str) -> None:
+        """Append what has waited: the run goes on."""
+        self.go_on()
+
     def on_round(self, report: RoundReport) -> None:
         """Append a round."""
+        self.go_on()
         losses = [values["loss"] for values in report.metrics.values() if "loss" in values]
         text = f"{report.arm}: round {report.round} of {report.rounds}, {report.round_s:.1f} s"
         if losses:

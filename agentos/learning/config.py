@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -11,6 +12,7 @@ from typing_extensions import Self
 from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.load import find, load_as, read_yaml, set_fields
 from agentos.config.run import RunConfig
+from agentos.learning.finished_run import is_run, values_of
 from agentos.learning.gate import Gate
 from agentos.learning.knowledge.config import Knn, KnowledgeConfig
 from agentos.learning.knowledge.novelty import ConformalKnn
@@ -37,7 +39,8 @@ class LifeConfig(Spec):
         alias="from",
         min_length=1,
         description="Configuration of the run that the first episode is learnt by: a file or a ready-made "
-        "name. Each later episode takes as many rounds.",
+        "name; or the folder of a finished run, whose encoders go on learning. Each later episode takes as "
+        "many rounds.",
     )
     set: dict[str, Any] = Field(
         default_factory=dict, description="Fields of that run to change, by their dotted paths."
@@ -60,6 +63,13 @@ class LifeConfig(Spec):
         description="Classifier that agents answer by. trained: the one that the labels train, which forgets "
         "if nothing keeps it. ridge: streaming ridge regression on the agent's embeddings, in closed form.",
     )
+    labels: int | None = Field(
+        None,
+        ge=2,
+        le=100_000,
+        description="Labels to make room for, where files that come later may bring new ones; those of the "
+        "text if null.",
+    )
     knowledge: KnowledgeConfig | None = Field(
         None, description="What becomes of an episode in a knowledge base; null: there is none."
     )
@@ -79,13 +89,20 @@ class LifeConfig(Spec):
             raise ValueError("use draws on a knowledge base, and there is none; set knowledge: {}")
         return self
 
+    @property
+    def begin_run(self) -> Path | None:
+        """Return the folder of the finished run that the life begins from; None for a configuration."""
+        return Path(self.begin) if is_run(self.begin) else None
+
     def run(self) -> RunConfig:
         """Return the configuration of the run, with its changes.
 
         Raises:
             ConfigurationError: it cannot be read, or a society cannot go on learning under it.
         """
-        raw = set_fields(read_yaml(find(self.begin)), self.set)
+        folder = self.begin_run
+        raw = read_yaml(find(self.begin)) if folder is None else values_of(folder, list(self.set))
+        raw = set_fields(raw, self.set)
         try:
             config = RunConfig.model_validate(raw)
         except ValidationError as error:

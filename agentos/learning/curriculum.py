@@ -15,7 +15,8 @@ from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus, prepare
 from agentos.events import Listener
 from agentos.learning.config import LifeConfig
-from agentos.learning.streams import Episode, StreamText, cut
+from agentos.learning.finished_run import read_before
+from agentos.learning.streams import Episode, Folder, StreamText, cut
 from agentos.learning.streams.base import Rows
 from agentos.simulation.preparation import blueprint_of
 from agents.continual import Ridge
@@ -34,21 +35,26 @@ class Curriculum:
         config: the society's run, without what a life adds.
         corpus: all documents; train, anchors and held-out of the first episode.
         text: the documents, by row of the corpus.
-        names: names of the classes.
+        names: names of the classes, those of a folder's files in the order in which they came.
+        classes: classes that there is room for.
         codes: `[documents]`, the class of each.
         episodes: the episodes; anchors are in none of them.
         repeated: near duplicates that were left out.
         blueprint: of the first episode, with the objectives of every episode.
+        seen: share of the test documents that the encoders had read before, without labels; None for encoders
+            that begin with random weights.
     """
 
     config: RunConfig
     corpus: Corpus
     text: StreamText
     names: tuple[str, ...]
+    classes: int
     codes: Rows
     episodes: tuple[Episode, ...]
     repeated: int
     blueprint: Blueprint
+    seen: float | None = None
 
     def texts(self, rows: Rows) -> list[str]:
         """Return the texts of some rows."""
@@ -99,12 +105,13 @@ def draw_up(life: LifeConfig, listener: Listener, cache: Path | None = None) -> 
     listener.on_stage("Reading text")
     whole = prepare(config.data, agents=config.agents.total, seed=config.seed, cache=cache)
     text = _text_of(whole)
-    names, codes = np.unique(text.required_labels("a life"), return_inverse=True)
+    names, codes = _classes(text, in_order=isinstance(life.stream, Folder))
+    classes = _room(life, names)
     listener.on_stage("Dividing the stream")
     episodes, repeated = cut(life.stream, text, config.seed)
     anchors, episodes = _anchors(config, episodes)
     first = episodes[0]
-    shards = _shards(config, text, codes.astype(np.int64), first)
+    shards = _shards(config, text, codes, first)
     corpus = replace(
         whole,
         train=first.train,
@@ -118,22 +125,65 @@ def draw_up(life: LifeConfig, listener: Listener, cache: Path | None = None) -> 
     retention = life.learn.retention()
     objectives = (
         *config.objectives,
-        Labelled(classes=max(2, len(names)), share=life.labelled_share),
+        Labelled(classes=classes, share=life.labelled_share),
         *(() if retention is None else (retention,)),
-        *((Ridge(classes=max(2, len(names))),) if life.head == "ridge" else ()),
+        *((Ridge(classes=classes),) if life.head == "ridge" else ()),
     )
     return Curriculum(
         config=config,
         corpus=corpus,
         text=text,
-        names=tuple(str(name) for name in names),
-        codes=codes.astype(np.int64),
+        names=names,
+        classes=classes,
+        codes=codes,
         episodes=episodes,
         repeated=repeated,
-        blueprint=replace(
-            blueprint, objectives=objectives, labels=tuple(str(name) for name in names)
-        ),
+        blueprint=replace(blueprint, objectives=objectives, labels=_padded(names, classes)),
+        seen=_seen(life, text, episodes, listener, cache),
     )
+
+
+def _classes(text: StreamText, in_order: bool) -> tuple[tuple[str, ...], Rows]:
+    """Return the names of the classes, and the class of each document.
+
+    Args:
+        text: the documents.
+        in_order: whether names stay in the order in which they come, so that new ones change no class.
+    """
+    labels = text.required_labels("a life")
+    names = tuple(dict.fromkeys(labels) if in_order else sorted(set(labels)))
+    place = {name: code for code, name in enumerate(names)}
+    return names, np.array([place[label] for label in labels], np.int64)
+
+
+def _room(life: LifeConfig, names: tuple[str, ...]) -> int:
+    """Return the classes that heads have room for; refuse more labels than that."""
+    room = max(2, len(names)) if life.labels is None else life.labels
+    if len(names) > room:
+        raise ConfigurationError(
+            "the text has more labels than the life has room for",
+            expected=f"at most {room}",
+            actual=f"{len(names)}, {names[-1]!r} among them",
+            hint="raise `labels`, and begin in another folder: the heads of agents have a fixed size",
+        )
+    return room
+
+
+def _padded(names: tuple[str, ...], classes: int) -> tuple[str, ...]:
+    return (*names, *(f"(label {code})" for code in range(len(names), classes)))
+
+
+def _seen(
+    life: LifeConfig,
+    text: StreamText,
+    episodes: Sequence[Episode],
+    listener: Listener,
+    cache: Path | None,
+) -> float | None:
+    if life.begin_run is None:
+        return None
+    tests = [text.texts[int(row)] for episode in episodes for row in episode.test]
+    return float(read_before(life.begin_run, tests, listener, cache).mean())
 
 
 def _text_of(corpus: Corpus) -> StreamText:

@@ -88,6 +88,7 @@ class EpisodeStep:
         record = self.record
         if not record.before:
             record = record.model_copy(update={"before": self._accuracies()[0]})
+        in_force = self._accuracies_in_force()
         asked = self._to_ask()
         before = self._answers(asked)
         novel = self._novelty()
@@ -116,7 +117,7 @@ class EpisodeStep:
                 self._stage("writing claims")
             known = self.known.accept(alone)
         else:
-            accuracies, known = last.accuracies, last.knowledge
+            accuracies, known = in_force, last.knowledge
         found = EpisodeRecord(
             episode=number,
             train=len(self.episode.train),
@@ -185,6 +186,14 @@ class EpisodeStep:
 
         return shares(self.known.mixed(heads, rows)), shares(heads)
 
+    def _accuracies_in_force(self) -> tuple[float, ...]:
+        """Return the accuracies of the accepted society: those recorded last, unless more tests have come."""
+        recorded = self.record.episodes[-1].accuracies if self.record.episodes else ()
+        grown = len(recorded) < len(self.curriculum.episodes)
+        if self.accepted is None or self.config.gate is None or not grown:
+            return recorded
+        return self._accuracies()[0]
+
     def _novelty(self) -> float | None:
         """Return the share of the episode's training documents that are novel to the first agent.
 
@@ -237,7 +246,7 @@ class EpisodeStep:
         return self.known.mixed(self._heads(rows), rows)
 
     def _heads(self, rows: Rows) -> dict[int, NDArray[np.float64]]:
-        texts, classes = self.curriculum.texts(rows), max(2, len(self.curriculum.names))
+        texts, classes = self.curriculum.texts(rows), self.curriculum.classes
         return probabilities(self.session, texts, self.config.head, classes)
 
     def _to_ask(self) -> Rows:

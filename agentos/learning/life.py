@@ -6,8 +6,10 @@ finished episode, and its records are the same to the byte.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from agentos.events import Listener
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import Curriculum, draw_up
 from agentos.learning.episode_step import EpisodeStep
+from agentos.learning.finished_run import encoder_digests
 from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
 from agentos.learning.knowledge.storage.base_of_life import opened
 from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
@@ -29,6 +32,8 @@ from agentos.learning.life_records import (
 from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
 from agentos.learning.outcome.life_page import write_life_page
 from agentos.learning.outcome.life_report import write_report
+from agentos.learning.outcome.recorded_matrix import is_finished, matrix_of
+from agentos.learning.streams import Folder
 from agentos.records.atomic_files import writing
 from agentos.records.identity.folder_lock import alone_in
 from agentos.runtime import Session
@@ -84,8 +89,14 @@ class Life:
         with writing(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
         with alone_in(self.directory):
+            files = self._files()
             curriculum = draw_up(self.config, self._listener, self.cache)
             record = read_life(self.directory, self._identity(curriculum))
+            if isinstance(self.config.stream, Folder):
+                self.config.stream.new_files(
+                    record.files
+                )  # refuses files that are not what they were
+            record = record.model_copy(update={"seen": curriculum.seen, "files": files})
             tidy(self.directory, record)
             if len(record.episodes) < len(curriculum.episodes):
                 self._listener.on_stage("Starting hosts")
@@ -95,8 +106,37 @@ class Life:
                     runtime.start(curriculum.blueprint, self.address) as session,
                 ):
                     record = self._episodes(curriculum, session, record, base)
+            elif record.files:  # of which the last may only repeat what had come
+                write_life(self.directory, record)
             self._report(record, curriculum)
             return record
+
+    def follow(self, poll_s: float = 2.0) -> NoReturn:
+        """Go through every episode, and those that new files in the stream's folder make, until interrupted.
+
+        A new file is read once two looks at it, `poll_s` seconds apart, found the same content.
+
+        Raises:
+            ConfigurationError: the stream is no folder, or a file brings more labels than there is room for.
+            DataError: a file that has been learnt has changed, or a new one comes before it by name.
+        """
+        stream = self.config.stream
+        if not isinstance(stream, Folder):
+            raise ConfigurationError(
+                "only a folder can be followed",
+                expected="stream.kind: folder",
+                actual=stream.kind,
+                hint="put the text into a folder, one file for each episode",
+            )
+        known: dict[str, str] = {}
+        while True:
+            self._listener.on_stage(f"Waiting for new files in {stream.path}")
+            _await_files(stream, known, poll_s)
+            known = self.run().files
+
+    def _files(self) -> dict[str, str]:
+        stream = self.config.stream
+        return stream.new_files({}) if isinstance(stream, Folder) else {}
 
     def _report(self, record: LifeRecord, curriculum: Curriculum) -> None:
         write_report(self.directory, record, curriculum.names)
@@ -111,11 +151,19 @@ class Life:
             if life[name] is None:  # as lives that began before there were such fields
                 del life[name]
         run = curriculum.config.resolved()
+        if self.config.begin_run is not None:  # its encoders count, wherever they are
+            run = {**run, "agents": encoder_digests(curriculum.config)}
         return {
             **life,
             "run": {name: value for name, value in run.items() if name != "runtime"},
-            "text": curriculum.corpus.text_digest,
+            **self._text(curriculum),
         }
+
+    def _text(self, curriculum: Curriculum) -> dict[str, Any]:
+        """Return what the records depend on of the text; files of a folder come one after another."""
+        if isinstance(self.config.stream, Folder):
+            return {"labels": curriculum.classes}
+        return {"text": curriculum.corpus.text_digest}
 
     def _episodes(
         self,
@@ -160,18 +208,28 @@ def progress(record: LifeRecord) -> tuple[int, int]:
     return len(record.episodes), 0 if known is None else known.records
 
 
+def _await_files(stream: Folder, known: Mapping[str, str], poll_s: float) -> None:
+    """Return once there are new files that are whole: the same at two looks."""
+    last: dict[str, str] = {}
+    while True:
+        found = stream.new_files(known) if stream.names() - known.keys() else {}
+        if found and found == last:
+            return
+        last = found
+        time.sleep(poll_s)
+
+
 def matrix(record: LifeRecord) -> AccuracyMatrix:
     """Return the accuracy matrix of a finished life.
 
     Raises:
         ConfigurationError: the life has episodes left.
     """
-    rows = [episode.accuracies for episode in record.episodes]
-    if not rows or len(rows) != len(rows[0]):
+    if not is_finished(record):
         raise ConfigurationError(
             "the life is not finished",
             expected=f"{len(record.before)} episodes",
-            actual=len(rows),
+            actual=len(record.episodes),
             hint="let it go on first",
         )
-    return AccuracyMatrix(np.array(rows), np.array(record.before))
+    return matrix_of(record)

@@ -47,7 +47,8 @@ class EpisodeRecord(Spec):
     gain: float | None = Field(None, description="Gain in accuracy that the gate measured.")
     p_value: float | None = Field(None, description="Of the gain.")
     accuracies: tuple[float, ...] = Field(
-        description="Accuracy on the test of every episode, of the model in force after this one."
+        description="Accuracy on the test of every episode that had come, of the model in force after this "
+        "one."
     )
     states: int = Field(ge=0, description="Episode whose states are in force.")
     digests: dict[int, str] = Field(description="The SHA-256 of the state of each agent.")
@@ -61,6 +62,15 @@ class LifeRecord(Spec):
 
     format: Literal[1] = 1
     config: dict[str, Any] = Field(description="The configuration of the life and of its run.")
+    seen: float | None = Field(
+        None,
+        description="Share of the test documents that the encoders had read before, without labels; null for "
+        "encoders that began with random weights.",
+    )
+    files: dict[str, str] = Field(
+        default_factory=dict,
+        description="Digest of each file of a stream folder that an episode was made of, by name.",
+    )
     before: tuple[float, ...] = Field((), description="Accuracies of the untrained society.")
     episodes: tuple[EpisodeRecord, ...] = Field((), description="The finished episodes.")
 

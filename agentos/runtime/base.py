@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from typing_extensions import Self
 
 from agentos.runtime.host_calls import Answer, HostCall, Value
@@ -138,6 +138,21 @@ class Runtime(Spec, ABC):
         description="Folder for what does not fit in memory: agents' states and, where Ray is started here, "
         "messages. Unset: the system's temporary one.",
     )
+
+    stack: Literal["auto", "off"] | Annotated[int, Field(ge=1, le=1024)] = Field(
+        "auto",
+        description="Agents of one architecture that a host trains together, at most, in batched products: "
+        "faster for small encoders and batches, the same numbers up to rounding. auto: as many as pay, by "
+        "the size of a step. A number is refused where agents cannot train together: loaded encoders, "
+        "first-token pooling, objectives of several passes. off: one by one.",
+    )
+
+    @field_validator("stack", mode="before")
+    @classmethod
+    def _off_in_yaml(cls, value: Any) -> Any:
+        if value is True:
+            raise ValueError("say auto, off, or how many agents")
+        return "off" if value is False else value  # YAML reads a bare off as false
 
     @property
     def state_bytes(self) -> int:

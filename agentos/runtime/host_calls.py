@@ -112,6 +112,18 @@ class ChoosePrecision(HostCall[Literal["fp32", "bf16"]]):
 
 
 @dataclass(frozen=True)
+class DescribeStacks(HostCall[dict[str, str]]):
+    """Tell how agents will train, together or one by one; see `Host.describe_stacks`."""
+
+    phase = "start"
+    arm: Arm
+
+    def run(self, host: hosting.Host) -> dict[str, str]:
+        """Return it by encoder."""
+        return host.describe_stacks(self.arm)
+
+
+@dataclass(frozen=True)
 class Begin(HostCall[None]):
     """Replace every agent by an untrained agent; see `Host.begin`."""
 

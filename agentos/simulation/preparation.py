@@ -88,6 +88,7 @@ def blueprint_of(
         state_bytes=config.runtime.state_bytes,
         spill_folder=config.runtime.spill_folder,
         fit_maps=fitter if fitter.variants else None,
+        stack=1 if config.runtime.stack == "off" else config.runtime.stack,
     )
 
 

@@ -19,6 +19,7 @@ from agentos.events.following import followed
 from agentos.events.progress_bar import ProgressBar
 from agentos.preflight.auto_precision import choose_precision
 from agentos.preflight.flops import sizes_of
+from agentos.preflight.stack_sizes import describe_stacks
 from agentos.records.agent_similarity import SimilarityRecorder, draw_sample
 from agentos.records.atomic_files import writing
 from agentos.records.checkpoints import forget
@@ -32,7 +33,7 @@ from agentos.rounds.health.monitor import health_monitor
 from agentos.rounds.resumption import Resumption
 from agentos.runtime import Session
 from agentos.runtime.profiling.profile import Profile, ProfiledSession
-from agentos.simulation.arms import Arms, RunSetting, baselines_of
+from agentos.simulation.arms import Arms, RunSetting, arm_of, baselines_of
 from agentos.simulation.preparation import blueprint_of, joint_plan, prepare_corpus
 from agents.training.blueprint import Blueprint
 from protocols.errors import RuntimeFailure
@@ -96,7 +97,7 @@ class Simulation:
             is_new = resumption is None or resumption.branches
             # Before the corpus is read, so that a folder in use is reported at once.
             recorder.claim() if is_new else recorder.lock()
-            self._follow(stack)
+            self._follow(stack, continues=not is_new)
             try:
                 self.config.resolved()  # a user's own class may hold what no file can
                 timing = _timing_of(self.config)  # first of all: a trace may be wrong
@@ -131,10 +132,10 @@ class Simulation:
                     self._continue(recorder, resumption, found)
                 return arms.run(resumption or Resumption())
 
-    def _follow(self, stack: ExitStack) -> None:
+    def _follow(self, stack: ExitStack, continues: bool) -> None:
         """Keep the log and the live state of the run until the stack is left."""
         arms = (TOGETHER, *baselines_of(self.config))
-        follower = stack.enter_context(followed(self.directory, arms))
+        follower = stack.enter_context(followed(self.directory, arms, continues))
         self._listener = Listeners(follower, *self._given)
 
     @contextmanager
@@ -177,6 +178,7 @@ class Simulation:
             session = ProfiledSession(session, self.profile)
         try:
             training, measured = choose_precision(session, blueprint)
+            measured |= describe_stacks(session, arm_of(self.config, TOGETHER))
         except BaseException:
             session.close()
             raise

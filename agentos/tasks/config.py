@@ -1,10 +1,11 @@
-"""The configuration of a society that works on a task."""
+"""The configuration of a society that works on a task: one class for each family of kinds."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 from typing_extensions import Self
 
 from agentos.rounds.clock.config import ClockConfig
@@ -13,7 +14,14 @@ from agentos.rounds.faults.base import Fault
 from agentos.runtime import RUNTIMES, Runtime
 from agentos.runtime.local import LocalRuntime
 from agentos.tasks.decomposition import DECOMPOSITIONS, Decomposition, Undivided
-from agentos.tasks.kinds import TASK_KINDS, TaskKind
+from agentos.tasks.kinds import (
+    LABELLED_KINDS,
+    TASK_KINDS,
+    Composite,
+    Generate,
+    LabelledKind,
+    Rank,
+)
 from agentos.tasks.scheduling import SCHEDULERS, Heft, Scheduler
 from agentos.tasks.selection import SELECTIONS, Linear, Selection
 from agentos.tasks.splits import SplitConfig
@@ -24,6 +32,7 @@ from agents.answering.stacking import Stacking
 from agents.exchange.anchors.label_fusion import LabelFusion
 from protocols.spec import Kinds, Spec
 from protocols.topologies import TOPOLOGIES, Topology
+from protocols.topologies.master_slave import MasterSlave
 
 
 class LibraryConfig(Spec):
@@ -50,13 +59,33 @@ class Auto(Spec):
     kind: Literal["auto"] = "auto"
 
 
-class Task(Spec):
-    """A task, the models that may work on it, and how they do."""
+class Work(Spec):
+    """What every task shares, the models that may work on it included."""
 
     name: str = Field("task", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Name of the task.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of all draws.")
     library: LibraryConfig = Field(..., description="The models that may work.")
-    task: Annotated[TaskKind, Kinds(TASK_KINDS)] = Field(..., description="The task.")
+    clock: ClockConfig = Field(
+        ClockConfig(), description="Simulated speeds and links; speeds count FLOPs."
+    )
+    faults: tuple[Annotated[Fault, Kinds(FAULTS)], ...] = Field(
+        (), description="Fault script; all work on the test split is round 1."
+    )
+    deadline_s: float = Field(
+        60.0, gt=0.0, description="Simulated seconds after which a message counts as lost."
+    )
+
+    @model_validator(mode="after")
+    def _speeds_count_flops(self) -> Self:
+        if self.clock.work != "flops":
+            raise ValueError("clock.work must be flops: answers are counted in nothing else")
+        return self
+
+
+class Task(Work):
+    """A task whose answers are class probabilities, and how a society works on it."""
+
+    task: Annotated[LabelledKind, Kinds(LABELLED_KINDS)] = Field(..., description="The task.")
     splits: SplitConfig = Field(SplitConfig(), description="Shares of the labelled texts.")
     decompose: Annotated[Decomposition, Kinds(DECOMPOSITIONS)] = Field(
         Undivided(), description="How a plan divides the task."
@@ -85,18 +114,60 @@ class Task(Spec):
     runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(
         LocalRuntime(), description="Where the encoders run."
     )
-    clock: ClockConfig = Field(
-        ClockConfig(), description="Simulated speeds and links; speeds count FLOPs."
+
+
+class RankTask(Work):
+    """A search, and how the agents that hold the documents work on it."""
+
+    task: Annotated[Rank, Kinds({"rank": Rank})] = Field(..., description="The search.")
+    calibrate: float = Field(
+        0.3, gt=0.0, lt=1.0, description="Share of the queries that choices are made on."
     )
-    faults: tuple[Annotated[Fault, Kinds(FAULTS)], ...] = Field(
-        (), description="Fault script; all work on the test split is round 1."
+    fuse: Literal["auto", "merge", "reciprocal_rank", "z_score"] = Field(
+        "auto",
+        description="How rankings are fused; auto: as is best, or one agent if it is enough.",
     )
-    deadline_s: float = Field(
-        60.0, gt=0.0, description="Simulated seconds after which a message counts as lost."
+    topology: Annotated[Topology, Kinds(TOPOLOGIES)] = Field(
+        MasterSlave(), description="Who is linked to whom; agent 0 asks."
+    )
+    runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(
+        LocalRuntime(), description="Where the encoders run."
     )
 
-    @model_validator(mode="after")
-    def _speeds_count_flops(self) -> Self:
-        if self.clock.work != "flops":
-            raise ValueError("clock.work must be flops: answers are counted in nothing else")
-        return self
+
+class GenerateTask(Work):
+    """Texts to continue, and how decoders write them together, in this process."""
+
+    task: Annotated[Generate, Kinds({"generate": Generate})] = Field(..., description="The texts.")
+    calibrate: float = Field(
+        0.3, gt=0.0, lt=1.0, description="Share of the texts that choices are made on."
+    )
+    mixture: Literal["auto", "posterior", "uniform"] = Field(
+        "auto", description="How decoders are weighed; auto: as is best, or one if it is enough."
+    )
+    topology: Annotated[Topology, Kinds(TOPOLOGIES)] = Field(
+        MasterSlave(), description="Who is linked to whom; agent 0 draws the tokens."
+    )
+
+
+class CompositeTask(Work):
+    """Parts that read each other's answers; each works as its kind does by default."""
+
+    task: Annotated[Composite, Kinds({"composite": Composite})] = Field(
+        ..., description="The parts."
+    )
+
+
+AnyTask: TypeAlias = Task | RankTask | GenerateTask | CompositeTask
+CONFIGURATIONS: Mapping[str, type[AnyTask]] = {
+    **dict.fromkeys(TASK_KINDS, Task),
+    "rank": RankTask,
+    "generate": GenerateTask,
+    "composite": CompositeTask,
+}
+"""The class of the configuration of each kind of task."""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of task files: one of the classes of `CONFIGURATIONS`."""
+    return TypeAdapter(AnyTask).json_schema()

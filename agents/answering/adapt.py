@@ -118,7 +118,7 @@ class Linear(Adaptation):
 
     def head(self, embeddings_ND: NDArray[np.floating], labels_N: Labels, classes: int) -> Head:
         """Fit weights and biases; see `fit_regression`."""
-        centre, scale = _frame(embeddings_ND)
+        centre, scale = frame(embeddings_ND)
         rows_ND = prepared(embeddings_ND, centre, scale)
         fitted = fit_regression(rows_ND, labels_N, classes, self.l2)
         # Forward, and backward with respect to the weights.
@@ -136,14 +136,11 @@ class Prototype(Adaptation):
 
     def head(self, embeddings_ND: NDArray[np.floating], labels_N: Labels, classes: int) -> Head:
         """Average the embeddings of each class."""
-        centre, _ = _frame(embeddings_ND)
+        centre, _ = frame(embeddings_ND)
         rows_ND = prepared(embeddings_ND, centre, None)
         means_KD = np.eye(classes)[labels_N].T @ rows_ND
         weight = _unit(means_KD).T.copy()
         return Head(centre, None, weight, np.zeros(classes), fit_flops=4.0 * rows_ND.size)
-
-
-ADAPTATIONS: dict[str, type[Adaptation]] = {"linear": Linear, "prototype": Prototype}
 
 
 def out_of_fold(
@@ -235,7 +232,7 @@ def prepared(embeddings_ND: NDArray[np.floating], centre: Rows, scale: float | N
     return _unit(rows_ND) if scale is None else rows_ND * scale
 
 
-def _frame(embeddings_ND: NDArray[np.floating]) -> tuple[Rows, float]:
+def frame(embeddings_ND: NDArray[np.floating]) -> tuple[Rows, float]:
     """Return the mean `[D]`, and the factor that makes the mean squared length of the rest 1."""
     rows_ND = embeddings_ND.astype(np.float64)
     centre = rows_ND.mean(axis=0)

@@ -37,7 +37,7 @@ class Regression:
 
 def fit_regression(
     features_ND: NDArray[np.float64],
-    labels_N: NDArray[np.int64],
+    labels_N: NDArray[np.int64] | NDArray[np.float64],
     classes: int,
     l2: float,
     offset_NK: NDArray[np.float64] | None = None,
@@ -46,7 +46,7 @@ def fit_regression(
 
     Args:
         features_ND: `[N, D]`.
-        labels_N: `[N]`, each class at least once.
+        labels_N: `[N]`, each class at least once; or `[N, K]`, probabilities.
         classes: K.
         l2: > 0.
         offset_NK: `[N, K]`, added to the scores; the weights are shrunk towards it.

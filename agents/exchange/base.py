@@ -72,6 +72,8 @@ class Exchange(Spec, ABC):
     """Whether `neighbours` can return embeddings of anchors by neighbours."""
     offers_reference: ClassVar[bool] = False
     """Whether `reference` can return received parameters."""
+    previews: ClassVar[bool] = False
+    """Whether it calls `Learner.preview`, which repeats the next training step to the bit."""
     learns_from_private: ClassVar[bool] = False
     """Whether `private_loss` takes the private texts of each batch."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 
 from agents.hosting.spill_file import Slot, SpillFile
 from agents.hosting.tree import tree_bytes
@@ -22,9 +22,9 @@ class AgentPool(Mapping[int, Agent]):
     There are three kinds of agents: unchanged agents, which share the initial weights; agents in memory; and
     agents on disk. When the states in memory exceed the budget, the least recently used are moved to disk,
     and written only if they have changed. The agent accessed last stays, so at most one agent more than the
-    budget is in memory. Results do not depend on the budget.
+    budget is in memory, or one stack of agents. Results do not depend on the budget.
 
-    An agent may be used until the next one is accessed.
+    An agent may be used until the next one is accessed, and the agents of a stack until the next stack is.
 
     Args:
         blueprint: the host's blueprint; its `state_bytes` is the budget.
@@ -43,8 +43,10 @@ class AgentPool(Mapping[int, Agent]):
         self._loaded: dict[int, int] = {}
         # States on disk, including unchanged states that are in memory too.
         self._slots: dict[int, Slot] = {}
-        # The agent whose state may have grown since it was measured.
-        self._changing: int | None = None
+        # Agents whose states may have grown since they were measured.
+        self._changing: Sequence[int] = ()
+        # Agents that stay in memory while others are loaded.
+        self._held: frozenset[int] = frozenset()
         self._file: SpillFile | None = None
         self._bytes = 0
         self._freed = 0  # bytes moved to disk since memory was last returned
@@ -63,7 +65,7 @@ class AgentPool(Mapping[int, Agent]):
     def __getitem__(self, id: int) -> Agent:
         """Return an agent, in memory, to be changed."""
         agent = self._load(id, begun=True)
-        self._changing = id
+        self._changing = (id,)
         slot = self._slots.pop(id, None)
         if slot is not None and self._file is not None:
             self._file.free(slot)
@@ -101,6 +103,21 @@ class AgentPool(Mapping[int, Agent]):
                 self._prefetch(following)
             yield id, access(id)
 
+    def each_together(
+        self, stacks: Sequence[Sequence[int]]
+    ) -> Iterator[tuple[Sequence[int], list[Agent]]]:
+        """Access agents to change them, the ids of each stack in memory at once, whatever the budget."""
+        following = dict(pairwise(id for ids in stacks for id in ids))
+        for ids in stacks:
+            agents = []
+            self._held = frozenset(ids)
+            for id in ids:
+                if id in following:
+                    self._prefetch(following[id])
+                agents.append(self[id])
+            self._held, self._changing = frozenset(), ids
+            yield ids, agents
+
     def resident_of_untouched(self, id: int) -> SharedModel | None:
         """Return the shared model whose initial weights an agent has; None if it has its own weights."""
         shares = id in self._untouched and not self._agents[id].draws_own_weights
@@ -132,17 +149,21 @@ class AgentPool(Mapping[int, Agent]):
             size = _bytes_of(agent)
             self._bytes += size
         self._loaded[id] = size  # behind all others: the most recently used
-        while self._bytes > self._budget and len(self._loaded) > 1:
-            self._spill(next(iter(self._loaded)))
+        while self._bytes > self._budget:
+            unused = next((each for each in self._loaded if each not in {id} | self._held), None)
+            if unused is None:
+                break
+            self._spill(unused)
         return agent
 
     def _measure_changing(self) -> None:
-        """Measure the agent accessed last to be changed: its state grows when it first trains."""
-        id, self._changing = self._changing, None
-        if id is not None and id in self._loaded:
-            size = _bytes_of(self._agents[id])
-            self._bytes += size - self._loaded[id]
-            self._loaded[id] = size
+        """Measure the agents accessed last to be changed: a state grows when it first trains."""
+        changing, self._changing = self._changing, ()
+        for id in changing:
+            if id in self._loaded:
+                size = _bytes_of(self._agents[id])
+                self._bytes += size - self._loaded[id]
+                self._loaded[id] = size
 
     def _spill(self, id: int) -> None:
         agent = self._agents[id]

@@ -20,17 +20,17 @@ from agents.hosting import agent_states, messaging
 from agents.hosting.admission import Admission
 from agents.hosting.agent_pool import AgentPool
 from agents.hosting.delivery import Delivery, Outbox, PayloadStore, Sent
+from agents.hosting.local_steps import train_agents
 from agents.hosting.message_file import read_messages, write_messages
 from agents.hosting.messaging import Alterations, Composed
 from agents.hosting.tracing import Traced, Tracer
 from agents.models.cpu.malloc import keep_freed_memory
 from agents.models.text_encoder import CachedEmbeddings, LabelScores, MappedEncoder
-from agents.training import trainer
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm, Blueprint
 from agents.training.precision import StepSize, pays_in_bfloat16
-from agents.training.prefetch import Prefetcher
 from agents.training.shared_model import SharedModel
+from agents.training.stacked.stack_size import choose_stack
 from protocols.wire.buffers import Packet, checksum
 from protocols.wire.coding import is_coded
 from protocols.wire.serialize import packet_of
@@ -60,6 +60,7 @@ class Host:
         self.store = store
         self._kept_bytes = kept_bytes
         self.residents: dict[int, SharedModel] = {}
+        self.stack_sizes: dict[SharedModel, int] = {}
         self._roster: AgentPool | None = None
         self.explained: dict[int, dict[str, Any]] = {}
         self._tracer: Tracer | None = None
@@ -79,6 +80,16 @@ class Host:
         tokens = training.batch_size * training.max_length
         steps = [StepSize.of(resident.encoder, tokens) for resident in self.residents.values()]
         return "bf16" if pays_in_bfloat16(steps, self.device) else "fp32"
+
+    def describe_stacks(self, arm: Arm) -> dict[str, str]:
+        """Return by encoder how its agents will train, together or one by one, and why the latter."""
+        found = {}
+        for resident in self.residents.values():
+            choice = choose_stack(resident, arm)
+            one_by_one = f"one by one: {choice.reason}"
+            stacked = f"in stacks of {choice.size}"
+            found[resident.group.encoder.origin] = one_by_one if choice.size == 1 else stacked
+        return found
 
     def share_gpu(self, share: float) -> float:
         """Reserve a share of the GPU's memory, at most what is free now; return the reserved share.
@@ -130,6 +141,9 @@ class Host:
         self.arm = arm
         self.explained = {}
         self.close()
+        self.stack_sizes = {
+            resident: choose_stack(resident, arm).size for resident in self.residents.values()
+        }
         self._roster = AgentPool(self.blueprint, self.residents, arm)
 
     def train(
@@ -139,19 +153,9 @@ class Host:
         return self.train_rounds({id: round for id in self.agents if id not in absent})
 
     def train_rounds(self, rounds: dict[int, int]) -> dict[int, dict[str, float]]:
-        """Take some agents through the local steps of a round; their rounds may differ.
-
-        Batches are prepared ahead, across agents too.
-        """
+        """Take some agents through the local steps of a round; see `local_steps.train_agents`."""
         workers = self.blueprint.training.view_workers
-        agents, order = self.agents, self.agents.order(rounds)
-        jobs = (job for id in order for job in trainer.jobs(agents.counters(id), self.arm))
-        metrics: dict[int, dict[str, float]] = {}
-        with Prefetcher(jobs, workers) as batches:
-            for id, agent in agents.each(order):
-                with self._span("train", id):
-                    metrics[id] = agent.train(self.arm, rounds[id], batches)
-        return metrics
+        return train_agents(self.agents, self.arm, rounds, self.stack_sizes, workers, self._span)
 
     def compose(
         self,

@@ -6,6 +6,7 @@ Legend: N texts, C claims, D dimensions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,17 +26,35 @@ def is_candidate(claim: Claim) -> bool:
     return claim.label == NOVEL or claim.label.startswith(CANDIDATE)
 
 
-def likeness(claims: Sequence[Claim]) -> float | None:
-    """Return how close the claims of a label lie to their mean: the mean cosine; None if no label has two."""
+@dataclass(frozen=True)
+class Likeness:
+    """How close the claims of a label lie.
+
+    Attributes:
+        to_mean: their mean cosine to their mean.
+        between: cosine that nine in ten pairs of them exceed.
+    """
+
+    to_mean: float
+    between: float
+
+
+def likeness(claims: Sequence[Claim]) -> Likeness | None:
+    """Return how close the claims of a label lie, a mean over labels; None if no label has two."""
     labels: dict[str, list[Claim]] = {}
     for claim in claims:
         labels.setdefault(claim.label, []).append(claim)
-    found = []
+    to_mean, between = [], []
     for own in labels.values():
         if len(own) > 1:
-            points_CD = unit(np.stack([claim.embedding for claim in own]))
-            found.append(float((points_CD @ unit(points_CD.mean(axis=0, keepdims=True)).T).mean()))
-    return float(np.mean(found)) if found else None
+            points_CD = unit(np.stack([claim.embedding for claim in own])).astype(np.float64)
+            mean_D = points_CD.mean(axis=0)
+            to_mean.append(float((points_CD @ mean_D).mean() / max(np.linalg.norm(mean_D), 1e-12)))
+            pairs = (points_CD @ points_CD.T)[np.triu_indices(len(own), k=1)]
+            between.append(float(np.quantile(pairs, 0.1)))
+    if not to_mean:
+        return None
+    return Likeness(float(np.mean(to_mean)), float(np.mean(between)))
 
 
 def clusters(points_ND: Points, alike: float) -> list[list[int]]:

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from agents.models.cpu.first_token import at_first_token, supports_first_token, without_last_layer
+from agents.models.heads.token_loss import token_losses
 from agents.models.language_head import LanguageHead
 from agents.text.batch import Batch
 from agents.text.masking import IGNORED
@@ -109,6 +109,8 @@ class Encoder(nn.Module):
 
     def pool_batch(self, batch: Batch) -> Tensor:
         """Encode a batch into pooled states `[B, W]`."""
+        if batch.states is not None:
+            return pool(batch.states, batch.attention_mask, self.pooling)
         pooled: Tensor = self(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         return pooled
 
@@ -127,13 +129,13 @@ class Encoder(nn.Module):
         """
         assert self.language_head is not None
         labels_BT = labels_BT[:, : batch.input_ids.shape[1]]
-        states_BTW = self.states(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        states_BTW = batch.states
+        if states_BTW is None:
+            states_BTW = self.states(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         predicted_BT = labels_BT != IGNORED
         # Logits over the vocabulary are the main cost, so only the states of labelled tokens pass the head.
-        logits_MV = self.language_head(states_BTW[predicted_BT]).float()
-        targets_M = labels_BT[predicted_BT]
-        nll_M = F.cross_entropy(logits_MV, targets_M, reduction="none")
-        correct_M = (logits_MV.argmax(dim=-1) == targets_M).float()
+        logits_MV = self.language_head(states_BTW[predicted_BT])
+        nll_M, correct_M = token_losses(logits_MV, labels_BT[predicted_BT])
         zeros_BT = torch.zeros(labels_BT.shape, device=nll_M.device)
         columns = [
             zeros_BT.masked_scatter(predicted_BT, values_M).sum(dim=1, keepdim=True)

@@ -42,6 +42,8 @@ def rowwise(
     Returns:
         `[B, ...]`, in the order of the batch.
     """
+    if batch.states is not None:  # encoded already, as a whole
+        return function(batch, *arrays)
     run: Callable[..., Tensor] = function
     if micro_batch_tokens is not None:
         parts = split(batch.lengths, micro_batch_tokens)

@@ -99,6 +99,17 @@ class NextToken:
         found: NDArray[np.float64] = chosen.numpy()
         return found
 
+    def distributions(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the distributions `[T - 1, V]` of each token but the first, after those before it.
+
+        Args:
+            ids: `[T]`, from `framed`; at least two.
+        """
+        logits_TV = self._logits(torch.from_numpy(ids[None, :-1]))
+        self.flops += self._cost.of_tokens(0, len(ids) - 1)
+        rows: NDArray[np.float32] = logits_TV.double().softmax(-1).float().numpy()
+        return rows
+
     def begin(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """Read a prefix `[T]` afresh; return the distribution `[V]` of the next token."""
         self._past, self._length = None, 0

@@ -26,7 +26,7 @@ from agents.models.microbatch import rowwise
 from agents.text.batch import Batch
 from agents.text.collate import Collator, Padded
 from agents.text.tokens import Text
-from agents.views import Setting, View, compose
+from agents.views import Setting, View, compose, views_of
 from protocols.spec import Spec
 
 if TYPE_CHECKING:
@@ -215,6 +215,8 @@ class Objective(Spec, ABC):
     """The language-model head that the encoder needs: `Encoder.language_head`."""
     state_type: ClassVar[type[ObjectiveState]] = ObjectiveState
     """Class of the state that the objective keeps for each agent."""
+    encodes: ClassVar[str | None] = None
+    """Name of the padded input that `loss` encodes once, as a whole, if it encodes nothing else."""
 
     @abstractmethod
     def prepare(self, raw: RawBatch) -> Prepared:
@@ -227,6 +229,15 @@ class Objective(Spec, ABC):
     def heads(self, encoder: Encoder) -> Mapping[str, nn.Module]:
         """Build the heads that the objective trains with the backbone; see `Encoder.heads`."""
         return {}
+
+    @property
+    def single_pass(self) -> str | None:
+        """Return `encodes`, or None if a model has to fill in parts of the input first.
+
+        Such a pass can be taken for several agents at once: see `agents.training.stacked`.
+        """
+        infills = any(view.needs_infilling for view in views_of(self))
+        return None if infills else self.encodes
 
     @property
     def relies_on_dropout(self) -> bool:

@@ -36,6 +36,7 @@ class CausalLM(Objective):
     """
 
     language_model: ClassVar[LanguageModelKind | None] = "causal"
+    encodes: ClassVar[str | None] = "texts"
 
     kind: Literal["causal_lm"] = "causal_lm"
     views: tuple[Annotated[View, Kinds(VIEWS)], ...] = Field(

@@ -48,6 +48,7 @@ class InfoNCE(Augmented):
 
     kind: Literal["info_nce"] = "info_nce"
     state_type: ClassVar[type[ObjectiveState]] = InfoNCEState
+    encodes: ClassVar[str | None] = "views"
     direction: Literal["both", "first"] = Field(
         "both", description="Whether the second view is a query too."
     )
@@ -80,6 +81,11 @@ class InfoNCE(Augmented):
     def wants_neighbours(self) -> bool:
         """Return whether `neighbours` is set."""
         return self.neighbours
+
+    @property
+    def single_pass(self) -> str | None:
+        """Return None with a queue, whose momentum encoder makes passes of its own; see `Objective`."""
+        return None if self.queue else super().single_pass
 
     def prepare(self, raw: RawBatch) -> Prepared:
         """Make two views of every document, in one batch."""

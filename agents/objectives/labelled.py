@@ -6,7 +6,7 @@ Legend: L labelled documents of a step, K classes, W width of the backbone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -36,6 +36,7 @@ class Labelled(Objective):
     """
 
     kind: Literal["labelled"] = "labelled"
+    encodes: ClassVar[str | None] = "labelled"
     classes: int = Field(..., ge=2, description="Labels of the data.")
     share: float = Field(
         0.25, gt=0.0, le=4.0, description="Labelled documents in a step, relative to the batch."

@@ -32,6 +32,7 @@ class MaskedLM(Objective):
     """
 
     language_model: ClassVar[LanguageModelKind | None] = "masked"
+    encodes: ClassVar[str | None] = "masked"
 
     kind: Literal["masked_lm"] = "masked_lm"
     views: tuple[Annotated[View, Kinds(VIEWS)], ...] = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ class NTXent(Augmented):
     """
 
     kind: Literal["nt_xent"] = "nt_xent"
+    encodes: ClassVar[str | None] = "views"
     guide: Literal["none", "self"] = Field(
         "none",
         description="How false negatives are found and excluded: `none`, or `self` for the encoder.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from agents.lazy_torch import torch
 from agents.objectives import functional
@@ -21,6 +21,7 @@ class SimCSE(Contrastive):
     """
 
     kind: Literal["simcse"] = "simcse"
+    encodes: ClassVar[str | None] = "views"
 
     @property
     def relies_on_dropout(self) -> bool:

@@ -1,6 +1,6 @@
 """Division of a batch into buckets of similar length, each padded to its own longest text.
 
-The gain in steps per second is measured by ``experiments.benchmarks.length_buckets``.
+The gain in steps per second is measured by ``experiments.benchmarks.steps.padding``.
 
 Legend: B texts, K distinct lengths.
 """

@@ -122,6 +122,8 @@ class Blueprint:
         threads: torch threads of a host.
         state_bytes: bytes of agents' states that a host keeps in memory; the rest goes to disk.
         spill_folder: folder for spilled states; None for the system's temporary folder.
+        stack: agents of one architecture that a host trains together, at most; ``auto`` for the number that
+            pays.
         fit_maps: fits the maps of embeddings of an agent on its training text; None for no maps.
     """
 
@@ -141,6 +143,7 @@ class Blueprint:
     state_bytes: float = math.inf
     spill_folder: str | None = None
     fit_maps: FitMaps | None = None
+    stack: int | Literal["auto"] = 1
 
     def only(self, ids: Collection[int], share: float = 1.0) -> Blueprint:
         """Return the blueprint of a host with only these agents and a share of the memory."""

@@ -145,7 +145,7 @@ class LocalLearner(ABC):
     @property
     def private_batch_size(self) -> int:
         """Number of private documents in each batch."""
-        return self._batch_sizes(self.arm.anchor_fraction)[0]
+        return self.batch_sizes(self.arm.anchor_fraction)[0]
 
     @abstractmethod
     def preview(self) -> PrivateBatch:
@@ -157,7 +157,7 @@ class LocalLearner(ABC):
         A batch never holds a document twice, so an agent with little text takes smaller batches. The agent
         itself moves on when it trains on a batch.
         """
-        private, anchors = self._batch_sizes(anchor_fraction)
+        private, anchors = self.batch_sizes(anchor_fraction)
         first, read, anchors_read = self.state.batches, self.state.read, self.state.anchors_read
         for batch in range(first, first + batches):
             read = within_epoch(read, private, self.examples)
@@ -212,8 +212,8 @@ class LocalLearner(ABC):
         chosen = rng.choice(rows, min(count, len(rows)), replace=False)
         return self._project(self._pool_rows(chosen, rng))
 
-    def _batch_sizes(self, anchor_fraction: float) -> tuple[int, int]:
-        """Return the numbers of private documents and of anchors in a batch."""
+    def batch_sizes(self, anchor_fraction: float) -> tuple[int, int]:
+        """Return the numbers of private documents and of anchors in the agent's batches."""
         size = self.resident.blueprint.training.batch_size
         anchors = min(round(anchor_fraction * size), self.anchor_count)
         return min(size - anchors, self.examples), anchors

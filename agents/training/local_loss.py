@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,11 +20,22 @@ from protocols.seeding import derive, generator
 
 
 def local_loss(
-    agent: LocalLearner, arm: Arm, batch: PreparedBatch, metrics: StepMetrics
+    agent: LocalLearner,
+    arm: Arm,
+    batch: PreparedBatch,
+    metrics: StepMetrics,
+    states: Sequence[Tensor] = (),
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return the weighted sum of the objectives' losses, and a set of pooled views.
 
     The views are those of the first objective that provides them.
+
+    Args:
+        agent: the learner.
+        arm: its exchange.
+        batch: the batch.
+        metrics: counts the tokens, and adds up what the objectives measure.
+        states: `[B, T, W]` of the single pass of each of the first objectives, where a stack has taken it.
     """
     resident = agent.resident
     objectives = resident.blueprint.objectives
@@ -33,7 +45,7 @@ def local_loss(
     for index, objective in enumerate(objectives):
         step = Step(
             encoder=agent.encoder,
-            inputs=_inputs(agent, batch, index),
+            inputs=_inputs(agent, batch, index, states[index] if index < len(states) else None),
             rng=generator(agent.seed, "objective", agent.id, documents.batch, index),
             index=agent.state.step,
             steps=resident.blueprint.training.steps,
@@ -57,10 +69,20 @@ def local_loss(
     return total, pooled
 
 
-def _inputs(agent: LocalLearner, batch: PreparedBatch, index: int) -> dict[str, Any]:
-    """Move the inputs of an objective to the device, and fill in mask tokens left for infilling."""
+def _inputs(
+    agent: LocalLearner, batch: PreparedBatch, index: int, states_BTW: Tensor | None
+) -> dict[str, Any]:
+    """Move the inputs of an objective to the device, and fill in mask tokens left for infilling.
+
+    With states, the input of the objective's single pass holds those of its own tokens.
+    """
     resident = agent.resident
     inputs = resident.to_device(batch.inputs[index])
+    encoded = resident.blueprint.objectives[index].single_pass
+    if states_BTW is not None and encoded is not None:
+        whole = inputs[encoded]
+        own_BTW = states_BTW[:, : whole.input_ids.shape[1]]
+        inputs[encoded] = whole._replace(states=own_BTW)
     for name, padded in inputs.items():
         if isinstance(padded, Batch) and padded.infill is not None:
             seed = derive(agent.seed, "blanks", agent.id, batch.documents.batch, index, name)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.lazy_torch import Tensor, torch
+from agents.lazy_torch import Tensor, nn, torch
 from protocols.spec import Spec
+
+if TYPE_CHECKING:
+    from agents.models.flat_parameters import Layout
 
 Schedule = Literal["constant", "linear", "cosine", "inverse_sqrt"]
 ParameterGroups = list[dict[str, Any]]
+_Part = Callable[["Tensor"], "Tensor"]
 
 
 class OptimizerSpec(Spec, ABC):
@@ -98,6 +104,62 @@ class Adafactor(OptimizerSpec):
 OPTIMIZERS: dict[str, type[OptimizerSpec]] = {"adamw": AdamW, "sgd": SGD, "adafactor": Adafactor}
 
 
+class AgentOptimizer:
+    """One optimizer over the parameters of several agents; its state belongs to the agents.
+
+    It works on two slices of each agent's flat buffer, or on every parameter in its shape.
+
+    Args:
+        spec: the optimizer.
+        layout: layout of the buffers.
+        gradients: `[P]` of each agent.
+        learning_rate: peak learning rate.
+        weight_decay: weight decay of matrices.
+
+    Attributes:
+        optimizer: PyTorch's optimizer.
+        parts: tensors of one agent that have a state.
+    """
+
+    def __init__(
+        self,
+        spec: OptimizerSpec,
+        layout: Layout,
+        gradients: Sequence[Tensor],
+        learning_rate: float,
+        weight_decay: float,
+    ) -> None:
+        self._agents: list[list[tuple[nn.Parameter, _Part]]] = [[] for _ in gradients]
+        groups: ParameterGroups = []
+        borders = ((0, layout.decayed, weight_decay), (layout.decayed, layout.size, 0.0))
+        for start, end, decay in borders:
+            parts: list[_Part] = [partial(_slice, start, end)]
+            if spec.needs_shapes:
+                parts = [slot.view for slot in layout.slots if start <= slot.start < end]
+            parameters = []
+            for gradient, slices in zip(gradients, self._agents, strict=True):
+                for part in parts:
+                    parameter = nn.Parameter(part(gradient))
+                    parameter.grad = part(gradient)
+                    slices.append((parameter, part))
+                    parameters.append(parameter)
+            groups.append({"params": parameters, "weight_decay": decay})
+        self.parts = len(self._agents[0])
+        self.optimizer = spec.build(groups, learning_rate)
+
+    def point_at(self, agent: int, flat: Tensor, kept: Sequence[dict[str, Any]]) -> None:
+        """Point the place of an agent at its parameters `[P]` and its optimizer state."""
+        for (parameter, part), state in zip(self._agents[agent], kept, strict=True):
+            parameter.data = part(flat)
+            self.optimizer.state[parameter] = state
+
+    def step(self, learning_rate: float) -> None:
+        """Change the parameters of all agents by their gradients."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+
+
 def learning_rate_factor(schedule: Schedule, step: int, warmup: int, steps: int) -> float:
     """Return the factor of the peak learning rate in a step.
 
@@ -127,7 +189,16 @@ def learning_rate_factor(schedule: Schedule, step: int, warmup: int, steps: int)
 
 
 def clip(gradient: Tensor, largest: float | None) -> None:
-    """Scale a flat gradient in place so that its norm is at most `largest`; None leaves it."""
+    """Scale a flat gradient in place so that its norm is at most `largest`; None leaves it.
+
+    Args:
+        gradient: `[P]`, or `[A, P]` of several agents, each with its own norm.
+        largest: largest norm.
+    """
     if largest is not None:
-        norm = torch.linalg.vector_norm(gradient)
+        norm = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
         gradient.mul_((largest / (norm + 1e-6)).clamp(max=1.0))
+
+
+def _slice(start: int, end: int, flat: Tensor) -> Tensor:
+    return flat[start:end]

@@ -6,19 +6,25 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.models.build import build_encoder
 from agents.models.cpu.bfloat16 import has_bfloat16_units
 from agents.models.cpu.byte_dropout import dropout_of, use_byte_dropout
 from agents.models.cpu.matmul_attention import use_matmul_attention
 from agents.models.encoder import Encoder
-from agents.models.flat_parameters import Binding, OwnBuffers, copy_buffers, flatten, layout_of
+from agents.models.flat_parameters import (
+    Binding,
+    OwnBuffers,
+    Views,
+    copy_buffers,
+    flatten,
+    layout_of,
+)
 from agents.models.pretrained import positions_of
 from agents.objectives.base import Prepared
 from agents.text.batch import Batch, tensor, to_device
@@ -28,6 +34,7 @@ from agents.text.thesaurus import Thesaurus
 from agents.text.tokens import Text
 from agents.text.vocabulary import Vocabulary
 from agents.training.blueprint import Blueprint, Group, Member
+from agents.training.optimizers import AgentOptimizer
 from agents.training.state import AgentState
 from agents.views import Setting, views_of
 from protocols.errors import ModelError
@@ -62,8 +69,7 @@ class SharedModel:
         self.binding = Binding(self.encoder)
         self.buffers = OwnBuffers(self.encoder)
         self._initial_buffers = self.buffers.read()
-        self._slices: list[tuple[nn.Parameter, Callable[[Tensor], Tensor]]] = []
-        self.optimizer = self._optimizer()
+        self._steps = self.agent_optimizer([self.binding.gradient])
         self.vocabulary = Vocabulary(group.tokenizer)
         self.collate = Collator(group.tokenizer, training.max_length)
         self.collate_evaluation = Collator(group.tokenizer, blueprint.evaluation_length)
@@ -71,6 +77,7 @@ class SharedModel:
         self._thesauri: dict[int, Thesaurus] = {}
         self._check_views()
         self._current: AgentState | None = None
+        self._stacked = self.binding.gradient[:0].unsqueeze(1)
 
     def new_state(self, agent: int) -> AgentState:
         """Return the state of an agent that has not been trained.
@@ -95,7 +102,7 @@ class SharedModel:
         """Return a state of the initial parameters and buffers themselves: not to be changed."""
         return AgentState(
             self._initial,
-            optimizer=[{} for _ in self._slices],
+            optimizer=[{} for _ in range(self._steps.parts)],
             objectives=[objective.state_type() for objective in self.blueprint.objectives],
             buffers=self._initial_buffers,
         )
@@ -114,9 +121,44 @@ class SharedModel:
         self._current = state
         self.binding.point_at(state.parameters)
         self.buffers.point_at(state.buffers)
-        for (parameter, part), kept in zip(self._slices, state.optimizer, strict=True):
-            parameter.data = part(state.parameters)
-            self.optimizer.state[parameter] = kept
+        self._steps.point_at(0, state.parameters, state.optimizer)
+
+    def become_one_of_a_stack(self, state: AgentState, views: Views) -> None:
+        """Point the encoder at an agent's state, its gradients at a row of a stack's; see `Binding.views`."""
+        self._current = state
+        self.binding.switch(views)
+        self.buffers.point_at(state.buffers)
+
+    def leave_stack(self) -> None:
+        """Let gradients add up in the encoder's own buffer again."""
+        self._current = None
+        self.binding.collect_in(self.binding.gradient)
+
+    def stacked_gradients(self, agents: int) -> Tensor:
+        """Return a buffer `[A, P]` for the gradients of a stack, which the next stack uses again."""
+        if len(self._stacked) < agents:
+            self._stacked = self.binding.gradient.new_zeros(agents, self.binding.layout.size)
+        return self._stacked[:agents]
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer of the agent that the encoder is pointed at."""
+        return self._steps.optimizer
+
+    def agent_optimizer(self, gradients: Sequence[Tensor]) -> AgentOptimizer:
+        """Build an optimizer over the agents whose gradients `[P]` are given."""
+        training = self.blueprint.training
+        return AgentOptimizer(
+            training.optimizer,
+            self.binding.layout,
+            gradients,
+            training.learning_rate,
+            training.weight_decay,
+        )
+
+    def step(self, learning_rate: float) -> None:
+        """Change the current agent's parameters by the gradient."""
+        self._steps.step(learning_rate)
 
     def keep_buffers(self) -> None:
         """Keep the buffers in the current state; a module may have replaced them, not only changed them."""
@@ -238,24 +280,6 @@ class SharedModel:
                 use_matmul_attention(encoder.backbone)
         return encoder.to(self.device)
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        """Build the optimizer over two slices of the flat buffer, or over every parameter in its shape."""
-        training, layout = self.blueprint.training, self.binding.layout
-        borders = (0, layout.decayed, layout.size)
-        groups = []
-        for start, end, decay in zip(
-            borders, borders[1:], (training.weight_decay, 0.0), strict=False
-        ):
-            parts: list[Callable[[Tensor], Tensor]] = [partial(_slice, start, end)]
-            if training.optimizer.needs_shapes:
-                parts = [slot.view for slot in layout.slots if start <= slot.start < end]
-            parameters = [nn.Parameter(part(self._initial)) for part in parts]
-            for parameter, part in zip(parameters, parts, strict=True):
-                parameter.grad = part(self.binding.gradient)
-                self._slices.append((parameter, part))
-            groups.append({"params": parameters, "weight_decay": decay})
-        return training.optimizer.build(groups, training.learning_rate)
-
 
 def _checkpoint_activations(backbone: PreTrainedModel) -> None:
     # Releases before 5.23 have only the old name, which later releases deprecate.
@@ -266,7 +290,3 @@ def _checkpoint_activations(backbone: PreTrainedModel) -> None:
         raise ModelError(
             str(error), hint="set training.activation_checkpointing to false"
         ) from error
-
-
-def _slice(start: int, end: int, flat: Tensor) -> Tensor:
-    return flat[start:end]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -18,6 +18,7 @@ from agents.models.flat_parameters import copy_buffers
 from agents.objectives.base import RawBatch
 from agents.text.tokens import Text
 from agents.training.blueprint import Arm
+from agents.training.config import TrainingConfig
 from agents.training.exchange_loss import exchange_loss, exchange_views
 from agents.training.learner import LocalLearner
 from agents.training.local_batch import BatchRows, PreparedBatch
@@ -73,30 +74,57 @@ def train(
     Raises:
         TrainingError: the loss, or a parameter, is not finite, and the arm does not undo that.
     """
-    kept = copy.deepcopy(agent.state) if arm.undoes_diverged else None
+    training = RoundOfTraining(agent, arm, round)
     batches = Prefetcher(jobs(agent, arm), workers=0) if batches is None else batches
     began, waited = time.perf_counter(), batches.wait_s
-    steps = steps_of(agent)
-    sums = StepMetrics(agent.resident.device)
     with _dropout_of(agent):
         agent.encoder.train()
-        for _ in range(steps):
-            _step(agent, arm, batches, sums)
+        for _ in range(steps_of(agent)):
+            _step(agent, arm, batches, training.sums)
         agent.resident.keep_buffers()
-    agent.state.tokens += sums.tokens + sums.decoder_tokens
-    metrics = sums.metrics()
-    error = _divergence(agent, metrics, round)
-    if error is not None:
-        if kept is None:
-            raise error
-        _undo(agent, kept)
-        metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        metrics["diverged"] = 1.0
-    # Passes without a gradient of the exchange before this round are counted here too.
-    metrics["embedded_tokens"], agent.state.embedded_tokens = agent.state.embedded_tokens, 0
-    metrics["steps"] = steps
+    metrics = training.finish()
     times = {"train_s": time.perf_counter() - began, "wait_s": batches.wait_s - waited}
     return {**metrics, **times}
+
+
+class RoundOfTraining:
+    """What an agent's local steps of a round are measured by, and undone with.
+
+    Args:
+        agent: agent that is about to train.
+        arm: its exchange.
+        round: number of the round, for error messages.
+
+    Attributes:
+        sums: sums over its steps.
+    """
+
+    def __init__(self, agent: LocalLearner, arm: Arm, round: int) -> None:
+        self.sums = StepMetrics(agent.resident.device)
+        self._agent = agent
+        self._round = round
+        self._kept = copy.deepcopy(agent.state) if arm.undoes_diverged else None
+
+    def finish(self) -> dict[str, float]:
+        """Return the metrics of `train` but the times; undo the round if the agent has diverged.
+
+        Raises:
+            TrainingError: the loss, or a parameter, is not finite, and the arm does not undo that.
+        """
+        agent = self._agent
+        agent.state.tokens += self.sums.tokens + self.sums.decoder_tokens
+        metrics = self.sums.metrics()
+        error = _divergence(agent, metrics, self._round)
+        if error is not None:
+            if self._kept is None:
+                raise error
+            _undo(agent, self._kept)
+            metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
+            metrics["diverged"] = 1.0
+        # Passes without a gradient of the exchange before this round are counted here too.
+        metrics["embedded_tokens"], agent.state.embedded_tokens = agent.state.embedded_tokens, 0
+        metrics["steps"] = steps_of(agent)
+        return metrics
 
 
 def _divergence(
@@ -171,34 +199,50 @@ def _prepare(agent: LocalLearner, documents: BatchRows) -> PreparedBatch:
 def _step(
     agent: LocalLearner, arm: Arm, batches: Prefetcher[PreparedBatch], metrics: StepMetrics
 ) -> None:
-    resident, state = agent.resident, agent.state
+    resident = agent.resident
     training = resident.blueprint.training
     for strategy, learner in agent.parts(arm.exchange):
         strategy.before_step(learner)
     resident.binding.gradient.zero_()
     for _ in range(training.accumulate):
-        loss = _loss(agent, arm, next(batches), metrics)
-        if loss.requires_grad:  # not for a frozen encoder whose head has no teacher yet
-            (loss / training.accumulate).backward()  # type: ignore[no-untyped-call]
+        differentiate(agent, arm, next(batches), metrics)
     for strategy, learner in agent.parts(arm.exchange):
         strategy.correct(learner, resident.binding.gradient)
     clip(resident.binding.gradient, training.clip_norm)
-    factor = learning_rate_factor(
-        training.schedule, state.step, training.warmup_steps, training.steps
-    )
-    for group in resident.optimizer.param_groups:
-        group["lr"] = training.learning_rate * factor
-    resident.optimizer.step()
-    state.step += 1
+    resident.step(learning_rate(training, agent.state.step))
+    agent.state.step += 1
 
 
-def _loss(agent: LocalLearner, arm: Arm, batch: PreparedBatch, metrics: StepMetrics) -> Tensor:
-    """Return the total loss of one batch, and advance the agent past it."""
+def differentiate(
+    agent: LocalLearner,
+    arm: Arm,
+    batch: PreparedBatch,
+    metrics: StepMetrics,
+    states: Sequence[Tensor] = (),
+) -> None:
+    """Add the gradient of the loss of a batch to the agent's, and advance the agent past it.
+
+    Args:
+        agent: the agent.
+        arm: its exchange.
+        batch: the batch.
+        metrics: sums over its steps.
+        states: see `agents.training.local_loss.local_loss`.
+    """
     state, documents = agent.state, batch.documents
     with agent.resident.autocast():
-        total, pooled = local_loss(agent, arm, batch, metrics)
+        total, pooled = local_loss(agent, arm, batch, metrics, states)
         learnt = exchange_loss(agent, arm, batch, pooled, metrics)
     metrics.add_losses(total, learnt)
     state.batches = documents.batch + 1
     state.read, state.anchors_read = documents.read, documents.anchors_read
-    return total if learnt is None else total + learnt
+    loss = total if learnt is None else total + learnt
+    if loss.requires_grad:  # not for a frozen encoder whose head has no teacher yet
+        accumulate = agent.resident.blueprint.training.accumulate
+        (loss / accumulate).backward()  # type: ignore[no-untyped-call]
+
+
+def learning_rate(training: TrainingConfig, step: int) -> float:
+    """Return the learning rate of a step, counted from 0."""
+    factor = learning_rate_factor(training.schedule, step, training.warmup_steps, training.steps)
+    return training.learning_rate * factor

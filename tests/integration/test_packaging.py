@@ -96,7 +96,8 @@ def test_every_imported_distribution_is_declared(wheel: Path) -> None:
     declared = {canonical(requirement) for requirement in required(wheel)}
     # Each is imported in one place alone, which says what to install where it is missing.
     declared |= {
-        canonical(requirement) for requirement in required(wheel, "peers", "wordnet", "live")
+        canonical(requirement)
+        for requirement in required(wheel, "peers", "wordnet", "live", "serve")
     }
     providers = metadata.packages_distributions()
     for module in imported() - ELSEWHERE:

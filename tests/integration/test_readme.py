@@ -31,7 +31,7 @@ from agentos.rounds.faults import FAULTS
 from agentos.runtime import RUNTIMES
 from agentos.runtime.base import Runtime
 from agentos.sweep.config import SweepConfig
-from agentos.tasks.config import Task
+from agentos.tasks.config import CONFIGURATIONS
 from agents.config import PRESETS
 from agents.exchange import EXCHANGES
 from agents.exchange.anchors.label_fusion import FUSIONS
@@ -170,7 +170,9 @@ def _metrics(directory: Path) -> list[dict[str, Any]]:
 
 def test_python_is_shown_only_where_it_is_run() -> None:
     shown = {named(page) for page in PAGES if blocks(page, "python")}
-    run = {named(page) for page in (ANALYSIS, EXTENSIONS, FEW_LABELS, OWN_TEXT)}
+    # That of the page about knowledge: tests/agentos/learning/knowledge/test_transfer.py.
+    pages = (ANALYSIS, EXTENSIONS, FEW_LABELS, OWN_TEXT, ROOT / "docs/how-to/knowledge.md")
+    run = {named(page) for page in pages}
     assert shown == {"README.md", "CONTRIBUTING.md", *run}
 
 
@@ -232,7 +234,8 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
 @pytest.mark.parametrize("code", all_blocks("yaml"))
 def test_configuration_is_valid(code: str, own_module: str) -> None:
     values = yaml.safe_load(code)
-    kinds = {"arms": SweepConfig, "stream": LifeConfig, "library": Task}
+    task = CONFIGURATIONS[values["task"]["kind"]] if "library" in values else RunConfig
+    kinds = {"arms": SweepConfig, "stream": LifeConfig, "library": task}
     kind = next((kind for field, kind in kinds.items() if field in values), RunConfig)
     kind.model_validate(values, context=TrustedPlugins.of([own_module]))
 

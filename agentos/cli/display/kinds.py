@@ -140,11 +140,15 @@ def _tables() -> Mapping[str, Mapping[str, type[Spec]]]:
 
 def _tables_of_tasks() -> Mapping[str, Mapping[str, type[Spec]]]:
     from agentos.tasks.decomposition import DECOMPOSITIONS
+    from agentos.tasks.kinds import TASK_KINDS
+    from agentos.tasks.kinds.collections import COLLECTIONS
     from agentos.tasks.scheduling import SCHEDULERS
     from agentos.tasks.selection import SELECTIONS
     from agents.answering import ADAPTATIONS, DEFERRALS, FUSIONS
 
     return {
+        "task file.task": TASK_KINDS,
+        "task file.collection": COLLECTIONS,
         "task file.decompose": DECOMPOSITIONS,
         "task file.select": SELECTIONS,
         "task file.adapt": ADAPTATIONS,

@@ -58,7 +58,7 @@ def show_life(console: Console, record: LifeRecord, directory: Path) -> None:
     """Print the accuracy on the test of every episode, after each, and where the report is."""
     table = Table(title="accuracy")
     table.add_column("")
-    for number in range(len(record.before)):
+    for number in range(max(len(record.before), len(record.episodes[-1].accuracies))):
         table.add_column(f"test {number + 1}", justify="right")
     for name, row in (
         ("before", record.before),

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agentos.reporting.plan_page import HEADINGS, agent_rows
+from agentos.reporting.tasks.plan_page import HEADINGS, agent_rows
 from agentos.reporting.units import seconds_text
 from agentos.tasks.planning.work_plan import WorkPlan
 from agentos.tasks.scheduling.placements import Placement

@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from agentos.records.layout import REPORT
-from agentos.reporting.task_report import HEADINGS, row_of
+from agentos.reporting.tasks.task_report import HEADINGS, row_of
 from agentos.tasks.analysis import Analysis
-from agentos.tasks.society.open_society import Replies
-from agentos.tasks.solving.run_task import ANALYSIS, ANSWERS, Solved
+from agentos.tasks.solving.run_task import ANALYSIS, Solved
+from agentos.tasks.solving.work_folder import ANSWERS
 
 _SHOWN = 60
 """Characters of a text that are shown beside its answer."""
@@ -22,7 +22,7 @@ _SHOWN = 60
 
 def show_solved(console: Console, solved: Solved) -> None:
     """Print how each way to answer did, and the verdict."""
-    table = _table(f"{solved.queries:,} test texts; * answers from now on", HEADINGS)
+    table = table_of(f"{solved.queries:,} test texts; * answers from now on", HEADINGS)
     for line in solved.lines:
         style = "bold" if line.name == solved.society.chosen else None
         table.add_row(*row_of(solved, line), style=style)
@@ -34,8 +34,8 @@ def show_solved(console: Console, solved: Solved) -> None:
     )
     _print_agents(console, solved)
     console.print(f"[bold]{escape(solved.verdict)}[/]", highlight=False)
-    if solved.division:
-        console.print(escape(solved.division), highlight=False)
+    for note in solved.notes:
+        console.print(escape(note), highlight=False)
     folder = solved.directory
     for text in (f"answers: {folder / ANSWERS}", f"report:  {folder / REPORT}"):
         console.print(text, soft_wrap=True, highlight=False, markup=False)
@@ -56,25 +56,22 @@ def show_analysis(console: Console, analysis: Analysis, directory: Path) -> None
     console.print(f"analysis: {directory / ANALYSIS}", soft_wrap=True, markup=False)
 
 
-def show_replies(console: Console, texts: Sequence[str], found: Replies) -> None:
-    """Print the answer to each text."""
-    table = _table("", ("text", "answer", "probability", "agents asked"))
-    for text, reply in zip(texts, found.replies, strict=True):
-        shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-        cells = (shown, reply.label, f"{reply.probability:.1%}", ", ".join(reply.asked))
-        table.add_row(*map(escape, cells))
-    console.print(table)
+def shortened(text: str) -> str:
+    """Return the beginning of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
 
 def _print_agents(console: Console, solved: Solved) -> None:
-    table = _table("Agents", ("agent", "parameters", "right, out of fold"))
+    table = table_of("Agents", ("agent", "parameters", "right, out of fold"))
     for member in solved.society.members:
         name, size = escape(member.card.name), f"{member.card.parameters:,}"
         table.add_row(name, size, f"{member.accuracy:.1%}")
     console.print(table)
 
 
-def _table(title: str, headings: Sequence[str]) -> Table:
+def table_of(title: str, headings: Sequence[str]) -> Table:
+    """Return an empty table."""
     table = Table(
         title=title or None,
         title_justify="left",

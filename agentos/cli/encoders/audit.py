@@ -53,9 +53,9 @@ def audit(
     """
     from agentos.audit.bias.association import LISTS, read_word_lists
     from agentos.audit.run_audit import audit_bias, audit_privacy, verdict
-    from agentos.cli.display.audit_tables import show_bias, show_privacy
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.encoders.assessment import require_same
+    from agentos.cli.encoders.audit_tables import show_bias, show_privacy
     from agentos.events import Listener
     from agentos.records.identity.digests import of_text
     from agentos.simulation.preparation import prepare_corpus

@@ -111,7 +111,7 @@ def evaluate(
             joint=joint,
             among=among,
             pca=pca,
-            trusted=trust_plugins or [],
+            trusted=trust_plugins or (),
         )
         found = assessed(request, status.update)
     if out is not None:  # before anything is printed: the scores took long, and a stream may fail

@@ -60,7 +60,7 @@ def explain(
     from agentos.audit.explanation import explain as explain_words
     from agentos.audit.explanation.explanation_page import write_explanation
     from agentos.cli.display.console import SafeConsole
-    from agentos.cli.display.explanation_view import show_explanation
+    from agentos.cli.encoders.explanation_view import show_explanation
     from agentos.evaluation.loaded_encoder import LoadedEncoder
     from agentos.records.saved_encoders import find_encoder
 

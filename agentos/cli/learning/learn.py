@@ -20,10 +20,17 @@ def learn(
         ),
     ] = None,
     address: Address = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow", help="Go on with files that come into the stream's folder, until Ctrl-C."
+        ),
+    ] = False,
 ) -> None:
     """Let a society learn a stream, one episode after another; a gate lets updates in, or takes them back.
 
-    Rerun the command to go on after an interruption.
+    Rerun the command to go on after an interruption. With --follow each new file in the folder of a stream of
+    the kind folder is a new episode.
 
     Example: agentos learn experiments/learning/life.yaml learn=er --out runs/er
     """
@@ -38,7 +45,8 @@ def learn(
     directory = out or Path("runs") / config.name
     with interruptible(), LifeDisplay(console, config.name) as display:
         try:
-            record = Life(config, directory, display, address).run()
+            life = Life(config, directory, display, address)
+            record = life.follow() if follow else life.run()
         except Interrupted as interrupted:
             display.close()
             advice = f"finished episodes are in {directory}; the same command goes on"

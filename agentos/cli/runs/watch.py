@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from agentos.web.serving import LiveServer
+    from agentos.web.page_server import LiveServer
 
 PORT = 8765
 """Port of the page, unless it is taken."""
@@ -60,7 +60,7 @@ def live_server(folder: Path, host: str = "127.0.0.1", port: int | None = None) 
     from protocols.errors import ConfigurationError
 
     try:
-        from agentos.web.serving import LiveServer
+        from agentos.web.page_server import LiveServer
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             "the live page needs packages that are not installed",

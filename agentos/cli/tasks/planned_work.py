@@ -27,12 +27,12 @@ def plan(
     """
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.display.plan_table import show_plan
-    from agentos.config.task_file import load_task
-    from agentos.reporting.plan_page import write_plan
+    from agentos.config.task_file import load_labelled_task
+    from agentos.reporting.tasks.plan_page import write_plan
     from agentos.tasks.solving.candidates import candidates, planned, task_texts
     from agentos.tasks.solving.workbench import cards_of
 
-    config = load_task(file, overrides or [])
+    config = load_labelled_task(file, overrides or [])
     texts = task_texts(config)
     cards = cards_of(config.library, lambda _: None)
     found = planned(config, candidates(cards, texts, config.task.max_length), texts)

@@ -12,7 +12,6 @@ from agentos.cli.arguments import Address, TaskFile, TaskOut, TaskOverrides
 
 if TYPE_CHECKING:
     from agentos.cli.display.console import SafeConsole
-    from agentos.tasks.config import Task
 
 
 def solve(
@@ -23,20 +22,23 @@ def solve(
 ) -> None:
     """Let a society work on a task: analyse it, choose and adapt models, compare ways to cooperate, answer.
 
-    Ends with a table of the ways to answer the test texts, and whether one agent was enough. The same command
-    again uses what was embedded before.
+    The task classifies texts or pairs of them (classify, pair), searches documents that the agents share
+    (rank), continues texts (generate), or is a graph of such parts (composite). Ends with a table of the ways
+    to answer the test texts, and whether one agent was enough. The same command again uses what was embedded
+    before.
 
     Example: agentos solve triage.yaml topology.kind=layered --out runs/triage
     """
-    from agentos.cli.display.task_tables import show_solved
-    from agentos.reporting.task_report import write_task_report
-    from agentos.tasks.solving.run_task import solve as work
+    from agentos.cli.display.kind_tables import show_any
+    from agentos.config.task_file import load_task
+    from agentos.reporting.tasks.kind_report import write_any_report
+    from agentos.tasks.solving.any_kind import solve as work
 
-    console, task, directory = _begun(file, overrides, out)
+    console, directory, task = _console(), out, load_task(file, overrides or ())
     with console.status("Reading text") as status:
-        solved = work(task, directory, status.update, address)
-        write_task_report(solved)
-    show_solved(console, solved)
+        solved = work(task, directory or Path("runs") / task.name, status.update, address)
+        write_any_report(solved)
+    show_any(console, solved)
 
 
 def analyse(
@@ -50,9 +52,11 @@ def analyse(
     Example: agentos analyse triage.yaml
     """
     from agentos.cli.display.task_tables import show_analysis
+    from agentos.config.task_file import load_labelled_task
     from agentos.tasks.solving.run_task import analyse_only
 
-    console, task, directory = _begun(file, overrides, out)
+    console, task = _console(), load_labelled_task(file, overrides or ())
+    directory = out or Path("runs") / task.name
     with console.status("Reading text") as status:
         analysis = analyse_only(task, directory, status.update, address)
     show_analysis(console, analysis, directory)
@@ -73,30 +77,28 @@ def ask(
 ) -> None:
     """Answer new texts with a society that 'agentos solve' made.
 
+    Texts get a label, queries the documents that were found, prompts a continuation, and the texts of a
+    composite what each part answers.
+
     Example: agentos ask runs/triage "The monitor stays black" --json
     """
-    from agentos.cli.display.console import SafeConsole
-    from agentos.cli.display.task_tables import show_replies
-    from agentos.tasks.society.open_society import Society
+    from agentos.cli.display.kind_tables import show_answers
+    from agentos.tasks.society.open_any import open_any, reply_json
 
     asked = [*(texts or []), *(_lines(file) if file else [])]
-    with Society.open(directory, address) as society:
+    with open_any(directory, address) as society:
         found = society.ask(asked)
     if as_json:
-        rows = [reply._asdict() for reply in found.replies]
+        rows = [reply_json(reply) for reply in found.replies]
         typer.echo(json.dumps({"replies": rows, "seconds": found.seconds}, indent=2))
     else:
-        show_replies(SafeConsole(), asked, found)
+        show_answers(_console(), asked, found)
 
 
-def _begun(
-    file: str, overrides: list[str] | None, out: Path | None
-) -> tuple[SafeConsole, Task, Path]:
+def _console() -> SafeConsole:
     from agentos.cli.display.console import SafeConsole
-    from agentos.config.task_file import load_task
 
-    task = load_task(file, overrides or ())
-    return SafeConsole(), task, out or Path("runs") / task.name
+    return SafeConsole()
 
 
 def _lines(path: Path) -> list[str]:

@@ -210,11 +210,11 @@ class SocietyKnowledge:
         alike = likeness(claims)
         if novelty is None or alike is None:
             return ()
-        self._apply(named(self.state, claims, alike))
-        discovery = Discovery(novelty, alike, self.config.cluster, self.anchors)
+        self._apply(named(self.state, claims, alike.to_mean))
+        discovery = Discovery(novelty, alike.between, self.config.cluster, self.anchors)
         stated = discovery.stated(session, claims, texts, episode)
         told = deliver(stated, network, episode, len(self.anchors), ledger)
-        found = {claim.digest: claim for claim in candidate_classes(told, alike)}
+        found = {claim.digest: claim for claim in candidate_classes(told, alike.to_mean)}
         new = [claim for name, claim in found.items() if name not in self.state.claims]
         return self._apply([Added(claim=claim) for claim in new])
 

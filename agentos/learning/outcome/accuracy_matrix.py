@@ -23,8 +23,9 @@ class AccuracyMatrix:
     De Lange et al., Continual Evaluation for Lifelong Learning, 2023, for the minimum and the worst case.
 
     Attributes:
-        values: `[E, E]`, row i after learning episode i, column j on the test of episode j.
-        before: `[E]`, of the model before it learns anything.
+        values: `[E, E]`, row i after learning episode i, column j on the test of episode j. NaN above the
+            diagonal: the test had not come yet.
+        before: `[E]`, of the model before it learns anything; NaN likewise.
 
     Example:
         >>> matrix = AccuracyMatrix(np.array([[0.9, 0.2], [0.7, 0.8]]), np.array([0.1, 0.1]))
@@ -45,7 +46,16 @@ class AccuracyMatrix:
                 actual=f"{self.values.shape} and {self.before.shape}",
                 hint="test the model on every episode after each, and once before the first",
             )
+        later = np.triu_indices(episodes, k=1)
         known = np.concatenate([self.values.ravel(), self.before])
+        known = known[~np.isnan(known)]
+        if np.isnan(self.values).sum() > np.isnan(self.values[later]).sum():
+            raise ConfigurationError(
+                "an accuracy after its episode is missing",
+                expected="accuracies on and below the diagonal",
+                actual="NaN",
+                hint="test the model on each episode from then on",
+            )
         if not ((known >= 0) & (known <= 1)).all():
             raise ConfigurationError(
                 "an accuracy is not a share",
@@ -71,7 +81,10 @@ class AccuracyMatrix:
 
     @property
     def forward_transfer(self) -> float:
-        """Mean gain on later episodes just before they are learnt; 0 where there is one episode."""
+        """Mean gain on later episodes just before they are learnt; 0 where there is one episode.
+
+        NaN where a test came together with its episode.
+        """
         if len(self.values) < 2:
             return 0.0
         return float((self.values.diagonal(offset=1) - self.before[1:]).mean())

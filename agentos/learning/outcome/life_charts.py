@@ -33,11 +33,13 @@ def charts_of(record: LifeRecord) -> list[Chart]:
 def accuracy_matrix(record: LifeRecord) -> Chart:
     """Return a heat map: a row before the first episode and after each, a column for each test."""
     rows = [record.before, *(each.accuracies for each in record.episodes)]
-    tests = [f"test {number + 1}" for number in range(len(record.before))]
+    count = max(map(len, rows))
+    tests = [f"test {number + 1}" for number in range(count)]
+    cells = [[round(value, 4) for value in row] + [None] * (count - len(row)) for row in rows]
     names = ["before", *(f"after {each.episode + 1}" for each in record.episodes)]
     trace = {
         "type": "heatmap",
-        "z": [[round(value, 4) for value in row] for row in rows],
+        "z": cells,
         "x": tests,
         "y": names,
         "colorscale": [[0, PALE], [1, DEEP]],

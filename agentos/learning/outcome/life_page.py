@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
-from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
 from agentos.learning.outcome.life_charts import charts_of
-from agentos.learning.outcome.life_report import OUTCOMES
+from agentos.learning.outcome.life_report import OUTCOMES, knowledge_rows
+from agentos.learning.outcome.recorded_matrix import is_finished, matrix_of
 from agentos.records.layout import REPORT
 from agentos.reporting.page import write_page
 from agentos.reporting.units import ABSENT, MINUS, bytes_text, count_text
@@ -37,6 +37,7 @@ def write_life_page(directory: Path, record: LifeRecord, names: Sequence[str]) -
         RecordError: the folder cannot be written to.
     """
     config, charts = record.config, charts_of(record)
+    known_headings, known = knowledge_rows(record)
     return write_page(
         directory / REPORT,
         "life.html.j2",
@@ -55,6 +56,8 @@ def write_life_page(directory: Path, record: LifeRecord, names: Sequence[str]) -
             for each in record.episodes
             if each.reasons
         ],
+        known_headings=known_headings,
+        known=known,
         cost_headings=COSTS,
         costs=[*(_costs(each) for each in record.episodes), _total(record)],
     )
@@ -68,12 +71,17 @@ def _subtitle(record: LifeRecord, names: Sequence[str]) -> str:
         f"learner {config['learn']['kind']}",
         f"head {config['head']}",
         f"{len(names)} labels",
-        f"{len(record.episodes)} of {len(record.before)} episodes",
+        f"{len(record.episodes)} of {_episodes(record)} episodes",
         "no gate"
         if gate is None
         else f"gate at drop {gate['drop']:.0%}, {gate['examples']} examples",
     )
     return " · ".join(parts)
+
+
+def _episodes(record: LifeRecord) -> int:
+    """Return the episodes that have come."""
+    return len(record.episodes[-1].accuracies) if record.episodes else len(record.before)
 
 
 def _judged(record: LifeRecord) -> list[EpisodeRecord]:
@@ -100,11 +108,12 @@ def _headline(record: LifeRecord) -> str:
 
 def _details(record: LifeRecord) -> list[str]:
     """Return what the gate did, and whether anything was learnt after the first episode."""
+    seen = [] if record.seen is None else [_seen(record.seen)]
     if len(record.episodes) < 2:
-        return []
+        return seen
     judged = _judged(record)
     if not judged:
-        return ["There is no gate: every update is let in."]
+        return ["There is no gate: every update is let in.", *seen]
     let_in = [each for each in judged if each.outcome == "accept"]
     told = [f"The gate let in {len(let_in)} of {len(judged)} updates."]
     gains = [each.gain for each in let_in if each.gain is not None]
@@ -112,7 +121,14 @@ def _details(record: LifeRecord) -> list[str]:
         told.append(f"They gained {_points(float(np.mean(gains)))} points each, on fresh examples.")
     if not let_in:
         told.append("Nothing after the first episode is in force.")
-    return told
+    return [*told, *seen]
+
+
+def _seen(share: float) -> str:
+    return (
+        f"Pretrained: the encoders come from a run that had read {share:.0%} of the test text before, "
+        "without labels."
+    )
 
 
 def _tiles(record: LifeRecord) -> list[Tile]:
@@ -124,10 +140,9 @@ def _tiles(record: LifeRecord) -> list[Tile]:
         _tile("Bytes sent", bytes_text(spent["message_bytes"]), "serialised, all deliveries"),
         _tile("Memory", bytes_text(kept), "of all agents, beside weights"),
     ]
-    if not record.episodes or len(record.episodes) < len(record.before):
+    if not is_finished(record):
         return costs
-    values = np.array([each.accuracies for each in record.episodes])
-    matrix = AccuracyMatrix(values, np.array(record.before))
+    matrix = matrix_of(record)
     return [
         _tile("Final accuracy", f"{matrix.final_accuracy:.1%}", "mean of all tests"),
         _tile("Backward transfer", _points(matrix.backward_transfer), "points; below 0: forgotten"),
@@ -154,7 +169,9 @@ def _tile(name: str, value: str, note: str) -> Tile:
 
 
 def _points(share: float) -> str:
-    """Return a difference of accuracies in points, with its sign."""
+    """Return a difference of accuracies in points, with its sign; NaN is not known."""
+    if np.isnan(share):
+        return ABSENT
     return f"{100 * share:+.1f}".replace("-", MINUS)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
-from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
+from agentos.learning.outcome.recorded_matrix import is_finished, matrix_of
 from agentos.records.atomic_files import replacing
 
 REPORT = "report.md"
@@ -24,7 +24,6 @@ _HEADS = (
     "bytes sent",
     "bytes of memory",
 )
-_SHARES = ("weight", "thinning_loss")
 _KNOWN = (
     *(
         "accepted_claims",
@@ -34,7 +33,7 @@ _KNOWN = (
         "message_bytes",
         "joined",
     ),
-    *("thinned", "candidate_classes", *_SHARES),
+    *("thinned", "thinning_loss", "candidate_classes", "weight"),
 )
 OUTCOMES = {"first": "the baseline", "accept": "let in", "refuse": "refused", "ungated": "no gate"}
 
@@ -62,26 +61,41 @@ def _title(record: LifeRecord, names: Sequence[str]) -> str:
     config = record.config
     return (
         f"# {config['name']}\n\nStream `{config['stream']['kind']}`, learner `{config['learn']['kind']}`, "
-        f"{len(names)} labels, {len(record.episodes)} of {len(record.before)} episodes.\n"
+        f"{len(names)} labels, {len(record.episodes)} episodes.\n"
+    ) + (
+        ""
+        if record.seen is None
+        else f"\nPretrained: {record.seen:.0%} of the test text was read before.\n"
     )
 
 
-def _figures(record: LifeRecord) -> str:
-    if not record.episodes or len(record.episodes) < len(record.before):
+def _seen(record: LifeRecord) -> str:
+    if record.seen is None:
         return ""
-    values = np.array([episode.accuracies for episode in record.episodes])
-    summary = AccuracyMatrix(values, np.array(record.before)).summary()
-    lines = [f"| {name.replace('_', ' ')} | {value:.3f} |" for name, value in summary.items()]
+    return f"\nPretrained: the encoders had read {record.seen:.0%} of the test text before, without labels.\n"
+
+
+def _figures(record: LifeRecord) -> str:
+    if not is_finished(record):
+        return ""
+    summary = matrix_of(record).summary()
+    lines = [
+        f"| {name.replace('_', ' ')} | {value:.3f} |"
+        for name, value in summary.items()
+        if not np.isnan(value)
+    ]
     return "\n".join(["| figure | value |", "| --- | --- |", *lines, ""])
 
 
 def _table(record: LifeRecord) -> str:
     """Return the accuracy on the test of every episode, a row after each episode."""
-    heads = "".join(f" test {number + 1} |" for number in range(len(record.before)))
+    tests = max(len(record.before), *(len(each.accuracies) for each in record.episodes), 0)
+    heads = "".join(f" test {number + 1} |" for number in range(tests))
     rows = [("before", record.before)]
     rows += [(f"after {each.episode + 1}", each.accuracies) for each in record.episodes]
     lines = [f"| {name} |" + "".join(f" {value:.3f} |" for value in row) for name, row in rows]
-    rule = "| --- |" + " --- |" * len(record.before)
+    lines = [line + "  |" * (tests - len(row)) for line, (_, row) in zip(lines, rows, strict=True)]
+    rule = "| --- |" + " --- |" * tests
     return "\n".join(["## Accuracy", "", f"| |{heads}", rule, *lines, ""])
 
 
@@ -99,21 +113,33 @@ def _decisions(record: LifeRecord) -> str:
 
 
 def _knowledge(record: LifeRecord) -> str:
-    """Return how the knowledge base grew and was corrected, and what heads reach without it."""
-    told = [(each.episode, each.knowledge) for each in record.episodes if each.knowledge]
-    if not told:
+    headings, rows = knowledge_rows(record)
+    if not rows:
         return ""
-    heads = [name.replace("_", " ") for name in _KNOWN]
-    used = any(known.head_accuracies for _, known in told)
-    heads += ["heads alone (mean)"] if used else []
-    lines = []
-    for episode, known in told:
-        cells = [f"{getattr(known, name):.3g}" for name in _SHARES]
-        counts = [f"{getattr(known, name):,}" for name in _KNOWN if name not in _SHARES]
-        alone = [f"{np.mean(known.head_accuracies):.3f}"] if known.head_accuracies else []
-        lines.append(f"| {episode} | {' | '.join([*counts, *cells, *alone])} |")
-    head = f"| episode | {' | '.join(heads)} |"
-    return "\n".join(["## Knowledge", "", head, "|" + " --- |" * (len(heads) + 1), *lines, ""])
+    lines = [f"| {' | '.join(row)} |" for row in (headings, *rows)]
+    return "\n".join(["## Knowledge", "", lines[0], "|" + " --- |" * len(headings), *lines[1:], ""])
+
+
+def knowledge_rows(record: LifeRecord) -> tuple[list[str], list[list[str]]]:
+    """Return how the knowledge base grew and was corrected, and what heads reach without it.
+
+    An update that was refused changed nothing about it, and has no row.
+    """
+    told = [
+        (each.episode, each.accuracies, each.knowledge)
+        for each in record.episodes
+        if each.knowledge is not None and each.outcome != "refuse"
+    ]
+    headings = ["episode", *(name.replace("_", " ") for name in _KNOWN)]
+    if any(known.head_accuracies for _, _, known in told):
+        headings += ["accuracy with claims", "heads alone"]
+    rows = []
+    for episode, accuracies, known in told:
+        row = [str(episode + 1), *(f"{getattr(known, name):,}" for name in _KNOWN)]
+        if known.head_accuracies:
+            row += [f"{np.mean(values):.3f}" for values in (accuracies, known.head_accuracies)]
+        rows.append(row)
+    return headings, rows
 
 
 def _decision(each: EpisodeRecord) -> str:

@@ -109,7 +109,7 @@ def require_short_path() -> None:
     """
     from ray._common.utils import get_default_ray_temp_dir
 
-    folder = str(get_default_ray_temp_dir())  # type: ignore[no-untyped-call]
+    folder = str(get_default_ray_temp_dir())
     room = _SOCKET_PATH_BYTES - len(_SOCKET) - 1
     if os.name == "posix" and len(os.fsencode(folder)) > room:
         raise ConfigurationError(
@@ -160,7 +160,7 @@ def require_listener(address: str) -> None:
     hosts = [host]
     if host in ("localhost", "127.0.0.1"):
         # Ray substitutes this node's address and may listen only there.
-        hosts.append(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+        hosts.append(ray.util.get_node_ip_address())
     refusal: OSError | None = None
     for host in hosts:
         try:

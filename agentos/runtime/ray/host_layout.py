@@ -31,8 +31,8 @@ class Cluster:
         """Return the cluster that this process is connected to."""
         import ray
 
-        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        nodes = ray.nodes()  # type: ignore[no-untyped-call]
+        resources = ray.cluster_resources()
+        nodes = ray.nodes()
         return cls(
             cpus=resources.get("CPU", 1.0),
             gpus=resources.get("GPU", 0.0),

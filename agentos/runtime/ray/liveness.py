@@ -98,7 +98,7 @@ def _cluster_is_up() -> bool:
 
     def ask() -> None:
         with contextlib.suppress(Exception):  # the thread outlives the connection
-            alive.append(any(node["Alive"] for node in ray.nodes()))  # type: ignore[no-untyped-call]
+            alive.append(any(node["Alive"] for node in ray.nodes()))
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentos.tasks.cooperation.base import Architecture, Evidence, Outcome
 from agentos.tasks.cooperation.cascade import Cascade
 from agentos.tasks.cooperation.consensus import Peers
+from agentos.tasks.cooperation.distilled import Distilled
 from agentos.tasks.cooperation.divided import Divided
 from agentos.tasks.cooperation.fan_out import MasterSlave
 from agentos.tasks.cooperation.panel import Embedded, Member, Panel, Queries
@@ -16,6 +17,7 @@ __all__ = [
     "SILENT",
     "Architecture",
     "Cascade",
+    "Distilled",
     "Divided",
     "Embedded",
     "Evidence",

@@ -88,6 +88,10 @@ class Architecture(ABC):
             tuple(talk.lost),
         )
 
+    def asked_first(self, panel: Panel) -> tuple[int, ...]:
+        """Return agents that are asked about every query, whatever others answer: they can read at once."""
+        return ()
+
     @abstractmethod
     def converse(self, talk: Conversation) -> Answers:
         """Return the decided answers to all queries of a conversation, in their order."""

@@ -78,6 +78,10 @@ class Cascade(Architecture):
             )  # a level that gets nothing is calibrated all the same
         return cls(levels, tuple(fusions), tuple(rules))
 
+    def asked_first(self, panel: Panel) -> tuple[int, ...]:
+        """Return the agents of the lowest level: the others are asked about what is passed on."""
+        return self.levels[0]
+
     def converse(self, talk: Conversation) -> Answers:
         """Answer level by level."""
         left = talk.queries.ids

@@ -8,6 +8,7 @@ import numpy as np
 
 from agentos.tasks.cooperation.base import Architecture, Evidence, about
 from agentos.tasks.cooperation.conversation import Conversation
+from agentos.tasks.cooperation.panel import Panel
 from agents.answering import Answers, FittedFusion, fit_fusion
 from agents.answering.answers import Labels
 from protocols.errors import HostLost
@@ -34,6 +35,10 @@ class Peers(Architecture):
     def fitted(cls, evidence: Evidence) -> Peers:
         """Fit the fusion to the out-of-fold answers of all agents."""
         return cls(fit_fusion(evidence.fusion, evidence.fit, evidence.fit_labels))
+
+    def asked_first(self, panel: Panel) -> tuple[int, ...]:
+        """Return every peer."""
+        return tuple(range(len(panel)))
 
     def converse(self, talk: Conversation) -> Answers:
         """Let answers spread, and fuse what the asked peer holds in the end."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from agentos.tasks.cooperation.base import Architecture, Evidence
 from agentos.tasks.cooperation.conversation import Conversation
+from agentos.tasks.cooperation.panel import Panel
 from agents.answering import Answers, FittedFusion, fit_fusion
 from agents.answering.answers import Labels
 from protocols.errors import HostLost
@@ -33,6 +34,13 @@ class MasterSlave(Architecture):
     def fitted(cls, evidence: Evidence, floor: float = 0.0) -> MasterSlave:
         """Fit the fusion to the out-of-fold answers of all agents."""
         return cls(fit_fusion(evidence.fusion, evidence.fit, evidence.fit_labels), floor)
+
+    def asked_first(self, panel: Panel) -> tuple[int, ...]:
+        """Return the master, and the slaves that are good enough."""
+        able = (
+            agent for agent, member in enumerate(panel.members) if member.accuracy >= self.floor
+        )
+        return (MASTER, *(agent for agent in able if agent != MASTER))
 
     def converse(self, talk: Conversation) -> Answers:
         """Fan out, and fuse what comes back."""

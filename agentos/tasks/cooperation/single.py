@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from agentos.tasks.cooperation.base import Architecture
 from agentos.tasks.cooperation.conversation import Conversation
+from agentos.tasks.cooperation.panel import Panel
 from agents.answering import Answers
 from protocols.errors import HostLost
 
@@ -19,6 +20,10 @@ class Single(Architecture):
     """
 
     agent: int = 0
+
+    def asked_first(self, panel: Panel) -> tuple[int, ...]:
+        """Return the agent."""
+        return (self.agent,)
 
     def converse(self, talk: Conversation) -> Answers:
         """Ask the agent."""

@@ -1,4 +1,4 @@
-"""The kind of a task: what its texts are, and what agents read in them.
+"""The kind of a task, and what all kinds share whose answers are class probabilities.
 
 Shapes: N items, D embedding width, F width of an item's features.
 """
@@ -39,10 +39,15 @@ class Items:
         return len(self.labels)
 
 
-class TaskKind(Spec, ABC):
-    """Base of every kind of task whose answers are class probabilities."""
+class TaskKind(Spec):
+    """Base of every kind of task."""
 
     kind: str
+
+
+class LabelledKind(TaskKind, ABC):
+    """Base of every kind of task whose answers are class probabilities."""
+
     source: Annotated[Source, Kinds(SOURCES)] = Field(
         ..., description="Labelled texts; the kinds of data.source of a run."
     )

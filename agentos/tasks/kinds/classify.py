@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from agentos.tasks.kinds.base import Rows, TaskKind
+from agentos.tasks.kinds.base import LabelledKind, Rows
 
 
-class Classify(TaskKind):
+class Classify(LabelledKind):
     """Classification of texts."""
 
     kind: Literal["classify"] = "classify"

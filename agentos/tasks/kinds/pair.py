@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentos.tasks.kinds.base import Rows, TaskKind
+from agentos.tasks.kinds.base import LabelledKind, Rows
 from agents.answering.pair_features import pair_features
 from protocols.errors import DataError
 
 
-class Pair(TaskKind):
+class Pair(LabelledKind):
     """Classification of pairs of texts."""
 
     kind: Literal["pair"] = "pair"

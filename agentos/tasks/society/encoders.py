@@ -51,6 +51,7 @@ class Reading:
     path: str
     max_length: int
     texts: tuple[str, ...]
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class EncodeTexts(HostCall[dict[int, Encoded]]):
     def run(self, host: hosting.Host) -> dict[int, Encoded]:
         """Return what each encoder read."""
         torch.set_num_threads(self.threads)
-        return {agent: _read(reading) for agent, reading in self.readings.items()}
+        return {agent: read_texts(reading) for agent, reading in self.readings.items()}
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,7 @@ class CountTokens(HostCall[dict[int, NDArray[np.int64]]]):
 
     def run(self, host: hosting.Host) -> dict[int, NDArray[np.int64]]:
         """Return the tokens `[N]` that would go through each encoder."""
-        return {
-            agent: _loaded(reading.path, reading.max_length).token_counts(reading.texts)
-            for agent, reading in self.readings.items()
-        }
+        return {agent: count_tokens(reading) for agent, reading in self.readings.items()}
 
 
 class Encoders:
@@ -188,14 +186,21 @@ class Encoders:
             save_file(arrays, draft)
 
 
-def _read(reading: Reading) -> Encoded:
-    encoder = _loaded(reading.path, reading.max_length)
+def read_texts(reading: Reading) -> Encoded:
+    """Embed texts with an encoder that this process loads once."""
+    encoder = _loaded(reading.path, reading.max_length, reading.device)
     began = time.perf_counter()
     rows = encoder.embed(reading.texts)
     seconds = time.perf_counter() - began
     return Encoded(rows, encoder.token_counts(reading.texts), seconds)
 
 
+def count_tokens(reading: Reading) -> NDArray[np.int64]:
+    """Count the tokens `[N]` of texts as such an encoder reads them."""
+    encoder = _loaded(reading.path, reading.max_length, reading.device)
+    return encoder.token_counts(reading.texts)
+
+
 @lru_cache(_KEPT)
-def _loaded(path: str, max_length: int) -> LoadedEncoder:
-    return LoadedEncoder.load(path, max_length=max_length)
+def _loaded(path: str, max_length: int, device: str) -> LoadedEncoder:
+    return LoadedEncoder.load(path, max_length=max_length).to(device)

@@ -38,12 +38,15 @@ SINGLE = "single"
 """Name of the best agent alone, beside the families of topologies."""
 DIVIDED = "divided"
 """Name of a master that divides the task."""
+DISTILLED = "distilled"
+"""Name of one agent that has learnt from the society."""
 _DEFAULTS: Mapping[str, Topology] = {
     SINGLE: Complete(),
     "master_slave": Star(),
     "peer": Complete(),
     "layered": Layered(branching=1),
     DIVIDED: Star(),
+    DISTILLED: Complete(),
 }
 """The topology that stands for its family where the configuration names another one."""
 
@@ -56,7 +59,8 @@ class FittedSociety:
         config: the configuration that they were fitted under.
         members: the agents, the most accurate on ``fit`` first.
         classes: names of the K classes.
-        architectures: fitted architectures by name: the families of topologies, `SINGLE` and `DIVIDED`.
+        architectures: fitted architectures by name: the families of topologies, `SINGLE`, `DIVIDED`
+            and `DISTILLED`.
         chosen: name of the one that answers.
     """
 
@@ -96,6 +100,11 @@ class FittedSociety:
         """Return the panel, with encoders; see `Panel.count`."""
         length = self.config.task.max_length
         return Panel(self.members, len(self.classes), length, embed, count)
+
+    @property
+    def asked_first(self) -> tuple[int, ...]:
+        """Agents that the chosen architecture asks about every query."""
+        return self.architectures[self.chosen].asked_first(self.panel(_unread))
 
     def network(self, family: str) -> Network:
         """Return the network of an architecture: the configured one where it is of this family."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import Self
 
 from agentos.runtime import Session
 from agentos.tasks.cooperation import NOT_ASKED, Embedded, Outcome, Queries
-from agentos.tasks.society.encoders import Encoders
+from agentos.tasks.society.encoders import Encoded, Encoders
 from agentos.tasks.society.fitted_society import FittedSociety
 from agentos.tasks.society.saved_society import SOCIETY, load_society
 from agents.answering.answers import Labels
@@ -22,6 +23,10 @@ from protocols.errors import DataError
 
 MOST_CHARACTERS = 1_000_000
 """Characters of all texts that are asked at once, at most."""
+Read = Callable[[int, Sequence[str]], Encoded]
+"""Maps an agent and texts to what its encoder makes of them."""
+CountTexts = Callable[[int, Sequence[str]], NDArray[np.int64]]
+"""Maps an agent and texts to the tokens that they would put through its encoder."""
 
 
 class Reply(NamedTuple):
@@ -93,49 +98,16 @@ class Society:
             DataError: there is no text, or too much of it.
             HostLost: no agent is left to answer.
         """
-        _check(texts)
+        check_asked(texts)
         began = time.perf_counter()
         kind = self.fitted.config.task
         items = [kind.texts_of(text) for text in texts]
 
-        def flat(ids: Labels) -> list[str]:
-            chosen = [items[id] for id in ids.tolist()]
-            return [item[part] for part in range(len(chosen[0])) for item in chosen]
+        def read(agent: int, flat: Sequence[str]) -> Encoded:
+            return self._encoders.embed({agent: flat})[agent]
 
-        def embed(agent: int, ids: Labels) -> Embedded:
-            encoded = self._encoders.embed({agent: flat(ids)})[agent]
-            parts = np.split(encoded.rows, len(encoded.rows) // len(ids))
-            return Embedded(kind.features(parts), encoded.tokens.reshape(-1, len(ids)).sum(axis=0))
-
-        def count(agent: int, ids: Labels) -> Labels:
-            counted = self._encoders.count(agent, flat(ids)).reshape(-1, len(ids))
-            found: Labels = counted.sum(axis=0)
-            return found
-
-        queries = Queries("query", np.arange(len(texts)))
-        outcome = self.fitted.answer(queries, embed, count=count)
-        return Replies(self._replies(outcome), time.perf_counter() - began)
-
-    def _replies(self, outcome: Outcome) -> tuple[Reply, ...]:
-        names = [member.card.name for member in self.fitted.members]
-        rows = zip(
-            self.fitted.decided(outcome),
-            outcome.answers.probabilities.max(axis=1).tolist(),
-            outcome.said.tolist(),
-            outcome.flops.tolist(),
-            outcome.payload_bytes.tolist(),
-            strict=True,
-        )
-        return tuple(
-            Reply(
-                label,
-                probability,
-                tuple(name for name, code in zip(names, said, strict=True) if code != NOT_ASKED),
-                flops,
-                payload_bytes,
-            )
-            for label, probability, said, flops, payload_bytes in rows
-        )
+        replies = replies_to(self.fitted, items, read, self._encoders.count)
+        return Replies(replies, time.perf_counter() - began)
 
     def close(self) -> None:
         """End the hosts."""
@@ -153,7 +125,71 @@ class Society:
         self.close()
 
 
-def _check(texts: Sequence[str]) -> None:
+def replies_to(
+    fitted: FittedSociety, items: Sequence[tuple[str, ...]], read: Read, count: CountTexts
+) -> tuple[Reply, ...]:
+    """Answer items by the chosen architecture.
+
+    Args:
+        fitted: the society.
+        items: the texts of each; see `TaskKind.texts_of`.
+        read: the encoders.
+        count: their tokenizers.
+
+    Raises:
+        HostLost: no agent is left to answer.
+    """
+    kind = fitted.config.task
+
+    def flat(ids: Labels) -> list[str]:
+        return texts_in_order([items[id] for id in ids.tolist()])
+
+    def embed(agent: int, ids: Labels) -> Embedded:
+        encoded = read(agent, flat(ids))
+        parts = np.split(encoded.rows, len(encoded.rows) // len(ids))
+        return Embedded(kind.features(parts), encoded.tokens.reshape(-1, len(ids)).sum(axis=0))
+
+    def tokens(agent: int, ids: Labels) -> Labels:
+        found: Labels = count(agent, flat(ids)).reshape(-1, len(ids)).sum(axis=0)
+        return found
+
+    queries = Queries("query", np.arange(len(items)))
+    return _replies(fitted, fitted.answer(queries, embed, count=tokens))
+
+
+def texts_in_order(items: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the texts of items as an encoder reads them: all first texts, then all second ones."""
+    return [item[part] for part in range(len(items[0])) for item in items]
+
+
+def _replies(fitted: FittedSociety, outcome: Outcome) -> tuple[Reply, ...]:
+    names = [member.card.name for member in fitted.members]
+    rows = zip(
+        fitted.decided(outcome),
+        outcome.answers.probabilities.max(axis=1).tolist(),
+        outcome.said.tolist(),
+        outcome.flops.tolist(),
+        outcome.payload_bytes.tolist(),
+        strict=True,
+    )
+    return tuple(
+        Reply(
+            label,
+            probability,
+            tuple(name for name, code in zip(names, said, strict=True) if code != NOT_ASKED),
+            flops,
+            payload_bytes,
+        )
+        for label, probability, said, flops, payload_bytes in rows
+    )
+
+
+def check_asked(texts: Sequence[str]) -> None:
+    """Refuse no text, too much of it, and what is not text.
+
+    Raises:
+        DataError: the society cannot be asked that.
+    """
     size = sum(map(len, texts))
     if not texts or size > MOST_CHARACTERS:
         raise DataError(
@@ -162,3 +198,11 @@ def _check(texts: Sequence[str]) -> None:
             actual=f"{len(texts):,} texts of {size:,} characters",
             hint="ask about fewer texts at a time",
         )
+    for number, text in enumerate(texts):
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise DataError(
+                f"text {number} is not Unicode text",
+                expected="whole characters",
+                actual="one half of a pair of surrogates",
+                hint="encode the text as UTF-8",
+            )

@@ -11,19 +11,30 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from agentos.records.atomic_files import damaged, inside, replacing, write_json
-from agentos.tasks.config import Task
-from agentos.tasks.cooperation import Cascade, Divided, MasterSlave, Member, Peers, Single
+from agentos.tasks.config import CompositeTask, GenerateTask, RankTask, Task
+from agentos.tasks.cooperation import (
+    Cascade,
+    Distilled,
+    Divided,
+    MasterSlave,
+    Member,
+    Peers,
+    Single,
+)
 from agentos.tasks.decomposition import DECOMPOSITIONS, Division, Part
 from agentos.tasks.decomposition.part_heads import FittedDivision, PartHead
 from agentos.tasks.library import ModelCard
 from agentos.tasks.scheduling import SCHEDULERS
 from agentos.tasks.society.fitted_society import FittedSociety
+from agentos.tasks.society.parts_society import PartsInOrder
+from agentos.tasks.society.search_society import Holding, SearchSociety
+from agentos.tasks.society.writing_society import WritingSociety
 from agents.answering import FUSIONS, DeferralRule, FittedFusion, Head
 from agents.answering.fuse import VotePool
 from agents.answering.log_pool import WeightedLogPool
@@ -42,13 +53,25 @@ _CLASSES: Mapping[str, type[Any]] = {
         *(FittedSociety, Task, Member, ModelCard, Head, Single, MasterSlave, Peers, Cascade),
         *(FittedFusion, StackedPool, WeightedLogPool, VotePool, DeferralRule),
         *(GainScorer, DoubtScorer, SetSizeScorer, RandomScorer),
-        *(Divided, FittedDivision, Division, Part, PartHead),
+        *(Distilled, Divided, FittedDivision, Division, Part, PartHead),
         *(*FUSIONS.values(), *DECOMPOSITIONS.values(), *SCHEDULERS.values()),
+        *(
+            SearchSociety,
+            Holding,
+            WritingSociety,
+            PartsInOrder,
+            RankTask,
+            GenerateTask,
+            CompositeTask,
+        ),
     )
 }
+Kept = FittedSociety | SearchSociety | WritingSociety | PartsInOrder
+"""What can be saved."""
+Wanted = TypeVar("Wanted", bound=Kept)
 
 
-def save_society(society: FittedSociety, folder: Path) -> None:
+def save_society(society: Kept, folder: Path) -> None:
     """Write a society into a folder, whole or not at all.
 
     Raises:
@@ -66,7 +89,12 @@ def save_society(society: FittedSociety, folder: Path) -> None:
 
 
 def load_society(folder: Path) -> FittedSociety:
-    """Read a society from a folder.
+    """Read a society whose answers are class probabilities; see `load_kept`."""
+    return _of(FittedSociety, load_kept(folder), folder)
+
+
+def load_kept(folder: Path) -> Kept:
+    """Read a society of any kind from a folder.
 
     Raises:
         RecordError: there is none, or it is damaged.
@@ -92,8 +120,14 @@ def load_society(folder: Path) -> FittedSociety:
         society = _value(read["society"], load_file(stored))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
         raise damaged(path, "a society", str(error).partition("\n")[0]) from error
-    if not isinstance(society, FittedSociety):
+    if not isinstance(society, Kept):
         raise damaged(path, "a society", type(society).__name__)
+    return society
+
+
+def _of(wanted: type[Wanted], society: Kept, folder: Path) -> Wanted:
+    if not isinstance(society, wanted):
+        raise damaged(folder / _VALUES, f"a {wanted.__name__}", type(society).__name__)
     return society
 
 

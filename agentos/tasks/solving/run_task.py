@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,28 +14,26 @@ import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from agentos.data.yaml_values import dump
 from agentos.records.atomic_files import replacing, write_json
 from agentos.records.identity.folder_lock import alone_in
-from agentos.records.layout import CONFIG, LEDGER
+from agentos.records.layout import LEDGER
 from agentos.records.ledger_file import write_ledger
 from agentos.tasks.analysis import Analysis
 from agentos.tasks.config import Auto, Task
 from agentos.tasks.cooperation import NOT_ASKED, SILENT, Outcome
-from agentos.tasks.decomposition import Undivided
 from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import SINGLE, FittedSociety
 from agentos.tasks.society.saved_society import SOCIETY, save_society
-from agentos.tasks.solving.dividing import divide
+from agentos.tasks.solving.further_ways import further_ways
+from agentos.tasks.solving.kind_outcome import LEXICAL
 from agentos.tasks.solving.scores import Scores, score
 from agentos.tasks.solving.words_alone import lexical_probabilities
+from agentos.tasks.solving.work_folder import ANSWERS, EMBEDDINGS, RESULTS, claim
 from agentos.tasks.solving.workbench import Bench, Workbench, cards_of
 from agents.answering.defer import oracle
-from protocols.errors import HostLost, RecordError
+from protocols.errors import HostLost
 
-ANALYSIS, ANSWERS, RESULTS = "analysis.json", "answers.parquet", "results.json"
-EMBEDDINGS = "embeddings"
-LEXICAL = "lexical"
+ANALYSIS = "analysis.json"
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class Solved:
         queries: texts of the test split.
         oracle: FLOPs and accuracy of a deferral from the cheapest to the dearest agent that knows all labels,
             at growing budgets; for a picture.
-        division: whether a division of the task is kept, and why; empty if none was asked for.
+        notes: a sentence on each further way to answer that was asked for: is it used, and why?
     """
 
     directory: Path
@@ -83,7 +80,7 @@ class Solved:
     best_agent: str
     queries: int
     oracle: tuple[tuple[float, float], ...] = ()
-    division: str = ""
+    notes: tuple[str, ...] = ()
 
     def line(self, name: str) -> Line | None:
         """Return the line of an architecture; None if faults left it without an answer."""
@@ -151,14 +148,11 @@ def solve(
         if len(models) > 1:
             progress("Comparing architectures")
             society = _chosen(work, society, order)
-        division = ""
-        if not isinstance(config.decompose, Undivided):
-            progress("Dividing the task")
-            society, division = divide(work, society, order)
+        society, notes = further_ways(work, society, order)
         save_society(society, directory / SOCIETY)
         progress("Answering the test texts")
         solved = _tested(work, society, order, analysis, directory)
-        solved = replace(solved, division=division)
+        solved = replace(solved, notes=notes)
         write_json(directory / RESULTS, results_of(solved), indent=2)
         return solved
 
@@ -280,7 +274,7 @@ def results_of(solved: Solved) -> dict[str, Any]:
     members = solved.society.members
     return {
         "verdict": solved.verdict,
-        "division": solved.division,
+        "notes": list(solved.notes),
         "chosen": solved.society.chosen,
         "queries": solved.queries,
         "lines": [asdict(line) for line in solved.lines],
@@ -305,34 +299,10 @@ def _at_work(
     progress("Reading text")
     bench = Bench.of(config)
     cards = cards_of(config.library, progress)
-    _claim(directory, config)
+    claim(directory, config)
     with alone_in(directory):
         progress("Starting hosts")
         with config.runtime.open(len(cards), address) as session:
             length, threads = config.task.max_length, config.runtime.threads
             encoders = Encoders(session, cards, length, threads, directory / EMBEDDINGS)
             yield Workbench(config, bench, encoders, progress)
-
-
-def _claim(directory: Path, config: Task) -> None:
-    """Take a folder that is new, or holds work under the same configuration."""
-    text = dump(json.loads(config.model_dump_json()))
-    path = directory / CONFIG
-    if path.is_file():
-        if path.read_text(encoding="utf-8") == text:
-            return
-        raise RecordError(
-            f"{directory} holds other work",
-            expected="a new folder, or one of the same configuration",
-            actual=f"another {CONFIG}",
-            hint="give another folder in --out, or remove this one",
-        )
-    if directory.is_dir() and any(directory.iterdir()):
-        raise RecordError(
-            f"{directory} is not empty, and no task wrote it",
-            expected="a new folder",
-            hint="give another folder in --out",
-        )
-    directory.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        draft.write_text(text, encoding="utf-8")

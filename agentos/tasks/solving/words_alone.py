@@ -30,10 +30,11 @@ def lexical_probabilities(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(_cut(texts, words), labels)
-    found: NDArray[np.float64] = model.predict_proba(_cut(asked, words))
+        model.fit(cut(texts, words), labels)
+    found: NDArray[np.float64] = model.predict_proba(cut(asked, words))
     return found
 
 
-def _cut(texts: Sequence[str], words: int) -> list[str]:
+def cut(texts: Sequence[str], words: int) -> list[str]:
+    """Return the first words of each text."""
     return [" ".join(text.split()[:words]) for text in texts]

@@ -26,6 +26,7 @@ from agentos.tasks.society.fitted_society import SINGLE, FittedSociety, better
 from agentos.tasks.splits import TaskSplits, split_task
 from agents.answering import Answers, Examples, out_of_fold
 from agents.answering.answers import Labels, Split
+from agents.answering.distil import Distil
 from protocols.errors import ConfigurationError
 from protocols.seeding import generator
 
@@ -41,12 +42,14 @@ class Bench:
         splits: places of each part.
         classes: names of the classes, in the order of their codes.
         codes: `[N]`, code of each item's label.
+        spare: places of the items of ``fit`` beyond the shots, whose labels nobody reads.
     """
 
     items: Items
     splits: TaskSplits
     classes: tuple[str, ...]
     codes: Labels
+    spare: Labels = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @classmethod
     def of(cls, config: Task) -> Bench:
@@ -70,7 +73,8 @@ class Bench:
                 hint="give more labelled texts, raise splits.fit or task.limit, or leave the class out",
             )
         divided = TaskSplits(fit, splits.calibrate, splits.test)
-        return cls(items, divided, tuple(map(str, classes)), codes.astype(np.int64))
+        spare = np.setdiff1d(splits.fit, fit)
+        return cls(items, divided, tuple(map(str, classes)), codes.astype(np.int64), spare)
 
     def rows(self, split: Split) -> Labels:
         """Return the places of the items of a split."""
@@ -124,8 +128,11 @@ class Workbench:
         return selection.choose(candidates, self.config.seed)
 
     def read_all(self, models: Sequence[int]) -> None:
-        """Embed every split with the chosen models."""
-        every = np.sort(np.concatenate([self.bench.rows(s) for s in ("fit", "calibrate", "test")]))
+        """Embed every split with the chosen models, and the spare texts where they are learnt from."""
+        read = [self.bench.rows(split) for split in ("fit", "calibrate", "test")]
+        if isinstance(self.config.adapt, Distil):
+            read.append(self.bench.spare)
+        every = np.sort(np.concatenate(read))
         self.progress(f"Embedding {len(every):,} texts with {len(models)} models")
         for model, embedded in self._embed(models, every).items():
             place = np.full(len(self.bench.items), -1)

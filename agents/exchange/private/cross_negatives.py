@@ -82,6 +82,7 @@ class CrossNegatives(PrivateExchange):
 
     kind: Literal["cross_negatives"] = "cross_negatives"
     state_type: ClassVar[type[ExchangeState]] = CrossNegativesState
+    previews: ClassVar[bool] = True
     shares_private_embeddings: Literal[True] = Field(
         ..., description="Must be true: neighbours see embeddings of private text, which reveal it."
     )

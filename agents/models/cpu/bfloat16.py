@@ -1,7 +1,7 @@
 """Detection of bfloat16 units, without which PyTorch's CPU kernels for it are many times slower than float32.
 
 With them, autocast to bfloat16 takes a third to a half of an encoder's step
-(``experiments.benchmarks.cpu_step``).
+(``experiments.benchmarks.steps.cpu_step``).
 """
 
 from __future__ import annotations

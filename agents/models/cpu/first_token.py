@@ -3,10 +3,10 @@
 Pooling by the first token needs one state of the last layer, so queries, the attention output and the
 feed-forward layer run at that token. Keys and values of the other tokens are not computed either: with the
 single query ``q`` of a head, the scores of states ``x_t`` are ``q . (A x_t + a) = (A^T q) . x_t + q . a``,
-and the weighted values are ``sum_t p_t (B x_t + b) = B (sum_t p_t x_t) + b sum_t p_t``. The right-hand sides
-take H / W of the multiplications. A training step of the preset tiny takes 0.55 to 0.6 of the time
-(``experiments.benchmarks.cpu_step``). The result is the same up to rounding and the dropout draws. FLOPs are
-counted as if the whole layer ran (`agentos.preflight.flops`).
+and the weighted values are ``sum_t p_t (B x_t + b) = B (sum_t p_t x_t) + b sum_t p_t``. The right-hand
+sides take H / W of the multiplications. A training step of the preset tiny takes 0.55 to 0.6 of the time
+(``experiments.benchmarks.steps.cpu_step``). The result is the same up to rounding and the dropout draws.
+FLOPs are counted as if the whole layer ran (`agentos.preflight.flops`).
 
 Legend: B texts, T tokens, W width, H heads, K width of a head.
 """

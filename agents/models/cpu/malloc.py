@@ -2,7 +2,7 @@
 
 A step frees all its activations, several megabytes each. By default glibc returns such blocks to the kernel
 at once, and the next step faults them in again page by page, which takes a tenth of a small encoder's step or
-more (``experiments.benchmarks.cpu_step``).
+more (``experiments.benchmarks.steps.cpu_step``).
 """
 
 from __future__ import annotations

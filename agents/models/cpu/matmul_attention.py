@@ -2,7 +2,7 @@
 
 PyTorch's flash attention for CPUs computes bfloat16 several times more slowly than float32 on the short texts
 that agents read: with it, a ``nano`` step is slower in bfloat16 than in float32, and without it half as long
-(``experiments.benchmarks.cpu_step``).
+(``experiments.benchmarks.steps.cpu_step``).
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""Targets and mutations of the fuzzer `experiments.benchmarks.fuzz`."""
+"""Targets and mutations of the fuzzer `experiments.benchmarks.fuzzing.fuzz`."""
 
 __all__: list[str] = []

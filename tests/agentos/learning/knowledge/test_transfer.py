@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,6 +119,18 @@ def test_command_prints_the_comparison(
         else:
             assert "from scratch" in result.output
             assert "%" in result.output
+
+
+def test_python_in_the_documentation_runs(
+    society: Path, tmp_path: Path, module_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTOS_CACHE", str(module_cache))
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).parents[4] / "docs/how-to/knowledge.md"
+    (code,) = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+    defined: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(code, page.name, "exec", dont_inherit=True), defined)
+    assert -1.0 < defined["join"](society) < 1.0
 
 
 def test_unfinished_run_teaches_nothing(small, tmp_path: Path, module_cache: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
 from agentos.learning.outcome.life_charts import charts_of
 from agentos.learning.outcome.life_page import write_life_page
+from agentos.learning.outcome.life_report import knowledge_rows, write_report
 
 SPENT = {"tokens": 1000, "embedded_tokens": 10, "message_bytes": 2048, "memory_bytes": 4096}
 
@@ -131,3 +132,29 @@ def test_life_without_labels_of_its_own_has_no_chart_of_them() -> None:
         "accuracy-over-episodes",
     ]
     assert charts_of(life()) == []
+
+
+def test_knowledge_is_shown_for_updates_that_were_let_in(text, tmp_path: Path) -> None:
+    known = {
+        "records": 40,
+        "digest": "a" * 32,
+        "weight": 0.35,
+        "accepted_claims": 1234,
+        "disputed_claims": 5,
+        "retracted_claims": 2,
+        "candidate_classes": 1,
+        "head_accuracies": (0.6, 0.6, 0.3),
+    }
+    changes = ({}, {"outcome": "accept"}, {"outcome": "refuse"})
+    record = life(
+        *(episode(i, (0.9, 0.6, 0.3), knowledge=known, **each) for i, each in enumerate(changes))
+    )
+    headings, rows = knowledge_rows(record)
+    assert [row[0] for row in rows] == ["1", "2"]
+    row = dict(zip(headings, rows[0], strict=True))
+    assert (row["accepted claims"], row["weight"]) == ("1,234", "0.35")
+    assert (row["accuracy with claims"], row["heads alone"]) == ("0.600", "0.500")
+    assert "1,234" in text(record)
+    report = write_report(tmp_path, record, ["red", "white"]).read_text(encoding="utf-8")
+    assert "| 2 | 1,234 | 5 | 2 |" in report
+    assert "Knowledge" not in text(life(*WHOLE))

@@ -93,3 +93,13 @@ def test_folder_refuses_known_files_that_changed(tmp_path: Path) -> None:
 def test_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         Folder(path=str(tmp_path / "nowhere")).new_files({})
+
+
+def test_folder_refuses_new_files_that_come_before_known_ones(tmp_path: Path) -> None:
+    stream = Folder(path=str(tmp_path))
+    (tmp_path / "b.txt").write_text("one")
+    known = stream.new_files({})
+    (tmp_path / "a.txt").write_text("two")
+    assert stream.names() == {"a.txt", "b.txt"}
+    with pytest.raises(DataError, match=r"a\.txt comes before"):
+        stream.new_files(known)

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from agentos import Society, Task, solve
 from agentos.cli.main import app
-from agentos.reporting.task_report import write_task_report
+from agentos.reporting.tasks.task_report import write_task_report
 from agentos.tasks.kinds import Pair
 from agentos.tasks.solving.candidates import candidates, planned, task_texts
 from agentos.tasks.solving.run_task import LEXICAL, Solved
 from agentos.tasks.solving.workbench import cards_of
-from protocols.errors import DataError, HostLost, RecordError
+from protocols.errors import ConfigurationError, DataError, HostLost, RecordError
 
 
 def line_of(solved: Solved, name: str) -> Any:
@@ -110,7 +110,7 @@ def test_same_configuration_goes_on_and_another_is_refused(
     made: Solved, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "agentos.tasks.society.encoders._read", lambda reading: pytest.fail("embedded again")
+        "agentos.tasks.society.encoders.read_texts", lambda reading: pytest.fail("embedded again")
     )
     again = solve(Task.model_validate(values), made.directory)
     assert [line.scores for line in again.lines] == [line.scores for line in made.lines]
@@ -250,8 +250,8 @@ def test_divided_task_takes_as_long_as_it_is_planned_to(
     assert line.payload_bytes * solved.queries == pytest.approx(plan.sent_bytes.sum())
     assert line.flops * solved.queries == pytest.approx(plan.flops.sum())
     kept = solved.society.chosen == "divided"
-    assert solved.division.startswith(f"The division is {'kept' if kept else 'dropped'}")
-    assert solved.division.split(",")[0] in (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert solved.notes[0].startswith(f"The division is {'kept' if kept else 'dropped'}")
+    assert solved.notes[0].split(",")[0] in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
 def test_shards_are_kept_where_they_end_sooner_and_answer_new_texts(
@@ -263,7 +263,7 @@ def test_shards_are_kept_where_they_end_sooner_and_answer_new_texts(
     faults = [{"kind": "kill", "agent": 1, "rounds": 1}]
     solved = solve(Task.model_validate({**given, "faults": faults}), tmp_path / "out")
     assert solved.society.chosen == "divided"
-    assert "ends sooner" in solved.division
+    assert "ends sooner" in solved.notes[0]
     table = pyarrow.parquet.read_table(tmp_path / "out" / "answers.parquet").to_pydict()
     assert len(table["decided"]) == solved.queries
     assert {names[0] for names in table["asked"]} == {solved.best_agent}, "the other has died"
@@ -272,6 +272,24 @@ def test_shards_are_kept_where_they_end_sooner_and_answer_new_texts(
         assert {reply.asked for reply in found.replies} == {
             (member.card.name,) for member in society.fitted.members
         }
+
+
+def test_society_is_distilled_into_its_cheapest_agent_on_texts_without_labels(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    given = {**values, "adapt": "distil", "task": {**values["task"], "shots": 4}}
+    solved = solve(Task.model_validate(given), tmp_path / "out")
+    distilled, single = line_of(solved, "distilled"), line_of(solved, "single")
+    assert distilled.asked == 1
+    assert distilled.flops <= single.flops
+    (note,) = solved.notes
+    assert "The distilled agent is " in note
+    assert "pays after" in note or "saves nothing" in note
+    with Society.open(tmp_path / "out") as society:
+        assert "distilled" in society.fitted.architectures
+    without = {**given, "task": {**values["task"], "shots": None}}
+    with pytest.raises(ConfigurationError, match="without labels"):
+        solve(Task.model_validate(without), tmp_path / "none")
 
 
 def test_pairs_are_read_as_two_texts(corpus_file: Path) -> None:

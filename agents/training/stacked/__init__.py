@@ -1,0 +1,3 @@
+"""Training steps of several agents of one architecture at once."""
+
+__all__: list[str] = []
