@@ -18,7 +18,7 @@ from protocols.errors import ConfigurationError
 
 
 class Distil(Adaptation):
-    """Logistic regression; and the best agent learns, from texts without labels, what all of them answer.
+    """Logistic regression; and the cheapest agent learns, from texts without labels, what all answer.
 
     Source: Hinton et al., Distilling the Knowledge in a Neural Network, 2015.
     """

@@ -29,8 +29,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from experiments.benchmarks.harness.random_texts import LENGTH, texts
 from experiments.benchmarks.harness.resources import usage
-from experiments.benchmarks.harness.served_models import LENGTH, SIZES, solved, texts, write_models
+from experiments.benchmarks.harness.served_models import SIZES, solved, write_models
 from experiments.benchmarks.harness.societies import publish
 
 AGENTS = (1, 2, 4)
@@ -126,7 +127,7 @@ def compared(
 def commands_of(folders: Mapping[int, Path]) -> list[dict[str, Sequence[str]]]:
     """Return the servers that are compared with each other, by name."""
     plain = ("experiments.benchmarks.harness.plain_fastapi", str(folders[1]))
-    serve = {
+    serve: dict[str, Sequence[str]] = {
         f"agentos serve, {agents} agent{'s' * (agents > 1)}": (
             *("agentos.cli", "serve", str(folder), "--port", "0"),
         )
@@ -187,9 +188,9 @@ def main(
     lines = [
         "# A society over HTTP",
         "",
-        f"`python -m experiments.benchmarks.serving --sizes {sizes}`; {clients} clients, one text of "
-        f"{LENGTH} words a request, {os.cpu_count()} cores ({platform.machine()}) for clients and "
-        f"servers together; medians of {repeats} loads of {seconds:g} s.",
+        f"`python -m experiments.benchmarks.serving --sizes {sizes}`; {clients} clients, "
+        f"one text of {LENGTH} words a request, {os.cpu_count()} cores ({platform.machine()}) for "
+        f"clients and servers together; medians of {repeats} loads of {seconds:g} s.",
     ]
     for size in sizes.split(","):
         with tempfile.TemporaryDirectory() as temporary:

@@ -12,8 +12,8 @@ from agentos.reporting.units import ABSENT, bytes_text, count_text, short_second
 from agentos.tasks.society.parts_society import PARTS
 from agentos.tasks.solving.any_kind import AnySolved
 from agentos.tasks.solving.composite_task import SolvedParts
+from agentos.tasks.solving.kind_outcome import LEXICAL, Finished, Table, Way
 from agentos.tasks.solving.run_task import Solved
-from agentos.tasks.solving.task_outcome import LEXICAL, Finished, Table, Way
 
 _NAMES = {
     LEXICAL: "words",

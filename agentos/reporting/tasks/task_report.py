@@ -9,8 +9,8 @@ from agentos.reporting.charts.plotting import Chart, colour, label
 from agentos.reporting.page import write_page
 from agentos.reporting.units import ABSENT, bytes_text, count_text, short_seconds
 from agentos.tasks.society.fitted_society import DISTILLED, DIVIDED, SINGLE
+from agentos.tasks.solving.kind_outcome import LEXICAL
 from agentos.tasks.solving.run_task import Line, Solved
-from agentos.tasks.solving.task_outcome import LEXICAL
 
 HEADINGS = ("who", "right", "F1", "ECE", "asked", "FLOPs", "bytes", "sim.", "real")
 """Accuracy, macro-F1, expected calibration error, agents asked; the costs of one text."""

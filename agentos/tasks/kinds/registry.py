@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from agentos.tasks.kinds.base import LabelledKind, TaskKind
 from agentos.tasks.kinds.classify import Classify
-from agentos.tasks.kinds.generation_kind import Generate
+from agentos.tasks.kinds.joint_generation import Generate
 from agentos.tasks.kinds.pair import Pair
 from agentos.tasks.kinds.rank import Rank
 

@@ -98,15 +98,14 @@ def targets(fitted: FittedSociety, config: ServeConfig, num_cpus: float) -> list
     threads = fitted.config.runtime.threads
     threads = max(1, int(config.num_cpus)) if config.num_cpus is not None else threads
     length, device = fitted.config.task.max_length, "cuda" if config.num_gpus else "cpu"
-    replica: Any = serve.deployment(AgentReplica)
-    deployment = replica.options(
+    deployment: serve.Deployment = serve.deployment(
         num_replicas=config.replicas,
         ray_actor_options={"num_cpus": num_cpus, "num_gpus": config.num_gpus},
         max_ongoing_requests=_AT_ONCE,
         max_constructor_retry_count=1,
         graceful_shutdown_timeout_s=_GRACE_S,
         graceful_shutdown_wait_loop_s=0.1,
-    )
+    )(AgentReplica)
     return [
         serve.RunTarget(
             deployment.bind(member.card.path, length, threads, device),

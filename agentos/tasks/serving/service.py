@@ -122,7 +122,7 @@ class Service:
 
     def _deploy(self) -> None:
         """Deploy the agents, and wait until each has loaded its model."""
-        there = ray.cluster_resources()
+        there = ray.cluster_resources()  # type: ignore[no-untyped-call]
         share = self.share(there.get("CPU", 0.0), there.get("GPU", 0.0))
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         logs = {"log_level": "WARNING", "enable_access_log": False}
@@ -245,4 +245,4 @@ def bound(host: str, port: int) -> socket.socket:
 def _end_serve() -> None:
     """End the deployments, unless Ray is dead: it would not answer."""
     if ray.is_initialized() and not dead_processes():
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call]

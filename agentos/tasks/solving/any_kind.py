@@ -9,9 +9,9 @@ from typing import overload
 from agentos.tasks.config import AnyTask, CompositeTask, GenerateTask, RankTask, Task
 from agentos.tasks.solving import run_task
 from agentos.tasks.solving.composite_task import SolvedParts, solve_composite
+from agentos.tasks.solving.kind_outcome import Finished
 from agentos.tasks.solving.run_task import Solved
 from agentos.tasks.solving.searching.rank_task import solve_rank
-from agentos.tasks.solving.task_outcome import Finished
 from agentos.tasks.solving.writing.generate_task import solve_generate
 
 AnySolved = Solved | Finished | SolvedParts

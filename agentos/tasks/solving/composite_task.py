@@ -17,9 +17,9 @@ from agentos.tasks.config import CONFIGURATIONS, AnyTask, CompositeTask, Work
 from agentos.tasks.kinds import Generate, TaskKind
 from agentos.tasks.society.parts_society import PartsInOrder, part_folder
 from agentos.tasks.society.saved_society import SOCIETY, save_society
+from agentos.tasks.solving.kind_outcome import Finished
 from agentos.tasks.solving.part_texts import PLAIN, SeenTexts, fed, fitted_texts
 from agentos.tasks.solving.run_task import Solved
-from agentos.tasks.solving.task_outcome import Finished
 from agentos.tasks.solving.work_folder import RESULTS, claim
 from agentos.tasks.solving.workbench import Progress
 

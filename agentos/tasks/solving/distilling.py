@@ -1,8 +1,10 @@
-"""A society distilled into its best agent, which is used where that pays on ``calibrate``."""
+"""A society distilled into its cheapest agent, which is used where that pays on ``calibrate``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import numpy as np
 
 from agentos.tasks.cooperation import Distilled, Queries
 from agentos.tasks.society.fitted_society import DISTILLED, SINGLE, FittedSociety, better
@@ -39,17 +41,20 @@ def distil(
         )
     teacher = "master_slave" if society.chosen == SINGLE else society.chosen
     taught = society.answer(Queries("query", bench.spare), embed, teacher)
-    fit, model = bench.rows("fit"), order[0]
+    length = work.config.task.max_length
+    student = int(np.argmin([member.card.flops(length) for member in society.members]))
+    fit, model = bench.rows("fit"), order[student]
     head = adapt.distilled(
         Examples("fit", fit, work.features(model, fit).features),
         bench.codes[fit],
         Examples("query", bench.spare, work.features(model, bench.spare).features),
         taught.answers,
     )
-    asked = taught.said[:, 0] >= 0
+    asked = taught.said[:, student] >= 0
     own = work.features(model, bench.spare).tokens[~asked]
-    spent = taught.flops.sum() + head.fit_flops + society.panel(embed).flops(0, own).sum()
-    return _chosen(work, society.having(DISTILLED, Distilled(head)), order, teacher, float(spent))
+    spent = taught.flops.sum() + head.fit_flops + society.panel(embed).flops(student, own).sum()
+    extended = society.having(DISTILLED, Distilled(head, student))
+    return _chosen(work, extended, order, teacher, float(spent))
 
 
 def _chosen(
@@ -62,8 +67,8 @@ def _chosen(
         flops[name] = float(outcome.flops.mean())
     candidates = {name: right[name] for name in (DISTILLED, society.chosen)}
     used = better(candidates, flops, one_is_enough=False) == DISTILLED
-    if society.chosen == SINGLE:  # at equal cost
-        used = bool(right[DISTILLED].sum() > right[SINGLE].sum())
+    if flops[DISTILLED] >= flops[society.chosen]:
+        used = bool(right[DISTILLED].sum() > right[society.chosen].sum())
     saved = flops[teacher] - flops[DISTILLED]
     pays = f"pays after {spent / saved:,.0f} texts" if saved > 0 else "saves nothing"
     sentence = (

@@ -25,8 +25,8 @@ from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import SINGLE, FittedSociety
 from agentos.tasks.society.saved_society import SOCIETY, save_society
 from agentos.tasks.solving.further_ways import further_ways
+from agentos.tasks.solving.kind_outcome import LEXICAL
 from agentos.tasks.solving.scores import Scores, score
-from agentos.tasks.solving.task_outcome import LEXICAL
 from agentos.tasks.solving.words_alone import lexical_probabilities
 from agentos.tasks.solving.work_folder import ANSWERS, EMBEDDINGS, RESULTS, claim
 from agentos.tasks.solving.workbench import Bench, Workbench, cards_of

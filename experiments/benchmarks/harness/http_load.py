@@ -14,7 +14,7 @@ import time
 
 import aiohttp
 
-from experiments.benchmarks.harness.served_models import texts
+from experiments.benchmarks.harness.random_texts import texts
 
 _WARM_UP_S = 1.0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from agentos.tasks.config import Task
 from agentos.tasks.solving.run_task import solve
 from agents.lazy_torch import torch
-from protocols.seeding import generator
+from experiments.benchmarks.harness.random_texts import WORDS
 
 SIZES = {"tiny": (2, 128, 2), "minilm": (6, 384, 12)}
 """Layers, width and attention heads of a BERT."""
@@ -21,22 +20,6 @@ _SPECIAL = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-_LABELS = ("sea", "farm", "town", "sky")
-_WORDS = ["".join(letters) for letters in itertools.product("bdfklmnprst", "aeiou", "lmnrst")]
-LENGTH = 24
-"""Words of a text."""
-
-
-def texts(count: int) -> list[tuple[str, str]]:
-    """Return texts of random words, with labels that depend on the words."""
-    rng = generator(0, "benchmark", "served texts")
-    share = len(_WORDS) // len(_LABELS)
-    found = []
-    for number in range(count):
-        label = number % len(_LABELS)
-        words = rng.choice(_WORDS[label * share : (label + 1) * share], size=LENGTH)
-        found.append((" ".join(words), _LABELS[label]))
-    return found
 
 
 def write_models(folder: Path, size: str, count: int) -> list[Path]:
@@ -84,7 +67,7 @@ def _tokenizer() -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {token: number for number, token in enumerate([*_SPECIAL.values(), *_WORDS])}
+    vocabulary = {token: number for number, token in enumerate([*_SPECIAL.values(), *WORDS])}
     backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     backend.post_processor = processors.TemplateProcessing(

@@ -25,7 +25,8 @@ PACKAGES = (
     *("torch", "scipy", "sklearn", "sympy", "pandas", "ray", "numpy", "matplotlib"),
     *("networkx", "transformers", "datasets", "pyarrow"),
 )
-TEXTS, TOKENS, STEPS = 2000, 32, 50
+TEXTS, TOKENS, STEPS = 150, 32, 50
+"""Texts of each library, of those that have so many; tokens of a text; training steps of a round."""
 
 
 def run_of(rounds: int) -> RunConfig:
@@ -59,10 +60,16 @@ def run_of(rounds: int) -> RunConfig:
 def sampled(path: Path) -> Path:
     """Return the file with the texts of the task, drawn once: encoders read each text once."""
     if not path.is_file():
-        every = list(Docstrings(packages=PACKAGES).documents())
-        order = generator(0, "study", "cascade").permutation(len(every))[:TEXTS]
-        chosen = [every[place] for place in np.sort(order)]
-        columns = {"text": [d.text for d in chosen], "label": [d.label for d in chosen]}
+        by_label: dict[str, list[str]] = {}
+        for document in Docstrings(packages=PACKAGES).documents():
+            by_label.setdefault(str(document.label), []).append(document.text)
+        texts, labels = list[str](), list[str]()
+        for label, own in sorted(by_label.items()):
+            if len(own) >= TEXTS:
+                order = generator(0, "study", "cascade", label).permutation(len(own))[:TEXTS]
+                texts += [own[place] for place in np.sort(order)]
+                labels += [label] * TEXTS
+        columns = {"text": texts, "label": labels}
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as draft:
             pyarrow.parquet.write_table(pyarrow.table(columns), draft)

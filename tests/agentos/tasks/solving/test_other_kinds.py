@@ -16,7 +16,7 @@ from agentos import solve
 from agentos.cli.main import app
 from agentos.tasks.config import CompositeTask, GenerateTask, RankTask
 from agentos.tasks.solving.composite_task import SolvedParts, configuration_of
-from agentos.tasks.solving.task_outcome import LEXICAL, Finished, beats, parts_of
+from agentos.tasks.solving.kind_outcome import LEXICAL, Finished, beats, parts_of
 from agentos.tasks.solving.workbench import Bench
 from protocols.errors import ConfigurationError, ModelError
 

@@ -274,14 +274,14 @@ def test_shards_are_kept_where_they_end_sooner_and_answer_new_texts(
         }
 
 
-def test_society_is_distilled_into_its_best_agent_on_texts_without_labels(
+def test_society_is_distilled_into_its_cheapest_agent_on_texts_without_labels(
     values: dict[str, Any], tmp_path: Path
 ) -> None:
     given = {**values, "adapt": "distil", "task": {**values["task"], "shots": 4}}
     solved = solve(Task.model_validate(given), tmp_path / "out")
     distilled, single = line_of(solved, "distilled"), line_of(solved, "single")
-    assert (distilled.asked, distilled.flops) == (1, single.flops)
-    assert distilled.scores != single.scores
+    assert distilled.asked == 1
+    assert distilled.flops <= single.flops
     (note,) = solved.notes
     assert "The distilled agent is " in note
     assert "pays after" in note or "saves nothing" in note
