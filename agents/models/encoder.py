@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from agents.models.cpu.first_token import at_first_token, supports_first_token, without_last_layer
-from agents.models.heads.token_loss import token_losses
-from agents.models.language_head import LanguageHead
+from agents.models.language_head import LanguageHead, token_losses
 from agents.text.batch import Batch
 from agents.text.masking import IGNORED
 

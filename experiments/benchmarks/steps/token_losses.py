@@ -19,7 +19,7 @@ import typer
 from torch import Tensor
 
 from agents.models.cpu.malloc import keep_freed_memory
-from agents.models.heads.token_loss import token_losses
+from agents.models.language_head import token_losses
 from experiments.benchmarks.harness.societies import publish
 
 SHAPES = ((2048, 8192, 128), (1024, 2048, 64), (160, 8192, 128))

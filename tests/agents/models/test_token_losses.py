@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from agents.models.heads.token_loss import token_losses
+from agents.models.language_head import token_losses
 
 
 def drawn(tokens: int, words: int, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
