@@ -45,7 +45,7 @@ def result_of(directory: Path, overrides: Sequence[str], console: Console) -> Re
     summary = record.summary or {}
     # Through the model: a record from before a field was added lacks its default.
     recorded = RunConfig.model_validate(record.config)
-    if recorded != config or summary.get("status") != "finished":
+    if not _agree(config, recorded) or summary.get("status") != "finished":
         raise RecordError(
             f"{directory} does not hold this run, finished",
             expected="the present configuration of quickstart, and a finished run",
@@ -53,6 +53,17 @@ def result_of(directory: Path, overrides: Sequence[str], console: Console) -> Re
             hint="remove the folder, or name another with --runs",
         )
     return Result.model_validate({**summary, "directory": directory})
+
+
+def _agree(config: RunConfig, recorded: RunConfig) -> bool:
+    """Return whether a record is of a configuration, wherever its agents lived.
+
+    A record names the precision that was chosen where the configuration leaves it open.
+    """
+    asked, found = (each.model_dump(exclude={"runtime"}) for each in (config, recorded))
+    if config.training.precision == "auto":
+        asked["training"]["precision"] = found["training"]["precision"]
+    return asked == found
 
 
 def values(results: Sequence[Result], arm: str, metric: str) -> NDArray[np.float64]:

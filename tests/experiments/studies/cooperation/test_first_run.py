@@ -79,3 +79,20 @@ def test_folder_of_another_run_is_refused(
     with pytest.raises(RecordError, match="does not hold this run") as caught:
         first_run.result_of(tmp_path / "run", ["runtime.kind=local"], Console())
     assert "--runs" in caught.value.hint
+
+
+def test_finished_run_is_read_again_wherever_it_ran_and_whatever_precision_was_chosen(
+    small: Callable[..., RunConfig],
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    config = small(training={**small().training.model_dump(), "precision": "auto"})
+    made = Simulation(config, out=tmp_path / "run", cache=cache).run()
+    elsewhere = config.model_copy(update={"runtime": small(runtime="ray").runtime})
+    monkeypatch.setattr(first_run, "load", lambda *_: elsewhere)
+    again = first_run.result_of(tmp_path / "run", [], Console())
+    assert again.seed == made.seed
+    monkeypatch.setattr(first_run, "load", lambda *_: config.model_copy(update={"seed": 9}))
+    with pytest.raises(RecordError, match="does not hold this run"):
+        first_run.result_of(tmp_path / "run", [], Console())
