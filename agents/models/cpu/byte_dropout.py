@@ -61,7 +61,7 @@ def draw_bytes(
     words = torch.empty(-(-count // 8), dtype=torch.int64, device=device)
     # The range starts at the least integer because the default leaves the top bit of every word zero.
     words.random_(-(2**63), None, generator=generator)
-    return words.view(torch.uint8)[:count].view(*shape)
+    return words.view(torch.uint8)[:count].view(tuple(shape))
 
 
 def threshold_of(p: float) -> int:

@@ -225,6 +225,7 @@ def test_collapsed_agent_is_paused_until_it_recovers(
             health=health,
             evaluation=evaluation,
             baseline={"isolated": False},
+            runtime={"kind": "local", "stack": "off"},  # the step of one agent is poisoned
         )
         Simulation(config, out=tmp_path / name, cache=cache).run()
         after = [row for row in rows_of(tmp_path / name) if row["round"] == 3]

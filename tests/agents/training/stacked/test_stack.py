@@ -22,8 +22,11 @@ BERT = EncoderConfig(preset="nano", dropout=0.2, projection=16)
 GPT2 = EncoderConfig(preset="nano-decoder", dropout=0.2)
 LAST = EncoderConfig(preset="nano-decoder", dropout=0.0, pooling="last")
 ALONE = Arm(Isolated(), anchor_fraction=0.25)
-ROUNDING = 2e-5
-"""Largest difference of a parameter after four steps of 1e-3 at most: the order of sums differs."""
+ROUNDING = 1e-3
+"""Largest difference after four steps, as a share of what they changed: the order of sums differs.
+
+Of all parameters together: Adam turns the rounding of a gradient near zero into a step of full size.
+"""
 
 SETTINGS = {
     "bert contrastive": {"encoders": (BERT,)},
@@ -57,6 +60,12 @@ def trained(host, arm: Arm = ALONE, rounds: int = 2):
     return metrics, parameters
 
 
+def apart(found, known, agent) -> float:
+    """Return how far two results of training lie from each other, as a share of what training changed."""
+    moved = (known - agent.resident.new_state(agent.id).parameters).norm()
+    return float((found - known).norm() / moved)
+
+
 def without_times(metrics):
     return {name: value for name, value in metrics.items() if not name.endswith("_s")}
 
@@ -66,20 +75,22 @@ def test_agents_of_a_stack_learn_what_they_learn_one_by_one(make_host, setting, 
     if setting == "a bucket each":
         monkeypatch.setattr("agents.training.shared_model.pass_tokens", lambda width: 4)
     fields = SETTINGS[setting]
-    expected, alone = trained(make_host(5, **fields))
+    host = make_host(5, **fields)
+    expected, alone = trained(host)
     metrics, together = trained(make_host(5, stack=3, **fields))
     for agent, parameters in alone.items():
-        assert (together[agent] - parameters).abs().max() < ROUNDING
+        assert apart(together[agent], parameters, host.agents[agent]) < ROUNDING
         found, known = without_times(metrics[agent]), without_times(expected[agent])
         assert found == pytest.approx(known, rel=1e-4, abs=1e-5)
         counts = ("steps", "tokens", "anchor_tokens", "embedded_tokens")
         assert [found[name] for name in counts] == [known[name] for name in counts]
 
 
-def test_rounding_is_small_beside_what_a_step_changes(make_host):
+def test_other_learning_is_further_apart_than_rounding(make_host):
     host = make_host(1, encoders=(BERT,))
     _, parameters = trained(host)
-    assert (parameters[0] - host.residents[0].shared_state().parameters).abs().max() > 50 * ROUNDING
+    _, others = trained(make_host(1, encoders=(BERT,), objectives=(InfoNCE(temperature=0.06),)))
+    assert apart(others[0], parameters[0], host.agents[0]) > 50 * ROUNDING
 
 
 @pytest.mark.parametrize("setting", ["bert two", "gpt2 causal", "bert hidden", "then a queue"])
@@ -122,7 +133,7 @@ def test_agents_go_on_alone_after_a_stack_from_the_same_state(make_host):
     expected.train(2)
     for agent in range(3):
         ours, theirs = host.agents[agent].state, expected.agents[agent].state
-        assert (ours.parameters - theirs.parameters).abs().max() < ROUNDING
+        assert apart(ours.parameters, theirs.parameters, host.agents[agent]) < ROUNDING
         assert ours.step == theirs.step == 4
         assert [int(kept["step"]) for kept in ours.optimizer] == [4, 4]
 
