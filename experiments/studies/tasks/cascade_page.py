@@ -79,7 +79,7 @@ def verdict(found: Sequence[Mapping[str, Measured]], training_flops: float) -> s
 
 def draw(by_shots: Mapping[int, Sequence[Mapping[str, Measured]]]) -> Figure:
     """Draw accuracy against FLOPs, a panel for each number of labels."""
-    figure = Figure(figsize=(5.2 * len(by_shots), 4.6), layout="constrained")
+    figure = Figure(figsize=(max(8.0, 5.2 * len(by_shots)), 4.6), layout="constrained")
     axes = figure.subplots(1, len(by_shots), sharey=True, squeeze=False)[0]
     for axis, (shots, found) in zip(axes, by_shots.items(), strict=True):
         curve = [name for name in found[0] if name.startswith("cascade, budget 0")]
@@ -92,7 +92,7 @@ def draw(by_shots: Mapping[int, Sequence[Mapping[str, Measured]]]) -> Figure:
         axis.set(xscale="log", xlabel="FLOPs a text", title=f"{shots} labels a class")
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("accuracy")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
     return figure
 
 
