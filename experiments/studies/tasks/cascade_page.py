@@ -92,7 +92,9 @@ def draw(by_shots: Mapping[int, Sequence[Mapping[str, Measured]]]) -> Figure:
         axis.set(xscale="log", xlabel="FLOPs a text", title=f"{shots} labels a class")
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("accuracy")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small")
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="small"
+    )
     return figure
 
 
