@@ -72,7 +72,7 @@ def audit_privacy(
     agents = sorted(encoders)
     if len(agents) < 2 or len(corpus.anchors) < LEAST_TEXTS:
         raise DataError(
-            "there is nobody to attack, or nothing public to learn an attack from",
+            "there are no two agents, or there is nothing public to learn an attack from",
             expected=f"two encoders or more, and at least {LEAST_TEXTS} anchors",
             actual=f"{len(agents)} encoders, {len(corpus.anchors)} anchors",
             hint="audit a run with saved_encoders and data.anchors",

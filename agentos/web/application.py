@@ -23,7 +23,7 @@ from agentos.records.identity.run_process import stop
 from agentos.records.layout import REPORT
 from agentos.reporting import page
 from agentos.web.access import Guard, Secrets
-from agentos.web.overviews import Overviews, as_json
+from agentos.web.overviews import Overviews
 from agentos.web.run_parts import RunParts
 from protocols.errors import RecordError
 
@@ -80,7 +80,7 @@ class LivePage:
     async def runs(self, request: Request) -> Response:
         """Answer with all runs at a glance."""
         found = await run_in_threadpool(self.overviews.all)
-        rows = [{"id": id, **as_json(run)} for id, run in found.items()]
+        rows = [{"id": id, **run.as_json()} for id, run in found.items()]
         rows.sort(key=lambda row: -row["started"])
         return JSONResponse({"folder": self.overviews.root.name, "runs": rows})
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 from agentos.records.layout import CONFIG, LIVE, LOCK_HOLDER, METRICS, REPORT, SUMMARY
 from agentos.records.views.run_overview import RunOverview, find_runs, overview
@@ -48,30 +47,6 @@ class Overviews:
 
     def _id(self, path: Path) -> str:
         return path.name if path == self.root else path.relative_to(self.root).as_posix()
-
-
-def as_json(run: RunOverview) -> dict[str, Any]:
-    """Return a run as the page shows it, without the folder that it is in."""
-    holder = run.holder
-    return {
-        "name": run.name,
-        "status": run.status,
-        "process": holder.process if holder else None,
-        "host": holder.host if holder else None,
-        "arm": run.arm,
-        "round": run.round,
-        "rounds": run.rounds,
-        "agents": run.agents,
-        "topology": run.topology,
-        "exchange": run.exchange,
-        "metric": run.metric,
-        "value": run.value,
-        "percent": run.percent,
-        "size_bytes": run.size_bytes,
-        "started": run.started,
-        "left_s": run.left_s,
-        "problem": run.problem,
-    }
 
 
 def _signature(path: Path) -> Signature:

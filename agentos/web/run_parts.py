@@ -18,7 +18,7 @@ from agentos.records.reader import read_network
 from agentos.records.views.bounded_reads import read_object
 from agentos.records.views.run_overview import RunOverview
 from agentos.records.views.tail import Tail
-from agentos.web.overviews import Overviews, as_json
+from agentos.web.overviews import Overviews
 from agentos.web.run_records import RunRecords
 from agentos.web.running_curves import finite
 from agentos.web.society_map import society_map
@@ -82,7 +82,7 @@ class RunParts:
                         self._read(found)
                 except (AgentOSError, OSError) as error:
                     problem = getattr(error, "message", None) or str(error)
-                self._put("head", {**as_json(found), **self._live(found), "unread": problem})
+                self._put("head", {**found.as_json(), **self._live(found), "unread": problem})
                 self._read_at = time.monotonic()
             return dict(self.parts)
 

@@ -72,10 +72,12 @@ def membership(
     """
     texts, truth = [*members, *others], np.repeat([True, False], [len(members), len(others)])
     crops = [crop for number, text in enumerate(texts) for crop in _crops(text, seed, number)]
-    own = _alignment(attacker(crops), attacker(anchors).mean(axis=0))
-    attacked = _alignment(victim(crops), victim(anchors).mean(axis=0))
-    surrogate = _surrogate(attacker(anchors), victim(anchors))
-    imitated = _alignment(surrogate(attacker(crops)), victim(anchors).mean(axis=0))
+    own_anchors, received = attacker(anchors), victim(anchors)
+    own_crops = attacker(crops)
+    own = _alignment(own_crops, own_anchors.mean(axis=0))
+    attacked = _alignment(victim(crops), received.mean(axis=0))
+    surrogate = _surrogate(own_anchors, received)
+    imitated = _alignment(surrogate(own_crops), received.mean(axis=0))
     scores = {
         "parameters": attacked - own,
         "anchors": imitated - own,

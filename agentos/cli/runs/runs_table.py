@@ -60,26 +60,7 @@ def show_run(console: Console, run: RunOverview) -> None:
 
 def as_json(run: RunOverview) -> dict[str, Any]:
     """Return a run as plain values."""
-    holder = run.holder
-    return {
-        "run": str(run.directory),
-        "name": run.name,
-        "status": run.status,
-        "process": holder.process if holder else None,
-        "host": holder.host if holder else None,
-        "arm": run.arm,
-        "round": run.round,
-        "rounds": run.rounds,
-        "agents": run.agents,
-        "topology": run.topology,
-        "exchange": run.exchange,
-        "metric": run.metric,
-        "value": run.value,
-        "size_bytes": run.size_bytes,
-        "started": run.started,
-        "left_s": run.left_s,
-        "problem": run.problem,
-    }
+    return {"run": str(run.directory), **run.as_json()}
 
 
 def name_in(folder: Path, run: RunOverview) -> str:

@@ -79,6 +79,14 @@ class RunOverview:
     left_s: float | None = None
     problem: str | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, without the folder."""
+        kept = {
+            name: value for name, value in vars(self).items() if name not in ("directory", "holder")
+        }
+        process, host = (self.holder.process, self.holder.host) if self.holder else (None, None)
+        return {**kept, "process": process, "host": host}
+
 
 def find_runs(folder: Path) -> list[Path]:
     """Return the run folders in a folder, by name, or the folder itself if it is one; no link is followed."""
