@@ -79,7 +79,7 @@ def sentences() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
-def tokenizer(sentences: tuple[str, ...]) -> Any:
+def tokenizer(sentences: tuple[str, ...]) -> Iterator[Any]:
     """A WordPiece tokenizer that knows every word, and frames a text as [CLS] text [SEP]."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -93,7 +93,9 @@ def tokenizer(sentences: tuple[str, ...]) -> Any:
         single="[CLS] $A [SEP]",
         special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
     )
-    return PreTrainedTokenizerFast(tokenizer_object=backend, **SPECIAL)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **SPECIAL)
+    yield tokenizer
+    assert len(tokenizer) == len(vocabulary), "a test changed the tokenizer of all tests"
 
 
 class Documents(list):  # type: ignore[type-arg]
