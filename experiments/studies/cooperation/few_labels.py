@@ -2,8 +2,8 @@
 
 Each agent knows the label of a few documents of each class (``few_labels.yaml``). Every arm runs in the
 centre; the arms that matter most also run in cells that differ from it in one thing: the labels of each
-class, the number of agents, whether an agent has labels of all classes, the topology. The baseline is
-self-training: the same loss on the agent's own labels of the same anchors.
+class, the number of agents, whether an agent has labels of all classes, the topology, the encoders. The
+baseline is self-training: the same loss on the agent's own labels of the same anchors.
 
     python -m experiments.studies.cooperation.few_labels docstrings newsgroups=train.parquet --jobs 2
 
@@ -36,6 +36,7 @@ FAMILIES = {
     "agents": ("agents_2", CENTRE, "agents_12", "agents_32"),
     "classes": (CENTRE, "classes_own"),
     "topology": (CENTRE, "topology_ring", "topology_layered", "topology_one_peer"),
+    "encoders": (CENTRE, "encoders_unlike"),
 }
 METRICS = ("own_labels_accuracy", "own_labels_macro_f1")
 CLAIMS = (
@@ -125,7 +126,7 @@ def names_of(centre: RunConfig | None) -> Mapping[str, str]:
     if centre is None or centre.data.private_labels is None:
         return dict.fromkeys(FAMILIES, CENTRE)
     labels = centre.data.private_labels
-    values = (labels.per_class, centre.agents.total, labels.classes, "star")
+    values = (labels.per_class, centre.agents.total, labels.classes, "star", "alike")
     return dict(zip(FAMILIES, map(str, values), strict=True))
 
 

@@ -266,7 +266,7 @@ def test_every_cell_differs_from_the_centre_in_one_field() -> None:
         if run.arm == "self_training"
     }
     centre = runs.pop("centre")
-    assert len(runs) == 10
+    assert len(runs) == 11
     for cell, config in runs.items():
         changed = {key for key in centre if key != "name" and config[key] != centre[key]}
         assert len(changed) == 1, cell
@@ -274,7 +274,7 @@ def test_every_cell_differs_from_the_centre_in_one_field() -> None:
             cell.partition("_")[0]
             in {
                 "data": ("labels", "classes"),
-                "agents": ("agents",),
+                "agents": ("agents", "encoders"),
                 "topology": ("topology",),
             }[changed.pop()]
         )
