@@ -96,7 +96,7 @@ def test_hops_run_between_neighbours_and_are_numbered_in_order(network):
         assert [hop.index for hop in hops] == list(range(len(hops)))
         for hop in hops:
             assert hop.edges == tuple(sorted(set(hop.edges)))
-            assert hop.edges, "a hop in which nobody sends costs a barrier"
+            assert hop.edges, "a hop without a sender costs a barrier"
             for sender, receiver in hop.edges:
                 assert receiver in network.neighbours(sender)
                 assert receiver in hop.recipients(sender)

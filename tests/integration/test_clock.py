@@ -140,7 +140,7 @@ def test_asynchronous_run_that_is_resumed_ends_with_the_same_bytes(
     tmp_path: Path,
     small_values: dict[str, Any],
 ) -> None:
-    """From its checkpoints: agents stand in different rounds then, and messages are in flight."""
+    """Resumed from its checkpoints: agents stand in different rounds then, and messages are in flight."""
     from agents.hosting.state_file import load_tree
 
     evaluation = {**PARTS["evaluation"], "tasks": ["geometry", "probe"], "between_agents": True}

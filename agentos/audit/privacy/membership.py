@@ -24,7 +24,7 @@ FALSE_POSITIVES = 0.01
 
 @dataclass(frozen=True)
 class Attack:
-    """How well an attacker tells private texts from others of the same kind.
+    """Success of an attacker at telling private texts from others of the same kind.
 
     Attributes:
         view: what the attacker has.

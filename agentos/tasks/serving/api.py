@@ -33,7 +33,7 @@ class Question(BaseModel):
 
 
 class TextReply(BaseModel):
-    """What the society answers to one text."""
+    """The society's answer to one text."""
 
     label: str = Field(description="The decided class.")
     probability: float = Field(description="Probability of this class.")

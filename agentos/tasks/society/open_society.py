@@ -29,7 +29,7 @@ CountTexts = Callable[[int, Sequence[str]], NDArray[np.int64]]
 
 
 class Reply(NamedTuple):
-    """What a society answers to one text.
+    """A society's answer to one text.
 
     Attributes:
         label: the decided class.

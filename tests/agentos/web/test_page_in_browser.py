@@ -48,12 +48,12 @@ def browser() -> Iterator[Any]:
 def server(tmp_path: Path) -> Iterator[LiveServer]:
     (tmp_path / "runs").mkdir(exist_ok=True)
     server = LiveServer(tmp_path / "runs")
-    with server.beside():
+    with server.in_background():
         yield server
 
 
 class Errors(list):  # type: ignore[type-arg]
-    """What a page complains about: errors, refused scripts, dialogs that it must not open."""
+    """Complaints of a page: errors, refused scripts, dialogs that it must not open."""
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_page_says_when_the_server_has_ended(browser: Any, pretend: Any, tmp_pat
     server = LiveServer(tmp_path / "runs")
     context = browser.new_context()
     page = context.new_page()
-    with server.beside():
+    with server.in_background():
         page.goto(server.url)
         page.wait_for_selector("tbody tr")
         assert not page.is_visible("#offline")
