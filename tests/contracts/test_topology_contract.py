@@ -13,7 +13,6 @@ from protocols.errors import TopologyError
 from protocols.topologies import TOPOLOGIES, Direction, Network, Topology
 
 SIZES = (1, 2, 3, 8, 13)
-SEEDS = (0, 7)
 SMALLEST = {"random_regular": 5, "small_world": 5}
 """Fewest agents, above a lone one, that the default parameters allow."""
 
@@ -21,7 +20,7 @@ CASES = [
     (kind, agents, seed)
     for kind in TOPOLOGIES
     for agents in SIZES
-    for seed in SEEDS
+    for seed in ((0, 7) if agents == 8 else (0,))
     if agents == 1 or agents >= SMALLEST.get(kind, 1)
     if not (kind == "from_file" and agents == 1)  # an edge list cannot hold a lone node
 ]

@@ -65,8 +65,9 @@ def without(rows: list[dict[str, Any]], *beginnings: str) -> list[dict[str, Any]
 @pytest.mark.parametrize(
     ("exchange", "topology"),
     [
-        *((each, "ring") for each in ("fedavg", "anchor_contrast", "streaming_diloco")),
-        *((each, "master_slave") for each in ("fedavg", "anchor_contrast", "streaming_diloco")),
+        ("fedavg", "ring"),
+        ("anchor_contrast", "master_slave"),
+        ("streaming_diloco", "master_slave"),
     ],
 )
 def test_asynchronous_run_equal_to_the_bit_on_two_hosts(
@@ -125,7 +126,6 @@ def test_resumed_run_goes_on_in_simulated_time(
 @pytest.mark.parametrize(
     ("exchange", "topology"),
     [
-        ("fedavg", "ring"),
         ("fedavg", "master_slave"),
         ("anchor_contrast", "ring"),
         ("streaming_diloco", "master_slave"),
