@@ -223,7 +223,7 @@ def test_divided_task_takes_as_long_as_it_is_planned_to(
     values: dict[str, Any], tmp_path: Path, decompose: str
 ) -> None:
     """`plan` counts tokens, and embeds the texts to fit on alone; `solve` does the work."""
-    given = {**values, "topology": "master_slave", "clock": CLOCK}
+    given = {**values, "topology": "master_slave", "clock": CLOCK, "adapt": "prototype"}
     given["decompose"] = {"kind": decompose, "slack": 1.0}
     task = Task.model_validate(given)
     solved = solve(task, tmp_path / "out")
