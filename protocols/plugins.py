@@ -31,7 +31,7 @@ class TrustedPlugins:
     """Packages whose code may be imported; the context under which a configuration is validated.
 
     Args:
-        names: names of packages or modules; whatever lies in them is trusted, too.
+        names: names of packages or modules; everything in them is trusted, too.
 
     Example:
         >>> TrustedPlugins(frozenset({"mine"})).cover("mine.exchange")
@@ -122,7 +122,7 @@ def _announced_place(kind: str) -> str | None:
 def _imported(module: str, kind: str) -> object:
     try:
         return importlib.import_module(module)
-    except Exception as error:  # whatever the code of a user raises
+    except Exception as error:  # a user's code may raise anything
         raise ValueError(
             f"kind {kind}: importing {module} failed: {type(error).__name__}: {error}"
         ) from error

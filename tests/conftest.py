@@ -98,6 +98,30 @@ def tokenizer(sentences: tuple[str, ...]) -> Iterator[Any]:
     assert len(tokenizer) == len(vocabulary), "a test changed the tokenizer of all tests"
 
 
+@pytest.fixture(scope="session")
+def save_encoder(tokenizer: Any) -> Callable[..., Path]:
+    """Save a small encoder of random weights and its tokenizer in a folder; return the folder."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    def save(folder: Path, seed: int = 0, width: int = 16) -> Path:
+        config = BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=width,
+            max_position_embeddings=24,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            BertModel(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return save
+
+
 class Documents(list):  # type: ignore[type-arg]
     """Token ids in memory, as a store of tokens; a sentence every four tokens."""
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("protocols", "agents", "agentos", "experiments")
 LARGEST_ROOM = 15
 LARGEST_PACKAGE = 16
-"""Entries of `agentos/` itself, which holds the rooms of a society beside its entry points."""
+"""Entries of `agentos/` itself, which holds the rooms of a society and its entry points."""
 TABLES_OF_KINDS = {"agents/exchange/anchors", "agents/objectives", "agentos/evaluation"}
 """Rooms with one file for every kind: they grow with the kinds."""
 SHARED_STEMS = {"__init__", "__main__", "base", "config", "types", "registry"}

@@ -1,3 +1,3 @@
-"""Why an encoder answers as it does, whom it favours, and what it gives away."""
+"""Explanations of an encoder's answers, its biases, and its leaks of private text."""
 
 __all__: list[str] = []

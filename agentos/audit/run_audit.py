@@ -62,7 +62,7 @@ def audit_privacy(
     Args:
         encoders: by agent; at least two.
         corpus: the text that they were trained on.
-        documents: private texts attacked, at most; as many held-out ones of the same labels beside them.
+        documents: private texts attacked, at most; as many held-out ones of the same labels are added.
         seed: draws the texts.
         progress: called with a message at each agent.
 

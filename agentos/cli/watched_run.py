@@ -42,7 +42,7 @@ def watched(
     profile: bool = False,
     live: bool = False,
 ) -> None:
-    """Run a society under a live display, and with a page beside it if asked; then print its outcome.
+    """Run a society under a live display, and with a page in the browser if asked; then print its outcome.
 
     Raises:
         typer.Exit: after Ctrl-C, SIGTERM or SIGHUP, with the exit code of the signal.

@@ -92,8 +92,8 @@ def fit_centering(rows_ND: NDArray[np.float32]) -> EmbeddingMap:
 def fit_whitening(rows_ND: NDArray[np.float32], width: int | None = None) -> EmbeddingMap:
     r"""Return the map that gives the rows mean 0 and covariance \(I\).
 
-    With the covariance \(U \Lambda U^T\), eigenvalues descending: \(x \mapsto \Lambda^{-1/2} U^T (x - \mu)\),
-    of which the first K rows are kept. Directions that hold only rounding noise, or no variance since there
+    With the covariance \(U \Lambda U^T\), eigenvalues descending: \(x \mapsto \Lambda^{-1/2} U^T (x - \mu)\);
+    the first K rows are kept. Directions that hold only rounding noise, or no variance since there
     are fewer rows than directions, become zeros instead of being amplified.
 
     Args:

@@ -21,7 +21,7 @@ Opinions = dict[int, NDArray[np.float64]]
 
 
 class EpisodeKnowledge:
-    """What a society knows in an episode; it does nothing where the society keeps no knowledge base.
+    """Knowledge of a society in an episode; it does nothing where the society keeps no knowledge base.
 
     Args:
         config: the life.

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import Curriculum
 from agentos.learning.episode_knowledge import EpisodeKnowledge
 from agentos.learning.episode_rounds import (
+    Spent,
     as_answers,
     learn,
     load,
@@ -95,17 +96,8 @@ class EpisodeStep:
         automatic = self._label(labels)
         if automatic is not None and automatic.certain.any():
             self._begin(labels)
-        arm = self.curriculum.arm(self._exchange())
-        self._stage("learning")
+        spent = self._learn(labels)
         number = self.episode.number
-        trains = self.accepted is None or self.config.learn.trains
-        rounds = self.curriculum.config.training.rounds if trains else 0
-        spent = learn(
-            self.curriculum, self.session, arm, number, self.accepted, self._on_round, rounds
-        )
-        if knows := self.known.society is not None:
-            self._stage("stating claims")
-        spent = spent.plus_messages(self.known.learn(labels, self._heads))
         candidate = snapshot(self.session, states_folder(self.directory, number))
         verdict = self._decide(asked, before)
         accepted = verdict is None or verdict.accepted
@@ -113,31 +105,58 @@ class EpisodeStep:
         last = record.episodes[-1] if record.episodes else None
         if accepted or last is None:
             accuracies, alone = self._accuracies()
-            if knows:
+            if self.known.society is not None:
                 self._stage("writing claims")
             known = self.known.accept(alone)
         else:
             accuracies, known = in_force, last.knowledge
-        found = EpisodeRecord(
-            episode=number,
-            train=len(self.episode.train),
-            labelled=len(self.episode.labelled),
+        found = self._recorded(
+            verdict,
+            automatic,
             novel=novel,
-            automatic=0 if automatic is None else int(automatic.certain.sum()),
-            coverage=None if automatic is None else automatic.coverage,
-            precision=None if automatic is None else automatic.precision(self._truth()),
             spent=spent_fields(spent),
-            outcome=self._outcome(verdict),
-            reasons=() if verdict is None else verdict.reasons,
-            gate_used=tuple(self.pool.used),
-            gain=None if verdict is None else verdict.gain,
-            p_value=None if verdict is None else verdict.p_value,
             accuracies=accuracies,
             states=number if accepted or last is None else last.states,
             digests=states.digests,
             knowledge=known,
         )
         return record.model_copy(update={"episodes": (*record.episodes, found)})
+
+    def _learn(self, labels: dict[int, int]) -> Spent:
+        """Take the society through its rounds, and let it state claims."""
+        self._stage("learning")
+        trains = self.accepted is None or self.config.learn.trains
+        spent = learn(
+            self.curriculum,
+            self.session,
+            self.curriculum.arm(self._exchange()),
+            self.episode.number,
+            self.accepted,
+            self._on_round,
+            self.curriculum.config.training.rounds if trains else 0,
+        )
+        if self.known.society is not None:
+            self._stage("stating claims")
+        return spent.plus_messages(self.known.learn(labels, self._heads))
+
+    def _recorded(
+        self, verdict: Verdict | None, automatic: AutomaticLabels | None, **measured: Any
+    ) -> EpisodeRecord:
+        """Return the record of the episode, with the other fields as they were measured."""
+        return EpisodeRecord(
+            episode=self.episode.number,
+            train=len(self.episode.train),
+            labelled=len(self.episode.labelled),
+            automatic=0 if automatic is None else int(automatic.certain.sum()),
+            coverage=None if automatic is None else automatic.coverage,
+            precision=None if automatic is None else automatic.precision(self._truth()),
+            outcome=self._outcome(verdict),
+            reasons=() if verdict is None else verdict.reasons,
+            gate_used=tuple(self.pool.used),
+            gain=None if verdict is None else verdict.gain,
+            p_value=None if verdict is None else verdict.p_value,
+            **measured,
+        )
 
     def _outcome(self, verdict: Verdict | None) -> Outcome:
         if verdict is not None:

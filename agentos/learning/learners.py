@@ -1,4 +1,4 @@
-"""Learners: what keeps a society from forgetting, as objectives and exchanges beside those of its run."""
+"""Learners: objectives and exchanges that keep a society from forgetting, added to those of its run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Frozen(Learner):
 
 
 class Replay(Learner):
-    """ER: stored texts of earlier episodes beside the new ones; see `agents.continual.er`."""
+    """ER: stored texts of earlier episodes along with the new ones; see `agents.continual.er`."""
 
     kind: Literal["er"] = "er"
     replay: MemoryConfig = Field(MemoryConfig(), description="The memory of each agent.")
@@ -123,7 +123,7 @@ class Recall(Learner):
         "learning without forgetting on public anchors.",
     )
     replay: MemoryConfig | None = Field(
-        None, description="A memory for experience replay beside it; none if null."
+        None, description="A memory for experience replay as well; none if null."
     )
 
     def retention(self) -> Retention | None:
@@ -131,7 +131,7 @@ class Recall(Learner):
         return None if self.replay is None else ER(replay=self.replay)
 
     def exchange(self, of_run: Exchange) -> Exchange:
-        """Return recall beside the exchange of the run."""
+        """Return recall, together with the exchange of the run."""
         recall = AnchorRecall(
             weight=self.weight,
             temperature=self.temperature,

@@ -106,7 +106,7 @@ class Life:
                     runtime.start(curriculum.blueprint, self.address) as session,
                 ):
                     record = self._episodes(curriculum, session, record, base)
-            elif record.files:  # of which the last may only repeat what had come
+            elif record.files:  # the last may only repeat what had come
                 write_life(self.directory, record)
             self._report(record, curriculum)
             return record

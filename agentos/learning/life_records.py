@@ -25,7 +25,7 @@ _STATES = "states-"
 
 
 class EpisodeRecord(Spec):
-    """What happened in one episode."""
+    """Record of one episode."""
 
     episode: int = Field(ge=0, description="Number of the episode, from 0.")
     train: int = Field(ge=0, description="Training documents.")

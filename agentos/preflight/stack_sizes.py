@@ -1,4 +1,4 @@
-"""How the agents of a run train: together, in stacks, or one by one."""
+"""Stacks of a run: which agents train together, and which one by one."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ SIMILARITY = "similarity.json"
 TRACE = "trace.json"
 REPORT = "report.html"
 LOG = "run.log"
-"""What happened when, in lines for people; it grows when a run is resumed."""
+"""Log of events, in lines for people; it grows when a run is resumed."""
 LIVE = ".live.json"
 """Phase of the run in progress, and the bytes on each edge in its last round; removed at its end."""
 

@@ -1,3 +1,3 @@
-"""From a configuration to a result: text and agents are prepared, arms run, records and reports written."""
+"""A run, from its configuration to its result: preparation, arms, records and reports."""
 
 __all__: list[str] = []

@@ -20,7 +20,7 @@ from protocols.errors import ConfigurationError
 SIGNIFICANT = 0.05
 
 Key = tuple[Any, ...]
-"""What a run shares with those it is paired with: its seed, then its values on the axes not shown."""
+"""Values that a run shares with those it is paired with: its seed, then its values on the axes not shown."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Question:
-    """What to compare; what is not given follows from the sweep.
+    """Choice of a comparison; fields not given follow from the sweep.
 
     Args:
         metric: name of a metric; by default the first that was measured.

@@ -33,7 +33,7 @@ def measured(directory: Path, config: RunConfig) -> Row:
 
     ``agents``, ``rounds``, ``steps`` (of each agent), ``wall_s``, ``payload_bytes`` (serialised, of every
     delivery in both directions); ``tokens``, the sum of ``trained_tokens`` with a gradient (including
-    ``anchor_tokens`` of public anchors), ``decoder_tokens`` in decoders and generators beside them, and
+    ``anchor_tokens`` of public anchors), ``decoder_tokens`` in decoders and generators trained with them, and
     ``embedded_tokens`` without a gradient; ``flops``, see `agentos.preflight.flops`; of every metric
     ``NAME.mean``, ``NAME.worst`` and ``NAME.agents``; for joint embeddings ``joint_asked``,
     ``joint_bytes_per_text`` and ``joint_flops_per_text``; and as lists over the evaluated rounds, where

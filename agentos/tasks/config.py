@@ -60,7 +60,7 @@ class Auto(Spec):
 
 
 class Work(Spec):
-    """What every task shares, the models that may work on it included."""
+    """Fields that every task shares, the models that may work on it included."""
 
     name: str = Field("task", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Name of the task.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of all draws.")

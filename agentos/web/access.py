@@ -1,4 +1,4 @@
-"""Who may see the page, and what a browser may do with it."""
+"""Access to the page, and the rules that a browser is given for it."""
 
 from __future__ import annotations
 

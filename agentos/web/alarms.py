@@ -1,4 +1,4 @@
-"""What went wrong in a run, in sentences: faults, pauses, rejected messages and restarts."""
+"""Alarms of a run, in sentences: faults, pauses, rejected messages and restarts."""
 
 from __future__ import annotations
 

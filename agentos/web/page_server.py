@@ -1,4 +1,4 @@
-"""The server of the live page: in the foreground, or beside a run in the same process."""
+"""The server of the live page: in the foreground, or in a thread of a run's process."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LiveServer:
         self._server.run(sockets=[self._socket])
 
     @contextmanager
-    def beside(self) -> Iterator[None]:
+    def in_background(self) -> Iterator[None]:
         """Serve in a thread of this process until the context is left."""
         thread = threading.Thread(
             target=self._server.run,

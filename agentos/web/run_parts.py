@@ -1,4 +1,4 @@
-"""The parts of a run's page, read from its folder again and again, whoever started it."""
+"""The parts of a run's page, read from its folder again and again, in any process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the agents of a society stand on the page, and which edges are drawn between them."""
+"""Positions of a society's agents on the page, and the edges drawn between them."""
 
 from __future__ import annotations
 

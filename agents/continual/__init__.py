@@ -1,4 +1,4 @@
-"""What keeps an agent from forgetting while it learns on: replay, penalties and merging."""
+"""Retentions, which keep an agent from forgetting: replay, penalties and merging."""
 
 from agents.continual.base import Consolidation, Retention
 from agents.continual.der import DER

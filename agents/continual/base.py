@@ -1,6 +1,6 @@
 """Base of retentions: objectives that keep what was learnt in earlier episodes.
 
-A retention is an objective beside the others. Its loss draws on what it stored; at the end of an episode
+A retention is one more objective. Its loss draws on what it stored; at the end of an episode
 `consolidate` stores what the episode taught. All of that is its state of the agent, which is checkpointed
 with the agent: an episode that is taken back takes the memory back too.
 """

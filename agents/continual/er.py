@@ -1,4 +1,4 @@
-"""Experience replay: classification of stored texts beside the new ones.
+"""Experience replay: classification of stored texts along with the new ones.
 
 Legend: R replayed texts, K classes, W width of the backbone.
 """

@@ -50,7 +50,7 @@ class RidgeState(ObjectiveState):
 
 
 class Ridge(Retention):
-    """Streaming ridge regression: a head beside the one that is trained, in closed form.
+    """Streaming ridge regression: a second head in closed form, next to the trained one.
 
     At the end of an episode the embeddings of its labelled texts are added to sums, from which the head
     follows. It adds no loss. The encoder has changed meanwhile; what public texts show of that, a shift and a

@@ -84,7 +84,7 @@ class Exchange(Spec, ABC):
 
     @property
     def shows(self) -> frozenset[Shown] | None:
-        """What messages are computed from beside the number of texts; None if the strategy does not say.
+        """Sources of the messages other than the number of texts; None if the strategy does not declare them.
 
         Parameters, which private text has trained, act on all of it. This is what a message shows
         directly: with the same parameters, it does not depend on anything that is not named here.

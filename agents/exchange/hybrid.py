@@ -55,7 +55,7 @@ class Hybrid(Exchange):
 
     @property
     def shows(self) -> frozenset[Shown] | None:
-        """What any of the strategies shows; None if one does not say."""
+        """The union over the strategies; None if one does not declare it."""
         shown = [part.shows for part in self.parts]
         if None in shown:
             return None

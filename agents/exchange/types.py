@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 Shown = Literal["anchors", "own labels", "private text", "parameters"]
-"""What the arrays of a message are computed from: a model's view of public anchors, the few private texts
-whose labels an agent knows, its private texts, or its parameters themselves."""
+"""Sources that the arrays of a message are computed from: a model's view of public anchors, the few private
+texts whose labels an agent knows, its private texts, or its parameters themselves."""
 
 
 @dataclass(frozen=True)

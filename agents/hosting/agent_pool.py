@@ -106,7 +106,7 @@ class AgentPool(Mapping[int, Agent]):
     def each_together(
         self, stacks: Sequence[Sequence[int]]
     ) -> Iterator[tuple[Sequence[int], list[Agent]]]:
-        """Access agents to change them, the ids of each stack in memory at once, whatever the budget."""
+        """Access agents to change them, the agents of a stack all in memory, even beyond the budget."""
         following = dict(pairwise(id for ids in stacks for id in ids))
         for ids in stacks:
             agents = []

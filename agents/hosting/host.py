@@ -7,11 +7,9 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
-import numpy as np
 import torch
 
 from agents.exchange.base import Turn
@@ -20,13 +18,13 @@ from agents.hosting import agent_states, messaging
 from agents.hosting.admission import Admission
 from agents.hosting.agent_pool import AgentPool
 from agents.hosting.delivery import Delivery, Outbox, PayloadStore, Sent
+from agents.hosting.device import choose_device, share_gpu
+from agents.hosting.examiner import Examiner
 from agents.hosting.local_steps import train_agents
 from agents.hosting.message_file import read_messages, write_messages
-from agents.hosting.messaging import Alterations, Composed
+from agents.hosting.messaging import Alterations
 from agents.hosting.tracing import Traced, Tracer
 from agents.models.cpu.malloc import keep_freed_memory
-from agents.models.text_encoder import CachedEmbeddings, LabelScores, MappedEncoder
-from agents.training.agent import Agent
 from agents.training.blueprint import Arm, Blueprint
 from agents.training.precision import StepSize, pays_in_bfloat16
 from agents.training.shared_model import SharedModel
@@ -37,18 +35,9 @@ from protocols.wire.serialize import packet_of
 from protocols.wire.sizes import uncoded_bytes
 
 Answer = TypeVar("Answer")
-Value = TypeVar("Value")
 
 
-class _Examined(NamedTuple):
-    """An encoder with its embeddings of held-out text, its metrics, and its data for charts."""
-
-    encoder: CachedEmbeddings
-    metrics: dict[str, float]
-    explained: dict[str, Any]
-
-
-class Host:
+class Host(Examiner):
     """Builds agents from a blueprint and takes them through the phases of a round.
 
     Args:
@@ -61,7 +50,7 @@ class Host:
         self._kept_bytes = kept_bytes
         self.residents: dict[int, SharedModel] = {}
         self.stack_sizes: dict[SharedModel, int] = {}
-        self._roster: AgentPool | None = None
+        self._pool: AgentPool | None = None
         self.explained: dict[int, dict[str, Any]] = {}
         self._tracer: Tracer | None = None
 
@@ -92,14 +81,8 @@ class Host:
         return found
 
     def share_gpu(self, share: float) -> float:
-        """Reserve a share of the GPU's memory, at most what is free now; return the reserved share.
-
-        Hosts that share a GPU would otherwise each take all they can, and the last would fail.
-        """
-        free_bytes, total_bytes = torch.cuda.mem_get_info()
-        taken = min(share, free_bytes / total_bytes)
-        torch.cuda.set_per_process_memory_fraction(taken)
-        return taken
+        """Reserve a share of the GPU's memory; see `agents.hosting.device`."""
+        return share_gpu(share)
 
     def machine(self) -> str:
         """Return the name of the machine that the host is on."""
@@ -111,8 +94,8 @@ class Host:
     @property
     def agents(self) -> AgentPool:
         """The agents, once they have begun."""
-        assert self._roster is not None, "begin comes first"
-        return self._roster
+        assert self._pool is not None, "begin comes first"
+        return self._pool
 
     def build(self, blueprint: Blueprint) -> None:
         """Build the encoders of a blueprint's agents, replacing any earlier agents."""
@@ -144,7 +127,7 @@ class Host:
         self.stack_sizes = {
             resident: choose_stack(resident, arm).size for resident in self.residents.values()
         }
-        self._roster = AgentPool(self.blueprint, self.residents, arm)
+        self._pool = AgentPool(self.blueprint, self.residents, arm)
 
     def train(
         self, round: int, absent: Collection[int] = frozenset()
@@ -176,7 +159,10 @@ class Host:
         checksums: list[int] = []
 
         def packets() -> Iterator[Packet]:
-            for recipients, message, codec in self._composed(turns, part, alterations or {}):
+            composed = messaging.compose_all(
+                self.agents, self.arm, part, turns, alterations or {}, self._span
+            )
+            for recipients, message, codec in composed:
                 packet = packet_of(message, codec)
                 coded = is_coded(codec, type(message.payload))
                 fp32_bytes = uncoded_bytes(message) if coded else packet.nbytes
@@ -188,23 +174,6 @@ class Host:
         handle = self.store.put(packets())
         envelopes, recipients, sizes, fp32_sizes = zip(*sent, strict=True) if sent else [()] * 4
         return Outbox(handle, envelopes, recipients, sizes, fp32_sizes, tuple(checksums))
-
-    def _composed(
-        self,
-        turns: dict[int, tuple[Turn, tuple[int, ...]]],
-        part: int,
-        alterations: Mapping[int, Alterations],
-    ) -> Iterator[Composed]:
-        """Yield the messages of agents, one agent after another."""
-        addressed: dict[int, Turn] = {}  # by identity: equal turns arrived as one object
-        for sender, agent in self.agents.each(self.agents.order(turns)):
-            turn, recipients = shared = turns[sender]
-            if id(shared) not in addressed:
-                addressed[id(shared)] = replace(turn, recipients=recipients)
-            own = alterations.get(sender, ())
-            with self._span("compose", sender):
-                composed = messaging.compose(agent, self.arm, part, addressed[id(shared)], own)
-            yield from composed
 
     def merge(
         self, handles: list[Any], deliveries: dict[int, Delivery], part: int = 0
@@ -218,77 +187,6 @@ class Host:
             with self._span("merge", id):
                 rejected[id] = messaging.merge(agent, self.arm, part, deliveries[id], admission)
         return rejected
-
-    def evaluate(self, agents: Collection[int] | None = None) -> dict[int, dict[str, float]]:
-        """Measure the encoders of some of the agents, by default of all, on held-out text."""
-        chosen = self.agents.keys() if agents is None else self.agents.keys() & set(agents)
-        measured: dict[int, dict[str, float]] = {}
-        alike: dict[SharedModel, _Examined] = {}  # agents with the same initial weights are alike
-        order = self.agents.order(sorted(chosen))
-        for id, agent in self.agents.each(order, self.agents.unchanged):
-            resident = self.agents.resident_of_untouched(id)
-            with self._span("evaluate", id):
-                found = alike.get(resident) if resident else None
-                found = found or self._examine(agent)
-                if resident:
-                    alike[resident] = found
-                measured[id] = found.metrics | self._measure_mapped(agent, found.encoder)
-            self.explained[id] = found.explained
-        return measured
-
-    def _examine(self, agent: Agent) -> _Examined:
-        encoder = CachedEmbeddings(agent)
-        return _Examined(encoder, *self.blueprint.evaluate(encoder))
-
-    def _measure_mapped(self, agent: Agent, encoder: CachedEmbeddings) -> dict[str, float]:
-        """Measure an encoder under the maps fitted on an agent's text, which no other agent shares."""
-        fit = self.blueprint.fit_maps
-        if fit is None or not fit.measured:
-            return {}
-        maps, metrics = agent.fitted_maps(), dict[str, float]()
-        for name in fit.measured:
-            metrics |= self.blueprint.evaluate(MappedEncoder(encoder, maps[name]), name)[0]
-        return metrics
-
-    def embed_texts(self, texts: Sequence[str], agents: Sequence[int]) -> dict[int, np.ndarray]:
-        """Embed the same texts with several agents, `[N, W]` each."""
-        return {id: self.agents.unchanged(id).embed(texts) for id in agents}
-
-    def classify_texts(
-        self, texts: Sequence[str], agents: Sequence[int]
-    ) -> dict[int, tuple[LabelScores | None, int]]:
-        """Classify the same texts with several agents' own classifiers; None and 0 from one without.
-
-        Returns:
-            By agent, its class probabilities and the tokens that it read.
-        """
-        return {id: self.agents.unchanged(id).vote(texts) for id in agents}
-
-    def probe(
-        self,
-        texts: Sequence[str],
-        measure: Callable[[np.ndarray, int], Value],
-        shown: Collection[int],
-        agents: Collection[int] | None = None,
-    ) -> dict[int, tuple[Value, np.ndarray | None]]:
-        """Embed the same texts with several agents; return the result of `measure`.
-
-        Args:
-            texts: texts to embed.
-            measure: turns embeddings `[N, W]`, and the number of tokens they took, into a small value.
-            shown: agents whose embeddings are returned too.
-            agents: those that embed; None for all.
-        """
-        answers: dict[int, tuple[Value, np.ndarray | None]] = {}
-        order = self.agents.order(agents)
-        for id, agent in self.agents.each(order, self.agents.unchanged):
-            rows, tokens = agent.watch(texts)
-            answers[id] = measure(rows, tokens), rows if id in shown else None
-        return answers
-
-    def explain(self, agents: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """Return the last evaluation's data for pictures of these agents."""
-        return {id: self.explained.get(id, {}) for id in agents}
 
     def consolidate(self, episode: int) -> None:
         """Let every agent take in what an episode taught; see `Agent.consolidate`."""
@@ -348,17 +246,6 @@ class Host:
 
     def close(self) -> None:
         """Release the agents, and their files on disk."""
-        if self._roster is not None:
-            self._roster.close()
-            self._roster = None
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of a host: the requested device, or the best available."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
 from agents.exchange.anchors import controls
 from agents.exchange.base import Turn
 from agents.hosting.admission import Admission
+from agents.hosting.agent_pool import AgentPool
 from agents.hosting.delivery import Delivery
+from agents.hosting.local_steps import Span
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm
 from protocols.codecs import Codec
@@ -50,6 +52,34 @@ def compose(
         )
         messages.append((recipients, message, strategy.codec_of(type(payload))))
     return messages
+
+
+def compose_all(
+    pool: AgentPool,
+    arm: Arm,
+    part: int,
+    turns: Mapping[int, tuple[Turn, tuple[int, ...]]],
+    alterations: Mapping[int, Alterations],
+    span: Span,
+) -> Iterator[Composed]:
+    """Yield the messages of the senders in `turns`, one agent after another.
+
+    Args:
+        pool: the host's agents.
+        arm: their exchange.
+        part: number of the exchange's part.
+        turns: by sender, its place in the round and its recipients.
+        alterations: by faulty sender, the changes to its payloads.
+        span: records the time that work on an agent takes.
+    """
+    addressed: dict[int, Turn] = {}  # by identity: equal turns arrived as one object
+    for sender, agent in pool.each(pool.order(turns)):
+        turn, recipients = shared = turns[sender]
+        if id(shared) not in addressed:
+            addressed[id(shared)] = replace(turn, recipients=recipients)
+        with span("compose", sender):
+            composed = compose(agent, arm, part, addressed[id(shared)], alterations.get(sender, ()))
+        yield from composed
 
 
 def merge(agent: Agent, arm: Arm, part: int, delivery: Delivery, admission: Admission) -> list[str]:

@@ -1,4 +1,4 @@
-"""What an agent knows: claims, how they are extracted from embeddings, and how frames become comparable."""
+"""Knowledge of an agent: claims, how they are extracted from embeddings, and how frames become comparable."""
 
 from __future__ import annotations
 

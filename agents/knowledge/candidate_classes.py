@@ -28,7 +28,7 @@ def is_candidate(claim: Claim) -> bool:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How close the claims of a label lie.
+    """Distances between the claims of a label.
 
     Attributes:
         to_mean: their mean cosine to their mean.

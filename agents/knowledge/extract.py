@@ -15,7 +15,7 @@ from agents.knowledge.frames import unit
 
 @dataclass(frozen=True)
 class Extracted:
-    """What claims are extracted from: embeddings `[N, D]` of labelled texts, and where they come from."""
+    """Material of claims: embeddings `[N, D]` of labelled texts, and where they come from."""
 
     embeddings: NDArray[np.float32]
     labels: Sequence[str]

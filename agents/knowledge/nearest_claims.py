@@ -1,4 +1,4 @@
-"""Labels of points by the claims nearest to them, and how much they count beside a classifier.
+"""Labels of points by the claims nearest to them, and their weight relative to a classifier.
 
 Legend: N points, C claims, D dimensions, K labels.
 """
@@ -80,7 +80,7 @@ def neighbour_shares(
 
 
 def best_weight(head_NK: Shares, claims_NK: Shares, truth_N: NDArray[np.int64]) -> float:
-    """Return the weight of claims beside the head that makes true labels most likely, of 0, 0.05 to 1.
+    """Return the weight of claims relative to the head that makes true labels most likely, of 0, 0.05 to 1.
 
     Every label counts the same, however many texts bear it: an episode with few does not lose to one with
     many. The texts must be those of a calibration: neither the head nor the claims have seen them. Of equal

@@ -145,7 +145,7 @@ class OwnBuffers:
 
     Args:
         module: its buffers are replaced by those of one agent after another.
-        shared: prefix of the names of which only persistent buffers are the agent's.
+        shared: prefix of a module; of its buffers only the persistent ones are the agent's.
     """
 
     def __init__(self, module: nn.Module, shared: str = "backbone") -> None:

@@ -88,7 +88,7 @@ def train(
 
 
 class RoundOfTraining:
-    """What an agent's local steps of a round are measured by, and undone with.
+    """State that an agent's local steps of a round are measured by, and undone with.
 
     Args:
         agent: agent that is about to train.

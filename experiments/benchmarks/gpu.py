@@ -5,7 +5,7 @@
 
 Sized to take less than four minutes on one GPU; it needs no network. First, agents of the presets nano and
 nano-decoder take steps without dropout on the device, one by one and in a stack, and are compared with agents
-on a CPU: the largest difference of a parameter, beside the largest change by training. Then agents of the
+on a CPU: the largest difference of a parameter, and the largest change by training. Then agents of the
 preset nano train on 8 docstrings of 32 tokens a step in stacks of different sizes; a row has the steps per
 second of all agents together, and the peak of the device's memory. Last, as many numbers as a message may
 hold are copied within the device, and by way of the host.

@@ -3,7 +3,7 @@
     python -m experiments.benchmarks.scheduling
 
 Random graphs of subtasks on agents of unrelated speeds, with messages from far below to above the length of
-the work. An instance of which the optimum is not proven in the time is left out, and counted.
+the work. An instance whose optimum is not proven in the time is left out, and counted.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def main(
             found.append(instance)
         typer.echo(f"{seed + 1} of {instances}, {len(found)} proven", err=True)
     lines = [
-        "# Schedulers beside the optimum",
+        "# Schedulers and the optimum",
         "",
         "`python -m experiments.benchmarks.scheduling`",
         "",

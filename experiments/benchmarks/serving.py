@@ -1,4 +1,4 @@
-"""Measure `agentos serve` beside a hand-written FastAPI process, and what a further agent costs.
+"""Compare `agentos serve` with a hand-written FastAPI process, and tell what a further agent costs.
 
     python -m experiments.benchmarks.serving
 
@@ -53,7 +53,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of one load.
+    """Outcome of one load.
 
     Attributes:
         per_s: answers a second.
@@ -134,12 +134,12 @@ def commands_of(folders: Mapping[int, Path]) -> list[dict[str, Sequence[str]]]:
         for agents, folder in folders.items()
     }
     first, *more = serve
-    beside = {
+    peers = {
         "FastAPI, a call a request": (*plain, "each"),
         "FastAPI, gathered": (*plain, "gather"),
     }
     alone: list[dict[str, Sequence[str]]] = [{name: serve[name]} for name in more]
-    return [{first: serve[first], **beside}, *alone]
+    return [{first: serve[first], **peers}, *alone]
 
 
 def solve_rate(folder: Path, agents: int, models: list[Path], count: int) -> float:
@@ -164,14 +164,14 @@ def table(size: str, found: Mapping[str, list[Load]]) -> list[str]:
         rows.append(
             f"| {name} | {each.per_s:.0f} | {each.p50_ms:.0f} | {each.p99_ms:.0f} | {each.cpu_ms:.2f} |"
         )
-    first, *beside = list(found)[:3]
-    for name in beside:
+    first, *peers = list(found)[:3]
+    for name in peers:
         pairs = zip(found[first], found[name], strict=True)
         ratios = [mine.per_s / theirs.per_s for mine, theirs in pairs]
         shown = ", ".join(f"{ratio:.2f}" for ratio in sorted(ratios))
         rows += [
             "",
-            f"One agent beside *{name}*: {statistics.median(ratios):.2f} times its requests a second "
+            f"One agent next to *{name}*: {statistics.median(ratios):.2f} times its requests a second "
             f"({shown} in {len(ratios)} pairs).",
         ]
     return rows

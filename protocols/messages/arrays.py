@@ -29,7 +29,7 @@ class Array:
     caller that goes on writing to its array changes the field too. No dimension is empty.
 
     Args:
-        dtype: a NumPy dtype name, or several, any of which is allowed.
+        dtype: a NumPy dtype name, or several that are allowed.
         dims: one entry per dimension: a name, or an int if the size is fixed.
         coded: whether a codec may send the numbers in fewer bytes; float32 only.
 

@@ -15,7 +15,7 @@ from protocols.messages.arrays import Array, first_improper_row, first_not_finit
 from protocols.spec import Spec
 
 PROBABILITY_TOLERANCE = 1e-3
-"""How far from 1 the sum of a row of probabilities may be: float16 rows round that much."""
+"""Tolerance on the sum of a row of probabilities, which is 1: float16 rows round that much."""
 
 INDEX_LIMIT = 2**31
 """Upper bound of the numbers of agents, rounds, hops and batches."""

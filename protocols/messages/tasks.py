@@ -240,7 +240,7 @@ def check_origins(origins: tuple[str, ...], sender: int | None) -> None:
         RejectedMessage: one stands twice.
     """
     if len(set(origins)) < len(origins):
-        given = f"{len(origins)}, of which {len(set(origins))} differ"
+        given = f"{len(origins)}, {len(set(origins))} of them different"
         _reject("not_origins", "an origin stands twice", "different origins", given, sender)
 
 

@@ -11,7 +11,7 @@ CHECKED_ROUNDS = 4
 """Rounds whose hops are checked if a schedule has no period or a longer period."""
 
 TOLERANCE = 1e-9
-"""How far a row or a column of a mixing matrix may be from summing to 1."""
+"""Tolerance on the sums of rows and columns of a mixing matrix, which are 1."""
 
 
 def check(network: Network, agents: int, kind: str) -> None:

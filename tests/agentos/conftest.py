@@ -14,7 +14,7 @@ from agentos import Result, RunConfig, Simulation
 
 @dataclass(frozen=True)
 class Finished:
-    """A run with its baseline; nobody may change its folder."""
+    """A run with its baseline; no test may change its folder."""
 
     config: RunConfig
     result: Result

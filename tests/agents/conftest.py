@@ -1,4 +1,4 @@
-"""One thread, so that sums are added in one order and tests beside each other do not compete."""
+"""One thread, so that sums are added in one order and concurrent tests do not compete."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def fusion(request) -> LabelFusion:
 
 
 def specialists(n: int, seed: int, split: str) -> tuple[list[Answers], np.ndarray]:
-    """Answers of three agents, each of which knows two of six classes well and the others a little."""
+    """Answers of three agents that know two of six classes well each, and the others a little."""
     rng = np.random.default_rng(seed)
     truth = rng.permutation(np.arange(n) % CLASSES)
     scores = rng.standard_normal((3, n, CLASSES))

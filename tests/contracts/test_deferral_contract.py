@@ -25,7 +25,7 @@ def deferral(request) -> Deferral:
 
 
 def pair(split: str, n: int, seed: int) -> tuple[Answers, Answers, np.ndarray]:
-    """A small agent that is unsure where it errs, and a better one, beside the truth."""
+    """A small agent that is unsure where it errs, and a better one, with the truth."""
     rng = np.random.default_rng(seed)
     truth = rng.permutation(np.arange(n) % CLASSES)
     hard = rng.random(n) < 0.5

@@ -30,7 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "fedproto": {"classes": 4},
     "cross_negatives": {"shares_private_embeddings": True, "staleness": 2},
 }
-"""What an exchange needs to work with twelve anchors; the defaults where it is not named."""
+"""Settings that an exchange needs to work with twelve anchors; the defaults where it is not named."""
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "cross_negatives, differentiable": (
@@ -56,8 +56,9 @@ def exchange(request) -> Exchange:
     return EXCHANGES[kind](**settings)
 
 
-@pytest.fixture(params=TOPOLOGIES)
+@pytest.fixture(params=["ring", "layered"])
 def topology(request):
+    """Peers, and a tree of three levels; what agents do under a master is what its two upper levels do."""
     return TOPOLOGIES[request.param]
 
 
@@ -209,7 +210,7 @@ def test_messages_go_to_the_addressed_neighbours_and_to_no_others(begin):
             assert (envelope.round, envelope.hop) == (1, scheduled.number)
             assert size == buffer.nbytes
             assert decode(buffer).envelope == envelope
-        # All at once, or each by itself, but nobody else and nobody twice.
+        # All at once, or each by itself, but to no other agent and to none twice.
         for sender in {envelope.sender for envelope in outbox.envelopes}:
             own = [to for envelope, to, *_ in outbox.sent() if envelope.sender == sender]
             assert tuple(sorted(sum(own, ()))) == scheduled.hop.recipients(sender)
@@ -367,7 +368,7 @@ def test_loss_is_finite_and_reaches_the_encoder(begin, exchange):
         assert states(deaf)[id]["parameters"] != heard[id]["parameters"]
 
 
-@pytest.mark.parametrize("family", TOPOLOGIES)
+@pytest.mark.parametrize("family", ["ring", "layered"])
 def test_unlike_encoders_exchange_or_are_refused_with_the_reason(exchange, family, make_society):
     from agents.config import EncoderConfig
 

@@ -22,11 +22,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     # Where the labelled documents are those of the batch, a step reads each of them once.
     "labelled": {"classes": 3, "share": 1.0},
 }
-"""What lets an objective show differences between small random texts; the defaults elsewhere."""
+"""Settings that let an objective show differences between small random texts; the defaults elsewhere."""
 
 
 class Constant(np.random.Generator):
-    """Draws the same whatever was drawn before, so that the order of documents plays no part."""
+    """Draws the same after any other draw, so that the order of documents plays no part."""
 
     def __init__(self) -> None:
         super().__init__(np.random.PCG64(0))

@@ -1,4 +1,4 @@
-"""What every runtime must do: place agents, take calls, bring back answers and errors."""
+"""Duties of every runtime: place agents, take calls, bring back answers and errors."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from protocols.errors import ConfigurationError
 from protocols.seeding import generator
 
 NOISE = (4.0, 1.0, 8.0, 2.0, 30.0, 1.0)
-"""Of each model's embeddings; the last is a copy of the second."""
+"""Noise of each model's embeddings; the last is a copy of the second."""
 ORIGINS = ("a", "b", "c", "d", "e", "b")
 
 

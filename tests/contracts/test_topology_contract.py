@@ -13,7 +13,6 @@ from protocols.errors import TopologyError
 from protocols.topologies import TOPOLOGIES, Direction, Network, Topology
 
 SIZES = (1, 2, 3, 8, 13)
-SEEDS = (0, 7)
 SMALLEST = {"random_regular": 5, "small_world": 5}
 """Fewest agents, above a lone one, that the default parameters allow."""
 
@@ -21,7 +20,7 @@ CASES = [
     (kind, agents, seed)
     for kind in TOPOLOGIES
     for agents in SIZES
-    for seed in SEEDS
+    for seed in ((0, 7) if agents == 8 else (0,))
     if agents == 1 or agents >= SMALLEST.get(kind, 1)
     if not (kind == "from_file" and agents == 1)  # an edge list cannot hold a lone node
 ]
@@ -96,7 +95,7 @@ def test_hops_run_between_neighbours_and_are_numbered_in_order(network):
         assert [hop.index for hop in hops] == list(range(len(hops)))
         for hop in hops:
             assert hop.edges == tuple(sorted(set(hop.edges)))
-            assert hop.edges, "a hop in which nobody sends costs a barrier"
+            assert hop.edges, "a hop without a sender costs a barrier"
             for sender, receiver in hop.edges:
                 assert receiver in network.neighbours(sender)
                 assert receiver in hop.recipients(sender)

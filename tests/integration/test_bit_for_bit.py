@@ -1,4 +1,4 @@
-"""The same run, whatever the runtime and however agents are packed: the same numbers, to the bit."""
+"""The same run in every runtime and packing of agents: the same numbers, to the bit."""
 
 from __future__ import annotations
 
@@ -30,14 +30,21 @@ EXCHANGE_OPTIONS: dict[str, dict[str, Any]] = {
     "cross_negatives": {"shares_private_embeddings": True},
     "hybrid": {"strategies": [{"fedavg": {"every": 2}}, "anchor_contrast"]},
 }
+CASES = [
+    *((exchange, "layered") for exchange in EXCHANGES),
+    *((exchange, "peer") for exchange in ("anchor_contrast", "fedavg", "cross_negatives")),
+    *((exchange, "master_slave") for exchange in ("anchor_contrast", "fedavg")),
+]
+"""Every exchange in layers, whose messages pass hosts upwards and downwards, through agents between; how
+each of them works under another topology is tested by its contract."""
 ONE_HOST_EACH = [("anchor_contrast", "layered"), ("hybrid", "layered"), ("fedavg", "peer")]
-"""Beside two hosts, one for each agent: what differs is who is where, so a few exchanges are enough."""
+"""Not only two hosts, but one for each agent: what differs is who is where, so a few exchanges are enough."""
 
 SHORT: dict[str, Any] = {
     "baseline": {"isolated": False},
     "evaluation": {"every": 2, "tasks": ["geometry"], "documents": 40, "between_agents": False},
 }
-"""What is measured is no matter of the exchange."""
+"""Measurements do not depend on the exchange."""
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -67,8 +74,7 @@ def run(config: RunConfig, out: Path, cache: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.ray
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("exchange", EXCHANGES)
+@pytest.mark.parametrize(("exchange", "family"), CASES)
 def test_metrics_equal_to_the_bit_on_every_runtime(
     exchange: str,
     family: str,

@@ -65,8 +65,9 @@ def without(rows: list[dict[str, Any]], *beginnings: str) -> list[dict[str, Any]
 @pytest.mark.parametrize(
     ("exchange", "topology"),
     [
-        *((each, "ring") for each in ("fedavg", "anchor_contrast", "streaming_diloco")),
-        *((each, "master_slave") for each in ("fedavg", "anchor_contrast", "streaming_diloco")),
+        ("fedavg", "ring"),
+        ("anchor_contrast", "master_slave"),
+        ("streaming_diloco", "master_slave"),
     ],
 )
 def test_asynchronous_run_equal_to_the_bit_on_two_hosts(
@@ -125,7 +126,6 @@ def test_resumed_run_goes_on_in_simulated_time(
 @pytest.mark.parametrize(
     ("exchange", "topology"),
     [
-        ("fedavg", "ring"),
         ("fedavg", "master_slave"),
         ("anchor_contrast", "ring"),
         ("streaming_diloco", "master_slave"),
@@ -140,7 +140,7 @@ def test_asynchronous_run_that_is_resumed_ends_with_the_same_bytes(
     tmp_path: Path,
     small_values: dict[str, Any],
 ) -> None:
-    """From its checkpoints: agents stand in different rounds then, and messages are in flight."""
+    """Resumed from its checkpoints: agents stand in different rounds then, and messages are in flight."""
     from agents.hosting.state_file import load_tree
 
     evaluation = {**PARTS["evaluation"], "tasks": ["geometry", "probe"], "between_agents": True}

@@ -1,4 +1,4 @@
-"""Several machines, some of which are lost: nodes of a Ray cluster on this one, in a process of their own."""
+"""Machines that are lost in mid-run: nodes of a Ray cluster on this one, in a process of their own."""
 
 from __future__ import annotations
 

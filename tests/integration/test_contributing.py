@@ -53,7 +53,7 @@ TABLES = {
     "Deletion": "agents.views.VIEWS",
     "Anisotropy": "agentos.evaluation.TASKS",
 }
-"""Tables whose contract needs nothing beside the line in the table."""
+"""Tables whose contract needs only the line in the table."""
 
 PLUGIN = """
 import importlib, sys

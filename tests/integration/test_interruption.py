@@ -212,17 +212,15 @@ needs_proc = pytest.mark.skipif(
 @pytest.mark.own_ray
 @needs_proc
 @pytest.mark.parametrize(
-    ("number", "send"),
+    "number",
     [
-        pytest.param(signal.SIGINT, os.killpg, id="ctrl-c"),
-        pytest.param(signal.SIGTERM, os.kill, id="terminated"),
-        pytest.param(signal.SIGTERM, os.killpg, id="terminated with Ray"),
-        pytest.param(signal.SIGHUP, os.killpg, id="terminal closed"),
+        pytest.param(signal.SIGINT, id="ctrl-c"),
+        # Ray's processes end by this one, too.
+        pytest.param(signal.SIGHUP, id="terminal closed"),
     ],
 )
 def test_signal_ends_every_process_and_keeps_the_records(
     number: signal.Signals,
-    send: Callable[[int, int], None],
     begin: Begin,
     small: Callable[..., RunConfig],
 ) -> None:
@@ -235,7 +233,7 @@ def test_signal_ends_every_process_and_keeps_the_records(
     finally:
         signal.signal(number, before)
     began = time.monotonic()
-    send(command.process.pid, number)
+    os.killpg(command.process.pid, number)
     assert command.end() == 128 + number, command.said
     assert time.monotonic() - began < 180
     assert list(command.spill.iterdir()) == []
@@ -251,10 +249,11 @@ def test_signal_ends_every_process_and_keeps_the_records(
 @pytest.mark.slow
 @pytest.mark.own_ray
 @needs_proc
-@pytest.mark.parametrize("part", ["raylet/raylet", "gcs_server"])
 def test_death_of_ray_is_reported_at_once_and_leaves_a_run_that_goes_on(
-    part: str, begin: Begin, small: Callable[..., RunConfig]
+    begin: Begin, small: Callable[..., RunConfig]
 ) -> None:
+    """The control service is killed: actors go on answering for a minute then."""
+    part = "gcs_server"
     training = {"rounds": 500, "local_steps": 2, "batch_size": 12, "max_length": 16}
     command = begin(small(training=training, checkpoints={"every": 1}))
     (pid,) = (pid for pid, name in marked(command.mark).items() if part in name.split("\0")[0])
@@ -266,7 +265,7 @@ def test_death_of_ray_is_reported_at_once_and_leaves_a_run_that_goes_on(
     assert names(command) <= WATCHERS
     assert "Traceback" not in command.said
     assert "error Ray died while hosts were to" in command.said
-    assert f"{part.split('/')[0]} ended" in command.said
+    assert f"{part} ended" in command.said
     assert "'agentos resume' continues the run" in command.said
     assert json.loads((command.out / "summary.json").read_text("utf-8"))["status"] == "failed"
     assert resumption(command.out).last_round("together") >= 1

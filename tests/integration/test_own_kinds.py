@@ -24,7 +24,7 @@ Call = Callable[..., tuple[int, str]]
 def agentos(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, cache: Path
 ) -> Iterator[Call]:
-    """Call the command line beside a module of one's own; return its exit code and words."""
+    """Call the command line in the folder of a module of one's own; return its exit code and words."""
     code = re.findall(r"^```python\n(.*?)^```", EXTENSIONS.read_text("utf-8"), re.S | re.M)
     (tmp_path / f"{MODULE}.py").write_text("\n".join(code[:4]), "utf-8")
     monkeypatch.chdir(tmp_path)

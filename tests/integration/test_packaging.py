@@ -1,4 +1,4 @@
-"""What a user who installs AgentOS gets: the wheel, what it depends on, and the pinned releases."""
+"""The installed package: the wheel, what it depends on, and the pinned releases."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def canonical(requirement: str) -> str:
 
 
 def imported() -> set[str]:
-    """Top-level modules from elsewhere that any file of the packages imports, at whatever depth."""
+    """Top-level modules from elsewhere that any file of the packages imports, at any depth."""
     roots = {
         PART_OF.get(module, module)
         for package in PACKAGES

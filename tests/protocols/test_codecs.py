@@ -1,4 +1,4 @@
-"""What each codec loses, against its stated bound."""
+"""The error of each codec, against its stated bound."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""Whom an encoder favours: associations between groups of words."""
+"""Biases of an encoder: associations between groups of words."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""How much each word contributes to a number: by integrated gradients, and by leaving the word out.
+"""Contributions of words to a number: by integrated gradients, and by leaving the word out.
 
 Legend: B texts, T tokens, W words, E width of token embeddings.
 """

@@ -81,7 +81,7 @@ def _rows(found: Explanation) -> list[tuple[str, str, str]]:
 
 
 def _curves(found: Explanation) -> Chart:
-    """Return deletion and insertion curves of both methods beside those of random orders."""
+    """Return deletion and insertion curves of both methods, and those of random orders."""
     traces: list[Trace] = []
     for method, hue in zip(METHODS, ("--together", "--alone"), strict=True):
         traces += _pair(found.checks[method], _NAMES[method], hue)

@@ -22,7 +22,7 @@ class Target(Protocol):
 
     @property
     def name(self) -> str:
-        """What the number is, in words."""
+        """Description of the number."""
 
     def score(self, pooled_BW: Tensor) -> Tensor:
         """Return the number `[B]` of texts, from their pooled states."""

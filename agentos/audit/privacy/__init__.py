@@ -1,3 +1,3 @@
-"""What an encoder and its messages give away about private text: attacks, and their floors."""
+"""Leaks of private text by an encoder and its messages: attacks, and their floors."""
 
 __all__: list[str] = []

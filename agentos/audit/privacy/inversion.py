@@ -25,7 +25,7 @@ class Inversion:
 
     Attributes:
         f1: harmonic mean of precision and recall of the words that are named.
-        floor: the same for naming the most frequent words of public text, whatever the embedding.
+        floor: the same for naming the most frequent words of public text for every embedding.
         gain: `[N]` float64, f1 less floor of each text.
         named: words named of each text.
     """

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -24,7 +25,7 @@ FALSE_POSITIVES = 0.01
 
 @dataclass(frozen=True)
 class Attack:
-    """How well an attacker tells private texts from others of the same kind.
+    """Success of an attacker at telling private texts from others of the same kind.
 
     Attributes:
         view: what the attacker has.
@@ -126,9 +127,13 @@ def _bootstrap(
     """Return the 95 % interval of the area under the curve, members and others drawn apart."""
     draws = generator(seed, "membership bootstrap")
     members, others = np.flatnonzero(truth), np.flatnonzero(~truth)
-    areas = []
-    for _ in range(_DRAWS):
-        rows = np.concatenate([draws.choice(each, len(each)) for each in (members, others)])
-        areas.append(roc_auc_score(truth[rows], scores[rows]))
+    drawn = [
+        np.concatenate([draws.choice(each, len(each)) for each in (members, others)])
+        for _ in range(_DRAWS)
+    ]
+    # The area is the Mann-Whitney statistic of the members' ranks, over its largest value.
+    ranks = rankdata(scores[np.stack(drawn)], axis=1)[:, : len(members)].sum(axis=1)
+    least = len(members) * (len(members) + 1) / 2
+    areas = (ranks - least) / (len(members) * len(others))
     low, high = np.quantile(areas, [0.025, 0.975])
     return float(low), float(high)

@@ -14,7 +14,7 @@ from agentos.reporting.units import ABSENT, bytes_text, metric_text
 MOST_GROUPS = 15
 """Lines of a table that stays under a screen, with room for settings that take two lines."""
 MOST_FIELDS = 4
-"""Settings that fit beside the figures."""
+"""Settings that fit next to the figures."""
 
 
 def show_groups(console: Console, grouped: GroupedRuns) -> None:

@@ -17,7 +17,7 @@ from agentos.tasks.solving.run_task import ANALYSIS, Solved
 from agentos.tasks.solving.work_folder import ANSWERS
 
 _SHOWN = 60
-"""Characters of a text that are shown beside its answer."""
+"""Characters of a text that are shown next to its answer."""
 
 
 def show_solved(console: Console, solved: Solved) -> None:

@@ -1,4 +1,4 @@
-"""What a new agent reaches, beside its elders and one that starts from scratch."""
+"""The table of a new agent's results, its elders' and those of one that starts from scratch."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ def audit(
     """Attack the encoders of a run, and test them for bias.
 
     Privacy: each agent is attacked by the next one. Was a text among its private ones (membership), from its
-    parameters and from its embeddings of public anchors, beside what the text alone tells? Which words does
-    the embedding of a private text give away (inversion), beside naming the most frequent words?
+    parameters and from its embeddings of public anchors, compared with the text alone? Which words does
+    the embedding of a private text give away (inversion), compared with naming the most frequent words?
 
     Bias: association tests (WEAT, SEAT) with permutation tests, on published or your own word lists.
 

@@ -1,4 +1,4 @@
-"""How the terminal shows an explanation."""
+"""Explanations in the terminal."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def watch(
     ] = None,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Serve a live page of runs: society, curves, alarms, log and time left, whoever started them.
+    """Serve a live page of runs: society, curves, alarms, log and time left, even of runs started elsewhere.
 
     The page reads the records of the runs, and can stop and remove them. Its address holds a token: everybody
     who has the address may do the same. Ctrl-C ends the page, and no run.
@@ -78,11 +78,11 @@ def live_server(folder: Path, host: str = "127.0.0.1", port: int | None = None) 
 
 @contextmanager
 def live_page(directory: Path | None, tell: Callable[[str], None]) -> Iterator[None]:
-    """Serve the page of a run beside it, and tell its address; without a folder, do nothing."""
+    """Serve the page of a run from a thread, and print its address; without a folder, do nothing."""
     if directory is None:
         yield
         return
     server = live_server(directory)
     tell(f"live page: {server.url}")
-    with server.beside():
+    with server.in_background():
         yield

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from agentos.tasks.serving import ServeConfig
 
 
 def serve(
@@ -53,37 +56,30 @@ def serve(
 
     Example: agentos serve runs/triage --port 8080 --replicas 2 --num-cpus 0.5
     """
-    from pydantic import ValidationError
-
     from agentos.cli.display.console import SafeConsole
-    from agentos.config.field_errors import InvalidConfiguration, explain
     from agentos.runtime.interruption import Interrupted, interruptible
     from protocols.errors import ConfigurationError
 
     try:
-        from agentos.tasks.serving import ServeConfig, Service
+        from agentos.tasks.serving import Service
     except ImportError as error:
         raise ConfigurationError(
             "agentos serve needs Ray Serve",
             actual=str(error),
             hint="pip install 'llm-agentos[serve]'",
         ) from error
-    given = {
-        "host": host,
-        "port": port,
-        "replicas": replicas,
-        "num_cpus": num_cpus,
-        "num_gpus": num_gpus,
-        "max_batch": max_batch,
-        "batch_wait_ms": batch_wait_ms,
-        "deadline_s": deadline_s,
-        "max_body_bytes": max_body_bytes,
-        "max_texts": max_texts,
-    }
-    try:
-        config = ServeConfig.model_validate(given)
-    except ValidationError as error:
-        raise InvalidConfiguration("the command line", explain(error, ServeConfig)) from error
+    config = _validated(
+        host=host,
+        port=port,
+        replicas=replicas,
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+        max_batch=max_batch,
+        batch_wait_ms=batch_wait_ms,
+        deadline_s=deadline_s,
+        max_body_bytes=max_body_bytes,
+        max_texts=max_texts,
+    )
     console = SafeConsole()
     service = Service.open(directory, config)
     try:
@@ -98,3 +94,20 @@ def serve(
         raise typer.Exit(interrupted.exit_code) from None
     finally:
         service.close()
+
+
+def _validated(**given: object) -> ServeConfig:
+    """Check the options.
+
+    Raises:
+        InvalidConfiguration: an option is out of its range.
+    """
+    from pydantic import ValidationError
+
+    from agentos.config.field_errors import InvalidConfiguration, explain
+    from agentos.tasks.serving import ServeConfig
+
+    try:
+        return ServeConfig.model_validate(given)
+    except ValidationError as error:
+        raise InvalidConfiguration("the command line", explain(error, ServeConfig)) from error

@@ -78,7 +78,7 @@ class InMemory(Source):
 
 
 def _records(data: Any, text: str) -> Iterator[Any]:
-    """Yield the records of whatever holds them; a string is a record with nothing but its text."""
+    """Yield the records of a frame, a data set or a sequence; a string is a record with only a text."""
     if hasattr(data, "iter_rows") and hasattr(data, "to_dicts"):  # Polars
         data = data.iter_rows(named=True)
     elif hasattr(data, "itertuples"):  # pandas

@@ -17,7 +17,7 @@ from protocols.errors import DataError
 BATCH_ROWS = 1024
 TEXT_TYPES = ("string", "large_string", "string_view")
 _ROW_BYTES = 4
-"""What a row counts at least: equal numbers and nulls take no room in a file."""
+"""Smallest size counted for a row: equal numbers and nulls take no room in a file."""
 
 
 def parquet_rows(

@@ -86,7 +86,7 @@ def document(
 
 
 NAME = "a string or a whole number"
-"""What a label or an id may be; see `name_of`."""
+"""Values that a label or an id may have; see `name_of`."""
 
 
 def name_of(value: object) -> str | None:

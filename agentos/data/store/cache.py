@@ -27,7 +27,7 @@ DIGESTS = "digests.json"
 _REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 """Errors of a file system that takes nothing more."""
 _RANDOM_CHARACTERS = 8
-"""Of the name of a folder that `tempfile.mkdtemp` makes."""
+"""Length of the random part of a folder's name from `tempfile.mkdtemp`."""
 
 
 def default_cache() -> Path:

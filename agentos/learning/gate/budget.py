@@ -1,4 +1,4 @@
-"""Examples for decisions, each of which is used once, and counted."""
+"""Examples for decisions, used once each, and counted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Ids = NDArray[np.int64]
 
 @dataclass
 class ExamplePool:
-    """Labelled examples of all episodes so far, of which each decision takes some.
+    """Labelled examples of all episodes so far; each decision takes some.
 
     Attributes:
         seed: draws which come first.

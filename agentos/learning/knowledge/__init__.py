@@ -1,4 +1,4 @@
-"""What a society knows: an append-only log of claims, its fold, a searchable table, fusion and correction."""
+"""Knowledge of a society: a log of claims, its fold, a searchable table, fusion and correction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a society keeps of an episode as knowledge, and how its answers draw on it."""
+"""Settings of the knowledge that a society keeps of an episode, and of answers that draw on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Extraction = Literal["prototypes", "exemplars", "relations"]
 
 
 class Merging(Spec):
-    """When two claims of one kind and label count as one."""
+    """Conditions under which two claims of one kind and label count as one."""
 
     cosine: float = Field(
         0.95, gt=0.0, le=1.0, description="Least cosine of their points in the common frame."
@@ -28,7 +28,7 @@ class Merging(Spec):
 
 
 class KnowledgeConfig(Spec):
-    """What becomes of an episode in the knowledge base.
+    """Settings of the claims that an episode adds to the knowledge base.
 
     Example:
         >>> KnowledgeConfig.model_validate({"merge": {"cosine": 0.9}, "resolve": "majority"}).resolve.kind

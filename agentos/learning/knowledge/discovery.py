@@ -24,7 +24,7 @@ from agents.knowledge.nearest_claims import points_of
 
 @dataclass(frozen=True)
 class Discovery:
-    """How novel clusters are found.
+    """Settings of the search for novel clusters.
 
     Attributes:
         novelty: tells novel texts from the claims that are known, and from held-out texts.

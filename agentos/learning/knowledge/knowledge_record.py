@@ -1,4 +1,4 @@
-"""What a life's record holds about knowledge after an episode."""
+"""The part of a life's record about knowledge after an episode."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from protocols.spec import Spec
 
 
 class KnowledgeRecord(Spec):
-    """What a society knows after an episode, and what the episode changed."""
+    """The size of a society's knowledge after an episode, and the changes in it."""
 
     records: int = Field(ge=0, description="Records of the log in force.")
     digest: str = Field(description="Digest of the state that is folded from them.")
-    weight: float = Field(ge=0, le=1, description="Weight of claims in answers, beside the head.")
+    weight: float = Field(
+        ge=0, le=1, description="Weight of claims in answers, relative to the head."
+    )
     accepted_claims: int = Field(ge=0, description="Claims that stand and are accepted.")
     disputed_claims: int = Field(ge=0, description="Claims that stand and are disputed.")
     retracted_claims: int = Field(ge=0, description="Claims that were retracted.")

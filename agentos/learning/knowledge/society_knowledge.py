@@ -1,4 +1,4 @@
-"""What a society knows in an episode: the base in force, and the draft that the gate decides on.
+"""Knowledge of a society in an episode: the base in force, and the draft that the gate decides on.
 
 A draft lives in memory. It reaches the log when the update is let in, all at once; an update that is refused
 leaves the log as it was.
@@ -53,7 +53,7 @@ C = TypeVar("C", bound=Change)
 
 
 class SocietyKnowledge:
-    """What a society knows, through one episode.
+    """Knowledge of a society, through one episode.
 
     Args:
         config: what becomes of an episode in the base.
@@ -94,7 +94,7 @@ class SocietyKnowledge:
             network: who sends claims to whom.
             texts: what knowledge comes from.
             episode: its number.
-            novelty: how novel texts are told, of which candidate classes are made; None for none.
+            novelty: detects novel texts, which become candidate classes; None for none.
         """
         ledger = Ledger()
         stated = session.ask_all(StateClaims(texts.known, self.anchors, episode, self.config))

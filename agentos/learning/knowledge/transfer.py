@@ -46,7 +46,7 @@ DROPPED: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a new agent reaches, beside its elders and one that starts from scratch.
+    """The accuracy of a new agent, of its elders and of one that starts from scratch.
 
     Attributes:
         metrics: what was measured.

@@ -46,7 +46,7 @@ class AutomaticLabels:
 
 
 class Labeller(Spec, ABC):
-    """A way to label texts: opinions of agents, of which the certain ones are used."""
+    """A way to label texts: the certain ones of the agents' opinions are used."""
 
     kind: str
     precision: float = Field(

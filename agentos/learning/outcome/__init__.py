@@ -1,3 +1,3 @@
-"""What has become of a life: its accuracy matrix, and the page that shows it."""
+"""Outcome of a life: its accuracy matrix, and the page that shows it."""
 
 __all__: list[str] = []

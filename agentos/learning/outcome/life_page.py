@@ -138,7 +138,7 @@ def _tiles(record: LifeRecord) -> list[Tile]:
     costs = [
         _tile("FLOPs", count_text(spent["flops"]), f"{count_text(spent['tokens'])} tokens trained"),
         _tile("Bytes sent", bytes_text(spent["message_bytes"]), "serialised, all deliveries"),
-        _tile("Memory", bytes_text(kept), "of all agents, beside weights"),
+        _tile("Memory", bytes_text(kept), "of all agents, without weights"),
     ]
     if not is_finished(record):
         return costs

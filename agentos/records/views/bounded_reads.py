@@ -1,4 +1,4 @@
-"""Reads of run folders that are bounded, whatever the files hold: for listings and pages that look often."""
+"""Bounded reads of run folders, for listings and pages that poll, even if files are huge or damaged."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def overview(directory: Path) -> RunOverview:
-    """Return a run at a glance; whatever its files hold, the answer is an overview.
+    """Return a run at a glance; files that cannot be read leave gaps, and raise nothing.
 
     A folder that vanishes meanwhile is damaged.
     """

@@ -211,7 +211,7 @@ def load_runs(folders: str | Path | Iterable[str | Path]) -> RecordedRuns:
 
     Args:
         folders: the folders; or a glob, such as ``runs/study/runs/*``, for those that it finds in the order
-            of their paths. What a glob finds beside run folders is left out.
+            of their paths. Matches that are not run folders are left out.
 
     Raises:
         RecordError: there is no run folder, a folder that was named is none, or one is damaged.

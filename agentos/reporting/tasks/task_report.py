@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from agentos.records.layout import REPORT
 from agentos.reporting.charts.plotting import Chart, colour, label
@@ -87,27 +88,11 @@ def _quality_against_flops(solved: Solved) -> Chart:
     ]
     ends = [min(line.flops for line in lines), max(line.flops for line in lines)]
     words = next(line for line in solved.lines if line.name == LEXICAL).scores.accuracy
-    traces.append(
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": _NAMES[LEXICAL],
-            "x": ends,
-            "y": [words, words],
-            "line": {"dash": "dot", "color": "--alone"},
-        }
-    )
+    traces.append(_stroke(_NAMES[LEXICAL], ends, [words, words], dash="dot", color="--alone"))
     if solved.oracle:
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": "oracle: best single deferral, knows every label",
-                "x": [flops for flops, _ in solved.oracle],
-                "y": [accuracy for _, accuracy in solved.oracle],
-                "line": {"dash": "dash", "color": "--before"},
-            }
-        )
+        flops, accuracies = map(list, zip(*solved.oracle, strict=True))
+        name = "oracle: best single deferral, knows every label"
+        traces.append(_stroke(name, flops, accuracies, dash="dash", color="--before"))
     return Chart(
         id="quality",
         title="Accuracy against FLOPs",
@@ -120,3 +105,7 @@ def _quality_against_flops(solved: Solved) -> Chart:
         },
         height_px=420,
     )
+
+
+def _stroke(name: str, x: list[float], y: list[float], **line: str) -> dict[str, Any]:
+    return {"type": "scatter", "mode": "lines", "name": name, "x": x, "y": y, "line": line}

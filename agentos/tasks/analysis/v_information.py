@@ -1,8 +1,8 @@
 r"""Usable information of a text about its label, for a model, in bits.
 
 Pointwise V-information is \(\log_2 p(y \mid x) - \log_2 p(y \mid \varnothing)\): the model that reads the
-text beside the one that knows only how frequent labels are, both fitted on other texts. It is negative for
-texts that mislead the model, and its mean over texts is the V-information.
+text compared with the one that knows only how frequent labels are, both fitted on other texts. It is negative
+for texts that mislead the model, and its mean over texts is the V-information.
 
 Source: Ethayarajh et al., Understanding Dataset Difficulty with V-Usable Information, 2022.
 """

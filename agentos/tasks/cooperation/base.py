@@ -26,7 +26,7 @@ CROSS_FOLDS = 5
 
 @dataclass(frozen=True)
 class Evidence:
-    """What an architecture is fitted to; nothing of the split ``test``.
+    """Data that an architecture is fitted to, without the split ``test``.
 
     Attributes:
         fit: out-of-fold answers of each agent to the split ``fit``.
@@ -89,7 +89,7 @@ class Architecture(ABC):
         )
 
     def asked_first(self, panel: Panel) -> tuple[int, ...]:
-        """Return agents that are asked about every query, whatever others answer: they can read at once."""
+        """Return agents that are asked about every query in any case: they can read at once."""
         return ()
 
     @abstractmethod

@@ -66,7 +66,7 @@ class Contracts:
         """Hand parts that are open to one agent after another: hosts die without a script, too.
 
         Raises:
-            HostLost: nobody answers a part.
+            HostLost: no agent answers a part.
         """
         dead = self.talk.victims()
         for subtask, part in enumerate(self.parts, start=1):
@@ -75,7 +75,7 @@ class Contracts:
                     self._hand(subtask, agent)
             if part.name not in self.answers:
                 raise HostLost(
-                    f"nobody answers the part {part.name!r}: {'; '.join(self.talk.lost[-3:])}",
+                    f"no agent answers the part {part.name!r}: {'; '.join(self.talk.lost[-3:])}",
                     hint="see the fault script, or let more models work",
                 )
 

@@ -1,4 +1,4 @@
-"""Where a society works: its network, its clock and the faults that strike."""
+"""The setting of a society: its network, its clock and the faults that strike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SILENT, NOT_ASKED = -2, -1
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a society works.
+    """The setting of a society.
 
     Attributes:
         network: who may send to whom.

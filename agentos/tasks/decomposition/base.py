@@ -21,7 +21,7 @@ DOUBT = 0.05
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a division may rest on.
+    """Evidence that a division may use.
 
     Attributes:
         classes: name of each class, in order.

@@ -122,7 +122,7 @@ class Division:
         """Return the part that divides just these classes; None without one.
 
         Raises:
-            ConfigurationError: there are several, of which none comes after all others.
+            ConfigurationError: there are several, and none comes after all others.
         """
         same = [part for part in self.order if part.classes == classes]
         if not same:
@@ -189,7 +189,7 @@ class Division:
         if whole or coarse or not np.array_equal(rows, np.arange(len(rows))):
             raise _refused(
                 "subtasks that divide the texts must cover each text once, and all classes",
-                f"{len(rows)} rows, of which {len(np.unique(rows))} differ; "
+                f"{len(rows)} rows, {len(np.unique(rows))} of them different; "
                 f"{len(whole)} subtasks for all texts, {len(coarse)} without some class",
             )
 

@@ -35,7 +35,7 @@ class GivenSubtask(Spec):
 
 
 class Given(Decomposition):
-    """A graph of subtasks, each of which reads the answers of others.
+    """A graph of subtasks that read each other's answers.
 
     A subtask tells all classes apart, or those of a group that another keeps together. Of subtasks about the
     same classes, the one that comes after the others answers.

@@ -23,7 +23,7 @@ class PartHead:
 
     Attributes:
         agent: who answers the part.
-        head: classifier of the agent's embeddings, with what the part reads beside them.
+        head: classifier of the agent's embeddings, joined with the answers that the part reads.
         scale: multiplies the embeddings where the part reads others, so that neither drowns the other.
     """
 
@@ -214,11 +214,11 @@ def _accuracy(
 
 
 def _with_read(part: Part, own: Examples, answers: Mapping[str, Rows], scale: float) -> Examples:
-    """Return the examples with the answers that a part reads beside the embeddings."""
+    """Return the examples, their embeddings joined with the answers that a part reads."""
     if not part.reads:
         return own
-    beside = [answers[name] for name in part.reads]
-    return replace(own, embeddings=np.hstack([own.embeddings * scale, *beside]))
+    read = [answers[name] for name in part.reads]
+    return replace(own, embeddings=np.hstack([own.embeddings * scale, *read]))
 
 
 def _some(examples: Examples, rows: Labels | None) -> Examples:

@@ -1,4 +1,4 @@
-"""A composite: a directed acyclic graph of named parts, each of which may read what others answered."""
+"""A composite: a directed acyclic graph of named parts, which may read what others answered."""
 
 from __future__ import annotations
 

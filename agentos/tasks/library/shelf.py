@@ -82,7 +82,7 @@ def state_of(card: ModelCard, weights: bool = False) -> State:
 
 
 def require_present(library: Library) -> None:
-    """Refuse a library of which a folder is gone.
+    """Refuse a library that has lost a folder.
 
     Raises:
         ConfigurationError: one is.

@@ -1,4 +1,4 @@
-"""From a task's analysis to its plan: which agents, which parts, who does what when.
+"""The plan of a task, from its analysis: which agents, which parts, who does what when.
 
 Only texts of the split ``fit`` are embedded; of those to answer, tokens are counted.
 
@@ -40,7 +40,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Planner:
-    """How a task is planned.
+    """Settings of a task's plan.
 
     Attributes:
         select, adapt, decompose, schedule: the kinds that were chosen.

@@ -85,7 +85,7 @@ class Rules:
         scheduler: decides who does what when.
         fitness: `[P, A]`, accuracy of each agent at each part, in the order in which they were given; None
             lets every agent do each.
-        spare: `[P, A]`, the same for agents that get a part once no other is left; None for nobody.
+        spare: `[P, A]`, the same for agents that get a part once no other is left; None for no agent.
         seed: the run's seed.
         master: agent that hands out the texts and joins the answers.
         task: name of the task in messages.

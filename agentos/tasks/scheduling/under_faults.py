@@ -45,7 +45,7 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True)
 class Aftermath:
-    """What became of a schedule.
+    """Outcome of a schedule.
 
     Attributes:
         schedule: what each subtask took in the end.
@@ -166,7 +166,7 @@ def _first(
 def _of_agent(
     first: Placement, from_s: float, agents: int, script: Script, round: int
 ) -> list[Loss]:
-    """Return the losses of an agent in a round, of which the first new subtask is given."""
+    """Return the losses of an agent in a round, given its first new subtask."""
     found, agent = [], first.agent
     for fault, context in script.active(round):
         if agent in fault.absent(context, agents):

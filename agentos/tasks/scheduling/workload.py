@@ -49,7 +49,7 @@ class Workload:
         seconds: `[S, A]`, how long each agent takes for each subtask.
         allowed: `[S, A]`, whether the agent may do it.
         transit_s: `[A, A]` for each number of bytes: seconds from agent to agent, infinite without a path.
-        spare: `[S, A]`, who may do a subtask once none of the allowed agents is left; None for nobody.
+        spare: `[S, A]`, who may do a subtask once none of the allowed agents is left; None for no agent.
 
     Raises:
         ConfigurationError: the graph has a cycle, a time is not a number above or equal to 0, or a subtask

@@ -33,7 +33,7 @@ class Question(BaseModel):
 
 
 class TextReply(BaseModel):
-    """What the society answers to one text."""
+    """The society's answer to one text."""
 
     label: str = Field(description="The decided class.")
     probability: float = Field(description="Probability of this class.")
@@ -98,6 +98,20 @@ def build_api(
             if request.url.path == "/answer":
                 metrics.count_request(status, time.perf_counter() - began)
 
+    _add_answer(api, fitted, config, answering)
+    _add_health(api, fitted, healthy)
+
+    @api.get("/metrics")
+    async def values() -> Response:
+        """Return counters and histograms in Prometheus' text format."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return api
+
+
+def _add_answer(
+    api: FastAPI, fitted: FittedSociety, config: ServeConfig, answering: Answering
+) -> None:
     @api.post("/answer", response_model=Answered)
     async def answer(question: Question) -> Answered:
         """Answer texts with the society, as `agentos ask` does."""
@@ -114,6 +128,8 @@ def build_api(
         found = [TextReply(**reply._asdict()) for reply in replies]
         return Answered(replies=found, seconds=time.perf_counter() - began)
 
+
+def _add_health(api: FastAPI, fitted: FittedSociety, healthy: Healthy) -> None:
     @api.get("/health", response_model=Health)
     async def health(response: Response) -> Health:
         """Tell whether every agent can answer."""
@@ -127,13 +143,6 @@ def build_api(
             agents=tuple(member.card.name for member in fitted.members),
             problems=problems,
         )
-
-    @api.get("/metrics")
-    async def values() -> Response:
-        """Return counters and histograms in Prometheus' text format."""
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    return api
 
 
 def _items(fitted: FittedSociety, texts: Sequence[str], most: int) -> list[Item]:

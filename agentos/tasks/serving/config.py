@@ -1,4 +1,4 @@
-"""How a society is served: where, with which share of the machine, and within which bounds."""
+"""Settings of a service: its address, its share of the machine, and its bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service counts, as Prometheus reads it."""
+"""Counters and histograms of a service, as Prometheus reads them."""
 
 from __future__ import annotations
 

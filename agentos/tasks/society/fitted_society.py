@@ -35,7 +35,7 @@ from protocols.topologies.master_slave import MasterSlave as Star
 from protocols.topologies.peer import Complete
 
 SINGLE = "single"
-"""Name of the best agent alone, beside the families of topologies."""
+"""Name of the best agent alone, in the place of a family of topologies."""
 DIVIDED = "divided"
 """Name of a master that divides the task."""
 DISTILLED = "distilled"

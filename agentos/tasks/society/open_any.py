@@ -20,7 +20,7 @@ from agentos.tasks.society.writing_society import WritingSociety
 
 
 class WrittenReply(NamedTuple):
-    """How a society continues one prompt.
+    """A society's continuation of one prompt.
 
     Attributes:
         label: the text that was added.
@@ -36,7 +36,7 @@ class WrittenReply(NamedTuple):
 
 
 class PartsReply(NamedTuple):
-    """What the parts of a composite answer to one text, and the sums of what they spent."""
+    """Answers of a composite's parts to one text, and the sums of their costs."""
 
     label: str
     parts: dict[str, Any]
@@ -56,7 +56,7 @@ class Answered(Protocol):
 
     @property
     def seconds(self) -> float:
-        """How long all of them took."""
+        """Seconds that all of them took."""
 
 
 class Answering(Protocol):

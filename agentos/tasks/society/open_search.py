@@ -26,7 +26,7 @@ class Hit(NamedTuple):
 
 
 class FoundReply(NamedTuple):
-    """What a society finds for one query.
+    """A society's finds for one query.
 
     Attributes:
         label: the text of the best document.
@@ -45,7 +45,7 @@ class FoundReply(NamedTuple):
 
 @dataclass(frozen=True)
 class FoundReplies:
-    """What was found for queries, and the seconds that it took."""
+    """Finds for queries, and the seconds that the search took."""
 
     replies: tuple[FoundReply, ...]
     seconds: float

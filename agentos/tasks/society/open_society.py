@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +29,7 @@ CountTexts = Callable[[int, Sequence[str]], NDArray[np.int64]]
 
 
 class Reply(NamedTuple):
-    """What a society answers to one text.
+    """A society's answer to one text.
 
     Attributes:
         label: the decided class.
@@ -116,12 +115,7 @@ class Society:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

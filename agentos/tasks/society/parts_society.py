@@ -13,7 +13,7 @@ PARTS = "parts"
 
 @dataclass(frozen=True)
 class PartsInOrder:
-    """What a composite keeps beside its parts.
+    """The saved configuration of a composite, whose parts are saved apart.
 
     Attributes:
         config: the configuration, which holds the graph.

@@ -67,7 +67,7 @@ _CLASSES: Mapping[str, type[Any]] = {
     )
 }
 Kept = FittedSociety | SearchSociety | WritingSociety | PartsInOrder
-"""What can be saved."""
+"""Societies that can be saved."""
 Wanted = TypeVar("Wanted", bound=Kept)
 
 

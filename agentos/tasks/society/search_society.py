@@ -37,7 +37,7 @@ _FUSIONS: Mapping[str, Callable[[list[Ranking], int], Ranking]] = {
 
 @dataclass(frozen=True)
 class Holding:
-    """What one agent holds.
+    """The holdings of one agent.
 
     Attributes:
         model: place of its model.
@@ -50,7 +50,7 @@ class Holding:
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """What a society found, and what it cost.
+    """A society's finds, and their cost.
 
     Attributes:
         ranking: the fused ranking.

@@ -1,4 +1,4 @@
-"""From a configuration to a plan: the task's texts, the library's models, and who does what."""
+"""A plan from a configuration: the task's texts, the library's models, and who does what."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from protocols.topologies.master_slave import MasterSlave
 
 @dataclass(frozen=True)
 class TaskTexts:
-    """What a plan sees of a task.
+    """The texts of a task as a plan sees them.
 
     Attributes:
         classes: name of each class, in order.

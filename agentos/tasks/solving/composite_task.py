@@ -70,8 +70,8 @@ class SolvedParts:
         said = []
         for part in self.parts:
             measure, found, alone = part.quality
-            beside = f", {alone} from the text alone" if alone else ""
-            said.append(f"{part.name} reaches {measure} {found}{beside}")
+            without = f", {alone} from the text alone" if alone else ""
+            said.append(f"{part.name} reaches {measure} {found}{without}")
         return "; ".join(said) + "."
 
     def as_json(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _CONFIDENCE = 0.95
 
 
 class Measure(NamedTuple):
-    """What is measured of a way to answer.
+    """A measure of a way to answer.
 
     Attributes:
         name: in records.

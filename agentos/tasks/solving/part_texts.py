@@ -1,4 +1,4 @@
-"""What the parts of a composite read: texts and collections in which the answers of other parts stand."""
+"""Texts of a composite's parts: texts and collections in which the answers of other parts stand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``solve``: a society is made for a task, works on its test split, and is measured beside its baselines."""
+"""``solve``: a society is made for a task, works on its test split, and is compared with its baselines."""
 
 from __future__ import annotations
 

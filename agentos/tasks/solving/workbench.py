@@ -42,7 +42,7 @@ class Bench:
         splits: places of each part.
         classes: names of the classes, in the order of their codes.
         codes: `[N]`, code of each item's label.
-        spare: places of the items of ``fit`` beyond the shots, whose labels nobody reads.
+        spare: places of the items of ``fit`` beyond the shots, whose labels are never read.
     """
 
     items: Items
@@ -92,7 +92,7 @@ class Bench:
 
 @dataclass
 class Workbench:
-    """What a society is made with.
+    """Data and models that a society is made with.
 
     Attributes:
         config: the configuration.

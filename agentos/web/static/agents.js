@@ -1,4 +1,4 @@
-// The agents beside the picture: what the marks mean, the chosen agent, and a list for keyboards and readers.
+// The list of agents at the side of the picture: what the marks mean, the chosen agent, and a list for keyboards and readers.
 
 import { make, setText } from "./elements.js";
 import { look } from "./society.js";

@@ -56,7 +56,7 @@ class RunView {
     this.page.map.hidden = false;
     this.society.setMap(map);
     this.agents.setMap(map);
-    const left = map.edges_left_out ? `, of which ${(map.edge_count - map.edges_left_out).toLocaleString("en")} are drawn` : "";
+    const left = map.edges_left_out ? `, ${(map.edge_count - map.edges_left_out).toLocaleString("en")} of them drawn` : "";
     setText(this.page.mapNote, `${map.agents.toLocaleString("en")} agents, ${map.edge_count.toLocaleString("en")} edges${left}. `
       + "Blue lines carried bytes, wider lines more. Choose an agent by a click or with the arrow keys.");
   }

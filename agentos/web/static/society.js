@@ -253,7 +253,7 @@ export class Society {
     if (this.named) this.drawNames(context, width);
   }
 
-  // Names as wide as there is room for beside the neighbours in the same row.
+  // Names as wide as there is room for between the neighbours in the same row.
   drawNames(context, width) {
     context.font = `12px ${colour("--font") || "sans-serif"}`;
     context.textAlign = "center";

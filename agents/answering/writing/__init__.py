@@ -1,3 +1,3 @@
-"""How decoders write together: mixtures of their next tokens."""
+"""Decoders that write together: mixtures of their next tokens."""
 
 __all__: list[str] = []

@@ -50,7 +50,7 @@ class Decoder(Protocol):
 
 
 class Continuation(Spec):
-    """How a text is continued: the weights of agents, the choice of a token, and the length."""
+    """Settings of a continuation: the weights of agents, the choice of a token, and the length."""
 
     mixture: Annotated[Mixture, Kinds(MIXTURES)] = Field(
         Posterior(), description="How agents are weighed."

@@ -43,7 +43,7 @@ class AnchorExchange(Exchange):
 
     @property
     def shows(self) -> frozenset[Shown]:
-        """What the model makes of anchors; with `labels: own`, by the means of the agent's own classes."""
+        """The model's view of anchors; with `labels: own`, by the means of the agent's own classes."""
         if self.teacher == "own":
             return frozenset()
         return frozenset({"anchors", "own labels"} if self.wants_own_labels else {"anchors"})

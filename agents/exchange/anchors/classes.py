@@ -146,7 +146,7 @@ def own_label_cosines(learner: Learner, turn: Turn, crops: int, classes: int) ->
     votes of a classifier that has learnt earlier votes would confirm each other until one class remains.
 
     Returns:
-        `[N, K]`. A class of which the agent has no label has cosine 0.
+        `[N, K]`. A class without any label of the agent's has cosine 0.
     """
     anchors_ND = learner.embed_anchors(crops, turn.round).mean(dim=0)
     labelled_CnD, classes_n = learner.embed_labelled(crops, turn.round)

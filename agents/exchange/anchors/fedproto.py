@@ -14,25 +14,10 @@ from pydantic import Field
 
 from agents.exchange.anchors.base import AnchorExchange
 from agents.exchange.anchors.classes import LABELS_HELP, check_classes, own_label_cosines
-from agents.exchange.base import (
-    AnchorBatch,
-    ExchangeState,
-    Expected,
-    Heads,
-    Learner,
-    Society,
-    Turn,
-    exchange_width,
-)
+from agents.exchange.base import AnchorBatch, ExchangeState, Heads, Learner, Society, Turn
 from agents.exchange.private.base import exchange_embeddings
-from agents.exchange.private.gathering import (
-    Centroids,
-    CentroidState,
-    compose_centroids,
-    merge_centroids,
-)
+from agents.exchange.private.gathering import CentroidExchange, Centroids, CentroidState
 from agents.lazy_torch import F, Tensor, torch
-from protocols.messages import Message, Payload, Prototypes
 
 
 @dataclass
@@ -46,7 +31,7 @@ class FedProtoState(CentroidState):
     classes: Tensor | None = None
 
 
-class FedProto(AnchorExchange):
+class FedProto(CentroidExchange, AnchorExchange):
     """FedProto (Tan et al. 2022): draw each class of anchors towards the averaged class prototypes.
 
     The classes are clusters of the anchors, found once from cheap features of their public text, so they mean
@@ -81,22 +66,13 @@ class FedProto(AnchorExchange):
         )
 
     @property
-    def asynchronous(self) -> bool:
-        """Return True: stale centroids are weighted as fewer texts."""
-        return True
+    def centres(self) -> int:
+        """K, a prototype for every class."""
+        return self.classes
 
-    def compose(self, learner: Learner, turn: Turn) -> Payload | None:
-        """Send the agent's own prototypes to peers, its subtree's upwards, and the root's downwards."""
-        return compose_centroids(learner, turn, lambda: self._own(learner, turn))
-
-    def expects(self, learner: Learner, turn: Turn) -> Expected:
-        """Accept a prototype for every class, in the agent's own width."""
-        shape = (self.classes, exchange_width(learner))
-        return Expected(Prototypes, {"values": shape, "counts": shape[:1]})
-
-    def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Average the agent's own prototypes with those received; keep those from above unchanged."""
-        merge_centroids(learner, inbox, turn, lambda: self._own(learner, turn), counted_mean)
+    def fuse(self, learner: Learner, turn: Turn, parts: Sequence[Centroids]) -> Centroids:
+        """Average prototypes by their counts."""
+        return counted_mean(parts)
 
     def loss(
         self, learner: Learner, anchors: AnchorBatch, rng: np.random.Generator
@@ -118,7 +94,8 @@ class FedProto(AnchorExchange):
         ]
         return self.ramped_weight(learner) * torch.stack(distances).mean()
 
-    def _own(self, learner: Learner, turn: Turn) -> Centroids:
+    def own_centroids(self, learner: Learner, turn: Turn) -> Centroids:
+        """Return the mean embedding of each class of anchors, and the number of anchors in it."""
         mean_ND = learner.embed_anchors(self.crops, turn.round).mean(dim=0)
         if self.labels == "own":
             cosines_NK = own_label_cosines(learner, turn, self.crops, self.classes)

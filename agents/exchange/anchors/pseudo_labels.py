@@ -25,7 +25,7 @@ class PseudoLabelExchange(ClassTeacher):
     The classes are clusters of the anchors, found once from cheap features of their public text, so they mean
     the same to all agents; or the anchors' true labels. An agent sends soft labels: a softmax over the
     cosines between an anchor and the mean embedding of each class, the anchor itself left out of its class's
-    mean. With ``labels: own`` the classes are labels of the data, of which each agent knows a few
+    mean. With ``labels: own`` the classes are labels of the data, and each agent knows a few
     (`data.private_labels`): the means are those of its own labelled documents, and the classifier is that of
     the objective ``labelled``. Votes thus come from own labels alone; votes of the classifier that learns the
     fused labels would confirm each other from round to round, until few classes are left. An agent whose

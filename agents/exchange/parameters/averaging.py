@@ -115,7 +115,7 @@ class ParameterExchange(Exchange, ABC):
         return parameters
 
     def restore(self, learner: Learner, excerpt: Tensor, turn: Turn) -> Tensor:
-        """Return the parameters `[P]` that an excerpt stands for, the agent's own beside it."""
+        """Return the parameters `[P]` that an excerpt stands for, with the agent's own for the rest."""
         return excerpt
 
     def layout(self, learner: Learner, turn: Turn) -> str:

@@ -8,10 +8,22 @@ Legend: K centroids, D width of the exchange.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from agents.exchange.base import Learner, RoundState, Turn, once_a_round, to_tensor
+from agents.exchange.base import (
+    Exchange,
+    ExchangeState,
+    Expected,
+    Learner,
+    RoundState,
+    Turn,
+    exchange_width,
+    once_a_round,
+    to_tensor,
+)
 from agents.lazy_torch import Tensor
 from protocols.messages import Message, Payload, Prototypes
 from protocols.topologies.hops import Direction
@@ -36,42 +48,62 @@ class CentroidState(RoundState):
     own: tuple[int, Centroids] | None = None
 
 
-def compose_centroids(learner: Learner, turn: Turn, own: Callable[[], Centroids]) -> Payload:
-    """Return the agent's own centroids to peers and from the leaves, else those that it has fused."""
-    state = CentroidState.of(learner)
-    fused = None
-    if turn.direction is not Direction.PEER and state.round == turn.round:
-        fused = state.fused
-    values, counts = fused or _own(state, turn, own)
-    return Prototypes(values=values.cpu().numpy(), counts=counts.cpu().numpy())
+class CentroidExchange(Exchange):
+    """A strategy whose messages are centroids and the number of texts around each."""
 
+    state_type: ClassVar[type[ExchangeState]] = CentroidState
 
-def merge_centroids(
-    learner: Learner,
-    inbox: Sequence[Message],
-    turn: Turn,
-    own: Callable[[], Centroids],
-    fuse: Callable[[Sequence[Centroids]], Centroids],
-) -> None:
-    """Keep centroids from above; fuse others with the agent's own."""
-    if not inbox:
-        return
-    state = CentroidState.of(learner)
-    state.begin_round(turn)
-    received = [_read(message.payload, learner) for message in inbox]
-    if turn.direction is Direction.DOWN:
-        state.fused = received[0]
-        return
-    discounts = [turn.discount(message.envelope.sender) for message in inbox]
-    weighed = [
-        (values, counts * d) for (values, counts), d in zip(received, discounts, strict=True)
-    ]
-    state.fused = fuse([_own(state, turn, own), *weighed])
+    @property
+    @abstractmethod
+    def centres(self) -> int:
+        """K, the number of centroids of a message."""
 
+    @abstractmethod
+    def own_centroids(self, learner: Learner, turn: Turn) -> Centroids:
+        """Return the centroids of the agent's own embeddings."""
 
-def _own(state: CentroidState, turn: Turn, own: Callable[[], Centroids]) -> Centroids:
-    state.own = once_a_round(state.own, turn, own)
-    return state.own[1]
+    @abstractmethod
+    def fuse(self, learner: Learner, turn: Turn, parts: Sequence[Centroids]) -> Centroids:
+        """Fuse the agent's own centroids, which come first, with those received."""
+
+    @property
+    def asynchronous(self) -> bool:
+        """Return True: stale centroids are weighted as fewer texts."""
+        return True
+
+    def compose(self, learner: Learner, turn: Turn) -> Payload | None:
+        """Send the agent's own centroids to peers, its subtree's upwards, and the root's downwards."""
+        state = CentroidState.of(learner)
+        fused = None
+        if turn.direction is not Direction.PEER and state.round == turn.round:
+            fused = state.fused
+        values, counts = fused or self._own(state, learner, turn)
+        return Prototypes(values=values.cpu().numpy(), counts=counts.cpu().numpy())
+
+    def expects(self, learner: Learner, turn: Turn) -> Expected:
+        """Accept as many centroids as the agent sends, in its own width."""
+        shape = (self.centres, exchange_width(learner))
+        return Expected(Prototypes, {"values": shape, "counts": shape[:1]})
+
+    def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
+        """Keep centroids from above unchanged; fuse others with the agent's own."""
+        if not inbox:
+            return
+        state = CentroidState.of(learner)
+        state.begin_round(turn)
+        received = [_read(message.payload, learner) for message in inbox]
+        if turn.direction is Direction.DOWN:
+            state.fused = received[0]
+            return
+        discounts = [turn.discount(message.envelope.sender) for message in inbox]
+        weighed = [
+            (values, counts * d) for (values, counts), d in zip(received, discounts, strict=True)
+        ]
+        state.fused = self.fuse(learner, turn, [self._own(state, learner, turn), *weighed])
+
+    def _own(self, state: CentroidState, learner: Learner, turn: Turn) -> Centroids:
+        state.own = once_a_round(state.own, turn, lambda: self.own_centroids(learner, turn))
+        return state.own[1]
 
 
 def _read(payload: Payload, learner: Learner) -> Centroids:

@@ -12,31 +12,18 @@ import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agents.exchange.base import (
-    ExchangeState,
-    Expected,
-    Learner,
-    PrivateBatch,
-    Turn,
-    exchange_width,
-)
+from agents.exchange.base import ExchangeState, Learner, PrivateBatch, Turn
 from agents.exchange.private.base import PrivateExchange, exchange_embeddings
-from agents.exchange.private.gathering import (
-    Centroids,
-    CentroidState,
-    compose_centroids,
-    merge_centroids,
-)
+from agents.exchange.private.gathering import CentroidExchange, Centroids, CentroidState
 from agents.exchange.private.sinkhorn import cluster, sinkhorn
 from agents.lazy_torch import Tensor, torch
 from agents.objectives import functional
-from protocols.messages import Message, Payload, Prototypes
 from protocols.seeding import generator
 
 _SINKHORN_STEPS = 3  # as SwAV
 
 
-class PrototypeExchange(PrivateExchange):
+class PrototypeExchange(CentroidExchange, PrivateExchange):
     """Orchestra (Lubana et al. 2022): cluster private texts jointly, and predict their clusters.
 
     An agent clusters crops of a sample of its private texts into K centroids and sends these, each with the
@@ -79,28 +66,15 @@ class PrototypeExchange(PrivateExchange):
         return self
 
     @property
-    def asynchronous(self) -> bool:
-        """Return True: stale centroids are weighted as fewer texts."""
-        return True
+    def centres(self) -> int:
+        """K, the clusters of each agent."""
+        return self.centroids
 
-    def compose(self, learner: Learner, turn: Turn) -> Payload | None:
-        """Send the agent's own centroids to peers, its subtree's upwards, and the root's downwards."""
-        return compose_centroids(learner, turn, lambda: self._own(learner, turn))
-
-    def expects(self, learner: Learner, turn: Turn) -> Expected:
-        """Accept as many centroids as the agent makes, in its own width."""
-        shape = (self.centroids, exchange_width(learner))
-        return Expected(Prototypes, {"values": shape, "counts": shape[:1]})
-
-    def merge(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
-        """Cluster the agent's own centroids with those received; keep those from above unchanged."""
-
-        def fuse(parts: Sequence[Centroids]) -> Centroids:
-            rng = generator(learner.seed, "joint prototypes", learner.id, turn.round)
-            values, counts = (torch.cat(each) for each in zip(*parts, strict=True))
-            return cluster(values, counts, self.centroids, self.epsilon, rng)
-
-        merge_centroids(learner, inbox, turn, lambda: self._own(learner, turn), fuse)
+    def fuse(self, learner: Learner, turn: Turn, parts: Sequence[Centroids]) -> Centroids:
+        """Cluster all centroids into K again, weighted by their counts."""
+        rng = generator(learner.seed, "joint prototypes", learner.id, turn.round)
+        values, counts = (torch.cat(each) for each in zip(*parts, strict=True))
+        return cluster(values, counts, self.centroids, self.epsilon, rng)
 
     def private_loss(
         self, learner: Learner, private: PrivateBatch, rng: np.random.Generator
@@ -123,7 +97,8 @@ class PrototypeExchange(PrivateExchange):
         ]
         return self.ramped_weight(learner) * torch.stack(swapped).mean()
 
-    def _own(self, learner: Learner, turn: Turn) -> Centroids:
+    def own_centroids(self, learner: Learner, turn: Turn) -> Centroids:
+        """Cluster a sample of the agent's private texts."""
         points_ND = learner.embed_private(self.sample, turn.round)
         share = learner.examples / len(points_ND)
         weights_N = torch.full_like(points_ND[:, 0], share)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 LEVELS = 256
-"""Values of a byte, of which a dropout probability is a share."""
+"""Values of a byte; a dropout probability is a share of them."""
 
 
 class ByteDropout(nn.Module):

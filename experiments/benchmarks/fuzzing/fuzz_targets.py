@@ -28,40 +28,12 @@ from agents.objectives.info_nce import InfoNCEState
 from agents.training.state import AgentState, StateTypes
 from experiments.benchmarks.fuzzing.message_mutations import MESSAGES, cut
 from experiments.benchmarks.fuzzing.mutations import BLIND, SAFETENSORS, Mutation
+from protocols import messages
 from protocols.codecs import CODECS, Codec
 from protocols.codecs.top_k import TopK
 from protocols.errors import ProtocolError, RecordError
 from protocols.ledger import Ledger
-from protocols.messages import (
-    PAYLOADS,
-    Announcement,
-    Answer,
-    Assignment,
-    Bid,
-    Claims,
-    Components,
-    Control,
-    EmbeddingGradients,
-    Embeddings,
-    Escalation,
-    Gradient,
-    LabelVotes,
-    Logits,
-    Message,
-    Metrics,
-    NextTokens,
-    Payload,
-    PrivateEmbeddings,
-    Prototypes,
-    PseudoLabels,
-    RankedAnswer,
-    Rankings,
-    SimilarityTargets,
-    Statistics,
-    Verdict,
-    WeightDeltas,
-    Weights,
-)
+from protocols.messages import PAYLOADS, Gradient, Message, Payload
 from protocols.wire.frame import unframe
 from protocols.wire.serialize import decode, encode, read_envelope
 from protocols.wire.validate import Expectation, admit
@@ -101,30 +73,30 @@ def payloads() -> list[Payload]:
 
     ids = np.array([[[1, 2], [0, 3], [3, 0], [2, 1]]], np.int32)
     found: list[Payload] = [
-        Embeddings(values=draw(2, 12, 8)),
-        SimilarityTargets(values=(1 - np.eye(8, dtype=np.float32)) / 7, weight=2.0),
-        Prototypes(values=draw(5, 8), counts=np.arange(1, 6, dtype=np.float32)),
-        Statistics(
+        messages.Embeddings(values=draw(2, 12, 8)),
+        messages.SimilarityTargets(values=(1 - np.eye(8, dtype=np.float32)) / 7, weight=2.0),
+        messages.Prototypes(values=draw(5, 8), counts=np.arange(1, 6, dtype=np.float32)),
+        messages.Statistics(
             means=draw(2, 4),
             squares=np.abs(draw(2, 4)) + 9,
             products=np.eye(4, dtype=np.float32),
             weight=5,
         ),
-        PrivateEmbeddings(values=draw(2, 6, 8), batch=3),
-        EmbeddingGradients(values=draw(2, 6, 8), batch=3),
-        PseudoLabels(probabilities=shares(12, 4), weight=1.0),
-        LabelVotes(probabilities=shares(2, 12, 4)),
-        Logits(values=draw(12, 4), weight=1.0),
-        Rankings(scores=shares(1, 4, 2), ids=ids, agreement=np.ones((1, 4), np.float32)),
-        Weights(values=draw(1500), weight=10.0, layout="tiny-1"),
-        WeightDeltas(values=draw(300), weight=10.0, layout="tiny-1"),
-        Components(
+        messages.PrivateEmbeddings(values=draw(2, 6, 8), batch=3),
+        messages.EmbeddingGradients(values=draw(2, 6, 8), batch=3),
+        messages.PseudoLabels(probabilities=shares(12, 4), weight=1.0),
+        messages.LabelVotes(probabilities=shares(2, 12, 4)),
+        messages.Logits(values=draw(12, 4), weight=1.0),
+        messages.Rankings(scores=shares(1, 4, 2), ids=ids, agreement=np.ones((1, 4), np.float32)),
+        messages.Weights(values=draw(1500), weight=10.0, layout="tiny-1"),
+        messages.WeightDeltas(values=draw(300), weight=10.0, layout="tiny-1"),
+        messages.Components(
             values=draw(2, 5),
             places=np.array([[0, 4, 1, 2, 3], [1, 3, 0, 2, 3]], np.uint16),
             layout="tiny-1:1x6x2:1x4x3",
         ),
-        Metrics(values={"loss": 0.5, "temperature": 0.05}),
-        Control(command="pause", arguments={"rounds": 3, "why": "collapse", "sure": True}),
+        messages.Metrics(values={"loss": 0.5, "temperature": 0.05}),
+        messages.Control(command="pause", arguments={"rounds": 3, "why": "collapse", "sure": True}),
         *_task_payloads(draw, shares),
     ]
     assert {payload.kind for payload in found} == set(PAYLOADS)
@@ -139,18 +111,24 @@ def _task_payloads(draw: Draw, shares: Draw) -> Iterator[Payload]:
     cost: dict[str, Any] = {"origins": origins, "flops": 1e9, "seconds": 0.25}
     mask = np.array([0, 1, 0, 0], np.uint8)
     found = np.arange(12).reshape(4, 3)
-    yield Announcement(task="triage", classes=4, queries=300, tokens=9000, floor=0.5)
-    yield Bid(task="triage", **cost, accuracy=0.75, examples=128, ready_s=0.0)
-    yield Assignment(**work, start_s=0.5, deadline_s=8.0)
-    yield Answer(**work, **cost, probabilities=shares(4, 3), abstains=mask, in_sample=mask[::-1])
-    yield RankedAnswer(**work, **cost, candidates=found, scores=draw(4, 3))
+    yield messages.Announcement(task="triage", classes=4, queries=300, tokens=9000, floor=0.5)
+    yield messages.Bid(task="triage", **cost, accuracy=0.75, examples=128, ready_s=0.0)
+    yield messages.Assignment(**work, start_s=0.5, deadline_s=8.0)
+    yield messages.Answer(
+        **work, **cost, probabilities=shares(4, 3), abstains=mask, in_sample=mask[::-1]
+    )
+    yield messages.RankedAnswer(**work, **cost, candidates=found, scores=draw(4, 3))
     tokens = found.astype(np.int32)
     words: dict[str, Any] = {"vocabulary": "0" * 32, "size": 12, "step": 5, "tokens": tokens}
-    yield NextTokens(**work, **cost, **words, probabilities=shares(4, 3) / 2)
-    yield Escalation(**work, embeddings=draw(4, 8), shares_text=True, texts=("a", "", "c", "d"))
+    yield messages.NextTokens(**work, **cost, **words, probabilities=shares(4, 3) / 2)
+    yield messages.Escalation(
+        **work, embeddings=draw(4, 8), shares_text=True, texts=("a", "", "c", "d")
+    )
     decided = np.array([0, 2, 1, 3], np.int32)
-    yield Verdict(**task, origins=origins, classes=4, decided=decided, confidences=shares(1, 4)[0])
-    yield Claims(
+    yield messages.Verdict(
+        **task, origins=origins, classes=4, decided=decided, confidences=shares(1, 4)[0]
+    )
+    yield messages.Claims(
         frame="0" * 32,
         episode=1,
         labels=("a", "b"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agentos.reporting.charts.plotting import COLOURS
@@ -29,28 +30,10 @@ def draw(panels: Mapping[str, Panel], metric: str, title: str) -> Figure:
     axes = figure.subplots(1, max(1, len(panels)), sharey=True, squeeze=False)[0]
     for axis, (what, cells) in zip(axes, panels.items(), strict=False):
         for index, name in enumerate(names):
-            points = [
-                (x, interval(list(line.mean.values())))
-                for x, (_, lines) in enumerate(cells)
-                for line in lines
-                if line.name == name
-            ]
-            if points:
-                # Side by side, so that intervals do not hide each other.
-                shift = 0.3 * (index / (len(names) - 1) - 0.5) if crowded else 0.0
-                axis.errorbar(
-                    [x + shift for x, _ in points],
-                    [found.mean for _, found in points],
-                    [
-                        found.half_width if isfinite(found.half_width) else 0.0
-                        for _, found in points
-                    ],
-                    fmt="o-" if len(points) > 1 else "o",
-                    color=COLOURS[index % len(COLOURS)] if crowded else COLOURS[0],
-                    linewidth=1.2,
-                    markersize=4,
-                    label=name,
-                )
+            # Side by side, so that intervals do not hide each other.
+            shift = 0.3 * (index / (len(names) - 1) - 0.5) if crowded else 0.0
+            colour = COLOURS[index % len(COLOURS)] if crowded else COLOURS[0]
+            _draw_arm(axis, name, cells, shift, colour)
         axis.set_xticks(range(len(cells)), [cell for cell, _ in cells], **slant)
         axis.set(title=what)
         axis.grid(alpha=0.3)
@@ -68,3 +51,24 @@ def draw(panels: Mapping[str, Panel], metric: str, title: str) -> Figure:
         )
     figure.suptitle(title)
     return figure
+
+
+def _draw_arm(axis: Axes, name: str, cells: Panel, shift: float, colour: str) -> None:
+    points = [
+        (x + shift, interval(list(line.mean.values())))
+        for x, (_, lines) in enumerate(cells)
+        for line in lines
+        if line.name == name
+    ]
+    if not points:
+        return
+    axis.errorbar(
+        [x for x, _ in points],
+        [found.mean for _, found in points],
+        [found.half_width if isfinite(found.half_width) else 0.0 for _, found in points],
+        fmt="o-" if len(points) > 1 else "o",
+        color=colour,
+        linewidth=1.2,
+        markersize=4,
+        label=name,
+    )

@@ -67,7 +67,7 @@ TEXTS = {
     "docstrings": Text({"agents.count": 6}, METRICS, classes=6),
 }
 EXPLANATION = """\
-Each agent's own classifier on held-out documents. Seeds: {seeds}, none of which was used to choose the
+Each agent's own classifier on held-out documents. Seeds: {seeds}; none was used to choose the
 setting; mean ± half-width of a 95 % Student interval. Gain: paired by seed, over self-training in the
 same cell. p: paired t test, Holm-corrected within each table; the claims were written before the runs
 and are one family of their own. Bytes, tokens and FLOPs: of all agents in training. `asked`: all agents

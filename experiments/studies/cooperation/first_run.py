@@ -1,4 +1,4 @@
-"""What cooperation gives in the first run, over seeds: `agentos run quickstart`, repeated.
+"""The gain of cooperation in the first run, over seeds: `agentos run quickstart`, repeated.
 
 Every run holds its own controls: the same agents alone and by self-training, from the same weights, for the
 same number of steps. So a gain is paired by seed and agent.

@@ -2,7 +2,7 @@
 
 Four agents with adapters of their own read five topics of 20 newsgroups each and know three labels of every
 topic. They learn alone, from their own pseudo-labels, from each other's, or average their adapters; all are
-also asked for their vote. Beside them stand the encoder untrained and
+also asked for their vote. The baselines are the encoder untrained and
 TF-IDF, each with a logistic regression on the same labels. The arms are in ``pretrained_starts.yaml``.
 
     python -m experiments.studies.cooperation.pretrained_starts train.parquet --encoder ./minilm

@@ -4,7 +4,7 @@
 
 Models are simulated by their answers: of each example, whether the accepted model and the candidate are
 right. So the truth about every update is known: it gains and loses stated shares of old and of new examples.
-Beside the gate stands what it replaces, letting in what is better on the examples at hand.
+The baseline is the rule that it replaces: let in what is better on the examples at hand.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def page(repeats: int, origin: str, updates: Sequence[Update] = UPDATES) -> str:
     about = (
         f"Share of {repeats} seeded updates that are let in, with its 95 % Clopper-Pearson interval. Models "
         "are simulated by their answers, so that the truth of every update is known: "
-        f"{OLD:,} examples of earlier episodes with {LABELS} labels and {NEW} of the new one, of which the "
+        f"{OLD:,} examples of earlier episodes with {LABELS} labels and {NEW} of the new one; the "
         "gate takes as many as it asks for. The aim: at most 5 % of what loses 2 points, at least 80 % of "
         "what gains 2."
     )

@@ -18,7 +18,7 @@ Labels = NDArray[np.int64]
 SOURCES, STATED, AUDITED = 5, 0.4, 0.05
 """Honest sources, the share of the subjects that each states something about, and that of audit anchors."""
 COPIES, SLIPS = 3, 0.1
-"""Copies of the liar, and the share of the claims of honest sources beside it that are wrong at random."""
+"""Copies of the liar, and the share of honest sources' claims that are wrong at random."""
 Flip = Callable[["Subjects", np.random.Generator, Labels], Labels]
 
 
@@ -39,7 +39,7 @@ class Subjects:
 
 @dataclass(frozen=True)
 class Stated:
-    """What sources state: a label of each subject, or -1, `[S, N]`."""
+    """Statements of sources: a label of each subject, or -1, `[S, N]`."""
 
     labels_SN: Labels
     subjects: Subjects

@@ -52,7 +52,7 @@ def _explanation(found: Mapping[str, Sequence[Measured]], head: float, agents: i
     return (
         f"{seeds} seeds, each with its own order of the labels: mean ± half-width of a 95 % Student "
         "interval. Differences are paired by seed; their p values are corrected by Holm over the table. "
-        "Memory is what a learner keeps beside its weights after the last episode; the ridge head keeps "
+        "Memory is what a learner keeps next to its weights after the last episode; the ridge head keeps "
         f"{kept} more. "
         "Forward transfer is measured against the untrained society. `words` is TF-IDF with logistic "
         "regression on all labelled text so far, which it keeps."

@@ -61,7 +61,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Found:
-    """What a resolver makes of claims: which are wrong `[S, N]`, and the label of each text `[N]`."""
+    """A resolver's decisions on claims: which are wrong `[S, N]`, and the label of each text `[N]`."""
 
     wrong_SN: NDArray[np.bool_]
     labels_N: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""What the study of cascades works with: encoders of three sizes, trained once, and the texts of its task."""
+"""Material of the study of cascades: encoders of three sizes, trained once, and the texts of its task."""
 
 from __future__ import annotations
 

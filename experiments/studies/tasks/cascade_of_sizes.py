@@ -5,7 +5,7 @@
 Three encoders are trained on docstrings, once, by an ordinary run; the fourth comes from a package. The task:
 which library is a docstring of? Heads are fitted on a few labelled texts of each class, deferral is learnt on
 the same texts out of fold, thresholds and the budget are chosen on other texts, and everything is measured
-once on a third part. Beside the cascade stand words alone, each encoder alone, and a fusion of all.
+once on a third part. The baselines are words alone, each encoder alone, and a fusion of all.
 """
 
 from __future__ import annotations

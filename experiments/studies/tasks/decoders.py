@@ -182,7 +182,7 @@ def main(
     text = (
         f"# Decoders that write together\n\n`{command('tasks.decoders')}`\n\n"
         f"Perplexity of {texts} held-out posts of each of {len(DOMAINS)} domains ({', '.join(DOMAINS)}), "
-        f"up to {LENGTH} tokens, under {len(DOMAINS)} decoders of which each has read one domain. "
+        f"up to {LENGTH} tokens, under {len(DOMAINS)} decoders that have read one domain each. "
         f"{seeds} seeds: mean ± half-width of a 95 % Student interval. The best single decoder is chosen "
         f"with the test posts, which favours it.\n\n{table(found, flops)}\n"
     )

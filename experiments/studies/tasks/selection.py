@@ -199,8 +199,8 @@ def table(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
     for text, found in outcomes.items():
         for name in selections():
             points = [100 * outcome.regret[name] for outcome in found]
-            beside = [100 * (outcome.regret[name] - outcome.regret["random"]) for outcome in found]
-            mean, paired = interval(points), interval(beside)
+            gains = [100 * (outcome.regret[name] - outcome.regret["random"]) for outcome in found]
+            mean, paired = interval(points), interval(gains)
             rows.append(
                 [
                     text,
@@ -246,8 +246,8 @@ def main(
         "copies with weights drawn anew, a pretrained encoder); tasks of 4 to 10 classes, "
         f"{SHOTS} texts of {TOKENS} tokens to fit on and {TESTED} to test on for each. Regret: test accuracy "
         "of the best model of the library less that of the chosen one, each with a linear head. Mean ± "
-        "half-width of a 95 % Student interval. Costs: seconds of the selection beside those of fitting all "
-        "heads, on embeddings that are there; and its FLOPs, embeddings and heads included, beside those of "
+        "half-width of a 95 % Student interval. Costs: seconds of the selection next to those of fitting all "
+        "heads, on embeddings that are there; and its FLOPs, embeddings and heads included, next to those of "
         f"fine-tuning every model for {EPOCHS} epochs.",
         table(outcomes),
     ]

@@ -4,8 +4,8 @@
 
 RUNS holds finished runs of experiments.studies.cooperation.first_run, one a seed: their six agents have the
 docstrings of one library each. The task: which library is a docstring of? Heads are fitted on a few labelled
-texts, everything is chosen on other texts, and measured once on a third part. Beside the ways to cooperate
-stand words alone, the best agent alone, and a head on the embeddings of all agents side by side, whose bytes
+texts, everything is chosen on other texts, and measured once on a third part. The baselines
+are words alone, the best agent alone, and a head on the embeddings of all agents side by side, whose bytes
 are those of the embeddings that the others would send.
 """
 

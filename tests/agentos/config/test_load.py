@@ -1,4 +1,4 @@
-"""From a file and overrides to a run, or to an error that names the field as the user wrote it."""
+"""A file and overrides become a run, or an error that names the field as the user wrote it."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ COMPANY: Mapping[str, dict[str, Any]] = {
         "data": {"private_labels": {}},
     },
 }
-"""What else of the run must be other than the default for a kind."""
+"""Other fields of the run that a kind needs to differ from the default."""
 PLACES: Mapping[tuple[str, ...], Mapping[str, Any]] = {
     ("data", "source"): SOURCES,
     ("data", "partition"): PARTITIONS,
@@ -200,7 +200,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
         {"exchange": {"kind": "embedding_distillation", "direction": "down"}, "topology": "ring"},
         "exchange.direction=down lets the root of a tree teach, and peers have no root",
     ),
-    "answers that nobody can give": (
+    "answers that no agent can give": (
         {
             "exchange": {
                 "kind": "cross_negatives",
@@ -212,7 +212,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
         },
         "an agent receives from agents that it does not send to in the same round",
     ),
-    "private embeddings that nobody agreed to show": (
+    "private embeddings without consent to show them": (
         {"exchange": "cross_negatives"},
         "set exchange.shares_private_embeddings to true if they may see them",
     ),
@@ -243,7 +243,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
         {"exchange": {"kind": "diloco", "fusion": "median"}, "topology": "layered"},
         "fusion median needs 3 vectors wherever agents fuse, and agent-2 has 2, its own included; use",
     ),
-    "nobody left out": (
+    "all agents left out": (
         {"exchange": {"fedavg": {"fusion": {"trimmed_mean": {"share": 0.1}}}}},
         "fusion trimmed_mean needs 10 vectors wherever agents fuse, and agent-0 has 3",
     ),
@@ -283,7 +283,7 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
         {"runtime": {"kind": "ray", "hosts": 2, "agents_per_host": 1}},
         "give either hosts or agents_per_host, not both",
     ),
-    "encoder beside groups": (
+    "encoder and groups": (
         {"agents": {"encoder": {"preset": "nano"}, "groups": [{"count": 2}]}},
         "give either encoder or groups, not both",
     ),

@@ -1,4 +1,4 @@
-"""What a configuration file cannot hold is refused by its name, before anything is prepared."""
+"""Values that a configuration file cannot hold are refused by name, before anything is prepared."""
 
 from __future__ import annotations
 

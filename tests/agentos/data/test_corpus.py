@@ -361,7 +361,9 @@ def test_documents_are_never_all_in_memory(tmp_path: Path) -> None:
     assert peak_bytes < 25e6
 
 
-@pytest.mark.skipif(not NEWSGROUPS.exists(), reason="needs the newsgroups data beside the checkout")
+@pytest.mark.skipif(
+    not NEWSGROUPS.exists(), reason="needs the newsgroups data next to the checkout"
+)
 def test_newsgroups_are_divided_by_label_skew(tmp_path: Path) -> None:
     source = Parquet(path=str(NEWSGROUPS), label="label")
     data = DataConfig(source=source, partition=Dirichlet(alpha=0.3), limit=3000)

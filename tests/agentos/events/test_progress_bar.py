@@ -1,4 +1,4 @@
-"""The bar of `Simulation.run(progress=True)`: where a run is, and nothing where nobody looks."""
+"""The bar of `Simulation.run(progress=True)`: where a run is, and nothing without a terminal."""
 
 from __future__ import annotations
 

@@ -93,10 +93,7 @@ def _end_at(config: LifeConfig, folder: Path, cache: Path, stage: str) -> None:
 def test_killed_life_goes_on_to_the_same_bytes(life_of, live, tmp_path, cache) -> None:
     config = life_of(**KNOWS)
     live(config, "whole")
-    stages = ("deciding", "stating claims", "writing claims")
-    for stage in (
-        f"Episode {number} of 3: {stage}" for number, stage in zip((2, 3, 3), stages, strict=True)
-    ):
+    for stage in ("Episode 2 of 3: deciding", "Episode 3 of 3: writing claims"):
         process = multiprocessing.get_context("spawn").Process(
             target=_end_at, args=(config, tmp_path / "killed", cache, stage)
         )

@@ -76,6 +76,6 @@ def test_recall_joins_the_exchange_of_the_run() -> None:
     alone = learner.exchange(Isolated())
     assert isinstance(alone, AnchorRecall)
     assert (alone.weight, alone.anchor_share) == (2.0, 0.5)
-    beside = learner.exchange(AnchorSimilarity(anchor_share=0.4))
-    assert [part.kind for part in beside.parts] == ["anchor_similarity", "anchor_recall"]
-    assert beside.anchor_fraction == 0.4
+    together = learner.exchange(AnchorSimilarity(anchor_share=0.4))
+    assert [part.kind for part in together.parts] == ["anchor_similarity", "anchor_recall"]
+    assert together.anchor_fraction == 0.4

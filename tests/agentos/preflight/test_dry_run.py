@@ -20,7 +20,7 @@ from protocols.topologies.peer import PeerNetwork, Ring
 
 @dataclass
 class Stub:
-    """A learner of which only sizes are asked."""
+    """A learner that is asked for sizes only."""
 
     id: int
     width: int = 8
@@ -71,7 +71,7 @@ class Vague(Centres):
 
 
 class Chatty(Centres):
-    """Sends numbers by name, of which nobody told how many."""
+    """Sends numbers by name without announcing how many."""
 
     kind: Literal["chatty"] = "chatty"  # type: ignore[assignment]
 

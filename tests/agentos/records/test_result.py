@@ -1,4 +1,4 @@
-"""What a run comes to: sums, means and the worst agent, typed and as JSON."""
+"""The result of a run: sums, means and the worst agent, typed and as JSON."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ FILES = (
 @pytest.mark.parametrize("file", FILES)
 def test_a_changed_record_is_read_or_refused(finished: Any, tmp_path: Path, file: str) -> None:
     choose = random.Random(file)
-    for trial in range(8):
+    for trial in range(4):
         run = tmp_path / str(trial)
         shutil.copytree(finished.directory, run, ignore=shutil.ignore_patterns("tensorboard"))
         path = run / file

@@ -1,4 +1,4 @@
-"""How many hosts there are, and which agents go to which."""
+"""The number of hosts, and the placement of agents on them."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_ledger_sums_to_the_summary_and_to_every_agents_metrics(finished: Any) -
 
 def test_size_of_every_message_is_that_of_its_numbers_and_a_header(finished: Any) -> None:
     rows = ledger(finished.directory)
-    # Every agent speaks to its two neighbours at the end of round 1; after the last, nobody does.
+    # Every agent speaks to its two neighbours at the end of round 1; after the last, no agent does.
     assert len(rows["round"]) == 2 * AGENTS
     assert set(rows["round"]) == {1}
     numbers = 4 * CROPS * ANCHORS * WIDTH  # float32

@@ -135,9 +135,8 @@ def test_renamed_arm_keeps_its_results(out: Path, go: Callable[..., Folder]) -> 
     assert len(begun(out)) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_keeps_finished_rows_and_leaves_no_process(
-    out: Path, worker: list[str], tmp_path: Path, number: signal.Signals
+    out: Path, worker: list[str], tmp_path: Path
 ) -> None:
     (out / "runs" / "endless-2").touch()
     script = tmp_path / "sweep.py"
@@ -155,19 +154,19 @@ def test_interrupt_keeps_finished_rows_and_leaves_no_process(
         "    sys.exit(130)\n"
     )
     # A shell may have started these tests with the signal ignored, and programs keep to that.
-    before = signal.signal(number, signal.SIG_DFL)
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         sweep = subprocess.Popen(
             [sys.executable, script], env={**os.environ, "PYTHONPATH": os.getcwd()}
         )
     finally:
-        signal.signal(number, before)
+        signal.signal(signal.SIGINT, before)
     pid = out / "runs" / "pid-2"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not (pid.exists() and pid.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    sweep.send_signal(number)
+    sweep.send_signal(signal.SIGINT)
     assert sweep.wait(60) == 130
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)

@@ -110,7 +110,7 @@ def setting() -> Callable[..., Setting]:
 def decoders(
     tokenizer: Any, sentences: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> list[str]:
-    """Two decoders of one vocabulary, each of which has read two of the four topics."""
+    """Two decoders of one vocabulary that have read two of the four topics each."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 

@@ -1,4 +1,4 @@
-"""Who may see the page, and that no other page can change anything through a browser."""
+"""Access to the page, and that no other page can change anything through a browser."""
 
 from __future__ import annotations
 

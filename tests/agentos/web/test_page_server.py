@@ -15,7 +15,7 @@ from protocols.errors import ConfigurationError
 
 def test_server_beside_a_run_answers_until_the_context_is_left(tmp_path: Path) -> None:
     server = LiveServer(tmp_path / "later")
-    with server.beside():
+    with server.in_background():
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(server.url.split("?")[0])
         refused.value.close()

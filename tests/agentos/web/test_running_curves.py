@@ -1,4 +1,4 @@
-"""Curves that grow with a run: right against a slow reference, and small whatever comes."""
+"""Curves that grow with a run: right against a slow reference, and always small."""
 
 from __future__ import annotations
 

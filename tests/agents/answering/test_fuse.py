@@ -174,10 +174,10 @@ def test_missing_agent_is_as_one_that_abstains(kind):
 
 
 def test_text_on_which_all_abstain_is_an_abstention():
-    nobody = np.arange(80) == 3
-    silent = [said(NEW[a], origin, "query", nobody) for a, origin in enumerate((A, B, C))]
+    silent_at = np.arange(80) == 3
+    silent = [said(NEW[a], origin, "query", silent_at) for a, origin in enumerate((A, B, C))]
     fused = fit_fusion(Mean(), all_said(FIT), FIT_LABELS).fuse(silent)
-    np.testing.assert_array_equal(fused.abstains, nobody)
+    np.testing.assert_array_equal(fused.abstains, silent_at)
     np.testing.assert_array_equal(fused.probabilities[3], [0.25] * 4)
 
 

@@ -84,12 +84,12 @@ def test_plain_embeddings_side_by_side_do_not_show_a_paraphrase():
     labels = rng.integers(2, size=400)
     first, other = rng.standard_normal((2, 400, 8))
     second = np.where(labels[:, None], first + 0.4 * other, other)
-    beside = np.concatenate([first, second], axis=1)
+    joined = np.concatenate([first, second], axis=1)
     features = pair_features(first, second, symmetric=True)
     ids = np.arange(400, dtype=np.int64)
     linear = ADAPTATIONS["linear"]()
     right = []
-    for rows in (beside, features):
+    for rows in (joined, features):
         fit = Examples("fit", ids[:200], rows[:200])
         test = Examples("test", ids[200:], rows[200:])
         head = linear.fit(fit, labels[:200], 2)

@@ -41,7 +41,7 @@ class AnyState(
 
 
 class StubLearner:
-    """What a strategy sees of an agent.
+    """An agent as a strategy sees it.
 
     Args:
         embeddings: `[C, N, D]` of the anchors.

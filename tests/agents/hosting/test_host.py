@@ -11,7 +11,8 @@ from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.base import ExchangeState, Turn
 from agents.exchange.isolated import Isolated
 from agents.hosting.delivery import Delivery
-from agents.hosting.host import Host, choose_device
+from agents.hosting.device import choose_device
+from agents.hosting.host import Host
 from agents.models.text_encoder import EmbeddingMap
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm

@@ -253,7 +253,7 @@ def test_head_that_the_folder_lacks_is_drawn_from_the_seed_without_a_word(
         heads.append(torch.cat([p.reshape(-1) for p in own]))
     assert capfd.readouterr() == ("", "")
     assert torch.equal(heads[0], heads[1])
-    if family != "gpt2":  # of which all is tied
+    if family != "gpt2":  # all of it is tied
         assert not torch.equal(heads[0], heads[2])
 
 

@@ -288,7 +288,7 @@ def test_text_longer_than_the_encoder_can_read_is_refused(
 ):
     roberta = tmp_path_factory.mktemp("roberta")
     save_roberta(roberta, tokenizer)
-    # 34 positions, of which RoBERTa leaves out those up to its padding token, 0 and 1.
+    # 34 positions; RoBERTa leaves out those up to its padding token, 0 and 1.
     assert host_of(roberta, max_length=32).train(1)
     with pytest.raises(ModelError, match=r"training\.max_length") as error:
         host_of(roberta, max_length=33)

@@ -1,4 +1,4 @@
-"""The contrastive losses and GradCache beside those of sentence-transformers."""
+"""The contrastive losses and GradCache against those of sentence-transformers."""
 
 from __future__ import annotations
 

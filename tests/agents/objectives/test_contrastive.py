@@ -1,4 +1,4 @@
-"""What contrastive objectives share, and those that are little more."""
+"""Properties that contrastive objectives share, and the simplest of them."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ def test_class_cosines_equal_the_loop_that_leaves_each_anchor_out_of_its_own_cla
 def test_class_without_others_has_a_cosine_of_zero():
     embeddings = torch.nn.functional.normalize(torch.tensor(rows(4, 3)), dim=1)
     cosines = class_cosines(embeddings, torch.tensor([0, 1, 1, 1]), classes=3)
-    # Anchor 0 is alone in class 0, and nobody is in class 2.
+    # Anchor 0 is alone in class 0, and class 2 is empty.
     assert cosines[0, 0] == 0.0
     assert (cosines[:, 2] == 0.0).all()
 

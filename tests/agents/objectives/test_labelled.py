@@ -35,7 +35,7 @@ def agent(make_host):
 
 
 def raw(agent, documents, count=8, rng=0):
-    """Return a batch of some documents, beside the four labelled ones of the agent."""
+    """Return a batch of some documents, and the four labelled ones of the agent."""
     texts = [Text(tokens, np.arange(0, len(tokens), 4)) for tokens in documents[:count]]
     rng = np.random.default_rng(rng)
     return RawBatch(texts, agent.resident.collate, agent.setting, rng, agent.labelled)

@@ -12,7 +12,7 @@ from agents.views import Setting
 
 
 class Thirds(SimpleNamespace):
-    """A tokenizer of 2,200 tokens, every third of which begins a word; from the 1,000th on."""
+    """A tokenizer of 2,200 tokens; every third begins a word, from the 1,000th on."""
 
     all_special_ids = (0, 1, 2, 3, 4)
     mask_token_id = 4

@@ -89,7 +89,7 @@ def test_levels_that_are_no_tree_are_refused(levels):
 
 
 class _OneWay(Network):
-    """Everyone sends to agent 0, and nobody hears."""
+    """Everyone sends to agent 0, and no agent receives."""
 
     def _hops(self, round: int) -> tuple[Hop, ...]:
         edges = tuple((agent, 0) for agent in range(1, self.agents))

@@ -59,8 +59,8 @@ def test_grid_is_square_where_it_can_be(agents):
     columns = math.ceil(math.sqrt(agents))
     places = [divmod(agent, columns) for agent in range(agents)]
     for a, (row, column) in enumerate(places):
-        beside = {(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)}
-        assert network.neighbours(a) == {b for b, place in enumerate(places) if place in beside}
+        around = {(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)}
+        assert network.neighbours(a) == {b for b, place in enumerate(places) if place in around}
     assert max(row for row, _ in places) < columns
 
 

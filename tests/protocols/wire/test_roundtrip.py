@@ -8,36 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from protocols.messages import (
-    PAYLOADS,
-    Announcement,
-    Answer,
-    Assignment,
-    Bid,
-    Claims,
-    Components,
-    Control,
-    EmbeddingGradients,
-    Embeddings,
-    Escalation,
-    Gradient,
-    LabelVotes,
-    Logits,
-    Message,
-    Metrics,
-    NextTokens,
-    Payload,
-    PrivateEmbeddings,
-    Prototypes,
-    PseudoLabels,
-    RankedAnswer,
-    Rankings,
-    SimilarityTargets,
-    Statistics,
-    Verdict,
-    WeightDeltas,
-    Weights,
-)
+from protocols import messages
+from protocols.messages import PAYLOADS, Gradient, Message, Payload
 from protocols.wire.serialize import decode, encode, read_envelope
 
 IDS = st.integers(0, 2**31 - 1)
@@ -59,15 +31,15 @@ def square(draw: st.DrawFn) -> Any:
 
 
 @st.composite
-def prototypes(draw: st.DrawFn) -> Prototypes:
+def prototypes(draw: st.DrawFn) -> messages.Prototypes:
     number, width = draw(SIZES), draw(SIZES)
-    return Prototypes(values=draw(floats(number, width)), counts=draw(floats(number)))
+    return messages.Prototypes(values=draw(floats(number, width)), counts=draw(floats(number)))
 
 
 @st.composite
-def rankings(draw: st.DrawFn) -> Rankings:
+def rankings(draw: st.DrawFn) -> messages.Rankings:
     senders, anchors, length = draw(SIZES), draw(SIZES), draw(SIZES)
-    return Rankings(
+    return messages.Rankings(
         scores=draw(floats(senders, anchors, length)),
         ids=draw(hnp.arrays(np.int32, (senders, anchors, length))),
         agreement=draw(floats(senders, anchors)),
@@ -75,9 +47,9 @@ def rankings(draw: st.DrawFn) -> Rankings:
 
 
 @st.composite
-def components(draw: st.DrawFn) -> Components:
+def components(draw: st.DrawFn) -> messages.Components:
     agents, chunks, size, kept = draw(SIZES), draw(SIZES), draw(SIZES), draw(SIZES)
-    return Components(
+    return messages.Components(
         values=draw(floats(agents, chunks * kept)),
         places=draw(hnp.arrays(np.uint16, (agents, chunks * kept))),
         layout=f"tiny:{chunks}x{size}x{kept}",
@@ -85,9 +57,9 @@ def components(draw: st.DrawFn) -> Components:
 
 
 @st.composite
-def statistics(draw: st.DrawFn) -> Statistics:
+def statistics(draw: st.DrawFn) -> messages.Statistics:
     views, width = draw(SIZES), draw(SIZES)
-    return Statistics(
+    return messages.Statistics(
         means=draw(floats(views, width)),
         squares=draw(floats(views, width)),
         products=draw(floats(width, width)),
@@ -123,22 +95,24 @@ def marks(queries: int) -> st.SearchStrategy[Any]:
 
 
 STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
-    "embeddings": st.builds(Embeddings, values=any_floats(3)),
-    "similarity_targets": st.builds(SimilarityTargets, values=square(), weight=WEIGHTS),
+    "embeddings": st.builds(messages.Embeddings, values=any_floats(3)),
+    "similarity_targets": st.builds(messages.SimilarityTargets, values=square(), weight=WEIGHTS),
     "prototypes": prototypes(),
     "statistics": statistics(),
-    "private_embeddings": st.builds(PrivateEmbeddings, values=any_floats(3), batch=IDS),
-    "embedding_gradients": st.builds(EmbeddingGradients, values=any_floats(3), batch=IDS),
-    "pseudo_labels": st.builds(PseudoLabels, probabilities=any_floats(2), weight=WEIGHTS),
-    "label_votes": st.builds(LabelVotes, probabilities=any_floats(3)),
-    "logits": st.builds(Logits, values=any_floats(2), weight=WEIGHTS),
+    "private_embeddings": st.builds(messages.PrivateEmbeddings, values=any_floats(3), batch=IDS),
+    "embedding_gradients": st.builds(messages.EmbeddingGradients, values=any_floats(3), batch=IDS),
+    "pseudo_labels": st.builds(messages.PseudoLabels, probabilities=any_floats(2), weight=WEIGHTS),
+    "label_votes": st.builds(messages.LabelVotes, probabilities=any_floats(3)),
+    "logits": st.builds(messages.Logits, values=any_floats(2), weight=WEIGHTS),
     "rankings": rankings(),
-    "weights": st.builds(Weights, values=any_floats(1), weight=WEIGHTS, layout=NAMES),
-    "weight_deltas": st.builds(WeightDeltas, values=any_floats(1), weight=WEIGHTS, layout=NAMES),
+    "weights": st.builds(messages.Weights, values=any_floats(1), weight=WEIGHTS, layout=NAMES),
+    "weight_deltas": st.builds(
+        messages.WeightDeltas, values=any_floats(1), weight=WEIGHTS, layout=NAMES
+    ),
     "components": components(),
-    "metrics": st.builds(Metrics, values=st.dictionaries(TEXTS, FINITE, max_size=4)),
+    "metrics": st.builds(messages.Metrics, values=st.dictionaries(TEXTS, FINITE, max_size=4)),
     "control": st.builds(
-        Control,
+        messages.Control,
         command=NAMES,
         arguments=st.dictionaries(
             TEXTS,
@@ -147,7 +121,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
         ),
     ),
     "announcement": st.builds(
-        Announcement,
+        messages.Announcement,
         task=TASK_NAMES,
         classes=st.integers(2, 2**31 - 1),
         queries=st.integers(1, 2**31 - 1),
@@ -155,7 +129,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
         floor=SHARES,
     ),
     "bid": st.builds(
-        Bid,
+        messages.Bid,
         task=TASK_NAMES,
         **COST,
         accuracy=SHARES,
@@ -163,10 +137,13 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
         ready_s=AMOUNTS,
     ),
     "assignment": about_queries(
-        Assignment, attempt=IDS, start_s=st.floats(0, 9), deadline_s=st.floats(10, 2.0**100)
+        messages.Assignment,
+        attempt=IDS,
+        start_s=st.floats(0, 9),
+        deadline_s=st.floats(10, 2.0**100),
     ),
     "answer": about_queries(
-        Answer,
+        messages.Answer,
         **COST,
         attempt=IDS,
         probabilities=lambda q: SIZES.flatmap(lambda k: floats(q, k)),
@@ -175,7 +152,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "ranked_answer": st.tuples(SIZES, SIZES).flatmap(
         lambda shape: about_queries(
-            RankedAnswer,
+            messages.RankedAnswer,
             **COST,
             attempt=IDS,
             ids=hnp.arrays(np.int64, shape[0]),
@@ -184,14 +161,14 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
         )
     ),
     "escalation": about_queries(
-        Escalation,
+        messages.Escalation,
         attempt=IDS,
         embeddings=lambda q: SIZES.flatmap(lambda d: floats(q, d)),
         shares_text=st.just(True),
         texts=lambda q: st.tuples(*[TEXTS] * q),
     ),
     "verdict": about_queries(
-        Verdict,
+        messages.Verdict,
         origins=ORIGINS,
         classes=st.integers(2, 2**31 - 1),
         decided=lambda q: hnp.arrays(np.int32, q),
@@ -199,7 +176,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "claims": st.tuples(SIZES, SIZES, SIZES, SIZES).flatmap(
         lambda shape: st.builds(
-            Claims,
+            messages.Claims,
             frame=st.just("0" * 32),
             episode=IDS,
             labels=st.just(tuple(f"label {k}" for k in range(shape[2]))),
@@ -212,7 +189,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "next_tokens": st.tuples(SIZES, SIZES).flatmap(
         lambda shape: about_queries(
-            NextTokens,
+            messages.NextTokens,
             **COST,
             attempt=IDS,
             vocabulary=st.just("0" * 32),
@@ -231,7 +208,7 @@ GRADIENTS = st.one_of(
 
 
 @st.composite
-def messages(draw: st.DrawFn, payloads: st.SearchStrategy[Any]) -> Message:
+def composed(draw: st.DrawFn, payloads: st.SearchStrategy[Any]) -> Message:
     return Message.compose(
         draw(payloads),
         sender=draw(IDS),
@@ -243,7 +220,7 @@ def messages(draw: st.DrawFn, payloads: st.SearchStrategy[Any]) -> Message:
 
 @pytest.mark.parametrize("kind", PAYLOADS)
 def test_message_survives_the_wire(kind: str) -> None:
-    @given(message=messages(STRATEGIES[kind]))
+    @given(message=composed(STRATEGIES[kind]))
     @settings(deadline=None, max_examples=60)
     def survives(message: Message) -> None:
         buffer = encode(message)

@@ -9,36 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from protocols import messages
 from protocols.errors import RejectedMessage, WireError
-from protocols.messages import (
-    PAYLOADS,
-    Announcement,
-    Answer,
-    Assignment,
-    Bid,
-    Claims,
-    Components,
-    Control,
-    EmbeddingGradients,
-    Embeddings,
-    Escalation,
-    LabelVotes,
-    Logits,
-    Message,
-    Metrics,
-    NextTokens,
-    Payload,
-    PrivateEmbeddings,
-    Prototypes,
-    PseudoLabels,
-    RankedAnswer,
-    Rankings,
-    SimilarityTargets,
-    Statistics,
-    Verdict,
-    WeightDeltas,
-    Weights,
-)
+from protocols.messages import PAYLOADS, Message, Payload
 from protocols.seeding import generator
 from protocols.wire.buffers import Packet
 from protocols.wire.serialize import decode, encode, packet_of, read_envelope
@@ -49,58 +22,72 @@ WORK: dict[str, Any] = {**TASK, "attempt": 1}
 COST: dict[str, Any] = {"origins": ("0123456789abcdef",), "flops": 1e9, "seconds": 0.5}
 NO_MARKS = np.zeros(3, np.uint8)
 EXAMPLES: dict[str, Payload] = {
-    "embeddings": Embeddings(values=np.ones((2, 3, 4), np.float32)),
-    "similarity_targets": SimilarityTargets(values=np.ones((3, 3), np.float32), weight=2.0),
-    "prototypes": Prototypes(values=np.ones((2, 4), np.float32), counts=np.ones(2, np.float32)),
-    "statistics": Statistics(
+    "embeddings": messages.Embeddings(values=np.ones((2, 3, 4), np.float32)),
+    "similarity_targets": messages.SimilarityTargets(
+        values=np.ones((3, 3), np.float32), weight=2.0
+    ),
+    "prototypes": messages.Prototypes(
+        values=np.ones((2, 4), np.float32), counts=np.ones(2, np.float32)
+    ),
+    "statistics": messages.Statistics(
         means=np.ones((2, 4), np.float32),
         squares=np.ones((2, 4), np.float32),
         products=np.ones((4, 4), np.float32),
         weight=8.0,
     ),
-    "private_embeddings": PrivateEmbeddings(values=np.ones((2, 3, 4), np.float32), batch=7),
-    "embedding_gradients": EmbeddingGradients(values=np.ones((2, 3, 4), np.float32), batch=7),
-    "pseudo_labels": PseudoLabels(probabilities=np.full((3, 2), 0.5, np.float32), weight=1.5),
-    "label_votes": LabelVotes(probabilities=np.full((2, 3, 2), 0.5, np.float32)),
-    "logits": Logits(values=np.ones((3, 2), np.float32), weight=1.5),
-    "rankings": Rankings(
+    "private_embeddings": messages.PrivateEmbeddings(
+        values=np.ones((2, 3, 4), np.float32), batch=7
+    ),
+    "embedding_gradients": messages.EmbeddingGradients(
+        values=np.ones((2, 3, 4), np.float32), batch=7
+    ),
+    "pseudo_labels": messages.PseudoLabels(
+        probabilities=np.full((3, 2), 0.5, np.float32), weight=1.5
+    ),
+    "label_votes": messages.LabelVotes(probabilities=np.full((2, 3, 2), 0.5, np.float32)),
+    "logits": messages.Logits(values=np.ones((3, 2), np.float32), weight=1.5),
+    "rankings": messages.Rankings(
         scores=np.ones((2, 3, 2), np.float32),
         ids=np.array([[[1, 2], [2, 0], [0, 1]]] * 2, np.int32),
         agreement=np.ones((2, 3), np.float32),
     ),
-    "weights": Weights(values=np.ones(9, np.float32), weight=3.0, layout="tiny"),
-    "weight_deltas": WeightDeltas(values=np.ones(9, np.float32), weight=3.0, layout="tiny"),
-    "components": Components(
+    "weights": messages.Weights(values=np.ones(9, np.float32), weight=3.0, layout="tiny"),
+    "weight_deltas": messages.WeightDeltas(
+        values=np.ones(9, np.float32), weight=3.0, layout="tiny"
+    ),
+    "components": messages.Components(
         values=np.ones((2, 5), np.float32),
         places=np.array([[0, 4, 1, 2, 3], [1, 3, 0, 2, 3]], np.uint16),
         layout="tiny:1x6x2:1x4x3",
     ),
-    "metrics": Metrics(values={"loss": 0.25, "accuracy": 0.5}),
-    "control": Control(command="stop", arguments={"at": 3, "now": True, "why": "done"}),
-    "announcement": Announcement(task="triage", classes=2, queries=3, tokens=90, floor=0.5),
-    "bid": Bid(task="triage", **COST, accuracy=0.75, examples=64, ready_s=0),
-    "assignment": Assignment(**WORK, start_s=0, deadline_s=8),
-    "answer": Answer(
+    "metrics": messages.Metrics(values={"loss": 0.25, "accuracy": 0.5}),
+    "control": messages.Control(command="stop", arguments={"at": 3, "now": True, "why": "done"}),
+    "announcement": messages.Announcement(
+        task="triage", classes=2, queries=3, tokens=90, floor=0.5
+    ),
+    "bid": messages.Bid(task="triage", **COST, accuracy=0.75, examples=64, ready_s=0),
+    "assignment": messages.Assignment(**WORK, start_s=0, deadline_s=8),
+    "answer": messages.Answer(
         **WORK,
         **COST,
         probabilities=np.full((3, 2), 0.5, np.float32),
         abstains=NO_MARKS,
         in_sample=NO_MARKS,
     ),
-    "ranked_answer": RankedAnswer(
+    "ranked_answer": messages.RankedAnswer(
         **WORK, **COST, candidates=np.arange(6).reshape(3, 2), scores=np.ones((3, 2), np.float32)
     ),
-    "escalation": Escalation(
+    "escalation": messages.Escalation(
         **WORK, embeddings=np.ones((3, 4), np.float32), shares_text=True, texts=("a", "b", "")
     ),
-    "verdict": Verdict(
+    "verdict": messages.Verdict(
         **TASK,
         origins=COST["origins"],
         classes=2,
         decided=np.array([0, 1, 1], np.int32),
         confidences=np.full(3, 0.5, np.float32),
     ),
-    "claims": Claims(
+    "claims": messages.Claims(
         frame="0" * 32,
         episode=2,
         labels=("a", "b"),
@@ -110,7 +97,7 @@ EXAMPLES: dict[str, Payload] = {
         origin_counts=np.ones(3, np.int32),
         origins=np.arange(48, dtype=np.uint8).reshape(3, 16),
     ),
-    "next_tokens": NextTokens(
+    "next_tokens": messages.NextTokens(
         **WORK,
         **COST,
         vocabulary="0" * 32,
@@ -150,7 +137,7 @@ def test_packet_is_the_buffer_and_copies_no_array_there_and_back(kind: str) -> N
 
 
 def test_bytes_of_a_message_are_these() -> None:
-    payload = Weights(values=np.array([1.0, -2.0], np.float32), weight=2, layout="a")
+    payload = messages.Weights(values=np.array([1.0, -2.0], np.float32), weight=2, layout="a")
     buffer = encode(Message.compose(payload, sender=0, round=2, hop=3)).tobytes()
     body = b"\x94\x95\x00\x02\x03\xa7weights\x92\xa8detached\x00"
     body += b"\x82\xa6layout\xa1a\xa6weight\xcb" + bytes.fromhex("4000000000000000")
@@ -161,7 +148,10 @@ def test_bytes_of_a_message_are_these() -> None:
 
 
 def test_bytes_do_not_depend_on_the_order_of_a_dict() -> None:
-    first, second = Metrics(values={"a": 1.0, "b": 2.0}), Metrics(values={"b": 2.0, "a": 1.0})
+    first, second = (
+        messages.Metrics(values={"a": 1.0, "b": 2.0}),
+        messages.Metrics(values={"b": 2.0, "a": 1.0}),
+    )
     encoded = [
         encode(Message.compose(payload, sender=0, round=0, hop=0)).tobytes()
         for payload in (first, second)
@@ -170,10 +160,10 @@ def test_bytes_do_not_depend_on_the_order_of_a_dict() -> None:
 
 
 def test_decode_allocates_no_more_than_the_header() -> None:
-    payload = Embeddings(values=np.ones((2, 512, 256), np.float32))
+    payload = messages.Embeddings(values=np.ones((2, 512, 256), np.float32))
     message = Message.compose(payload, sender=0, round=0, hop=0)
     buffer = encode(message)
-    expectation = Expectation(0, 0, frozenset({0}), Embeddings)
+    expectation = Expectation(0, 0, frozenset({0}), messages.Embeddings)
     tracemalloc.start()
     decode(buffer)
     peak_decode = tracemalloc.get_traced_memory()[1]
@@ -227,7 +217,7 @@ def test_unchanged_forgery_is_the_message(reforge: Any) -> None:
 
 
 def test_encode_refuses_scalars_beyond_a_header() -> None:
-    control = Control(command="x" * (1 << 20))
+    control = messages.Control(command="x" * (1 << 20))
     with pytest.raises(WireError, match="header is too long"):
         encode(Message.compose(control, sender=0, round=0, hop=0))
 

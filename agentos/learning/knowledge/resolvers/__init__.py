@@ -1,4 +1,4 @@
-"""How a conflict between claims is resolved: one file per kind."""
+"""Resolvers of conflicts between claims: one file per kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every resolver is given and returns.
+"""Interface of every resolver.
 
 Legend: S sources, N subjects (points that claims are about), K labels, D dimensions.
 """
@@ -18,7 +18,7 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ballots:
-    """What sources state about subjects.
+    """Statements of sources about subjects.
 
     Attributes:
         shares_SNK: `[S, N, K]`, a distribution over labels, or zeros where a source states nothing.

@@ -43,7 +43,7 @@ class OriginBeta(Resolver):
         default=0.95, gt=0.5, lt=1, description="probability from which on a claim is settled"
     )
     settled_weight: float = Field(
-        default=0.2, ge=0, le=1, description="what a settled claim counts beside an audit anchor"
+        default=0.2, ge=0, le=1, description="weight of a settled claim relative to an audit anchor"
     )
     alike: float = Field(
         default=0.6, gt=0, le=1, description="share of common errors above which sources are one"

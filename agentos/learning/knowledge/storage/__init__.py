@@ -1,4 +1,4 @@
-"""Where knowledge is kept: an append-only log, the state folded from it, and tables to search it."""
+"""Storage of knowledge: an append-only log, the state folded from it, and tables to search it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can happen to a knowledge base: the typed records of its log."""
+"""Changes of a knowledge base: the typed records of its log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where claims are searched: the interface of a table of claims, and one in memory, the reference.
+"""Stores that are searched for claims: the interface of a table of claims, and one in memory, the reference.
 
 A store is a view of the log. It can be thrown away: `sync` makes it equal to the state again, after any
 crash.
@@ -21,7 +21,7 @@ EXACT_UP_TO = 100_000
 
 
 class Row(NamedTuple):
-    """What identifies a stored claim in its present form."""
+    """Identity of a stored claim in its present form."""
 
     digest: str
     status: str

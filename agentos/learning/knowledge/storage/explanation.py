@@ -1,4 +1,4 @@
-"""What stands behind a claim: its parts, its rivals, and every decision about it."""
+"""The grounds of a claim: its parts, its rivals, and every decision about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agents.knowledge.claims import Claim
 
 @dataclass(frozen=True)
 class Why:
-    """What stands behind a claim.
+    """The grounds of a claim.
 
     Attributes:
         claim: the claim with its present status.

@@ -29,7 +29,7 @@ from agents.knowledge.claims import Claim, Status
 from protocols.errors import ConfigurationError, RecordError
 
 TABLES = "tables"
-"""Folder of the database beside the log."""
+"""Folder of the database, next to the log."""
 Opener = Callable[[Path], ClaimStore]
 
 

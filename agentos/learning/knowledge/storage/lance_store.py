@@ -137,7 +137,7 @@ class LanceStore(ClaimStore):
                 f"The tables of claims in {self.uri} cannot be used",
                 expected="tables as agentos wrote them, and space to write",
                 actual=f"{type(error).__name__}: {str(error)[:300]}",
-                hint="remove that folder: it is built anew from the log beside it",
+                hint="remove that folder: it is built anew from the log next to it",
             ) from error
 
 

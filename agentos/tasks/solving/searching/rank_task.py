@@ -1,4 +1,4 @@
-"""``solve`` for searches: documents are spread over agents, who search together, beside one agent and words.
+"""``solve`` for searches: agents that hold parts of the documents search together.
 
 Legend: Q queries.
 """

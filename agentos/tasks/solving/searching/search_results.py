@@ -1,4 +1,4 @@
-"""What a search is measured with, and what is told and kept of it.
+"""Measures of a search, its table and its records.
 
 Legend: Q queries.
 """
@@ -38,7 +38,7 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class SearchDesk:
-    """What a society is made and measured with.
+    """Data that a society is made and measured with.
 
     Attributes:
         config: the configuration.

@@ -1,4 +1,4 @@
-"""``solve`` for texts that decoders write together, beside the best of them alone and counted words.
+"""``solve`` for texts that decoders write together, compared with the best of them alone and counted words.
 
 Legend: J agents, T tokens of a text.
 """
@@ -47,7 +47,7 @@ MEASURES = (Measure("perplexity", "perplexity", percent=False),)
 
 
 class _Spent(NamedTuple):
-    """What the test texts cost, by one way."""
+    """Cost of the test texts, by one way."""
 
     flops: float
     payload_bytes: float

@@ -1,4 +1,4 @@
-"""What decoders that write together are measured with, and what is told and kept of them.
+"""Measures of decoders that write together, their table and their records.
 
 Legend: J agents, T tokens of a text.
 """
@@ -33,7 +33,7 @@ _DOMAINS = 12
 
 @dataclass(frozen=True)
 class WritingDesk:
-    """What a society is made and measured with.
+    """Data that a society is made and measured with.
 
     Attributes:
         config: the configuration.

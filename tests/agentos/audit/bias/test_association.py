@@ -1,4 +1,4 @@
-"""Association tests beside an exhaustive one."""
+"""Association tests against an exhaustive one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explanations beside slow ones, and on an encoder whose important word is known."""
+"""Explanations against slow ones, and on an encoder whose important word is known."""
 
 from __future__ import annotations
 

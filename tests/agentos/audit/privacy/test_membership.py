@@ -1,4 +1,4 @@
-"""Membership attacks where they must win, where they must lose, and beside a slow count."""
+"""Membership attacks where they must win, where they must lose, and against a slow count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line shows, in a terminal and without one."""
+"""Output of the command line, in a terminal and without one."""
 
 from __future__ import annotations
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentos import RunConfig, Simulation
-from agentos.cli.main import main
 
 TEXT = "The <b>quick</b> brown fox\x1b[31m jumps."
 
@@ -32,26 +29,10 @@ def run(
     return folder
 
 
-@pytest.fixture
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: Path
-) -> Callable[..., tuple[int, str]]:
-    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
-
-    def run_command(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["agentos", "explain", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out + captured.err
-
-    return run_command
-
-
 def test_a_run_is_explained_with_its_anchors_and_a_page_that_escapes_the_text(run, call, tmp_path):
     page = tmp_path / "pages" / "explained.html"
-    code, shown = call(run, TEXT, "A slow cat.", "--agent", 1, "--page", page)
-    assert code == 0, shown
+    code, shown, err = call("explain", run, TEXT, "A slow cat.", "--agent", 1, "--page", page)
+    assert code == 0, err
     assert "cosine to the other text" in shown
     assert "nearest public anchors" in shown
     assert "\x1b[31m" not in shown
@@ -61,15 +42,15 @@ def test_a_run_is_explained_with_its_anchors_and_a_page_that_escapes_the_text(ru
 
 
 def test_json_holds_both_methods_and_nothing_else_is_printed(run, call):
-    code, shown = call(run / "encoders" / "agent-0", TEXT, "--json")
-    assert code == 0, shown
+    code, shown, err = call("explain", run / "encoders" / "agent-0", TEXT, "--json")
+    assert (code, err) == (0, "")
     found = json.loads(shown)
     assert {"integrated_gradients", "occlusion"} == set(found["checks"])
     assert found["anchors"] == []
 
 
 def test_a_class_without_a_classifier_is_refused_with_a_hint(run, call):
-    code, shown = call(run, TEXT, "--class", "auto")
+    code, _, err = call("explain", run, TEXT, "--class", "auto")
     assert code == 2
-    assert "no classifier" in shown
-    assert "leave out --class" in shown
+    assert "no classifier" in err
+    assert "leave out --class" in err

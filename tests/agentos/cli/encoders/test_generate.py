@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentos import Simulation
-from agentos.cli.main import main
 
 
 @pytest.fixture(scope="module")
@@ -35,25 +32,8 @@ def run(
     return folder
 
 
-@pytest.fixture
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Call the command; return its exit code, and what it said."""
-
-    def of(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["agentos", "generate", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        said = capsys.readouterr()
-        return int(caught.value.code or 0), said.out, " ".join(said.err.split())
-
-    return of
-
-
 def test_prompt_is_gone_on_with_and_nothing_else_is_said(run: Path, call: Any) -> None:
-    code, out, err = call(run, "--prompt", "wave [Ship]", "--max-new-tokens", 6)
+    code, out, err = call("generate", run, "--prompt", "wave [Ship]", "--max-new-tokens", 6)
     assert (code, err) == (0, "")
     assert out.startswith("wave [ship]")
     assert len(out) > len("wave [ship]\n")
@@ -61,11 +41,11 @@ def test_prompt_is_gone_on_with_and_nothing_else_is_said(run: Path, call: Any) -
 
 def test_sample_of_an_agent_is_the_same_every_time(run: Path, call: Any) -> None:
     drawn = (run, "--agent", 2, "--prompt", "the", "--sample", "--top-k", 9, "--count", 3)
-    first, again, other = (call(*drawn, "--seed", seed)[1] for seed in (1, 1, 2))
+    first, again, other = (call("generate", *drawn, "--seed", seed)[1] for seed in (1, 1, 2))
     assert first == again != other
     assert len(first.splitlines()) >= 3
-    assert call(*drawn[:1], "--agent", 0, *drawn[3:], "--seed", 1)[0] == 0
-    assert call(run / "encoders" / "agent-2", *drawn[3:], "--seed", 1)[1] == first
+    assert call("generate", *drawn[:1], "--agent", 0, *drawn[3:], "--seed", 1)[0] == 0
+    assert call("generate", run / "encoders" / "agent-2", *drawn[3:], "--seed", 1)[1] == first
 
 
 @pytest.mark.parametrize(
@@ -79,6 +59,6 @@ def test_sample_of_an_agent_is_the_same_every_time(run: Path, call: Any) -> None
 def test_what_cannot_be_done_ends_with_a_reason(
     run: Path, call: Any, arguments: list[Any], reason: str
 ) -> None:
-    code, out, err = call(run, *arguments)
+    code, out, err = call("generate", run, *arguments)
     assert (code, out) == (2, "")
     assert reason in err

@@ -37,6 +37,7 @@ def test_project_runs_as_it_stands(tmp_path: Path, cache: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert "2 passed" in done.stdout
     run = ("agentos.cli", "run", "run.yaml", "--trust-plugins", "my_society", "--out", "runs/ring")
+    run += ("training.rounds=1", "training.local_steps=2", "baseline.isolated=false")
     done = in_project(folder, cache, *run)
     assert done.returncode == 0, done.stderr
     assert (folder / "runs/ring/report.html").is_file()

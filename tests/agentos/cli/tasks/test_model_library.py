@@ -16,8 +16,8 @@ from protocols.errors import AgentOSError, ConfigurationError
 
 
 @pytest.fixture
-def models(tmp_path: Path, write_model) -> list[Path]:
-    folders = [write_model(tmp_path / f"model-{seed}", seed) for seed in range(2)]
+def models(tmp_path: Path, save_encoder) -> list[Path]:
+    folders = [save_encoder(tmp_path / f"model-{seed}", seed) for seed in range(2)]
     return [*folders, Path(shutil.copytree(folders[0], tmp_path / "copy"))]
 
 
@@ -51,12 +51,12 @@ def test_models_are_added_listed_and_removed(library, models: list[Path]) -> Non
 
 
 def test_check_tells_missing_and_changed_models_and_fails(
-    library, models: list[Path], write_model
+    library, models: list[Path], save_encoder
 ) -> None:
     library("add", *models)
     assert library("list", "--check").exit_code == 0
     shutil.rmtree(models[2])
-    write_model(models[1], seed=7)
+    save_encoder(models[1], seed=7)
     (models[0] / "config.json").write_text("{", "utf-8")
     found = library("list", "--check", "--json")
     assert found.exit_code == 1
@@ -67,12 +67,12 @@ def test_check_tells_missing_and_changed_models_and_fails(
 
 
 def test_show_compares_the_weights_and_names_copies(
-    library, models: list[Path], write_model
+    library, models: list[Path], save_encoder
 ) -> None:
     library("add", *models)
     shown = json.loads(library("show", "model-0", "--json").output)
     assert (shown["state"], shown["copies"], shown["width"]) == ("present", ["copy"], 16)
-    write_model(models[0], seed=7)
+    save_encoder(models[0], seed=7)
     text = library("show", "model-0").output
     assert "changed" in text
     assert shown["origin"] in text

@@ -21,9 +21,9 @@ CLASSES = ("cats", "dogs", "owls")
 
 
 @pytest.fixture
-def task(tmp_path: Path, write_model, sentences) -> Path:
+def task(tmp_path: Path, save_encoder, sentences) -> Path:
     """A file that names two small models and labelled sentences."""
-    models = [str(write_model(tmp_path / f"m{seed}", seed)) for seed in range(2)]
+    models = [str(save_encoder(tmp_path / f"m{seed}", seed)) for seed in range(2)]
     rows = [
         {
             "text": f"{sentences[i % len(sentences)]} {i} {CLASSES[i % 3]} {i * 7}",

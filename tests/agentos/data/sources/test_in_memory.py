@@ -1,4 +1,4 @@
-"""Texts in memory: whatever holds them, the documents and the digest are those of the texts."""
+"""Texts in memory: in every container, the documents and the digest are those of the texts."""
 
 from __future__ import annotations
 

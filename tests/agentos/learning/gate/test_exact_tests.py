@@ -69,7 +69,7 @@ def test_drop_p_values_are_the_largest_of_slow_sums(drop: float) -> None:
 
 
 def test_no_change_in_many_examples_shows_that_the_drop_is_small() -> None:
-    # If a share of exactly the drop is lost, nobody is in n examples with a probability of (1 - drop)^n.
+    # If a share of exactly the drop is lost, none is in n examples with a probability of (1 - drop)^n.
     found = drop_p_values(0, 0, 100, 0.05)
     assert 0.95**100 < found.smaller < 0.05
     assert found.larger == 1.0

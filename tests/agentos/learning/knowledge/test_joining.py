@@ -1,4 +1,4 @@
-"""Near duplicates become one claim, whatever the order, and thinning keeps what others can stand for."""
+"""Near duplicates become one claim in every order, and thinning keeps what others can stand for."""
 
 from __future__ import annotations
 

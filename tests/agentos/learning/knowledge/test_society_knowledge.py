@@ -1,4 +1,4 @@
-"""What a society knows, on made-up embeddings: candidate classes, their names, and the weight of claims."""
+"""Knowledge of a society, on made-up embeddings: candidate classes, their names, and the weight of claims."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ AGENTS, ROUNDS = 4, 3
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a run over a few rounds."""
+    """Outcome of a run over a few rounds."""
 
     reports: list[RoundReport]
     rows: dict[str, list[Any]]
@@ -51,7 +51,7 @@ class Played:
 
     @property
     def ended(self) -> list[float]:
-        """How long each agent's embedding of a text is in the end: that of its parameters, so to speak."""
+        """Norm of each agent's embedding of a text in the end: that of its parameters, so to speak."""
         return self.of("norm")[-1]
 
     @property
@@ -337,7 +337,7 @@ def test_stalls_and_deadlines_pass_on_the_simulated_clock_and_nowhere_else(play:
     calm, waiting = play(clock=clock), play(stall, clock=clock)
     steps_s = calm.reports[1].metrics[0]["steps"]
     assert calm.reports[1].metrics[0]["simulated_s"] == steps_s + 0.25
-    # On a ring its two neighbours wait, and nobody really does.
+    # On a ring its two neighbours wait, but only in simulated time.
     assert waiting.waited_s == []
     ends = [waiting.reports[1].metrics[agent]["simulated_s"] - steps_s for agent in range(AGENTS)]
     assert ends == [30.25, 0.25, 30.25, 0.25]
@@ -352,7 +352,7 @@ def test_stalls_and_deadlines_pass_on_the_simulated_clock_and_nowhere_else(play:
 def test_slow_agents_miss_the_deadline_without_any_fault(play: Play) -> None:
     clock = {"work": "steps", "speed": 1.0, "latency_s": 5.0, "bytes_per_s": None}
     patient, hasty = play(clock=clock), play(clock=clock, policy={"deadline_s": 4.0})
-    # Eight messages a round; what is sent after the last one could teach nobody.
+    # Eight messages a round; what is sent after the last one could teach no agent.
     assert hasty.total == {"past_deadline": 8 * (ROUNDS - 1)}
     assert hasty.ended != patient.ended
     assert patient.total == {}

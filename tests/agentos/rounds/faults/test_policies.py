@@ -1,4 +1,4 @@
-"""What is decided about failures: numbers in, decisions out."""
+"""Decisions about failures: numbers in, decisions out."""
 
 from __future__ import annotations
 

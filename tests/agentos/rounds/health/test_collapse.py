@@ -1,4 +1,4 @@
-"""What the watch decides, and that a collapsed agent is paused in a real run."""
+"""Decisions of the monitor, and that a collapsed agent is paused in a real run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ray starts while the corpus is prepared, and ends with the run, whatever becomes of either."""
+"""Ray starts while the corpus is prepared, and ends with the run, even if either fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from protocols.errors import DataError, RuntimeFailure
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What happens to a connection that stands for Ray's."""
+    """Events of a connection that stands for Ray's."""
     seen: list[str] = []
 
     def connect(address: str | None, *settings: object) -> ExitStack:

@@ -1,4 +1,4 @@
-"""What Ray's errors come to for a run."""
+"""Ray's errors as a run reports them."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_no_gain_is_invented_in_more_than_one_case_of_twenty() -> None:
 
 
 def test_gain_of_four_points_is_found() -> None:
-    """Of the 70 % that the best agent gets right 5 % are lost, of the others 25 % are gained."""
+    """The best agent is right in 70 %: 5 % of these are lost, 25 % of the others are gained."""
     rng = generator(0, "gain")
     found = []
     for _ in range(50):

@@ -61,7 +61,7 @@ def test_flipped_labels_are_counted_and_found(flipped: float) -> None:
 
 
 def test_in_sample_probabilities_would_hide_the_noise() -> None:
-    """What a model knows by heart agrees with every label, however wrong: why answers are out of fold."""
+    """A model that knows its texts by heart agrees with wrong labels: why answers are out of fold."""
     labels = generator(0, "labels").integers(2, size=100)
     by_heart = np.eye(2)[labels]
     assert label_noise(by_heart, labels).rate == 0

@@ -1,4 +1,4 @@
-"""Three copies of one bad agent in a society: they count once, whatever fuses."""
+"""Three copies of one bad agent in a society: they count once in every fusion."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def made() -> Made:
 
 
 def accuracy(made: Made, fusion: LabelFusion, copies: int, known: bool) -> float:
-    """How many texts a master with slaves answers rightly.
+    """The number of texts that a master with slaves answers rightly.
 
     Args:
         made: what agents embed.

@@ -1,4 +1,4 @@
-"""Heads of a division's parts, beside heads that are fitted and multiplied by hand."""
+"""Heads of a division's parts against heads that are fitted and multiplied by hand."""
 
 from __future__ import annotations
 
@@ -88,20 +88,20 @@ def test_specialists_answer_their_parts_better_than_either_answers_all() -> None
 
 
 def test_part_reads_out_of_fold_answers_while_it_is_fitted() -> None:
-    """Its head is the one that is fitted by hand to the embeddings beside such answers."""
+    """Its head is the one that is fitted by hand to the embeddings joined with such answers."""
     half = Part("half", ((0, 1), (2, 3)))
     chain = Division(CLASSES, (half, Part("all", FLAT.parts[0].groups, reads=("half",))))
     fitted = fit_parts(chain, {"half": 1, "all": 0}, Linear(), FIT, LABELS, ORIGINS)
 
-    def beside(own: Examples, read: np.ndarray) -> Examples:
+    def joined(own: Examples, read: np.ndarray) -> Examples:
         spread = FIT[0].embeddings - FIT[0].embeddings.mean(axis=0)
         scale = 1 / np.sqrt((spread**2).sum(axis=1).mean())
         return replace(own, embeddings=np.hstack([own.embeddings * scale, read]))
 
     held = out_of_fold(Linear(), FIT[1], half.labels(LABELS), 2, ORIGINS[1])
-    head = Linear().fit(beside(FIT[0], held.probabilities), LABELS, CLASSES)
+    head = Linear().fit(joined(FIT[0], held.probabilities), LABELS, CLASSES)
     first = Linear().fit(FIT[1], half.labels(LABELS), 2).answer(NEW[1], "0" * 16)
-    expected = head.answer(beside(NEW[0], first.probabilities), "0" * 16).probabilities
+    expected = head.answer(joined(NEW[0], first.probabilities), "0" * 16).probabilities
     np.testing.assert_allclose(fitted.answer(NEW).probabilities, expected, atol=1e-9)
 
 

@@ -17,7 +17,7 @@ from agentos.tasks.scheduling import Heft
 from agentos.tasks.selection import Largest
 from agentos.tasks.selection import Linear as LinearSelection
 from agents.answering import Examples
-from agents.answering.adapt import Linear
+from agents.answering.adapt import Prototype
 from protocols.errors import ConfigurationError
 from protocols.seeding import generator
 
@@ -60,7 +60,7 @@ TREE = Given(
 
 
 def planner(decompose: Decomposition, select=None) -> Planner:
-    return Planner(select or LinearSelection(top=2), Linear(), decompose, Heft())
+    return Planner(select or LinearSelection(top=2), Prototype(), decompose, Heft())
 
 
 def test_fit_models_are_chosen() -> None:

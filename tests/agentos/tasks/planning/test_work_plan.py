@@ -1,4 +1,4 @@
-"""Plans of tasks, beside times, FLOPs and bytes that are added up by hand."""
+"""Plans of tasks against times, FLOPs and bytes that are added up by hand."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_everyone_answers_in_the_time_of_the_slowest_and_is_counted() -> None:
 
 
 def test_sizes_of_messages_are_those_on_the_wire() -> None:
-    """A header tells FLOPs and seconds in digits, of which there may be some more."""
+    """A header tells FLOPs and seconds in digits, and there may be some more of them."""
     rows = np.full((TEXTS, CLASSES), 0.25)
     no = np.zeros(TEXTS, bool)
     answers = Answers("query", np.arange(TEXTS), rows, no, no, ("a" * 32,))

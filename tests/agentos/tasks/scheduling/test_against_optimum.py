@@ -1,4 +1,4 @@
-"""Makespans of HEFT beside the optimum that a mixed-integer program finds."""
+"""Makespans of HEFT against the optimum that a mixed-integer program finds."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_judge_agrees_with_trying_everything(seed: int) -> None:
 
 
 def ratios(cases: list[tuple[int, int, int]]) -> list[float]:
-    """Makespans over optima; a case of which the optimum is not proven in time is left out."""
+    """Makespans over optima; a case whose optimum is not proven in time is left out."""
     found = []
     for subtasks, agents, seed in cases:
         workload = random_workload(subtasks, agents, seed)

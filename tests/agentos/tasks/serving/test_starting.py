@@ -1,4 +1,4 @@
-"""What keeps a service from starting is told before Ray is started."""
+"""Obstacles to a service are reported before Ray is started."""
 
 from __future__ import annotations
 

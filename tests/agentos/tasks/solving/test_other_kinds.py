@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +23,13 @@ from protocols.errors import ConfigurationError, ModelError
 
 
 @pytest.fixture(scope="session")
-def encoders(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def encoders(
+    save_encoder: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
     """Two encoders of random weights."""
-    import torch
-    from transformers import BertConfig, BertModel
-
-    folders = []
-    for number, width in enumerate((16, 32)):
-        folder = tmp_path_factory.mktemp("encoders") / f"e{number}"
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(number)
-            config = BertConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=width,
-                num_hidden_layers=1,
-                num_attention_heads=2,
-                intermediate_size=width,
-                max_position_embeddings=24,
-            )
-            BertModel(config).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        folders.append(str(folder))
-    return folders
+    folder = tmp_path_factory.mktemp("encoders")
+    widths = enumerate((16, 32))
+    return [str(save_encoder(folder / f"e{seed}", seed, width)) for seed, width in widths]
 
 
 @pytest.fixture(scope="session")

@@ -31,28 +31,13 @@ def line_of(solved: Solved, name: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def models(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def models(
+    save_encoder: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
     """Three models of unlike size, of random weights."""
-    import torch
-    from transformers import BertConfig, BertModel
-
-    folders = []
-    for number, width in enumerate((16, 16, 32)):
-        folder = tmp_path_factory.mktemp("models") / f"m{number}"
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(number)
-            config = BertConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=width,
-                num_hidden_layers=1,
-                num_attention_heads=2,
-                intermediate_size=width,
-                max_position_embeddings=24,
-            )
-            BertModel(config).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        folders.append(str(folder))
-    return folders
+    folder = tmp_path_factory.mktemp("models")
+    widths = enumerate((16, 16, 32))
+    return [str(save_encoder(folder / f"m{seed}", seed, width)) for seed, width in widths]
 
 
 @pytest.fixture
@@ -238,7 +223,7 @@ def test_divided_task_takes_as_long_as_it_is_planned_to(
     values: dict[str, Any], tmp_path: Path, decompose: str
 ) -> None:
     """`plan` counts tokens, and embeds the texts to fit on alone; `solve` does the work."""
-    given = {**values, "topology": "master_slave", "clock": CLOCK}
+    given = {**values, "topology": "master_slave", "clock": CLOCK, "adapt": "prototype"}
     given["decompose"] = {"kind": decompose, "slack": 1.0}
     task = Task.model_validate(given)
     solved = solve(task, tmp_path / "out")

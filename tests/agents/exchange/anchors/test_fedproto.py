@@ -72,7 +72,7 @@ def test_loss_is_the_squared_distance_to_the_prototype_of_the_class(make_learner
     expected = torch.zeros((), dtype=torch.float64)
     for copy in copies:
         for row, anchor in enumerate(ids):
-            if clusters[anchor] != 1:  # nobody has seen class 1
+            if clusters[anchor] != 1:  # class 1 was never seen
                 prototype = torch.from_numpy(values[clusters[anchor]]).double()
                 unit = copy[row] / copy[row].norm()
                 expected = expected + 2.0 * ((unit - prototype) ** 2).sum() / 3 / 2

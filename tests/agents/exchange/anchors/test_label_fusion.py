@@ -122,7 +122,7 @@ def slow_dawid_skene(chosen, classes, iterations, smoothing) -> np.ndarray:
 def test_dawid_skene_equals_the_loops(iterations, smoothing):
     chosen = np.random.default_rng(1).integers(3, size=(4, 9))
     chosen[:, 0] = 2
-    fast = dawid_skene(chosen, 4, iterations, smoothing)  # nobody names class 3
+    fast = dawid_skene(chosen, 4, iterations, smoothing)  # class 3 is never named
     np.testing.assert_allclose(fast, slow_dawid_skene(chosen, 4, iterations, smoothing), rtol=1e-9)
     assert (fast[:, 3] == 0).all()
 

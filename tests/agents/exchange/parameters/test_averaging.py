@@ -1,4 +1,4 @@
-"""What all exchanges of parameters share."""
+"""Properties that all exchanges of parameters share."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_disagreement_does_not_enter_the_momentum(make_society):
 
 
 def test_what_a_sparse_codec_loses_of_a_change_comes_with_the_next(make_society):
-    """What the root hears of a child adds up to all the child's changes but the last residual."""
+    """The messages that the root receives from a child add up to all changes but the last residual."""
     exchange = DiLoCo(codec=TopK(share=0.05), outer_learning_rate=1.0, outer_momentum=0.0)
     society = make_society(exchange, MasterSlave())
     child = society.host.agents[3]

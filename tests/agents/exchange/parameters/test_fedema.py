@@ -1,4 +1,4 @@
-"""Averages of which agents take the more the less they have diverged."""
+"""Agents take more of an average the less they have diverged."""
 
 from __future__ import annotations
 

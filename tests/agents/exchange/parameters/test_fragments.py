@@ -46,7 +46,7 @@ def test_every_element_is_in_one_fragment_and_fragments_are_alike_in_size(patter
 
 
 def test_sequential_fragments_follow_the_layers_of_the_model():
-    order = [*range(30), 40, *range(30, 40), 41, 42]  # lines: biases beside their matrices
+    order = [*range(30), 40, *range(30, 40), 41, 42]  # lines: biases next to their matrices
     fragments = fragments_of(SLOTS, 2, "sequential")
     for fragment, lines in zip(fragments, (order[:21], order[21:]), strict=True):
         expected = sorted(line * LINE + i for line in lines for i in range(LINE))

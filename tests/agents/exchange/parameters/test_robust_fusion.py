@@ -86,7 +86,7 @@ POISONS = {
 @pytest.mark.parametrize("count", [1, 2])
 @by_kind
 def test_poisoned_vectors_do_not_count(fusion, count, poison):
-    """What comes out lies within what honest agents sent, coordinate by coordinate."""
+    """The result lies within what honest agents sent, coordinate by coordinate."""
     honest = drawn()[: 7 - count]
     bad = [POISONS[poison](vector) for vector in drawn()[7 - count :]]
     fused = fuse(fusion, [*honest, *bad])
