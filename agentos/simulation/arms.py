@@ -92,6 +92,9 @@ class Arms:
         config = setting.config
         self.config = config
         self.setting = setting
+        self.checkpoints = Checkpoints(
+            setting.directory, config.checkpoints, config.training.local_steps
+        )
         self.session = setting.session
         self.recorder = setting.recorder
         self.listener = setting.listener
@@ -121,7 +124,9 @@ class Arms:
             except BaseException:
                 self._close_despite_failure("failed")
                 raise
-        return self._close_records("finished")
+        result = self._close_records("finished")
+        self.checkpoints.finish()
+        return result
 
     def _close_despite_failure(self, status: str) -> None:
         """Complete the records as far as possible; what ended the run is the error that is reported."""
@@ -174,7 +179,7 @@ class Arms:
         services = RoundServices(
             on_round=self._on_round,
             monitor=setting.monitor if is_together else None,
-            checkpoints=Checkpoints(self.setting.directory, config.checkpoints),
+            checkpoints=self.checkpoints,
             on_phase=self.listener.on_phase,
         )
         mode = config.clock.mode if config.clock else None
