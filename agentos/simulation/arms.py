@@ -9,7 +9,8 @@ from pathlib import Path
 
 from agentos.config.run import RunConfig
 from agentos.evaluation.joint_plan import JointPlan
-from agentos.events import Listener
+from agentos.events import Listener, Listeners
+from agentos.events.phase_times import PhaseTimes
 from agentos.records.agent_similarity import SimilarityRecorder
 from agentos.records.checkpoints import Checkpoints
 from agentos.records.layout import BASELINES, ENCODERS, ISOLATED, SELF_TRAINING, TOGETHER, TRACE
@@ -97,7 +98,8 @@ class Arms:
         )
         self.session = setting.session
         self.recorder = setting.recorder
-        self.listener = setting.listener
+        self.times = PhaseTimes()
+        self.listener = Listeners(self.times, setting.listener)
         self.recovery = Recovery(
             config.policy, self.session, self.recorder, self.listener.on_restart
         )
@@ -205,12 +207,14 @@ class Arms:
             self.config.training.local_steps,
             self.config.evaluation.metrics,
         )
+        self.times.close()
         result = summarise(
             run,
             together,
             {name: self.results[name] for name in BASELINES if name in self.results},
             status=status,
             wall_s=time.perf_counter() - self.setting.began_s,
+            phase_s=self.times.seconds,
         )
         self.recorder.summary(result.as_json())
         self.recorder.close()

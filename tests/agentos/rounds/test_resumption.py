@@ -76,7 +76,8 @@ def go_on(config: RunConfig, directory: Path, cache: Path, round: int | None = N
 
 
 def without_times(summary: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in summary.items() if key not in ("wall_s", "round_s")}
+    times = ("wall_s", "round_s", "phase_s")
+    kept = {key: value for key, value in summary.items() if key not in times}
     kept["isolated"] = {k: v for k, v in summary["isolated"].items() if k != "wall_s"}
     return kept
 
