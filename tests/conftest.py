@@ -369,6 +369,8 @@ def small_values(corpus_file: Path) -> dict[str, Any]:
             "warmup_steps": 2,
         },
         "evaluation": {"every": 2, "tasks": ["retrieval", "probe"], "documents": 40},
+        "health": {"every": 1},
+        "checkpoints": {"every": 4, "keep": 2},
         "runtime": "local",
     }
 

@@ -242,6 +242,20 @@ class RunConfig(Spec):
             network=self.network(),
         )
 
+    @property
+    def round_tokens(self) -> int:
+        """Tokens that an agent trains on in a round, at most: with every text as long as it may be."""
+        training = self.training
+        views = sum(objective.views_per_document for objective in self.objectives)
+        batches = training.local_steps * training.accumulate
+        return batches * training.batch_size * views * training.max_length
+
+    @property
+    def health_interval(self) -> int:
+        """Rounds from one check of the agents' health to the next; 0 for never."""
+        embedded = min(self.health.texts, self.data.anchors) * self.evaluation.max_length
+        return self.health.interval(embedded, self.round_tokens)
+
     def protocol(self) -> ProtocolPlan:
         """Return what the dry run of this run's protocol needs."""
         return ProtocolPlan(

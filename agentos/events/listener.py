@@ -17,7 +17,7 @@ class Listener:
         """Handle text that has been read, split and divided among the agents."""
 
     def on_phase(self, arm: str, round: int, phase: str) -> None:
-        """Handle the beginning of a phase of a round: training, exchanging or evaluating."""
+        """Handle the beginning of a phase: training, monitoring, exchanging, evaluating or checkpointing."""
 
     def on_traffic(self, arm: str, round: int, ledger: Ledger) -> None:
         """Handle the deliveries up to the end of a round, before `on_round`; keep no reference."""

@@ -125,11 +125,22 @@ class Checkpoints:
     Args:
         run: the run folder.
         config: how often to write them, and how many to keep.
+        local_steps: optimizer steps of a round.
     """
 
-    def __init__(self, run: Path, config: CheckpointConfig) -> None:
+    def __init__(self, run: Path, config: CheckpointConfig, local_steps: int) -> None:
         self.directory = run.absolute() / CHECKPOINTS
         self.config = config
+        self.local_steps = local_steps
+
+    def is_due(self, round: int, rounds: int) -> bool:
+        """Return whether to write a checkpoint after this round; see `CheckpointConfig.is_due`."""
+        return self.config.is_due(round, rounds, self.local_steps)
+
+    def finish(self) -> None:
+        """Remove the checkpoints of a run that has finished, unless they are to be kept."""
+        if self.config.keep is None:
+            _remove(self.directory)
 
     def write(
         self,
@@ -166,7 +177,7 @@ class Checkpoints:
         for path in folder.iterdir():
             sync(path)
         _write_manifest(manifest, folder)
-        for old in checkpoints_of(self.directory.parent)[: -self.config.keep]:
+        for old in checkpoints_of(self.directory.parent)[: -self.config.kept]:
             _remove(old.directory)
 
 

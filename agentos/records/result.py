@@ -96,6 +96,7 @@ class Result(Quality):
         steps: optimizer steps of each agent.
         tokens: tokens that went through encoders with a gradient; `anchor_tokens` of public anchors.
         wall_s: seconds from the start of the hosts to the end; `round_s` of each round of the run.
+        phase_s: seconds by what they went into, over all arms, since the run began or was last resumed.
         simulated_s: simulated seconds until the last agent ended; None for a run without a clock.
         agents, mean, worst: the last evaluation.
         before: the evaluation of the untrained agents.
@@ -115,6 +116,7 @@ class Result(Quality):
     wall_s: float
     simulated_s: float | None = None
     round_s: tuple[float, ...]
+    phase_s: dict[str, float] = Field(default_factory=dict)
     bytes: Bytes
     before: Quality
     joint: JointCost | None = None
@@ -176,6 +178,7 @@ def summarise(
     *,
     status: str,
     wall_s: float,
+    phase_s: Mapping[str, float] | None = None,
 ) -> Result:
     """Sum up the rounds of a run and of its baselines."""
     finished = together.finished
@@ -203,6 +206,7 @@ def summarise(
         wall_s=wall_s,
         simulated_s=together.simulated_s,
         round_s=tuple(report.round_s for report in together.rounds if report.round),
+        phase_s=dict(phase_s or {}),
         bytes=Bytes.of(together.ledger),
         before=Quality.of(_named(together.before), run.metrics),
         joint=JointCost.of(together.rounds[-1].metrics.values()) if together.rounds else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from agentos.evaluation.base import Metric
 
 MINUS = "\N{MINUS SIGN}"
@@ -55,6 +57,22 @@ def seconds_text(duration_s: float) -> str:
         return f"{minutes} min {seconds} s"
     hours, minutes = divmod(round(duration_s / 60), 60)
     return f"{hours:,} h {minutes} min"
+
+
+def phases_text(phase_s: Mapping[str, float]) -> str:
+    """Return the seconds of a run's phases, the longest first; those under one per cent are left out.
+
+    Example:
+        >>> phases_text({"training": 30.0, "evaluating": 9.9, "records": 0.1})
+        'training 30.0 s (75%), evaluating 9.9 s (25%)'
+    """
+    total = sum(phase_s.values())
+    longest = sorted(phase_s.items(), key=lambda phase: -phase[1])
+    return ", ".join(
+        f"{phase} {seconds_text(spent)} ({spent / total:.0%})"
+        for phase, spent in longest
+        if spent >= total / 100 > 0
+    )
 
 
 def short_seconds(duration_s: float) -> str:

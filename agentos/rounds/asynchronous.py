@@ -141,6 +141,7 @@ class AsynchronousCoordinator(Coordinator):
         due = any(self.services.is_checkpoint_due(round, self.plan.rounds) for round in over)
         if checkpoints is None or not due:
             return
+        self.phase(reached, "checkpointing")
         checkpoints.write(
             Progress(self.plan.name, reached, self.result.ledger, self.open_rounds.paused),
             lambda folder: save_states(self.session, folder),
@@ -196,6 +197,7 @@ class AsynchronousCoordinator(Coordinator):
 
     def _exchange(self, agents: Sequence[int]) -> None:
         """Take agents through the hops of their rounds; what is due at one time happens together."""
+        self.phase(self.result.finished + 1, "exchanging")
         exchange, network = self.plan.arm.exchange, self.plan.network
         hops = [(part, hop) for part in range(len(exchange.parts)) for hop in network.hops(1)]
         answers: set[tuple[int, int, int]] = set()  # part, fragment, agent that merged it now

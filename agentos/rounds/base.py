@@ -87,7 +87,7 @@ class RoundServices:
 
     def is_checkpoint_due(self, round: int, rounds: int) -> bool:
         """Return whether a checkpoint is written after a round."""
-        return self.checkpoints is not None and self.checkpoints.config.is_due(round, rounds)
+        return self.checkpoints is not None and self.checkpoints.is_due(round, rounds)
 
 
 class Coordinator(ABC):

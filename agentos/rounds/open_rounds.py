@@ -97,6 +97,7 @@ class OpenRounds:
         due = [a for a, round in rounds.items() if monitor is not None and monitor.is_due(round)]
         if monitor is None or not due:
             return
+        self.services.on_phase(self.plan.name, self._upcoming, "monitoring")
         for agent, answer in monitor.probe(self.session, due).items():
             round, reading = rounds[agent], answer[0]
             self._probes[round][agent] = answer
@@ -144,6 +145,7 @@ class OpenRounds:
         grouped = by_host(self.session.placement, dict.fromkeys(chosen))
         if not grouped:
             return {}
+        self.services.on_phase(self.plan.name, self._upcoming, "evaluating")
         calls = {host: Evaluate(list(mine)) for host, mine in grouped.items()}
         return self.session.ask(calls)
 

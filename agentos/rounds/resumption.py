@@ -240,7 +240,8 @@ def _of_round(found: Sequence[Checkpoint], round: int, directory: Path) -> Check
         f"{directory} has no checkpoint after round {round}",
         expected=f"one of the rounds {', '.join(kept)}" if kept else "a run with checkpoints",
         actual=round,
-        hint="choose one that was kept; checkpoints.keep and checkpoints.every set how many there are",
+        hint="choose one that was kept; checkpoints.every and checkpoints.keep set how many there are, and "
+        "without checkpoints.keep a run that has finished has none",
     )
 
 

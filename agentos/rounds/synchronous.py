@@ -70,6 +70,7 @@ class SynchronousCoordinator(Coordinator):
         for round in range(self.result.finished + 1, self.plan.rounds + 1):
             self._round(round)
             if checkpoints and self.services.is_checkpoint_due(round, self.plan.rounds):
+                self.phase(round, "checkpointing")
                 checkpoints.write(
                     Progress(
                         arm=self.plan.name,
@@ -121,6 +122,7 @@ class SynchronousCoordinator(Coordinator):
         monitor = self.services.monitor
         if monitor is None or not monitor.is_due(round):
             return None
+        self.phase(round, "monitoring")
         health = monitor.check(round, self.session)
         for agent, reading in health.readings.items():
             add_reading(metrics[agent], reading, agent in health.paused)

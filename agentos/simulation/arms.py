@@ -9,7 +9,8 @@ from pathlib import Path
 
 from agentos.config.run import RunConfig
 from agentos.evaluation.joint_plan import JointPlan
-from agentos.events import Listener
+from agentos.events import Listener, Listeners
+from agentos.events.phase_times import PhaseTimes
 from agentos.records.agent_similarity import SimilarityRecorder
 from agentos.records.checkpoints import Checkpoints
 from agentos.records.layout import BASELINES, ENCODERS, ISOLATED, SELF_TRAINING, TOGETHER, TRACE
@@ -92,9 +93,13 @@ class Arms:
         config = setting.config
         self.config = config
         self.setting = setting
+        self.checkpoints = Checkpoints(
+            setting.directory, config.checkpoints, config.training.local_steps
+        )
         self.session = setting.session
         self.recorder = setting.recorder
-        self.listener = setting.listener
+        self.times = PhaseTimes()
+        self.listener = Listeners(self.times, setting.listener)
         self.recovery = Recovery(
             config.policy, self.session, self.recorder, self.listener.on_restart
         )
@@ -121,7 +126,9 @@ class Arms:
             except BaseException:
                 self._close_despite_failure("failed")
                 raise
-        return self._close_records("finished")
+        result = self._close_records("finished")
+        self.checkpoints.finish()
+        return result
 
     def _close_despite_failure(self, status: str) -> None:
         """Complete the records as far as possible; what ended the run is the error that is reported."""
@@ -174,7 +181,7 @@ class Arms:
         services = RoundServices(
             on_round=self._on_round,
             monitor=setting.monitor if is_together else None,
-            checkpoints=Checkpoints(self.setting.directory, config.checkpoints),
+            checkpoints=self.checkpoints,
             on_phase=self.listener.on_phase,
         )
         mode = config.clock.mode if config.clock else None
@@ -200,12 +207,14 @@ class Arms:
             self.config.training.local_steps,
             self.config.evaluation.metrics,
         )
+        self.times.close()
         result = summarise(
             run,
             together,
             {name: self.results[name] for name in BASELINES if name in self.results},
             status=status,
             wall_s=time.perf_counter() - self.setting.began_s,
+            phase_s=self.times.seconds,
         )
         self.recorder.summary(result.as_json())
         self.recorder.close()

@@ -179,6 +179,7 @@ class Simulation:
         try:
             training, measured = choose_precision(session, blueprint)
             measured |= describe_stacks(session, arm_of(self.config, TOGETHER))
+            measured |= _schedule(self.config)
         except BaseException:
             session.close()
             raise
@@ -201,7 +202,8 @@ class Simulation:
                 self.directory, draw_sample(corpus, config.agents.total, config.seed)
             )
         if config.exchange.kind != "isolated":
-            monitor = health_monitor(config.health, corpus, network, config.seed)
+            every = config.health_interval
+            monitor = health_monitor(config.health, every, corpus, network, config.seed)
         return RunSetting(
             config=config,
             directory=self.directory,
@@ -216,6 +218,19 @@ class Simulation:
             joint=joint_plan(config, corpus),
             profile=self.profile,
         )
+
+
+def _schedule(config: RunConfig) -> dict[str, str]:
+    """Return how often agents are checked and written, which `auto` leaves open."""
+    training = config.training
+    intervals = {
+        "health_checks": config.health_interval,
+        "checkpoints": config.checkpoints.interval(training.local_steps),
+    }
+    return {
+        name: f"every {every} rounds" if 0 < every <= training.rounds else "none"
+        for name, every in intervals.items()
+    }
 
 
 def _timing_of(config: RunConfig) -> Timing | None:

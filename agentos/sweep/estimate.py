@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from agentos.config.run import RunConfig
 from agentos.preflight.dry_run import check_protocol
-from agents.objectives.contrastive import Contrastive
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,10 @@ class Estimate:
 def estimate(config: RunConfig) -> Estimate:
     """Estimate the cost of a run from only its configuration."""
     training, agents = config.training, config.agents.total
-    texts = training.steps * training.accumulate * training.batch_size
-    views = sum(2 if isinstance(objective, Contrastive) else 1 for objective in config.objectives)
     rounds = training.rounds
     due = [round for round in range(1, rounds + 1) if config.exchange.is_due(round, rounds)]
     crops = int(getattr(config.exchange, "crops", 0))
-    tokens = agents * (texts * views + len(due) * crops * config.data.anchors)
+    trained = rounds * config.round_tokens
+    tokens = agents * (trained + len(due) * crops * config.data.anchors * training.max_length)
     payload_bytes = check_protocol(config.protocol()).ledger.total() if due else 0
-    return Estimate(tokens * training.max_length, payload_bytes)
+    return Estimate(tokens, payload_bytes)

@@ -217,6 +217,8 @@ class Objective(Spec, ABC):
     """Class of the state that the objective keeps for each agent."""
     encodes: ClassVar[str | None] = None
     """Name of the padded input that `loss` encodes once, as a whole, if it encodes nothing else."""
+    views_per_document: ClassVar[int] = 1
+    """Variants of a document that a step trains on, for estimates of its tokens."""
 
     @abstractmethod
     def prepare(self, raw: RawBatch) -> Prepared:

@@ -44,6 +44,7 @@ class Contrastive(Objective):
     """An objective that contrasts two views of every document under a temperature."""
 
     state_type: ClassVar[type[ObjectiveState]] = ContrastiveState
+    views_per_document: ClassVar[int] = 2
     temperature: float = Field(0.05, gt=0.0, le=10.0, description="Divides the cosines.")
     learn_temperature: bool = Field(
         False, description="Learn the temperature, from the given one on; it stays above 0.01."

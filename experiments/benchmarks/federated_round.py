@@ -4,12 +4,13 @@
 
 Thirty-two agents with the encoder tiny (a BERT of 2 layers x 128, vocabulary 8,192, dropout 0.1) take
 two steps of SGD on 32 pairs of 32 tokens each, and average their weights. AgentOS runs them on two Ray hosts
-of one thread; the loop trains them one after another in one process; Flower simulates them on Ray with two
-cores per client, its default, and with one, so that two run at a time. The matrix products of the round alone
-show what is possible on these cores. Everything is measured once with mean pooling and once with first-token
-pooling as in SimCSE (Gao et al., 2021), where AgentOS computes the last layer only at that token. PYTHON is
-an interpreter of an environment with ``flwr[simulation]``, torch and transformers; without it Flower is left
-out. The sides alternate; medians of all rounds but each side's first are compared.
+of one thread; the loop trains them one after another in one process, or half of them in each of two
+processes, which a user can have without a framework; Flower simulates them on Ray with two cores per client,
+its default, and with one, so that two run at a time. The matrix products of the round alone show what is
+possible on these cores. Everything is measured once with mean pooling and once with first-token pooling as in
+SimCSE (Gao et al., 2021), where AgentOS computes the last layer only at that token. PYTHON is an interpreter
+of an environment with ``flwr[simulation]``, torch and transformers; without it Flower is left out. The sides
+alternate; medians of all rounds but each side's first are compared.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +30,7 @@ from agentos.config.run import RunConfig
 from experiments.benchmarks.harness.societies import hosts_of, median, publish, timed_rounds
 
 PEERS = Path(__file__).with_name("harness")
-BATCH, LENGTH = 32, 32
+BATCH, LENGTH, HOSTS = 32, 32, 2
 POOLINGS = {"mean": "mean pooling", "cls": "first-token pooling"}
 
 
@@ -61,7 +63,7 @@ def configuration(agents: int, rounds: int, steps: int = 2, pooling: str = "mean
             },
             "evaluation": {"tasks": ["geometry"], "documents": 20, "every": 1000, "agents": 1},
             "health": {"every": 0},
-            "runtime": {"kind": "ray", "hosts": 2, "threads": 1},
+            "runtime": {"kind": "ray", "hosts": HOSTS, "threads": 1},
         }
     )
 
@@ -83,6 +85,18 @@ def theirs(python: str, **task: Any) -> list[float]:
     return seconds[1:]
 
 
+def loops(agents: int, steps: int, rounds: int, pooling: str = "mean") -> list[float]:
+    """Return the seconds of rounds of two concurrent loops of one thread, the slower of each."""
+    work: dict[str, Any] = {"agents": agents // HOSTS, "rounds": rounds + 1, "steps": steps}
+
+    def loop(_: int) -> list[float]:
+        return theirs(sys.executable, peer="serial", threads=1, pooling=pooling, **work)
+
+    with ThreadPoolExecutor(HOSTS) as pool:
+        both = list(pool.map(loop, range(HOSTS)))
+    return [max(seconds) for seconds in zip(*both, strict=True)]
+
+
 def sides_of(
     agents: int, rounds: int, pooling: str, flower: str | None
 ) -> dict[str, Callable[[], list[float]]]:
@@ -93,6 +107,7 @@ def sides_of(
         "AgentOS, 2 hosts of 1 thread": partial(ours, agents, rounds, pooling),
         "PyTorch loop, 2 threads": partial(own, peer="serial", threads=2),
         "PyTorch loop, 1 thread": partial(own, peer="serial", threads=1),
+        "PyTorch loops, 2 processes of 1 thread": partial(loops, agents, 2, rounds, pooling),
         "matrix products alone, 2 processes": partial(own, peer="products"),
     }
     if flower is not None:

@@ -10,16 +10,12 @@ sides alternate; a round of the loops takes as long as the slower of the two.
 
 from __future__ import annotations
 
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import typer
 
-from experiments.benchmarks.federated_round import configuration, theirs
+from experiments.benchmarks.federated_round import configuration, loops
 from experiments.benchmarks.harness.societies import hosts_of, median, publish, timed_rounds
-
-HOSTS = 2
 
 
 def ours(agents: int, steps: int, rounds: int) -> list[float]:
@@ -27,20 +23,6 @@ def ours(agents: int, steps: int, rounds: int) -> list[float]:
     config = configuration(agents, rounds + 2, steps)
     with hosts_of(config) as session:
         return timed_rounds(config, session)
-
-
-def loops(agents: int, steps: int, rounds: int) -> list[float]:
-    """Return the seconds of rounds of two concurrent loops, the slower of each."""
-
-    def loop(_: int) -> list[float]:
-        share = agents // HOSTS
-        return theirs(
-            sys.executable, peer="serial", agents=share, rounds=rounds + 1, threads=1, steps=steps
-        )
-
-    with ThreadPoolExecutor(HOSTS) as pool:
-        both = list(pool.map(loop, range(HOSTS)))
-    return [max(seconds) for seconds in zip(*both, strict=True)]
 
 
 def main(

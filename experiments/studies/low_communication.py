@@ -7,13 +7,16 @@ a GPT-2 of 2 layers x 64 each, read docstrings for a number of steps and exchang
 under EXO Gym's strategies and under ours. Both sides begin with the same parameters and read the same
 batches; only SPARTA draws other places. The table holds the mean training loss of the last quarter of the
 steps, the largest difference between the two curves of losses (means over agents and `WINDOW` steps), the
-loss on held-out text of the average of the agents' parameters, and how far the agents are apart; means over
-seeds, and the range. Without GYM, only our side is measured. NoLoCo, SPARTA by partitions, and the two
-extremes, no exchange and an average in every step, have no peer there.
+loss on held-out text of the average of the agents' parameters, how far the agents are apart, and the seconds
+of processor time that the training took, all agents in one process on both sides (ours prepares its batches
+in it, EXO Gym is given them); means over seeds, and the range. Without GYM, only our side is measured.
+NoLoCo, SPARTA by partitions, and the two extremes, no exchange and an average in every step, have no peer
+there.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -89,12 +92,14 @@ class Outcome:
         heldout: nats per token of the averaged parameters on held-out text.
         apart: root mean square distance of agents from their average, relative to its norm.
         megabytes: sent by an agent; None where they are not counted.
+        cpu_s: seconds of processor time of the training.
     """
 
     losses: Losses
     heldout: float
     apart: float
     megabytes: float | None = None
+    cpu_s: float = 0.0
 
 
 def configuration(method: Method, steps: int, seed: int) -> RunConfig:
@@ -211,13 +216,15 @@ def ours(method: Method, steps: int, seed: int) -> Outcome:
     rounds = config.training.rounds
     plan = RoundsPlan("together", arm, config.network(), rounds, config.evaluation)
     with _hosts(config) as session:
+        began = time.process_time()
         SynchronousCoordinator(plan, session, RoundServices(reports.append)).run()
+        cpu_s = time.process_time() - began
         trained = [report for report in reports if report.round > 0]
         by_round = [[report.metrics[a]["loss"] for report in trained] for a in range(AGENTS)]
         losses = np.repeat(np.array(by_round), method.local_steps, axis=1)
         (parameters,) = session.call({0: Parameters()}).values()
         found = outcome(session, config, losses, parameters)
-    return replace(found, megabytes=reports[-1].total_bytes / AGENTS / 1e6)
+    return replace(found, megabytes=reports[-1].total_bytes / AGENTS / 1e6, cpu_s=cpu_s)
 
 
 def theirs(method: Method, steps: int, seed: int, gym: Path) -> Outcome:
@@ -229,8 +236,11 @@ def theirs(method: Method, steps: int, seed: int, gym: Path) -> Outcome:
     settings = {"every": EVERY, "share": SHARE, "learning_rate": rate}
     with _hosts(config) as session:
         ((encoder, batches),) = session.call({0: Beginnings(Arm(config.exchange, 0.0))}).values()
+        began = time.process_time()
         losses, parameters = train(GymRun(gym.resolve(), method.peer, settings, encoder, batches))
-        return outcome(session, config, losses.double().numpy(), parameters)
+        cpu_s = time.process_time() - began
+        found = outcome(session, config, losses.double().numpy(), parameters)
+    return replace(found, cpu_s=cpu_s)
 
 
 def row(name: str, side: str, outcomes: Sequence[Outcome], gap: str) -> str:
@@ -242,6 +252,7 @@ def row(name: str, side: str, outcomes: Sequence[Outcome], gap: str) -> str:
         _spread([found.heldout for found in outcomes], 3),
         _spread([found.apart for found in outcomes], 4),
         "" if outcomes[0].megabytes is None else f"{outcomes[0].megabytes:.2f}",
+        _spread([found.cpu_s for found in outcomes], 1),
     ]
     return f"| {name} | {side} | " + " | ".join(columns) + " |"
 
@@ -261,8 +272,8 @@ def main(
     """Train by every method on both sides; print a Markdown table."""
     rows = [
         f"| {AGENTS} agents, {steps} steps | side | loss, last quarter | largest gap | "
-        "held-out loss of the average | distance from it | MB sent by an agent |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "held-out loss of the average | distance from it | MB sent by an agent | CPU s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, method in METHODS.items():
         if paired and method.peer is None:

@@ -61,7 +61,7 @@ def faulty(small: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
                 "between_agents": False,
             },
             "baseline": {"isolated": False},
-            "checkpoints": {"every": 2},
+            "checkpoints": {"every": 2, "keep": 2},
             "exchange": {"kind": "hybrid", "strategies": ["fedavg", "anchor_contrast"]},
             "faults": FAULTS,
             "policy": {"retries": 1, "deadline_s": 5.0, "quorum": 0.4, "checksums": True},

@@ -53,7 +53,7 @@ def run_file(small_values: dict[str, Any], tmp_path: Path) -> Path:
         "exchange": {"kind": f"{MODULE}:SharedCentre", "codec": "int8"},
         "baseline": {"isolated": False},
         "evaluation": {"every": 2, "tasks": ["retrieval"], "documents": 40},
-        "checkpoints": {"every": 1},
+        "checkpoints": {"every": 1, "keep": 2},
     }
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(values), "utf-8")

@@ -15,7 +15,13 @@ from agentos.records.views.histories import Traffic
 from agentos.records.views.outcome import Outcome
 from agentos.records.views.run_view import load_view
 from agentos.reporting.panels.traffic_panel import joint_text
-from agentos.reporting.units import bytes_text, metric_text, saved_text, seconds_text
+from agentos.reporting.units import (
+    bytes_text,
+    metric_text,
+    phases_text,
+    saved_text,
+    seconds_text,
+)
 from agentos.reporting.verdict import verdict
 
 _ROWS = 20
@@ -41,6 +47,8 @@ def show_outcome(console: Console, directory: Path) -> None:
         f"steps per agent {result.steps or 0:,} | {result.wall_s or 0.0:.0f} s",
         highlight=False,
     )
+    if result.phase_s:
+        console.print(f"time: {escape(phases_text(result.phase_s))}", highlight=False)
     if result.joint is not None:
         console.print(joint_text(result.joint), highlight=False)
     if result.simulated_s is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,7 @@ class Outcome:
         tokens: tokens that all agents trained on.
         steps: optimizer steps per agent, or None if they were not recorded.
         wall_s: seconds that the run took, or None if it has no summary.
+        phase_s: seconds of each phase, over all arms; empty if they were not recorded.
         waited_for_views: share of the training time spent waiting for views; None if not recorded.
         simulated_s: simulated seconds until the last agent ended; None for a run without a clock.
         joint: cost of the joint embeddings; None if none were evaluated.
@@ -77,6 +78,7 @@ class Outcome:
     tokens: int
     steps: int | None
     wall_s: float | None
+    phase_s: Mapping[str, float]
     waited_for_views: float | None
     simulated_s: float | None
     joint: JointCost | None = None
@@ -150,6 +152,7 @@ def outcome(record: RunRecord) -> Outcome:
         tokens=int(summary.get("tokens") or total(rows, "tokens")),
         steps=summary.get("steps"),
         wall_s=summary.get("wall_s"),
+        phase_s=summary.get("phase_s") or {},
         waited_for_views=_waited_for_views(rows),
         simulated_s=max((s for row in rows if (s := row.get(SIMULATED_S))), default=None),
         joint=JointCost.of(row for row in rows if row["round"] == last),

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from agentos.records.views.run_view import RunView
-from agentos.reporting.units import ABSENT, bytes_text, count_text, saved_text, seconds_text
+from agentos.reporting.units import (
+    ABSENT,
+    bytes_text,
+    count_text,
+    phases_text,
+    saved_text,
+    seconds_text,
+)
 
 Tile = dict[str, str]
 
@@ -38,6 +45,7 @@ def tiles(run: RunView) -> list[Tile]:
             ABSENT if result.wall_s is None else seconds_text(result.wall_s),
             _waiting(run),
         ),
+        *_phases(run),
         *_simulated(run),
     ]
 
@@ -86,6 +94,12 @@ def _waiting(run: RunView) -> str:
     if share is None:
         return "including evaluation"
     return f"{share:.1%} of training time spent waiting for views"
+
+
+def _phases(run: RunView) -> list[Tile]:
+    """Return what the longest phase took, and the others in the note; nothing if it was not recorded."""
+    longest, _, others = phases_text(run.outcome.phase_s).partition(", ")
+    return [_tile("Longest phase", longest, others)] if longest else []
 
 
 def _simulated(run: RunView) -> list[Tile]:

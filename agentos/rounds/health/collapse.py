@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,17 @@ class HealthConfig(Spec):
     has 0 and 0.
     """
 
-    every: int = Field(1, ge=0, description="Rounds from one check to the next; 0 for never.")
+    every: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
+        "auto",
+        description="Rounds from one check to the next; 0 for never. auto: as few as keep to share.",
+    )
+    share: float = Field(
+        0.03,
+        gt=0.0,
+        le=1.0,
+        description="Operations that checks may take, as a share of those of training: estimated from the "
+        "configuration, never timed.",
+    )
     texts: int = Field(64, ge=8, le=1024, description="Public anchors that are embedded, at most.")
     min_rank_share: float = Field(
         0.02,
@@ -47,6 +58,25 @@ class HealthConfig(Spec):
         le=0.0,
         description="An agent has collapsed above this uniformity; 0 if all texts coincide.",
     )
+
+    def interval(self, embedded_tokens: int, trained_tokens: int) -> int:
+        """Return the rounds from one check to the next; 0 for never.
+
+        A token that is trained on takes three times the operations of one that is embedded.
+
+        Args:
+            embedded_tokens: tokens that an agent embeds in a check.
+            trained_tokens: tokens that it trains on in a round.
+
+        Example:
+            >>> HealthConfig().interval(embedded_tokens=4096, trained_tokens=200_000)
+            1
+            >>> HealthConfig().interval(embedded_tokens=4096, trained_tokens=2_000)
+            23
+        """
+        if self.every == "auto":
+            return math.ceil(embedded_tokens / (3 * trained_tokens * self.share))
+        return self.every
 
 
 @dataclass(frozen=True)

@@ -30,22 +30,28 @@ class HealthMonitor:
     """Probes the agents of a run in the rounds in which it is due.
 
     Args:
-        config: the limits, and the rounds.
+        config: the limits.
         texts: public anchors that every agent embeds.
         edges: pairs of neighbours whose embeddings are compared.
+        every: rounds from one check to the next.
     """
 
     def __init__(
-        self, config: HealthConfig, texts: tuple[str, ...], edges: tuple[tuple[int, int], ...]
+        self,
+        config: HealthConfig,
+        texts: tuple[str, ...],
+        edges: tuple[tuple[int, int], ...],
+        every: int = 1,
     ) -> None:
         self.config = config
         self.texts = texts
         self.edges = edges
+        self.every = every
         self.paused: frozenset[int] = frozenset()
 
     def is_due(self, round: int) -> bool:
         """Return whether agents are probed after the local steps of this round."""
-        return self.config.every > 0 and round % self.config.every == 0
+        return round % self.every == 0
 
     def check(self, round: int, session: Session) -> Health:
         """Probe all agents, and decide which are paused."""
@@ -91,19 +97,21 @@ class HealthMonitor:
 
 
 def health_monitor(
-    config: HealthConfig, corpus: Corpus, network: Network, seed: int
+    config: HealthConfig, every: int, corpus: Corpus, network: Network, seed: int
 ) -> HealthMonitor | None:
     """Return the monitor of a run; None if it is switched off, or if there are too few anchors.
 
     Args:
         config: the monitor's configuration.
+        every: rounds from one check to the next, by `HealthConfig.interval`; 0 for never.
         corpus: the run's corpus, for its public anchors.
         network: the run's network, for its neighbours.
         seed: the run's seed.
     """
-    if not config.every or len(corpus.anchors) < 2:
+    if not every or len(corpus.anchors) < 2:
         return None
     drawn = generator(seed, "health").permutation(len(corpus.anchors))[: config.texts]
     texts = tuple(corpus.texts(corpus.anchors[np.sort(drawn)]))
     order = generator(seed, "health", "edges").permutation(len(network.edges))[:MAX_EDGES]
-    return HealthMonitor(config, texts, tuple(network.edges[int(i)] for i in np.sort(order)))
+    edges = tuple(network.edges[int(i)] for i in np.sort(order))
+    return HealthMonitor(config, texts, edges, every)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from agentos.config.run import RunConfig
 from agentos.events import Listener
+from agentos.records.environment import processor
 from agentos.records.reports import RoundReport
 from agentos.rounds.base import RoundServices, RoundsPlan
 from agentos.rounds.synchronous import SynchronousCoordinator
@@ -76,7 +80,8 @@ def median(seconds: list[float]) -> float:
 
 
 def publish(name: str, rows: list[str]) -> str:
-    """Write a table to the committed results and return it."""
-    table = "\n".join(rows)
+    """Write a table, and the machine it was measured on, to the committed results; return it."""
+    machine = f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}"
+    table = "\n".join([*rows, "", f"Measured on {machine}."])
     (RESULTS / f"{name}.md").write_text(table + "\n", encoding="utf-8")
     return table

@@ -125,8 +125,9 @@ def test_run_keeps_its_live_state_and_takes_it_away(
     phases = [(state["arm"], state["round"], name) for name, state in spy.seen if "ing" in name]
     together = [(TOGETHER, 0, "evaluating")]
     for round in (1, 2):
-        together += [(TOGETHER, round, "training"), (TOGETHER, round, "exchanging")]
-    assert phases[:6] == [*together, (TOGETHER, 2, "evaluating")]
+        names = ("training", "monitoring", "exchanging")
+        together += [(TOGETHER, round, name) for name in names]
+    assert phases[:8] == [*together, (TOGETHER, 2, "evaluating")]
     ends = [state for name, state in spy.seen if name == "round"]
     sent = sum(size for *_, size in ends[1]["edges"])
     assert 0 < sent == ends[1]["total_bytes"]

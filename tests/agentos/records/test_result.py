@@ -39,7 +39,7 @@ def arm(last: int, shift: float = 0.0, evaluated: tuple[int, ...] = (0, 2)) -> A
 @pytest.fixture
 def sum_up(tmp_path: Path) -> Callable[..., Result]:
     def make(together: ArmResult, isolated: ArmResult | None = None, **changes: Any) -> Result:
-        values: dict[str, Any] = {"status": "finished", "wall_s": 9.0}
+        values: dict[str, Any] = {"status": "finished", "wall_s": 9.0, "phase_s": {"training": 3.0}}
         run = RunIdentity(tmp_path, "small", 0, 2, METRICS)
         baselines = {} if isolated is None else {"isolated": isolated}
         return summarise(run, together, baselines, **{**values, **changes})
@@ -62,6 +62,7 @@ def test_summary_of_a_finished_run(sum_up: Callable[..., Result]) -> None:
         "anchor_tokens": 120,
         "wall_s": 9.0,
         "round_s": [1.5, 2.5],
+        "phase_s": {"training": 3.0},
         "bytes": {
             "total": 111,
             "by_kind": {"embeddings": 100, "weights": 11},

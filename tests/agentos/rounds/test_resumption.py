@@ -76,7 +76,8 @@ def go_on(config: RunConfig, directory: Path, cache: Path, round: int | None = N
 
 
 def without_times(summary: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in summary.items() if key not in ("wall_s", "round_s")}
+    times = ("wall_s", "round_s", "phase_s")
+    kept = {key: value for key, value in summary.items() if key not in times}
     kept["isolated"] = {k: v for k, v in summary["isolated"].items() if k != "wall_s"}
     return kept
 
@@ -296,7 +297,37 @@ def test_branch_of_a_run_that_is_no_longer_is_refused(
 )
 def test_checkpoints_are_due_every_so_often_and_at_the_end(every: int, due: list[int]) -> None:
     config = CheckpointConfig(every=every)
-    assert [round for round in range(6) if config.is_due(round, 5)] == due
+    assert [round for round in range(6) if config.is_due(round, 5, local_steps=1)] == due
+
+
+@pytest.mark.parametrize(
+    ("local_steps", "rounds", "due"),
+    [(50, 9, [4, 8, 9]), (1000, 2, [1, 2]), (60, 3, []), (67, 3, [3])],
+)
+def test_checkpoints_keep_to_their_share_of_the_bytes_that_steps_write(
+    local_steps: int, rounds: int, due: list[int]
+) -> None:
+    config = CheckpointConfig(share=1 / 200)
+    found = [r for r in range(rounds + 1) if config.is_due(r, rounds, local_steps)]
+    assert found == due
+
+
+def test_finished_run_keeps_no_checkpoint_unless_it_is_told_to(
+    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+) -> None:
+    class Looks(Listener):
+        def on_stage(self, what: str) -> None:
+            during.extend(path.name for path in folder.glob("checkpoints/*"))
+
+    during: list[str] = []
+    folder = tmp_path / "run"
+    config = longer(baseline={"isolated": False}, checkpoints={"every": 1})
+    Simulation(config, folder, Looks(), cache=cache).run()
+    assert {"together-00003", "together-00004"} == set(during)
+    assert not (folder / CHECKPOINTS).exists()
+    with pytest.raises(ConfigurationError, match="no checkpoint after round 3") as caught:
+        branch(folder, 3, rounds=5, afresh=False)
+    assert "checkpoints.keep" in str(caught.value.hint)
 
 
 @pytest.fixture(scope="module")

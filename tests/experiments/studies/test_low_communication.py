@@ -20,7 +20,7 @@ def test_every_method_takes_the_same_steps_on_the_same_batches(name: str) -> Non
 
 def test_row_holds_the_last_quarter_and_the_range_over_seeds() -> None:
     outcomes = [
-        Outcome(np.array([9.0, 9.0, 9.0, end]), heldout=3.0, apart=0.5, megabytes=1.25)
+        Outcome(np.array([9.0, 9.0, 9.0, end]), heldout=3.0, apart=0.5, megabytes=1.25, cpu_s=end)
         for end in (2.0, 4.0)
     ]
     cells = [cell.strip() for cell in row("sparta", "AgentOS", outcomes, "0.1").split("|")[1:-1]]
@@ -32,4 +32,5 @@ def test_row_holds_the_last_quarter_and_the_range_over_seeds() -> None:
         "3.000 (3.000-3.000)",
         "0.5000 (0.5000-0.5000)",
         "1.25",
+        "3.0 (2.0-4.0)",
     ]

@@ -166,10 +166,23 @@ def test_watch_compares_neighbours_and_warns_of_the_fallen(
     assert caplog.messages[0].endswith("its exchange is paused")
 
 
-@pytest.mark.parametrize(("every", "due"), [(1, [1, 2, 3, 4]), (2, [2, 4]), (0, [])])
+@pytest.mark.parametrize(("every", "due"), [(1, [1, 2, 3, 4]), (2, [2, 4])])
 def test_watch_is_due_every_so_often(every: int, due: list[int]) -> None:
-    watch = HealthMonitor(HealthConfig(every=every), ("text",), ())
+    watch = HealthMonitor(CONFIG, ("text",), (), every)
     assert [round for round in range(1, 5) if watch.is_due(round)] == due
+
+
+def test_checks_keep_to_their_share_of_the_operations_of_training(
+    small: Callable[..., RunConfig],
+) -> None:
+    # Two views of 12 documents of 16 tokens in each of 2 steps, three times the operations of embedding.
+    trained = 3 * 2 * 2 * 12 * 16
+    checked = 32 * 64  # anchors, fewer than health.texts, of evaluation.max_length tokens
+    assert small(health={"share": checked / trained}).health_interval == 1
+    assert small(health={"share": checked / trained / 4}).health_interval == 4
+    assert small(health={}).health_interval == 30
+    assert small(health={"every": 7}).health_interval == 7
+    assert small(health={"every": 0}).health_interval == 0
 
 
 # In a run
@@ -217,7 +230,7 @@ def test_collapsed_agent_is_paused_until_it_recovers(
     training = {**small().training.model_dump(), "rounds": 3}
     evaluation = {"every": 9, "tasks": ["retrieval"], "documents": 40, "between_agents": False}
     losses = {}
-    for name, health in (("watched", {}), ("unwatched", {"every": 0})):
+    for name, health in (("watched", {"every": 1}), ("unwatched", {"every": 0})):
         config = small(
             topology="ring",
             exchange="fedavg",
@@ -262,7 +275,7 @@ def test_watch_counts_its_tokens_and_is_off_without_anchors_or_exchange(
         return [row["embedded_tokens"] for row in rows], ["paused" in row for row in rows]
 
     weights: dict[str, Any] = {"exchange": "fedavg"}
-    watched, flags = tokens("watched", **weights, health={"texts": 8})
+    watched, flags = tokens("watched", **weights, health={"every": 1, "texts": 8})
     assert all(flags)
     # Eight texts, of 16 to 64 tokens each, in every round; averaging weights embeds nothing itself.
     assert all(8 * 16 <= count <= 8 * 64 for count in watched)
