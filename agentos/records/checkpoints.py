@@ -19,7 +19,7 @@ from pydantic import Field
 from agentos.records.atomic_files import inside, replacing, sync, writing
 from agentos.records.checkpoint_config import CheckpointConfig
 from agentos.records.identity.extents import Extent, disagreement, extents
-from agentos.records.layout import ARMS, CHECKPOINTS, LEDGER, MANIFEST, agent_name
+from agentos.records.layout import ARMS, CHECKPOINTS, LEDGER, MANIFEST, TOGETHER, agent_name
 from agentos.records.ledger_file import read_ledger, write_ledger
 from protocols.errors import RecordError
 from protocols.ledger import Ledger
@@ -137,7 +137,7 @@ class Checkpoints:
         save_states: Callable[[Path], Mapping[int, str]],
         save_more: Callable[[Path], dict[str, str]] = lambda folder: {},
     ) -> None:
-        """Write a checkpoint, and remove the oldest checkpoints.
+        """Write a checkpoint, and remove the oldest of its arm.
 
         Args:
             progress: the run's progress.
@@ -166,8 +166,25 @@ class Checkpoints:
         for path in folder.iterdir():
             sync(path)
         _write_manifest(manifest, folder)
-        for old in checkpoints_of(self.directory.parent)[: -self.config.keep]:
-            _remove(old.directory)
+        self._remove_old(progress.arm)
+
+    def finish(self) -> None:
+        """Remove the checkpoints of baselines: a run that has finished is only forked, from itself."""
+        self._remove_old(TOGETHER)
+
+    def _remove_old(self, arm: str) -> None:
+        """Remove all but the latest checkpoints of the run and of the arm in progress."""
+        if self.config.keep == "all":
+            return
+        found = checkpoints_of(self.directory.parent)
+        kept = {
+            each.directory
+            for name in {TOGETHER, arm}
+            for each in [each for each in found if each.manifest.arm == name][-self.config.keep :]
+        }
+        for old in found:
+            if old.directory not in kept:
+                _remove(old.directory)
 
 
 def checkpoints_of(run: Path, warn: bool = False) -> list[Checkpoint]:

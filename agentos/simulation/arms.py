@@ -121,6 +121,7 @@ class Arms:
             except BaseException:
                 self._close_despite_failure("failed")
                 raise
+        Checkpoints(self.setting.directory, self.config.checkpoints).finish()
         return self._close_records("finished")
 
     def _close_despite_failure(self, status: str) -> None:
