@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from agentos.cli.arguments import TrustedPlugins
+
 
 def serve(
     directory: Annotated[
@@ -45,6 +47,7 @@ def serve(
     ] = 30.0,
     max_body_bytes: Annotated[int, typer.Option(help="Bytes of a request, at most.")] = 1 << 20,
     max_texts: Annotated[int, typer.Option(min=1, help="Texts of a request, at most.")] = 256,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Serve a society that 'agentos solve' made over HTTP, on Ray Serve, until Ctrl-C.
 
@@ -85,7 +88,7 @@ def serve(
     except ValidationError as error:
         raise InvalidConfiguration("the command line", explain(error, ServeConfig)) from error
     console = SafeConsole()
-    service = Service.open(directory, config)
+    service = Service.open(directory, config, trust_plugins)
     try:
         with interruptible():
             with console.status("Starting the society"):
