@@ -79,7 +79,8 @@ Point = Annotated[
     ),
 ]
 SchemaOf = Annotated[
-    Literal["run", "task"], typer.Argument(metavar="FILE", help="What is described: run or task.")
+    Literal["run", "task", "sweep"],
+    typer.Argument(metavar="FILE", help="What is described: run, task or sweep."),
 ]
 Out = Annotated[Path | None, typer.Option(help="Run folder; default: a new one under runs/.")]
 Address = Annotated[

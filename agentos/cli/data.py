@@ -73,8 +73,10 @@ def data(
         tokenizer = _tokenizer(config, corpus)
         tokens = corpus_tokens(corpus, tokenizer, None, config.data.max_document_tokens)
         summary = summarise(corpus, tokens, tokenizer)
-        save(draw_corpus(summary, title=f"{config.name}: {len(corpus):,} documents"), out)
-    show(console, summary, config.data.tokenizer.max_unknown_rate)
+        divided = division(config, summary)
+        title = f"{config.name}: {len(corpus):,} documents\n{divided}"
+        save(draw_corpus(summary, title=title), out)
+    show(console, summary, config.data.tokenizer.max_unknown_rate, divided)
     console.print(f"picture: {out}", soft_wrap=True, markup=False, highlight=False)
 
 
@@ -112,7 +114,19 @@ def configuration(
         raise InvalidConfiguration(source, explain(error, RunConfig)) from error
 
 
-def show(console: Console, summary: Summary, max_unknown_rate: float) -> None:
+def division(config: RunConfig, summary: Summary) -> str:
+    """Return how documents are divided: partition, its parameters, seed, and the skew of labels."""
+    from agentos.data.summary import label_skew
+
+    partition = config.data.partition
+    parameters = partition.model_dump(mode="json", exclude={"kind"})
+    named = ", ".join([partition.kind, *(f"{name} {value}" for name, value in parameters.items())])
+    skew = label_skew(summary.by_label)
+    told = "" if skew is None else f"; Jensen-Shannon skew of labels {skew:.2f} (0 alike, 1 apart)"
+    return f"{named}; seed {config.seed}{told}"
+
+
+def show(console: Console, summary: Summary, max_unknown_rate: float, divided: str) -> None:
     """Print the figures of a corpus."""
     from rich.table import Table
 
@@ -136,6 +150,7 @@ def show(console: Console, summary: Summary, max_unknown_rate: float) -> None:
         ),
         "agents": f"{len(summary.documents)}, with {summary.documents.min():,} to "
         f"{summary.documents.max():,} documents and {len(summary.labels) or 'no'} labels",
+        "divided": divided,
     }
     table = Table.grid(padding=(0, 2))
     for name, text in facts.items():

@@ -147,9 +147,9 @@ def list_kinds(point: Point = None, as_json: AsJson = False) -> None:
         show_kinds(_console(), point)
 
 
-@app.command(short_help="Print the JSON schema of a run or a task, for editors.")
+@app.command(short_help="Print the JSON schema of a file, for editors.")
 def schema(of: SchemaOf = "run") -> None:
-    """Print the JSON schema of a run or of a task file, for editors that complete and validate YAML.
+    """Print the JSON schema of a run, task or sweep file, for editors that complete and validate YAML.
 
     Example: agentos schema task > task.schema.json
     """
@@ -157,6 +157,10 @@ def schema(of: SchemaOf = "run") -> None:
         from agentos.tasks.config import json_schema
 
         described = json_schema()
+    elif of == "sweep":
+        from agentos.sweep.config import SweepConfig
+
+        described = SweepConfig.model_json_schema()
     else:
         from agentos.config.run import RunConfig
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,10 +68,11 @@ def sweep(
     ] = False,
     trust_plugins: TrustedPlugins = None,
 ) -> None:
-    """Run every arm at every value of every axis with every seed, each in its own process.
+    """Run every arm at every value of every axis with every seed, each in its own process; or search.
 
     Results go to results.parquet, one row per run, and to report.html; the table compares arms with the
-    baseline, paired by seed. Rerun the command to execute missing or failed runs.
+    baseline, paired by seed. Rerun the command to execute missing or failed runs. With the section search,
+    Optuna chooses the fields of each trial (pip install 'llm-agentos[optuna]').
 
     Example: agentos sweep exchange.yaml --seeds 3 --jobs 2 --out runs/exchange
     """
@@ -83,6 +85,9 @@ def sweep(
 
     console = SafeConsole(stderr=as_json)
     config = configuration(file, overrides or [], seeds)
+    if config.search is not None:
+        _search(console, config, out, (jobs, dry_run, keep_encoders), as_json, trust_plugins)
+        return
     planned = plan(config, trust_plugins)
     directory = out or Path("runs") / config.name
     folder = Folder(directory, planned)
@@ -102,6 +107,62 @@ def sweep(
         raise typer.Exit(1)
 
 
+def _search(
+    console: Console,
+    config: SweepConfig,
+    out: Path | None,
+    how: tuple[int | None, bool, bool],
+    as_json: bool,
+    trusted: Sequence[str] | None,
+) -> None:
+    """Search, and print the best trial and the answer of all.
+
+    Raises:
+        typer.Exit: after an interruption, or where a trial failed.
+    """
+    from agentos.cli.display.sweep_progress import SweepDisplay, show_found, show_space
+    from agentos.sweep.execute import Folder
+    from agentos.sweep.optuna_search import Search
+    from agentos.sweep.paired_answer import Question
+
+    jobs, dry_run, keep_encoders = how
+    assert config.search is not None
+    directory = out or Path("runs") / config.name
+    search = Search(directory, config, trusted)
+    if dry_run:
+        show_space(console, config.search, search.metric, len(config.seeds))
+        return
+    with (
+        _resumable(directory),
+        SweepDisplay(console, 0, config.search.trials * len(config.seeds)) as shown,
+    ):
+        found = search.run(
+            jobs=jobs or 1,
+            on_start=shown.on_start,
+            on_end=shown.on_end,
+            keep_encoders=keep_encoders,
+        )
+    folder = Folder(directory, found.planned)
+    _answer(console, folder, config.name, Question(found.metric.name), as_json)
+    show_found(console, found)
+    if found.failed:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _resumable(directory: Path) -> Iterator[None]:
+    """Turn an interruption into the exit code of its signal, and say how to go on."""
+    from agentos.cli.display.console import SafeConsole
+    from agentos.runtime.interruption import Interrupted
+
+    try:
+        yield
+    except Interrupted as interrupted:
+        advice = f"finished runs are in {directory}; the same command continues"
+        SafeConsole(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
+        raise typer.Exit(interrupted.exit_code) from None
+
+
 def _execute(
     folder: Folder,
     left: Sequence[Planned],
@@ -114,11 +175,9 @@ def _execute(
     Raises:
         typer.Exit: after Ctrl-C, SIGTERM or SIGHUP, with the exit code of the signal.
     """
-    from agentos.cli.display.console import SafeConsole
-    from agentos.runtime.interruption import Interrupted
     from agentos.sweep.execute import execute
 
-    try:
+    with _resumable(folder.path):
         execute(
             folder,
             left,
@@ -127,10 +186,6 @@ def _execute(
             on_end=shown.on_end,
             **options,
         )
-    except Interrupted as interrupted:
-        advice = f"finished runs are in {folder.path}; the same command continues"
-        SafeConsole(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
-        raise typer.Exit(interrupted.exit_code) from None
 
 
 def _answer(console: Console, folder: Folder, name: str, question: Question, as_json: bool) -> None:

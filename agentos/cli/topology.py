@@ -24,19 +24,25 @@ def topology(
         Path | None, typer.Option(help="Picture: .png, .svg or .pdf; default topology-KIND.png.")
     ] = None,
 ) -> None:
-    """Print the figures of a topology, and draw it with its roles and levels.
+    """Print the figures of a topology, and draw it with its roles and levels; round by round if it varies.
 
     Example: agentos topology layered --agents 15 branching=2
     """
     from agentos.cli.display.console import SafeConsole
     from agentos.config.load import load_topology
     from agentos.reporting.network.draw import draw_network
+    from agentos.reporting.network.rounds import MAX_AGENTS, draw_rounds, live_edges
     from agentos.reporting.pictures import save
 
     chosen = load_topology(kind, parameters or [])
     network = chosen.build(agents, seed)
     picture = out or Path(f"topology-{kind}.png")
-    save(draw_network(network, title=f"{kind}, {agents} agents"), picture)
+    title = f"{kind}, {agents} agents"
+    if network.period == 1 or agents > MAX_AGENTS:
+        figure = draw_network(network, title=title)
+    else:
+        figure = draw_rounds(network, live_edges(network), title)
+    save(figure, picture)
     show_topology(SafeConsole(), chosen, network, picture)
 
 

@@ -13,6 +13,7 @@ from agentos.config.unwritable_fields import unwritable
 from agentos.data.config import DataConfig
 from agentos.evaluation.config import EvaluationConfig
 from agentos.evaluation.own_labels import OwnLabels
+from agentos.events.trackers import TRACKERS, Tracker
 from agentos.preflight.inputs import require_inputs
 from agentos.preflight.protocol_plan import ProtocolPlan
 from agentos.records.checkpoint_config import CheckpointConfig
@@ -103,6 +104,9 @@ class RunConfig(Spec):
     )
     runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(
         default_factory=RayRuntime, description="Where agents live."
+    )
+    trackers: tuple[Annotated[Tracker, Kinds(TRACKERS)], ...] = Field(
+        (), description="Programs that show the run's curves, beside TensorBoard."
     )
 
     @model_validator(mode="after")
@@ -268,6 +272,8 @@ class RunConfig(Spec):
 
     def require_inputs(self) -> None:
         """Refuse what a look at the files shows to be impossible; see `require_inputs`."""
+        for tracker in self.trackers:
+            tracker.require()
         require_inputs(
             self.data,
             self.agents.total,

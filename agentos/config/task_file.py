@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agentos.config.load import apply_overrides, find, load_as, read_yaml
@@ -13,12 +13,15 @@ from protocols.errors import ConfigurationError
 from protocols.spec import spell_out
 
 
-def load_task(source: str, overrides: Sequence[str] = ()) -> AnyTask:
+def load_task(
+    source: str, overrides: Sequence[str] = (), trusted: Iterable[str] | None = ()
+) -> AnyTask:
     """Read the configuration of a task from a YAML file.
 
     Args:
         source: path of the file.
         overrides: ``key.path=value`` each, the value in YAML.
+        trusted: packages whose classes may be imported as kinds.
 
     Raises:
         ConfigurationError: the file cannot be read, or an override is malformed.
@@ -33,12 +36,14 @@ def load_task(source: str, overrides: Sequence[str] = ()) -> AnyTask:
             actual=kind[:60],
             hint=f"did you mean {closest[0]!r}?" if closest else "run 'agentos list task'",
         )
-    return load_as(CONFIGURATIONS.get(kind or "", Task), source, overrides)
+    return load_as(CONFIGURATIONS.get(kind or "", Task), source, overrides, trusted)
 
 
-def load_labelled_task(source: str, overrides: Sequence[str] = ()) -> Task:
+def load_labelled_task(
+    source: str, overrides: Sequence[str] = (), trusted: Iterable[str] | None = ()
+) -> Task:
     """Read the configuration of a task whose answers are class probabilities; see `load_task`."""
-    task = load_task(source, overrides)
+    task = load_task(source, overrides, trusted)
     if not isinstance(task, Task):
         raise ConfigurationError(
             f"{source}: this command works on labelled texts",

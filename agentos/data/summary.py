@@ -75,6 +75,34 @@ def summarise(corpus: Corpus, tokens: TokenStore, tokenizer: PreTrainedTokenizer
     )
 
 
+def label_skew(by_label: IntArray) -> float | None:
+    r"""Return the Jensen-Shannon divergence of the agents' label distributions, as a share of its most.
+
+    \(JS = H(\bar p) - \frac1A \sum_a H(p_a)\) over \(\log A\): 0 if all agents have the same shares
+    of labels, 1 if no two share a label. None without labels, or for a single agent.
+
+    Args:
+        by_label: `[A, labels]`, private documents.
+
+    Source: Lin, Divergence Measures Based on the Shannon Entropy, 1991.
+
+    Example:
+        >>> label_skew(np.array([[5, 0], [0, 3]])), label_skew(np.array([[1, 1], [2, 2]]))
+        (1.0, 0.0)
+    """
+    agents, labels = by_label.shape
+    if labels == 0 or agents < 2:
+        return None
+    shares = by_label / np.maximum(by_label.sum(axis=1, keepdims=True), 1)
+    apart = _entropy(shares.mean(axis=0)) - float(np.mean([_entropy(row) for row in shares]))
+    return max(0.0, apart / float(np.log(agents)))
+
+
+def _entropy(shares: npt.NDArray[np.float64]) -> float:
+    found = shares[shares > 0]
+    return float(-np.sum(found * np.log(found)))
+
+
 def histogram(lengths: IntArray) -> tuple[IntArray, IntArray]:
     """Count documents by length in doubling classes: 0-1, 2-3, 4-7, 8-15, ...
 

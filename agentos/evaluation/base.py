@@ -62,6 +62,8 @@ class Metric:
         label: title in tables and charts; derived from the name by default.
         minor: whether only the report shows it, and the terminal does not.
         variant_of: name of the metric that this is of mapped or joint embeddings; empty if none.
+        diagnostic: whether it describes embeddings and is no outcome: an untrained encoder may have the best
+            value, so tables neither colour its differences nor judge a run by it.
 
     Example:
         >>> Metric(name="nearest_hit", higher_is_better=True, help="Share of hits.").title
@@ -75,11 +77,17 @@ class Metric:
     label: str = ""
     minor: bool = False
     variant_of: str = ""
+    diagnostic: bool = False
 
     @property
     def title(self) -> str:
         """Title in tables and charts."""
         return self.label or self.name.replace("_", " ").capitalize()
+
+    @property
+    def arrow(self) -> str:
+        """The direction that is better, for tables; a tilde for a diagnostic."""
+        return "~" if self.diagnostic else "↑" if self.higher_is_better else "↓"
 
     def on(self, variant: str) -> Metric:
         """Return the same metric on mapped embeddings; see `VARIANTS`.

@@ -46,12 +46,14 @@ class Geometry(Task):
             higher_is_better=False,
             help="Mean squared distance, on the unit sphere, between the two halves of a document.",
             minor=True,
+            diagnostic=True,
         ),
         Metric(
             name="uniformity",
             higher_is_better=False,
             help="How evenly documents fill the unit sphere: 0 if collapsed, -4 if well spread.",
             minor=True,
+            diagnostic=True,
         ),
         Metric(
             name="rankme",
@@ -59,12 +61,14 @@ class Geometry(Task):
             higher_is_better=True,
             help="Directions that the embeddings use, at most their width.",
             minor=True,
+            diagnostic=True,
         ),
         Metric(
             name="dimension_spread",
             higher_is_better=True,
             help="Mean deviation of a dimension on the unit sphere: 0 if collapsed, 1 if isotropic.",
             minor=True,
+            diagnostic=True,
         ),
         Metric(
             name="dead_dimensions",
@@ -72,6 +76,7 @@ class Geometry(Task):
             help="Share of dimensions that hardly vary from document to document.",
             percent=True,
             minor=True,
+            diagnostic=True,
         ),
         Metric(
             name="mean_share",
@@ -81,6 +86,7 @@ class Geometry(Task):
             "removes it.",
             percent=True,
             minor=True,
+            diagnostic=True,
         ),
     )
 

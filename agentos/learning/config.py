@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 from typing_extensions import Self
 
 from agentos.config.field_errors import InvalidConfiguration, explain
@@ -20,6 +27,7 @@ from agentos.learning.labelling import LABELLERS, Labeller
 from agentos.learning.learners import LEARNERS, Learner, Plain
 from agentos.learning.streams import STREAMS, Stream
 from protocols.errors import ConfigurationError
+from protocols.plugins import TrustedPlugins
 from protocols.spec import Kinds, Spec, spell_out
 
 
@@ -82,6 +90,7 @@ class LifeConfig(Spec):
     gate: Gate | None = Field(
         Gate(), description="What lets an update in; null lets in all, a control of a study."
     )
+    _trusted: TrustedPlugins = PrivateAttr(default=TrustedPlugins())
 
     @model_validator(mode="after")
     def _something_to_use(self) -> Self:
@@ -104,7 +113,7 @@ class LifeConfig(Spec):
         raw = read_yaml(find(self.begin)) if folder is None else values_of(folder, list(self.set))
         raw = set_fields(raw, self.set)
         try:
-            config = RunConfig.model_validate(raw)
+            config = RunConfig.model_validate(raw, context=self._trusted)
         except ValidationError as error:
             raise InvalidConfiguration(self.begin, explain(error, RunConfig)) from error
         for field, actual, wanted in (
@@ -125,15 +134,20 @@ class LifeConfig(Spec):
         return config
 
 
-def load_life(source: str, overrides: Sequence[str] = ()) -> LifeConfig:
+def load_life(
+    source: str, overrides: Sequence[str] = (), trusted: Iterable[str] | None = ()
+) -> LifeConfig:
     """Read the configuration of a life from a YAML file.
 
     Args:
         source: path of the file.
         overrides: ``key.path=value`` each, the value in YAML.
+        trusted: packages whose classes may be imported as kinds.
 
     Raises:
         ConfigurationError: the file cannot be read, or an override is malformed.
         InvalidConfiguration: fields are unknown or out of range.
     """
-    return load_as(LifeConfig, source, overrides)
+    life = load_as(LifeConfig, source, overrides, trusted)
+    life._trusted = TrustedPlugins.of(trusted)
+    return life

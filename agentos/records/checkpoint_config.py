@@ -9,15 +9,15 @@ from pydantic import Field
 
 from protocols.spec import Spec
 
-_KEPT = 2
+KEPT_UNDER_WAY = 2
 """Checkpoints of a run under way: if the latest is damaged, there is one before it."""
 
 
 class CheckpointConfig(Spec):
-    """Checkpoints to resume from after a crash.
+    """Checkpoints to resume from after a crash, and to fork from.
 
-    A checkpoint takes three times the trained parameters of every agent and, in an asynchronous run, the
-    messages in flight.
+    While a baseline runs, as many are kept of it as of the run. A checkpoint takes three times the trained
+    parameters of every agent and, in an asynchronous run, the messages in flight.
     """
 
     every: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
@@ -32,16 +32,11 @@ class CheckpointConfig(Spec):
         description="Bytes that checkpoints may take, as a share of those that optimizer steps write, which "
         "are as many in a step as in a checkpoint: 0.005 is a checkpoint every 200 steps.",
     )
-    keep: Annotated[int, Field(ge=1)] | None = Field(
+    keep: Annotated[int, Field(ge=1)] | Literal["all"] | None = Field(
         None,
-        description="Latest checkpoints to keep. Unset: two while the run is under way, and none once it has "
-        "finished. Set it to fork a finished run.",
+        description="Latest checkpoints to keep of the run, or all. Unset: two while the run is under way, "
+        "and none once it has finished. Set it to fork a finished run.",
     )
-
-    @property
-    def kept(self) -> int:
-        """Latest checkpoints that a run under way keeps."""
-        return self.keep or _KEPT
 
     def interval(self, local_steps: int) -> int:
         """Return the rounds between checkpoints, 0 for none, of a run with so many steps in a round.

@@ -17,9 +17,9 @@ from typing import Annotated
 from pydantic import Field
 
 from agentos.records.atomic_files import inside, replacing, sync, writing
-from agentos.records.checkpoint_config import CheckpointConfig
+from agentos.records.checkpoint_config import KEPT_UNDER_WAY, CheckpointConfig
 from agentos.records.identity.extents import Extent, disagreement, extents
-from agentos.records.layout import ARMS, CHECKPOINTS, LEDGER, MANIFEST, agent_name
+from agentos.records.layout import ARMS, CHECKPOINTS, LEDGER, MANIFEST, TOGETHER, agent_name
 from agentos.records.ledger_file import read_ledger, write_ledger
 from protocols.errors import RecordError
 from protocols.ledger import Ledger
@@ -138,9 +138,14 @@ class Checkpoints:
         return self.config.is_due(round, rounds, self.local_steps)
 
     def finish(self) -> None:
-        """Remove the checkpoints of a run that has finished, unless they are to be kept."""
+        """Remove the checkpoints of baselines, and those of the run itself unless they are to be kept.
+
+        A run that has finished is only forked, and from itself.
+        """
         if self.config.keep is None:
             _remove(self.directory)
+        else:
+            self._remove_old(TOGETHER)
 
     def write(
         self,
@@ -148,7 +153,7 @@ class Checkpoints:
         save_states: Callable[[Path], Mapping[int, str]],
         save_more: Callable[[Path], dict[str, str]] = lambda folder: {},
     ) -> None:
-        """Write a checkpoint, and remove the oldest checkpoints.
+        """Write a checkpoint, and remove the oldest of its arm.
 
         Args:
             progress: the run's progress.
@@ -177,8 +182,22 @@ class Checkpoints:
         for path in folder.iterdir():
             sync(path)
         _write_manifest(manifest, folder)
-        for old in checkpoints_of(self.directory.parent)[: -self.config.kept]:
-            _remove(old.directory)
+        self._remove_old(progress.arm)
+
+    def _remove_old(self, arm: str) -> None:
+        """Remove all but the latest checkpoints of the run and of the arm in progress."""
+        if self.config.keep == "all":
+            return
+        kept = self.config.keep or KEPT_UNDER_WAY
+        found = checkpoints_of(self.directory.parent)
+        latest = {
+            each.directory
+            for name in {TOGETHER, arm}
+            for each in [each for each in found if each.manifest.arm == name][-kept:]
+        }
+        for old in found:
+            if old.directory not in latest:
+                _remove(old.directory)
 
 
 def checkpoints_of(run: Path, warn: bool = False) -> list[Checkpoint]:

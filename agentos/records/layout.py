@@ -30,6 +30,8 @@ TRACE = "trace.json"
 REPORT = "report.html"
 LOG = "run.log"
 """Log of events, in lines for people; it grows when a run is resumed."""
+HELDOUT = "heldout_documents"
+"""Key of ``environment.json``: documents that the agents were evaluated on."""
 LIVE = ".live.json"
 """Phase of the run in progress, and the bytes on each edge in its last round; removed at its end."""
 

@@ -20,7 +20,27 @@ SIMULATED = "simulated_"
 """Prefix of seconds that are computed, not measured: the same in every run of a configuration."""
 
 CURVES = 50
-"""Above this number of agents, TensorBoard shows only the mean curve."""
+"""Above this number of agents, TensorBoard and trackers show only the mean curve."""
+
+
+def curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the points of a round that TensorBoard and trackers show: mean and agent of each number.
+
+    Example:
+        >>> curves([{"agent": "agent-0", "loss": 1.0}, {"agent": "agent-1", "loss": 2.0}])
+        {'loss/mean': 1.5, 'loss/agent-0': 1.0, 'loss/agent-1': 2.0}
+    """
+    values: dict[str, dict[str, float]] = {}
+    for row in rows:
+        for key, value in row.items():
+            if key not in ("round", "agent") and isinstance(value, (int, float)):
+                values.setdefault(key, {})[row["agent"]] = value
+    points: dict[str, float] = {}
+    for key, by_agent in values.items():
+        points[f"{key}/mean"] = float(np.mean([*by_agent.values()]))
+        if len(by_agent) <= CURVES:
+            points |= {f"{key}/{agent}": value for agent, value in by_agent.items()}
+    return points
 
 
 class MetricsLog:
@@ -89,11 +109,6 @@ class MetricsLog:
         self.close()
 
     def _mirror(self, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        values: dict[str, dict[str, float]] = {}
-        for row in rows:
-            for key, value in row.items():
-                if key not in ("round", "agent") and isinstance(value, (int, float)):
-                    values.setdefault(key, {})[row["agent"]] = value
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TensorBoard warns about its own dependencies
             if self._writer is None:
@@ -104,10 +119,8 @@ class MetricsLog:
                 with _without_host_name():
                     self._writer = SummaryWriter(str(self._board), purge_step=self._purge)
                     self._writer.flush()
-            for key, by_agent in values.items():
-                self._writer.add_scalar(f"{key}/mean", float(np.mean([*by_agent.values()])), round)
-                for agent, value in by_agent.items() if len(by_agent) <= CURVES else ():
-                    self._writer.add_scalar(f"{key}/{agent}", value, round)
+            for name, value in curves(rows).items():
+                self._writer.add_scalar(name, value, round)
             self._writer.flush()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from agentos.evaluation.base import Metric
 from agentos.evaluation.joint import is_joint
 from agentos.records.atomic_files import reading, writing
-from agentos.records.views.config_differences import run_labels
+from agentos.records.views.config_differences import differing_fields, run_labels, setting_text
 from agentos.records.views.run_view import RunView, load_view
 from agentos.reporting.charts.plotting import Chart, colour, label, line, rounds_axis, share_axis
 from agentos.reporting.charts.simulated_time import runs_over_time
@@ -20,6 +20,8 @@ from agentos.reporting.units import ABSENT, bytes_text, count_text, metric_text,
 from protocols.errors import RecordError
 
 PAGE = "comparison.html"
+NO_SETTING = ("name", "seed")
+"""Fields by which runs do not differ in their setting: runs of several seeds are one group."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Comparison:
     @property
     def headings(self) -> tuple[str, ...]:
         """The headings of the columns; an arrow shows whether higher or lower is better."""
-        titles = {m.name: f"{m.title} {'↑' if m.higher_is_better else '↓'}" for m in self.metrics}
+        titles = {metric.name: f"{metric.title} {metric.arrow}" for metric in self.metrics}
         return tuple(_heading(column, titles) for column in self.columns)
 
     def texts(self) -> list[list[str]]:
@@ -100,9 +102,10 @@ def write_comparison(directories: Sequence[str | Path], out: str | Path) -> Path
 
 def _write(comparison: Comparison, path: Path) -> Path:
     runs, metrics = comparison.runs, comparison.metrics
-    curves = [_curve(runs, metric) for metric in metrics if not is_joint(metric)]
-    timed = runs_over_time([(run.name, run.clock) for run in runs], metrics)
-    spent = runs_against_bytes([(run.name, run.traffic, run.curves) for run in runs], metrics)
+    hues = _hues(runs)
+    curves = [_curve(runs, hues, metric) for metric in metrics if not is_joint(metric)]
+    timed = runs_over_time([(run.name, run.clock) for run in runs], metrics, hues)
+    spent = runs_against_bytes([(run.name, run.traffic, run.curves) for run in runs], metrics, hues)
     return write_page(
         path,
         "comparison.html.j2",
@@ -111,10 +114,7 @@ def _write(comparison: Comparison, path: Path) -> Path:
         against_bytes=spent,
         against_time=timed,
         curves=curves,
-        chips=[
-            {"key": str(i), "name": run.name, "colour": colour(i, len(runs))}
-            for i, run in enumerate(runs)
-        ],
+        chips=[{"key": str(i), "name": run.name, "colour": hues[i]} for i, run in enumerate(runs)],
         isolated=any(curve.alone for run in runs for curve in run.curves),
     )
 
@@ -163,7 +163,17 @@ def _text(column: str, value: Any, metrics: dict[str, Metric]) -> str:
     return count_text(value) if column in ("agents", "rounds", "tokens") else str(value)
 
 
-def _curve(runs: Sequence[RunView], metric: Metric) -> Chart:
+def _hues(runs: Sequence[RunView]) -> list[str]:
+    """Return the colour of each run: that of its setting, which runs of other seeds share."""
+    seen: dict[tuple[str, ...], int] = {}
+    settings = [
+        tuple(map(setting_text, values.values()))
+        for values in differing_fields([run.config for run in runs], NO_SETTING)
+    ]
+    return [colour(seen.setdefault(setting, len(seen))) for setting in settings]
+
+
+def _curve(runs: Sequence[RunView], hues: Sequence[str], metric: Metric) -> Chart:
     """Return each run's mean of a metric over rounds, dashed for its isolated baseline."""
     traces = []
     for i, run in enumerate(runs):
@@ -174,7 +184,7 @@ def _curve(runs: Sequence[RunView], metric: Metric) -> Chart:
             shown = label(run.name if arm == "together" else f"{run.name}, alone")
             dash = "solid" if arm == "together" else "dash"
             meta = {"meta": {"agent": str(i), "arm": arm}}
-            style = line(colour(i, len(runs)), dash=dash, name=shown)
+            style = line(hues[i], dash=dash, name=shown)
             traces.append({"x": x, "y": y} | style | meta)
     return Chart(
         id=f"curve-{metric.name}",

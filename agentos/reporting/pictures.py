@@ -60,7 +60,7 @@ def to_svg(figure: Figure) -> str:
     _clean(figure)
     buffer = io.StringIO()
     with rc_context(_STYLE):
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, **_PAGE)
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, facecolor="none", **_PAGE)
     text = buffer.getvalue()
     element = text[text.index("<svg") :].rstrip()
     head, rest = element.split(">", 1)

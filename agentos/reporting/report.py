@@ -9,11 +9,11 @@ from typing import Any
 from agentos.evaluation.joint import is_joint
 from agentos.records.agent_similarity import load_agent_similarity
 from agentos.records.atomic_files import reading
-from agentos.records.layout import REPORT, TRACE, agent_name
+from agentos.records.layout import HELDOUT, REPORT, TRACE, agent_name
 from agentos.records.views.run_view import RunView, load_view
 from agentos.reporting.charts.curves import learning_curves, per_agent
 from agentos.reporting.charts.embedding_maps import draw_maps
-from agentos.reporting.charts.plotting import CROWD, Chart, colour
+from agentos.reporting.charts.plotting import LINES, Chart, colour
 from agentos.reporting.charts.simulated_time import against_time
 from agentos.reporting.charts.spent_bytes import against_bytes, bytes_by_round
 from agentos.reporting.page import write_page
@@ -56,8 +56,10 @@ def _write(run: RunView) -> Path:
         subtitle=_subtitle(run),
         verdict=verdict(run.outcome),
         tiles=tiles(run),
-        table=final_table(run.outcome, run.names),
-        network=network_panel(run.network, run.names, run.traffic.by_edge),
+        table=final_table(run.outcome, run.names, _heldout(run.environment)),
+        network=network_panel(
+            run.network, run.names, run.traffic.by_edge, run.traffic.first_rounds
+        ),
         curves_note=_curves_note(run.network.agents, dashed=run.outcome.isolated is not None),
         chips=_chips(run.names),
         paused=paused_text(run.health, run.names),
@@ -112,19 +114,23 @@ def _subtitle(run: RunView) -> str:
 
 def _curves_note(agents: int, *, dashed: bool) -> str:
     alone = " Dashed: the same agents trained alone." if dashed else ""
-    if agents > CROWD:
+    if agents > LINES:
         return f"The mean over agents, and the band that holds the middle 80 % of them.{alone}"
     return f"One line per agent.{alone} Click a name to hide or show it."
 
 
 def _chips(names: Sequence[str]) -> list[Fact]:
-    """Return the buttons that show and hide agents; none for a crowd."""
-    count = len(names)
+    """Return the buttons that show and hide agents; none where they have no lines."""
     return [
-        {"key": agent_name(agent), "name": name, "colour": colour(agent, count)}
+        {"key": agent_name(agent), "name": name, "colour": colour(agent)}
         for agent, name in enumerate(names)
-        if count <= CROWD
+        if len(names) <= LINES
     ]
+
+
+def _heldout(recorded: Mapping[str, Any]) -> int | None:
+    found = recorded.get(HELDOUT)
+    return found if isinstance(found, int) else None
 
 
 def _environment(recorded: Mapping[str, Any]) -> list[Fact]:

@@ -12,12 +12,9 @@ import numpy as np
 from agentos.evaluation.base import Metric
 from agentos.evaluation.joint import is_joint
 from agentos.records.views.config_differences import differing_fields, setting_text
-from agentos.reporting.comparison import Comparison
+from agentos.reporting.comparison import NO_SETTING, Comparison
 from agentos.reporting.statistics import Interval, interval
 from protocols.errors import ConfigurationError
-
-NO_SETTING = ("name", "seed")
-"""Fields by which runs do not differ in their setting: runs of several seeds are one group."""
 
 
 @dataclass(frozen=True)

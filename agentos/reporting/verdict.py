@@ -92,7 +92,7 @@ def _without_baseline(result: Outcome, metric: Metric) -> Verdict:
 
 def _tone(gain: Gain, metric: Metric) -> Literal["gain", "loss", "even"]:
     unseen = metric_text(gain.mean, metric) == metric_text(0.0, metric)
-    if unseen or (gain.error is not None and not gain.clear):
+    if unseen or metric.diagnostic or (gain.error is not None and not gain.clear):
         return "even"
     return "gain" if gain.mean > 0 else "loss"
 
@@ -106,10 +106,13 @@ def _each(arms: Mapping[str, Quality], part: str, metric: Metric) -> str:
 
 def _difference(result: Outcome, gain: Gain, metric: Metric) -> str:
     unit = " points" if metric.percent else ""
-    size = metric_text(abs(gain.mean), metric).rstrip("%") + unit
-    side = "in favour of" if gain.mean >= 0 else "against"
     over = f" from agents {result.control}" if len(result.controls) > 1 else ""
-    text = f"The difference{over} is {size} {side} working together"
+    if metric_text(gain.mean, metric) == metric_text(0.0, metric):
+        text = f"There is no difference{over} to three digits"
+    else:
+        size = metric_text(abs(gain.mean), metric).rstrip("%") + unit
+        side = "in favour of" if gain.mean > 0 else "against"
+        text = f"The difference{over} is {size} {side} working together"
     if gain.error is not None:
         error = metric_text(gain.error, metric).rstrip("%")
         text += f", with a standard error over agents of {error}{unit}"

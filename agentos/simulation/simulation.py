@@ -17,6 +17,7 @@ from agentos.data.yaml_values import dump
 from agentos.events import Listener, Listeners
 from agentos.events.following import followed
 from agentos.events.progress_bar import ProgressBar
+from agentos.events.trackers import TrackerListener
 from agentos.preflight.auto_precision import choose_precision
 from agentos.preflight.flops import sizes_of
 from agentos.preflight.stack_sizes import describe_stacks
@@ -25,7 +26,7 @@ from agentos.records.atomic_files import writing
 from agentos.records.checkpoints import forget
 from agentos.records.identity.digests import of_run
 from agentos.records.identity.fingerprint import Fingerprint
-from agentos.records.layout import ARMS, TOGETHER
+from agentos.records.layout import ARMS, HELDOUT, TOGETHER
 from agentos.records.recorder import Recorder
 from agentos.records.result import Result
 from agentos.rounds.clock.timing import Timing, timing_of
@@ -107,6 +108,7 @@ class Simulation:
                 blueprint = blueprint_of(self.config, corpus, self._listener, self.cache)
                 found = self._fingerprint(corpus, blueprint, resumption)
                 began = time.perf_counter()
+                self._track(stack)
                 session, measured = self._started(blueprint, connect)
             except BaseException:
                 if is_new:
@@ -125,18 +127,33 @@ class Simulation:
                         arms.setting.network,
                         corpus.names,
                         self.config.evaluation.metrics,
-                        measured,
+                        measured | {HELDOUT: self._heldout(corpus)},
                         read,
                     )
                 else:
                     self._continue(recorder, resumption, found)
                 return arms.run(resumption or Resumption())
 
+    def _heldout(self, corpus: Corpus) -> int:
+        """Return the number of documents that agents are evaluated on."""
+        return min(len(corpus.heldout), self.config.evaluation.documents)
+
     def _follow(self, stack: ExitStack, continues: bool) -> None:
         """Keep the log and the live state of the run until the stack is left."""
         arms = (TOGETHER, *baselines_of(self.config))
         follower = stack.enter_context(followed(self.directory, arms, continues))
         self._listener = Listeners(follower, *self._given)
+
+    def _track(self, stack: ExitStack) -> None:
+        """Send the rounds to the run's trackers until the stack is left."""
+        config = self.config
+        if not config.trackers:
+            return
+        values = config.resolved()
+        started = [each.start(config.name, values) for each in config.trackers]
+        listener = TrackerListener(started)
+        self._listener = Listeners(self._listener, listener)
+        stack.push(lambda error, *_: listener.close(finished=error is None))
 
     @contextmanager
     def _shown(self) -> Iterator[None]:

@@ -7,10 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import Self
 
 from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.load import PATH, find, read_yaml
+from agentos.sweep.search_config import SearchConfig
 from protocols.spec import Spec
 
 Fields = dict[str, Any]
@@ -54,7 +62,8 @@ class SweepConfig(Spec):
         description="Seeds of the runs, or their number, counted from 0.",
     )
     arms: dict[str, Fields] = Field(
-        min_length=1, description="Fields that each arm sets, by their dotted paths."
+        {},
+        description="Fields that each arm sets, by their dotted paths; at least one arm, or a search.",
     )
     axes: dict[str, dict[str, Fields]] = Field(
         {}, description="For each axis its values by name, each with the fields that it sets."
@@ -62,6 +71,20 @@ class SweepConfig(Spec):
     exclude: tuple[dict[str, tuple[str, ...]], ...] = Field(
         (), description="Combinations to leave out: names of arms, and names of values by axis."
     )
+
+    search: SearchConfig | None = Field(
+        None, description="A search by Optuna in place of arms and axes; null: none."
+    )
+
+    @model_validator(mode="after")
+    def _arms_or_search(self) -> Self:
+        if self.search is None and not self.arms:
+            raise ValueError("name at least one arm in arms, or give a search")
+        if self.search is not None and (self.arms or self.axes):
+            raise ValueError(
+                "a search takes the place of arms and axes; put fixed fields into base"
+            )
+        return self
 
     @field_validator("base", mode="before")
     @classmethod

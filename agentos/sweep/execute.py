@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from agentos.records.atomic_files import writing
 from agentos.runtime.interruption import Interrupted, interruptible
 from agentos.sweep.plan import Planned
-from agentos.sweep.rows import FINISHED, RESULTS, Row, write_table
+from agentos.sweep.rows import FINISHED, RESULTS, STOPPED, Row, write_table
 from agentos.sweep.worker import INTERRUPTED, ROW, failure, write_row
 from protocols.errors import RecordError
 
@@ -117,6 +117,7 @@ def execute(
     on_end: Report = lambda run, row: None,
     keep_encoders: bool = False,
     trusted: Sequence[str] = (),
+    stops: Callable[[Planned], bool] = lambda run: False,
     worker: Sequence[str] = WORKER,
 ) -> None:
     """Execute runs, several at a time; an error ends a run, never the sweep.
@@ -130,6 +131,7 @@ def execute(
         on_start, on_end: called when a run starts and ends.
         keep_encoders: whether the encoders of each run stay on disk.
         trusted: packages whose classes a run may import as kinds.
+        stops: asked again and again whether a run is to end early, or not to begin.
         worker: command of a run; it reads its task from standard input.
 
     Raises:
@@ -143,14 +145,22 @@ def execute(
             while waiting or active:
                 while waiting and len(active) < jobs:
                     run = waiting.pop()
+                    if stops(run):
+                        continue
                     active.append(_start(folder, run, worker, options))
                     on_start(run)
                 time.sleep(_POLL_S)
+                for job in active:
+                    if not job.stopped and stops(job.run):
+                        job.stopped = True
+                        job.close()
                 for job in [job for job in active if job.process.poll() is not None]:
                     active.remove(job)
                     job.close()
-                    if job.process.returncode == INTERRUPTED:
+                    if job.process.returncode == INTERRUPTED and not job.stopped:
                         raise Interrupted(signal.SIGINT)
+                    if job.process.returncode == INTERRUPTED:
+                        write_row(folder.of(job.run), {"status": STOPPED})
                     on_end(job.run, folder.take_in(job.run, job.process.returncode))
         finally:
             _stop(active)
@@ -160,6 +170,7 @@ def execute(
 class _Job:
     run: Planned
     process: subprocess.Popen[bytes]
+    stopped: bool = False
 
     def close(self) -> None:
         """Close the process's standard input, which interrupts it if it is still running."""

@@ -79,13 +79,13 @@ def plan(sweep: SweepConfig, trusted: Iterable[str] | None = ()) -> list[Planned
 
 
 def identity(config: RunConfig) -> str:
-    """Return a digest of all that a run's results depend on: everything but its name.
+    """Return a digest of all that a run's results depend on: not its name, and not who looks on.
 
     Example:
         >>> identity(RunConfig(name="a")) == identity(RunConfig(name="b"))
         True
     """
-    values = {name: value for name, value in config.resolved().items() if name != "name"}
+    values = {k: value for k, value in config.resolved().items() if k not in ("name", "trackers")}
     text = json.dumps(values, sort_keys=True, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

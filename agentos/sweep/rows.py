@@ -21,7 +21,7 @@ from agentos.records.result import Quality
 from agentos.records.views.histories import Traffic, traffic_of
 from protocols.errors import RecordError
 
-FINISHED, FAILED = "finished", "failed"
+FINISHED, FAILED, STOPPED = "finished", "failed", "stopped"
 RESULTS = "results.parquet"
 
 Row = dict[str, Any]

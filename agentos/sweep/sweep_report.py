@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agentos.reporting.charts.plotting import Chart, label, line, rounds_axis, share_axis
+from agentos.reporting.charts.plotting import COLOURS, Chart, label, line, rounds_axis, share_axis
 from agentos.reporting.page import write_page
 from agentos.reporting.statistics import Interval, interval, interval_text
 from agentos.reporting.units import ABSENT, bytes_text, metric_text
@@ -17,10 +17,6 @@ from agentos.sweep.paired_answer import Answer, Line, value_on
 from agentos.sweep.rows import FINISHED, Row
 
 REPORT = "report.html"
-HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d00", "#7f7f7f")
-"""Colours that colour-blind readers can tell apart, after Okabe and Ito, Color Universal Design, 2008; its
-black and yellow, which one of a dark and a light page hides, are replaced."""
-
 Curves = Mapping[tuple[str, str], Mapping[int, Sequence[float]]]
 """For each group and name: by round, one value per run."""
 
@@ -91,7 +87,7 @@ def _ends(answer: Answer) -> Chart:
     traces = []
     for number, name in enumerate(compared):
         mine = [found for found in answer.lines if found.name == name]
-        hue = HUES[number % len(HUES)]
+        hue = COLOURS[number % len(COLOURS)]
         halves = [_half(found.mean) for found in mine]
         traces.append(
             {
@@ -130,14 +126,14 @@ def _small_multiples(answer: Answer, curves: Curves) -> list[Chart]:
     compared = list(dict.fromkeys(found.name for found in answer.lines))
     charts: list[Chart] = []
     for group in dict.fromkeys(found.group for found in answer.lines):
-        for start in range(0, len(compared), len(HUES)):
+        for start in range(0, len(compared), len(COLOURS)):
             chunk = [
-                name for name in compared[start : start + len(HUES)] if (group, name) in curves
+                name for name in compared[start : start + len(COLOURS)] if (group, name) in curves
             ]
             traces = [
                 trace
                 for name in chunk
-                for trace in _band(name, curves[group, name], HUES[compared.index(name) - start])
+                for trace in _band(name, curves[group, name], COLOURS[compared.index(name) - start])
             ]
             last = max((max(curves[group, name]) for name in chunk), default=0)
             charts.append(

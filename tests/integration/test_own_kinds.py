@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,3 +123,53 @@ def test_a_sweep_runs_own_kinds_in_its_processes(
     assert (code, f"add --trust-plugins {MODULE}" in said) == (2, True)
     code, said = agentos("sweep", "own.yaml", "--out", "own", *TRUST)
     assert code == 0, said
+
+
+TASK = {
+    "name": "mine",
+    "library": {"models": ["nowhere"]},
+    "task": {
+        "kind": "classify",
+        "source": {"kind": "jsonl", "path": "nowhere.jsonl", "label": "label"},
+    },
+    "topology": f"{MODULE}:Wheel",
+}
+LIFE = {"from": "quickstart", "stream": "by_label", "set": {"topology": f"{MODULE}:Wheel"}}
+
+
+@pytest.mark.parametrize(
+    ("command", "values"),
+    [("solve", TASK), ("analyse", TASK), ("plan", TASK), ("learn", LIFE)],
+    ids=["solve", "analyse", "plan", "learn"],
+)
+def test_tasks_and_lives_take_own_kinds_once_they_are_trusted(
+    agentos: Call, command: str, values: dict[str, Any]
+) -> None:
+    Path("work.yaml").write_text(yaml.safe_dump(values), "utf-8")
+    code, said = agentos(command, "work.yaml")
+    assert (code, f"add --trust-plugins {MODULE} if you do" in said) == (2, True), said
+    assert MODULE not in sys.modules
+    if command == "learn":  # which would begin
+        from agentos.learning.config import load_life
+
+        assert load_life("work.yaml", (), [MODULE]).run().topology.kind == "wheel"
+        return
+    code, said = agentos(command, "work.yaml", *TRUST)
+    assert MODULE in sys.modules
+    assert "nowhere" in said  # its own kind was read, and then its text or its models were missing
+    assert "--trust-plugins" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.own_ray
+def test_own_kinds_run_on_ray_as_they_do_here(run_file: Path, agentos: Call) -> None:
+    code, said = agentos("run", run_file, "training.rounds=1", "--out", "here", *TRUST)
+    assert code == 0, said
+    ray = ("runtime.kind=ray", "runtime.hosts=2")
+    command = ("run", run_file, "training.rounds=1", *ray, "--out", "there", *TRUST)
+    done = subprocess.run(
+        [sys.executable, "-m", "agentos.cli", *map(str, command)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    here, there = (Path(name, "metrics.jsonl").read_text() for name in ("here", "there"))
+    assert here == there

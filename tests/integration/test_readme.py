@@ -235,7 +235,7 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
 def test_configuration_is_valid(code: str, own_module: str) -> None:
     values = yaml.safe_load(code)
     task = CONFIGURATIONS[values["task"]["kind"]] if "library" in values else RunConfig
-    kinds = {"arms": SweepConfig, "stream": LifeConfig, "library": task}
+    kinds = {"arms": SweepConfig, "search": SweepConfig, "stream": LifeConfig, "library": task}
     kind = next((kind for field, kind in kinds.items() if field in values), RunConfig)
     kind.model_validate(values, context=TrustedPlugins.of([own_module]))
 

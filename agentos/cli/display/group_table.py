@@ -28,8 +28,11 @@ def show_groups(console: Console, grouped: GroupedRuns) -> None:
         table.add_column(escape(field), overflow="fold")
     headings = ["runs", "bytes"]
     if grouped.metric is not None:
-        arrow = "↑" if grouped.metric.higher_is_better else "↓"
-        headings[1:1] = [f"{grouped.metric.title} {arrow} mean ± 95 %", "worst", "alone"]
+        headings[1:1] = [
+            f"{grouped.metric.title} {grouped.metric.arrow} mean ± 95 %",
+            "worst",
+            "alone",
+        ]
     for heading in headings:
         table.add_column(heading, justify="right")
     for group in grouped.groups[:MOST_GROUPS]:

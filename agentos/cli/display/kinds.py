@@ -108,6 +108,7 @@ def _tables() -> Mapping[str, Mapping[str, type[Spec]]]:
     from agentos.data.partition import PARTITIONS
     from agentos.data.sources import SOURCES
     from agentos.evaluation import TASKS
+    from agentos.events.trackers import TRACKERS
     from agentos.rounds.clock.config import MODES
     from agentos.rounds.clock.distributions import QUANTITIES
     from agentos.rounds.faults import FAULTS
@@ -135,6 +136,7 @@ def _tables() -> Mapping[str, Mapping[str, type[Spec]]]:
         "clock.mode": MODES,
         "clock.speed, latency_s, bytes_per_s": QUANTITIES,
         "faults": FAULTS,
+        "trackers": TRACKERS,
     }
 
 

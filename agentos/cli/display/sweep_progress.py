@@ -11,11 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from typing_extensions import Self
 
-from agentos.reporting.units import bytes_text, seconds_text
+from agentos.evaluation.base import Metric
+from agentos.reporting.units import bytes_text, metric_text, seconds_text
 from agentos.sweep.estimate import Estimate
 from agentos.sweep.execute import Folder
+from agentos.sweep.optuna_search import Found
 from agentos.sweep.plan import Planned
 from agentos.sweep.rows import FAILED, FINISHED, Row
+from agentos.sweep.search_config import Range, SearchConfig
 
 _SHOWN = 3
 """Most running runs that are named."""
@@ -121,3 +124,34 @@ def show_failures(console: Console, folder: Folder, runs: Sequence[Planned]) -> 
             console.print(
                 f"  log: {folder.log(run)}", soft_wrap=True, markup=False, highlight=False
             )
+
+
+def show_space(console: Console, search: SearchConfig, metric: Metric, seeds: int) -> None:
+    """Print what a search would try."""
+    table = Table("field", "values", title_justify="left")
+    for path, values in search.space.items():
+        text = ", ".join(map(str, values)) if not isinstance(values, Range) else _range(values)
+        table.add_row(escape(path), escape(text))
+    console.print(table)
+    console.print(
+        f"{search.trials:,} trials by {search.sampler}, {seeds} seeds each, for {metric.title}",
+        highlight=False,
+    )
+
+
+def show_found(console: Console, found: Found) -> None:
+    """Print the best trial of a search."""
+    counts = f"{found.trials:,} trials, {found.pruned:,} pruned, {found.failed:,} failed"
+    console.print(counts, highlight=False)
+    if found.best is not None:
+        name, fields, value = found.best
+        told = " ".join(f"{path}={field}" for path, field in fields.items())
+        best = f"best: {name}, {found.metric.title} {metric_text(value, found.metric)}: {told}"
+        console.print(escape(best), highlight=False, soft_wrap=True)
+        advice = "The best of many trials looks better than it is: run it again under other seeds."
+        console.print(advice, highlight=False)
+
+
+def _range(values: Range) -> str:
+    step = f", step {values.step}" if values.step else ""
+    return f"{values.low} to {values.high}{step}{', log' if values.log else ''}"

@@ -31,6 +31,7 @@ from agentos.evaluation.assess import (
 from agentos.evaluation.centering import MapFitter, Whitening
 from agentos.evaluation.joint import JointConfig, suits_joint
 from agentos.evaluation.joint_plan import JointPanels
+from agentos.evaluation.mteb_task import Mteb
 from agentos.evaluation.task_files import FORMATS, read_documents
 from agentos.events import Listener
 from agentos.records.identity.digests import of_encoders, of_text
@@ -38,7 +39,7 @@ from agentos.records.identity.fingerprint import Fingerprint, read_fingerprints
 from agentos.simulation.preparation import heldout_of, joint_panels, prepare_corpus
 from agents.models.text_encoder import TextEncoder
 from protocols.errors import ConfigurationError, DataError
-from protocols.plugins import TrustedPlugins
+from protocols.plugins import REFERENCE, TrustedPlugins
 from protocols.seeding import generator
 from protocols.spec import Kinds, Spec
 
@@ -238,6 +239,8 @@ def _require_embeddings_alone(tasks: Mapping[str, Task]) -> None:
 def parse_task(text: str, trusted: Sequence[str] = ()) -> Task:
     """Return the task that ``KIND``, ``KIND:PATH`` or ``KIND:NAME=VALUE,...`` names.
 
+    A kind may be ``package.module:Class``, where the package is trusted; ``mteb:NAME`` is a task of mteb.
+
     Raises:
         InvalidConfiguration: the kind or a parameter is unknown, or a value out of range.
 
@@ -250,6 +253,11 @@ def parse_task(text: str, trusted: Sequence[str] = ()) -> Task:
         'pairs [1], b.csv'
     """
     kind, _, rest = text.partition(":")
+    if kind == "mteb" and rest:  # a table of its own, with hundreds of tasks
+        return Mteb(name=rest)
+    own = None if kind in TASKS else re.match(rf"{REFERENCE}(?=$|[:,])", text)
+    if own:  # the place of a user's own class
+        kind, rest = own[0], text[own.end() + 1 :]
     values: dict[str, Any] = {"kind": kind}
     for place, part in enumerate(filter(None, _PARAMETERS.split(rest))):
         name, equals, value = part.partition("=")

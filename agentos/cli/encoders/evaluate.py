@@ -23,7 +23,8 @@ TaskNames = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KIND[:FILE][,NAME=VALUE]",
-        help="A task and its parameters; may be repeated. See agentos list.",
+        help="A task and its parameters, a task of mteb as mteb:NAME, or your own as package.module:Class; "
+        "may be repeated. See agentos list.",
     ),
 ]
 DocumentsFrom = Annotated[
@@ -130,6 +131,7 @@ def show(console: Console, found: Assessment) -> None:
     from rich.table import Table
 
     from agentos.evaluation.assess import JOINT
+    from agentos.reporting.statistics import interval, interval_text
     from agentos.reporting.units import metric_text
 
     labels = "labelled" if found.labelled else "without labels"
@@ -144,7 +146,8 @@ def show(console: Console, found: Assessment) -> None:
         for name in names[start : start + _COLUMNS]:
             table.add_column(escape(name), justify="right", overflow="fold")
         if len(alone) > 1:
-            table.add_column("mean of all" if alone == names else "mean alone", justify="right")
+            mean = "mean of all" if alone == names else "mean alone"
+            table.add_column(f"{mean} ± 95 %", justify="right")
         for task, metrics in found.metrics.items():
             for i, metric in enumerate(metrics):
                 values = {name: found.encoders[name][task].get(metric.name) for name in names}
@@ -152,8 +155,7 @@ def show(console: Console, found: Assessment) -> None:
                 cells = [metric_text(values[name], metric) for name in shown]
                 if len(alone) > 1:
                     known = [v for name in alone if (v := values[name]) is not None]
-                    cells.append(metric_text(sum(known) / len(known), metric))
-                arrow = "↑" if metric.higher_is_better else "↓"
-                table.add_row("" if i else escape(task), f"{metric.title} {arrow}", *cells)
+                    cells.append(interval_text(interval(known), metric))
+                table.add_row("" if i else escape(task), f"{metric.title} {metric.arrow}", *cells)
             table.add_section()
         console.print(table)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agentos.cli.arguments import Address, Overrides
+from agentos.cli.arguments import Address, Overrides, TrustedPlugins
 
 
 def learn(
@@ -26,6 +26,7 @@ def learn(
             "--follow", help="Go on with files that come into the stream's folder, until Ctrl-C."
         ),
     ] = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Let a society learn a stream, one episode after another; a gate lets updates in, or takes them back.
 
@@ -41,7 +42,7 @@ def learn(
     from agentos.runtime.interruption import Interrupted, interruptible
 
     console = SafeConsole()
-    config = load_life(str(file), overrides or [])
+    config = load_life(str(file), overrides or [], trust_plugins)
     directory = out or Path("runs") / config.name
     with interruptible(), LifeDisplay(console, config.name) as display:
         try:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from agentos.cli.arguments import TaskFile, TaskOverrides
+from agentos.cli.arguments import TaskFile, TaskOverrides, TrustedPlugins
 
 
 def plan(
@@ -18,6 +18,7 @@ def plan(
         Path | None, typer.Option(help="Page with a Gantt picture, such as plan.html.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Select models, divide a task and schedule it; print who would do what, and what it costs.
 
@@ -32,7 +33,7 @@ def plan(
     from agentos.tasks.solving.candidates import candidates, planned, task_texts
     from agentos.tasks.solving.workbench import cards_of
 
-    config = load_labelled_task(file, overrides or [])
+    config = load_labelled_task(file, overrides or [], trust_plugins)
     texts = task_texts(config)
     cards = cards_of(config.library, lambda _: None)
     found = planned(config, candidates(cards, texts, config.task.max_length), texts)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentos.cli.arguments import TrustedPlugins
+
 if TYPE_CHECKING:
     from agentos.tasks.serving import ServeConfig
 
@@ -48,6 +50,7 @@ def serve(
     ] = 30.0,
     max_body_bytes: Annotated[int, typer.Option(help="Bytes of a request, at most.")] = 1 << 20,
     max_texts: Annotated[int, typer.Option(min=1, help="Texts of a request, at most.")] = 256,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Serve a society that 'agentos solve' made over HTTP, on Ray Serve, until Ctrl-C.
 
@@ -81,7 +84,7 @@ def serve(
         max_texts=max_texts,
     )
     console = SafeConsole()
-    service = Service.open(directory, config)
+    service = Service.open(directory, config, trust_plugins)
     try:
         with interruptible():
             with console.status("Starting the society"):

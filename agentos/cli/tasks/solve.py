@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import Address, TaskFile, TaskOut, TaskOverrides
+from agentos.cli.arguments import Address, TaskFile, TaskOut, TaskOverrides, TrustedPlugins
 
 if TYPE_CHECKING:
     from agentos.cli.display.console import SafeConsole
@@ -19,6 +19,7 @@ def solve(
     overrides: TaskOverrides = None,
     out: TaskOut = None,
     address: Address = None,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Let a society work on a task: analyse it, choose and adapt models, compare ways to cooperate, answer.
 
@@ -34,7 +35,8 @@ def solve(
     from agentos.reporting.tasks.kind_report import write_any_report
     from agentos.tasks.solving.any_kind import solve as work
 
-    console, directory, task = _console(), out, load_task(file, overrides or ())
+    console, directory = _console(), out
+    task = load_task(file, overrides or (), trust_plugins)
     with console.status("Reading text") as status:
         solved = work(task, directory or Path("runs") / task.name, status.update, address)
         write_any_report(solved)
@@ -46,6 +48,7 @@ def analyse(
     overrides: TaskOverrides = None,
     out: TaskOut = None,
     address: Address = None,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Analyse a task with the models of its library, and stop: is it worth cooperating?
 
@@ -55,7 +58,8 @@ def analyse(
     from agentos.config.task_file import load_labelled_task
     from agentos.tasks.solving.run_task import analyse_only
 
-    console, task = _console(), load_labelled_task(file, overrides or ())
+    console = _console()
+    task = load_labelled_task(file, overrides or (), trust_plugins)
     directory = out or Path("runs") / task.name
     with console.status("Reading text") as status:
         analysis = analyse_only(task, directory, status.update, address)
@@ -74,6 +78,7 @@ def ask(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     address: Address = None,
+    trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Answer new texts with a society that 'agentos solve' made.
 
@@ -86,7 +91,7 @@ def ask(
     from agentos.tasks.society.open_any import open_any, reply_json
 
     asked = [*(texts or []), *(_lines(file) if file else [])]
-    with open_any(directory, address) as society:
+    with open_any(directory, address, trust_plugins) as society:
         found = society.ask(asked)
     if as_json:
         rows = [reply_json(reply) for reply in found.replies]

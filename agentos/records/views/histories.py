@@ -20,7 +20,10 @@ from agentos.records.views.metric_curves import (
     timed_curve,
 )
 from agentos.records.views.outcome import total
+from protocols.ledger import Ledger
 
+FIRST_ROUNDS = 6
+"""Rounds of which the edges are told one by one."""
 RANK_SHARE = Metric(
     name="anchor_rank_share",
     higher_is_better=True,
@@ -40,6 +43,7 @@ class Traffic:
         by_kind, fp32_by_kind: the same by kind of payload.
         by_round: kind of payload -> round -> bytes.
         by_edge: (sender, receiver) -> bytes.
+        first_rounds: the edges, as (sender, receiver), of each of the first six rounds with any message.
         until: (round, bytes up to and including it), rounds ascending.
         deliveries: number of deliveries.
         rejected: agent -> (round, messages that it rejected).
@@ -51,6 +55,7 @@ class Traffic:
     fp32_by_kind: Mapping[str, int]
     by_round: Mapping[str, Mapping[int, int]]
     by_edge: Mapping[tuple[int, int], int]
+    first_rounds: Mapping[int, frozenset[tuple[int, int]]]
     until: Sequence[tuple[int, int]]
     deliveries: int
     rejected: Mapping[int, Sequence[tuple[int, int]]]
@@ -116,10 +121,16 @@ def traffic_of(record: RunRecord) -> Traffic:
         fp32_by_kind=ledger.fp32_by_kind() if ledger else {},
         by_round=by_round,
         by_edge=ledger.by_edge() if ledger else {},
+        first_rounds=_first_rounds(ledger) if ledger else {},
         until=ledger.cumulative() if ledger else [],
         deliveries=len(rows["round"]),
         rejected=dict(sorted(rejected.items())),
     )
+
+
+def _first_rounds(ledger: Ledger) -> dict[int, frozenset[tuple[int, int]]]:
+    rounds = [round for round, _ in ledger.cumulative()[:FIRST_ROUNDS]]
+    return {round: frozenset(ledger.edges_of_round(round)) for round in rounds}
 
 
 def health_of(record: RunRecord) -> HealthHistory:

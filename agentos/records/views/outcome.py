@@ -121,8 +121,9 @@ class Outcome:
 
     @property
     def main(self) -> Metric | None:
-        """The metric that the verdict is about: the first one measured."""
-        return self.metrics[0] if self.metrics else None
+        """The metric that the verdict is about: the first one measured that is an outcome, if any is."""
+        outcomes = (metric for metric in self.metrics if not metric.diagnostic)
+        return next(outcomes, self.metrics[0] if self.metrics else None)
 
 
 def outcome(record: RunRecord) -> Outcome:

@@ -16,6 +16,7 @@ from agentos.reporting.charts.plotting import (
     BAND,
     BEFORE,
     CROWD,
+    LINES,
     TOGETHER,
     Chart,
     Trace,
@@ -30,14 +31,14 @@ from agentos.reporting.charts.plotting import (
 def learning_curves(
     curves: Iterable[MetricCurve], names: Sequence[str], rounds: int
 ) -> list[Chart]:
-    """Return metrics over rounds: a line per agent, dashed if it trained alone.
+    """Return metrics over rounds: a line per agent, dashed if it trained alone; a band over many.
 
     Args:
         curves: the metrics, one chart each.
         names: one per agent, each once.
         rounds: the last round of the axes.
     """
-    crowd, charts = len(names) > CROWD, []
+    crowd, charts = len(names) > LINES, []
     for curve in curves:
         arms = {"together": curve.together} | ({"alone": curve.alone} if curve.alone else {})
         traces = [
@@ -112,7 +113,7 @@ def _lines(curve: ArmCurve, arm: str, names: Sequence[str]) -> list[Trace]:
     return [
         {"x": rounds, "y": values}
         | line(
-            colour(agent, len(names)),
+            colour(agent),
             name=label(names[agent]) + (", alone" if alone else ""),
             dash="dash" if alone else "solid",
             mode="lines" if len(rounds) > 2 else "lines+markers",

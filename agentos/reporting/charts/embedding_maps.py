@@ -19,10 +19,10 @@ from agentos.evaluation.base import unit_rows
 from agentos.evaluation.similarity import rotation_onto
 from agentos.records.agent_similarity import AgentSimilarity, Embeddings
 from agentos.reporting.charts.heatmaps import confusions, heat_maps
-from agentos.reporting.charts.plotting import Chart, colour, label
+from agentos.reporting.charts.plotting import COLOURS, Chart, colour, label
 
-LEGEND = 30
-"""Maximum groups of texts that the legend names."""
+MAPS = 6
+"""Maximum agents with a map: of more, those that are least alike."""
 _NEAR = 0.98
 """Share of the texts within the frame of a map; the others are moved to its edge."""
 
@@ -73,18 +73,23 @@ def draw_maps(between: AgentSimilarity | None, names: Sequence[str]) -> Maps:
 
 
 def text_maps(between: AgentSimilarity, names: Sequence[str]) -> list[Chart]:
-    """Return a map of the public texts for each agent at the end of the run, all aligned."""
-    agents = between.embeddings.get("together", {})
+    """Return a map of the public texts for each agent at the end of the run, all aligned.
+
+    Of more than six agents, the six least alike get a map.
+    """
     if len(between.sample.texts) < 3:
         return []
-    planes, shares = planes_of(agents)
+    embeddings = between.embeddings.get("together", {})
+    planes, shares = planes_of(
+        {agent: embeddings[agent] for agent in least_alike(between) if agent in embeddings}
+    )
     far = [float(np.quantile(np.abs(plane), _NEAR)) for plane in planes.values()]
     reach = max([*far, 1.0])
     # One or two distant texts would otherwise shrink all others to a dot.
     planes = {agent: np.clip(plane, -reach, reach) for agent, plane in planes.items()}
     span = {"range": [-1.08 * reach, 1.08 * reach], "showticklabels": False, "zeroline": False}
-    groups = between.sample.groups
-    hues = [colour(group, len(between.sample.names)) for group in groups]
+    groups, rank = between.sample.groups, _ranks(between)
+    hues = [colour(rank[group]) for group in groups]
     texts = [
         "<br>".join(escape(line, quote=False) for line in textwrap.wrap(text, 44)) or "(no words)"
         for text in between.sample.texts
@@ -149,11 +154,38 @@ def planes_of(
     return planes, shares
 
 
+def least_alike(between: AgentSimilarity) -> list[int]:
+    """Return at most six agents, ascending: the two with the lowest CKA, then the farthest from these."""
+    agents, together = between.sample.agents, between.matrices.get("together")
+    if len(agents) <= MAPS or together is None:
+        return list(agents)
+    alike = np.nan_to_num(np.array(together["linear_cka"], dtype=np.float64))
+    np.fill_diagonal(alike, np.inf)
+    chosen = [int(place) for place in np.unravel_index(np.argmin(alike), alike.shape)]
+    while len(chosen) < MAPS:
+        chosen.append(int(np.argmin(alike[:, chosen].max(axis=1))))
+    return sorted(agents[place] for place in chosen)
+
+
+def _ranks(between: AgentSimilarity) -> list[int]:
+    """Return the place of each group by its number of texts: the largest have hues of their own."""
+    counts = np.bincount(between.sample.groups, minlength=len(between.sample.names))
+    ranks = np.empty(len(counts), dtype=np.int64)
+    ranks[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    return [int(rank) for rank in ranks]
+
+
 def _legend(between: AgentSimilarity) -> list[dict[str, str]]:
-    names = between.sample.names
-    return [
-        {"name": name, "colour": colour(i, len(names))} for i, name in enumerate(names[:LEGEND])
+    names, ranks = between.sample.names, _ranks(between)
+    own = len(COLOURS) if len(names) <= len(COLOURS) else len(COLOURS) - 1
+    shown = [
+        {"name": name, "colour": colour(rank)}
+        for name, rank in zip(names, ranks, strict=True)
+        if rank < own
     ]
+    if len(names) > own:
+        shown.append({"name": f"{len(names) - own} others", "colour": COLOURS[-1]})
+    return shown
 
 
 def _heat_note(between: AgentSimilarity, agents: int) -> str:
@@ -161,7 +193,8 @@ def _heat_note(between: AgentSimilarity, agents: int) -> str:
     texts = f"the {len(sample.texts)} public {sample.source}"
     if sample.available > len(sample.texts):
         texts = f"{len(sample.texts)} of the {sample.available:,} {sample.source}"
-    note = f"Similarity of the agents' embeddings of {texts} at the end of the run; darker is more similar."
+    note = f"Similarity of the agents' embeddings of {texts} at the end of the run; darker is more similar, "
+    note += "and grey is an agent with itself."
     if len(sample.agents) < agents:
         note += f" Shown are {len(sample.agents)} of {agents:,} agents, evenly spread."
     if len(between.matrices) > 1:
@@ -170,9 +203,13 @@ def _heat_note(between: AgentSimilarity, agents: int) -> str:
 
 
 def _maps_note(between: AgentSimilarity) -> str:
+    agents = len(between.sample.agents)
+    which = (
+        f"Shown are the {MAPS} of {agents} agents that are least alike. " if agents > MAPS else ""
+    )
     by = "label" if between.sample.labelled else "cluster of words, since the texts have no labels"
     return (
-        "The same texts as each agent embeds them: the two leading principal directions of the unit "
+        f"{which}The same texts as each agent embeds them: the two leading principal directions of the unit "
         f"embeddings, rotated onto those of the first agent. Coloured by {by}. Texts that overlap here may "
         "be far apart in the other directions; distant texts are moved to the edge."
     )

@@ -37,7 +37,7 @@ def gantt(
                 "x": [round(at.end_s - at.start_s, 6) for _, at in mine],
                 "text": [label(subtask) for subtask, _ in mine],
                 "textposition": "inside",
-                "marker": {"color": colour(number, len(agents)), "line": {"width": 1}},
+                "marker": {"color": colour(number), "line": {"width": 1}},
                 "hovertemplate": "%{text}: %{x:.4~g} s from %{base:.4~g} s",
             }
         )

@@ -16,6 +16,8 @@ from agentos.reporting.charts.plotting import Chart, label
 
 PALE, DEEP = "#eef3fb", "#1d4f9c"
 """Ends of the scale of heat maps; they read on a light and on a dark page."""
+HOLE = "--hole"
+"""Colour of cells without a value, such as the diagonal: grey, apart from the scale."""
 WRITTEN = 10
 """Maximum agents or labels for which the cells of a heat map show their numbers."""
 SPAN = 0.05
@@ -118,6 +120,8 @@ def _heat_chart(
         layout={
             "xaxis": every | {"tickangle": -40},
             "yaxis": every | {"autorange": "reversed"},
+            # On a page's own colour the diagonal would look like the palest or the darkest cell.
+            "plot_bgcolor": HOLE,
             "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
         },
         height_px=min(620, 200 + 26 * len(names)),

@@ -14,14 +14,15 @@ from typing import Any
 
 from agentos.reporting.units import bytes_text
 
-COLOURS = (
-    "#3b7dd8", "#e0662f", "#2f9e6e", "#a35cc9", "#c08a00",
-    "#d6457f", "#1a9bb0", "#7d8a2e", "#93705c", "#6470c8",
-)  # fmt: skip
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d00", "#7f7f7f")
+"""Eight colours that colour-blind readers can tell apart, after Okabe and Ito, Color Universal Design, 2008;
+black and yellow, which one of a dark and a light page hides, are replaced."""
 TOGETHER, ALONE, BEFORE, BAND = "--together", "--alone", "--before", "--band"
 
+LINES = len(COLOURS)
+"""Maximum agents with a line each; above it, curves show the mean and the spread."""
 CROWD = 50
-"""Maximum agents drawn one by one; above it, charts show the mean and the spread."""
+"""Maximum agents with a row or a point each."""
 WIDE = 20
 """Ratio of the largest to the smallest number of bytes above which their axis is logarithmic."""
 
@@ -60,11 +61,14 @@ def label(text: str, limit: int = 28) -> str:
     return escape(text if len(text) <= limit else text[: limit - 1] + "…", quote=False)
 
 
-def colour(index: int, count: int) -> str:
-    """Return the colour of one of ``count`` items, from the palette or around the colour wheel."""
-    if count <= len(COLOURS):
-        return COLOURS[index]
-    return f"hsl({round(360 * index / count)}, 58%, {(46, 56)[index % 2]}%)"
+def colour(index: int) -> str:
+    """Return the colour of an item by its place in a list; from the eighth on, all are grey.
+
+    Example:
+        >>> colour(0) != colour(7) == colour(299)
+        True
+    """
+    return COLOURS[min(index, len(COLOURS) - 1)]
 
 
 def line(hue: str, *, dash: str = "solid", **more: Any) -> Trace:

@@ -12,7 +12,6 @@ from agentos.reporting.charts.plotting import (
     TOGETHER,
     Chart,
     Trace,
-    colour,
     label,
     line,
     share_axis,
@@ -44,13 +43,16 @@ def against_time(clock: SimulatedTime, metrics: Sequence[Metric]) -> Chart:
 
 
 def runs_over_time(
-    runs: Sequence[tuple[str, SimulatedTime | None]], metrics: Sequence[Metric]
+    runs: Sequence[tuple[str, SimulatedTime | None]],
+    metrics: Sequence[Metric],
+    hues: Sequence[str],
 ) -> Chart | None:
     """Return each run's mean quality over simulated seconds; None if no run has a clock.
 
     Args:
         runs: name and simulated time of each.
         metrics: the metrics of any run; one is shown at a time.
+        hues: colour of each run.
     """
     traces = []
     for metric in metrics:
@@ -58,7 +60,7 @@ def runs_over_time(
         for i, (name, clock) in enumerate(runs):
             seconds, mean, _ = (clock.together.get(metric.name) if clock else None) or ([], [], [])
             if seconds:
-                style = line(colour(i, len(runs)), name=label(name))
+                style = line(hues[i], name=label(name))
                 traces.append({"x": seconds, "y": mean} | style | shown)
     if not traces:
         return None

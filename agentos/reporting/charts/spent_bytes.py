@@ -57,13 +57,16 @@ def against_bytes(curves: Sequence[MetricCurve], traffic: Traffic) -> Chart:
 
 
 def runs_against_bytes(
-    runs: Sequence[tuple[str, Traffic, Sequence[MetricCurve]]], metrics: Sequence[Metric]
+    runs: Sequence[tuple[str, Traffic, Sequence[MetricCurve]]],
+    metrics: Sequence[Metric],
+    hues: Sequence[str],
 ) -> Chart:
     """Return each run's mean quality over the bytes that it had exchanged, one metric at a time.
 
     Args:
         runs: name, bytes and metrics of each.
         metrics: the metrics of any run; the first is shown.
+        hues: colour of each run.
     """
     totals = [traffic.total for _, traffic, _ in runs if traffic.total]
     least, most = min(totals, default=1), max(totals, default=1)
@@ -85,7 +88,7 @@ def runs_against_bytes(
                 style = {"dash": "dot"}
             points = [point for point in points if point[0] > 0 or not log]
             drawn = {"x": [x for x, _ in points], "y": [y for _, y in points]}
-            traces.append(drawn | line(colour(i, len(runs)), name=label(name), **style) | shown)
+            traces.append(drawn | line(hues[i], name=label(name), **style) | shown)
     return Chart(
         id="against-bytes",
         title="Quality against bytes",
@@ -111,7 +114,7 @@ def bytes_by_round(traffic: Traffic, rounds: int) -> Chart | None:
         caption="Serialised bytes of all deliveries; a message to three receivers counts three times.",
         traces=[
             {"type": "bar", "name": label(kind), "x": [*sums], "y": [*sums.values()]}
-            | {"marker": {"color": colour(i, len(kinds))}}
+            | {"marker": {"color": colour(i)}}
             for i, kind in enumerate(kinds)
             if (sums := traffic.by_round[kind])
         ],

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from agentos.reporting.network.edge_paths import along
 from agentos.reporting.network.positions import Points, is_round
 from protocols.topologies import Network
 
@@ -69,16 +70,20 @@ def name_labels(
 
 
 def edge_labels(
-    network: Network, points: Points, sizes: Points, texts: Sequence[str], placed: list[Label]
+    paths: Sequence[Points],
+    points: Points,
+    sizes: Points,
+    texts: Sequence[str],
+    placed: list[Label],
 ) -> list[Label]:
-    """Return a label for each edge, on the line and clear of the labels already placed."""
-    ends, placed = points[np.array(network.edges)], list(placed)
+    """Return a label for each edge, on its path and clear of the labels already placed."""
+    placed = list(placed)
     first = len(placed)
-    lengths = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
+    lengths = [np.linalg.norm(path[-1] - path[0]) for path in paths]
     for edge in np.argsort(lengths, kind="stable"):  # short edges have the fewest possible places
-        start, way = ends[edge][0], ends[edge][1] - ends[edge][0]
-        places = [start + way * share for share in SHARES]
-        placed.append(_freest(Label(texts[edge], start, BYTES_PT), places, placed, points, sizes))
+        path = paths[edge]
+        places = [along(path, share) for share in SHARES]
+        placed.append(_freest(Label(texts[edge], path[0], BYTES_PT), places, placed, points, sizes))
     return placed[first:]
 
 

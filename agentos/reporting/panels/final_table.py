@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from agentos.evaluation.base import Metric
 from agentos.records.layout import agent_name
+from agentos.records.result import Quality
 from agentos.records.views.outcome import Outcome
 from agentos.reporting.charts.plotting import CROWD
+from agentos.reporting.statistics import interval
 from agentos.reporting.units import metric_text
 
 EXTREMES = 5
@@ -58,12 +60,13 @@ class Table:
     rest: list[TableRow]
 
 
-def final_table(result: Outcome, names: Sequence[str]) -> Table:
+def final_table(result: Outcome, names: Sequence[str], heldout: int | None = None) -> Table:
     """Return the final table of a run.
 
     Args:
         result: the run's result.
         names: one per agent, each once.
+        heldout: number of held-out documents; None if it was not recorded.
     """
     arms = {"before": result.before}
     if result.isolated:
@@ -86,20 +89,27 @@ def final_table(result: Outcome, names: Sequence[str]) -> Table:
     mean, worst = ([getattr(arm, part) for arm in arms.values()] for part in ("mean", "worst"))
     totals = [
         TableRow("mean", "of the agents", _groups(mean, result.metrics), total=True),
+        TableRow("± 95 %", "over agents", _half_widths(list(arms.values()), result.metrics)),
         TableRow("worst", "by metric", _groups(worst, result.metrics), total=True, last_total=True),
     ]
     return Table(
         metrics=result.metrics,
         arms=tuple(arms),
-        caption=_caption(list(arms), result.main if rest else None),
+        caption=_caption(
+            list(arms),
+            result.main if rest else None,
+            any(metric.diagnostic for metric in result.metrics),
+        )
+        + _numbers(len(names), heldout),
         totals=totals if result.metrics else [],
         shown=shown if result.metrics else [],
         rest=rest,
     )
 
 
-def _caption(arms: Sequence[str], ordered_by: Metric | None) -> str:
-    text = "Arrows show which direction is better."
+def _caption(arms: Sequence[str], ordered_by: Metric | None, diagnostics: bool) -> str:
+    text = "Arrows show which direction is better"
+    text += "; ~ marks a diagnostic, which is no outcome." if diagnostics else "."
     if len(arms) > 1:
         text += (
             f" The small figure after “{arms[-1]}” is its difference from “{arms[-2]}”: green "
@@ -110,6 +120,27 @@ def _caption(arms: Sequence[str], ordered_by: Metric | None) -> str:
             f" Shown are the {EXTREMES} best and the {EXTREMES} worst agents by {ordered_by.title}."
         )
     return text
+
+
+def _numbers(agents: int, heldout: int | None) -> str:
+    """Return a sentence on what the scores are means of."""
+    if not heldout:
+        return f" n = {agents:,} agents."
+    return (
+        f" n = {agents:,} agents, each measured on the same {heldout:,} held-out documents, or on as many of "
+        "them as a task uses."
+    )
+
+
+def _half_widths(arms: Sequence[Quality], metrics: Sequence[Metric]) -> tuple[Group, ...]:
+    """Return the half-width of the 95 % interval of each mean over agents; absent for a single agent."""
+
+    def half(arm: Quality, metric: Metric) -> str:
+        values = [found[metric.name] for found in arm.agents.values() if metric.name in found]
+        width = interval(values).half_width if len(values) > 1 else None
+        return metric_text(width, metric).rstrip("%")
+
+    return tuple(Group(tuple(half(arm, m) for arm in arms), "", "same") for m in metrics)
 
 
 def _order(result: Outcome, agents: int) -> list[int]:
@@ -134,7 +165,7 @@ def _group(values: Sequence[float | None], metric: Metric) -> Group:
     change, tone = "", "same"
     if len(values) > 1 and values[-1] is not None and values[-2] is not None:
         change = metric_text(values[-1] - values[-2], metric, signed=True)
-        if change != metric_text(0.0, metric, signed=True):
+        if change != metric_text(0.0, metric, signed=True) and not metric.diagnostic:
             has_risen = values[-1] > values[-2]
             tone = "up" if has_risen == metric.higher_is_better else "down"
     return Group(tuple(metric_text(value, metric) for value in values), change, tone)

@@ -12,7 +12,7 @@ from agentos.records.views.histories import HealthHistory
 from agentos.records.views.metric_curves import Points
 from agentos.reporting.charts.curves import learning_curves
 from agentos.reporting.charts.plotting import (
-    CROWD,
+    LINES,
     Chart,
     Trace,
     colour,
@@ -22,7 +22,7 @@ from agentos.reporting.charts.plotting import (
 )
 
 ROUND_MARK = {"symbol": "x", "size": 11, "color": "#d6457f"}
-EDGES = 24
+EDGES = 8
 """Maximum edges drawn one by one; above it, only the smallest, the mean and the largest value."""
 
 
@@ -54,7 +54,7 @@ def paused_text(health: HealthHistory | None, names: Sequence[str]) -> str:
 
 def _marks(health: HealthHistory, names: Sequence[str]) -> list[Trace]:
     """Return a cross for every agent and round that was paused."""
-    crowd = len(names) > CROWD
+    crowd = len(names) > LINES
     return [
         {
             "type": "scatter",
@@ -86,7 +86,7 @@ def _each(cka: Mapping[tuple[int, int], Points], names: Sequence[str]) -> list[T
     return [
         {"x": rounds, "y": values}
         | line(
-            colour(number, len(cka)),
+            colour(number),
             name=label(f"{names[a]} – {names[b]}"),
             mode="lines" if len(rounds) > 2 else "lines+markers",
         )
@@ -103,6 +103,6 @@ def _spread(cka: Mapping[tuple[int, int], Points]) -> list[Trace]:
     sums: dict[str, Callable[[list[float]], float]]
     sums = {"least": min, "mean": fmean, "most": max}
     return [
-        {"x": rounds, "y": [of(values[round]) for round in rounds]} | line(colour(i, 3), name=name)
+        {"x": rounds, "y": [of(values[round]) for round in rounds]} | line(colour(i), name=name)
         for i, (name, of) in enumerate(sums.items())
     ]

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentos.reporting.charts.plotting import CROWD
-from agentos.reporting.network.draw import draw_network
+from agentos.reporting.network.draw import busiest, draw_network
+from agentos.reporting.network.rounds import MAX_AGENTS, draw_rounds, vary
 from agentos.reporting.page import data_uri
 from agentos.reporting.pictures import to_svg
 from agentos.reporting.units import bytes_text
@@ -14,7 +15,10 @@ from protocols.topologies import Network
 
 
 def network_panel(
-    network: Network, names: Sequence[str], sent: Mapping[tuple[int, int], int]
+    network: Network,
+    names: Sequence[str],
+    sent: Mapping[tuple[int, int], int],
+    rounds: Mapping[int, frozenset[tuple[int, int]]],
 ) -> dict[str, Any]:
     """Return the picture, its alternative text and caption, and the facts.
 
@@ -22,6 +26,7 @@ def network_panel(
         network: the agents and the edges between them.
         names: one per agent, each once.
         sent: (sender, receiver) -> bytes; those over edges that a fork has given up are a fact of their own.
+        rounds: the edges that carried messages in each of the first rounds.
     """
     known = {frozenset(edge) for edge in network.edges}
     former = {pair: size for pair, size in sent.items() if frozenset(pair) not in known}
@@ -38,9 +43,7 @@ def network_panel(
         facts["Diameter"] = str(network.diameter)
     facts["Largest degree"] = str(network.max_degree)
     if sent:
-        (sender, receiver), most = max(sent.items(), key=lambda item: item[1])
-        facts["Busiest direction"] = f"{names[sender]} → {names[receiver]}"
-        facts["Bytes in that direction"] = bytes_text(most)
+        facts |= _most(names, sent)
     if former:
         facts["Bytes over edges of before the fork"] = bytes_text(sum(former.values()))
     return {
@@ -52,5 +55,35 @@ def network_panel(
             if sent
             else "."
         ),
+        "rounds": _rounds(network, rounds),
         "facts": [{"name": name, "value": value} for name, value in facts.items()],
+    }
+
+
+def _most(names: Sequence[str], sent: Mapping[tuple[int, int], int]) -> dict[str, str]:
+    """Return the facts about the direction with the most bytes, or how many directions share the most."""
+    most, busy = max(sent.values()), busiest(sent)
+    if busy:
+        direction = f"{names[busy[0]]} → {names[busy[1]]}"
+        return {"Busiest direction": direction, "Bytes in that direction": bytes_text(most)}
+    ties = sum(size == most for size in sent.values())
+    return {"Most bytes in a direction": f"{bytes_text(most)}, in {ties:,} of {len(sent):,}"}
+
+
+def _rounds(
+    network: Network, rounds: Mapping[int, frozenset[tuple[int, int]]]
+) -> dict[str, str] | None:
+    """Return a picture by round where one of all edges would mislead; None where it would not."""
+    known = {frozenset(edge) for edge in network.edges}
+    rounds = {
+        round: edges
+        for round, edges in rounds.items()
+        if all(frozenset(edge) in known for edge in edges)
+    }
+    if network.agents > MAX_AGENTS or not rounds or not vary(rounds):
+        return None
+    listed = ", ".join(map(str, rounds))
+    return {
+        "picture": data_uri(to_svg(draw_rounds(network, rounds))),
+        "alt": f"The edges that carried messages in rounds {listed}",
     }

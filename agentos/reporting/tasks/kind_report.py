@@ -121,7 +121,7 @@ def _quality_against_flops(finished: Finished) -> Chart:
             "y": [way.measures[measure.name]],
             "text": [label(_NAMES.get(way.name, way.name))],
             "textposition": "top center",
-            "marker": {"size": 11, "color": colour(number, len(ways))},
+            "marker": {"size": 11, "color": colour(number)},
         }
         for number, way in enumerate(ways)
     ]

@@ -82,7 +82,7 @@ def _quality_against_flops(solved: Solved) -> Chart:
             "y": [line.scores.accuracy],
             "text": [label(_NAMES[line.name])],
             "textposition": "top center",
-            "marker": {"size": 11, "color": colour(number, len(lines))},
+            "marker": {"size": 11, "color": colour(number)},
         }
         for number, line in enumerate(lines)
     ]

@@ -11,6 +11,7 @@ import math
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -59,13 +60,18 @@ class Service:
         self._thread: threading.Thread | None = None
 
     @classmethod
-    def open(cls, directory: str | Path, config: ServeConfig | None = None) -> Self:
+    def open(
+        cls,
+        directory: str | Path,
+        config: ServeConfig | None = None,
+        trusted: Iterable[str] | None = (),
+    ) -> Self:
         """Read the society of a folder; `start` or ``with`` serves it.
 
         Raises:
             RecordError: the folder holds no society, or a damaged one.
         """
-        return cls(load_society(Path(directory) / SOCIETY), config or ServeConfig())
+        return cls(load_society(Path(directory) / SOCIETY, trusted), config or ServeConfig())
 
     @property
     def url(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,13 +172,20 @@ def answers_of_parts(
 
 
 @contextmanager
-def open_any(directory: Path, address: str | None = None) -> Iterator[Answering]:
+def open_any(
+    directory: Path, address: str | None = None, trusted: Iterable[str] | None = ()
+) -> Iterator[Answering]:
     """Provide the society of a folder that `agentos solve` wrote, and end its hosts afterwards.
+
+    Args:
+        directory: folder that ``agentos solve`` wrote.
+        address: the Ray cluster to join.
+        trusted: packages whose classes may be imported as kinds.
 
     Raises:
         RecordError: the folder holds no society, or a damaged one.
     """
-    kept = load_kept(directory / SOCIETY)
+    kept = load_kept(directory / SOCIETY, trusted)
     society: Answering
     if isinstance(kept, FittedSociety):
         society = Society(kept, kept.config.runtime.open(len(kept.members), address))

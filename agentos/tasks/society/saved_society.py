@@ -1,14 +1,14 @@
 """A fitted society in a folder: numbers in safetensors, the rest in JSON. Reading one runs no code.
 
-Values are frozen dataclasses and specifications of the classes listed here; a file that names another one is
-refused.
+Values are frozen dataclasses and specifications of the classes listed here, or a user's own of a trusted
+package; a file that names another one is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,6 +41,8 @@ from agents.answering.log_pool import WeightedLogPool
 from agents.answering.scorers import DoubtScorer, GainScorer, RandomScorer, SetSizeScorer
 from agents.answering.stacking import StackedPool
 from protocols.errors import RecordError
+from protocols.plugins import TrustedPlugins, place_of, plugin_class
+from protocols.spec import Spec, written
 
 SOCIETY = "society"
 """Folder of a society in that of its task."""
@@ -88,13 +90,17 @@ def save_society(society: Kept, folder: Path) -> None:
     write_json(folder / _VALUES, {"format": _FORMAT, "arrays": digest, "society": values})
 
 
-def load_society(folder: Path) -> FittedSociety:
+def load_society(folder: Path, trusted: Iterable[str] | None = ()) -> FittedSociety:
     """Read a society whose answers are class probabilities; see `load_kept`."""
-    return _of(FittedSociety, load_kept(folder), folder)
+    return _of(FittedSociety, load_kept(folder, trusted), folder)
 
 
-def load_kept(folder: Path) -> Kept:
+def load_kept(folder: Path, trusted: Iterable[str] | None = ()) -> Kept:
     """Read a society of any kind from a folder.
+
+    Args:
+        folder: folder of the society.
+        trusted: packages whose classes may be imported as kinds.
 
     Raises:
         RecordError: there is none, or it is damaged.
@@ -117,7 +123,7 @@ def load_kept(folder: Path) -> Kept:
             raise ValueError(f"format {read['format']}, not {_FORMAT}")
         if _digest(stored) != read["arrays"]:
             raise ValueError(f"{_ARRAYS} is not the file that was written with it")
-        society = _value(read["society"], load_file(stored))
+        society = _value(read["society"], load_file(stored), TrustedPlugins.of(trusted))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
         raise damaged(path, "a society", str(error).partition("\n")[0]) from error
     if not isinstance(society, Kept):
@@ -142,7 +148,8 @@ def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         arrays[name] = np.ascontiguousarray(value)
         return {"array": name}
     if isinstance(value, BaseModel):
-        return {"spec": type(value).__name__, "fields": value.model_dump(mode="json")}
+        fields_of = written(value) if isinstance(value, Spec) else value.model_dump(mode="json")
+        return {"spec": place_of(type(value)) or type(value).__name__, "fields": fields_of}
     if is_dataclass(value):
         parts = {each.name: _plain(getattr(value, each.name), arrays) for each in fields(value)}
         return {"class": type(value).__name__, "fields": parts}
@@ -156,7 +163,7 @@ def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     return {"float": repr(value)} if isinstance(value, float) else value
 
 
-def _value(stored: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+def _value(stored: Any, arrays: Mapping[str, np.ndarray], trusted: TrustedPlugins) -> Any:
     if not isinstance(stored, dict):
         return stored
     if "array" in stored:
@@ -164,11 +171,19 @@ def _value(stored: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if "float" in stored:
         return float(stored["float"])
     if "tuple" in stored:
-        return tuple(_value(each, arrays) for each in stored["tuple"])
+        return tuple(_value(each, arrays, trusted) for each in stored["tuple"])
     if "mapping" in stored:
-        return {key: _value(each, arrays) for key, each in stored["mapping"].items()}
+        return {key: _value(each, arrays, trusted) for key, each in stored["mapping"].items()}
     if "spec" in stored:
-        spec: type[BaseModel] = _CLASSES[stored["spec"]]
-        return spec.model_validate(stored["fields"])
+        kind = stored["spec"]
+        spec = _CLASSES.get(kind) or plugin_class(kind, trusted, Spec)
+        if spec is None:
+            raise ValueError(f"there is no class {kind[:60]}")
+        fields_of = {
+            name: each
+            for name, each in stored["fields"].items()
+            if kind in _CLASSES or name != "kind"
+        }
+        return spec.model_validate(fields_of, context=trusted)
     cls = _CLASSES[stored["class"]]
-    return cls(**{name: _value(each, arrays) for name, each in stored["fields"].items()})
+    return cls(**{name: _value(each, arrays, trusted) for name, each in stored["fields"].items()})

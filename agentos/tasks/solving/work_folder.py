@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from agentos.data.yaml_values import dump
@@ -10,6 +9,7 @@ from agentos.records.atomic_files import replacing
 from agentos.records.layout import CONFIG
 from agentos.tasks.config import Work
 from protocols.errors import RecordError
+from protocols.spec import written
 
 ANSWERS, RESULTS, EMBEDDINGS = "answers.parquet", "results.json", "embeddings"
 
@@ -20,7 +20,7 @@ def claim(directory: Path, config: Work) -> None:
     Raises:
         RecordError: it holds something else.
     """
-    text = dump(json.loads(config.model_dump_json()))
+    text = dump(written(config))
     path = directory / CONFIG
     if path.is_file():
         if path.read_text(encoding="utf-8") == text:

@@ -7,10 +7,12 @@ import json
 import numpy as np
 import pytest
 
+from agentos.cli.encoders.assessment import parse_task
 from agentos.evaluation import STS, FewShot, HeldOut
 from agentos.evaluation.label_split import split_by_label
 from agentos.evaluation.mteb_adapter import MtebEncoder
 from agents.models.text_encoder import FunctionEncoder
+from protocols.errors import ConfigurationError, DataError
 from protocols.seeding import derive
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -113,6 +115,40 @@ def test_sentence_similarity_scores_as_our_task_does(mteb, tmp_path):
     assert ours["sts_spearman"] == pytest.approx(theirs["cosine_spearman"], abs=1e-6)
     assert ours["sts_pearson"] == pytest.approx(theirs["cosine_pearson"], abs=1e-6)
     assert ours["sts_spearman"] == pytest.approx(theirs["spearman"], abs=1e-6)
+
+
+def test_task_of_mteb_is_an_evaluation_task_and_its_data_is_never_downloaded(mteb, monkeypatch):
+    from datasets import Dataset, DatasetDict
+
+    rows = [
+        {
+            "sentence1": f"{LABELS[i % 3]} {i}",
+            "sentence2": f"{LABELS[i % 2]} {i + 50}",
+            "score": i % 5,
+        }
+        for i in range(30)
+    ]
+
+    class Local(mteb.abstasks.AbsTaskSTS):
+        metadata = mteb.abstasks.task_metadata.TaskMetadata(
+            name="LocalSTS", type="STS", main_score="cosine_spearman", **SHARED
+        )
+        min_score, max_score = 0, 4
+
+        def load_data(self, **_):
+            self.dataset = DatasetDict({"test": Dataset.from_list(rows)})
+            self.data_loaded = True
+
+    theirs = score(mteb, Local())
+    with monkeypatch.context() as patch:
+        patch.setattr(mteb, "get_task", lambda name: Local())
+        task = parse_task("mteb:LocalSTS").with_files()
+    ours = task.evaluate(FunctionEncoder(embed), HELDOUT, seed=0)
+    assert ours == {"mteb_main_score": pytest.approx(theirs["main_score"])}
+    with pytest.raises(DataError, match="Banking77Classification is not on this machine"):
+        parse_task("mteb:Banking77Classification").read()
+    with pytest.raises(ConfigurationError, match="no task 'Bankng77Classification'"):
+        parse_task("mteb:Bankng77Classification").read()
 
 
 def test_similarities_are_cosines():

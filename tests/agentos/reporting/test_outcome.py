@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from agentos.records.reader import load_run
 from agentos.records.result import Quality
 from agentos.records.views.histories import traffic_of
 from agentos.records.views.metric_curves import arm_curve
-from agentos.records.views.outcome import gain, outcome
+from agentos.records.views.outcome import Outcome, gain, outcome
 from agentos.records.views.run_view import LOSS, unique
 from agentos.reporting.verdict import verdict
 
@@ -70,6 +71,46 @@ def test_verdict_is_honest_about_the_sign(make_run, tmp_path, bonus, tone, says)
     gained = result.gain.gained
     assert f"{gained} of 6 agents gained" in " ".join(words.details)
     assert "single seed" in words.details[-1]
+
+
+def test_difference_that_rounds_to_nothing_has_no_side_and_a_diagnostic_no_verdict():
+    result = outcome_of({"mrr": (0.5, 0.50004)})
+    assert "There is no difference to three digits" in " ".join(verdict(result).details)
+    assert verdict(result).tone == "even"
+    both = outcome_of({"align": (1.0, 0.2), "mrr": (0.25, 0.5)})
+    assert both.main == UP
+    assert verdict(outcome_of({"align": (1.0, 0.2)})).tone == "even"
+
+
+def outcome_of(values):
+    """Return an outcome of three agents with these metrics, (alone, together)."""
+    known = {"mrr": UP, "align": replace(DOWN, diagnostic=True)}
+    alone, together = (
+        Quality.of(
+            {f"agent-{i}": {name: pair[arm] for name, pair in values.items()} for i in range(3)},
+            tuple(known[name] for name in values),
+        )
+        for arm in (0, 1)
+    )
+    return Outcome(
+        status="finished",
+        metrics=tuple(known[name] for name in values),
+        before=Quality(),
+        isolated=alone,
+        together=together,
+        compared_at=2,
+        isolated_at=2,
+        self_training=None,
+        self_training_at=0,
+        bytes_sent=None,
+        rounds=2,
+        planned_rounds=2,
+        tokens=1,
+        steps=1,
+        wall_s=1.0,
+        waited_for_views=None,
+        simulated_s=None,
+    )
 
 
 def test_verdict_without_a_baseline_claims_nothing_about_cooperation(make_run, tmp_path):

@@ -139,7 +139,7 @@ def test_earlier_checkpoint_leads_to_the_same_end(
     config = longer()
     Simulation(config, tmp_path / "run", cache=cache).run()
     shutil.copytree(tmp_path / "run", tmp_path / "copy")
-    (latest,) = (c for c in checkpoints_of(tmp_path / "run") if c.manifest.arm == "together")
+    *_, latest = (c for c in checkpoints_of(tmp_path / "run") if c.manifest.arm == "together")
     go_on(config, tmp_path / "run", cache, round=latest.manifest.round)
     assert_same_run(tmp_path / "run", tmp_path / "copy")
 
@@ -181,13 +181,17 @@ def test_checkpoint_that_is_half_removed_is_none(
     assert [c.manifest.round for c in checkpoints_of(tmp_path / "run")] == [2]
 
 
-def test_only_so_many_checkpoints_are_kept(
+def test_only_so_many_checkpoints_are_kept_and_those_to_fork_from_outlive_the_run(
     longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:
+    def kept() -> list[str]:
+        return sorted(path.name for path in (tmp_path / "run" / CHECKPOINTS).iterdir())
+
     config = longer(checkpoints={"every": 1, "keep": 2}, training={"rounds": 3})
-    Simulation(config, tmp_path / "run", cache=cache).run()
-    kept = sorted(path.name for path in (tmp_path / "run" / CHECKPOINTS).iterdir())
-    assert kept == ["isolated-00002", "isolated-00003"]
+    stop(config, tmp_path / "run", cache, "isolated", 3)
+    assert kept() == ["isolated-00001", "isolated-00002", "together-00002", "together-00003"]
+    go_on(config, tmp_path / "run", cache)
+    assert kept() == ["together-00002", "together-00003"]
 
 
 def test_half_written_checkpoint_is_passed_over(

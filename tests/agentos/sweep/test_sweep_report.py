@@ -11,8 +11,9 @@ import numpy as np
 from agentos.cli.display.console import SafeConsole
 from agentos.cli.display.sweep_answers import MOST_LINES, show_answer
 from agentos.evaluation.base import Metric
+from agentos.reporting.charts.plotting import COLOURS
 from agentos.sweep.paired_answer import answer
-from agentos.sweep.sweep_report import HUES, write_sweep_report
+from agentos.sweep.sweep_report import write_sweep_report
 
 MRR = Metric(name="mrr", higher_is_better=True, help="Mean reciprocal rank.")
 
@@ -45,7 +46,7 @@ def test_more_than_eight_arms_become_small_multiples(tmp_path: Path) -> None:
     assert result is not None
     page = write_sweep_report(tmp_path / "report.html", "many", result, found, 0).read_text("utf-8")
     assert len(re.findall(r'id="curve-\d+" role', page)) == 2
-    assert len(HUES) == len(set(HUES)) == 8
+    assert len(COLOURS) == len(set(COLOURS)) == 8
 
 
 def test_terminal_stays_under_a_screen_and_json_is_plain(capsys: Any) -> None:

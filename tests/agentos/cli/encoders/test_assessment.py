@@ -218,3 +218,13 @@ def test_held_out_text_that_changed_since_the_run_is_refused_unless_it_may(
     assert "the held-out documents" in caught.value.actual
     assert assessed(Request(target, ["geometry"], data, changed_data_ok=True)).documents == 40
     assert "no longer what it read" in caplog.text
+
+
+def test_task_may_be_a_class_of_ones_own_that_is_trusted(tmp_path, monkeypatch):
+    code = "from agentos.evaluation import Geometry\nfrom typing import Literal\nclass Shape(Geometry):\n"
+    (tmp_path / "tasks_of_mine.py").write_text(f"{code}    kind: Literal['shape'] = 'shape'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InvalidConfiguration, match="--trust-plugins tasks_of_mine"):
+        parse_task("tasks_of_mine:Shape")
+    task = parse_task("tasks_of_mine:Shape,documents=7", ["tasks_of_mine"])
+    assert (type(task).__name__, task.kind, task.documents) == ("Shape", "shape", 7)

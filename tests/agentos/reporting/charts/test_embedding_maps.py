@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,8 @@ def test_heat_maps_share_a_scale_between_arms_and_leave_the_diagonal_out():
         for j in range(3):
             expected = None if i == j else told.matrices["together"]["linear_cka"][i][j]
             assert together["z"][i][j] == pytest.approx(expected, abs=1e-4)
+    # The page's own colour would look like one end of the scale.
+    assert charts["linear_cka-together"].layout["plot_bgcolor"] == "--hole"
     assert charts["procrustes-together"].traces[0]["reversescale"]
 
 
@@ -71,6 +75,28 @@ def test_maps_show_every_text_of_every_agent_in_the_colour_of_its_group():
     assert len(trace["x"]) == len(trace["text"]) == 30
     hues = {entry["name"]: entry["colour"] for entry in maps.legend}
     assert trace["marker"]["color"][:2] == [hues["x"], hues["y"]]
+
+
+def test_of_many_agents_the_six_least_alike_get_a_map():
+    told = between(agents=9)
+    alike = np.full((9, 9), 0.9)
+    alike[2, 7] = alike[7, 2] = 0.1
+    for other in (0, 4, 5, 8):
+        alike[other, :] = alike[:, other] = 0.5
+    told.matrices["together"]["linear_cka"] = alike.tolist()
+    maps = draw_maps(told, [f"a{i}" for i in range(9)])
+    assert [chart.id for chart in maps.maps] == [f"map-{i}" for i in (0, 2, 4, 5, 7, 8)]
+    assert "6 of 9 agents that are least alike" in maps.maps_note
+
+
+def test_of_many_groups_the_seven_largest_have_hues_of_their_own():
+    told = between()
+    groups = tuple(min(i, 10) for i in range(30))
+    sample = replace(told.sample, groups=groups, names=tuple(f"g{i}" for i in range(11)))
+    legend = draw_maps(replace(told, sample=sample), NAMES).legend
+    assert [entry["name"] for entry in legend][-1] == "4 others"
+    assert "g10" in {entry["name"] for entry in legend}  # the largest
+    assert len({entry["colour"] for entry in legend}) == 8
 
 
 def test_confusions_are_summed_over_agents_and_shares_of_rows():

@@ -57,12 +57,12 @@ def clock(rows: list[dict[str, object]], **changes: float | None) -> SimulatedTi
 
 def test_comparison_shows_only_runs_with_a_clock() -> None:
     clocked = clock([row(0, 0.0, mrr=0.1), row(0, 2.0, mrr=0.2)])
-    chart = runs_over_time([("plain", None), ("timed", clocked)], [MRR])
+    chart = runs_over_time([("plain", None), ("timed", clocked)], [MRR], ["red", "blue"])
     assert chart is not None
     assert [(trace["name"], trace["x"], trace["y"]) for trace in chart.traces] == [
         ("timed", [0.0, 2.0], [0.1, 0.2])
     ]
-    assert runs_over_time([("plain", None)], [MRR]) is None
+    assert runs_over_time([("plain", None)], [MRR], ["red"]) is None
 
 
 def test_share_of_waiting_is_of_all_agents_time(ring_run: Path) -> None:

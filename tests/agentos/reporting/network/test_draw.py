@@ -11,14 +11,17 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 
+from agentos.reporting.network.canvas import BUSIEST
 from agentos.reporting.network.draw import MAX_DRAWN, draw_network
-from agentos.reporting.network.positions import RADIAL_LEAVES, place
+from agentos.reporting.network.edge_paths import edge_paths
+from agentos.reporting.network.positions import RADIAL_LEAVES, marker_sizes, place
+from agentos.reporting.network.rounds import draw_rounds, live_edges, vary
 from agentos.reporting.pictures import save, to_svg
 from protocols.errors import ConfigurationError
 from protocols.topologies import PeerNetwork
 from protocols.topologies.layered import Layered
 from protocols.topologies.master_slave import MasterSlave
-from protocols.topologies.peer import Complete, ErdosRenyi, Grid, Ring
+from protocols.topologies.peer import Complete, ErdosRenyi, Grid, Ring, SmallWorld
 from protocols.topologies.schedule import OnePeerExponential
 
 
@@ -156,7 +159,50 @@ def test_many_edges_are_not_labelled_but_the_widest_is_named_in_the_legend():
     network = Complete().build(12, 0)
     figure = draw_network(network, bytes_by_edge={**both_ways(network), (3, 4): 2_000_000})
     assert not [text for text in texts(figure) if text.endswith("MB")]
-    assert legend(figure) == ["peer", "3.00 MB, the most on an edge"]
+    assert legend(figure)[:2] == ["peer", "3.00 MB, the most on an edge"]
+    # The direction that is named can be seen: it alone is red.
+    assert legend(figure)[2] == "3 → 4, 2.00 MB: the most in a direction"
+    red = [line for line in figure.axes[0].lines if line.get_color() == BUSIEST]
+    assert len(red) == 2  # the edge, and its line in the legend
+
+
+def test_no_edge_passes_under_an_agent_that_is_not_at_its_ends():
+    network = SmallWorld().build(60, 0)
+    points = place(network, 0.0, False)
+    sizes = marker_sizes(network, points)
+    straight = points[np.array(network.edges)]
+    hidden = 0
+    for (a, b), ends, path in zip(
+        network.edges, straight, edge_paths(network, points, sizes), strict=True
+    ):
+        others = np.delete(np.arange(60), [a, b])
+        t = np.linspace(0, 1, 200)[:, None]
+        line = ends[0] + t * (ends[1] - ends[0])
+        for way in (
+            line,
+            np.stack(
+                [np.interp(t[:, 0] * (len(path) - 1), range(len(path)), axis) for axis in path.T],
+                axis=1,
+            ),
+        ):
+            gaps = np.linalg.norm(points[others, None] - way, axis=2).min(axis=1)
+            covered = bool((gaps < sizes[others] / 2).any())
+            hidden += covered and way is line
+            assert way is line or not covered, (a, b)
+    assert hidden > 50  # drawn straight, as many would be hidden
+
+
+def test_rounds_that_differ_are_drawn_one_by_one_with_arrows():
+    network = OnePeerExponential().build(8, 0)
+    rounds = live_edges(network)
+    assert list(rounds) == [1, 2, 3]
+    assert vary(rounds)
+    assert not vary(live_edges(Ring().build(8, 0)))
+    figure = draw_rounds(network, rounds)
+    assert {"round 1", "round 2", "round 3"} <= set(texts(figure))
+    arrows = [text for text in figure.axes[0].texts if getattr(text, "arrow_patch", None)]
+    assert len(arrows) == 16  # in the round between opposite agents, edges carry both ways
+    assert len(positions(figure)) == 24
 
 
 def test_no_bytes_at_all_are_drawn_without_labels():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,23 @@ def test_saved_society_answers_to_the_same_bits(
         assert np.array_equal(first.said, second.said)
         assert np.array_equal(first.flops, second.flops)
         assert first.simulated_s == second.simulated_s
+
+
+def test_own_kinds_are_read_again_where_their_package_is_trusted(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "from typing import Literal\nfrom agents.answering import FUSIONS as F\n"
+    code += "class Calm(F['log_pool']):\n"
+    (tmp_path / "fusion_of_mine.py").write_text(f"{code}    kind: Literal['calm'] = 'calm'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    from fusion_of_mine import Calm  # type: ignore[import-not-found]
+
+    save_society(fitted(bench, fuse=Calm()), tmp_path / "saved")
+    with pytest.raises(RecordError, match="--trust-plugins fusion_of_mine"):
+        load_society(tmp_path / "saved")
+    again = load_society(tmp_path / "saved", ["fusion_of_mine"])
+    assert type(again.config.fuse) is Calm
+    sys.modules.pop("fusion_of_mine")
 
 
 def test_changed_or_foreign_files_are_refused(bench: Any, tmp_path: Path) -> None:
