@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentos.tasks.scheduling import SCHEDULERS
+from agentos.tasks.scheduling import SCHEDULERS, Scheduler
 from agentos.tasks.scheduling.execution import execute, kept, reschedule
 from agentos.tasks.scheduling.placements import violations
 from agentos.tasks.scheduling.workload import Workload
@@ -79,6 +79,56 @@ def test_same_seed_gives_the_same_schedule(kind: str) -> None:
     assert scheduler.plan(work, 3) == scheduler.plan(work, 3)
     if kind == "random":
         assert len({scheduler.plan(work, seed).agents for seed in range(5)}) > 1
+
+
+def unlike(seed: int) -> Workload:
+    """Eight subtasks of two layers, on four agents of unlike speeds and links."""
+    rng = generator(seed, "unlike")
+    arrows = {
+        (source, reader): 1 for source in range(4) for reader in (4 + source, 4 + source // 2)
+    }
+    links = rng.uniform(0.1, 1.0, size=(4, 4)) * (1 - np.eye(4))
+    speeds = np.array([1.0, 2.0, 4.0, 8.0])
+    seconds = rng.uniform(2, 6, size=(8, 1)) / speeds * rng.uniform(0.8, 1.2, size=(8, 4))
+    return Workload(tuple("abcdefgh"), arrows, seconds, np.ones((8, 4), bool), {1: links})
+
+
+def moved(work: Workload, order: list[int]) -> Workload:
+    """The same agents under other numbers."""
+    links = {size: each[np.ix_(order, order)] for size, each in work.transit_s.items()}
+    return Workload(work.names, work.arrows, work.seconds[:, order], work.allowed[:, order], links)
+
+
+def without_draws(kind: str) -> Scheduler:
+    """The scheduler; of HEFT the rule, whose search around it draws agents by their numbers."""
+    return SCHEDULERS[kind].model_validate({"improvements": 0} if kind == "heft" else {})
+
+
+@pytest.mark.parametrize("kind", sorted(SCHEDULERS.keys() - {"random"}))
+def test_schedule_follows_speeds_and_links_and_not_the_numbers_of_agents(kind: str) -> None:
+    order = [2, 0, 3, 1]
+    for seed in range(5):
+        work = unlike(seed)
+        plan = without_draws(kind).plan(work)
+        again = without_draws(kind).plan(moved(work, order))
+        assert [order[agent] for agent in again.agents] == list(plan.agents)
+        assert again.makespan_s == pytest.approx(plan.makespan_s)
+
+
+@pytest.mark.parametrize("kind", SCHEDULERS)
+def test_plan_for_shuffled_agents_is_worth_no_more_than_the_lot(kind: str) -> None:
+    """The control: a plan that was made for the speeds of other agents."""
+    proper, strange = [], []
+    for seed in range(12):
+        work = unlike(seed)
+        scheduler = without_draws(kind)
+        proper.append(scheduler.plan(work, seed).makespan_s)
+        foreign = scheduler.plan(moved(work, [3, 2, 1, 0]), seed)
+        strange.append(execute(work, foreign).makespan_s)
+    if kind == "random":
+        assert 0.5 < np.mean(strange) / np.mean(proper) < 2.0
+    else:
+        assert np.mean(strange) > 2.0 * np.mean(proper)
 
 
 @pytest.mark.parametrize("kind", SCHEDULERS)

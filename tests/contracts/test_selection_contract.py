@@ -62,6 +62,20 @@ def test_choice_does_not_depend_on_the_order_of_models(kind: str) -> None:
     assert [shuffled.origins[model] for model in selection.choose(shuffled).models] == first
 
 
+@pytest.mark.parametrize("kind", SELECTIONS)
+def test_choice_does_not_depend_on_the_names_of_origins_or_classes(kind: str) -> None:
+    known, renamed = candidates(), dict(zip("abcde", "edcba", strict=True))
+    assert known.labels is not None
+    other = Candidates(
+        tuple(renamed[origin] for origin in ORIGINS),
+        known.parameters,
+        known.embeddings,
+        np.array([2, 0, 1])[known.labels],
+    )
+    selection = SELECTIONS[kind].model_validate({"top": 2})
+    assert selection.choose(other, 1).models == selection.choose(known, 1).models
+
+
 def test_measured_choice_finds_good_models_and_the_controls_do_not() -> None:
     """Quality falls with the noise: a model drawn from the five origins has a regret of 8 in the mean."""
     quality = [-noise for noise in NOISE]

@@ -102,11 +102,13 @@ class Cascade(Architecture):
             fusion = self.fusions[level]
             talk.think(gate, name, left, fusion.flops, [f"arrival from {a}" for a in agents])
             fused = fusion.fuse(present)
-            passes = np.zeros(len(left), bool) if last else self.rules[level].defers(fused)
+            passes = np.zeros(len(left), bool)
+            if not last:
+                passes = self.rules[level].defers(fused)
+                talk.flops[talk.rows(left)] += self.rules[level].flops
             decided.append(part(fused, np.flatnonzero(~passes)))
-            if last or not passes.any():
+            if not passes.any():
                 break
-            talk.flops[talk.rows(left)] += self.rules[level].flops
             up = left[passes]
             held = {agent: about(each, up) for agent, each in held.items()}
             waits = self._escalate(talk, level, up, held, name)

@@ -16,9 +16,9 @@ from agentos.rounds.faults.stall import Stall
 from agentos.tasks.cooperation import (
     NOT_ASKED,
     SILENT,
+    Architecture,
     Cascade,
     MasterSlave,
-    Outcome,
     Panel,
     Peers,
     Queries,
@@ -122,7 +122,6 @@ def test_cascade_equals_a_loop_over_texts(bench: Any, setting: MakeSetting) -> N
                 break
             flops += built.rules[level].flops
             if not built.rules[level].defers(fused)[0]:
-                flops -= built.rules[level].flops * (not deferred_any(outcome, level))
                 break
         assert np.allclose(outcome.answers.probabilities[row], fused.probabilities[0], atol=1e-5)
         assert outcome.flops[row] == pytest.approx(flops)
@@ -130,9 +129,32 @@ def test_cascade_equals_a_loop_over_texts(bench: Any, setting: MakeSetting) -> N
         assert (outcome.said[row, order[: level + 1]] >= 0).all()
 
 
-def deferred_any(outcome: Outcome, level: int) -> bool:
-    """Whether a later level was asked anything: a rule that passes nothing on ends the cascade uncounted."""
-    return bool((outcome.said != NOT_ASKED).sum(axis=1).max() > level + 1)
+@pytest.mark.parametrize("way", ["single", "master_slave", "complete", "layered"])
+def test_no_agent_that_is_asked_is_forgotten_in_the_flops(
+    bench: Any, setting: MakeSetting, way: str
+) -> None:
+    """A query costs what its agents cost, and little more: fusion and deferral."""
+    layers, made = cascade(bench, setting)
+    architectures: dict[str, Architecture] = {
+        "single": Single(),
+        "master_slave": MasterSlave.fitted(bench.evidence),
+        "complete": Peers.fitted(bench.evidence),
+        "layered": layers,
+    }
+    where = made if way == "layered" else setting("complete" if way == "single" else way)
+    outcome = architectures[way].answer(bench.panel, bench.queries("test"), where)
+    asked = outcome.said != NOT_ASKED
+    agents = asked @ np.array([plain_flops(bench, agent) for agent in range(3)])
+    further = outcome.flops - agents
+    if way == "single":
+        assert (asked.sum(axis=1) == 1).all()
+        np.testing.assert_allclose(further, 0.0, atol=1e-6)
+    else:
+        assert (
+            further
+            >= fit_fusion(Stacking(), bench.evidence.fit[:1], bench.evidence.fit_labels).flops
+        ).all()
+        assert (further < 0.01 * agents).all()
 
 
 def test_level_passes_on_no_more_than_its_budget(bench: Any, setting: MakeSetting) -> None:
@@ -178,6 +200,16 @@ def test_order_of_agents_changes_no_answer(bench: Any, setting: MakeSetting) -> 
         first = family.fitted(bench.evidence).answer(panel, bench.queries("test"), setting(kind))
         second = family.fitted(evidence).answer(shuffled, bench.queries("test"), setting(kind))
         assert np.allclose(first.answers.probabilities, second.answers.probabilities, atol=1e-5)
+    outcomes = []
+    for agents, found in ((panel, bench.evidence), (shuffled, evidence)):
+        made = setting("layered", topology={"branching": 1})
+        made = replace(made, network=by_cost(made.network, agents))
+        layers = Cascade.fitted(found, levels_of(made.network), Learned(budget=0.4))
+        outcomes.append(layers.answer(agents, bench.queries("test"), made))
+    by_place, moved = outcomes
+    np.testing.assert_array_equal(moved.said, by_place.said[:, order])
+    np.testing.assert_allclose(moved.flops, by_place.flops)
+    assert np.allclose(moved.answers.probabilities, by_place.answers.probabilities, atol=1e-5)
 
 
 def test_agents_that_are_gone_are_done_without(bench: Any, setting: MakeSetting) -> None:

@@ -24,7 +24,8 @@ from agentos.tasks.decomposition.part_heads import capable, fit_parts, fitness
 from agentos.tasks.planning.part_work import Worker
 from agentos.tasks.planning.work_plan import Rules, plan_work
 from agentos.tasks.scheduling import Heft
-from agentos.tasks.scheduling.under_faults import Aftermath, Script, carry_out
+from agentos.tasks.scheduling.message_fates import Script
+from agentos.tasks.scheduling.under_faults import Aftermath, carry_out
 from agents.answering import Examples
 from agents.answering.adapt import Prototype
 from protocols.errors import HostLost
@@ -149,6 +150,28 @@ def test_predicted_makespan_is_the_measured_one_under_a_fault_script(
     lost = {ORIGINS[loss.agent] for loss in after.losses}
     assert not lost & set(outcome.answers.origins)
     assert len(outcome.answers.probabilities) == len(bench.queries("test").ids)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_predicted_makespan_is_the_measured_one_where_answers_arrive_damaged(
+    bench: Any, star: MakeSetting, name: str
+) -> None:
+    made = divided(bench, name)
+    struck = 0
+    for seed in range(12):
+        faulty = replace(star(Corrupt(senders=(1, 2), bits=4000, share=0.5)), seed=seed)
+        outcome = answered(bench, made, faulty)
+        refused = [
+            each for each in outcome.lost if each.startswith("answer") and "rejected" in each
+        ]
+        if any(each.startswith("bid") for each in outcome.lost):
+            continue  # these do not bid, and so get no part
+        bidding_s, after = aftermath(bench, made, faulty)
+        makespan_s = bidding_s + after.schedule.makespan_s
+        assert outcome.simulated_s == pytest.approx(makespan_s, rel=1e-12)
+        assert len(after.losses) == len(refused)
+        struck += bool(refused)
+    assert struck >= 1
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -8,7 +8,8 @@ import pytest
 from agentos.rounds.faults import FAULTS, Fault
 from agentos.rounds.faults.policies import PolicyConfig
 from agentos.tasks.scheduling import Heft
-from agentos.tasks.scheduling.under_faults import Aftermath, Script, carry_out
+from agentos.tasks.scheduling.message_fates import Script
+from agentos.tasks.scheduling.under_faults import Aftermath, carry_out
 from agentos.tasks.scheduling.workload import Workload
 from protocols.errors import ConfigurationError
 from protocols.seeding import generator
@@ -55,6 +56,8 @@ CASES = [
     (fault("byzantine", agents=[1], mode="sign_flip", rounds=1), 2.0, 2.0, 6.5),
     (fault("stall", agents=[1], seconds=30.0, rounds=1), 3.0, 3.0, 7.5),
     (fault("drop", senders=[1], rounds=1), 3.0, 3.0, 7.5),
+    (fault("corrupt", senders=[1], bits=4000, rounds=1), 2.0, 2.0, 6.5),
+    (fault("corrupt", receivers=[1], bits=4000, rounds=1), 3.0, 3.0, 7.5),
 ]
 
 
