@@ -105,7 +105,7 @@ class EpisodeStep:
         )
         if knows := self.known.society is not None:
             self._stage("stating claims")
-        spent = spent.plus_messages(self.known.learn(labels, self._heads))
+        spent = spent.plus_claims(*self.known.learn(labels, self._heads))
         candidate = snapshot(self.session, states_folder(self.directory, number))
         verdict = self._decide(asked, before)
         accepted = verdict is None or verdict.accepted
