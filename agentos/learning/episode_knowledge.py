@@ -13,6 +13,7 @@ from agentos.learning.knowledge.claim_exchange import EpisodeTexts, LabelledText
 from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
 from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
 from agentos.learning.streams import Episode
+from agentos.preflight.flops import sizes_of
 from agentos.runtime import Session
 from protocols.seeding import generator
 
@@ -55,15 +56,15 @@ class EpisodeKnowledge:
             return heads
         return self.society.mixed(self.session, heads, self.curriculum.texts(rows))
 
-    def learn(self, labels: dict[int, int], heads: Callable[[Rows], Opinions]) -> int:
-        """Draft what the episode adds to the knowledge of the society; return the bytes sent.
+    def learn(self, labels: dict[int, int], heads: Callable[[Rows], Opinions]) -> tuple[int, int]:
+        """Draft what the episode adds to the knowledge of the society; return bytes sent, and FLOPs.
 
         Args:
             labels: the class of each document whose label is used, by row.
             heads: returns the answers of agents' heads to some documents.
         """
         if self.society is None:
-            return 0
+            return 0, 0
         rows = [held_rows(self.config, self.curriculum, n) for n in range(self.episode.number + 1)]
         held = np.concatenate(rows)
         texts = self._texts(labels, held)
@@ -73,7 +74,9 @@ class EpisodeKnowledge:
         )
         if len(held):
             self.society.calibrate(self.session, heads(held), texts.held)
-        return sent.total()
+        config = self.curriculum.config
+        sizes = sizes_of(config.society().encoders)
+        return sent.total(), self.society.work.flops(sizes, config.evaluation.max_length)
 
     def accept(self, alone: tuple[float, ...]) -> KnowledgeRecord | None:
         """Write the draft to the base; return its figures.

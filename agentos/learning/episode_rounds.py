@@ -52,6 +52,7 @@ class Spent:
         message_bytes: serialised bytes of all deliveries.
         memory_bytes: bytes that retentions and exchanges keep at the end.
         flops: operations of training and embedding, as `agentos.preflight.flops` estimates them.
+        claim_flops: operations of stating and weighing claims: embedding for them, and comparisons.
     """
 
     tokens: int
@@ -59,10 +60,11 @@ class Spent:
     message_bytes: int
     memory_bytes: int
     flops: int
+    claim_flops: int = 0
 
-    def plus_messages(self, message_bytes: int) -> Spent:
-        """Return the cost with that of more deliveries."""
-        return replace(self, message_bytes=self.message_bytes + message_bytes)
+    def plus_claims(self, message_bytes: int, flops: int) -> Spent:
+        """Return the cost with that of claims: their deliveries and their operations."""
+        return replace(self, message_bytes=self.message_bytes + message_bytes, claim_flops=flops)
 
 
 @dataclass(frozen=True)

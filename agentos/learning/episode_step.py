@@ -137,7 +137,7 @@ class EpisodeStep:
         )
         if self.known.society is not None:
             self._stage("stating claims")
-        return spent.plus_messages(self.known.learn(labels, self._heads))
+        return spent.plus_claims(*self.known.learn(labels, self._heads))
 
     def _recorded(
         self, verdict: Verdict | None, automatic: AutomaticLabels | None, **measured: Any

@@ -13,6 +13,7 @@ from agents.knowledge.claims import Claim
 from agents.knowledge.extract import Extracted, exemplars, origin_of, prototypes, relations
 from agents.knowledge.frames import Points, anchor_frame, frame_of
 from agents.knowledge.sharing import claims_of, message_of
+from agents.training.agent import Agent
 from protocols.errors import RejectedMessage
 from protocols.ledger import Ledger
 from protocols.messages import Message
@@ -48,7 +49,7 @@ class EpisodeTexts:
 
 
 @dataclass(frozen=True)
-class StateClaims(HostCall[dict[int, bytes]]):
+class StateClaims(HostCall[dict[int, tuple[bytes, int]]]):
     """Let agents state what they know of an episode, in the common frame of the anchors.
 
     Attributes:
@@ -64,16 +65,16 @@ class StateClaims(HostCall[dict[int, bytes]]):
     episode: int
     config: KnowledgeConfig
 
-    def run(self, host: hosting.Host) -> dict[int, bytes]:
-        """Return the message of each agent of the host that has labelled texts, serialised."""
+    def run(self, host: hosting.Host) -> dict[int, tuple[bytes, int]]:
+        """Return by agent that has labelled texts its message, serialised, and the tokens embedded."""
         stated = {}
         for id, agent in host.agents.each(host.agents.order(), host.agents.begun):
             own = self.known.get(id)
             if own is None or not own.texts:
                 continue
-            points = anchor_frame(agent.embed(own.texts), agent.embed(self.anchors))
+            points, tokens = framed(agent, own.texts, self.anchors)
             claims = extracted(self._known(id, own, points), self.config)
-            stated[id] = serialised(claims, id, self.episode)
+            stated[id] = serialised(claims, id, self.episode), tokens
         return stated
 
     def _known(self, id: int, own: LabelledTexts, points: Points) -> Extracted:
@@ -88,36 +89,42 @@ class StateClaims(HostCall[dict[int, bytes]]):
 
 
 @dataclass(frozen=True)
-class FramedOwnTexts(HostCall[dict[int, Points]]):
+class FramedOwnTexts(HostCall[dict[int, tuple[Points, int]]]):
     """Place other texts for every agent in the common frame of the anchors, as that agent embeds them."""
 
     phase = "evaluate"
     texts: Mapping[int, Sequence[str]]
     anchors: Sequence[str]
 
-    def run(self, host: hosting.Host) -> dict[int, Points]:
-        """Return the points `[N, A]` of each agent of the host that has texts."""
+    def run(self, host: hosting.Host) -> dict[int, tuple[Points, int]]:
+        """Return by agent that has texts their points `[N, A]`, and the tokens embedded."""
         return {
-            id: anchor_frame(agent.embed(self.texts[id]), agent.embed(self.anchors))
+            id: framed(agent, self.texts[id], self.anchors)
             for id, agent in host.agents.each(host.agents.order(), host.agents.begun)
             if self.texts.get(id)
         }
 
 
 @dataclass(frozen=True)
-class FramedTexts(HostCall[dict[int, Points]]):
+class FramedTexts(HostCall[dict[int, tuple[Points, int]]]):
     """Place the same texts in the common frame of the anchors, as every agent embeds them."""
 
     phase = "evaluate"
     texts: Sequence[str]
     anchors: Sequence[str]
 
-    def run(self, host: hosting.Host) -> dict[int, Points]:
-        """Return the points `[N, A]` by agent."""
+    def run(self, host: hosting.Host) -> dict[int, tuple[Points, int]]:
+        """Return by agent the points `[N, A]`, and the tokens embedded."""
         return {
-            id: anchor_frame(agent.embed(self.texts), agent.embed(self.anchors))
+            id: framed(agent, self.texts, self.anchors)
             for id, agent in host.agents.each(host.agents.order(), host.agents.begun)
         }
+
+
+def framed(agent: Agent, texts: Sequence[str], anchors: Sequence[str]) -> tuple[Points, int]:
+    """Return points `[N, A]` of texts in the frame of anchors, and the tokens embedded for them."""
+    (own, tokens), (public, more) = agent.watch(texts), agent.watch(anchors)
+    return anchor_frame(own, public), tokens + more
 
 
 def frame_of_anchors(anchors: Sequence[str]) -> str:

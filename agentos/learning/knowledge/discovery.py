@@ -14,6 +14,7 @@ from agentos.learning.knowledge.claim_exchange import (
     frame_of_anchors,
     serialised,
 )
+from agentos.learning.knowledge.claim_work import ClaimWork
 from agentos.learning.knowledge.novelty import ConformalKnn
 from agentos.runtime import Session
 from agents.knowledge.candidate_classes import novel_claims
@@ -31,12 +32,14 @@ class Discovery:
         alike: least cosine of texts of one cluster.
         least: texts of a cluster, at least.
         anchors: public texts that span the common frame.
+        work: where embedding and comparing are counted.
     """
 
     novelty: ConformalKnn
     alike: float
     least: int
     anchors: Sequence[str]
+    work: ClaimWork
 
     def stated(
         self, session: Session, known: Sequence[Claim], texts: EpisodeTexts, episode: int
@@ -47,14 +50,15 @@ class Discovery:
         """
         if not self.novelty.can_fit(len(known), len(texts.held.texts)):
             return {}
-        held = session.ask_all(FramedTexts(texts.held.texts, self.anchors))
-        own = session.ask_all(FramedOwnTexts(texts.unlabelled, self.anchors))
+        held = self.work.embedded(session.ask_all(FramedTexts(texts.held.texts, self.anchors)))
+        own = self.work.embedded(session.ask_all(FramedOwnTexts(texts.unlabelled, self.anchors)))
         points, frame, stated = (
             points_of(known, len(self.anchors)),
             frame_of_anchors(self.anchors),
             {},
         )
         for agent, rows in sorted(own.items()):
+            self.work.compared(len(held[agent]) + len(rows), len(points), points.shape[1])
             new = np.flatnonzero(self.novelty.fit(points, held[agent]).novel(rows))
             origins = [origin_of(texts.unlabelled[agent][int(row)]) for row in new]
             name = f"agent-{agent}"

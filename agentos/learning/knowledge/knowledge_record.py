@@ -31,6 +31,11 @@ class KnowledgeRecord(Spec):
         le=1,
         description="Share of answers about claims' own points that thinning changed.",
     )
+    answer_flops: int = Field(
+        0,
+        ge=0,
+        description="Operations of comparing one text with all claims that answers draw on.",
+    )
     kept_bytes: int = Field(
         0, ge=0, description="Bytes of texts kept to choose the weight of claims."
     )

@@ -23,6 +23,7 @@ from agentos.learning.knowledge.claim_exchange import (
     deliver,
     frame_of_anchors,
 )
+from agentos.learning.knowledge.claim_work import ClaimWork
 from agentos.learning.knowledge.config import Knn, KnowledgeConfig
 from agentos.learning.knowledge.conflicts import settled
 from agentos.learning.knowledge.correction import harmful, named
@@ -62,6 +63,9 @@ class SocietyKnowledge:
         anchors: public texts that span the common frame.
         names: names of the labels, in the order of the classes.
         weight: weight of claims in answers until `calibrate` chooses another.
+
+    Attributes:
+        work: what the claims of the episode took since `learn` began.
     """
 
     def __init__(
@@ -75,7 +79,7 @@ class SocietyKnowledge:
     ) -> None:
         self.config, self.use, self.base = config, use, base
         self.anchors, self.names, self.weight = anchors, names, weight
-        self.state = base.state
+        self.state, self.work = base.state, ClaimWork()
         self._changes: list[Change] = []
         self._figures: dict[str, float] = {}
 
@@ -97,7 +101,9 @@ class SocietyKnowledge:
             novelty: detects novel texts, which become candidate classes; None for none.
         """
         ledger = Ledger()
-        stated = session.ask_all(StateClaims(texts.known, self.anchors, episode, self.config))
+        self.work = ClaimWork()
+        call = StateClaims(texts.known, self.anchors, episode, self.config)
+        stated = self.work.embedded(session.ask_all(call))
         claims = deliver(stated, network, episode, len(self.anchors), ledger)
         self.state, self._changes = copy_of(self.base.state), []
         self._apply([Marked(name=mark_of(episode))])
@@ -156,6 +162,9 @@ class SocietyKnowledge:
                 "records": self.base.records + len(self._changes),
                 "digest": self.state.digest(),
                 "weight": self.weight,
+                "answer_flops": 0
+                if self.use is None
+                else 2 * len(self._known()) * len(self.anchors),
                 **counts,
                 **self._figures,
             }
@@ -173,13 +182,14 @@ class SocietyKnowledge:
         return [claim for claim in accepted if claim.frame == frame and claim.kind != "relation"]
 
     def _opinions(self, session: Session, texts: Sequence[str], use: Knn) -> Opinions:
-        framed = session.ask_all(FramedTexts(texts, self.anchors))
+        framed = self.work.embedded(session.ask_all(FramedTexts(texts, self.anchors)))
         claims = self._known()
         return {agent: self._by_claims(rows, claims, use) for agent, rows in framed.items()}
 
     def _by_claims(
         self, points_NA: NDArray[np.float32], claims: Sequence[Claim], use: Knn
     ) -> NDArray[np.float64]:
+        self.work.compared(len(points_NA), len(claims), len(self.anchors))
         return neighbour_shares(
             points_NA,
             points_of(claims, len(self.anchors)),
@@ -190,10 +200,11 @@ class SocietyKnowledge:
         )
 
     def _harmful(self, session: Session, held: LabelledTexts, use: Knn) -> list[Moved]:
-        framed = session.ask_all(FramedTexts(held.texts, self.anchors))
+        framed = self.work.embedded(session.ask_all(FramedTexts(held.texts, self.anchors)))
         rows = np.concatenate([framed[agent] for agent in sorted(framed)])
         truth = np.tile([self.names.index(label) for label in held.labels], len(framed))
         exemplars = [claim for claim in self._known() if claim.kind == "exemplar"]
+        self.work.compared(len(rows), len(exemplars), len(self.anchors))
         return harmful(exemplars, self.names, rows, truth.astype(np.int64), use.k)
 
     def _discover(
@@ -211,7 +222,7 @@ class SocietyKnowledge:
         if novelty is None or alike is None:
             return ()
         self._apply(named(self.state, claims, alike.to_mean))
-        discovery = Discovery(novelty, alike.between, self.config.cluster, self.anchors)
+        discovery = Discovery(novelty, alike.between, self.config.cluster, self.anchors, self.work)
         stated = discovery.stated(session, claims, texts, episode)
         told = deliver(stated, network, episode, len(self.anchors), ledger)
         found = {claim.digest: claim for claim in candidate_classes(told, alike.to_mean)}

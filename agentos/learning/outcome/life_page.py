@@ -19,7 +19,10 @@ HEADINGS = (
     *("episode", "documents", "labelled", "novel", "automatic labels", "coverage", "precision"),
     *("decision", "gain", "p"),
 )
-COSTS = ("episode", "tokens trained", "tokens embedded", "FLOPs", "bytes sent", "bytes of memory")
+COSTS = (
+    *("episode", "tokens trained", "tokens embedded", "FLOPs", "FLOPs of claims"),
+    *("FLOPs of kNN an answer", "bytes sent", "bytes of memory"),
+)
 Tile = dict[str, str]
 
 
@@ -200,7 +203,11 @@ def _costs(each: EpisodeRecord) -> tuple[str, ...]:
         str(each.episode + 1),
         count_text(spent["tokens"]),
         count_text(spent["embedded_tokens"]),
-        count_text(spent["flops"]) if "flops" in spent else ABSENT,
+        *(
+            count_text(spent[name]) if name in spent else ABSENT
+            for name in ("flops", "claim_flops")
+        ),
+        ABSENT if each.knowledge is None else count_text(each.knowledge.answer_flops),
         bytes_text(spent["message_bytes"]),
         bytes_text(spent["memory_bytes"]),
     )
@@ -210,5 +217,6 @@ def _total(record: LifeRecord) -> tuple[str, ...]:
     def total(name: str) -> int:
         return sum(each.spent.get(name, 0) for each in record.episodes)
 
-    counts = [count_text(total(name)) for name in ("tokens", "embedded_tokens", "flops")]
-    return ("all", *counts, bytes_text(total("message_bytes")), ABSENT)
+    names = ("tokens", "embedded_tokens", "flops", "claim_flops")
+    counts = [count_text(total(name)) for name in names]
+    return ("all", *counts, ABSENT, bytes_text(total("message_bytes")), ABSENT)

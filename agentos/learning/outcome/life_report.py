@@ -21,6 +21,8 @@ _HEADS = (
     "precision",
     "decision",
     "tokens",
+    "FLOPs",
+    "FLOPs of claims",
     "bytes sent",
     "bytes of memory",
 )
@@ -33,7 +35,7 @@ _KNOWN = (
         "message_bytes",
         "joined",
     ),
-    *("thinned", "thinning_loss", "candidate_classes", "weight"),
+    *("thinned", "thinning_loss", "candidate_classes", "weight", "answer_flops"),
 )
 OUTCOMES = {"first": "the baseline", "accept": "let in", "refuse": "refused", "ungated": "no gate"}
 
@@ -61,11 +63,7 @@ def _title(record: LifeRecord, names: Sequence[str]) -> str:
     config = record.config
     return (
         f"# {config['name']}\n\nStream `{config['stream']['kind']}`, learner `{config['learn']['kind']}`, "
-        f"{len(names)} labels, {len(record.episodes)} episodes.\n"
-    ) + (
-        ""
-        if record.seen is None
-        else f"\nPretrained: {record.seen:.0%} of the test text was read before.\n"
+        f"{len(names)} labels, {len(record.episodes)} episodes.\n{_seen(record)}"
     )
 
 
@@ -148,6 +146,6 @@ def _decision(each: EpisodeRecord) -> str:
     spent = each.spent
     return (
         f"| {each.episode + 1} | {each.train} | {each.labelled} | {novel} | {each.automatic} | {precision} "
-        f"| {OUTCOMES[each.outcome]} | {spent['tokens']:,} | {spent['message_bytes']:,} "
-        f"| {spent['memory_bytes']:,} |"
+        f"| {OUTCOMES[each.outcome]} | {spent['tokens']:,} | {spent.get('flops', 0):.3g} "
+        f"| {spent.get('claim_flops', 0):.3g} | {spent['message_bytes']:,} | {spent['memory_bytes']:,} |"
     )

@@ -298,6 +298,8 @@ def test_life_keeps_what_it_learns_in_a_knowledge_base(life_of, live, tmp_path) 
     assert {claim.sources for claim in base.state.claims.values()} >= {("agent-0",), ("agent-1",)}
     assert 0 < last.message_bytes < record.episodes[-1].spent["message_bytes"]
     assert len(last.head_accuracies) == 3
+    assert all(each.spent["claim_flops"] > 0 for each in record.episodes)
+    assert last.answer_flops > 0
 
 
 def test_refused_update_leaves_knowledge_as_it_was(life_of, live, tmp_path) -> None:

@@ -23,6 +23,7 @@ from agentos.learning.knowledge.novelty import ConformalKnn
 from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
 from agentos.learning.knowledge.storage.claim_store import MemoryStore
 from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
+from agentos.preflight.flops import Size
 from agents.knowledge.extract import Extracted, origin_of
 from protocols.seeding import generator
 from protocols.topologies import TOPOLOGIES
@@ -49,15 +50,15 @@ class Embedding:
                 agent: self._stated(agent, own, call.episode) for agent, own in call.known.items()
             }
         if isinstance(call, FramedOwnTexts):
-            return {agent: points(own) for agent, own in call.texts.items() if own}
+            return {agent: (points(own), len(own)) for agent, own in call.texts.items() if own}
         assert isinstance(call, FramedTexts)
-        return {agent: points(call.texts) for agent in (0, 1)}
+        return {agent: (points(call.texts), len(call.texts)) for agent in (0, 1)}
 
-    def _stated(self, agent: int, own: LabelledTexts, episode: int) -> bytes:
+    def _stated(self, agent: int, own: LabelledTexts, episode: int) -> tuple[bytes, int]:
         origins = [origin_of(text) for text in own.texts]
         frame, source = frame_of_anchors(ANCHORS), f"agent-{agent}"
         known = Extracted(points(own.texts), own.labels, origins, frame, source, episode)
-        return serialised(extracted(known, KnowledgeConfig()), agent, episode)
+        return serialised(extracted(known, KnowledgeConfig()), agent, episode), len(own.texts)
 
 
 def labelled(words: tuple[str, ...], agent: int, count: int = 8) -> LabelledTexts:
@@ -136,6 +137,23 @@ def test_weight_follows_the_better_of_head_and_claims(base: KnowledgeBase) -> No
     society.calibrate(Embedding(), dict.fromkeys((0, 1), truth), held)  # type: ignore[arg-type]
     assert society.weight == 0.0
     assert society.mixed(Embedding(), uniform, texts) is uniform  # type: ignore[arg-type]
+
+
+def test_work_counts_what_is_embedded_and_each_cosine(base: KnowledgeBase) -> None:
+    society, texts = knowing(base), ["red a", "white b", "red c"]
+    learn(society, ("red", "white"), {}, 0)
+    tokens, compared = dict(society.work.tokens), society.work.comparison_flops
+    held = LabelledTexts(texts, [text.split()[0] for text in texts])
+    uniform = {agent: np.full((3, 3), 1 / 3) for agent in (0, 1)}
+    society.calibrate(Embedding(), uniform, held)  # type: ignore[arg-type]
+    assert society.work.tokens == {agent: count + 3 for agent, count in tokens.items()}
+    one = 2 * len(ANCHORS) * sum(c.kind != "relation" for c in society.state.with_status("accepted"))
+    assert society.record().answer_flops == one > 0
+    assert society.work.comparison_flops - compared == 2 * 3 * one
+    size = Size(parameters=1000, layers=1, width=10)
+    embedded = sum(size.flops(5, 0, count) for count in society.work.tokens.values())
+    found = society.work.flops(dict.fromkeys((0, 1), size), 5)
+    assert found == embedded + society.work.comparison_flops
 
 
 def test_thinning_states_what_it_changes(base: KnowledgeBase) -> None:
