@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -80,16 +81,43 @@ def inside(folder: Path, path: Path) -> Path:
 
 
 def require_inside(folder: Path) -> None:
-    """Refuse a folder with a link, at any depth, that leads out of it; the folder may be a link itself.
+    """Refuse a folder with a link, at any depth, that leads out of it, or with a pipe or a device.
+
+    The folder may be a link itself.
 
     Raises:
-        RecordError: it holds such a link.
+        RecordError: it holds such a thing.
     """
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(parent, name)
-            if path.is_symlink():
-                inside(folder, path)
+            with suppress(FileNotFoundError):  # a draft of a run in progress, gone meanwhile
+                mode = path.lstat().st_mode
+                if stat.S_ISLNK(mode):
+                    inside(folder, path)
+                elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    raise no_file(path)
+
+
+def require_file(path: Path) -> None:
+    """Refuse a link out of its folder, a pipe or a device, which may have no end; what is not there passes.
+
+    Raises:
+        RecordError: it is one.
+    """
+    inside(path.parent, path)
+    if path.exists() and not path.is_file():
+        raise no_file(path)
+
+
+def no_file(path: Path) -> RecordError:
+    """Return the error for what is no regular file, where a record should be."""
+    return RecordError(
+        f"{path} is not a regular file",
+        expected="files and folders",
+        actual="a pipe, a device or a socket, or a folder in the place of a file",
+        hint="remove it: no run writes such a thing",
+    )
 
 
 def sync(path: Path) -> None:

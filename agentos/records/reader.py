@@ -14,7 +14,7 @@ from agentos.data.yaml_text import parse_yaml
 from agentos.data.yaml_values import Loader
 from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric
-from agentos.records.atomic_files import damaged, reading, require_inside
+from agentos.records.atomic_files import damaged, reading, require_file, require_inside
 from agentos.records.layout import (
     BASELINES,
     CONFIG,
@@ -307,6 +307,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> str:
+    require_file(path)
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:

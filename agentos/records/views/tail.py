@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from agentos.records.atomic_files import inside
+
 CHUNK_BYTES = 1_000_000
 """Most bytes that one call reads, and the longest line; the beginning of a longer one is left out."""
 
@@ -31,7 +33,12 @@ class Tail:
         self._offset = 0
 
     def lines(self) -> list[str]:
-        """Return new whole lines, without their ends; at most `CHUNK_BYTES` of them."""
+        """Return new whole lines, without their ends; at most `CHUNK_BYTES` of them.
+
+        Raises:
+            RecordError: the file is a link out of its folder.
+        """
+        inside(self.path.parent, self.path)
         try:
             if not self.path.is_file():  # a pipe would never end
                 return []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agentos.data.sources.csv_rows import csv_rows
-from agentos.data.sources.opening import ending, open_bytes
+from agentos.data.sources.opening import DAMAGED, ending, open_bytes
 from agentos.data.sources.record import MAX_RECORD_BYTES, repeated
 from agentos.data.yaml_text import require_bounded
 from protocols.errors import DataError
@@ -72,12 +72,12 @@ def _rows(path: Path) -> Iterator[Row]:
         )
     try:
         yield from reader(path)
-    except (OSError, UnicodeDecodeError) as error:
+    except (*DAMAGED, UnicodeDecodeError) as error:
         raise DataError(
             f"the trace {path} cannot be read",
-            expected="a text file",
+            expected="a text file, whole",
             actual=str(error),
-            hint="check the path in the section clock",
+            hint="check the file that the section clock names",
         ) from error
 
 

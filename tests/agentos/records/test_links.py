@@ -14,6 +14,7 @@ from agentos.records.recorder import Recorder
 from agentos.records.saved_encoders import find_encoder
 from agentos.reporting.report import write_report
 from agentos.rounds.resumption import branch, resumption
+from agentos.web.run_records import RunRecords
 from agents.hosting.state_file import state_file
 from protocols.errors import AgentOSError, RecordError
 
@@ -56,6 +57,34 @@ def test_a_link_out_of_a_run_folder_is_refused_before_anything_is_touched(
             act()
         assert error.value.hint
     assert contents(tmp_path) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("place", ["network.json", "metrics.jsonl", "checkpoints/stray"])
+def test_a_pipe_in_a_run_folder_is_refused_and_not_waited_for(finished, tmp_path, place):
+    run = tmp_path / "run"
+    shutil.copytree(finished.directory, run)
+    (run / place).unlink(missing_ok=True)
+    os.mkfifo(run / place)
+    for act in (
+        lambda: load_run(run),
+        lambda: write_report(run),
+        lambda: find_encoder(run),
+        lambda: Recorder(run, overwrite=True).claim(),
+        *([lambda: RunRecords(run)] if place == "network.json" else []),
+    ):
+        with pytest.raises(RecordError, match="is not a regular file"):
+            act()
+
+
+@pytest.mark.parametrize("place", ["network.json", "metrics.jsonl"])
+def test_the_live_page_follows_no_link_out_of_a_run_folder(finished, tmp_path, place):
+    run = tmp_path / "run"
+    shutil.copytree(finished.directory, run)
+    shutil.move(run / place, tmp_path / place)
+    (run / place).symlink_to(tmp_path / place)
+    with pytest.raises(RecordError, match="leads out"):
+        RunRecords(run).read()
 
 
 def test_links_within_a_folder_and_to_the_folder_itself_are_taken(finished, tmp_path):

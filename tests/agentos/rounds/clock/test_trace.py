@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,13 @@ def test_file_that_cannot_be_read_is_named(write, tmp_path) -> None:
     (tmp_path / "wide.json").write_text("[]", encoding="utf-16")
     with pytest.raises(DataError, match="cannot be read"):
         read_trace(tmp_path / "wide.json", AGENTS, "speed")
+
+
+@pytest.mark.parametrize(("ending", "compress"), [("gz", gzip.compress), ("xz", lzma.compress)])
+def test_compressed_file_cut_short_or_damaged_is_refused(tmp_path, ending, compress) -> None:
+    whole = compress(b'[{"agent": 0, "speed": 1}, {"agent": 1, "speed": 2}]' * 40)
+    path = tmp_path / f"a.json.{ending}"
+    for content in (whole[:-12], whole[:30] + b"\xff" * 20 + whole[50:]):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="cannot be read"):
+            read_trace(path, AGENTS, "speed")
