@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
+from agents.exchange.privacy.protection import Arrays, Privacy
 from agents.exchange.types import (
     AnchorBatch,
     Announced,
@@ -65,6 +67,9 @@ class Exchange(Spec, ABC):
     codec: Annotated[Codec, Kinds(CODECS)] = Field(
         Fp32(), description="Encoding of the arrays in messages; a lossy one saves bytes."
     )
+    privacy: Privacy | None = Field(
+        None, description="Clipping and noise of every message; null to send what was computed."
+    )
     state_type: ClassVar[type[ExchangeState]] = ExchangeState
     """Class of the state that the strategy keeps for each agent."""
     changes_parameters: ClassVar[bool] = False
@@ -76,6 +81,19 @@ class Exchange(Spec, ABC):
     """Whether it calls `Learner.preview`, which repeats the next training step to the bit."""
     learns_from_private: ClassVar[bool] = False
     """Whether `private_loss` takes the private texts of each batch."""
+    addresses_each: ClassVar[bool] = False
+    """Whether `compose` may return other payloads for other recipients."""
+    unprotectable: ClassVar[str] = ""
+    """Arrays of its messages that noise cannot cover; such a strategy refuses `privacy`."""
+
+    @model_validator(mode="after")
+    def _noise_covers_messages(self) -> Self:
+        if self.privacy is not None and self.unprotectable:
+            raise ValueError(
+                f"exchange.privacy: {self.kind} sends {self.unprotectable}, which noise cannot cover; leave "
+                "exchange.privacy out, or choose an exchange of embeddings, labels, prototypes or parameters"
+            )
+        return self
 
     @property
     def parts(self) -> tuple[Exchange, ...]:
@@ -181,6 +199,10 @@ class Exchange(Spec, ABC):
         A mapping holds a payload for each recipient. Arrays may be the agent's own: they are copied before
         another agent composes or trains.
         """
+
+    def known(self, learner: Learner, payload: type[Payload], turn: Turn) -> Arrays:
+        """Return what of a payload's arrays depends on no private text; `privacy` clips the rest."""
+        return {}
 
     def gradient(self, turn: Turn) -> Gradient:
         """Return the semantics of the payload's gradient at its receivers."""

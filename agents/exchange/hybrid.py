@@ -34,9 +34,11 @@ class Hybrid(Exchange):
     )
 
     @model_validator(mode="after")
-    def _codecs_are_theirs(self) -> Self:
+    def _messages_are_theirs(self) -> Self:
         if self.codec.kind != "fp32":
             raise ValueError("a hybrid sends nothing itself; set the codec of each strategy")
+        if self.privacy is not None:
+            raise ValueError("a hybrid sends nothing itself; set the privacy of each strategy")
         return self
 
     @model_validator(mode="after")

@@ -42,6 +42,7 @@ class ShapeLearner:
         self.layout = layout.fingerprint
         self.slots = layout.slots
         self.parameters: Tensor = torch.empty(layout.size, device="meta")
+        self.initial_parameters = self.parameters
         self.anchor_count = anchors
         self.anchor_clusters = np.zeros(anchors, dtype=np.int64)
         self.examples = examples

@@ -236,6 +236,10 @@ class Learner(Protocol):
     def parameters(self) -> Tensor:
         """The trained parameters, one flat tensor `[P]`; writing to it changes the agent."""
 
+    @property
+    def initial_parameters(self) -> Tensor:
+        """The parameters `[P]` that agents of its encoder begin with, before any text; not to be changed."""
+
     def embed_anchors(self, crops: int, round: int) -> Tensor:
         """Embed `crops` random crops of every anchor: `[C, N, D]`, normalised, no gradient."""
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from agents.exchange.anchors import controls
-from agents.exchange.base import Turn
+from agents.exchange.base import Exchange, Learner, Turn
+from agents.exchange.privacy.protection import protect
 from agents.hosting.admission import Admission
 from agents.hosting.agent_pool import AgentPool
 from agents.hosting.delivery import Delivery
@@ -17,6 +18,7 @@ from agents.training.agent import Agent
 from agents.training.blueprint import Arm
 from protocols.codecs import Codec
 from protocols.messages import Message, Payload
+from protocols.seeding import generator
 from protocols.wire.validate import Expectation
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ def compose(
         addressed = [((each,), payload) for each, payload in sorted(composed.items())]
     messages = []
     for recipients, payload in addressed:
+        payload = _protected(strategy, learner, payload, turn, (part, recipients[0]))
         for alter in alterations:
             payload = alter(payload)
         message = Message.compose(
@@ -52,6 +55,17 @@ def compose(
         )
         messages.append((recipients, message, strategy.codec_of(type(payload))))
     return messages
+
+
+def _protected(
+    strategy: Exchange, learner: Learner, payload: Payload, turn: Turn, place: tuple[int, int]
+) -> Payload:
+    """Return a payload as its agent may send it: as it is, or clipped and noised."""
+    if strategy.privacy is None:
+        return payload
+    draws = generator(learner.seed, "privacy", learner.id, turn.round, turn.hop, *place)
+    known = strategy.known(learner, type(payload), turn)
+    return protect(payload, strategy.privacy, known, draws)
 
 
 def compose_all(

@@ -103,6 +103,11 @@ class LocalLearner(ABC):
         return self.state.parameters
 
     @property
+    def initial_parameters(self) -> Tensor:
+        """The parameters `[P]` that agents of its encoder begin with; not to be changed."""
+        return self.resident.shared_state().parameters
+
+    @property
     def layout(self) -> str:
         """Fingerprint of the parameter layout."""
         return self.resident.binding.layout.fingerprint

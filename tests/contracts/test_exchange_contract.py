@@ -12,6 +12,7 @@ import torch
 from agentos.preflight.dry_run import walk
 from agentos.rounds.hop_schedule import scheduled_hops
 from agents.exchange import EXCHANGES, Exchange, Society
+from agents.exchange.privacy.accountant import guarantees
 from protocols.ledger import Ledger
 from protocols.messages import Message, Metrics
 from protocols.topologies.layered import Layered
@@ -437,3 +438,67 @@ def test_messages_depend_directly_on_nothing_but_what_is_declared(
         members = with_other(make_blueprint(7).members, changed_part)
         society = make_society(exchange, TOPOLOGIES["ring"], members=members)
     assert (messages_of(society) != before) == (changed_part in exchange.shows)
+
+
+def protected(exchange: Exchange, **privacy: Any) -> Exchange:
+    """Return the same strategy with its messages clipped and noised; of a hybrid, every part."""
+    values = exchange.model_dump(serialize_as_any=True)
+    if len(exchange.parts) > 1:
+        values["strategies"] = [protected(part, **privacy) for part in exchange.parts]
+    else:
+        values["privacy"] = privacy
+    return type(exchange).model_validate(values)
+
+
+@pytest.mark.parametrize("family", ["ring", "layered"])
+def test_protected_messages_are_accepted_learnt_and_the_same_every_time(
+    make_society, exchange, family
+):
+    if any(part.unprotectable for part in exchange.parts):
+        with pytest.raises(ValueError, match=r"exchange\.privacy"):
+            protected(exchange, noise=0.5)
+        return
+    noised = protected(exchange, clip=1.0, noise=0.5)
+    results = []
+    for reverse in (False, True):
+        society, sent = make_society(noised, TOPOLOGIES[family]), Ledger()
+        for scheduled in society.scheduled_hops(1):
+            outbox = society.compose(scheduled, reverse)
+            senders = [envelope.sender for envelope, *_ in outbox.sent()]
+            own = exchange.parts[scheduled.part].addresses_each
+            assert own or len(senders) == len(set(senders))
+            for envelope, recipients, size, fp32 in outbox.sent():
+                place = 1, scheduled.number, envelope.sender, recipients, envelope.kind
+                sent.record_message(*place, size, fp32)
+            for agent in sorted({receiver for _, receiver in scheduled.hop.edges}):
+                assert society.deliver(scheduled, agent, society.addressed(outbox, agent)) == []
+        assert all(np.isfinite(metrics["loss"]) for metrics in society.train(2).values())
+        results.append(states(society))
+        stated = guarantees(noised, sent, 7)
+        senders = set(sent.rows()["sender"])
+        assert {each.agent for each in stated if each.epsilon > 0} == senders
+    assert results[0] == results[1]
+    quiet, plain = (
+        messages_of(make_society(each, TOPOLOGIES[family]))
+        for each in (protected(exchange, clip=1.0, noise=1e-9), exchange)
+    )
+    loud = messages_of(make_society(noised, TOPOLOGIES[family]))
+    assert plain != loud != quiet or not plain
+
+
+@pytest.mark.parametrize("changed_part", ["private text", "own labels"])
+def test_noise_far_beyond_the_clip_drowns_private_text(
+    make_society, make_blueprint, exchange, changed_part
+):
+    """A message of other text differs by less than rounding once the noise is a million times the clip."""
+    if any(part.unprotectable for part in exchange.parts):
+        return
+    drowned = protected(exchange, clip=1e-3, noise=1e6)
+    sent = []
+    for members in (None, with_other(make_blueprint(7).members, changed_part)):
+        society = make_society(drowned, TOPOLOGIES["ring"], members=members)
+        outbox = society.compose(society.scheduled_hops(1)[0])
+        sent.append([dict(decoded_arrays(buffer)) for buffer in outbox.handle])
+    for one, other in zip(*sent, strict=True):
+        for name, values in one.items():
+            assert np.allclose(values, other[name], rtol=1e-2, atol=1e-2)

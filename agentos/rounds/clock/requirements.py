@@ -34,6 +34,11 @@ def check_asynchronous(
                 "with these parameters cannot weigh a message by its age; choose weights or anchor_contrast, "
                 "or set clock.mode to synchronous"
             )
+        if part.privacy is not None:
+            raise ValueError(
+                "clock.mode=asynchronous lets an agent compose more than one message in a round, and "
+                "exchange.privacy counts one; drop exchange.privacy, or set clock.mode to synchronous"
+            )
     if network.period != 1:
         raise ValueError(
             "clock.mode=asynchronous has agents in different rounds at one time, and in this topology the "

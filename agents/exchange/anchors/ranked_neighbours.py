@@ -69,6 +69,7 @@ class RankedNeighbours(FusedTeacher):
 
     kind: Literal["ranked_neighbours"] = "ranked_neighbours"
     state_type: ClassVar[type[ExchangeState]] = RankingState
+    unprotectable: ClassVar[str] = "rankings"
     length: int = Field(10, ge=2, description="Nearest anchors listed for each anchor.")
     temperature: float = Field(0.1, gt=0.0, le=10.0, description="Divides the cosines.")
     least_agreement: float = Field(

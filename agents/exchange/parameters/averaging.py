@@ -19,6 +19,7 @@ from agents.exchange.parameters.robust_fusion import (
     Vector,
     tensor_of,
 )
+from agents.exchange.privacy.protection import Arrays
 from agents.lazy_torch import Tensor
 from agents.objectives.base import Reference
 from protocols.codecs import Codec
@@ -173,6 +174,12 @@ class ParameterExchange(Exchange, ABC):
         if self.upwards is WeightDeltas:
             values, state.residual = compensated(values, self.codec, state.residual)
         return _pack(self.upwards, values, subtree[2], self.layout(learner, turn))
+
+    def known(self, learner: Learner, payload: type[Payload], turn: Turn) -> Arrays:
+        """Return the initial parameters, where parameters are sent."""
+        if payload is not Weights:
+            return {}
+        return {"values": self.excerpt(learner, learner.initial_parameters, turn).cpu().numpy()}
 
     def expects(self, learner: Learner, turn: Turn) -> Expected:
         """Accept a vector in the layout of the agent's own parameters."""

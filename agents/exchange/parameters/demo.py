@@ -85,6 +85,7 @@ class DeMo(Exchange):
     kind: Literal["demo"] = "demo"
     state_type: ClassVar[type[ExchangeState]] = DeMoState
     changes_parameters: ClassVar[bool] = True
+    unprotectable: ClassVar[str] = "the places of the largest components"
     learning_rate: float = Field(
         1e-3, gt=0.0, description="Size of the step, in every parameter, of an exchange."
     )

@@ -11,6 +11,7 @@ from pydantic import Field
 from agents.exchange.base import ExchangeState, Expected, Learner, Society, Turn
 from agents.exchange.parameters.diloco import DiLoCo, DiLoCoState
 from agents.exchange.parameters.fragments import Fragment, Pattern, fragments_of
+from agents.exchange.privacy.protection import Arrays
 from agents.lazy_torch import Tensor
 from agents.objectives.base import Reference
 from protocols.messages import Message, Payload
@@ -131,6 +132,10 @@ class StreamingDiLoCo(DiLoCo):
         view.keep()
         return payload
 
+    def known(self, learner: Learner, payload: type[Payload], turn: Turn) -> Arrays:
+        """Return the turn's fragment of the initial parameters, where parameters are sent."""
+        return super().known(cast(Learner, self._view(learner, turn)), payload, turn)
+
     def expects(self, learner: Learner, turn: Turn) -> Expected:
         """Accept the turn's fragment."""
         return super().expects(cast(Learner, self._view(learner, turn)), turn)
@@ -206,6 +211,7 @@ class _FragmentView:
         self.index = index
         self.has_result = False
         self.parameters = fragment.read(learner.parameters)
+        self._fragment = fragment
         self.layout = learner.layout if count == 1 else f"{learner.layout}:{index}/{count}"
         self.exchange_state = DiLoCoState()
         self._learner = learner
@@ -215,6 +221,11 @@ class _FragmentView:
     def __getattr__(self, name: str) -> Any:
         """Return what the fragment does not change."""
         return getattr(self._learner, name)
+
+    @property
+    def initial_parameters(self) -> Tensor:
+        """The fragment of the initial parameters."""
+        return self._fragment.read(self._learner.initial_parameters)
 
     def has_subtree(self, turn: Turn) -> bool:
         """Return whether it fused what its children sent of the fragment in this round."""

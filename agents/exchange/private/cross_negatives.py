@@ -83,6 +83,7 @@ class CrossNegatives(PrivateExchange):
     kind: Literal["cross_negatives"] = "cross_negatives"
     state_type: ClassVar[type[ExchangeState]] = CrossNegativesState
     previews: ClassVar[bool] = True
+    addresses_each: ClassVar[bool] = True
     shares_private_embeddings: Literal[True] = Field(
         ..., description="Must be true: neighbours see embeddings of private text, which reveal it."
     )

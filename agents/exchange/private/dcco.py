@@ -78,6 +78,7 @@ class DCCO(PrivateExchange):
     kind: Literal["dcco"] = "dcco"
     state_type: ClassVar[type[ExchangeState]] = DCCOState
     previews: ClassVar[bool] = True
+    addresses_each: ClassVar[bool] = True
     redundancy: float = Field(
         0.005, gt=0.0, description="Weight of correlations between different coordinates."
     )

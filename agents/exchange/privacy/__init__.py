@@ -1,0 +1,3 @@
+"""Protection of what agents send: clipped and noised messages, what that guarantees, and masked sums."""
+
+__all__: list[str] = []
