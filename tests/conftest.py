@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from agentos.runtime.base import Runtime, Session
 from agentos.runtime.host_calls import Answer, HostCall
@@ -18,6 +19,11 @@ from agentos.runtime.ray.runtime import RayRuntime
 if TYPE_CHECKING:
     from agentos import RunConfig
     from agents.training.blueprint import Blueprint
+
+settings.register_profile(
+    "any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any_machine")
 
 TOPICS = (
     "wave tide ship harbour salt fish net storm sail deck coast gull",

@@ -72,7 +72,7 @@ def check(kind: str, case: tuple[int, int, int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PARTITIONS if kind != "kmeans"])
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(case=cases())
 def test_shares_are_disjoint_covering_not_empty_and_repeatable(
     kind: str, case: tuple[int, int, int, int, int]
@@ -80,7 +80,7 @@ def test_shares_are_disjoint_covering_not_empty_and_repeatable(
     check(kind, case)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(case=cases())
 def test_shares_are_disjoint_covering_not_empty_and_repeatable_for_kmeans(
     case: tuple[int, int, int, int, int],

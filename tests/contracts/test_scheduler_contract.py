@@ -39,7 +39,7 @@ def workloads(draw: st.DrawFn) -> Workload:
 
 
 @pytest.mark.parametrize("kind", SCHEDULERS)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(workload=workloads(), seed=st.integers(0, 100))
 def test_schedules_are_possible_and_their_makespan_is_the_executed_one(
     kind: str, workload: Workload, seed: int
@@ -50,7 +50,7 @@ def test_schedules_are_possible_and_their_makespan_is_the_executed_one(
 
 
 @pytest.mark.parametrize("kind", SCHEDULERS)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(workload=workloads(), share=st.floats(0, 1), seed=st.integers(0, 100))
 def test_the_rest_is_rescheduled_when_an_agent_is_lost(
     kind: str, workload: Workload, share: float, seed: int

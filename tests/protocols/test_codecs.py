@@ -98,7 +98,6 @@ def test_numbers_that_are_not_finite_stay_so(codec: Codec, bad: float, shape: An
 
 
 @given(values=arrays())
-@settings(deadline=None)
 def test_fp16_rounds_within_its_bound(values: Any) -> None:
     clipped = np.clip(values, -65504, 65504).astype(np.float64)
     bound = np.maximum(2.0**-11 * np.abs(clipped), 2.0**-25)
@@ -111,7 +110,6 @@ def test_fp16_saturates_beyond_its_range() -> None:
 
 
 @given(values=arrays())
-@settings(deadline=None)
 def test_bf16_rounds_within_its_bound(values: Any) -> None:
     largest = float(Bf16().roundtrip(np.float32([LARGEST]))[0])
     assert largest == (2 - 2.0**-7) * 2.0**127
@@ -136,7 +134,6 @@ def ranges(values: Any) -> Any:
 
 
 @given(values=arrays())
-@settings(deadline=None)
 def test_int8_is_within_half_a_step(values: Any) -> None:
     span, size = ranges(values)
     error = np.abs(Int8().roundtrip(values).astype(np.float64) - values)
@@ -160,7 +157,6 @@ def test_int8_of_a_flat_array_goes_by_blocks() -> None:
 
 
 @given(values=arrays(), share=st.floats(0.001, 1), per=st.sampled_from(["row", "array"]))
-@settings(deadline=None)
 def test_top_k_keeps_the_largest_exactly_and_drops_the_rest(
     values: Any, share: float, per: Any
 ) -> None:
@@ -194,7 +190,7 @@ def test_top_k_refuses_impossible_places(places: Any) -> None:
 
 
 @given(seed=st.integers(0, 10**6), rows=st.integers(1, 12), scale=st.sampled_from([1e-6, 1.0, 1e6]))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_pca_loses_what_the_discarded_directions_held(seed: int, rows: int, scale: float) -> None:
     values = normal(rows, 9, seed=seed, scale=scale) + np.float32(3 * scale)
     codec = Pca(dimensions=3)
@@ -253,7 +249,7 @@ def test_expansion_is_bounded() -> None:
 
 
 @given(values=arrays())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_rows_are_cut_and_joined_again(values: Any) -> None:
     rows = to_rows(values, padding=0.0)
     assert rows.shape == row_shape(values.shape)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.errors import RecordError
@@ -60,7 +60,6 @@ def test_empty_ledger_sums_to_nothing() -> None:
 
 
 @given(deliveries=ROWS)
-@settings(deadline=None)
 def test_sums_match_a_slow_count(deliveries: list[tuple[Any, ...]]) -> None:
     kinds: dict[str, int] = defaultdict(int)
     edges: dict[tuple[int, int], int] = defaultdict(int)
@@ -85,7 +84,6 @@ def test_sums_match_a_slow_count(deliveries: list[tuple[Any, ...]]) -> None:
 
 
 @given(deliveries=ROWS)
-@settings(deadline=None)
 def test_rows_are_the_deliveries_by_round_and_rebuild_the_ledger(
     deliveries: list[tuple[Any, ...]],
 ) -> None:

@@ -20,7 +20,7 @@ def parts(splits: TaskSplits) -> list[np.ndarray]:
     return [splits.fit, splits.calibrate, splits.test]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(texts=st.integers(12, 200), classes=st.integers(1, 5), seed=st.integers(0, 2**32))
 def test_parts_divide_the_texts_in_proportion_with_groups_whole(texts, classes, seed) -> None:
     rng = generator(seed, "case")

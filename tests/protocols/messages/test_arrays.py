@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -95,7 +95,6 @@ def test_json_schema_describes_the_array() -> None:
     dtype=st.sampled_from([np.float16, np.float32, np.float64]),
     chunk=st.sampled_from([1, 3, 1 << 18]),
 )
-@settings(deadline=None)
 def test_first_not_finite_agrees_with_numpy(
     shape: list[int], bad: list[tuple[int, float]], dtype: Any, chunk: int
 ) -> None:

@@ -3,14 +3,13 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.topologies import PeerNetwork
 from protocols.topologies.mixing import dense, metropolis_hastings, spectral_gap
 
 
-@settings(deadline=None)
 @given(st.integers(2, 12), st.integers(0, 2**32 - 1), st.floats(0.2, 1))
 def test_metropolis_hastings_equals_its_definition(agents, seed, p):
     graph = nx.compose(nx.gnp_random_graph(agents, p, seed=seed), nx.path_graph(agents))

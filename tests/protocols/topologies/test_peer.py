@@ -42,7 +42,6 @@ def test_complete_graph_agrees_in_one_round(agents):
     assert network.edge_count == agents * (agents - 1) // 2
 
 
-@settings(deadline=None)
 @given(agents=sizes, hops=st.integers(1, 5))
 def test_ring_joins_those_up_to_hops_away(agents, hops):
     network = Ring(hops=hops).build(agents, 0)
@@ -52,7 +51,6 @@ def test_ring_joins_those_up_to_hops_away(agents, hops):
     assert network.diameter == math.ceil(agents // 2 / hops)
 
 
-@settings(deadline=None)
 @given(sizes)
 def test_grid_is_square_where_it_can_be(agents):
     network = Grid().build(agents, 0)
@@ -79,7 +77,6 @@ def test_exponential_graph_of_a_power_of_two_has_its_closed_forms(exponent):
     assert network.diameter == math.ceil(exponent / 2)
 
 
-@settings(deadline=None)
 @given(sizes)
 def test_exponential_graph_joins_powers_of_two_both_ways(agents):
     network = Exponential().build(agents, 0)
@@ -90,7 +87,7 @@ def test_exponential_graph_joins_powers_of_two_both_ways(agents):
         }
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 8), st.integers(0, 20), st.integers(0, 1000))
 def test_random_regular_gives_everyone_k_neighbours(k, more, seed):
     agents = k + 1 + more

@@ -3,7 +3,7 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -13,7 +13,6 @@ from protocols.topologies.peer import Complete, Exponential, Grid, Ring
 from protocols.topologies.schedule import OnePeerExponential, RandomMatching
 
 
-@settings(deadline=None)
 @given(st.integers(2, 40), st.integers(0, 30))
 def test_one_peer_exponential_sends_a_power_of_two_places_further(agents, round):
     network = OnePeerExponential().build(agents, 0)
@@ -49,7 +48,6 @@ def test_one_peer_exponential_draws_on_the_exponential_graph():
     assert OnePeerExponential().build(11, 0).edges == Exponential().build(11, 0).edges
 
 
-@settings(deadline=None)
 @given(st.integers(2, 20), st.integers(0, 5), st.integers(0, 50), st.sampled_from([Ring, Grid]))
 def test_random_matching_is_a_maximal_matching_of_its_base(agents, seed, round, base):
     network = RandomMatching(over=base()).build(agents, seed)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -51,7 +51,6 @@ def test_layered_goes_up_from_the_deepest_level_and_back_down():
     assert network == Layered(branching=2).build(7, 0)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 6))
 def test_branching_fills_level_by_level(agents, branching):
     network = Layered(branching=branching).build(agents, 0)
@@ -61,7 +60,6 @@ def test_branching_fills_level_by_level(agents, branching):
     assert list(network.levels) == sorted(network.levels)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 9), max_size=4))
 def test_levels_share_children_out_evenly(below):
     levels = (1, *below)

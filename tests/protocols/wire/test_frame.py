@@ -40,7 +40,7 @@ def unframed(message: Any) -> dict[str, Any]:
 
 
 @given(arrays=ARRAYS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_arrays_survive_in_pieces_and_in_one_buffer(arrays: dict[str, Any]) -> None:
     packet = framed(arrays)
     assert packet.nbytes == frame_bytes(header(arrays))

@@ -259,7 +259,7 @@ def test_struct_is_refused_and_allocates_little(forge: Any, struct: Any) -> None
 
 def test_any_struct_is_refused(forge: Any) -> None:
     @given(st.binary(max_size=200))
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     def refused(body: bytes) -> None:
         with pytest.raises(WireError):
             read(forge(body))

@@ -221,7 +221,7 @@ def composed(draw: st.DrawFn, payloads: st.SearchStrategy[Any]) -> Message:
 @pytest.mark.parametrize("kind", PAYLOADS)
 def test_message_survives_the_wire(kind: str) -> None:
     @given(message=composed(STRATEGIES[kind]))
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     def survives(message: Message) -> None:
         buffer = encode(message)
         received = decode(buffer)

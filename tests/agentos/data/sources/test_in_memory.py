@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import pandas
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agentos import RunConfig, Simulation
@@ -54,7 +54,6 @@ def test_strings_are_texts_without_labels() -> None:
 TEXTS = st.lists(st.text(max_size=4), max_size=4)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TEXTS, TEXTS)
 def test_digests_are_equal_where_the_texts_are(first: list[str], second: list[str]) -> None:
     same = InMemory.of(first).digest == InMemory.of(second).digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agentos.records.views.config_differences import differing_fields, setting_text
@@ -61,7 +61,6 @@ CONFIGS = st.dictionaries(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(CONFIGS, min_size=1, max_size=4))
 def test_configurations_are_equal_where_their_fields_are(configs: list[dict[str, Any]]) -> None:
     whole = [{name: config.get(name) for name in "abc"} for config in configs]

@@ -36,7 +36,7 @@ def test_mutated_inputs_are_taken_or_refused(name: str, inputs: int) -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode(data)
