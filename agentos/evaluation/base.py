@@ -85,6 +85,17 @@ class Metric:
         return self.label or self.name.replace("_", " ").capitalize()
 
     @property
+    def phrase(self) -> str:
+        """The title as it stands within a sentence; an abbreviation keeps its capitals.
+
+        Example:
+            >>> [Metric(name, higher_is_better=True, help="", label=name).phrase for name in ("MRR", "Recall at 1")]
+            ['MRR', 'recall at 1']
+        """
+        title = self.title
+        return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+    @property
     def arrow(self) -> str:
         """The direction that is better, for tables; a tilde for a diagnostic."""
         return "~" if self.diagnostic else "↑" if self.higher_is_better else "↓"

@@ -17,7 +17,6 @@ def classification_metrics(prefix: str, what: str) -> tuple[Metric, ...]:
     help_of = {
         "accuracy": f"Share of held-out documents whose label {what} reads correctly.",
         "macro_f1": f"F1 of {what}, averaged over labels however rare.",
-        "micro_f1": f"F1 of {what} over all documents; with one label each, its accuracy.",
         "macro_precision": f"Share of the documents that {what} assigns to a label and that have it, "
         "averaged over labels.",
         "macro_recall": f"Share of the documents of a label that {what} finds, averaged over labels.",
@@ -37,7 +36,7 @@ def classification_metrics(prefix: str, what: str) -> tuple[Metric, ...]:
 
 
 def classification_scores(truth: Sequence[str], guess: Sequence[str]) -> dict[str, float]:
-    """Return accuracy, F1 (macro and micro), and macro precision and recall, all in [0, 1].
+    """Return accuracy, and macro F1, precision and recall, all in [0, 1].
 
     A label that is never predicted has precision 0.
 
@@ -53,7 +52,6 @@ def classification_scores(truth: Sequence[str], guess: Sequence[str]) -> dict[st
     return {
         "accuracy": float(metrics.accuracy_score(truth, guess)),
         "macro_f1": float(macro_f1),
-        "micro_f1": float(metrics.f1_score(truth, guess, average="micro")),
         "macro_precision": float(precision),
         "macro_recall": float(recall),
     }

@@ -55,7 +55,7 @@ def _with_baseline(result: Outcome, gain: Gain, metric: Metric) -> Verdict:
         "even": "Working together made no clear difference",
     }[tone]
     arms = {"together": result.together, **result.controls}
-    headline = f"{answer}: the agents' mean {metric.title} is {_each(arms, 'mean', metric)}"
+    headline = f"{answer}: the agents' mean {metric.phrase} is {_each(arms, 'mean', metric)}"
     headline += f", for {bytes_text(result.bytes_sent)} sent." if result.bytes_sent else "."
     worst = f"The worst agent reaches {_each(arms, 'worst', metric)}."
     details = (
@@ -72,11 +72,11 @@ def _without_baseline(result: Outcome, metric: Metric) -> Verdict:
     after = result.together.mean[metric.name]
     before = result.before.mean.get(metric.name)
     if before is None:
-        headline = f"The agents' mean {metric.title} is {metric_text(after, metric)}."
+        headline = f"The agents' mean {metric.phrase} is {metric_text(after, metric)}."
     else:
         verb = "rose" if after > before else "fell" if after < before else "stayed"
         headline = (
-            f"The agents' mean {metric.title} {verb} from {metric_text(before, metric)} before "
+            f"The agents' mean {metric.phrase} {verb} from {metric_text(before, metric)} before "
             f"training to {metric_text(after, metric)}."
         )
     if result.isolated is None:
@@ -86,7 +86,7 @@ def _without_baseline(result: Outcome, metric: Metric) -> Verdict:
             f"The isolated baseline was last evaluated in round {result.isolated_at}, the agents "
             f"together in round {result.compared_at}: the two cannot be compared."
         )
-    lower = "" if metric.higher_is_better else f"Lower is better for {metric.title}."
+    lower = "" if metric.higher_is_better else f"Lower is better for {metric.phrase}."
     return Verdict("open", headline, tuple(filter(None, (*_stopped(result), lower, why))))
 
 
@@ -116,7 +116,7 @@ def _difference(result: Outcome, gain: Gain, metric: Metric) -> str:
     if gain.error is not None:
         error = metric_text(gain.error, metric).rstrip("%")
         text += f", with a standard error over agents of {error}{unit}"
-    lower = "" if metric.higher_is_better else f" (lower {metric.title} is better)"
+    lower = "" if metric.higher_is_better else f" (lower {metric.phrase} is better)"
     return f"{text}{lower}; {gain.gained} of {gain.agents} agents gained."
 
 

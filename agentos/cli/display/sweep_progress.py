@@ -134,7 +134,7 @@ def show_space(console: Console, search: SearchConfig, metric: Metric, seeds: in
         table.add_row(escape(path), escape(text))
     console.print(table)
     console.print(
-        f"{search.trials:,} trials by {search.sampler}, {seeds} seeds each, for {metric.title}",
+        f"{search.trials:,} trials by {search.sampler}, {seeds} seeds each, for {metric.phrase}",
         highlight=False,
     )
 
@@ -146,7 +146,7 @@ def show_found(console: Console, found: Found) -> None:
     if found.best is not None:
         name, fields, value = found.best
         told = " ".join(f"{path}={field}" for path, field in fields.items())
-        best = f"best: {name}, {found.metric.title} {metric_text(value, found.metric)}: {told}"
+        best = f"best: {name}, {found.metric.phrase} {metric_text(value, found.metric)}: {told}"
         console.print(escape(best), highlight=False, soft_wrap=True)
         advice = "The best of many trials looks better than it is: run it again under other seeds."
         console.print(advice, highlight=False)

@@ -110,6 +110,7 @@ def outcome_of(values):
         wall_s=1.0,
         waited_for_views=None,
         simulated_s=None,
+        phase_s={},
     )
 
 
