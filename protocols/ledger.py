@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,23 @@ class Ledger:
         self._total += int(payload_bytes) * len(receivers)
         self._fp32 += int(fp32_bytes) * len(receivers)
 
+    def repeat(self, round: int, rounds: Iterable[int]) -> None:
+        """Record the deliveries of one round in others, too.
+
+        Example:
+            >>> ledger = Ledger()
+            >>> ledger.record(1, 0, 1, 2, "metrics", 100)
+            >>> ledger.repeat(1, range(2, 5))
+            >>> ledger.total(), ledger.cumulative()
+            (400, [(1, 100), (2, 200), (3, 300), (4, 400)])
+        """
+        table = _table(self._rounds.get(round, array("q")))
+        sums = [int(total) for total in table[:, 4:].sum(axis=0)]
+        for other in rounds if len(table) else ():
+            self._rounds.setdefault(int(other), array("q")).extend(self._rounds[round])
+            self._total += sums[0]
+            self._fp32 += sums[1]
+
     def total(self) -> int:
         """Return the bytes of all deliveries."""
         return self._total
@@ -114,11 +131,11 @@ class Ledger:
         sums = np.cumsum([int(_table(self._rounds[round])[:, 4].sum()) for round in rounds])
         return [(round, int(total)) for round, total in zip(rounds, sums, strict=True)]
 
-    def rows(self) -> dict[str, list[Any]]:
-        """Return the deliveries as equally long columns, ordered by round, then as recorded."""
+    def rows(self, round: int | None = None) -> dict[str, list[Any]]:
+        """Return the deliveries, of one round or of all, as equally long columns, as recorded in each."""
         kinds = list(self._kinds)
-        table = self._table()
-        rounds = sorted(self._rounds)
+        table = self._table() if round is None else _table(self._rounds.get(round, array("q")))
+        rounds = sorted(self._rounds) if round is None else [round] * (round in self._rounds)
         lengths = [len(_table(self._rounds[round])) for round in rounds]
         return {
             "round": [r for r, length in zip(rounds, lengths, strict=True) for _ in range(length)],

@@ -109,14 +109,14 @@ def _show_hops(console: Console, config: RunConfig, found: DryRun) -> None:
     from agentos.reporting.units import bytes_text
 
     first = found.rounds[0]
-    rows = found.ledger.rows()
+    rows = found.ledger.rows(first)
     table = Table(title=f"Round {first}, hop by hop", title_justify="left")
     table.add_column("hop")
     table.add_column("message")
     for heading in ("deliveries", "bytes each", "bytes"):
         table.add_column(heading, justify="right")
-    columns = (rows[name] for name in ("round", "hop", "kind", "payload_bytes"))
-    messages = [row[1:] for row in zip(*columns, strict=True) if row[0] == first]
+    columns = (rows[name] for name in ("hop", "kind", "payload_bytes"))
+    messages = list(zip(*columns, strict=True))
     directions = {hop.index: str(hop.direction) for hop in config.network().hops(first)}
     for hop, kind in sorted({(hop, kind) for hop, kind, _ in messages}):
         sizes = [size for h, k, size in messages if (h, k) == (hop, kind)]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
 
 from agentos.data.problems import Problem
 from agentos.preflight.protocol_plan import ProtocolPlan
@@ -21,6 +25,8 @@ ASSUMED_DOCUMENTS = 1000
 """Private documents of an agent before the text is read: their number of digits shows in some headers."""
 _NAMED = 8
 """Agents that a problem names one by one."""
+Edges = list[tuple[int, int]]
+"""Sender and receiver of each delivery of a hop."""
 
 
 @dataclass
@@ -103,18 +109,55 @@ def walk(
     """
     due = tuple(r for r in range(1, rounds + 1) if exchange.is_due(r, rounds))
     found = DryRun(due)
-    reached = [1 << agent for agent in range(network.agents)]  # a bit for each agent it knows of
+    alike: dict[Hashable, list[int]] = {}
     for round in due:
+        alike.setdefault(_form(exchange, network, round, rounds), []).append(round)
+    edges: dict[int, list[Edges]] = {}
+    for group in alike.values():
+        edges.update(_rounds(found, exchange, network, learners, rounds, group))
+    if due and network.agents > 1:
+        _check_reach(found, network, [edges[round] for round in due])
+    return found
+
+
+def _form(exchange: Exchange, network: Network, round: int, rounds: int) -> Hashable:
+    """Return all that the messages of a round depend on, but for the numbers in them."""
+    parts = ((part.is_due(round, rounds), part.form_of(round)) for part in exchange.parts)
+    period = network.period
+    hops = network.hops(round) if period is None else round % period
+    return hops, tuple(parts), len(msgspec.msgpack.encode(round))
+
+
+def _rounds(
+    found: DryRun,
+    exchange: Exchange,
+    network: Network,
+    learners: Mapping[int, Learner],
+    rounds: int,
+    group: Sequence[int],
+) -> dict[int, list[Edges]]:
+    """Go through rounds of one form: the first and, if the last is like it, no other."""
+
+    def walked(found: DryRun, round: int) -> list[Edges]:
         for place, hop in enumerate(network.hops(round)):
             _check_hop(found, network, hop, place)
-        for scheduled in scheduled_hops(exchange, network, round, rounds):
-            edges = _hop(found, exchange.parts[scheduled.part], network, learners, scheduled)
-            before = list(reached)
-            for sender, receiver in edges:
-                reached[receiver] |= before[sender]
-    if due and network.agents > 1:
-        _check_reach(found, network, reached)
-    return found
+        hops = scheduled_hops(exchange, network, round, rounds)
+        return [_hop(found, exchange.parts[each.part], network, learners, each) for each in hops]
+
+    first, last = group[0], DryRun(())
+    edges = walked(found, first)
+    walked(last, group[-1])
+    for problem in last.problems:
+        found.add(problem)
+    if _deliveries(last, group[-1]) == _deliveries(found, first):
+        found.ledger.repeat(first, group[1:])
+        return dict.fromkeys(group, edges)
+    return {first: edges, **{round: walked(found, round) for round in group[1:]}}
+
+
+def _deliveries(found: DryRun, round: int) -> dict[str, list[Any]]:
+    """Return the deliveries of a round without its number."""
+    return {name: column for name, column in found.ledger.rows(round).items() if name != "round"}
 
 
 def spoken_for(
@@ -142,7 +185,7 @@ def _hop(
     network: Network,
     learners: Mapping[int, Learner],
     scheduled: ScheduledHop,
-) -> list[tuple[int, int]]:
+) -> Edges:
     """Let every sender of a hop announce its message; return the edges that carry one."""
     hop = scheduled.hop
     examples = {id: learner.examples for id, learner in learners.items()}
@@ -226,8 +269,16 @@ def _check_hop(found: DryRun, network: Network, hop: Hop, place: int) -> None:
         found.add(Problem("topology", "a hop that cannot end", given, allowed))
 
 
-def _check_reach(found: DryRun, network: Network, reached: list[int]) -> None:
+def _check_reach(found: DryRun, network: Network, rounds: Iterable[list[Edges]]) -> None:
     """Report the agents that never receive anything, or whose messages reach no other agent."""
+    every = (1 << network.agents) - 1
+    reached = [1 << agent for agent in range(network.agents)]  # a bit for each agent it knows of
+    for hop in itertools.chain.from_iterable(rounds):
+        before = list(reached)
+        if all(bits == every for bits in before):
+            break
+        for sender, receiver in hop:
+            reached[receiver] |= before[sender]
     sources = 0  # a bit for each agent that some other agent knows of
     for agent in range(network.agents):
         sources |= reached[agent] & ~(1 << agent)

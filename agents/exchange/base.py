@@ -9,7 +9,7 @@ Legend: C crops of each anchor, N anchors, A anchors in a batch, D width of the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -131,6 +131,14 @@ class Exchange(Spec, ABC):
     def fragment_of(self, round: int) -> int:
         """Return the fragment that agents begin to exchange at the end of this round."""
         return 0
+
+    def form_of(self, round: int) -> Hashable:
+        """Return all that the shapes of this round's messages depend on, beside hop and receiver.
+
+        Rounds with equal forms have messages of equal size, unless the number of the round, or one like it,
+        takes more digits in their headers.
+        """
+        return self.fragment_of(round)
 
     @property
     def overlap_steps(self) -> int:

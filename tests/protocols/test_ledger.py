@@ -145,3 +145,18 @@ def test_damaged_rows_are_refused(change: dict[str, Any]) -> None:
     assert caught.value.expected
     assert caught.value.actual
     assert caught.value.hint
+
+
+def test_repeated_rounds_count_like_recorded_ones() -> None:
+    repeated = ledger_of(DELIVERIES)
+    repeated.repeat(0, (5, 9))
+    repeated.repeat(3, (7,))
+    again = [(round, *row[1:]) for round in (5, 9) for row in DELIVERIES if row[0] == 0]
+    assert repeated.rows() == ledger_of([*DELIVERIES, *again]).rows()
+    assert repeated.total() == sum(row[-1] for row in [*DELIVERIES, *again])
+    assert repeated.rows(9)["sender"] == [0, 1, 0]
+    assert repeated.rows(9)["round"] == [9, 9, 9]
+    assert not any(repeated.rows(7).values())
+    repeated.record(*again[0])
+    assert len(repeated.rows(5)["hop"]) == 4
+    assert len(repeated.rows(0)["hop"]) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Literal
 
@@ -80,6 +81,11 @@ class Sparta(ParameterExchange):
         """Accept the same selection of another agent's parameters."""
         _, begin, end = self._part(len(learner.parameters), turn)
         return Expected(Weights, {"values": (end - begin,)}, self.layout(learner, turn))
+
+    def form_of(self, round: int) -> Hashable:
+        """Return the part that is sent: parts differ in length by one."""
+        parts = 1 if self.selection == "random" else math.ceil(1 / self.share)
+        return (math.ceil(round / self.every) - 1) % parts
 
     def _number(self, turn: Turn) -> int:
         """Return the number of the exchange, from 1; one after the last round has its own."""

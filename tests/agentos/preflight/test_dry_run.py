@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
+from pydantic import PrivateAttr
 
 from agentos.preflight.dry_run import spoken_for, walk
 from agents.exchange.base import Announced, Exchange, Expected, Learner, Turn
@@ -16,6 +17,7 @@ from protocols.topologies import Direction, Hop, Network, Topology
 from protocols.topologies.layered import Layered
 from protocols.topologies.master_slave import MasterSlave
 from protocols.topologies.peer import PeerNetwork, Ring
+from protocols.topologies.schedule import OnePeerExponential, RandomMatching
 
 
 @dataclass
@@ -97,6 +99,46 @@ def test_every_delivery_is_counted() -> None:
     sizes = set(rows["payload_bytes"])
     assert len(sizes) == 1
     assert (sizes.pop() - 3 * 8 * 4 - 3 * 4) % 64 == 0
+
+
+class Growing(Centres):
+    """Sends more from round to round, and does not say so by `form_of`."""
+
+    kind: Literal["growing"] = "growing"  # type: ignore[assignment]
+
+    def expects(self, learner: Any, turn: Turn) -> Expected:
+        return Expected(
+            Prototypes, {"values": (turn.round, learner.width), "counts": (turn.round,)}
+        )
+
+
+class Counted(Centres):
+    """Counts how often a message is announced."""
+
+    kind: Literal["counted"] = "counted"  # type: ignore[assignment]
+    _asked: list[int] = PrivateAttr(default_factory=list)
+
+    def announces(self, learner: Learner, turn: Turn, represented: Any) -> Announced | None:
+        self._asked.append(turn.round)
+        return super().announces(learner, turn, represented)
+
+
+@pytest.mark.parametrize("exchange", [Centres(), Growing()])
+@pytest.mark.parametrize("topology", [Ring(), OnePeerExponential(), RandomMatching()])
+def test_rounds_of_one_form_count_as_if_each_were_walked(
+    exchange: Exchange, topology: Topology
+) -> None:
+    found = walked(exchange, topology, rounds=300).ledger
+    assert set(found.rows()["round"]) == set(range(1, 300))
+    for round in (1, 2, 3, 127, 128, 129, 255, 256, 257, 299):
+        alone = exchange.model_copy(update={"first": round})
+        assert found.rows(round) == walked(alone, topology, rounds=round + 1).ledger.rows(round)
+
+
+def test_rounds_of_one_form_are_walked_but_twice() -> None:
+    exchange = Counted()
+    walked(exchange, Ring(), rounds=100_000)
+    assert len(set(exchange._asked)) <= 8  # the first and last of four widths of a header
 
 
 def test_codec_is_counted_beside_fp32() -> None:
