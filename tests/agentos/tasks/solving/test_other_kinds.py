@@ -243,6 +243,20 @@ def test_labels_are_read_for_the_table_alone(
     assert qualities(first) == qualities(second)
 
 
+@pytest.mark.ray
+def test_decoders_on_ray_write_the_same_to_the_bit(
+    decoders: list[str], corpus_file: Path, ray_cluster: None, tmp_path: Path
+) -> None:
+    tables = []
+    for kind in ("local", "ray"):
+        values = generate_values(decoders, corpus_file, runtime={"kind": kind})
+        if kind == "ray":
+            values["runtime"]["hosts"] = 2
+        solved = solve(GenerateTask.model_validate(values), tmp_path / kind)
+        tables.append(pyarrow.parquet.read_table(solved.directory / "answers.parquet"))
+    assert tables[0].equals(tables[1])
+
+
 def test_search_reads_the_label_of_another_part_and_both_answer(
     encoders: list[str], corpus_file: Path, bank: Path, tmp_path: Path
 ) -> None:
