@@ -89,8 +89,8 @@ class Metric:
         """The title as it stands within a sentence; an abbreviation keeps its capitals.
 
         Example:
-            >>> [Metric(name, higher_is_better=True, help="", label=name).phrase for name in ("MRR", "Recall at 1")]
-            ['MRR', 'recall at 1']
+            >>> Metric("mrr", True, help="", label="MRR").phrase, Metric("recall", True, help="").phrase
+            ('MRR', 'recall')
         """
         title = self.title
         return title if title[1:2].isupper() else title[:1].lower() + title[1:]

@@ -136,7 +136,7 @@ class RankTask(Work):
 
 
 class GenerateTask(Work):
-    """Texts to continue, and how decoders write them together, in this process."""
+    """Texts to continue, and how decoders write them together."""
 
     task: Annotated[Generate, Kinds({"generate": Generate})] = Field(..., description="The texts.")
     calibrate: float = Field(
@@ -147,6 +147,10 @@ class GenerateTask(Work):
     )
     topology: Annotated[Topology, Kinds(TOPOLOGIES)] = Field(
         MasterSlave(), description="Who is linked to whom; agent 0 draws the tokens."
+    )
+    runtime: Annotated[Runtime, Kinds(RUNTIMES)] = Field(
+        LocalRuntime(),
+        description="Where the decoders read whole texts; `ask` works in one process.",
     )
 
 

@@ -12,7 +12,7 @@ from agentos.cli.display.task_tables import shortened, show_solved, table_of
 from agentos.records.layout import REPORT
 from agentos.reporting.tasks.kind_report import cells_of, headings_of, note_of, parts_table
 from agentos.tasks.society.open_any import Answered, AnyReply, PartsReply, WrittenReply
-from agentos.tasks.society.open_search import FoundReply
+from agentos.tasks.society.open_search import FoundReply, SummaryReply
 from agentos.tasks.society.open_society import Reply
 from agentos.tasks.society.parts_society import PARTS
 from agentos.tasks.solving.any_kind import AnySolved
@@ -78,6 +78,8 @@ def _lines(reply: AnyReply) -> list[str]:
     """Return what is shown of a reply."""
     if isinstance(reply, FoundReply):
         return [f"{hit.score:.3f}  {shortened(hit.text)}" for hit in reply.hits[:_HITS]]
+    if isinstance(reply, SummaryReply):
+        return [reply.label]
     if isinstance(reply, WrittenReply):
         shares = ", ".join(f"{name} {share:.1%}" for name, share in reply.weights.items())
         return [f"… {reply.label}", f"written by {shares}"]

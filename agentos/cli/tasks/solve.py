@@ -76,6 +76,10 @@ def ask(
     file: Annotated[
         Path | None, typer.Option(help="A file with one text a line, answered after the others.")
     ] = None,
+    sentences: Annotated[
+        int | None,
+        typer.Option(min=1, help="Summarise each text by so many of its sentences (kind rank)."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     address: Address = None,
     trust_plugins: TrustedPlugins = None,
@@ -83,16 +87,16 @@ def ask(
     """Answer new texts with a society that 'agentos solve' made.
 
     Texts get a label, queries the documents that were found, prompts a continuation, and the texts of a
-    composite what each part answers.
+    composite what each part answers. A society that searches also summarises, with --sentences.
 
     Example: agentos ask runs/triage "The monitor stays black" --json
     """
     from agentos.cli.display.kind_tables import show_answers
-    from agentos.tasks.society.open_any import open_any, reply_json
+    from agentos.tasks.society.open_any import open_any, reply_json, summaries
 
     asked = [*(texts or []), *(_lines(file) if file else [])]
     with open_any(directory, address, trust_plugins) as society:
-        found = society.ask(asked)
+        found = summaries(society, asked, sentences) if sentences else society.ask(asked)
     if as_json:
         rows = [reply_json(reply) for reply in found.replies]
         typer.echo(json.dumps({"replies": rows, "seconds": found.seconds}, indent=2))

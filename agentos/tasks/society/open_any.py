@@ -11,12 +11,13 @@ from typing import Any, NamedTuple, Protocol
 
 from agentos.tasks.kinds import Composite
 from agentos.tasks.society.fitted_society import FittedSociety
-from agentos.tasks.society.open_search import FoundReply, OpenSearch
+from agentos.tasks.society.open_search import FoundReply, OpenSearch, SummaryReply
 from agentos.tasks.society.open_society import MOST_CHARACTERS, Reply, Society, check_asked
 from agentos.tasks.society.parts_society import PartsInOrder, part_folder
 from agentos.tasks.society.saved_society import SOCIETY, load_kept
 from agentos.tasks.society.search_society import SearchSociety
 from agentos.tasks.society.writing_society import WritingSociety
+from protocols.errors import ConfigurationError
 
 
 class WrittenReply(NamedTuple):
@@ -44,7 +45,7 @@ class PartsReply(NamedTuple):
     payload_bytes: float
 
 
-AnyReply = Reply | FoundReply | WrittenReply | PartsReply
+AnyReply = Reply | FoundReply | SummaryReply | WrittenReply | PartsReply
 
 
 class Answered(Protocol):
@@ -200,6 +201,23 @@ def open_any(
         yield society
     finally:
         society.close()
+
+
+def summaries(society: Answering, texts: Sequence[str], count: int) -> Answered:
+    """Return summaries of texts by some of their sentences; see `OpenSearch.summarise`.
+
+    Raises:
+        ConfigurationError: the society does not search.
+        DataError: there is no text, or too much of it.
+    """
+    if not isinstance(society, OpenSearch):
+        raise ConfigurationError(
+            "only a society that searches can summarise texts",
+            expected="a society of task.kind rank",
+            actual=type(society).__name__,
+            hint="leave out --sentences, or solve a task of kind rank first",
+        )
+    return society.summarise(texts, count)
 
 
 def reply_json(reply: Any) -> Any:

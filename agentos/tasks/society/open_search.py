@@ -1,4 +1,7 @@
-"""A society that searches, with its encoders on the hosts of a runtime."""
+"""A society that searches, with its encoders on the hosts of a runtime.
+
+Legend: S sentences of a text, D embedding width of a model.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agentos.data.tokenization.sentences import split_sentences
 from agentos.runtime import Session
 from agentos.tasks.cooperation.panel import Embedded
 from agentos.tasks.society.encoders import Encoders
+from agentos.tasks.society.fitted_society import SINGLE
 from agentos.tasks.society.open_society import check_asked
 from agentos.tasks.society.search_society import SearchOutcome, SearchSociety
 from agents.answering.answers import Labels
+from agents.answering.ranking import summarise
+from protocols.errors import DataError
 
 
 class Hit(NamedTuple):
@@ -43,11 +50,27 @@ class FoundReply(NamedTuple):
     payload_bytes: float
 
 
+class SummaryReply(NamedTuple):
+    """The sentences that say most of a text.
+
+    Attributes:
+        label: the summary.
+        sentences: places of its sentences in the text, from 0.
+        flops: floating-point operations of embedding all sentences.
+        payload_bytes: bytes of the embeddings that reach the asker from other agents.
+    """
+
+    label: str
+    sentences: tuple[int, ...]
+    flops: float
+    payload_bytes: float
+
+
 @dataclass(frozen=True)
 class FoundReplies:
     """Finds for queries, and the seconds that the search took."""
 
-    replies: tuple[FoundReply, ...]
+    replies: tuple[FoundReply | SummaryReply, ...]
     seconds: float
 
 
@@ -82,6 +105,47 @@ class OpenSearch:
 
         outcome = self._society.answer(np.arange(len(texts)), embed)
         return FoundReplies(self._replies(outcome), time.perf_counter() - began)
+
+    def summarise(self, texts: Sequence[str], count: int) -> FoundReplies:
+        """Choose the sentences of each text that say most of it; see `agents.answering.ranking.summarise`.
+
+        The models that search judge together: all of them, or the best where it works alone.
+
+        Args:
+            texts: the texts.
+            count: sentences of a summary, at most.
+
+        Raises:
+            DataError: there is no text, or too much of it, or one is empty.
+            ConfigurationError: no sentence is asked for.
+        """
+        check_asked(texts)
+        began = time.perf_counter()
+        replies = tuple(self._summary(text, count) for text in texts)
+        return FoundReplies(replies, time.perf_counter() - began)
+
+    def _summary(self, text: str, count: int) -> SummaryReply:
+        sentences = [each.strip() for each in split_sentences(text) if each.strip()]
+        if not sentences:
+            raise DataError(
+                "there is nothing to summarise",
+                expected="a text with at least one sentence",
+                actual=f"{len(text)} characters of white space",
+                hint="give a text that is not empty",
+            )
+        cards, length = self._society.cards, self._society.config.task.max_length
+        alone = self._society.chosen == SINGLE
+        first = {card.origin: model for model, card in reversed([*enumerate(cards)])}
+        models = [self._society.best] if alone else sorted(first.values())
+        found = self._encoders.embed(dict.fromkeys(models, sentences))
+        places = summarise([each.rows for each in found.values()], count).tolist()
+        spent = [float(found[m].tokens.sum()) * cards[m].flops(length) for m in models]
+        return SummaryReply(
+            " ".join(sentences[place] for place in places),
+            tuple(places),
+            sum(spent),
+            float(sum(found[model].rows.nbytes for model in models[1:])),
+        )
 
     def close(self) -> None:
         """End the hosts."""

@@ -1,4 +1,4 @@
-"""A society that writes: decoders of one vocabulary, in this process, and how they are weighed.
+"""A society that writes: decoders of one vocabulary, and how they are weighed.
 
 Legend: J agents, T tokens of a text, V tokens of the vocabulary.
 """
@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agentos.rounds.clock.timing import timing_of
 from agentos.tasks.config import GenerateTask
@@ -19,6 +16,7 @@ from agentos.tasks.cooperation.joint_writing import JointWriting
 from agentos.tasks.cooperation.setting import Setting
 from agentos.tasks.cooperation.traffic import Traffic
 from agentos.tasks.library import ModelCard
+from agentos.tasks.society.decoders import Decoders, Expected, loaded
 from agentos.tasks.society.fitted_society import SINGLE
 from agentos.tasks.society.joint_writer import Writer
 from agents.answering.answers import Labels, Rows
@@ -28,7 +26,6 @@ from agents.models.next_token import NextToken
 from protocols.errors import ConfigurationError, HostLost
 from protocols.topologies.peer import Complete
 
-_KEPT = 16
 _LONGEST = 1 << 20
 """Tokens of a prompt that no positions limit."""
 _CELLS = 1 << 26
@@ -42,10 +39,12 @@ class Scored:
     Attributes:
         logs: log-probabilities `[J, T]` of the tokens of each text, as the asker received them.
         traffic: messages, costs and losses.
+        seconds: of the decoders, on their hosts.
     """
 
     logs: tuple[Rows, ...]
     traffic: Traffic
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -90,13 +89,13 @@ class WritingSociety:
         return replace(self, chosen=way, best=best)
 
     def decoders(self) -> list[NextToken]:
-        """Return the loaded decoders.
+        """Return the decoders, loaded in this process.
 
         Raises:
             ModelError: a model is no decoder.
             ConfigurationError: their vocabularies differ, or a text can be longer than their positions.
         """
-        found = [_loaded(card.path, card.origin) for card in self.cards]
+        found = [loaded(card.path, card.origin) for card in self.cards]
         check_vocabularies([each.vocabulary for each in found])
         longest = self.config.task.max_length
         fewest = min(each.positions or longest for each in found)
@@ -109,29 +108,31 @@ class WritingSociety:
             )
         return found
 
-    def expected(self, texts: Sequence[Labels], faulty: bool) -> Scored:
+    def expected(self, texts: Sequence[Labels], hosted: Decoders, faulty: bool) -> Scored:
         """Let the decoders expect texts token by token, each told what the token was.
 
         Args:
             texts: framed tokens of each text, at least two.
+            hosted: the decoders on their hosts.
             faulty: whether the fault script strikes.
 
         Raises:
             HostLost: no decoder is left.
         """
-        decoders = self.decoders()
+        (first, *_), agents = self.decoders(), len(self.cards)
         talk = Traffic(np.arange(len(texts)), self.setting(faulty))
         alive = self._alive(talk)
-        vocabulary = decoders[0].vocabulary
         origins = [self.cards[agent].origin for agent in alive]
-        joint = JointWriting(talk, alive, origins, vocabulary, self.config.task.sent)
-        size = len(decoders[0].tokenizer)
-        logs = [np.full((len(decoders), len(ids) - 1), -np.log(size)) for ids in texts]
-        step = max(1, _CELLS // (size * self.config.task.max_length * len(decoders)))
+        joint = JointWriting(talk, alive, origins, first.vocabulary, self.config.task.sent)
+        size, seconds = len(first.tokenizer), 0.0
+        logs = [np.full((agents, len(ids) - 1), -np.log(size)) for ids in texts]
+        step = max(1, _CELLS // (size * self.config.task.max_length * agents))
         for start in range(0, len(texts), step):
-            part = range(start, min(start + step, len(texts)))
-            _expect(joint, decoders, alive, {text: texts[text] for text in part}, logs)
-        return Scored(tuple(logs), talk)
+            part = {text: texts[text] for text in range(start, min(start + step, len(texts)))}
+            found = hosted.distributions(alive, list(part.values()))
+            seconds += sum(each.seconds for each in found.values())
+            _expect(joint, found, part, logs)
+        return Scored(tuple(logs), talk, seconds)
 
     def write(self, prompt: str, text: int) -> Written:
         """Continue a prompt by the chosen way.
@@ -190,31 +191,23 @@ class WritingSociety:
 
 
 def _expect(
-    joint: JointWriting,
-    decoders: Sequence[NextToken],
-    alive: Sequence[int],
-    texts: dict[int, Labels],
-    logs: list[Rows],
+    joint: JointWriting, found: dict[int, Expected], texts: dict[int, Labels], logs: list[Rows]
 ) -> None:
-    """Let decoders expect some texts side by side; fill in the logarithms of what the asker received."""
-    rows: dict[int, dict[int, NDArray[np.float32]]] = {}
-    flops: dict[int, float] = {}
-    for agent in alive:
-        before = decoders[agent].flops
-        rows[agent] = {text: decoders[agent].distributions(ids) for text, ids in texts.items()}
-        spent = decoders[agent].flops - before
-        flops[agent] = spent / sum(len(each) for each in rows[agent].values())
+    """Send what agents expect of some texts, token by token; fill in the logarithms of what was received."""
+    rows = {agent: dict(zip(texts, each.texts, strict=True)) for agent, each in found.items()}
+    tokens = sum(len(ids) - 1 for ids in texts.values())
     for step in range(max(len(ids) for ids in texts.values()) - 1):
         active = [text for text, ids in texts.items() if len(ids) > step + 1]
         ids = np.array(active)
-        tokens = np.array([texts[text][step + 1] for text in active])
-        for agent in alive:
+        following = np.array([texts[text][step + 1] for text in active])
+        for agent, each in found.items():
             mine = np.stack([rows[agent][text][step] for text in active])
-            received = joint.expect(agent, mine, ids, step, flops[agent] * len(active))
-            chances = np.log(received[np.arange(len(active)), tokens])
+            spent = each.flops / tokens * len(active)
+            received = joint.expect(agent, mine, ids, step, spent)
+            chances = np.log(received[np.arange(len(active)), following])
             for text, chance in zip(active, chances.tolist(), strict=True):
                 logs[text][agent, step] = chance
-        joint.decide(tokens, ids, mine.shape[1])
+        joint.decide(following, ids, mine.shape[1])
 
 
 def _prompt(decoder: NextToken, prompt: str, new_tokens: int) -> Labels:
@@ -238,8 +231,3 @@ def _prompt(decoder: NextToken, prompt: str, new_tokens: int) -> Labels:
 def rule(way: str) -> Mixture:
     """Return the rule of a mixture by its name."""
     return MIXTURES[way].model_validate({})
-
-
-@lru_cache(_KEPT)
-def _loaded(path: str, origin: str) -> NextToken:
-    return NextToken.load(Path(path), origin)

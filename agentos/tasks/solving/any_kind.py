@@ -77,6 +77,6 @@ def _solve_part(
     if isinstance(config, RankTask):
         return solve_rank(config, directory, progress, address)
     if isinstance(config, GenerateTask):
-        return solve_generate(config, directory, progress)
+        return solve_generate(config, directory, progress, address)
     assert isinstance(config, Task)
     return run_task.solve(config, directory, progress, address)

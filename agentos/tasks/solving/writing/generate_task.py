@@ -5,7 +5,6 @@ Legend: J agents, T tokens of a text.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from agentos.records.atomic_files import write_json
 from agentos.records.identity.folder_lock import alone_in
 from agentos.tasks.config import GenerateTask
 from agentos.tasks.resemblance import resembling
+from agentos.tasks.society.decoders import Decoders
 from agentos.tasks.society.fitted_society import SINGLE
 from agentos.tasks.society.saved_society import SOCIETY, save_society
 from agentos.tasks.society.writing_society import WritingSociety, rule
@@ -61,7 +61,9 @@ class _Spent(NamedTuple):
         return Way(name, {"perplexity": found}, flops, sent, simulated, measured, self.asked)
 
 
-def solve_generate(config: GenerateTask, directory: Path, progress: Progress) -> Finished:
+def solve_generate(
+    config: GenerateTask, directory: Path, progress: Progress, address: str | None
+) -> Finished:
     """Weigh decoders, let them expect the test texts together, and record everything.
 
     Raises:
@@ -78,15 +80,15 @@ def solve_generate(config: GenerateTask, directory: Path, progress: Progress) ->
             actual=cards[0].name,
             hint="name more decoders in library",
         )
-    decoders = society.decoders()
-    desk = _prepared(config, texts, decoders[0])
+    desk = _prepared(config, texts, society.decoders()[0])
     claim(directory, config)
-    with alone_in(directory):
+    with alone_in(directory), config.runtime.open(len(cards), address) as session:
+        hosted = Decoders(session, cards, config.runtime.threads)
         progress(f"Comparing {len(cards)} decoders")
-        society = _chosen(desk, society)
+        society = _chosen(desk, society, hosted)
         save_society(society, directory / SOCIETY)
         progress(f"Predicting {len(desk.split.test):,} test texts")
-        finished = _tested(desk, society, directory)
+        finished = _tested(desk, society, hosted, directory)
         write_json(directory / RESULTS, finished.as_json(), indent=2)
         return finished
 
@@ -107,14 +109,13 @@ def _prepared(config: GenerateTask, texts: Sequence[Document], decoder: NextToke
     return WritingDesk(config, texts, framed, split)
 
 
-def _chosen(desk: WritingDesk, society: WritingSociety) -> WritingSociety:
+def _chosen(desk: WritingDesk, society: WritingSociety, hosted: Decoders) -> WritingSociety:
     """Return the society with its best decoder and its way of writing, both chosen on ``calibrate``."""
-    decoders, texts = society.decoders(), desk.framed(desk.split.calibrate)
-    logs = [np.stack([each.token_log_probabilities(ids) for each in decoders]) for ids in texts]
-    alone = [perplexity([each[agent] for each in logs]) for agent in range(len(decoders))]
+    logs, _ = hosted.log_probabilities(desk.framed(desk.split.calibrate))
+    alone = [perplexity([each[agent] for each in logs]) for agent in range(len(society.cards))]
     best = int(np.argmin(alone))
     society = society.choosing(SINGLE, best)
-    if len(decoders) == 1:
+    if len(society.cards) == 1:
         return society
     if desk.config.mixture != "auto":
         return society.choosing(desk.config.mixture, best)
@@ -132,33 +133,32 @@ def _under(society: WritingSociety, way: str, logs: Sequence[Rows]) -> list[Rows
     return [mixture.token_log_probabilities(each, prior) for each in logs]
 
 
-def _tested(desk: WritingDesk, society: WritingSociety, directory: Path) -> Finished:
-    test, decoders = desk.framed(desk.split.test), society.decoders()
+def _tested(
+    desk: WritingDesk, society: WritingSociety, hosted: Decoders, directory: Path
+) -> Finished:
+    test = desk.framed(desk.split.test)
     tokens = sum(len(ids) - 1 for ids in test)
-    best, began = decoders[society.best], time.perf_counter()
-    before = best.flops
-    alone = [best.token_log_probabilities(ids) for ids in test]
-    single_s, single_flops = time.perf_counter() - began, best.flops - before
-    began = time.perf_counter()
-    scored = society.expected(test, faulty=True)
-    together_s, talk = time.perf_counter() - began, scored.traffic
-    by_way = {LEXICAL: _counted(desk), SINGLE: alone}
+    logs, spent_alone = hosted.log_probabilities(test)
+    single = spent_alone[society.best]
+    scored = society.expected(test, hosted, faulty=True)
+    talk = scored.traffic
+    by_way = {LEXICAL: _counted(desk), SINGLE: [each[society.best] for each in logs]}
     for name in society.ways[1:]:
         by_way[name] = _under(society, name, scored.logs)
     spent = _Spent(
         float(talk.flops.sum()),
         float(talk.payload_bytes.sum()),
         talk.makespan_s,
-        together_s,
+        scored.seconds,
         float(len(society.cards)),
     )
     costs = dict.fromkeys(by_way, spent) | {
         LEXICAL: _Spent(0.0, 0.0, 0.0, 0.0, 0.0),
-        SINGLE: _Spent(single_flops, 0.0, _alone_s(society, single_flops), single_s, 1.0),
+        SINGLE: _Spent(single.flops, 0.0, _alone_s(society, single.flops), single.seconds, 1.0),
     }
     ways = [costs[name].way(name, perplexity(logs), tokens) for name, logs in by_way.items()]
     record(desk, society, by_way, scored, directory)
-    tables = (domains_table(desk, society, by_way), decoders_table(society, decoders, test))
+    tables = (domains_table(desk, society, by_way), decoders_table(society, logs))
     return Finished(
         directory,
         desk.config.name,

@@ -25,7 +25,6 @@ from agentos.tasks.solving.kind_outcome import Split, Table, Way, agents_table
 from agentos.tasks.solving.work_folder import ANSWERS
 from agents.answering.answers import Labels, Rows
 from agents.answering.writing.mixture import perplexity
-from agents.models.next_token import NextToken
 
 _DOMAINS = 12
 """Domains that are shown, at most: those with the most texts."""
@@ -69,13 +68,11 @@ def domains_table(
     return Table("Perplexity by domain", note, ("domain", "texts", *by_way), tuple(rows))
 
 
-def decoders_table(
-    society: WritingSociety, decoders: Sequence[NextToken], test: Sequence[Labels]
-) -> Table:
-    """Return the table of agents: what each expects alone."""
+def decoders_table(society: WritingSociety, logs: Sequence[Rows]) -> Table:
+    """Return the table of agents: what each expects alone, of log-probabilities `[J, T]` of each text."""
     rows = []
-    for card, decoder in zip(society.cards, decoders, strict=True):
-        found = perplexity([decoder.token_log_probabilities(ids) for ids in test])
+    for agent, card in enumerate(society.cards):
+        found = perplexity([each[agent] for each in logs])
         rows.append((card.name, f"{card.parameters:,}", f"{found:,.1f}"))
     note = "Perplexity of the test texts under each decoder alone; none was chosen by it."
     return agents_table(("agent", "parameters", "perplexity"), rows, note)

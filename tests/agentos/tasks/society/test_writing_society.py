@@ -10,13 +10,20 @@ import pytest
 
 from agentos.tasks.config import GenerateTask
 from agentos.tasks.library import read_cards
+from agentos.tasks.society.decoders import Decoders
 from agentos.tasks.society.saved_society import load_kept, save_society
-from agentos.tasks.society.writing_society import WritingSociety
+from agentos.tasks.society.writing_society import Scored, WritingSociety
 from agents.answering.writing.continuation import Continuation, write
 from agents.answering.writing.mixture import Posterior, log_prior
 from protocols.errors import ConfigurationError, HostLost
 
 LENGTH = 12
+
+
+def expected(made: WritingSociety, framed: list[np.ndarray], faulty: bool = False) -> Scored:
+    """What the asker receives, with all decoders on the host of this process."""
+    with made.config.runtime.open(len(made.cards)) as session:
+        return made.expected(framed, Decoders(session, made.cards, 1), faulty)
 
 
 def society(folders: list[str], chosen: str = "posterior", **fields: Any) -> WritingSociety:
@@ -43,10 +50,10 @@ def test_messages_carry_what_decoders_expect_and_all_of_it_counts(
 ) -> None:
     made = society(decoders)
     models = made.decoders()
-    expected = [np.stack([each.token_log_probabilities(ids) for each in models]) for ids in framed]
+    plain = [np.stack([each.token_log_probabilities(ids) for each in models]) for ids in framed]
     before = [each.flops for each in models]
-    scored = made.expected(framed, faulty=False)
-    for found, wanted in zip(scored.logs, expected, strict=True):
+    scored = expected(made, framed)
+    for found, wanted in zip(scored.logs, plain, strict=True):
         assert found == pytest.approx(wanted, abs=1e-4)
     talk = scored.traffic
     spent = sum(each.flops - old for each, old in zip(models, before, strict=True))
@@ -59,9 +66,7 @@ def test_messages_carry_what_decoders_expect_and_all_of_it_counts(
 def test_fewer_tokens_sent_cost_fewer_bytes_and_leave_the_rest_even(
     decoders: list[str], framed: list[np.ndarray]
 ) -> None:
-    whole, part = (
-        society(decoders, task={"sent": sent}).expected(framed, False) for sent in (None, 3)
-    )
+    whole, part = (expected(society(decoders, task={"sent": sent}), framed) for sent in (None, 3))
     assert part.traffic.ledger.total() < whole.traffic.ledger.total() / 4
     size = len(society(decoders).decoders()[0].tokenizer)
     for one, other in zip(whole.logs, part.logs, strict=True):
@@ -75,9 +80,9 @@ def test_fewer_tokens_sent_cost_fewer_bytes_and_leave_the_rest_even(
 def test_portions_of_texts_change_nothing(
     decoders: list[str], framed: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = society(decoders).expected(framed, False)
+    whole = expected(society(decoders), framed)
     monkeypatch.setattr("agentos.tasks.society.writing_society._CELLS", 1)
-    parts = society(decoders).expected(framed, False)
+    parts = expected(society(decoders), framed)
     for one, other in zip(whole.logs, parts.logs, strict=True):
         assert np.array_equal(one, other)
     assert parts.traffic.flops.sum() == pytest.approx(whole.traffic.flops.sum())
@@ -101,19 +106,19 @@ def test_continuation_is_that_of_the_mixture_in_one_place(decoders: list[str]) -
 def test_agent_that_is_lost_expects_every_token_alike(
     decoders: list[str], framed: list[np.ndarray]
 ) -> None:
-    whole = society(decoders).expected(framed, False)
+    whole = expected(society(decoders), framed)
     faults = [{"kind": "kill", "agent": 1, "rounds": 1}]
-    less = society(decoders, faults=faults).expected(framed, True)
+    less = expected(society(decoders, faults=faults), framed, True)
     size = len(society(decoders).decoders()[0].tokenizer)
     for one, other in zip(whole.logs, less.logs, strict=True):
         assert np.array_equal(one[0], other[0])
         assert other[1] == pytest.approx(np.full(other.shape[1], -np.log(size)))
     dropped = [{"kind": "drop", "share": 1.0, "rounds": 1}]
-    silent = society(decoders, faults=dropped).expected(framed, True)
+    silent = expected(society(decoders, faults=dropped), framed, True)
     assert silent.logs[0][1] == pytest.approx(np.full(len(framed[0]) - 1, -np.log(size)))
     every = [{"kind": "kill", "agent": agent, "rounds": 1} for agent in (0, 1)]
     with pytest.raises(HostLost):
-        society(decoders, faults=every).expected(framed, True)
+        expected(society(decoders, faults=every), framed, True)
 
 
 def test_copies_of_a_decoder_write_as_one(decoders: list[str], framed: list[np.ndarray]) -> None:
@@ -121,7 +126,7 @@ def test_copies_of_a_decoder_write_as_one(decoders: list[str], framed: list[np.n
     copies = WritingSociety(second.config, (*second.cards, second.cards[1]), chosen="posterior")
     mixed = []
     for made in (first, copies):
-        logs = made.expected(framed, False).logs
+        logs = expected(made, framed).logs
         prior = log_prior([card.origin for card in made.cards])
         mixed.append([Posterior().token_log_probabilities(each, prior) for each in logs])
     for one, other in zip(*mixed, strict=True):

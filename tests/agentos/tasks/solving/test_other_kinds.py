@@ -100,6 +100,14 @@ def test_search_ends_in_a_table_a_sentence_and_a_report_and_answers(
     assert asked[0]["label"] == table["first"][0]
     assert [hit["document"] for hit in asked[0]["hits"]] == table["documents"][0]
     assert "0." in run("ask", str(out), "wave tide").output
+    text = "The ship left. The tide was high. The ship left."
+    (summary,) = json.loads(run("ask", str(out), text, "--sentences", "2", "--json").output)[
+        "replies"
+    ]
+    assert summary["sentences"] == [0, 1]  # the third says the first again
+    assert summary["label"] == "The ship left. The tide was high."
+    assert summary["flops"] > 0
+    assert summary["label"] in run("ask", str(out), text, "--sentences", "2").output
 
 
 def test_shards_of_one_encoder_find_what_it_finds_alone(
@@ -200,6 +208,9 @@ def test_decoders_of_unlike_topics_write_better_together_and_answer(
     replies = json.loads(run("ask", str(out), "wave tide", "--json").output)["replies"]
     assert set(replies[0]) == {"label", "weights", "flops", "payload_bytes"}
     assert "written by" in run("ask", str(out), "wave tide").output
+    refused = CliRunner().invoke(app, ["ask", str(out), "wave tide", "--sentences", "1"])
+    assert isinstance(refused.exception, ConfigurationError)
+    assert "only a society that searches" in str(refused.exception)
 
 
 def test_labels_are_read_for_the_table_alone(
@@ -216,6 +227,20 @@ def test_labels_are_read_for_the_table_alone(
     )
     assert first.chosen == second.chosen
     assert qualities(first) == qualities(second)
+
+
+@pytest.mark.ray
+def test_decoders_on_ray_write_the_same_to_the_bit(
+    decoders: list[str], corpus_file: Path, ray_cluster: None, tmp_path: Path
+) -> None:
+    tables = []
+    for kind in ("local", "ray"):
+        values = generate_values(decoders, corpus_file, runtime={"kind": kind})
+        if kind == "ray":
+            values["runtime"]["hosts"] = 2
+        solved = solve(GenerateTask.model_validate(values), tmp_path / kind)
+        tables.append(pyarrow.parquet.read_table(solved.directory / "answers.parquet"))
+    assert tables[0].equals(tables[1])
 
 
 def test_search_reads_the_label_of_another_part_and_both_answer(
