@@ -45,8 +45,10 @@ from protocols.messages import (
     Embeddings,
     Escalation,
     Gradient,
+    Keys,
     LabelVotes,
     Logits,
+    MaskedSum,
     Message,
     Metrics,
     NextTokens,
@@ -125,6 +127,8 @@ def payloads() -> list[Payload]:
         ),
         Metrics(values={"loss": 0.5, "temperature": 0.05}),
         Control(command="pause", arguments={"rounds": 3, "why": "collapse", "sure": True}),
+        MaskedSum(values=np.arange(300, dtype=np.uint64), weight=10.0, layout="tiny-1"),
+        Keys(ids=np.array([1, 4], np.int32), values=np.ones((2, 32), np.uint8)),
         *_task_payloads(draw, shares),
     ]
     assert {payload.kind for payload in found} == set(PAYLOADS)

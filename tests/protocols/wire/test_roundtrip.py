@@ -21,8 +21,10 @@ from protocols.messages import (
     Embeddings,
     Escalation,
     Gradient,
+    Keys,
     LabelVotes,
     Logits,
+    MaskedSum,
     Message,
     Metrics,
     NextTokens,
@@ -221,6 +223,17 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
             ids=hnp.arrays(np.int64, shape[0]),
             tokens=hnp.arrays(np.int32, shape),
             probabilities=floats(*shape),
+        )
+    ),
+    "masked_sum": st.builds(
+        MaskedSum,
+        values=SIZES.flatmap(lambda size: hnp.arrays(np.uint64, size)),
+        weight=WEIGHTS,
+        layout=NAMES,
+    ),
+    "keys": SIZES.flatmap(
+        lambda agents: st.builds(
+            Keys, ids=hnp.arrays(np.int32, agents), values=hnp.arrays(np.uint8, (agents, 32))
         )
     ),
 }
