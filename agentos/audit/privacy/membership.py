@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -47,6 +48,7 @@ def membership(
     others: Sequence[str],
     anchors: Sequence[str],
     seed: int = 0,
+    sent: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda rows: rows,
 ) -> list[Attack]:
     """Attack an agent with what its neighbours may have received.
 
@@ -65,6 +67,7 @@ def membership(
         others: texts of the same kind that neither has read.
         anchors: public texts; embeddings are centred at their mean.
         seed: draws the crops and the bootstrap.
+        sent: turns the victim's embeddings of anchors into those that it sends, where it protects them.
 
     Sources: Yeom et al., Privacy Risk in Machine Learning, 2018; Watson et al., On the Importance of
     Difficulty Calibration in Membership Inference Attacks, 2022; Carlini et al., Membership Inference Attacks
@@ -72,10 +75,11 @@ def membership(
     """
     texts, truth = [*members, *others], np.repeat([True, False], [len(members), len(others)])
     crops = [crop for number, text in enumerate(texts) for crop in _crops(text, seed, number)]
-    own_anchors, received = attacker(anchors), victim(anchors)
+    own_anchors, embedded = attacker(anchors), victim(anchors)
+    received = sent(embedded)
     own_crops = attacker(crops)
     own = _alignment(own_crops, own_anchors.mean(axis=0))
-    attacked = _alignment(victim(crops), received.mean(axis=0))
+    attacked = _alignment(victim(crops), embedded.mean(axis=0))
     surrogate = _surrogate(own_anchors, received)
     imitated = _alignment(surrogate(own_crops), received.mean(axis=0))
     scores = {
@@ -125,10 +129,10 @@ def _bootstrap(
 ) -> tuple[float, float]:
     """Return the 95 % interval of the area under the curve, members and others drawn apart."""
     draws = generator(seed, "membership bootstrap")
-    members, others = np.flatnonzero(truth), np.flatnonzero(~truth)
-    areas = []
-    for _ in range(_DRAWS):
-        rows = np.concatenate([draws.choice(each, len(each)) for each in (members, others)])
-        areas.append(roc_auc_score(truth[rows], scores[rows]))
+    drawn = [draws.choice(each, (_DRAWS, len(each))) for each in (scores[truth], scores[~truth])]
+    members, others = (each.shape[1] for each in drawn)
+    ranks = rankdata(np.concatenate(drawn, axis=1), axis=1)[:, :members]
+    # The area under the curve is the share of pairs in which the member scores higher (Mann-Whitney).
+    areas = (ranks.mean(axis=1) - (members + 1) / 2) / others
     low, high = np.quantile(areas, [0.025, 0.975])
     return float(low), float(high)
