@@ -20,6 +20,7 @@ from agentos.records.views.metric_curves import (
     timed_curve,
 )
 from agentos.records.views.outcome import total
+from protocols.ledger import Ledger
 
 RANK_SHARE = Metric(
     name="anchor_rank_share",
@@ -43,6 +44,7 @@ class Traffic:
         until: (round, bytes up to and including it), rounds ascending.
         deliveries: number of deliveries.
         rejected: agent -> (round, messages that it rejected).
+        ledger: every delivery; None if the run stopped before it was written.
     """
 
     total: int
@@ -54,6 +56,7 @@ class Traffic:
     until: Sequence[tuple[int, int]]
     deliveries: int
     rejected: Mapping[int, Sequence[tuple[int, int]]]
+    ledger: Ledger | None = None
 
     def sent_by(self, round: int) -> int:
         """Return the bytes of all deliveries up to and including a round."""
@@ -116,6 +119,7 @@ def traffic_of(record: RunRecord) -> Traffic:
         fp32_by_kind=ledger.fp32_by_kind() if ledger else {},
         by_round=by_round,
         by_edge=ledger.by_edge() if ledger else {},
+        ledger=ledger,
         until=ledger.cumulative() if ledger else [],
         deliveries=len(rows["round"]),
         rejected=dict(sorted(rejected.items())),
