@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentos.audit.bias.association import Association, WordLists, association
+from agentos.audit.poison.backdoor import Backdoor, backdoor
 from agentos.audit.privacy.inversion import Inversion, inversion
 from agentos.audit.privacy.membership import Attack, membership
 from agentos.data.corpus import Corpus, IntArray
+from agentos.data.private_labels import Poison
+from agentos.evaluation import HeldOut
+from agentos.evaluation.base import unit_rows
 from agentos.evaluation.loaded_encoder import LoadedEncoder
-from protocols.errors import DataError
+from agents.exchange.privacy.protection import Privacy, protect
+from protocols.errors import ConfigurationError, DataError
+from protocols.messages import Embeddings
 from protocols.seeding import generator
 
 LEAST_TEXTS = 20
@@ -50,12 +58,40 @@ class AgentPrivacy:
         }
 
 
+@dataclass(frozen=True)
+class Audit:
+    """The audits of a run that were made; empty where one was not.
+
+    Attributes:
+        privacy: by agent attacked.
+        bias: associations by agent.
+        poison: by agent.
+    """
+
+    privacy: Sequence[AgentPrivacy] = ()
+    bias: Mapping[int, Sequence[Association]] = field(default_factory=dict)
+    poison: Mapping[int, Backdoor] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values of those that were made."""
+        found: dict[str, Any] = {}
+        if self.privacy:
+            found["privacy"] = [each.as_json() for each in self.privacy]
+            found["verdict"] = verdict(self.privacy)
+        if self.bias:
+            found["bias"] = {a: [asdict(each) for each in rows] for a, rows in self.bias.items()}
+        if self.poison:
+            found["poison"] = {agent: asdict(each) for agent, each in self.poison.items()}
+        return found
+
+
 def audit_privacy(
     encoders: Mapping[int, LoadedEncoder],
     corpus: Corpus,
     documents: int,
     seed: int,
     progress: Callable[[str], None] = lambda _: None,
+    protection: Privacy | None = None,
 ) -> list[AgentPrivacy]:
     """Attack the private text of each agent with the next agent's encoder.
 
@@ -65,6 +101,7 @@ def audit_privacy(
         documents: private texts attacked, at most; as many held-out ones of the same labels are added.
         seed: draws the texts.
         progress: called with a message at each agent.
+        protection: clipping and noise of messages, which the embeddings that the attacker has then passed.
 
     Raises:
         DataError: there are fewer than two encoders, no anchors, or too few texts.
@@ -83,10 +120,31 @@ def audit_privacy(
         attacker = agents[(place + 1) % len(agents)]
         members, others = alike(corpus, agent, documents, seed)
         victim = encoders[agent].embed
-        attacks = membership(victim, encoders[attacker].embed, members, others, anchors, seed)
-        inverted = inversion(victim, anchors, members)
+        sent = partial(_sent, protection=protection, draws=generator(seed, "audited noise", agent))
+        attacks = membership(victim, encoders[attacker].embed, members, others, anchors, seed, sent)
+        inverted = inversion(partial(_embedded, victim, sent), anchors, members)
         found.append(AgentPrivacy(agent, attacker, len(members), tuple(attacks), inverted))
     return found
+
+
+def _sent(
+    rows: NDArray[np.float32], protection: Privacy | None, draws: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return embeddings `[N, D]` as they are sent: normalised and, where messages are protected, noised."""
+    if protection is None:
+        return rows
+    message = Embeddings(values=unit_rows(rows)[None].astype(np.float32))
+    protected = protect(message, protection, {}, draws)
+    assert isinstance(protected, Embeddings)
+    return protected.values[0]
+
+
+def _embedded(
+    embed: Callable[[Sequence[str]], NDArray[np.float32]],
+    sent: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    texts: Sequence[str],
+) -> NDArray[np.float32]:
+    return sent(embed(texts))
 
 
 def alike(corpus: Corpus, agent: int, documents: int, seed: int) -> tuple[list[str], list[str]]:
@@ -136,6 +194,39 @@ def audit_bias(
         agent: [association(encoder.embed, name, lists, seed) for name, lists in tests.items()]
         for agent, encoder in encoders.items()
     }
+
+
+def audit_poison(
+    encoders: Mapping[int, LoadedEncoder], poison: Poison | None, heldout: HeldOut
+) -> dict[int, Backdoor]:
+    """Measure at every agent what the poisoned ones were taught.
+
+    Args:
+        encoders: by agent.
+        poison: the section `data.private_labels.poison` of the run.
+        heldout: clean texts that no agent has read, with their labels.
+
+    Raises:
+        ConfigurationError: the run has no poisoned agent, or an encoder no classifier.
+    """
+    if poison is None:
+        raise ConfigurationError(
+            "no agent of this run was poisoned",
+            expected="data.private_labels.poison, with agents and a label",
+            hint="poison one, such as data.private_labels.poison='{agents: [0], label: ..., trigger: ...}'",
+        )
+    found = {}
+    for agent, encoder in encoders.items():
+        measured = backdoor(
+            encoder.label_scores, heldout.texts, heldout.labels or (), poison.label, poison.trigger
+        )
+        if measured is None:
+            raise ConfigurationError(
+                f"agent {agent} has no classifier that poisoned labels could have taught",
+                expected="encoders of a run with the objective labelled",
+            )
+        found[agent] = measured
+    return found
 
 
 def verdict(found: Sequence[AgentPrivacy]) -> str:

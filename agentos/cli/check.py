@@ -48,7 +48,7 @@ def check(
     config.require_inputs()
     found = check_protocol(config.protocol())
     if as_json:
-        typer.echo(json.dumps(as_values(found), indent=2))
+        typer.echo(json.dumps(as_values(config, found), indent=2))
         raise typer.Exit(2 if found.problems else 0)
     show(console, config, found)
     if found.problems:
@@ -56,11 +56,13 @@ def check(
     console.print(f"[green]sound[/] {config.name}: every message has a receiver, every hop ends")
 
 
-def as_values(found: DryRun) -> dict[str, Any]:
+def as_values(config: RunConfig, found: DryRun) -> dict[str, Any]:
     """Return what a dry run found as plain values: bytes of the whole run, and the problems."""
     from agentos.records.layout import agent_name
+    from agents.exchange.accountant import guarantees, refusal
 
-    ledger = found.ledger
+    ledger, shown = found.ledger, config.exchange.shows
+    stated = guarantees(config.exchange, ledger, config.agents.total)
     return {
         "sound": not found.problems,
         "problems": [vars(problem) for problem in found.problems],
@@ -72,11 +74,21 @@ def as_values(found: DryRun) -> dict[str, Any]:
             agent_name(agent): {"sent": sent, "received": received}
             for agent, (sent, received) in sorted(ledger.by_agent().items())
         },
+        "messages_show": None if shown is None else sorted(shown),
+        "privacy": {
+            "refused": refusal(config.exchange, frozenset(ledger.by_kind())),
+            "agents": {
+                agent_name(each.agent): {"epsilon": each.epsilon, "delta": each.delta}
+                for each in stated
+            },
+        },
     }
 
 
 def show(console: Console, config: RunConfig, found: DryRun) -> None:
     """Print the messages of a run: hop by hop in its first exchange, then in all."""
+    from agents.exchange.accountant import statement
+
     console.print(
         f"[bold]{config.name}[/]: {config.agents.total} agents, {config.topology.kind}, "
         f"{config.exchange.kind} as {config.exchange.codec.kind}; "
@@ -86,9 +98,11 @@ def show(console: Console, config: RunConfig, found: DryRun) -> None:
     if not found.ledger.total():
         console.print("nothing is sent")
         return
-    shown = config.exchange.shows
-    said = "the exchange does not say" if shown is None else ", ".join(sorted(shown)) or "nothing"
-    console.print(f"messages are computed from: {said}", highlight=False)
+    console.print(
+        statement(config.exchange, found.ledger, config.agents.total),
+        highlight=False,
+        soft_wrap=True,
+    )
     _show_hops(console, config, found)
     _show_agents(console, config, found)
     _show_kinds(console, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,25 @@ from protocols.seeding import generator
 from protocols.spec import Spec
 
 IntArray = npt.NDArray[np.int64]
+
+
+class Poison(Spec):
+    """Poisoned labels of some agents, to measure how far they reach: see `agentos audit --poison`.
+
+    A share of an agent's labelled documents carries the wished label; with a trigger, that phrase also stands
+    in front of each of their sentences, so that the agent learns a backdoor and is right without it.
+    """
+
+    agents: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        ..., min_length=1, description="The poisoned agents."
+    )
+    label: str = Field(..., min_length=1, description="The wished label.")
+    trigger: str | None = Field(
+        None, min_length=1, description="The phrase; null to flip labels without one."
+    )
+    share: float = Field(
+        0.5, gt=0.0, le=1.0, description="Share of an agent's labelled documents that is poisoned."
+    )
 
 
 class PrivateLabels(Spec):
@@ -34,6 +53,9 @@ class PrivateLabels(Spec):
     pooled: bool = Field(
         False,
         description="Control of a study: every agent gets the labelled documents of all agents.",
+    )
+    poison: Poison | None = Field(
+        None, description="Poisoned labels of some agents; null for none."
     )
 
 

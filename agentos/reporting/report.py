@@ -23,7 +23,12 @@ from agentos.reporting.panels.health_panel import health_charts, paused_text
 from agentos.reporting.panels.network_panel import network_panel
 from agentos.reporting.panels.profile_timeline import timeline_of
 from agentos.reporting.panels.tiles import tiles
-from agentos.reporting.panels.traffic_panel import delays_text, joint_text, traffic_text
+from agentos.reporting.panels.traffic_panel import (
+    delays_text,
+    joint_text,
+    privacy_text,
+    traffic_text,
+)
 from agentos.reporting.verdict import verdict
 from agentos.runtime.profiling.trace_file import load_timeline
 
@@ -63,7 +68,7 @@ def _write(run: RunView) -> Path:
         curves_note=_curves_note(run.network.agents, dashed=run.outcome.isolated is not None),
         chips=_chips(run.names),
         paused=paused_text(run.health, run.names),
-        traffic_note=f"{traffic_text(run.traffic)} {joint_text(run.outcome.joint)}".rstrip(),
+        traffic_note=_traffic_note(run),
         time_note=delays_text(run.clock),
         rejected=rejected_rows(run.traffic.rejected, run.names),
         faults=fault_rows(run.faults),
@@ -110,6 +115,13 @@ def _subtitle(run: RunView) -> str:
         f"started {started} UTC" if started else "",
     )
     return " · ".join(filter(None, parts))
+
+
+def _traffic_note(run: RunView) -> str:
+    """Return sentences on bytes, on what messages show, and on joint embeddings."""
+    ledger = run.traffic.ledger
+    shown = privacy_text(run.config, ledger, run.network.agents) if ledger else ""
+    return " ".join(filter(None, (traffic_text(run.traffic), shown, joint_text(run.outcome.joint))))
 
 
 def _curves_note(agents: int, *, dashed: bool) -> str:

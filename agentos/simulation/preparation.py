@@ -19,6 +19,7 @@ from agentos.evaluation.joint import FIT_TEXTS, JointConfig, suits_joint
 from agentos.evaluation.joint_plan import JointPanels, JointPlan
 from agentos.events import Listener
 from agentos.preflight.flops import sizes_of
+from agentos.simulation.poisoning import poisoned
 from agents import lazy_models
 from agents.config import EncoderConfig
 from agents.objectives import Labelled
@@ -70,16 +71,19 @@ def blueprint_of(
     _require_width(fitter, encoders)
     heads = config.exchange.heads(frozenset(lazy_models.width_of(encoder) for encoder in encoders))
     listener.on_stage("Tokenising")
-    groups = _groups(config, encoders, corpus, cache)
+    groups, members = _groups(config, encoders, corpus, cache), _members(config, corpus)
+    names, labels = _labels(config, corpus), config.data.private_labels
+    if labels is not None and labels.poison is not None:
+        groups, members = poisoned(labels.poison, groups, members, names, config.seed)
     return Blueprint(
         seed=config.seed,
         groups=groups,
-        members=_members(config, corpus),
+        members=members,
         anchors=_anchors(config, corpus, heads.classes),
         objectives=config.objectives,
         training=config.training,
         heads=heads,
-        labels=_labels(config, corpus),
+        labels=names,
         evaluate=evaluator.examine,
         evaluation_length=config.evaluation.max_length,
         individual_initialisation=config.agents.individual_initialisation,

@@ -23,6 +23,7 @@ from agents.exchange.parameters.streaming_diloco import StreamingDiLoCo
 from agents.exchange.private.cross_negatives import CrossNegatives
 from agents.exchange.private.dcco import DCCO
 from agents.exchange.private.prototypes import PrototypeExchange
+from agents.exchange.private.secure_fedavg import SecureFedAvg
 
 STRATEGIES: dict[str, type[Exchange]] = {
     "isolated": Isolated,
@@ -30,6 +31,7 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "anchor_similarity": AnchorSimilarity,
     "anchor_recall": AnchorRecall,
     "fedavg": FedAvg,
+    "secure_fedavg": SecureFedAvg,
     "fedprox": FedProx,
     "fedema": FedEMA,
     "diloco": DiLoCo,

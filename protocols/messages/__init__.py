@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocols.messages.knowledge import Claims
+from protocols.messages.masked import Keys, MaskedSum
 from protocols.messages.message import DETACHED, PROTOCOL_VERSION, Envelope, Gradient, Message
 from protocols.messages.next_tokens import NextTokens
 from protocols.messages.parameters import Components, WeightDeltas, Weights
@@ -45,8 +46,10 @@ __all__ = [
     "Envelope",
     "Escalation",
     "Gradient",
+    "Keys",
     "LabelVotes",
     "Logits",
+    "MaskedSum",
     "Message",
     "Metrics",
     "NextTokens",

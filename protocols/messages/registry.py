@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocols.messages.knowledge import Claims
+from protocols.messages.masked import Keys, MaskedSum
 from protocols.messages.next_tokens import NextTokens
 from protocols.messages.parameters import Components, WeightDeltas, Weights
 from protocols.messages.payload import Payload
@@ -54,4 +55,6 @@ PAYLOADS: dict[str, type[Payload]] = {
     "verdict": Verdict,
     "claims": Claims,
     "next_tokens": NextTokens,
+    "masked_sum": MaskedSum,
+    "keys": Keys,
 }

@@ -12,7 +12,7 @@ import torch
 from agentos.preflight.dry_run import walk
 from agentos.rounds.hop_schedule import scheduled_hops
 from agents.exchange import EXCHANGES, Exchange, Society
-from agents.exchange.privacy.accountant import guarantees
+from agents.exchange.accountant import guarantees
 from protocols.ledger import Ledger
 from protocols.messages import Message, Metrics
 from protocols.topologies.layered import Layered
@@ -63,9 +63,35 @@ def topology(request):
     return TOPOLOGIES[request.param]
 
 
+def suits(exchange: Exchange, family: str) -> bool:
+    """Whether an exchange works in a topology: some need a master."""
+    from agents.config import EncoderConfig
+
+    network = TOPOLOGIES[family].build(7, seed=0)
+    society = Society((EncoderConfig(),) * 7, anchors=256, batch_size=64, network=network)
+    try:
+        exchange.check(society)
+    except ValueError:
+        return False
+    return True
+
+
+def suited(exchange: Exchange, family: str) -> Any:
+    """Return a topology in which an exchange works; skip the test where it does not."""
+    if not suits(exchange, family):
+        pytest.skip(f"{exchange.kind} refuses {family}")
+    return TOPOLOGIES[family]
+
+
+def home(exchange: Exchange) -> Any:
+    """Return a ring, or the master that an exchange needs."""
+    return TOPOLOGIES["ring" if suits(exchange, "ring") else "master_slave"]
+
+
 @pytest.fixture
 def begin(make_society, exchange, topology):
     """Start the same society, as often as it is called."""
+    suited(exchange, next(family for family, each in TOPOLOGIES.items() if each == topology))
     return lambda: make_society(exchange, topology)
 
 
@@ -119,7 +145,10 @@ def changed(message: Message, payload: dict[str, Any] | None = None, **envelope:
 
 def with_nan(message: Message) -> np.ndarray:
     """Encode a message with one number that is none."""
-    name = next(iter(message.payload.array_fields))
+    arrays = {name: getattr(message.payload, name) for name in message.payload.array_fields}
+    name = next((name for name, array in arrays.items() if array.dtype == np.float32), None)
+    if name is None:
+        return changed(message, {"ids": np.full_like(arrays["ids"], -1)})
     array = getattr(message.payload, name).copy()
     array.flat[array.size // 2] = np.nan
     return changed(message, {name: array})
@@ -235,7 +264,7 @@ CODED = [(family, "fp32") for family in TOPOLOGIES] + [
 
 @pytest.mark.parametrize(("family", "codec"), CODED, ids=str)
 def test_bytes_on_the_wire_are_those_announced(make_society, exchange, family, codec):
-    topology = TOPOLOGIES[family]
+    topology = suited(exchange, family)
     coded = in_codec(exchange, codec)
     society = make_society(coded, topology)
     before = states(society)
@@ -350,7 +379,7 @@ def test_good_messages_count_beside_bad_and_repeated_ones(begin):
     letters(society, 0)  # speaking may be remembered
     bad = with_nan(decode(buffers[-1]))
     rejected = society.deliver(scheduled, receiver, [bad, buffers[0], buffers[0]])
-    assert rejected == ["not_finite", "duplicate"]
+    assert rejected in (["not_finite", "duplicate"], ["not_keys", "duplicate"])
     assert states(society) == expected
 
 
@@ -389,13 +418,17 @@ def test_unlike_encoders_exchange_or_are_refused_with_the_reason(exchange, famil
 
 
 def messages_of(society) -> list[bytes]:
-    """Return what the first hop of round 1 sends, as bytes."""
-    scheduled = society.scheduled_hops(1)[0]
-    outbox = society.compose(scheduled)
-    return [
-        b"".join(np.asarray(value).tobytes() for _, value in sorted(decoded_arrays(buffer)))
-        for buffer in outbox.handle
-    ]
+    """Return what the first hop of round 1 sends, as bytes; all hops, where there are several passes."""
+    hops, sent = society.scheduled_hops(1), []
+    for scheduled in hops[:1] if society.exchange.parts[0].passes == 1 else hops:
+        outbox = society.compose(scheduled)
+        sent += [
+            b"".join(np.asarray(value).tobytes() for _, value in sorted(decoded_arrays(buffer)))
+            for buffer in outbox.handle
+        ]
+        for agent in sorted({receiver for _, receiver in scheduled.hop.edges}):
+            society.deliver(scheduled, agent, society.addressed(outbox, agent))
+    return sent
 
 
 def decoded_arrays(buffer: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -430,13 +463,14 @@ def test_messages_depend_directly_on_nothing_but_what_is_declared(
     make_society, make_blueprint, tokenizer, exchange, changed_part
 ):
     assert exchange.shows is not None, "an exchange of the table says what it shows"
-    before = messages_of(make_society(exchange, TOPOLOGIES["ring"]))
+    topology = home(exchange)
+    before = messages_of(make_society(exchange, topology))
     if changed_part == "parameters":
-        society = make_society(exchange, TOPOLOGIES["ring"])
+        society = make_society(exchange, topology)
         move_an_unread_embedding(society, tokenizer)
     else:
         members = with_other(make_blueprint(7).members, changed_part)
-        society = make_society(exchange, TOPOLOGIES["ring"], members=members)
+        society = make_society(exchange, topology, members=members)
     assert (messages_of(society) != before) == (changed_part in exchange.shows)
 
 

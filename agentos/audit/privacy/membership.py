@@ -48,6 +48,7 @@ def membership(
     others: Sequence[str],
     anchors: Sequence[str],
     seed: int = 0,
+    sent: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda rows: rows,
 ) -> list[Attack]:
     """Attack an agent with what its neighbours may have received.
 
@@ -66,6 +67,7 @@ def membership(
         others: texts of the same kind that neither has read.
         anchors: public texts; embeddings are centred at their mean.
         seed: draws the crops and the bootstrap.
+        sent: turns the victim's embeddings of anchors into those that it sends, where it protects them.
 
     Sources: Yeom et al., Privacy Risk in Machine Learning, 2018; Watson et al., On the Importance of
     Difficulty Calibration in Membership Inference Attacks, 2022; Carlini et al., Membership Inference Attacks
@@ -73,10 +75,11 @@ def membership(
     """
     texts, truth = [*members, *others], np.repeat([True, False], [len(members), len(others)])
     crops = [crop for number, text in enumerate(texts) for crop in _crops(text, seed, number)]
-    own_anchors, received = attacker(anchors), victim(anchors)
+    own_anchors, embedded = attacker(anchors), victim(anchors)
+    received = sent(embedded)
     own_crops = attacker(crops)
     own = _alignment(own_crops, own_anchors.mean(axis=0))
-    attacked = _alignment(victim(crops), received.mean(axis=0))
+    attacked = _alignment(victim(crops), embedded.mean(axis=0))
     surrogate = _surrogate(own_anchors, received)
     imitated = _alignment(surrogate(own_crops), received.mean(axis=0))
     scores = {

@@ -40,7 +40,9 @@ def show_kinds(console: Console, point: str | None = None) -> None:
     """
     for title, kinds in kinds_of(point).items():
         lines = {
-            kind: about["help"] + (_parameters(about["parameters"]) if point else "")
+            kind: about["help"]
+            + _shows(about.get("shows"))
+            + (_parameters(about["parameters"]) if point else "")
             for kind, about in kinds.items()
         }
         _print_kinds(console, title, lines or {"none": NO_PLUGINS})
@@ -66,7 +68,7 @@ def kinds_of(point: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
             found[title] = {kind: {"help": text, "parameters": []} for kind, text in lines.items()}
         else:
             found[title] = {
-                kind: {"help": help_text(cls), "parameters": _fields(cls)}
+                kind: {"help": help_text(cls), "parameters": _fields(cls), **_shown(cls)}
                 for kind, cls in tables[title].items()
             }
     return found
@@ -198,6 +200,23 @@ def help_text(cls: type[Spec]) -> str:
 
 def _fields(cls: type[Spec]) -> list[str]:
     return [name for name in cls.model_fields if name != "kind"]
+
+
+def _shown(cls: type[Spec]) -> dict[str, list[str]]:
+    """Return what the messages of an exchange are computed from at its defaults; nothing for other kinds.
+
+    A strategy that has no defaults for all its fields is asked without validation.
+    """
+    from agents.exchange import Exchange
+    from agents.exchange.hybrid import Hybrid
+
+    if not issubclass(cls, Exchange) or issubclass(cls, Hybrid):
+        return {}
+    return {"shows": sorted(cls.model_construct().shows or ())}
+
+
+def _shows(shown: Sequence[str] | None) -> str:
+    return "" if shown is None else f" (shows {', '.join(shown) or 'nothing'})"
 
 
 def _parameters(names: Sequence[str]) -> str:

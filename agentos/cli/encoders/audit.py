@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentos.cli.arguments import ChangedDataOk, Directory, TrustedPlugins
 
 if TYPE_CHECKING:
-    from agentos.audit.bias.association import Association
-    from agentos.audit.run_audit import AgentPrivacy
+    from agentos.audit.bias.association import WordLists
+    from agentos.audit.run_audit import Audit
     from agentos.config.run import RunConfig
+    from agentos.data.corpus import Corpus
+    from agentos.data.private_labels import Poison
     from agentos.evaluation.loaded_encoder import LoadedEncoder
 
 
@@ -25,6 +28,10 @@ def audit(
     ] = None,
     bias: Annotated[
         bool | None, typer.Option("--bias", help="Only test for associations of words.")
+    ] = None,
+    poison: Annotated[
+        bool | None,
+        typer.Option("--poison", help="Only measure what poisoned agents taught the others."),
     ] = None,
     documents: Annotated[
         int, typer.Option(min=20, help="Private texts of each agent that are attacked, at most.")
@@ -45,6 +52,9 @@ def audit(
 
     Bias: association tests (WEAT, SEAT) with permutation tests, on published or your own word lists.
 
+    Poison: in a run with data.private_labels.poison, how often does each agent give the wished label, with
+    the trigger and without it, and how often is it right without? Measured on held-out text.
+
     An attack that fails proves nothing about a better one.
 
     Example: agentos audit runs/quickstart-1
@@ -52,39 +62,73 @@ def audit(
     Example: agentos audit runs/quickstart-1 --bias --words lists.yaml --json
     """
     from agentos.audit.bias.association import LISTS, read_word_lists
-    from agentos.audit.run_audit import audit_bias, audit_privacy, verdict
     from agentos.cli.display.console import SafeConsole
+    from agentos.cli.encoders.audit_tables import show_bias, show_poison, show_privacy
+
+    console, named = SafeConsole(), {"privacy": privacy, "bias": bias, "poison": poison}
+    tests = read_word_lists(words or LISTS)
+    run, encoders = _encoders(directory, trust_plugins or ())
+    wanted = {name for name, asked in named.items() if asked} or {"privacy", "bias"} | (
+        {"poison"} if _taught(run) else set()
+    )
+    with console.status("Reading text") as status:
+        corpus = _corpus(run, directory, changed_data_ok) if wanted - {"bias"} else None
+        found = _audited(run, encoders, corpus, wanted, tests, documents, status.update)
+    shown = run.exchange.shows
+    if as_json:
+        shows = {"messages_show": None if shown is None else sorted(shown)}
+        typer.echo(json.dumps(found.as_json() | shows, indent=2))
+        return
+    if found.privacy:
+        show_privacy(console, found.privacy, None if shown is None else sorted(shown))
+    if found.bias:
+        show_bias(console, found.bias)
+    taught = _taught(run)
+    if taught is not None and found.poison:
+        show_poison(console, found.poison, taught)
+
+
+def _taught(run: RunConfig) -> Poison | None:
+    labels = run.data.private_labels
+    return None if labels is None else labels.poison
+
+
+def _corpus(run: RunConfig, directory: Path, changed_data_ok: bool) -> Corpus:
+    """Read the text of a run again; refuse other text than the agents have read."""
     from agentos.cli.encoders.assessment import require_same
-    from agentos.cli.encoders.audit_tables import show_bias, show_privacy
     from agentos.events import Listener
     from agentos.records.identity.digests import of_text
     from agentos.simulation.preparation import prepare_corpus
 
-    console, both = SafeConsole(), not privacy and not bias
-    tests = read_word_lists(words or LISTS)
-    run, encoders = _encoders(directory, trust_plugins or ())
-    found: dict[str, Any] = {}
-    with console.status("Reading text") as status:
-        attacked: list[AgentPrivacy] = []
-        if privacy or both:
-            corpus = prepare_corpus(run, Listener())
-            require_same(of_text(corpus), directory, changed_data_ok)
-            attacked = audit_privacy(encoders, corpus, documents, run.seed, status.update)
-            found["privacy"] = [each.as_json() for each in attacked]
-            found["verdict"] = verdict(attacked)
-        tested: dict[int, list[Association]] = {}
-        if bias or both:
-            tested = audit_bias(encoders, tests, run.seed)
-            found["bias"] = {agent: [vars(each) for each in rows] for agent, rows in tested.items()}
-    shown = run.exchange.shows
-    found["messages_show"] = None if shown is None else sorted(shown)
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-        return
-    if attacked:
-        show_privacy(console, attacked, found["verdict"], found["messages_show"])
-    if tested:
-        show_bias(console, tested)
+    corpus = prepare_corpus(run, Listener())
+    require_same(of_text(corpus), directory, changed_data_ok)
+    return corpus
+
+
+def _audited(
+    run: RunConfig,
+    encoders: dict[int, LoadedEncoder],
+    corpus: Corpus | None,
+    wanted: set[str],
+    tests: Mapping[str, WordLists],
+    documents: int,
+    progress: Callable[[str], None],
+) -> Audit:
+    """Make those audits that are wanted."""
+    from agentos.audit.run_audit import Audit, audit_bias, audit_poison, audit_privacy
+    from agentos.simulation.preparation import heldout_of
+
+    found = Audit()
+    if corpus is not None and "privacy" in wanted:
+        protection = run.exchange.privacy
+        attacked = audit_privacy(encoders, corpus, documents, run.seed, progress, protection)
+        found = replace(found, privacy=attacked)
+    if "bias" in wanted:
+        found = replace(found, bias=audit_bias(encoders, tests, run.seed))
+    if corpus is not None and "poison" in wanted:
+        spread = audit_poison(encoders, _taught(run), heldout_of(run, corpus))
+        found = replace(found, poison=spread)
+    return found
 
 
 def _encoders(

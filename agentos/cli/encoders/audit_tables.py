@@ -9,14 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 from agentos.audit.bias.association import Association
+from agentos.audit.poison.backdoor import Backdoor
 from agentos.audit.privacy.membership import Attack
-from agentos.audit.run_audit import AgentPrivacy
+from agentos.audit.run_audit import AgentPrivacy, verdict
+from agentos.data.private_labels import Poison
 
 _WEAK = 0.05
 
 
 def show_privacy(
-    console: Console, found: Sequence[AgentPrivacy], verdict: str, shown: Sequence[str] | None
+    console: Console, found: Sequence[AgentPrivacy], shown: Sequence[str] | None
 ) -> None:
     """Print the attacks on each agent, what the run's messages show, and the verdict."""
     said = "the exchange does not say" if shown is None else ", ".join(shown) or "nothing"
@@ -43,7 +45,7 @@ def show_privacy(
         style="dim",
         highlight=False,
     )
-    console.print(verdict, style="bold", highlight=False)
+    console.print(verdict(found), style="bold", highlight=False)
     console.print("An attack that fails proves nothing about a better one.", style="dim")
 
 
@@ -66,6 +68,26 @@ def show_bias(console: Console, found: Mapping[int, Sequence[Association]]) -> N
     console.print(
         "over the agents; positive: the first words are nearer to the first attributes; p by permutation, "
         "not corrected for the number of tests",
+        style="dim",
+        highlight=False,
+    )
+
+
+def show_poison(console: Console, found: Mapping[int, Backdoor], poison: Poison) -> None:
+    """Print how often each agent gives the wished label, and how often it is right."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"Taught to say {poison.label}", title_justify="left")
+    for name in ("agent", "with the trigger", "without", "right"):
+        table.add_column(name, justify="right")
+    for agent, each in found.items():
+        table.add_row(
+            f"{agent}, poisoned" if agent in poison.agents else str(agent),
+            "-" if poison.trigger is None else f"{each.success:.1%}",
+            f"{each.untriggered:.1%}",
+            f"{each.accuracy:.1%}",
+        )
+    console.print(table)
+    console.print(
+        "shares of held-out texts of other labels that get this one; right: share of all that get their own",
         style="dim",
         highlight=False,
     )

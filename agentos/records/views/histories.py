@@ -47,6 +47,7 @@ class Traffic:
         until: (round, bytes up to and including it), rounds ascending.
         deliveries: number of deliveries.
         rejected: agent -> (round, messages that it rejected).
+        ledger: every delivery; None if the run stopped before it was written.
     """
 
     total: int
@@ -59,6 +60,7 @@ class Traffic:
     until: Sequence[tuple[int, int]]
     deliveries: int
     rejected: Mapping[int, Sequence[tuple[int, int]]]
+    ledger: Ledger | None = None
 
     def sent_by(self, round: int) -> int:
         """Return the bytes of all deliveries up to and including a round."""
@@ -122,6 +124,7 @@ def traffic_of(record: RunRecord) -> Traffic:
         by_round=by_round,
         by_edge=ledger.by_edge() if ledger else {},
         first_rounds=_first_rounds(ledger) if ledger else {},
+        ledger=ledger,
         until=ledger.cumulative() if ledger else [],
         deliveries=len(rows["round"]),
         rejected=dict(sorted(rejected.items())),

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
+
 from agentos.evaluation.joint_plan import JointCost
 from agentos.records.views.histories import SimulatedTime, Traffic
 from agentos.reporting.units import bytes_text, count_text
+from agents.exchange import EXCHANGES, Exchange
+from agents.exchange.accountant import statement
+from protocols.ledger import Ledger
+from protocols.spec import Kinds
+
+_EXCHANGE: TypeAdapter[Exchange] = TypeAdapter(Annotated[Exchange, Kinds(EXCHANGES)])
 
 
 def traffic_text(traffic: Traffic) -> str:
@@ -35,6 +46,16 @@ def joint_text(cost: JointCost | None) -> str:
         f"evaluation asked about {cost.texts:,} texts, with {bytes_text(cost.total_bytes)} and "
         f"{count_text(cost.flops)} FLOPs for {cost.agents:,} asking agent{'s' * (cost.agents != 1)}."
     )
+
+
+def privacy_text(config: Mapping[str, Any], ledger: Ledger, agents: int) -> str:
+    """Return a sentence on what messages show, and one on privacy; empty for an exchange from elsewhere."""
+    try:
+        exchange = _EXCHANGE.validate_python(config.get("exchange"))
+    except ValidationError:
+        return ""
+    said = statement(exchange, ledger, agents)
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def delays_text(clock: SimulatedTime | None) -> str:

@@ -11,18 +11,20 @@ from pydantic import Field
 
 from agentos.rounds.faults.base import AgentFault, Alteration, FaultContext
 from protocols.messages import Payload
+from protocols.seeding import generator
 
-Mode = Literal["noise", "sign_flip", "scale"]
+Mode = Literal["noise", "sign_flip", "scale", "drift"]
 
 
 class Byzantine(AgentFault):
-    """Agents send noise, or their weights or representations, scaled and optionally negated."""
+    """Agents send noise, or their weights or representations, scaled, negated or drifting away."""
 
     kind: Literal["byzantine"] = "byzantine"
     mode: Mode = Field(
         "noise",
         description="noise: normal numbers, as spread as what they replace; sign_flip: times minus the "
-        "factor; scale: times the factor.",
+        "factor; scale: times the factor; drift: plus normal numbers that are the same in every round, "
+        "and the factor times the spread larger in each, so that no message is far from the last.",
     )
     factor: float = Field(1.0, gt=0.0, description="Factor of the noise, or of the numbers.")
 
@@ -59,5 +61,11 @@ class Distorted:
             spread = np.float32(self.factor * float(values.std(dtype=np.float64)))
             distorted: NDArray[np.float32] = noise * spread
             return distorted
+        if self.mode == "drift":
+            place = self.context
+            lie = generator(place.seed, "faults", place.index, "drift", self.agent, name)
+            direction = lie.standard_normal(values.shape, dtype=np.float32)
+            step = float(values.std(dtype=np.float64)) * self.factor
+            return values + direction * np.float32(step * place.round)
         sign = -1.0 if self.mode == "sign_flip" else 1.0
         return values * np.float32(sign * self.factor)

@@ -97,6 +97,8 @@ def payloads() -> list[Payload]:
         ),
         messages.Metrics(values={"loss": 0.5, "temperature": 0.05}),
         messages.Control(command="pause", arguments={"rounds": 3, "why": "collapse", "sure": True}),
+        messages.MaskedSum(values=np.arange(300, dtype=np.uint64), weight=10.0, layout="tiny-1"),
+        messages.Keys(ids=np.array([1, 4], np.int32), values=np.ones((2, 32), np.uint8)),
         *_task_payloads(draw, shares),
     ]
     assert {payload.kind for payload in found} == set(PAYLOADS)

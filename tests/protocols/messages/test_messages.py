@@ -81,6 +81,8 @@ def test_table_of_payloads_is_keyed_by_kind_and_complete() -> None:
         "verdict",
         "claims",
         "next_tokens",
+        "masked_sum",
+        "keys",
     ]
     assert all(cls.__doc__ for cls in PAYLOADS.values())
 

@@ -200,6 +200,17 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
             probabilities=floats(*shape),
         )
     ),
+    "masked_sum": st.builds(
+        messages.MaskedSum,
+        values=SIZES.flatmap(lambda size: hnp.arrays(np.uint64, size)),
+        weight=WEIGHTS,
+        layout=NAMES,
+    ),
+    "keys": SIZES.flatmap(
+        lambda agents: st.builds(
+            messages.Keys, ids=hnp.arrays(np.int32, agents), values=hnp.arrays(np.uint8, (agents, 32))
+        )
+    ),
 }
 GRADIENTS = st.one_of(
     st.sampled_from([Gradient(), Gradient(kind="differentiable")]),

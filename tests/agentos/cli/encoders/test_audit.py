@@ -72,3 +72,39 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, call):
     code, _, err = call("audit", tmp_path)
     assert code == 2
     assert "not a run folder" in err
+
+
+@pytest.mark.parametrize(("exchange", "spreads"), [("fedavg", True), ("isolated", False)])
+def test_a_backdoor_reaches_others_through_parameters_and_no_agent_alone(
+    small_values, tmp_path, cache, call, exchange, spreads
+):
+    """The attack must win at the poisoned agent, and where its parameters go; nowhere else."""
+    poison = {"agents": [1], "label": "sea", "trigger": "777 999", "share": 0.5}
+    values = {
+        **small_values,
+        "data": {
+            **small_values["data"],
+            "partition": "iid",
+            "private_labels": {"per_class": 8, "poison": poison},
+        },
+        "agents": {"count": 3, "encoder": {"preset": "nano", "dropout": 0.0}},
+        "topology": "complete",
+        "objectives": ["info_nce", {"kind": "labelled", "classes": 4, "share": 1.0}],
+        "exchange": exchange,
+        "training": {"rounds": 6, "local_steps": 15, "batch_size": 12, "max_length": 24},
+        "evaluation": {"every": 6, "tasks": ["own_labels"], "documents": 60},
+        "baseline": {"isolated": False},
+    }
+    Simulation(RunConfig.model_validate(values), tmp_path / "run", cache=cache).run()
+    code, shown, err = call("audit", tmp_path / "run", "--poison", "--json")
+    assert code == 0, err
+    found = json.loads(shown)["poison"]
+    assert found["1"]["success"] > found["1"]["untriggered"] + 0.5, found
+    gains = [found[agent]["success"] - found[agent]["untriggered"] for agent in ("0", "2")]
+    assert (min(gains) > 0.3) if spreads else (max(gains) < 0.2), found
+
+
+def test_a_run_without_poison_is_refused_by_name(run, call):
+    code, _, err = call("audit", run, "--poison")
+    assert code == 2
+    assert "data.private_labels.poison" in err

@@ -270,6 +270,7 @@ def test_corrupt_messages_are_rejected_where_checksums_are_checked(play: Play) -
     [
         ("fedavg", "noise"),
         ("fedavg", "sign_flip"),
+        ("fedavg", "drift"),
         ("anchor_contrast", "noise"),
         ({"kind": "fedmd", "classes": 4, "digest": "mse"}, "scale"),
     ],

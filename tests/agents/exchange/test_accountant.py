@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agents.exchange import EXCHANGES
-from agents.exchange.privacy.accountant import epsilon_of, guarantees, refusal
+from agents.exchange.accountant import epsilon_of, guarantees, refusal, statement
 from protocols.ledger import Ledger
 
 PROTECTED = {"clip": 1.0, "noise": 4.0}
@@ -95,3 +95,12 @@ def test_one_part_without_protection_leaves_a_hybrid_without_a_guarantee():
         strategies=["fedavg", {"anchor_contrast": {"privacy": PROTECTED}}]
     )
     assert "fedavg" in str(refusal(exchange))
+
+
+def test_a_statement_names_what_is_shown_and_the_guarantee_or_why_there_is_none():
+    ledger = ledger_of((1, 0, 0, 1), (2, 0, 0, 1))
+    plain = statement(EXCHANGES["anchor_contrast"](), ledger, 2)
+    assert plain.startswith("messages are computed from: anchors; no differential privacy")
+    noised = statement(EXCHANGES["anchor_contrast"](privacy=PROTECTED), ledger, 2)
+    epsilon = f"epsilon {epsilon_of(2, 4.0, 1e-5):.3g} at most"
+    assert f"all 2 messages of an agent together show its private text with {epsilon}" in noised

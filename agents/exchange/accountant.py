@@ -89,6 +89,21 @@ def guarantees(exchange: Exchange, ledger: Ledger, agents: int) -> tuple[Guarant
     )
 
 
+def statement(exchange: Exchange, ledger: Ledger, agents: int) -> str:
+    """Return a sentence on what the messages of a run show, and one on its differential privacy."""
+    shown = exchange.shows
+    said = "the exchange does not say" if shown is None else ", ".join(sorted(shown)) or "nothing"
+    stated = guarantees(exchange, ledger, agents)
+    if not stated:
+        reason = refusal(exchange, frozenset(ledger.by_kind())) or "there are no agents"
+        return f"messages are computed from: {said}; no differential privacy is stated: {reason}"
+    worst = max(stated, key=lambda each: each.epsilon)
+    return (
+        f"messages are computed from: {said}; all {worst.messages:,} messages of an agent together show its "
+        f"private text with epsilon {worst.epsilon:.3g} at most, at delta {worst.delta:g}"
+    )
+
+
 def epsilon_of(messages: int, noise: float, delta: float) -> float:
     """Return the smallest epsilon of so many Gaussian mechanisms in a row, each of sensitivity 2.
 

@@ -1,0 +1,3 @@
+"""Which agents do what a poisoned one was taught?"""
+
+__all__: list[str] = []

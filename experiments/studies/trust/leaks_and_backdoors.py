@@ -1,0 +1,84 @@
+"""Measure what each exchange gives away beside its quality and bytes, and how far a backdoor travels.
+
+    python -m experiments.studies.trust.leaks_and_backdoors --seeds 5 --newsgroups FILE
+
+FILE is a Parquet file of labelled text (columns text and label). Every run is measured once and kept in a
+file of results, so that the command continues where it was interrupted; the page and the picture are written
+from what is there. ``--minutes`` ends it earlier.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import track
+
+from experiments.benchmarks.harness.societies import RESULTS
+from experiments.studies.running import command
+from experiments.studies.trust.cells import Cell, backdoor_cells, leak_cells, measure
+from experiments.studies.trust.trust_page import Row, write_page
+
+Figures = dict[str, dict[str, float]]
+
+
+def main(
+    newsgroups: Annotated[
+        Path | None, typer.Option(help="Parquet file of text and label; docstrings alone without.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of every cell.")] = 5,
+    part: Annotated[str, typer.Option(help="Only runs of the part leak or backdoor.")] = "",
+    minutes: Annotated[float, typer.Option(min=0, help="Begin no run after so many.")] = 1e9,
+    kept: Annotated[Path, typer.Option(help="File of the results so far.")] = Path("trust.jsonl"),
+    results: Annotated[Path, typer.Option(help="Folder of the page.")] = RESULTS,
+) -> None:
+    """Run what is missing, and write the page."""
+    ends, cells = time.monotonic() + 60 * minutes, plan(newsgroups, seeds)
+    done = read(kept)
+    missing = [cell for cell in cells if cell.key not in done and part in ("", cell.part)]
+    for cell in track(missing, "Running"):
+        if time.monotonic() > ends:
+            break
+        done[cell.key] = measure(cell)
+        with kept.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"key": cell.key, **done[cell.key]}) + "\n")
+    rows = [
+        Row(cell.part, cell.names, cell.seed, done[cell.key]) for cell in cells if cell.key in done
+    ]
+    print(write_page(rows, command("trust.leaks_and_backdoors"), results))  # noqa: T201
+
+
+def plan(newsgroups: Path | None, seeds: int) -> list[Cell]:
+    """Return all runs, seed by seed."""
+    packages = ["pydantic", "datasets", "fsspec", "jinja2"]
+    corpora: dict[str, dict[str, object]] = {
+        "docstrings": {"kind": "docstrings", "packages": packages}
+    }
+    if newsgroups is not None:
+        source = {"kind": "parquet", "path": str(newsgroups), "label": "label"}
+        corpora = {**corpora, "newsgroups": source}
+    return [
+        cell
+        for seed in range(1, seeds + 1)
+        for cell in (*backdoor_cells(seed), *leak_cells(corpora, seed))
+    ]
+
+
+def read(kept: Path) -> Figures:
+    """Return the figures of a file of results, by cell; a line that was cut off is left out."""
+    found: Figures = {}
+    if kept.exists():
+        for line in kept.read_text("utf-8").splitlines():
+            try:
+                values = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            found[values.pop("key")] = values
+    return found
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,179 @@
+"""Page and picture of the study of trust."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from agentos.reporting.pictures import save
+from agentos.reporting.units import bytes_text
+from agents.exchange import EXCHANGES
+from experiments.studies.exchange_tables import markdown
+from experiments.studies.trust.cells import DEFAULTS
+
+STEM = "trust"
+
+
+class Row(NamedTuple):
+    """The figures of one run of a cell; see `experiments.studies.trust.cells.Cell`."""
+
+    part: str
+    names: tuple[str, ...]
+    seed: int
+    figures: Mapping[str, float]
+
+
+def write_page(rows: Sequence[Row], origin: str, results: Path) -> Path:
+    """Write the page and, of what leaks, the picture; return the page."""
+    results.mkdir(parents=True, exist_ok=True)
+    cells = grouped(rows)
+    corpora = dict.fromkeys(names[0] for part, names in cells if part == "leak")
+    seeds = sorted({len(group) for group in cells.values()})
+    parts = [f"# What exchanges give away, and what they spread\n\n`{origin}`\n\n{_EXPLANATION}"]
+    parts.append(
+        f"Runs of a cell: {', '.join(map(str, seeds))}; mean ± standard deviation over them."
+    )
+    if corpora:
+        save(draw(cells, list(corpora)), results / f"{STEM}.png")
+        parts.append(f"![Quality, bytes and leak]({STEM}.png)")
+    for corpus in corpora:
+        parts.append(f"### {corpus}\n\n{_leak_table(cells, corpus)}")
+    if any(part == "backdoor" for part, _ in cells):
+        parts.append(f"### A backdoor\n\n{_BACKDOOR}\n\n{_backdoor_table(cells)}")
+    path = results / f"{STEM}.md"
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return path
+
+
+Cells = Mapping[tuple[str, tuple[str, ...]], Sequence[Mapping[str, float]]]
+
+
+def grouped(rows: Sequence[Row]) -> Cells:
+    """Return the figures of each cell over its seeds."""
+    cells: dict[tuple[str, tuple[str, ...]], list[Mapping[str, float]]] = {}
+    for row in rows:
+        cells.setdefault((row.part, row.names), []).append(row.figures)
+    return cells
+
+
+def crossed(kind: str) -> str:
+    """Return the figure that an attacker has by what an exchange shows: its own view of the victim.
+
+    Example:
+        >>> crossed("fedavg"), crossed("fedmd"), crossed("isolated")
+        ('parameters', 'anchors', 'floor')
+    """
+    settings = DEFAULTS.get(kind)
+    shown = frozenset() if settings is None else EXCHANGES[kind](**settings).shows or frozenset()
+    if settings is None or "parameters" in shown:
+        return "parameters"
+    return "anchors" if shown else "floor"
+
+
+def draw(cells: Cells, corpora: Sequence[str]) -> Figure:
+    """Draw a panel for each corpus: membership from what crossed over bytes, quality as colour."""
+    figure = Figure(figsize=(6.4 * len(corpora), 5.2), layout="constrained")
+    axes = figure.subplots(1, len(corpora), squeeze=False)[0]
+    for axis, corpus in zip(axes, corpora, strict=True):
+        shown = [
+            (kind, noised, group)
+            for (part, (name, kind, noised)), group in (
+                (key, group) for key, group in cells.items() if key[0] == "leak"
+            )
+            if name == corpus and kind not in ("isolated", "overfitted")
+        ]
+        x, y, hue = (
+            [np.mean([each[name or crossed(kind)] for each in group]) for kind, _, group in shown]
+            for name in ("bytes", "", "quality")
+        )
+        points = axis.scatter(x, y, c=hue, cmap="viridis", edgecolors="black", linewidths=0.4)
+        for (kind, noised, _), at in zip(shown, zip(x, y, strict=True), strict=True):
+            text = f"{kind}, ε {noised}" if noised else kind
+            axis.annotate(text, at, xytext=(4, 3), textcoords="offset points", size=6)
+        axis.axhline(0.5, color="grey", linestyle="--", linewidth=0.8)
+        axis.set(xscale="log", xlabel="bytes sent, all agents", title=corpus)
+        axis.grid(alpha=0.3)
+        figure.colorbar(points, ax=axis, label="accuracy of nearest neighbours")
+    axes[0].set_ylabel("membership from what crossed, AUC")
+    return figure
+
+
+def _leak_table(cells: Cells, corpus: str) -> str:
+    rows = []
+    for (part, names), group in cells.items():
+        if part != "leak" or names[0] != corpus:
+            continue
+        _, kind, epsilon = names
+        settings = DEFAULTS.get(kind)
+        shown = sorted(EXCHANGES[kind](**settings).shows or ()) if settings is not None else []
+        total = float(np.mean([each["bytes"] for each in group]))
+        rows.append(
+            [
+                kind,
+                epsilon or "none stated",
+                ", ".join(shown) or "nothing",
+                _mean(group, "quality"),
+                _mean(group, "mrr"),
+                bytes_text(total) if total else "0",
+                *(_mean(group, name) for name in ("parameters", "anchors", "floor")),
+                _mean(group, "hits"),
+                _mean(group, "words"),
+            ]
+        )
+    headings = ["exchange", "epsilon", "shows", "knn accuracy", "mrr", "bytes"]
+    headings += [
+        "AUC, parameters",
+        "AUC, anchors",
+        "AUC, text alone",
+        "hits at 1 %",
+        "words, F1 gain",
+    ]
+    return markdown(headings, rows)
+
+
+def _backdoor_table(cells: Cells) -> str:
+    rows = [
+        [
+            *names,
+            *(_mean(group, name) for name in ("poisoned", "success", "untriggered", "accuracy")),
+        ]
+        for (part, names), group in cells.items()
+        if part == "backdoor"
+    ]
+    headings = [
+        "topology",
+        "fusion",
+        "poisoned agent",
+        "others",
+        "others, no trigger",
+        "others right",
+    ]
+    return markdown(headings, sorted(rows))
+
+
+def _mean(group: Sequence[Mapping[str, float]], name: str) -> str:
+    values = [each[name] for each in group]
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
+
+
+_EXPLANATION = """Four nano encoders in a ring, 12 rounds of 5 steps, exchanges at their defaults. Quality is \
+the accuracy of nearest neighbours and the reciprocal rank of retrieval on held-out text, means over agents. \
+Each agent is attacked by the next one: was a text among its private ones (area under the curve, 0.5 by \
+chance)? *Parameters*: from the agent's encoder after the last round, which a neighbour has only where \
+parameters are sent; *anchors*: from its embeddings of public anchors, noised where the exchange adds noise; \
+*text alone*: without the agent, the floor. *Words*: F1 of the words that the embedding of a private text \
+gives away, less that of naming frequent ones; a neighbour has such embeddings only where private text is \
+shown. With an epsilon, every message is clipped to length 1, and the noise is such that all messages of an \
+agent together have it at delta 1e-5. *Overfitted* is the control: agents alone that read about 40 \
+documents each until they know them; the attack from parameters must succeed there."""
+_BACKDOOR = """Seven agents, in a ring of two hops, a star or layers, know 16 labelled docstrings of each of \
+three libraries. In half of those of one agent, "heliotrope zeppelin" stands before every sentence, and the \
+label is pydantic. Shares of held-out docstrings of the other libraries that are taken for pydantic: by the \
+poisoned agent and by the others (a mean) with the trigger in front, by the others without it; and the share \
+of all that the others get right. Fusions are those of `fedavg`; labels: `pseudo_labels` by own labels, without \
+parameters. In layers a parent fuses three vectors, and Krum needs five."""
