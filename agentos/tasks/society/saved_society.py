@@ -125,7 +125,14 @@ def load_kept(folder: Path, trusted: Iterable[str] | None = ()) -> Kept:
             raise ValueError(f"{_ARRAYS} is not the file that was written with it")
         society = _value(read["society"], load_file(stored), TrustedPlugins.of(trusted))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
-        raise damaged(path, "a society", str(error).partition("\n")[0]) from error
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        if "--trust-plugins" in why:
+            raise RecordError(
+                f"{path} names a class of a package that is not trusted",
+                actual=why.removeprefix("Value error, "),
+                hint="name the package in --trust-plugins, if you trust it",
+            ) from error
+        raise damaged(path, "a society", why.partition("\n")[0]) from error
     if not isinstance(society, Kept):
         raise damaged(path, "a society", type(society).__name__)
     return society
