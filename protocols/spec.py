@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Union
+from typing import Annotated, Any, ClassVar, Union, get_args
 
 from pydantic import (
     BaseModel,
@@ -70,7 +70,8 @@ class Kinds:
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         known = [Annotated[cls, Tag(kind)] for kind, cls in self.table.items()]
-        custom = Annotated[SkipJsonSchema[InstanceOf[source]], Tag(CUSTOM)]
+        instances = tuple(InstanceOf[base] for base in get_args(source) or (source,))
+        custom = Annotated[SkipJsonSchema[Union[instances]], Tag(CUSTOM)]  # type: ignore[valid-type]  # noqa: UP007
         options = (*known, custom)
         union = Union[options]  # type: ignore[valid-type]  # noqa: UP007
 

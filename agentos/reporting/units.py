@@ -89,6 +89,16 @@ def short_seconds(duration_s: float) -> str:
     return f"{1e6 * duration_s:.3g} µs"
 
 
+def share_precision(texts: int) -> str:
+    """Return how closely a share of some texts is known: its 95 % interval where it is widest, at one half.
+
+    Example:
+        >>> share_precision(600)
+        '± 4.0 points'
+    """
+    return f"± {98 / max(1, texts) ** 0.5:.1f} points"
+
+
 def metric_text(value: float | None, metric: Metric, *, signed: bool = False) -> str:
     """Return a metric's value: a percentage if it is a share, else about three figures.
 

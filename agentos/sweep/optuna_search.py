@@ -105,10 +105,11 @@ class Search:
     def _tell(self, study: Any, trial: Any, rows: list[dict[str, Any]], pruned: bool) -> None:
         from optuna.trial import TrialState
 
-        values = [row.get(f"{self.metric.name}.mean") for row in rows]
+        name = f"{self.metric.name}.mean"
+        values: list[float] = [row[name] for row in rows if row.get(name) is not None]
         if pruned:
             study.tell(trial, state=TrialState.PRUNED)
-        elif any(value is None for value in values):
+        elif len(values) < len(rows):
             study.tell(trial, state=TrialState.FAIL)
         else:
             study.tell(trial, fmean(values))

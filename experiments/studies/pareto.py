@@ -111,7 +111,7 @@ def _spent(study: Study, arm: Arm) -> list[Point]:
 def _hues(study: Study) -> dict[str, str]:
     """Return a hexadecimal colour for each arm, the same in every panel."""
     names = list(dict.fromkeys(arm.name for arm in study.arms if arm.name not in ALONE))
-    if len(names) <= 10:
-        return {name: colour(i, len(names)) for i, name in enumerate(names)}
+    if len(names) <= 8:
+        return {name: colour(i) for i, name in enumerate(names)}
     wheel = colormaps["turbo"]
     return {name: to_hex(wheel((i + 0.5) / len(names))) for i, name in enumerate(names)}

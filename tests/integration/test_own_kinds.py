@@ -143,7 +143,7 @@ LIFE = {"from": "quickstart", "stream": "by_label", "set": {"topology": f"{MODUL
     ids=["solve", "analyse", "plan", "learn"],
 )
 def test_tasks_and_lives_take_own_kinds_once_they_are_trusted(
-    agentos: Call, command: str, values: dict[str, Any]
+    agentos: Call, command: str, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("work.yaml").write_text(yaml.safe_dump(values), "utf-8")
     code, said = agentos(command, "work.yaml")
@@ -152,6 +152,7 @@ def test_tasks_and_lives_take_own_kinds_once_they_are_trusted(
     if command == "learn":  # which would begin
         from agentos.learning.config import load_life
 
+        monkeypatch.syspath_prepend(Path.cwd())
         assert load_life("work.yaml", (), [MODULE]).run().topology.kind == "wheel"
         return
     code, said = agentos(command, "work.yaml", *TRUST)

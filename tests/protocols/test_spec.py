@@ -163,3 +163,18 @@ def test_spec_survives_pickling_and_dumping() -> None:
 
 def test_equal_specs_have_equal_hashes() -> None:
     assert hash(Square(side=2)) == hash(Square(side=2.0))
+
+
+class Auto(Spec):
+    kind: Literal["auto"] = "auto"
+
+
+class Either(Spec):
+    value: Annotated[Auto | Shape, Kinds({"auto": Auto, **SHAPES})]
+
+
+def test_instances_pass_through_where_the_field_holds_one_of_two_bases() -> None:
+    assert type(Either(value=Triangle()).value) is Triangle
+    assert type(Either.model_validate({"value": "auto"}).value) is Auto
+    with pytest.raises(ValidationError):
+        Either.model_validate({"value": Drawing(shape=Square())})

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from agentos.records.layout import REPORT
 from agentos.reporting.tasks.task_report import HEADINGS, row_of
+from agentos.reporting.units import share_precision
 from agentos.tasks.analysis import Analysis
 from agentos.tasks.solving.run_task import ANALYSIS, Solved
 from agentos.tasks.solving.work_folder import ANSWERS
@@ -22,7 +23,8 @@ _SHOWN = 60
 
 def show_solved(console: Console, solved: Solved) -> None:
     """Print how each way to answer did, and the verdict."""
-    table = table_of(f"{solved.queries:,} test texts; * answers from now on", HEADINGS)
+    sure = f"shares are known to {share_precision(solved.queries)} (95 %)"
+    table = table_of(f"{solved.queries:,} test texts: {sure}; * answers from now on", HEADINGS)
     for line in solved.lines:
         style = "bold" if line.name == solved.society.chosen else None
         table.add_row(*row_of(solved, line), style=style)

@@ -51,10 +51,10 @@ def heat_maps(between: AgentSimilarity, names: Sequence[str]) -> list[Chart]:
                 _heat_chart(
                     f"{name}-{arm}",
                     f"{measure.title}, {_ARMS.get(arm, arm)}",
-                    f"Mean {mean:.3f}. {measure.help}",
+                    f"Mean {mean:.2f}. {measure.help}",
                     cells,
                     shown,
-                    "%{y} and %{x}: %{z:.3f}<extra></extra>",
+                    "%{y} and %{x}: %{z:.2f}<extra></extra>",
                     **scale,
                 )
             )

@@ -46,9 +46,11 @@ def edge_paths(network: Network, points: Points, sizes: Points) -> list[Points]:
 
 def along(path: Points, share: float) -> Points:
     """Return the point of a path after a share of it."""
-    if len(path) == 2:
-        return path[0] + share * (path[1] - path[0])
-    return path[round(share * (len(path) - 1))]
+    bent = len(path) > 2
+    point: Points = (
+        path[round(share * (len(path) - 1))] if bent else path[0] + share * (path[1] - path[0])
+    )
+    return point
 
 
 def _bent(ends: Points, bend: float) -> Points:

@@ -8,7 +8,7 @@ from typing import Any
 from agentos.records.layout import REPORT
 from agentos.reporting.charts.plotting import Chart, colour, label
 from agentos.reporting.page import write_page
-from agentos.reporting.units import ABSENT, bytes_text, count_text, short_seconds
+from agentos.reporting.units import ABSENT, bytes_text, count_text, share_precision, short_seconds
 from agentos.tasks.society.fitted_society import DISTILLED, DIVIDED, SINGLE
 from agentos.tasks.solving.kind_outcome import LEXICAL
 from agentos.tasks.solving.run_task import Line, Solved
@@ -66,6 +66,7 @@ def write_task_report(solved: Solved) -> Path:
         ],
         classes=len(solved.society.classes),
         queries=solved.queries,
+        precision=share_precision(solved.queries),
         chart=chart,
     )
 

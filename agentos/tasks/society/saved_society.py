@@ -125,7 +125,14 @@ def load_kept(folder: Path, trusted: Iterable[str] | None = ()) -> Kept:
             raise ValueError(f"{_ARRAYS} is not the file that was written with it")
         society = _value(read["society"], load_file(stored), TrustedPlugins.of(trusted))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
-        raise damaged(path, "a society", str(error).partition("\n")[0]) from error
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        if "--trust-plugins" in why:
+            raise RecordError(
+                f"{path} names a class of a package that is not trusted",
+                actual=why.removeprefix("Value error, "),
+                hint="name the package in --trust-plugins, if you trust it",
+            ) from error
+        raise damaged(path, "a society", why.partition("\n")[0]) from error
     if not isinstance(society, Kept):
         raise damaged(path, "a society", type(society).__name__)
     return society
@@ -176,14 +183,13 @@ def _value(stored: Any, arrays: Mapping[str, np.ndarray], trusted: TrustedPlugin
         return {key: _value(each, arrays, trusted) for key, each in stored["mapping"].items()}
     if "spec" in stored:
         kind = stored["spec"]
-        spec = _CLASSES.get(kind) or plugin_class(kind, trusted, Spec)
-        if spec is None:
+        if kind in _CLASSES:
+            shipped: type[BaseModel] = _CLASSES[kind]
+            return shipped.model_validate(stored["fields"], context=trusted)
+        own = plugin_class(kind, trusted, Spec)
+        if own is None or not issubclass(own, Spec):
             raise ValueError(f"there is no class {kind[:60]}")
-        fields_of = {
-            name: each
-            for name, each in stored["fields"].items()
-            if kind in _CLASSES or name != "kind"
-        }
-        return spec.model_validate(fields_of, context=trusted)
+        parameters = {name: each for name, each in stored["fields"].items() if name != "kind"}
+        return own.model_validate(parameters, context=trusted)
     cls = _CLASSES[stored["class"]]
     return cls(**{name: _value(each, arrays, trusted) for name, each in stored["fields"].items()})
