@@ -2,55 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from agentos.data.problems import Problem
+from agentos.preflight.protocol_checks import DryRun, Edges, check_form, check_hop, check_reach
 from agentos.preflight.protocol_plan import ProtocolPlan
 from agentos.rounds.hop_schedule import ScheduledHop, scheduled_hops, turn_of
-from agents.exchange.base import Announced, Exchange, Expected, Learner, Turn
+from agents.exchange.base import Announced, Exchange, Learner, Turn
 from agents.exchange.shape_learner import ShapeLearner, outline
 from agents.models.pretrained import width_of
 from protocols.errors import WireError
-from protocols.ledger import Ledger
 from protocols.messages import Envelope
-from protocols.topologies import Direction, Hop, Network
+from protocols.topologies import Direction, Network
 from protocols.wire.sizes import message_bytes
 
 ASSUMED_DOCUMENTS = 1000
 """Private documents of an agent before the text is read: their number of digits shows in some headers."""
-_NAMED = 8
-"""Agents that a problem names one by one."""
-Edges = list[tuple[int, int]]
-"""Sender and receiver of each delivery of a hop."""
-
-
-@dataclass
-class DryRun:
-    """The messages that a run is going to send.
-
-    Attributes:
-        rounds: those that end with an exchange.
-        ledger: every delivery to come, if none is lost.
-        problems: mistakes in the protocol.
-        apart: ordered pairs of agents without a way, direct or indirect, from the first to the second.
-        silent: descriptions of hops in which no agent sends.
-    """
-
-    rounds: tuple[int, ...]
-    ledger: Ledger = field(default_factory=Ledger)
-    problems: list[Problem] = field(default_factory=list)
-    apart: int = 0
-    silent: list[str] = field(default_factory=list)
-
-    def add(self, problem: Problem) -> None:
-        """Add a problem, once."""
-        if problem not in self.problems:
-            self.problems.append(problem)
 
 
 def check_protocol(plan: ProtocolPlan) -> DryRun:
@@ -116,7 +86,7 @@ def walk(
     for group in alike.values():
         edges.update(_rounds(found, exchange, network, learners, rounds, group))
     if due and network.agents > 1:
-        _check_reach(found, network, [edges[round] for round in due])
+        check_reach(found, network, [edges[round] for round in due])
     return found
 
 
@@ -140,7 +110,7 @@ def _rounds(
 
     def walked(found: DryRun, round: int) -> list[Edges]:
         for place, hop in enumerate(network.hops(round)):
-            _check_hop(found, network, hop, place)
+            check_hop(found, network, hop, place)
         hops = scheduled_hops(exchange, network, round, rounds)
         return [_hop(found, exchange.parts[each.part], network, learners, each) for each in hops]
 
@@ -200,7 +170,7 @@ def _hop(
         for receiver in hop.recipients(sender):
             expected = exchange.expects(learners[receiver], turn_of(network, scheduled, receiver))
             own = announced.to(expected) if announced.apart else announced
-            _check_form(found, own, expected, (hop, sender, receiver))
+            check_form(found, own, expected, (hop, sender, receiver))
             try:
                 if sizes is None or announced.apart:
                     sizes = _sizes(exchange, own, sender, turn)
@@ -228,71 +198,3 @@ def _sizes(exchange: Exchange, announced: Announced, sender: int, turn: Turn) ->
     arguments = (envelope, announced.payload, announced.shapes, announced.scalars)
     codec = exchange.codec_of(announced.payload)
     return message_bytes(*arguments, codec), message_bytes(*arguments)
-
-
-def _check_form(
-    found: DryRun, announced: Announced, expected: Expected, where: tuple[Hop, int, int]
-) -> None:
-    """Check that a receiver expects what it is sent."""
-    hop, sender, receiver = where
-    message = (
-        f"agent-{receiver} does not expect what agent-{sender} sends it on the way {hop.direction}"
-    )
-    if announced.payload is not expected.payload:
-        given, allowed = announced.payload.kind, expected.payload.kind
-    elif expected.layout is not None and announced.scalars.get("layout") != expected.layout:
-        given, allowed = "parameters of another layout", "encoders of one kind"
-    else:
-        shapes = announced.shapes.items()
-        wrong = [name for name, shape in shapes if not _fits(shape, expected, name)]
-        if not wrong:
-            return
-        given = ", ".join(f"{name} {list(announced.shapes[name])}" for name in wrong)
-        allowed = ", ".join(f"{name} {list(expected.shapes[name])}" for name in wrong)
-    found.add(Problem("exchange", message, given, f"{allowed}; give all agents like encoders"))
-
-
-def _fits(shape: tuple[int, ...], expected: Expected, name: str) -> bool:
-    wanted = expected.shapes.get(name, (None,) * len(shape))
-    return len(wanted) == len(shape) and all(
-        size in (None, given) for size, given in zip(wanted, shape, strict=True)
-    )
-
-
-def _check_hop(found: DryRun, network: Network, hop: Hop, place: int) -> None:
-    """Check that a hop can end: its edges exist, and it is where its index says."""
-    strange = [(a, b) for a, b in hop.edges if a == b or b not in network.neighbours(a)]
-    if strange or not hop.edges or hop.index != place:
-        given = f"hop {hop.index} at place {place}, with {len(hop.edges)} edges"
-        given += f"; {strange[0]} is not an edge of the network" if strange else ""
-        allowed = "hops numbered from 0, each with edges of the network"
-        found.add(Problem("topology", "a hop that cannot end", given, allowed))
-
-
-def _check_reach(found: DryRun, network: Network, rounds: Iterable[list[Edges]]) -> None:
-    """Report the agents that never receive anything, or whose messages reach no other agent."""
-    every = (1 << network.agents) - 1
-    reached = [1 << agent for agent in range(network.agents)]  # a bit for each agent it knows of
-    for hop in itertools.chain.from_iterable(rounds):
-        before = list(reached)
-        if all(bits == every for bits in before):
-            break
-        for sender, receiver in hop:
-            reached[receiver] |= before[sender]
-    sources = 0  # a bit for each agent that some other agent knows of
-    for agent in range(network.agents):
-        sources |= reached[agent] & ~(1 << agent)
-    deaf = [agent for agent in range(network.agents) if reached[agent] == 1 << agent]
-    mute = [agent for agent in range(network.agents) if not sources >> agent & 1]
-    hint = "raise training.rounds, lower exchange.every, or choose another topology"
-    count = f"{len(found.rounds)} exchanges"
-    for agents, what in ((deaf, "never receive anything"), (mute, "never reach any other agent")):
-        if agents:
-            found.add(Problem("topology", f"{_names(agents)} {what}", count, hint))
-    found.apart = sum(network.agents - bits.bit_count() for bits in reached)
-
-
-def _names(agents: Iterable[int]) -> str:
-    listed = list(agents)
-    names = ", ".join(f"agent-{agent}" for agent in listed[:_NAMED])
-    return names + (f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else "")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
+_CGROUP = Path("/sys/fs/cgroup")
+_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+"""Files with the limit of a container, in the second version of control groups and in the first."""
 _UNKNOWN = 8 * 2**30
 
 
@@ -15,7 +18,8 @@ def machine_bytes() -> int:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # Windows
         return _UNKNOWN
-    try:
-        return min(physical, int(_CGROUP.read_text(encoding="utf-8")))
-    except (OSError, ValueError):  # the cgroup file is missing or contains "max"
-        return physical
+    limits = [physical]
+    for name in _LIMITS:
+        with suppress(OSError, ValueError):  # the file is missing, or contains "max"
+            limits.append(int((_CGROUP / name).read_text(encoding="utf-8")))
+    return min(limits)
