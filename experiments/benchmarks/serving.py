@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -142,13 +141,6 @@ def commands_of(folders: Mapping[int, Path]) -> list[dict[str, Sequence[str]]]:
     return [{first: serve[first], **peers}, *alone]
 
 
-def solve_rate(folder: Path, agents: int, models: list[Path], count: int) -> float:
-    """Return the texts a second of `solve` where every embedding is cached."""
-    begin = time.perf_counter()
-    solved(folder, models[:agents], texts(count))
-    return count / (time.perf_counter() - begin)
-
-
 def table(size: str, found: Mapping[str, list[Load]]) -> list[str]:
     """Return the rows of one size of model."""
     layers, width, _ = SIZES[size]
@@ -197,14 +189,11 @@ def main(
             folder = Path(temporary)
             models = write_models(folder, size, max(AGENTS))
             folders = {n: solved(folder, models[:n], texts(count)) for n in AGENTS}
-            rates = {n: solve_rate(folder, n, models, count) for n in AGENTS}
             found: dict[str, list[Load]] = {}
             for commands in commands_of(folders):
                 found |= compared(commands, clients, seconds, repeats)
                 typer.echo(f"{size}: {', '.join(commands)}", err=True)
         lines += table(size, found)
-        shown = ", ".join(f"{rate:.0f} with {n}" for n, rate in rates.items())
-        lines += ["", f"`solve` again, every embedding cached, in texts a second: {shown} agents."]
     typer.echo(publish("serving", lines))
 
 

@@ -158,6 +158,11 @@ class Workbench:
 
     def fit(self, models: Sequence[int]) -> tuple[FittedSociety, list[int]]:
         """Adapt the models, fit all architectures; return the society, and the model of each agent."""
+        members, order, evidence = self.adapted(models)
+        return FittedSociety.fitted(self.config, members, self.bench.classes, evidence), order
+
+    def adapted(self, models: Sequence[int]) -> tuple[list[Member], list[int], Evidence]:
+        """Adapt the models; return the agents, the model of each, and what architectures are fitted to."""
         self.progress("Fitting heads, fusions and deferrals")
         made = [(model, *self._member(model)) for model in models]
         made.sort(key=lambda each: (-each[1].accuracy, each[0]))
@@ -179,7 +184,7 @@ class Workbench:
             self.config.fuse,
             self.config.seed,
         )
-        return FittedSociety.fitted(self.config, members, self.bench.classes, evidence), order
+        return members, order, evidence
 
     def embed(self, order: Sequence[int]) -> Embed:
         """Return the encoders of a society's agents, on what was embedded already."""

@@ -112,7 +112,7 @@ def test_stale_summary_counts_for_less_in_the_teacher(make_learner):
 def test_stale_prototypes_stand_for_fewer_texts(make_learner):
     learner = make_learner(anchors=4, width=2, clusters=[0, 0, 1, 1])
     exchange = FedProto(classes=2)
-    own, _ = exchange._own(learner, PEER)
+    own, _ = exchange.own_centroids(learner, PEER)
     values = np.zeros((2, 2), np.float32)
     inbox = [message_of(Prototypes(values=values, counts=np.full(2, 4, np.float32)), 2)]
     exchange.merge(learner, inbox, STALE)
@@ -126,6 +126,7 @@ def test_strategies_say_whether_they_can_weigh_by_age():
     assert able == ALONE - {
         "codistillation",
         "ranked_neighbours",
+        "secure_fedavg",
         "embedding_distillation",
         "dcco",
         "sparta",
