@@ -32,7 +32,6 @@ from agentos.runtime import Session
 from agentos.runtime.host_calls import Begin, EmbedTexts
 from agents.answering import Answers
 from agents.answering.answers import Split
-from agents.exchange import Exchange
 from protocols.seeding import generator
 
 Rows = NDArray[np.int64]
@@ -95,7 +94,7 @@ class EpisodeStep:
         automatic = self._label(labels)
         if automatic is not None and automatic.certain.any():
             self._begin(labels)
-        arm = self.curriculum.arm(self._exchange())
+        arm = self.curriculum.arm()
         self._stage("learning")
         number = self.episode.number
         trains = self.accepted is None or self.config.learn.trains
@@ -151,17 +150,11 @@ class EpisodeStep:
     def _on_round(self, report: RoundReport) -> None:
         self._stage(f"round {report.round} of {report.rounds}")
 
-    def _exchange(self) -> Exchange:
-        of_run = self.curriculum.config.exchange
-        if self.accepted is None:
-            return of_run  # nothing has been learnt that could be recalled
-        return self.config.learn.exchange(of_run)
-
     def _begin(self, labels: dict[int, int]) -> None:
         """Have hosts hold the accepted society, with the documents of this episode."""
         members = self.curriculum.members(self.episode, labels)
         self.session.build(replace(self.curriculum.blueprint, members=members))
-        self.session.call_all(Begin(self.curriculum.arm(self._exchange())))
+        self.session.call_all(Begin(self.curriculum.arm()))
         if self.accepted is not None:
             load(self.session, self.accepted)
 
