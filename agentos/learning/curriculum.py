@@ -20,7 +20,6 @@ from agentos.learning.streams import Episode, Folder, StreamText, cut
 from agentos.learning.streams.base import Rows
 from agentos.simulation.preparation import blueprint_of
 from agents.continual import Ridge
-from agents.exchange import Exchange
 from agents.objectives import Labelled
 from agents.training.blueprint import Arm, Blueprint, Member
 from protocols.errors import ConfigurationError
@@ -88,9 +87,9 @@ class Curriculum:
             members.append(replace(member, rows=rows, labelled=known, classes=classes))
         return tuple(members)
 
-    def arm(self, exchange: Exchange) -> Arm:
-        """Return the setting of an episode under an exchange."""
-        policy = self.config.policy
+    def arm(self) -> Arm:
+        """Return the setting of every episode."""
+        policy, exchange = self.config.policy, self.config.exchange
         return Arm(exchange, exchange.anchor_fraction, policy.checksums, policy.on_nan == "pause")
 
 

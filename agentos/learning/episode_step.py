@@ -33,7 +33,6 @@ from agentos.runtime import Session
 from agentos.runtime.host_calls import Begin, EmbedTexts
 from agents.answering import Answers
 from agents.answering.answers import Split
-from agents.exchange import Exchange
 from protocols.seeding import generator
 
 Rows = NDArray[np.int64]
@@ -129,7 +128,7 @@ class EpisodeStep:
         spent = learn(
             self.curriculum,
             self.session,
-            self.curriculum.arm(self._exchange()),
+            self.curriculum.arm(),
             self.episode.number,
             self.accepted,
             self._on_round,
@@ -170,17 +169,11 @@ class EpisodeStep:
     def _on_round(self, report: RoundReport) -> None:
         self._stage(f"round {report.round} of {report.rounds}")
 
-    def _exchange(self) -> Exchange:
-        of_run = self.curriculum.config.exchange
-        if self.accepted is None:
-            return of_run  # nothing has been learnt that could be recalled
-        return self.config.learn.exchange(of_run)
-
     def _begin(self, labels: dict[int, int]) -> None:
         """Have hosts hold the accepted society, with the documents of this episode."""
         members = self.curriculum.members(self.episode, labels)
         self.session.build(replace(self.curriculum.blueprint, members=members))
-        self.session.call_all(Begin(self.curriculum.arm(self._exchange())))
+        self.session.call_all(Begin(self.curriculum.arm()))
         if self.accepted is not None:
             load(self.session, self.accepted)
 

@@ -55,7 +55,7 @@ class Ridge(Retention):
     At the end of an episode the embeddings of its labelled texts are added to sums, from which the head
     follows. It adds no loss. The encoder has changed meanwhile; what public texts show of that, a shift and a
     rotation, is undone first (orthogonal Procrustes). What remains is what the geometry of embeddings has
-    changed, which `agents.exchange.anchors.anchor_recall` holds back; with a frozen encoder nothing remains.
+    changed; with a frozen encoder nothing remains.
 
     Sources: McDonnell et al., RanPAC: Random Projections and Pre-trained Models for Continual Learning, 2023,
     for the regression; Gomez-Villa et al., Exemplar-free Continual Representation Learning via Learnable

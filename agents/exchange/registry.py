@@ -1,7 +1,6 @@
 """Table of the exchange strategies by kind, hybrids aside: one file each."""
 
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
-from agents.exchange.anchors.anchor_recall import AnchorRecall
 from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
 from agents.exchange.anchors.codistillation import Codistillation
 from agents.exchange.anchors.dsfl import DSFL
@@ -29,7 +28,6 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "isolated": Isolated,
     "anchor_contrast": AnchorContrast,
     "anchor_similarity": AnchorSimilarity,
-    "anchor_recall": AnchorRecall,
     "fedavg": FedAvg,
     "secure_fedavg": SecureFedAvg,
     "fedprox": FedProx,

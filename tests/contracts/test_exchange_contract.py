@@ -213,8 +213,7 @@ def test_empty_inbox_is_legal_and_changes_nothing(begin):
             assert society.deliver(scheduled, agent, []) == []
         assert states(society) == before
     learnt = ["exchange_loss" in metrics for metrics in society.train(1).values()]
-    # Recall also learns from what the agent itself noted before its first step.
-    assert all(learnt) if society.exchange.kind == "anchor_recall" else not any(learnt)
+    assert not any(learnt)
 
 
 def test_agents_go_on_where_half_of_the_messages_are_lost(begin):

@@ -79,6 +79,7 @@ class Labeller(Spec, ABC):
         threshold = precise_threshold(
             known_MK.max(axis=1),
             known_MK.argmax(axis=1) == truth_M,
+            found_NK.max(axis=1),
             self.precision,
             self.certainty,
         )

@@ -53,12 +53,10 @@ class Arm:
     Attributes:
         learn: its section of the life.
         rounds: rounds of every episode after the first, so that all arms read as many tokens.
-        anchors: public anchors, whose similarities recall keeps twice.
     """
 
     learn: dict[str, Any]
     rounds: int = ROUNDS
-    anchors: int = ANCHORS
 
 
 def _texts(count: int) -> dict[str, Any]:
@@ -71,9 +69,6 @@ ARMS: dict[str, Arm] = {
     "er": Arm({"kind": "er", **_texts(300)}, rounds=33),
     "der": Arm({"kind": "der", **_texts(170)}, rounds=28),
     "ewc": Arm({"kind": "ewc"}),
-    "merge": Arm({"kind": "merge"}),
-    "anchor_recall": Arm({"kind": "anchor_recall"}),
-    "anchor_recall, replay": Arm({"kind": "anchor_recall", **_texts(150)}, rounds=33, anchors=45),
 }
 
 
@@ -103,7 +98,7 @@ def life_of(arm: Arm, text: Text, source: Path, seed: int) -> LifeConfig:
                 "data.source": {"kind": "jsonl", "path": str(source), "label": "label"},
                 "data.private_labels": None,
                 "data.partition": "iid",
-                "data.anchors": arm.anchors,
+                "data.anchors": ANCHORS,
                 "agents": {"count": AGENTS, "encoder": {"preset": "nano", "dropout": 0.0}},
                 "topology": "complete",
                 "objectives": [{"kind": "info_nce", "views": ["crop"], "temperature": 0.05}],

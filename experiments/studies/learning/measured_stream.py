@@ -66,8 +66,7 @@ def measure(life: LifeConfig, rounds: Mapping[bool, int] | None = None) -> Measu
         states: States | None = None
         for episode in curriculum.episodes:
             first = states is None
-            exchange = curriculum.config.exchange
-            arm = curriculum.arm(exchange if first else life.learn.exchange(exchange))
+            arm = curriculum.arm()
             labels = {int(row): int(curriculum.codes[row]) for row in episode.labelled}
             members = curriculum.members(episode, labels)
             session.build(replace(curriculum.blueprint, members=members))

@@ -152,7 +152,7 @@ def test_gate_uses_every_example_in_one_decision_only(life_of, live) -> None:
 def test_every_learner_lives(life_of, live, kind) -> None:
     record = live(life_of(learn=kind, gate=None, stream={"kind": "by_label", "labelled": 0.4}))
     assert [each.outcome for each in record.episodes] == ["first", "ungated"]
-    keeps = {"none": 0, "frozen": 0, "anchor_recall": 0}.get(kind, 1)
+    keeps = {"none": 0, "frozen": 0}.get(kind, 1)
     assert (record.episodes[0].spent["memory_bytes"] > 0) >= keeps
 
 
@@ -169,12 +169,6 @@ def test_frozen_encoders_learn_by_their_ridge_head_alone(life_of, live) -> None:
     assert record.episodes[0].spent["tokens"] > 0
     assert [each.spent["tokens"] for each in record.episodes[1:]] == [0, 0]
     assert record.episodes[2].accuracies[2] > record.episodes[1].accuracies[2]
-
-
-def test_recall_begins_with_the_second_episode(life_of, live) -> None:
-    alone = {"exchange": "isolated"}
-    record = live(life_of(alone, learn="anchor_recall", gate=None))
-    assert [each.spent["message_bytes"] > 0 for each in record.episodes] == [False, True, True]
 
 
 def test_society_labels_what_it_knows(life_of, live, cache) -> None:
@@ -282,7 +276,7 @@ def test_unfit_runs_are_refused(life_of, fields: dict[str, Any], message: str) -
 @pytest.mark.ray
 def test_ray_gives_the_same_bytes(life_of, live, warm, tmp_path) -> None:
     for folder, runtime in (("local", "local"), ("ray", warm("two"))):
-        live(life_of({"runtime": runtime}, learn="anchor_recall", **KNOWS), folder)
+        live(life_of({"runtime": runtime}, **KNOWS), folder)
     assert files(tmp_path / "local") == files(tmp_path / "ray")
 
 

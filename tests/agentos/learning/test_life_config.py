@@ -6,11 +6,8 @@ import pytest
 
 from agentos.config.field_errors import InvalidConfiguration
 from agentos.learning.config import LifeConfig, load_life
-from agentos.learning.learners import LEARNERS, Recall, Replay
+from agentos.learning.learners import LEARNERS, Replay
 from agents.continual import ER
-from agents.exchange.anchors.anchor_recall import AnchorRecall
-from agents.exchange.anchors.anchor_similarity import AnchorSimilarity
-from agents.exchange.isolated import Isolated
 from protocols.errors import ConfigurationError
 
 TEXT = """
@@ -21,7 +18,7 @@ set:
   exchange: anchor_similarity
   evaluation.tasks: [geometry]
 stream: {kind: by_label, per_episode: 2, labelled: 0.1}
-learn: {kind: anchor_recall, weight: 2.0, replay: {texts: 100}}
+learn: {kind: er, weight: 2.0, replay: {texts: 100}}
 label: committee
 gate: {drop: 0.02}
 """
@@ -36,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_file_is_read_with_overrides(file: Path) -> None:
     life = load_life(str(file), ["learn.weight=3.0", "gate.alpha=0.01"])
-    assert isinstance(life.learn, Recall)
+    assert isinstance(life.learn, Replay)
     assert life.learn.weight == 3.0
     assert life.gate is not None
     assert (life.gate.alpha, life.gate.drop) == (0.01, 0.02)
@@ -61,21 +58,8 @@ def test_kind_is_the_key_in_the_table_of_learners() -> None:
         assert cls.__doc__
 
 
-def test_replay_is_an_objective_and_leaves_the_exchange() -> None:
-    of_run = AnchorSimilarity()
+def test_replay_is_an_objective() -> None:
     learner = Replay(drawn=8, weight=2.0)
     retention = learner.retention()
     assert isinstance(retention, ER)
     assert (retention.drawn, retention.weight) == (8, 2.0)
-    assert learner.exchange(of_run) is of_run
-
-
-def test_recall_joins_the_exchange_of_the_run() -> None:
-    learner = Recall(weight=2.0, anchor_share=0.5)
-    assert learner.retention() is None
-    alone = learner.exchange(Isolated())
-    assert isinstance(alone, AnchorRecall)
-    assert (alone.weight, alone.anchor_share) == (2.0, 0.5)
-    together = learner.exchange(AnchorSimilarity(anchor_share=0.4))
-    assert [part.kind for part in together.parts] == ["anchor_similarity", "anchor_recall"]
-    assert together.anchor_fraction == 0.4

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from agents.answering.streaming_ridge import StreamingRidge
-from agents.continual import DER, ER, EWC, Merge, Retention, Ridge
+from agents.continual import DER, ER, EWC, Retention, Ridge
 from agents.continual.ewc import FisherState
 from agents.continual.ridge_memory import RidgeState
 from agents.continual.text_memory import MemoryConfig, MemoryState
@@ -181,23 +181,6 @@ def test_importance_is_summed_over_episodes_by_its_decay(begun) -> None:
     second = FisherState.narrow(agent.state.objectives[1]).fisher
     for name, values in first.items():
         torch.testing.assert_close(second[name], 1.5 * values, rtol=1e-4, atol=1e-9)
-
-
-def test_merging_keeps_the_largest_change_of_every_parameter(begun) -> None:
-    agent = begun(Merge())
-    agent.consolidate(0)
-    start = agent.parameters.clone().tolist()
-    merged = [0.0] * len(start)
-    for episode in (1, 2, 3):
-        draw = torch.Generator().manual_seed(episode)
-        agent.parameters.add_(torch.randn(len(start), generator=draw), alpha=0.1)
-        learnt = agent.parameters.tolist()
-        agent.consolidate(episode)
-        for i, value in enumerate(learnt):
-            change = value - start[i]
-            merged[i] = change if abs(change) >= abs(merged[i]) else merged[i]
-        slow = torch.tensor([a + b for a, b in zip(start, merged, strict=True)])
-        torch.testing.assert_close(agent.parameters, slow, atol=1e-6, rtol=1e-5)
 
 
 def test_ridge_head_is_that_of_all_labelled_texts_so_far(begun, sentences) -> None:
