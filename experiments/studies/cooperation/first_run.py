@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -56,11 +56,15 @@ def result_of(directory: Path, overrides: Sequence[str], console: Console) -> Re
 
 
 def _agree(config: RunConfig, recorded: RunConfig) -> bool:
-    """Return whether a record is of a configuration, wherever its agents lived.
+    """Return whether a record is of a configuration, wherever its agents lived and were written.
 
-    A record names the precision that was chosen where the configuration leaves it open.
+    A record names the precision that was chosen where the configuration leaves it open. How often health was
+    checked is compared in rounds.
     """
-    asked, found = (each.model_dump(exclude={"runtime"}) for each in (config, recorded))
+    apart: Any = {"runtime": True, "checkpoints": True, "health": {"every", "share"}}
+    asked, found = (each.model_dump(exclude=apart) for each in (config, recorded))
+    if config.health_interval != recorded.health_interval:
+        return False
     if config.training.precision == "auto":
         asked["training"]["precision"] = found["training"]["precision"]
     return asked == found

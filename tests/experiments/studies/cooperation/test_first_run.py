@@ -87,12 +87,23 @@ def test_finished_run_is_read_again_wherever_it_ran_and_whatever_precision_was_c
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    config = small(training={**small().training.model_dump(), "precision": "auto"})
+    training = {**small().training.model_dump(), "precision": "auto"}
+    config = small(training=training)
+    unchecked = small(training=training, health={"every": 0})
     made = Simulation(config, out=tmp_path / "run", cache=cache).run()
-    elsewhere = config.model_copy(update={"runtime": small(runtime="ray").runtime})
+    elsewhere = config.model_copy(
+        update={
+            "runtime": small(runtime="ray").runtime,
+            "checkpoints": small(checkpoints={"every": "auto"}).checkpoints,
+            "health": small(health={"every": "auto", "share": 1.0}).health,
+        }
+    )
     monkeypatch.setattr(first_run, "load", lambda *_: elsewhere)
     again = first_run.result_of(tmp_path / "run", [], Console())
     assert again.seed == made.seed
+    monkeypatch.setattr(first_run, "load", lambda *_: unchecked)
+    with pytest.raises(RecordError, match="does not hold this run"):
+        first_run.result_of(tmp_path / "run", [], Console())
     monkeypatch.setattr(first_run, "load", lambda *_: config.model_copy(update={"seed": 9}))
     with pytest.raises(RecordError, match="does not hold this run"):
         first_run.result_of(tmp_path / "run", [], Console())
