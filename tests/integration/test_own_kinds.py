@@ -134,7 +134,8 @@ TASK = {
     },
     "topology": f"{MODULE}:Wheel",
 }
-LIFE = {"from": "quickstart", "stream": "by_label", "set": {"topology": f"{MODULE}:Wheel"}}
+LIFE = yaml.safe_load((EXTENSIONS.parents[2] / "experiments/learning/life.yaml").read_text("utf-8"))
+LIFE["set"]["topology"] = f"{MODULE}:Wheel"
 
 
 @pytest.mark.parametrize(
