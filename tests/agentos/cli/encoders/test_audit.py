@@ -57,7 +57,7 @@ def call(
 
 
 def test_agents_that_learnt_few_texts_by_heart_are_found_out(run, call):
-    code, shown = call(run, "--privacy", "--json")
+    code, shown = call(run, "--privacy", "--shadows", "1", "--json")
     assert code == 0, shown
     found = json.loads(shown)
     assert found["messages_show"] == []
@@ -66,6 +66,7 @@ def test_agents_that_learnt_few_texts_by_heart_are_found_out(run, call):
         for agent in found["privacy"]
     ]
     assert np.mean([area["parameters"] for area in areas]) > 0.6, areas
+    assert np.mean([area["shadows"] for area in areas]) > 0.6, areas
     assert "bias" not in found
 
 
