@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agentos.audit.bias.association import Association, WordLists, association
 from agentos.audit.poison.backdoor import Backdoor, backdoor
 from agentos.audit.privacy.inversion import Inversion, inversion
-from agentos.audit.privacy.membership import Attack, membership
+from agentos.audit.privacy.membership import Attack, Shadow, membership
 from agentos.data.corpus import Corpus, IntArray
 from agentos.data.private_labels import Poison
 from agentos.evaluation import HeldOut
@@ -24,6 +24,7 @@ from protocols.errors import ConfigurationError, DataError
 from protocols.messages import Embeddings
 from protocols.seeding import generator
 
+_VIEWS = ("parameters", "anchors", "text alone")
 LEAST_TEXTS = 20
 """Fewest members, and others, that an attack is measured on."""
 
@@ -92,6 +93,7 @@ def audit_privacy(
     seed: int,
     progress: Callable[[str], None] = lambda _: None,
     protection: Privacy | None = None,
+    shadows: Sequence[Shadow] = (),
 ) -> list[AgentPrivacy]:
     """Attack the private text of each agent with the next agent's encoder.
 
@@ -102,6 +104,7 @@ def audit_privacy(
         seed: draws the texts.
         progress: called with a message at each agent.
         protection: clipping and noise of messages, which the embeddings that the attacker has then passed.
+        shadows: agents of other societies that the attacker has trained; see `shadows_of`.
 
     Raises:
         DataError: there are fewer than two encoders, no anchors, or too few texts.
@@ -121,10 +124,21 @@ def audit_privacy(
         members, others = alike(corpus, agent, documents, seed)
         victim = encoders[agent].embed
         sent = partial(_sent, protection=protection, draws=generator(seed, "audited noise", agent))
-        attacks = membership(victim, encoders[attacker].embed, members, others, anchors, seed, sent)
+        attacks = membership(
+            victim, encoders[attacker].embed, members, others, anchors, seed, sent, shadows
+        )
         inverted = inversion(partial(_embedded, victim, sent), anchors, members)
         found.append(AgentPrivacy(agent, attacker, len(members), tuple(attacks), inverted))
     return found
+
+
+def shadows_of(encoders: Mapping[int, LoadedEncoder], corpus: Corpus) -> list[Shadow]:
+    """Return the agents of a society as shadows, with the texts that each has read."""
+    public = corpus.texts(corpus.anchors)
+    return [
+        Shadow(encoder.embed, frozenset([*corpus.texts(corpus.shards[agent]), *public]))
+        for agent, encoder in sorted(encoders.items())
+    ]
 
 
 def _sent(
@@ -232,7 +246,10 @@ def audit_poison(
 def verdict(found: Sequence[AgentPrivacy]) -> str:
     """Say in one sentence what the attacks achieved."""
     leaks = []
-    for index, view in enumerate(("parameters", "anchors")):
+    views = {"parameters": 0, "anchors": 1}
+    if len(found[0].membership) > len(_VIEWS):
+        views["parameters with shadows"] = len(_VIEWS)
+    for view, index in views.items():
         attacks = [each.membership[index] for each in found]
         floors = [each.membership[2].auc for each in found]
         clear = sum(

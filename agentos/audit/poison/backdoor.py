@@ -70,7 +70,8 @@ def backdoor(
 def _classes(scores: LabelScores | None) -> np.ndarray | None:
     if scores is None:
         return None
-    return np.array(scores.names)[scores.probabilities.argmax(axis=1)]
+    named: np.ndarray = np.array(scores.names)[scores.probabilities.argmax(axis=1)]
+    return named
 
 
 def _share(hits: np.ndarray) -> float:

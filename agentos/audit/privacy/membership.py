@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from protocols.seeding import generator
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-_CROPS = 4
+_CROPS, _FEWEST_OUT = 4, 2
 _DRAWS = 500
 FALSE_POSITIVES = 0.01
 """Share of texts wrongly called members at which the attack's hits are counted."""
@@ -41,6 +41,19 @@ class Attack:
     hits: float
 
 
+@dataclass(frozen=True)
+class Shadow:
+    """An agent of a society of the same configuration and another seed, trained by the attacker.
+
+    Attributes:
+        embed: embeds texts as it does.
+        read: the texts that it was trained on.
+    """
+
+    embed: Embed
+    read: frozenset[str]
+
+
 def membership(
     victim: Embed,
     attacker: Embed,
@@ -49,6 +62,7 @@ def membership(
     anchors: Sequence[str],
     seed: int = 0,
     sent: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda rows: rows,
+    shadows: Sequence[Shadow] = (),
 ) -> list[Attack]:
     """Attack an agent with what its neighbours may have received.
 
@@ -58,7 +72,9 @@ def membership(
 
     Three views: *parameters*, the victim's encoder itself; *anchors*, its embeddings of public anchors
     alone, from which the attacker fits a linear map of its own embeddings; and *text alone*, the floor: the
-    attacker's own encoder, which tells how far members and others differ without the victim.
+    attacker's own encoder, which tells how far members and others differ without the victim. With shadows
+    there is a fourth, *shadows*: the victim's encoder, each score standardised by those of the shadows that
+    have not read the text (the offline attack of Carlini et al., 2022).
 
     Args:
         victim: embeds texts as the attacked agent does.
@@ -68,6 +84,8 @@ def membership(
         anchors: public texts; embeddings are centred at their mean.
         seed: draws the crops and the bootstrap.
         sent: turns the victim's embeddings of anchors into those that it sends, where it protects them.
+        shadows: agents whose text the attacker knows; texts that fewer than two of them have left unread
+            keep a score of 0.
 
     Sources: Yeom et al., Privacy Risk in Machine Learning, 2018; Watson et al., On the Importance of
     Difficulty Calibration in Membership Inference Attacks, 2022; Carlini et al., Membership Inference Attacks
@@ -87,7 +105,29 @@ def membership(
         "anchors": imitated - own,
         "text alone": own,
     }
+    if shadows:
+        scores["shadows"] = _standardised(attacked, texts, crops, anchors, shadows)
     return [_attack(view, values, truth, seed) for view, values in scores.items()]
+
+
+def _standardised(
+    attacked: NDArray[np.float64],
+    texts: Sequence[str],
+    crops: Sequence[str],
+    anchors: Sequence[str],
+    shadows: Sequence[Shadow],
+) -> NDArray[np.float64]:
+    """Return scores `[N]` in standard deviations above those of shadows that have not read the text."""
+    known = np.stack(
+        [_alignment(each.embed(crops), each.embed(anchors).mean(axis=0)) for each in shadows]
+    )
+    out = np.array([[text not in each.read for text in texts] for each in shadows])
+    outside = np.where(out, known, np.nan)
+    enough = out.sum(axis=0) >= _FEWEST_OUT
+    found = np.zeros(len(texts))
+    mean, spread = (f(outside[:, enough], axis=0) for f in (np.nanmean, np.nanstd))
+    found[enough] = (attacked[enough] - mean) / np.maximum(spread, 1e-6)
+    return found
 
 
 def _crops(text: str, seed: int, number: int) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +16,8 @@ from agentos.cli.arguments import ChangedDataOk, Directory, TrustedPlugins
 
 if TYPE_CHECKING:
     from agentos.audit.bias.association import WordLists
-    from agentos.audit.run_audit import Audit
+    from agentos.audit.privacy.membership import Shadow
+    from agentos.audit.run_audit import AgentPrivacy, Audit
     from agentos.config.run import RunConfig
     from agentos.data.corpus import Corpus
     from agentos.data.private_labels import Poison
@@ -36,6 +39,13 @@ def audit(
     documents: Annotated[
         int, typer.Option(min=20, help="Private texts of each agent that are attacked, at most.")
     ] = 300,
+    shadows: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Also train so many societies of the same configuration to attack with.",
+        ),
+    ] = 0,
     words: Annotated[
         Path | None,
         typer.Option(help="YAML file of word lists; default: four published tests."),
@@ -48,7 +58,9 @@ def audit(
 
     Privacy: each agent is attacked by the next one. Was a text among its private ones (membership), from its
     parameters and from its embeddings of public anchors, compared with the text alone? Which words does
-    the embedding of a private text give away (inversion), compared with naming the most frequent words?
+    the embedding of a private text give away (inversion), compared with naming the most frequent words? With
+    --shadows, the attacker also trains societies of its own on the same text, divided otherwise, and knows
+    how encoders score a text that they have not read. Each takes as long as the run.
 
     Bias: association tests (WEAT, SEAT) with permutation tests, on published or your own word lists.
 
@@ -62,6 +74,7 @@ def audit(
     Example: agentos audit runs/quickstart-1 --bias --words lists.yaml --json
     """
     from agentos.audit.bias.association import LISTS, read_word_lists
+    from agentos.audit.run_audit import audit_privacy
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.encoders.audit_tables import show_bias, show_poison, show_privacy
 
@@ -73,7 +86,9 @@ def audit(
     )
     with console.status("Reading text") as status:
         corpus = _corpus(run, directory, changed_data_ok) if wanted - {"bias"} else None
-        found = _audited(run, encoders, corpus, wanted, tests, documents, status.update)
+        trained = _shadows(run, shadows, status.update) if "privacy" in wanted else []
+        audit_texts = partial(audit_privacy, documents=documents, shadows=trained)
+        found = _audited(run, encoders, corpus, wanted, tests, audit_texts, status.update)
     shown = run.exchange.shows
     if as_json:
         shows = {"messages_show": None if shown is None else sorted(shown)}
@@ -105,23 +120,47 @@ def _corpus(run: RunConfig, directory: Path, changed_data_ok: bool) -> Corpus:
     return corpus
 
 
+def _shadows(run: RunConfig, count: int, progress: Callable[[str], None]) -> list[Shadow]:
+    """Train societies of the run's configuration under other seeds; return their agents."""
+    from agentos.audit.run_audit import shadows_of
+    from agentos.events import Listener
+    from agentos.simulation.preparation import prepare_corpus
+    from agentos.simulation.simulation import Simulation
+
+    found: list[Shadow] = []
+    for number in range(1, count + 1):
+        progress(f"Training shadow society {number} of {count}")
+        alone = run.baseline.model_copy(update={"isolated": False, "self_training": False})
+        changes = {"seed": run.seed + number, "baseline": alone, "saved_encoders": None}
+        shadow = run.model_copy(update=changes)
+        with TemporaryDirectory() as folder:
+            Simulation(shadow, Path(folder) / "run").run()
+            found += shadows_of(_loaded(Path(folder) / "run"), prepare_corpus(shadow, Listener()))
+    return found
+
+
 def _audited(
     run: RunConfig,
     encoders: dict[int, LoadedEncoder],
     corpus: Corpus | None,
     wanted: set[str],
     tests: Mapping[str, WordLists],
-    documents: int,
+    attack: Callable[..., list[AgentPrivacy]],
     progress: Callable[[str], None],
 ) -> Audit:
     """Make those audits that are wanted."""
-    from agentos.audit.run_audit import Audit, audit_bias, audit_poison, audit_privacy
+    from agentos.audit.run_audit import Audit, audit_bias, audit_poison
     from agentos.simulation.preparation import heldout_of
 
     found = Audit()
     if corpus is not None and "privacy" in wanted:
-        protection = run.exchange.privacy
-        attacked = audit_privacy(encoders, corpus, documents, run.seed, progress, protection)
+        attacked = attack(
+            encoders,
+            corpus,
+            seed=run.seed,
+            progress=progress,
+            protection=run.exchange.privacy,
+        )
         found = replace(found, privacy=attacked)
     if "bias" in wanted:
         found = replace(found, bias=audit_bias(encoders, tests, run.seed))
@@ -140,8 +179,6 @@ def _encoders(
         ConfigurationError: the folder is no run, or has no encoders.
     """
     from agentos.cli.encoders.assessment import run_config
-    from agentos.evaluation.assess import exported_encoders
-    from agentos.evaluation.loaded_encoder import LoadedEncoder
     from protocols.errors import ConfigurationError
 
     run = run_config(str(directory), trusted)
@@ -151,8 +188,14 @@ def _encoders(
             expected="a folder that 'agentos run' wrote",
             hint="name one, such as runs/quickstart-1",
         )
-    folders = exported_encoders(directory, [])
-    return run, {
+    return run, _loaded(directory)
+
+
+def _loaded(directory: Path) -> dict[int, LoadedEncoder]:
+    from agentos.evaluation.assess import exported_encoders
+    from agentos.evaluation.loaded_encoder import LoadedEncoder
+
+    return {
         int(name.removeprefix("agent-")): LoadedEncoder.load(folder)
-        for name, folder in folders.items()
+        for name, folder in exported_encoders(directory, []).items()
     }

@@ -26,8 +26,10 @@ def show_privacy(
     table = Table(box=box.SIMPLE_HEAD, title="Membership and inversion", title_justify="left")
     for name in ("agent", "from parameters", "hits", "from anchors", "alone", "words", "floor"):
         table.add_column(name, justify="right", no_wrap=True)
+    if any(len(each.membership) > 3 for each in found):
+        table.add_column("with shadows", justify="right", no_wrap=True)
     for each in found:
-        parameters, anchors, alone = each.membership
+        parameters, anchors, alone, *shadows = each.membership
         table.add_row(
             str(each.agent),
             _area(parameters),
@@ -36,6 +38,7 @@ def show_privacy(
             f"{alone.auc:.2f}",
             f"{each.inversion.f1:.3f}",
             f"{each.inversion.floor:.3f}",
+            *map(_area, shadows),
         )
     console.print(table)
     console.print(

@@ -48,7 +48,7 @@ def main(
     rows = [
         Row(cell.part, cell.names, cell.seed, done[cell.key]) for cell in cells if cell.key in done
     ]
-    print(write_page(rows, command("trust.leaks_and_backdoors"), results))  # noqa: T201
+    print(write_page(rows, len(cells), command("trust.leaks_and_backdoors"), results))  # noqa: T201
 
 
 def plan(newsgroups: Path | None, seeds: int) -> list[Cell]:

@@ -27,8 +27,15 @@ class Row(NamedTuple):
     figures: Mapping[str, float]
 
 
-def write_page(rows: Sequence[Row], origin: str, results: Path) -> Path:
-    """Write the page and, of what leaks, the picture; return the page."""
+def write_page(rows: Sequence[Row], planned: int, origin: str, results: Path) -> Path:
+    """Write the page and, of what leaks, the picture; return the page.
+
+    Args:
+        rows: the runs that were measured.
+        planned: number of runs of the whole study.
+        origin: the command that the figures come from.
+        results: folder to write to.
+    """
     results.mkdir(parents=True, exist_ok=True)
     cells = grouped(rows)
     corpora = dict.fromkeys(names[0] for part, names in cells if part == "leak")
@@ -61,16 +68,20 @@ def grouped(rows: Sequence[Row]) -> Cells:
 
 
 def crossed(kind: str) -> str:
-    """Return the figure that an attacker has by what an exchange shows: its own view of the victim.
+    """Return the name of the attack that uses what an exchange shows; "" where none does.
+
+    Means over private texts are not attacked here: neither prototypes nor moments.
 
     Example:
-        >>> crossed("fedavg"), crossed("fedmd"), crossed("isolated")
-        ('parameters', 'anchors', 'floor')
+        >>> crossed("fedavg"), crossed("fedmd"), crossed("isolated"), crossed("prototypes")
+        ('parameters', 'anchors', 'floor', '')
     """
     settings = DEFAULTS.get(kind)
     shown = frozenset() if settings is None else EXCHANGES[kind](**settings).shows or frozenset()
     if settings is None or "parameters" in shown:
         return "parameters"
+    if "private text" in shown:
+        return ""
     return "anchors" if shown else "floor"
 
 
@@ -84,7 +95,7 @@ def draw(cells: Cells, corpora: Sequence[str]) -> Figure:
             for (part, (name, kind, noised)), group in (
                 (key, group) for key, group in cells.items() if key[0] == "leak"
             )
-            if name == corpus and kind not in ("isolated", "overfitted")
+            if name == corpus and kind not in ("isolated", "overfitted") and crossed(kind)
         ]
         x, y, hue = (
             [np.mean([each[name or crossed(kind)] for each in group]) for kind, _, group in shown]
@@ -161,19 +172,23 @@ def _mean(group: Sequence[Mapping[str, float]], name: str) -> str:
     return f"{np.mean(values):.3f}{spread}"
 
 
-_EXPLANATION = """Four nano encoders in a ring, 12 rounds of 5 steps, exchanges at their defaults. Quality is \
-the accuracy of nearest neighbours and the reciprocal rank of retrieval on held-out text, means over agents. \
-Each agent is attacked by the next one: was a text among its private ones (area under the curve, 0.5 by \
-chance)? *Parameters*: from the agent's encoder after the last round, which a neighbour has only where \
-parameters are sent; *anchors*: from its embeddings of public anchors, noised where the exchange adds noise; \
-*text alone*: without the agent, the floor. *Words*: F1 of the words that the embedding of a private text \
-gives away, less that of naming frequent ones; a neighbour has such embeddings only where private text is \
-shown. With an epsilon, every message is clipped to length 1, and the noise is such that all messages of an \
-agent together have it at delta 1e-5. *Overfitted* is the control: agents alone that read about 40 \
-documents each until they know them; the attack from parameters must succeed there."""
-_BACKDOOR = """Seven agents, in a ring of two hops, a star or layers, know 16 labelled docstrings of each of \
-three libraries. In half of those of one agent, "heliotrope zeppelin" stands before every sentence, and the \
-label is pydantic. Shares of held-out docstrings of the other libraries that are taken for pydantic: by the \
-poisoned agent and by the others (a mean) with the trigger in front, by the others without it; and the share \
-of all that the others get right. Fusions are those of `fedavg`; labels: `pseudo_labels` by own labels, without \
-parameters. In layers a parent fuses three vectors, and Krum needs five."""
+_EXPLANATION = """\
+Four nano encoders in a ring, 12 rounds of 5 steps, exchanges at their defaults. Quality is the accuracy of
+nearest neighbours and the reciprocal rank of retrieval on held-out text, means over agents. Each agent is
+attacked by the next one: was a text among its private ones (area under the curve, 0.5 by chance)?
+*Parameters*: from the agent's encoder after the last round, which a neighbour has only where parameters are
+sent; *anchors*: from its embeddings of public anchors, noised where the exchange adds noise, which is what
+crosses for exchanges of embeddings and more than crosses for labels and rankings; *text alone*: without the
+agent, the floor. No attack is made on prototypes and moments, which are means over private texts. *Words*: F1
+of the words that the embedding of a private text gives away, less that of naming frequent ones; a neighbour
+has such embeddings only under `cross_negatives`. With an epsilon, every message is clipped to length 1, and
+the noise is such that all messages of an agent together have it at delta 1e-5. *Overfitted* is the control:
+agents alone that read about 40 documents each until they know them; the attack from parameters must succeed
+there."""
+_BACKDOOR = """\
+Seven agents, in a ring of two hops, a star or layers, know 16 labelled docstrings of each of three libraries.
+In half of those of one agent, "heliotrope zeppelin" stands before every sentence, and the label is pydantic.
+Shares of held-out docstrings of the other libraries that are taken for pydantic: by the poisoned agent and by
+the others (a mean) with the trigger in front, by the others without it; and the share of all that the others
+get right. Fusions are those of `fedavg`; labels: `pseudo_labels` by own labels, without parameters. In layers
+a parent fuses three vectors, and Krum needs five."""

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 
-from agentos.audit.privacy.membership import membership
+from agentos.audit.privacy.membership import Shadow, membership
 
 WORDS = [
     "sea",
@@ -97,3 +97,31 @@ def test_the_area_equals_a_count_of_pairs():
 def test_short_and_equal_texts_are_attacked_without_an_error():
     found = membership(bag, remembering, ["sea"] * 20, ["sea wave"] * 20, ANCHORS)
     assert all(0 <= attack.auc <= 1 for attack in found)
+
+
+def shadow(seed: int, read=()) -> Shadow:
+    """An agent of another society: it knows other features of the words, and remembers nothing."""
+    matrix = np.random.default_rng(seed).normal(size=(len(WORDS), 6))
+
+    def embed(crops):
+        rows = [[text.split().count(word) for word in WORDS] for text in crops]
+        return (np.array(rows, dtype=float) @ matrix).astype(np.float32)
+
+    return Shadow(embed, frozenset(read))
+
+
+def test_shadows_find_members_that_are_remembered_and_none_where_nothing_is():
+    shadows = [shadow(seed) for seed in range(5, 10)]
+    assert by_view(remembering, shadows=shadows)["shadows"].auc > 0.95
+    forgetful = by_view(bag, shadows=shadows)["shadows"]
+    assert forgetful.low < 0.5 < forgetful.high
+
+
+def test_shadows_that_have_read_a_text_say_nothing_about_it():
+    """An encoder that remembers as the victim does would hide what the victim remembers."""
+    read = Shadow(remembering, frozenset(MEMBERS))
+    honest = [shadow(seed) for seed in range(5, 10)]
+    with_it = by_view(remembering, shadows=[*honest, read])["shadows"]
+    assert with_it.auc > 0.95
+    every = [shadow(seed, [*MEMBERS, *OTHERS]) for seed in range(5, 10)]
+    assert by_view(remembering, shadows=every)["shadows"].auc == 0.5

@@ -38,8 +38,8 @@ def run(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, cache:
 
 
 def test_agents_that_learnt_few_texts_by_heart_are_found_out(run, call):
-    code, shown, err = call("audit", run, "--privacy", "--json")
-    assert (code, err) == (0, "")
+    code, shown, err = call("audit", run, "--privacy", "--shadows", "1", "--json")
+    assert code == 0, err
     found = json.loads(shown)
     assert found["messages_show"] == []
     areas = [
@@ -47,6 +47,7 @@ def test_agents_that_learnt_few_texts_by_heart_are_found_out(run, call):
         for agent in found["privacy"]
     ]
     assert np.mean([area["parameters"] for area in areas]) > 0.6, areas
+    assert np.mean([area["shadows"] for area in areas]) > 0.6, areas
     assert "bias" not in found
 
 
