@@ -153,7 +153,7 @@ def outcome(record: RunRecord) -> Outcome:
         tokens=int(summary.get("tokens") or total(rows, "tokens")),
         steps=summary.get("steps"),
         wall_s=summary.get("wall_s"),
-        phase_s=summary.get("phase_s") or {},
+        phase_s={name: float(spent) for name, spent in (summary.get("phase_s") or {}).items()},
         waited_for_views=_waited_for_views(rows),
         simulated_s=max((s for row in rows if (s := row.get(SIMULATED_S))), default=None),
         joint=JointCost.of(row for row in rows if row["round"] == last),
