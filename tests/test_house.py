@@ -121,3 +121,24 @@ def test_public_surface_is_the_one_that_was_agreed_on() -> None:
     }
     agreed = set((Path(__file__).parent / "public_surface.txt").read_text("utf-8").split())
     assert found == agreed, sorted(found ^ agreed)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("package", ["protocols", "agents", "agentos"])
+def test_layout_on_a_page_is_in_the_order_of_imports(page: str, package: str) -> None:
+    contracts = (ROOT / "pyproject.toml").read_text("utf-8")
+    (layers,) = re.findall(rf'containers = \["{package}"\]\nlayers = \[(.*?)\]', contracts, re.S)
+    above_first = re.findall(r"\w+", layers)[::-1]
+    text = (ROOT / page).read_text("utf-8")
+    (layout,) = re.findall(rf"^```\n(protocols.*?)^```", text, re.M | re.S)
+    (part,) = re.findall(rf"^{package}\b[^\n]*\n(.*?)(?=^\w|\Z)", layout, re.M | re.S)
+    named = [
+        room
+        for line in re.findall(r"^(?:[├└]── |  )(\w.*)$", part, re.M)
+        for room in re.findall(
+            r"\b[a-z]+\b(?=/| {2,}|$)", re.split(r"(?<=\S) {3,}", line)[0] + "  "
+        )
+    ]
+    order = [room for room in above_first if room in named]
+    assert len(order) > len(above_first) / 3
+    assert [room for room in named if room in order] == order

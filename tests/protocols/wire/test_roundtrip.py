@@ -208,7 +208,9 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "keys": SIZES.flatmap(
         lambda agents: st.builds(
-            messages.Keys, ids=hnp.arrays(np.int32, agents), values=hnp.arrays(np.uint8, (agents, 32))
+            messages.Keys,
+            ids=hnp.arrays(np.int32, agents),
+            values=hnp.arrays(np.uint8, (agents, 32)),
         )
     ),
 }

@@ -106,7 +106,9 @@ EXAMPLES: dict[str, Payload] = {
         tokens=np.arange(6, dtype=np.int32).reshape(3, 2),
         probabilities=np.full((3, 2), 0.25, np.float32),
     ),
-    "masked_sum": messages.MaskedSum(values=np.arange(9, dtype=np.uint64), weight=3.0, layout="tiny"),
+    "masked_sum": messages.MaskedSum(
+        values=np.arange(9, dtype=np.uint64), weight=3.0, layout="tiny"
+    ),
     "keys": messages.Keys(ids=np.array([1, 4], np.int32), values=np.ones((2, 32), np.uint8)),
 }
 
