@@ -130,7 +130,7 @@ def test_layout_on_a_page_is_in_the_order_of_imports(page: str, package: str) ->
     (layers,) = re.findall(rf'containers = \["{package}"\]\nlayers = \[(.*?)\]', contracts, re.S)
     above_first = re.findall(r"\w+", layers)[::-1]
     text = (ROOT / page).read_text("utf-8")
-    (layout,) = re.findall(rf"^```\n(protocols.*?)^```", text, re.M | re.S)
+    (layout,) = re.findall(r"^```\n(protocols.*?)^```", text, re.M | re.S)
     (part,) = re.findall(rf"^{package}\b[^\n]*\n(.*?)(?=^\w|\Z)", layout, re.M | re.S)
     named = [
         room
