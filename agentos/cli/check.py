@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agentos.config.run import RunConfig
-    from agentos.preflight.dry_run import DryRun
+    from agentos.preflight.protocol_checks import DryRun
 
 _AGENTS = 20
 """Most agents that are listed one by one."""

@@ -29,13 +29,11 @@ import agentos.simulation.arms
 from agentos import RunConfig, Simulation
 from agentos.rounds.resumption import resumption
 from agents.exchange import EXCHANGES
+from experiments.benchmarks.fuzzing.disk_steps import counted
 from protocols.errors import RecordError
 from protocols.seeding import generator
 
 RESULTS = Path(__file__).parents[2] / "results" / "crash_points.md"
-STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
-"""Python's audit events of what changes a folder; `open` for writing is another."""
-WRITES = os.O_WRONLY | os.O_RDWR
 KILLED, TIMEOUT_S = 137, 300.0
 NEEDS: dict[str, dict[str, Any]] = {
     "pseudo_labels": {"classes": 4, "confidence": 0.0},
@@ -110,25 +108,6 @@ def write_corpus(path: Path) -> None:
             file.write(json.dumps({"text": " ".join(words), "label": f"c{row % 4}"}) + "\n")
 
 
-def counted(folder: Path, last: int | None) -> Callable[[], int]:
-    """Count this process's steps in a folder, and die before the last; return the count so far."""
-    taken = [0]
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITES):
-            return
-        if event != "open" and event not in STEPS:
-            return
-        if not str(arguments[0]).startswith(str(folder)):
-            return
-        taken[0] += 1
-        if taken[0] == last:
-            os._exit(KILLED)
-
-    sys.addaudithook(hook)
-    return lambda: taken[0]
-
-
 def in_child(work: Callable[[], object]) -> tuple[int, str]:
     """Do work in a process of its own; return its exit code, and what it wrote."""
     read, write = os.pipe()
@@ -178,7 +157,7 @@ def _read_all(descriptor: int) -> str:
 
 def run_to(config: RunConfig, out: Path, cache: Path, last: int | None) -> int:
     """Run in a folder, and die before a step; return the number of steps."""
-    steps = counted(out, last)
+    steps = counted(out, last, KILLED)
     Simulation(config, out, cache=cache).run()
     return steps()
 
@@ -227,6 +206,12 @@ def try_setting(name: str, points: int, seed: int, folder: Path) -> list[Tried]:
     return found
 
 
+def without_reports() -> None:
+    """Leave out the reports of this process's runs, which are drawn last, from the records."""
+    logging.disable(logging.WARNING)
+    setattr(agentos.simulation.arms, "write_report", Path)  # noqa: B010
+
+
 def main(
     points: Annotated[int, typer.Option(help="Steps of each setting at which it is ended.")] = 40,
     only: Annotated[list[str] | None, typer.Option(help="Settings; default: all.")] = None,
@@ -234,9 +219,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Table, in Markdown.")] = RESULTS,
 ) -> None:
     """End runs at steps of theirs, continue them, and fail if any ends otherwise."""
-    logging.disable(logging.WARNING)
-    # The report is read from the records, and drawn last.
-    setattr(agentos.simulation.arms, "write_report", Path)  # noqa: B010
+    without_reports()
     tried: list[Tried] = []
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -246,7 +229,7 @@ def main(
             sys.stdout.write(f"{setting}: {_counts(tried, setting)}\n")
             sys.stdout.flush()
             if out is not None:
-                out.write_text(table(tried, seed), encoding="utf-8")
+                out.write_text(table(tried, points, seed), encoding="utf-8")
     raise typer.Exit(any(each.outcome != "same" for each in tried))
 
 
@@ -255,13 +238,13 @@ def _counts(tried: list[Tried], setting: str) -> tuple[int, int, int]:
     return own[0].steps, len(own), sum(each.outcome == "same" for each in own)
 
 
-def table(tried: list[Tried], seed: int) -> str:
+def table(tried: list[Tried], points: int, seed: int) -> str:
     """Return the outcomes by setting, in Markdown."""
     lines = [
         "# Runs that die at a step on the disk, and go on",
         "",
-        f"`python -m experiments.benchmarks.fuzzing.crash_points`, seed {seed}: runs of three rounds with a "
-        "checkpoint after each, killed before a step that changes their folder, then resumed or begun again. "
+        f"`python -m experiments.benchmarks.fuzzing.crash_points --points {points} --seed {seed}`: runs of "
+        "three rounds with a checkpoint after each, killed before a step that changes their folder, then resumed or begun again. "
         "Same: the metrics are those of a run that was never killed, byte for byte.",
         "",
         "| setting | steps of a run | killed | same | otherwise |",

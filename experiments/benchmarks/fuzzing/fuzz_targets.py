@@ -51,11 +51,15 @@ class Target:
         open: gives valid inputs by kind, and the function that reads one and names the outcome.
         refusals: the errors that its callers expect.
         mutations: mutations of its inputs.
+        most_s: the processor's time that an input may take.
+        headroom_mb: memory that its reader may take in addition to what the program holds before.
     """
 
     open: Callable[[], AbstractContextManager[tuple[Samples, Read]]]
     refusals: tuple[type[Exception], ...]
     mutations: Sequence[Mutation]
+    most_s: float = 2.0
+    headroom_mb: int = 256
 
 
 def payloads() -> list[Payload]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import yaml
 
 Rng = np.random.Generator
 Mutation = Callable[[bytes, Rng, Sequence[bytes]], bytes]
@@ -141,6 +142,47 @@ def break_json(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
     return _with_header(buffer, text[:at] + inserts[rng.integers(len(inserts))] + text[at:])
 
 
+def edit_text(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
+    """Change a value, a key or a text in JSON, in one of its lines, or in YAML."""
+    text = buffer.decode("utf-8", "replace")
+    lines = text.splitlines(keepends=True) or [""]
+    at = int(rng.integers(len(lines)))
+    try:
+        return _text(edited(json.loads(text), rng)).encode("utf-8", "surrogatepass")
+    except (ValueError, RecursionError):
+        pass
+    try:
+        lines[at] = _text(edited(json.loads(lines[at]), rng)) + "\n"
+        return "".join(lines).encode("utf-8", "surrogatepass")
+    except (ValueError, RecursionError):
+        pass
+    try:
+        value = edited(yaml.safe_load(text), rng)
+        return str(yaml.safe_dump(value)).encode("utf-8", "surrogatepass")
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return flip_bits(buffer, rng, others)
+
+
+def edit_field(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
+    """Change a field of a line whose fields commas, tabs or spaces part."""
+    lines = buffer.decode("utf-8", "replace").splitlines() or [""]
+    at = int(rng.integers(len(lines)))
+    by = next((mark for mark in "\t, " if mark in lines[at]), ",")
+    fields = lines[at].split(by)
+    fields[rng.integers(len(fields))] = str(HOSTILE[rng.integers(len(HOSTILE))])
+    lines[at] = by.join(fields)
+    return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
+
+
+def replace(buffer: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
+    """Put something else in its place: nothing, another value, another encoding, or what nests."""
+    texts = (
+        *(b"", b"\0", b"\xff\xfe\0", b"[" * DEEP, b"[]", b"{}", b"null", b"9" * 5000, b"\n" * 99),
+        *(buffer.decode("utf-8", "replace").encode("utf-16"), b"\xef\xbb\xbf" + buffer, b"PK\3\4"),
+    )
+    return texts[rng.integers(len(texts))]
+
+
 BLIND: tuple[Mutation, ...] = (flip_bits, overwrite, truncate, extend, splice)
 SAFETENSORS: tuple[Mutation, ...] = (
     *BLIND,
@@ -153,6 +195,8 @@ SAFETENSORS: tuple[Mutation, ...] = (
     break_json,
 )
 """Mutations of safetensors files; those that reach deepest come most often."""
+TEXTUAL: tuple[Mutation, ...] = (*(edit_text,) * 6, edit_field, edit_field, truncate, replace)
+"""Mutations of files that people can read."""
 
 
 def mutate(

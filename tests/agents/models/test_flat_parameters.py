@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from agents.models.flat_parameters import Binding, flatten, layout_of
+from agents.models.flat_parameters import Binding, copy_buffers, flatten, layout_of
 
 
 class Model(nn.Module):
@@ -163,3 +163,12 @@ def test_binding_accumulates_gradients_in_place_whichever_buffer_is_current(mode
     loss_of(model).backward()
     assert [p.grad.data_ptr() for p in model.parameters() if p.grad is not None] == places
     torch.testing.assert_close(binding.gradient, 2 * once)
+
+
+def test_buffers_are_copied_and_one_that_is_not_set_stays_so() -> None:
+    mean = torch.ones(2)
+    copied = copy_buffers({"mean": mean, "unset": None})
+    mean.zero_()
+    assert copied["mean"] is not None
+    assert copied["mean"].tolist() == [1.0, 1.0]
+    assert copied["unset"] is None

@@ -12,13 +12,13 @@ from experiments.benchmarks.fuzzing.crash_points import (
     KILLED,
     Tried,
     config_of,
-    counted,
     in_child,
     settings,
     table,
     try_setting,
     write_corpus,
 )
+from experiments.benchmarks.fuzzing.disk_steps import counted
 
 needs_fork = pytest.mark.skipif(
     not hasattr(os, "fork"), reason="runs are ended in forked processes"
@@ -26,7 +26,7 @@ needs_fork = pytest.mark.skipif(
 
 
 def steps(folder: Path, last: int | None) -> int:
-    count = counted(folder, last)
+    count = counted(folder, last, KILLED)
     (folder / "a").write_text("1")
     (folder / "a").read_text()
     (folder / "a").rename(folder / "b")
@@ -61,6 +61,6 @@ def test_run_that_dies_goes_on_to_the_same_metrics(tmp_path: Path) -> None:
 
 
 def test_table_names_what_ended_otherwise() -> None:
-    text = table([Tried("ray", 3, 9, "same"), Tried("ray", 4, 9, "other metrics, resumed")], 0)
+    text = table([Tried("ray", 3, 9, "same"), Tried("ray", 4, 9, "other metrics, resumed")], 1, 0)
     assert "| ray | 9 | 2 | 1 | 1 |" in text
     assert "- ray, step 4: other metrics, resumed" in text

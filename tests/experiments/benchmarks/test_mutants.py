@@ -5,7 +5,18 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from experiments.benchmarks.fuzzing.mutants import drawn, mutants_of, suites_of, survives, table
+from experiments.benchmarks.fuzzing.code_changes import mutants_of
+from experiments.benchmarks.fuzzing.mutants import (
+    ENDLESS,
+    KILLED,
+    SURVIVED,
+    drawn,
+    keep,
+    known,
+    suites_of,
+    table,
+    verdict,
+)
 
 SOURCE = '''
 LIMIT = 3
@@ -68,16 +79,24 @@ def test_only_what_no_test_notices_survives(tmp_path: Path) -> None:
         "    path = Path(__file__).parents[3] / 'protocols/wire/frame.py'\n"
         "    assert not runpy.run_path(str(path))['f'](2)\n"
     )
-    assert [survives(mutant, tmp_path) for mutant in (seen, unseen)] == [False, False]
+    assert [verdict(mutant, tmp_path, 1) for mutant in (seen, unseen)] == [KILLED, KILLED]
     (tmp_path / "tests/protocols/wire/test_frame.py").write_text("def test_nothing(): pass\n")
-    assert survives(unseen, tmp_path)
+    assert verdict(unseen, tmp_path, 2) == SURVIVED
     assert (tmp_path / "protocols/wire/frame.py").read_text() == "kept"
 
 
 def test_table_counts_survivors_by_package() -> None:
     first, second = list(mutants_of("agents/a.py", SOURCE))[:2]
-    text = table([(first, True, 1.0), (second, False, 1.0)], 0, 0)
-    assert "| agents | 2 | 1 | 1 |" in text
-    assert "| protocols | 0 | 0 | 0 |" in text
-    assert f"- `{first}`" in text
+    text = table([(first, SURVIVED), (second, KILLED), (first, ENDLESS)], 0, 0)
+    assert "| agents | 3 | 1 | 1 | 1 |" in text
+    assert "| protocols | 0 | 0 | 0 | 0 |" in text
+    assert text.count(f"- `{first}`") == 2
     assert str(second) not in text
+
+
+def test_verdicts_are_kept_and_not_sought_again(tmp_path: Path) -> None:
+    first, second = list(mutants_of("agents/a.py", SOURCE))[:2]
+    assert known(tmp_path / "kept.jsonl") == {}
+    keep(tmp_path / "kept.jsonl", first, KILLED)
+    keep(tmp_path / "kept.jsonl", second, SURVIVED)
+    assert known(tmp_path / "kept.jsonl") == {str(first): KILLED, str(second): SURVIVED}

@@ -65,6 +65,23 @@ def test_parts_that_do_not_answer_the_task_are_refused(parts, message) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("costs", "speeds"),
+    [
+        ((), (1.0,)),
+        ((1.0,), ()),
+        ((-1.0,), (1.0,)),
+        ((1.0,), (0.0,)),
+        ((np.inf,), (1.0,)),
+        ((np.nan,), (1.0,)),
+        ((1.0,), (np.inf,)),
+    ],
+)
+def test_work_and_speeds_that_divide_nothing_are_refused(costs, speeds) -> None:
+    with pytest.raises(ConfigurationError, match="divided by the work of its texts"):
+        evidence([0, 1], np.eye(2), costs, speeds)
+
+
 def test_order_puts_parts_after_those_that_they_read() -> None:
     second = replace(ROOT, reads=("fine",))
     last = Part("last", ALL, reads=("root", "fine"))

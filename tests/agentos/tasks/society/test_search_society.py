@@ -79,6 +79,9 @@ def test_merge_of_one_encoder_is_a_central_search_to_the_bit(topology: str, hold
     alone = society(holders=holders, topology=topology).answer(IDS, embed, "single")
     assert np.array_equal(alone.ranking.candidates, central.candidates)
     assert alone.payload_bytes.sum() == 0
+    assert np.array_equal(alone.ranking.scores, central.scores)
+    read = 9 * card(0).flops(16)
+    assert alone.flops == pytest.approx(np.full(QUERIES, read + 2 * DOCUMENTS * WIDTH + 3 * WIDTH))
 
 
 @pytest.mark.parametrize("way", WAYS[1:])

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import experiments.benchmarks.fuzzing.fuzz as fuzzing
-from experiments.benchmarks.fuzzing.fuzz import Outcome, fuzz, table
+from experiments.benchmarks.fuzzing import fuzz_targets
+from experiments.benchmarks.fuzzing.fuzz import Outcome, fuzz, kept, table
 from experiments.benchmarks.fuzzing.fuzz_targets import TARGETS, Target
 from experiments.benchmarks.fuzzing.message_mutations import cut
 from experiments.benchmarks.fuzzing.mutations import BLIND, mutate
@@ -25,14 +26,25 @@ from protocols.wire.serialize import decode
 
 
 @pytest.mark.parametrize(
-    ("name", "inputs"), [("messages", 1500), ("checkpoints", 500), ("records", 150)]
+    ("name", "inputs"),
+    [
+        ("messages", 1500),
+        ("checkpoints", 500),
+        ("records", 150),
+        ("configurations", 40),
+        ("files of data", 200),
+        ("bombs", 8),
+        ("run folders", 12),
+        ("links", 12),
+    ],
 )
 def test_mutated_inputs_are_taken_or_refused(name: str, inputs: int) -> None:
     outcome = fuzz(name, seed=5, block=0, inputs=inputs)
     assert outcome.findings == []
     assert outcome.counts.total() == inputs
     assert outcome.counts["taken"] > 0
-    assert outcome.grown_mb < 64
+    assert outcome.grown_mb < (64 if name in fuzz_targets.TARGETS else 512)
+    assert 0.0 < outcome.slowest_s < fuzzing.TARGETS[name].most_s
 
 
 @given(st.binary(max_size=400))
@@ -105,6 +117,31 @@ def test_failures_are_findings(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Outcome()
     whole.add(outcome)
     assert whole.findings == outcome.findings
+
+
+def test_changes_outside_the_folder_and_too_much_time_are_findings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @contextmanager
+    def harmful() -> Any:
+        def read(kind: str, data: bytes) -> str:
+            if kind == "slow":
+                while True:
+                    pass
+            (tmp_path / "precious").write_bytes(data)
+            return "taken"
+
+        yield [("slow", b"0123"), ("outside", b"4567")], read
+
+    target = Target(harmful, (Exception,), BLIND, most_s=0.05)
+    monkeypatch.setitem(fuzzing.TARGETS, "harmful", target)
+    outcome = fuzz("harmful", seed=0, block=0, inputs=8)
+    assert set(outcome.counts) == {"FAILED: OutOfTime", "FAILED: outside"}
+    assert len(outcome.findings) == 8
+    assert outcome.slowest_s >= 0.05
+    assert kept([outcome], tmp_path / "findings")
+    assert len(list((tmp_path / "findings").glob("*.txt"))) == 8
+    assert not kept([Outcome()], tmp_path / "none")
 
 
 def test_claims_of_terabytes_are_refused_before_anything_is_allocated() -> None:
