@@ -132,6 +132,25 @@ def test_damaged_log_is_refused_with_the_file_named(tmp_path: Path, kind: str) -
             reading(tmp_path / "kb")
 
 
+def test_reading_runs_no_code(tmp_path: Path) -> None:
+    lived(tmp_path / "kb").close()
+    KnowledgeBase.read(tmp_path / "kb")  # imports what reading needs
+    running, watching = set[str](), [True]
+
+    def note(event: str, _: object) -> None:
+        if watching and event in ("exec", "compile", "pickle.find_class", "import", "os.system"):
+            running.add(event)
+
+    sys.addaudithook(note)  # for good: there is no way to remove it
+    try:
+        assert KnowledgeBase.read(tmp_path / "kb").records
+        assert not running
+        compile("1", "seen", "eval")
+        assert running == {"compile"}
+    finally:
+        watching.clear()
+
+
 def test_folder_without_a_log_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(RecordError, match=LOG):
