@@ -15,6 +15,7 @@ from agentos.preflight.flops import sizes_of
 from agentos.records.layout import TOGETHER
 from agentos.records.reports import ArmResult, RoundReport
 from agentos.rounds.base import RoundServices, RoundsPlan, save_states
+from agentos.rounds.faults.injector import FaultInjector
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime import Session
 from agentos.runtime.host_calls import Consolidate, HostCall, Restore
@@ -109,6 +110,7 @@ class EpisodeCoordinator(SynchronousCoordinator):
         plan: the rounds.
         session: hosts that are up.
         services: parts of the run to report to.
+        injector: the faults of the run, whose rounds count from 1 in every episode.
         states: the accepted states; None for untrained agents.
     """
 
@@ -117,9 +119,10 @@ class EpisodeCoordinator(SynchronousCoordinator):
         plan: RoundsPlan,
         session: Session,
         services: RoundServices,
+        injector: FaultInjector,
         states: States | None,
     ) -> None:
-        super().__init__(plan, session, services)
+        super().__init__(plan, session, services, injector=injector)
         self.states = states
 
     def _start(self) -> None:
@@ -152,7 +155,8 @@ def learn(
         evaluation=config.evaluation,
         evaluated=(),  # episodes are measured on their tests
     )
-    coordinator = EpisodeCoordinator(plan, session, RoundServices(on_round), states)
+    injector = FaultInjector(config.faults, config.policy, config.seed, config.agents.total)
+    coordinator = EpisodeCoordinator(plan, session, RoundServices(on_round), injector, states)
     coordinator.run()
     session.call_all(Consolidate(number))
     result = coordinator.result

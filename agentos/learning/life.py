@@ -102,7 +102,7 @@ class Life:
                 self._listener.on_stage("Starting hosts")
                 runtime = curriculum.config.runtime
                 with (
-                    opened(self._base(), *progress(record)) as base,
+                    opened(self._base(), *progress(record), self._tables()) as base,
                     runtime.start(curriculum.blueprint, self.address) as session,
                 ):
                     record = self._episodes(curriculum, session, record, base)
@@ -150,6 +150,8 @@ class Life:
         for name in ("knowledge", "use"):
             if life[name] is None:  # as lives that began before there were such fields
                 del life[name]
+        if "knowledge" in life:  # where tables lie changes no number
+            del life["knowledge"]["tables"]
         run = curriculum.config.resolved()
         if self.config.begin_run is not None:  # its encoders count, wherever they are
             run = {**run, "agents": encoder_digests(curriculum.config)}
@@ -186,6 +188,9 @@ class Life:
     def _base(self) -> Path | None:
         known = self.config.knowledge
         return None if known is None else self.directory / known.path
+
+    def _tables(self) -> str | None:
+        return None if self.config.knowledge is None else self.config.knowledge.tables
 
     def _knowledge(
         self, curriculum: Curriculum, record: LifeRecord, base: KnowledgeBase

@@ -15,6 +15,8 @@ from experiments.studies.learning.lexical_stream import Words
 from experiments.studies.learning.measured_stream import HEADS, Measured
 
 REFERENCE = "er"
+EQUAL = 0.1
+"""Share of the reference's memory by which that of a learner may differ, and still count as equal."""
 FIGURES = ("final_accuracy", "backward_transfer", "forward_transfer", "minimum_accuracy")
 _HEAD = (
     *("learner", "final accuracy", "backward transfer", "forward transfer", "lowest accuracy"),
@@ -53,7 +55,8 @@ def _explanation(found: Mapping[str, Sequence[Measured]], head: float, agents: i
         f"{seeds} seeds, each with its own order of the labels: mean ± half-width of a 95 % Student "
         "interval. Differences are paired by seed; their p values are corrected by Holm over the table. "
         "Memory is what a learner keeps next to its weights after the last episode; the ridge head keeps "
-        f"{kept} more. "
+        f"{kept} more. Unequal: more than a tenth above or below ER's, so that the comparison with ER is "
+        "not at equal memory. "
         "Forward transfer is measured against the untrained society. `words` is TF-IDF with logistic "
         "regression on all labelled text so far, which it keeps."
     )
@@ -99,11 +102,24 @@ def _table(
                 arm,
                 *(interval_text(interval(_column(runs, name))) for name in FIGURES),
                 *differences,
-                bytes_text(float(memory) / agents) if memory > 0 else "0",
+                _memory(float(memory) / agents, _reference_memory(found, head) / agents),
                 count_text(float(np.mean([each.spent["tokens"] for each in found[arm]]))),
             ]
         )
     return markdown(_HEAD, [*cells, *([_words(words)] if words else [])])
+
+
+def _reference_memory(found: Mapping[str, Sequence[Measured]], head: float) -> float:
+    """Return the bytes of the learner that others are compared with, without those of the ridge head."""
+    runs = found.get(REFERENCE, ())
+    return float(np.mean([each.spent["memory_bytes"] for each in runs])) - head if runs else 0.0
+
+
+def _memory(own: float, reference: float) -> str:
+    """Return bytes, marked where they are not those of the reference, give or take a tenth."""
+    text = bytes_text(own) if own > 0 else "0"
+    unequal = reference > 0 and abs(own - reference) > EQUAL * reference
+    return f"{text} (unequal)" if unequal else text
 
 
 def _column(runs: Sequence[Mapping[str, float]], name: str) -> list[float]:

@@ -139,6 +139,58 @@ def test_refused_update_leaves_everything_as_it_was(life_of, live, tmp_path) -> 
     assert kept
 
 
+@pytest.fixture
+def halves(life_of, corpus_file: Path, tmp_path: Path):
+    """A life of two episodes of the same four labels; the second can be poisoned.
+
+    Every label of the second half is then called as the next one, and agent 1 sends noise.
+    """
+
+    def make(poisoned: bool) -> LifeConfig:
+        lines = corpus_file.read_text(encoding="utf-8").splitlines()
+        documents = [json.loads(line) for line in lines]
+        names = [document["label"] for document in documents[:4]]
+        for document in documents[120:] if poisoned else ():
+            document["label"] = names[(names.index(document["label"]) + 1) % 4]
+        path = tmp_path / f"{poisoned}.jsonl"
+        path.write_text("\n".join(map(json.dumps, documents)) + "\n", encoding="utf-8")
+        return life_of(
+            {
+                "data.source.path": str(path),
+                "training.local_steps": 20,
+                "training.learning_rate": 0.003,
+                "faults": [{"kind": "byzantine", "agents": [1]}] if poisoned else [],
+            },
+            stream={"kind": "by_time", "episodes": 2, "labelled": 0.5, "gate": 0.4},
+            learn="none",
+            gate={"drop": 0.3, "alpha": 0.4, "batch": 100, "looks": 1, "per": ["episode"]},
+        )
+
+    return make
+
+
+def test_poisoned_stream_is_stopped_by_the_gate_and_the_report_says_so(
+    halves, live, tmp_path
+) -> None:
+    clean, poisoned = (live(halves(bad), f"poisoned {bad}").episodes[1] for bad in (False, True))
+    assert "old examples lose" in "; ".join(poisoned.reasons)
+    assert "old examples lose" not in "; ".join(clean.reasons)
+    assert poisoned.outcome == "refuse"
+    assert poisoned.states == 0
+    report = (tmp_path / "poisoned True" / "report.md").read_text(encoding="utf-8")
+    assert "- Episode 2: old examples lose" in report
+
+
+def test_faults_of_the_run_strike_in_every_episode(life_of, live) -> None:
+    whole, deaf = (
+        live(life_of({"training.rounds": 2, "faults": faults}, learn="none", gate=None), name)
+        for name, faults in (("whole", []), ("deaf", [{"kind": "drop"}]))
+    )
+    for heard, lost in zip(whole.episodes, deaf.episodes, strict=True):
+        assert heard.spent["message_bytes"] == lost.spent["message_bytes"] > 0
+        assert heard.digests != lost.digests
+
+
 def test_gate_uses_every_example_in_one_decision_only(life_of, live) -> None:
     record = live(life_of())
     used = [each.gate_used for each in record.episodes]

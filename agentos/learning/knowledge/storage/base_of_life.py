@@ -9,12 +9,15 @@ from pathlib import Path
 
 from agentos.learning.knowledge.storage.claim_log import LOG
 from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
+from agentos.learning.knowledge.storage.lance_store import LanceStore
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def opened(folder: Path | None, episode: int, confirmed: int) -> Iterator[KnowledgeBase | None]:
+def opened(
+    folder: Path | None, episode: int, confirmed: int, tables: str | None = None
+) -> Iterator[KnowledgeBase | None]:
     """Open the base of a life for as long as the life writes; None where it keeps none.
 
     What an episode wrote that the life's record does not know of was interrupted, and is dropped: the episode
@@ -24,6 +27,7 @@ def opened(folder: Path | None, episode: int, confirmed: int) -> Iterator[Knowle
         folder: the base; None for none.
         episode: the next episode to learn.
         confirmed: records that the life knows of.
+        tables: address of its tables in object storage; None for a folder beside the log.
 
     Raises:
         RecordError: the base is missing, foreign, damaged, or behind the life.
@@ -32,7 +36,9 @@ def opened(folder: Path | None, episode: int, confirmed: int) -> Iterator[Knowle
         yield None
         return
     new = confirmed == 0 and not (folder / LOG).exists()
-    with KnowledgeBase.create(folder) if new else KnowledgeBase.open(folder) as base:
+    store = None if tables is None else lambda beside: LanceStore(tables)
+    open_or_create = KnowledgeBase.create if new else KnowledgeBase.open
+    with open_or_create(folder, store) as base:
         if dropped := base.cut_from(mark_of(episode)):
             logger.warning("%s: %d records of an interrupted episode are dropped", folder, dropped)
         base.require(confirmed)

@@ -133,11 +133,16 @@ class LanceStore(ClaimStore):
         try:
             yield
         except (OSError, RuntimeError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            hint = "remove that folder: it is built anew from the log beside it"
+            if "://" in self.uri:
+                hint = (
+                    "check the address, and the credentials that LanceDB reads from the environment"
+                )
             raise RecordError(
                 f"The tables of claims in {self.uri} cannot be used",
                 expected="tables as agentos wrote them, and space to write",
                 actual=f"{type(error).__name__}: {str(error)[:300]}",
-                hint="remove that folder: it is built anew from the log next to it",
+                hint=hint,
             ) from error
 
 

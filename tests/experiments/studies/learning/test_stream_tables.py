@@ -42,8 +42,16 @@ def test_differences_are_paired_with_replay() -> None:
 def test_memory_is_what_the_learner_adds_to_the_ridge_head() -> None:
     text = page("Streams", "the command", FOUND, WORDS, agents=2)
     assert cells(text, "er")[9] == "10.0 kB"
-    assert cells(text, "frozen")[9] == "0"
+    assert cells(text, "frozen")[9] == "0 (unequal)"
     assert "the ridge head keeps 2.00 kB more" in text
+
+
+def test_comparison_at_unequal_memory_is_marked() -> None:
+    found = {**FOUND, "close": [measured((0.5, 0.5), 25_500)] * 2}  # 10.75 kB beside 10
+    text = page("Streams", "the command", found, WORDS, agents=2)
+    marked = {name for name in found if cells(text, name)[9].endswith("(unequal)")}
+    assert marked == {"frozen", "none"}
+    assert "not at equal memory" in text
 
 
 def test_words_have_a_row_without_a_test() -> None:

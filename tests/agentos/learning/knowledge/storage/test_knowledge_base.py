@@ -9,12 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from agentos.learning.knowledge.config import KnowledgeConfig
+from agentos.learning.knowledge.storage.base_of_life import opened
 from agentos.learning.knowledge.storage.changes import Joined, Weighed
 from agentos.learning.knowledge.storage.claim_log import LOG
 from agentos.learning.knowledge.storage.claim_store import MemoryStore, Row
 from agentos.learning.knowledge.storage.knowledge_base import TABLES, KnowledgeBase
 from agentos.learning.knowledge.storage.knowledge_state import fold
+from agentos.learning.knowledge.storage.lance_store import LanceStore
 from agents.knowledge.claims import Claim, merged
 from protocols.errors import ConfigurationError, RecordError
 from protocols.seeding import generator
@@ -123,9 +127,28 @@ def test_damaged_log_is_refused_with_the_file_named(tmp_path: Path, kind: str) -
         "empty": [],
     }
     path.write_bytes(b"".join(damaged[kind]))
-    for opened in (KnowledgeBase.read, KnowledgeBase.open):
+    for reading in (KnowledgeBase.read, KnowledgeBase.open):
         with pytest.raises(RecordError, match=str(path)):
-            opened(tmp_path / "kb")
+            reading(tmp_path / "kb")
+
+
+def test_reading_runs_no_code(tmp_path: Path) -> None:
+    lived(tmp_path / "kb").close()
+    KnowledgeBase.read(tmp_path / "kb")  # imports what reading needs
+    running, watching = set[str](), [True]
+
+    def note(event: str, _: object) -> None:
+        if watching and event in ("exec", "compile", "pickle.find_class", "import", "os.system"):
+            running.add(event)
+
+    sys.addaudithook(note)  # for good: there is no way to remove it
+    try:
+        assert KnowledgeBase.read(tmp_path / "kb").records
+        assert not running
+        compile("1", "seen", "eval")
+        assert running == {"compile"}
+    finally:
+        watching.clear()
 
 
 def test_folder_without_a_log_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
@@ -202,6 +225,25 @@ def test_tables_are_rebuilt_from_the_log(tmp_path: Path) -> None:
         assert names[0] not in found.digests[0]
         assert found.digests[1][0] == names[1]
     assert (tmp_path / "kb" / TABLES).is_dir()
+
+
+def test_tables_by_address_are_searched_from_elsewhere(tmp_path: Path) -> None:
+    address = (tmp_path / "far").as_uri()
+    tables = KnowledgeConfig(tables=address).tables
+    for episode in range(2):  # created, and opened again
+        with opened(tmp_path / "kb", episode, 5 * episode, tables) as base:
+            assert base is not None
+            base.add(claims())
+    assert not (tmp_path / "kb" / TABLES).exists()
+    found = LanceStore(address).nearest(FRAME, claims()[3].embedding[None], 1)
+    assert found.digests == [[claims()[3].digest]]
+
+
+def test_address_that_cannot_be_used_is_refused() -> None:
+    with pytest.raises(ValidationError, match="tables"):
+        KnowledgeConfig(tables="ftp://host/base")
+    with pytest.raises(RecordError, match=r"(?s)nowhere://bucket.*credentials"):
+        LanceStore("nowhere://bucket")
 
 
 def test_full_disk_loses_nothing_that_was_confirmed(
