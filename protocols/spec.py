@@ -71,7 +71,7 @@ class Kinds:
     ) -> CoreSchema:
         known = [Annotated[cls, Tag(kind)] for kind, cls in self.table.items()]
         bases = get_args(source) or (source,)
-        instances = tuple(Annotated[base, InstanceOf()] for base in bases)
+        instances = tuple(Annotated[base, InstanceOf()] for base in bases)  # type: ignore[type-arg]
         custom = Annotated[SkipJsonSchema[Union[instances]], Tag(CUSTOM)]  # type: ignore[valid-type]  # noqa: UP007
         options = (*known, custom)
         union = Union[options]  # type: ignore[valid-type]  # noqa: UP007
