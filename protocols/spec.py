@@ -70,7 +70,8 @@ class Kinds:
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         known = [Annotated[cls, Tag(kind)] for kind, cls in self.table.items()]
-        instances = tuple(InstanceOf[base] for base in get_args(source) or (source,))
+        bases = get_args(source) or (source,)
+        instances = tuple(Annotated[base, InstanceOf()] for base in bases)  # type: ignore[type-arg]
         custom = Annotated[SkipJsonSchema[Union[instances]], Tag(CUSTOM)]  # type: ignore[valid-type]  # noqa: UP007
         options = (*known, custom)
         union = Union[options]  # type: ignore[valid-type]  # noqa: UP007

@@ -106,7 +106,7 @@ class RunConfig(Spec):
         default_factory=RayRuntime, description="Where agents live."
     )
     trackers: tuple[Annotated[Tracker, Kinds(TRACKERS)], ...] = Field(
-        (), description="Programs that show the run's curves, beside TensorBoard."
+        (), description="Programs that show the run's curves, in addition to TensorBoard."
     )
 
     @model_validator(mode="after")

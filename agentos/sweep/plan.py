@@ -79,7 +79,7 @@ def plan(sweep: SweepConfig, trusted: Iterable[str] | None = ()) -> list[Planned
 
 
 def identity(config: RunConfig) -> str:
-    """Return a digest of all that a run's results depend on: not its name, and not who looks on.
+    """Return a digest of all that a run's results depend on: neither its name nor its trackers.
 
     Example:
         >>> identity(RunConfig(name="a")) == identity(RunConfig(name="b"))

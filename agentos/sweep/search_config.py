@@ -1,4 +1,4 @@
-"""What a sweep searches for: the space, the sampler, and the number that is to be best."""
+"""The search of a sweep: its space, its sampler, and the number that is to be best."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def compare(
     """Compare runs by the settings in which they differ; plot quality against bytes.
 
     Runs that differ in their seed alone are one line of the table, with a 95 % interval over them. Up to five
-    runs that all differ get a column each, with every metric.
+    runs that all differ get a column each, with every metric that is not minor.
 
     Example: agentos compare runs/quickstart-1 runs/complete --out comparison.html
     """
@@ -55,7 +55,7 @@ def compare(
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:
-    """Print a column per run; rows that are empty for all runs are left out."""
+    """Print a column per run, without minor metrics and rows that are empty for all runs."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -71,7 +71,10 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
     for field in differing[0]:
         table.add_row(escape(field), *(escape(setting_text(each[field])) for each in differing))
     table.add_section()
-    for heading, *cells in list(zip(comparison.headings, *texts, strict=True))[1:]:
-        if any(cell != ABSENT for cell in cells):
+    minor = {metric.name for metric in comparison.metrics if metric.minor}
+    rows = zip(comparison.columns, comparison.headings, *texts, strict=True)
+    for column, heading, *cells in list(rows)[1:]:
+        is_minor = column.rpartition(".")[0] in minor
+        if any(cell != ABSENT for cell in cells) and not is_minor:
             table.add_row(heading, *(escape(cell) for cell in cells))
     console.print(table)

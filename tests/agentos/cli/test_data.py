@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from agentos.cli.data import configuration
 from agentos.cli.main import app
-from agentos.data.summary import Summary, histogram
+from agentos.data.summary import Summary, histogram, label_skew
 from agentos.reporting.charts.corpus_figure import draw_corpus
 from agentos.reporting.pictures import to_svg
 from protocols.errors import AgentOSError, ConfigurationError
@@ -45,6 +45,25 @@ def test_run_is_told_with_its_counts_and_drawn(
     svg = (tmp_path / "who" / "reads.svg").read_text(encoding="utf-8")
     for name in ("sea", "farm", "town", "sky", "agent-3"):
         assert f">{name}<" in svg
+    # The picture says by itself how the text was divided, and how unlike the agents are.
+    for told_twice in ("dirichlet, alpha 1.0", "seed 0", "Jensen-Shannon skew of labels 0."):
+        assert told_twice in output
+        assert told_twice in svg
+
+
+@pytest.mark.parametrize(
+    ("table", "skew"),
+    [
+        ([[4, 0], [0, 9]], 1.0),
+        ([[1, 3], [2, 6], [4, 12]], 0.0),
+        ([[1, 0], [1, 1]], 0.3113),  # H(3/4, 1/4) - log(2)/2, over log 2
+        ([[5, 5]], None),
+        (np.zeros((3, 0)), None),
+    ],
+)
+def test_skew_of_labels_is_the_divergence_over_its_most(table: Any, skew: float | None) -> None:
+    found = label_skew(np.array(table))
+    assert found == (None if skew is None else pytest.approx(skew, abs=1e-4))
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.csv", "x.parquet", "x.txt"])

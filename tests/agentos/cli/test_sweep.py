@@ -95,3 +95,29 @@ def test_sweep_runs_records_and_goes_on(
     assert code == 1
     assert "[1/2]" not in said
     assert "[2/2] crowded seed 0: failed" in said
+
+
+@pytest.mark.slow
+def test_a_search_of_two_trials_names_the_best(
+    agentos: Call, small_values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optuna = pytest.importorskip("optuna")
+    places = (Path(__file__).parents[3], Path(optuna.__file__).parents[1])
+    monkeypatch.setenv("PYTHONPATH", ":".join(map(str, places)))
+    search = {"trials": 2, "sampler": "random", "space": {"exchange.weight": [0.5, 2.0]}}
+    base = {**small_values, "exchange": "anchor_contrast"}
+    Path("rates.yaml").write_text(
+        yaml.safe_dump({"base": base, "seeds": 1, "search": search}), "utf-8"
+    )
+    code, said = agentos("sweep", "rates.yaml", "--dry-run")
+    assert (code, "2 trials by random, 1 seeds each, for MRR" in said) == (0, True)
+    code, said = agentos("sweep", "rates.yaml", "--out", "rates")
+    assert code == 0, said
+    assert "2 trials, 0 pruned, 0 failed best: trial-" in said
+    assert Path("rates/report.html").is_file()
+    rows = read_table(Path("rates") / RESULTS)
+    assert {row["status"] for row in rows} == {"finished"}
+    before = Path("rates/search.log").read_text("utf-8")
+    code, said = agentos("sweep", "rates.yaml", "--out", "rates")
+    assert (code, "2 trials" in said) == (0, True)
+    assert Path("rates/search.log").read_text("utf-8").startswith(before)
