@@ -43,7 +43,7 @@ def write_page(rows: Sequence[Row], planned: int, origin: str, results: Path) ->
     parts = [f"# What exchanges give away, and what they spread\n\n`{origin}`\n\n{_EXPLANATION}"]
     parts.append(
         f"{len(rows)} of {planned} runs were measured, {' or '.join(map(str, seeds))} of each cell shown: "
-        "the mean, and ± the standard deviation over seeds where there are several. A single run is an anecdote."
+        "mean, and ± the standard deviation over seeds where there are several. One run is an anecdote."
     )
     if corpora:
         save(draw(cells, list(corpora)), results / f"{STEM}.png")
