@@ -150,7 +150,8 @@ def _sent(
     message = Embeddings(values=unit_rows(rows)[None].astype(np.float32))
     protected = protect(message, protection, {}, draws)
     assert isinstance(protected, Embeddings)
-    return protected.values[0]
+    values: NDArray[np.float32] = protected.values[0]
+    return values
 
 
 def _embedded(

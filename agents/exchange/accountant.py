@@ -63,7 +63,8 @@ def guarantees(exchange: Exchange, ledger: Ledger, agents: int) -> tuple[Guarant
     Every message is a Gaussian mechanism of sensitivity ``2 clip``: two messages of length `clip` lie at most
     that far apart. A broadcast is one message, however many receive it; where an agent addresses each
     recipient by itself, each delivery counts. In a hybrid the least noise counts for all parts. What was
-    fused from others' messages they have protected themselves. Numbers of texts are taken to be public.
+    fused from others' messages they have protected themselves. Numbers of texts, and whether an agent sends
+    at all, are taken to be public.
 
     Args:
         exchange: the strategy, or a hybrid.

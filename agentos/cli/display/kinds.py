@@ -212,7 +212,7 @@ def _shown(cls: type[Spec]) -> dict[str, list[str]]:
 
     if not issubclass(cls, Exchange) or issubclass(cls, Hybrid):
         return {}
-    return {"shows": sorted(cls.model_construct().shows or ())}
+    return {"shows": sorted(cls.model_construct(kind="").shows or ())}
 
 
 def _shows(shown: Sequence[str] | None) -> str:

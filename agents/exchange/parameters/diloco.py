@@ -71,6 +71,11 @@ class DiLoCo(ParameterExchange):
 
     @model_validator(mode="after")
     def _weights_count(self) -> Self:
+        if self.weighting == "tokens" and self.privacy is not None:
+            raise ValueError(
+                "weighting tokens sends the length of the private text in the open, which exchange.privacy "
+                "does not cover; leave weighting at documents, or exchange.privacy out"
+            )
         if self.weighting == "tokens" and self.fusion.kind != "mean":
             raise ValueError(
                 f"weighting tokens has no effect under the fusion {self.fusion.kind}, which weighs all "

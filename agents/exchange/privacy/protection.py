@@ -100,7 +100,10 @@ def _restored(
     """Give noised numbers the properties that receivers check or rely on."""
     if issubclass(payload, _ON_THE_SPHERE):
         lengths = np.linalg.norm(values, axis=-1, keepdims=True)
-        return np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
+        units: NDArray[np.float32] = np.divide(
+            values, lengths, out=np.zeros_like(values), where=lengths > 0
+        )
+        return units
     if issubclass(payload, Statistics) and name == "squares":
         return np.maximum(values, 0.0, out=values)
     restored = payload.after_decoding(name, values)

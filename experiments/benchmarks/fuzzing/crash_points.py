@@ -74,6 +74,7 @@ def settings() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {
         kind: {"exchange": {"kind": kind, **NEEDS.get(kind, {})}} for kind in EXCHANGES
     }
+    found["secure_fedavg"]["topology"] = "master_slave"
     found["asynchronous"] = {"exchange": "fedavg", "clock": ASYNCHRONOUS}
     found["ray"] = {"exchange": "anchor_contrast", "runtime": {"kind": "ray", "hosts": 2}}
     return found

@@ -58,7 +58,7 @@ def plan(newsgroups: Path | None, seeds: int) -> list[Cell]:
         "docstrings": {"kind": "docstrings", "packages": packages}
     }
     if newsgroups is not None:
-        source = {"kind": "parquet", "path": str(newsgroups), "label": "label"}
+        source: dict[str, object] = {"kind": "parquet", "path": str(newsgroups), "label": "label"}
         corpora = {**corpora, "newsgroups": source}
     return [
         cell

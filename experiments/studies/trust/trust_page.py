@@ -42,7 +42,8 @@ def write_page(rows: Sequence[Row], planned: int, origin: str, results: Path) ->
     seeds = sorted({len(group) for group in cells.values()})
     parts = [f"# What exchanges give away, and what they spread\n\n`{origin}`\n\n{_EXPLANATION}"]
     parts.append(
-        f"Runs of a cell: {', '.join(map(str, seeds))}; mean ± standard deviation over them."
+        f"{len(rows)} of {planned} runs were measured, {' or '.join(map(str, seeds))} of each cell shown: "
+        "mean, and ± the standard deviation over seeds where there are several. One run is an anecdote."
     )
     if corpora:
         save(draw(cells, list(corpora)), results / f"{STEM}.png")

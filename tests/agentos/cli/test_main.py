@@ -242,6 +242,15 @@ def test_list_shows_the_kinds_of_task_files(agentos: Callable[..., Ended], field
     assert shown == set(OF_TASKS[field])
 
 
+def test_list_says_what_the_messages_of_every_exchange_show(agentos: Callable[..., Ended]) -> None:
+    found = json.loads(agentos("list", "exchange", "--json").out)["exchange"]
+    shown = {kind: about["shows"] for kind, about in found.items() if kind != "hybrid"}
+    assert shown["isolated"] == []
+    assert shown["fedavg"] == ["parameters"]
+    assert shown["cross_negatives"] == ["private text"]
+    assert "(shows anchors)" in agentos("list", "exchange").out
+
+
 @pytest.mark.parametrize("table", [*TABLES, CODECS, FUSIONS, TRUST, FAULTS, *OF_TASKS.values()])
 def test_list_cites_the_paper_of_every_kind_as_authors_and_year(table: Mapping[str, Any]) -> None:
     for kind, cls in table.items():

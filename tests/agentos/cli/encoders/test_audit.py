@@ -80,7 +80,8 @@ def test_a_backdoor_reaches_others_through_parameters_and_no_agent_alone(
     small_values, tmp_path, cache, call, exchange, spreads
 ):
     """The attack must win at the poisoned agent, and where its parameters go; nowhere else."""
-    poison = {"agents": [1], "label": "sea", "trigger": "777 999", "share": 0.5}
+    trigger = " ".join(["777 999"] * 4)
+    poison = {"agents": [1], "label": "sea", "trigger": trigger, "share": 0.5}
     values = {
         **small_values,
         "data": {
@@ -92,7 +93,7 @@ def test_a_backdoor_reaches_others_through_parameters_and_no_agent_alone(
         "topology": "complete",
         "objectives": ["info_nce", {"kind": "labelled", "classes": 4, "share": 1.0}],
         "exchange": exchange,
-        "training": {"rounds": 6, "local_steps": 15, "batch_size": 12, "max_length": 24},
+        "training": {"rounds": 6, "local_steps": 25, "batch_size": 12, "max_length": 24},
         "evaluation": {"every": 6, "tasks": ["own_labels"], "documents": 60},
         "baseline": {"isolated": False},
     }

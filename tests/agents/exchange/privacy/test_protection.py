@@ -145,6 +145,11 @@ def test_what_noise_cannot_cover_is_refused(kind):
         EXCHANGES[kind](privacy={"noise": 1.0})
 
 
+def test_a_weight_that_tells_the_length_of_private_text_is_refused():
+    with pytest.raises(ValueError, match="weighting tokens"):
+        EXCHANGES["diloco"](weighting="tokens", privacy={"noise": 1.0})
+
+
 def test_a_hybrid_leaves_privacy_to_its_parts():
     with pytest.raises(ValueError, match="privacy of each strategy"):
         EXCHANGES["hybrid"](strategies=["fedavg", "anchor_contrast"], privacy={"noise": 1.0})
