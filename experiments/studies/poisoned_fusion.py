@@ -144,9 +144,14 @@ def main(
             if (fusion, attack, seed) not in known(kept):
                 config = configuration(fusion, attack, rounds, seed)
                 keep(kept, fusion, attack, seed, perplexity(config))
-    found, values = {}, known(kept)
-    for cell in CELLS:
-        found[cell] = [values[(*cell, seed)] for seed in range(seeds)]
+    values = known(kept)
+    wanted = [(*cell, seed) for cell in CELLS for seed in range(seeds)]
+    if left := [each for each in wanted if each not in values]:
+        sys.stdout.write(
+            f"{len(left)} runs are left; without --first the command goes on with them\n"
+        )
+        return
+    found = {cell: [values[(*cell, seed)] for seed in range(seeds)] for cell in CELLS}
     command = f"python -m experiments.studies.poisoned_fusion --rounds {rounds} --seeds {seeds}"
     sys.stdout.write(publish("poisoned_fusion", table(found, command)) + "\n")
 
