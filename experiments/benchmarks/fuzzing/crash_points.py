@@ -34,7 +34,7 @@ from protocols.errors import RecordError
 from protocols.seeding import generator
 
 RESULTS = Path(__file__).parents[2] / "results" / "crash_points.md"
-KILLED, TIMEOUT_S = 137, 300.0
+KILLED, TIMEOUT_S = 137, 900.0
 NEEDS: dict[str, dict[str, Any]] = {
     "pseudo_labels": {"classes": 4, "confidence": 0.0},
     "fedmd": {"classes": 4},
@@ -245,7 +245,8 @@ def table(tried: list[Tried], points: int, seed: int) -> str:
         "# Runs that die at a step on the disk, and go on",
         "",
         f"`python -m experiments.benchmarks.fuzzing.crash_points --points {points} --seed {seed}`: runs of "
-        "three rounds with a checkpoint after each, killed before a step that changes their folder, then resumed or begun again. "
+        "three rounds with a checkpoint after each, killed before a step that changes their folder, then "
+        "resumed or begun again. "
         "Same: the metrics are those of a run that was never killed, byte for byte.",
         "",
         "| setting | steps of a run | killed | same | otherwise |",
