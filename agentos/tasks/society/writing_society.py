@@ -16,8 +16,8 @@ from agentos.tasks.cooperation.joint_writing import JointWriting
 from agentos.tasks.cooperation.setting import Setting
 from agentos.tasks.cooperation.traffic import Traffic
 from agentos.tasks.library import ModelCard
-from agentos.tasks.society.decoders import Decoders, Expected, loaded
 from agentos.tasks.society.fitted_society import SINGLE
+from agentos.tasks.society.hosted_decoders import Decoders, Expected, loaded
 from agentos.tasks.society.joint_writer import Writer
 from agents.answering.answers import Labels, Rows
 from agents.answering.writing.continuation import Continuation, write

@@ -63,9 +63,11 @@ def main(
         folder = Path(temporary)
         models = write_models(folder, "tiny", max(AGENTS))
         for agents in AGENTS:
-            found = [again(folder / f"{agents}-{n}", models[:agents], n) for n in (few, many)]
-            rows.append(row(agents, *found, many))
-            typer.echo(f"{agents} agents: {found}", err=True)
+            less, most = (
+                again(folder / f"{agents}-{count}", models[:agents], count) for count in (few, many)
+            )
+            rows.append(row(agents, less, most, many))
+            typer.echo(f"{agents} agents: {less}, {most}", err=True)
     columns = (
         "agents",
         f"CPU seconds, {few:,} texts",

@@ -16,8 +16,8 @@ from agentos.records.atomic_files import write_json
 from agentos.records.identity.folder_lock import alone_in
 from agentos.tasks.config import GenerateTask
 from agentos.tasks.resemblance import resembling
-from agentos.tasks.society.decoders import Decoders
 from agentos.tasks.society.fitted_society import SINGLE
+from agentos.tasks.society.hosted_decoders import Decoders
 from agentos.tasks.society.saved_society import SOCIETY, save_society
 from agentos.tasks.society.writing_society import WritingSociety, rule
 from agentos.tasks.solving.kind_outcome import (

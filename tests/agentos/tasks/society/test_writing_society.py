@@ -10,7 +10,7 @@ import pytest
 
 from agentos.tasks.config import GenerateTask
 from agentos.tasks.library import read_cards
-from agentos.tasks.society.decoders import Decoders
+from agentos.tasks.society.hosted_decoders import Decoders
 from agentos.tasks.society.saved_society import load_kept, save_society
 from agentos.tasks.society.writing_society import Scored, WritingSociety
 from agents.answering.writing.continuation import Continuation, write
