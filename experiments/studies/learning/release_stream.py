@@ -102,14 +102,12 @@ class Claims:
     @property
     def stated_SN(self) -> NDArray[np.bool_]:
         """Return which releases state a default."""
-        found: NDArray[np.bool_] = self.ballots.shares_SNK.any(axis=2)
-        return found
+        return np.asarray(self.ballots.shares_SNK.any(axis=2), np.bool_)
 
     @property
     def contested_N(self) -> NDArray[np.bool_]:
         """Return which parameters have several stated defaults."""
-        found: NDArray[np.bool_] = self.ballots.shares_SNK.any(axis=0).sum(axis=1) > 1
-        return found
+        return np.asarray(self.ballots.shares_SNK.any(axis=0).sum(axis=1) > 1, np.bool_)
 
 
 def read(path: Path) -> History:

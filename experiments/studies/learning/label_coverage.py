@@ -1,6 +1,6 @@
 """Measure how many texts get a label of a stated precision: by a committee, one agent, words, and cleanlab.
 
-    python -m experiments.studies.learning.labels runs/quickstart-20261130-084740 --seeds 5
+    python -m experiments.studies.learning.label_coverage runs/quickstart-20261130-084740 --seeds 5
 
 The encoders of a finished run stay as they are. Each agent fits a head to its share of the labelled texts;
 other labelled texts calibrate the confidence above which labels are used. Every way to label goes through the
@@ -30,7 +30,8 @@ from agentos.learning.labelling.base import AutomaticLabels
 from agentos.records.layout import CONFIG
 from agentos.reporting.statistics import interval
 from agentos.simulation.preparation import prepare_corpus
-from agents.answering import Answers, Examples, Linear
+from agents.answering import Answers, Examples
+from agents.answering.adapt import Linear
 from agents.answering.answers import Labels, Split
 from experiments.benchmarks.harness.societies import RESULTS
 from experiments.studies.cooperation.lexical_labels import probabilities
@@ -180,12 +181,16 @@ def labelled(
     material: Material, draw: Draw, compared: Mapping[str, Labelling]
 ) -> dict[str, AutomaticLabels]:
     """Return the labels of the asked texts, each way."""
+    parts: tuple[tuple[Split, Labels], ...] = (
+        ("calibrate", draw.calibrate),
+        ("query", draw.asked),
+    )
     by_split = {
         split: {
             "agents": agents_answers(material, draw, split, rows),
             "words": words_answers(material, draw, split, rows),
         }
-        for split, rows in (("calibrate", draw.calibrate), ("query", draw.asked))
+        for split, rows in parts
     }
     truth = material.labels[draw.calibrate]
     found = {}
@@ -237,8 +242,12 @@ def main(
         "share of the texts that get a label; precision: share of those that is right. Mean ± half-width of "
         "a 95 % Student interval over draws."
     )
-    parts = ["# Automatic labels of a stated precision", f"`{command('learning.labels')}`", about]
-    page = results / "labels.md"
+    parts = [
+        "# Automatic labels of a stated precision",
+        f"`{command('learning.label_coverage')}`",
+        about,
+    ]
+    page = results / "label_coverage.md"
     parts.append(table(material, seeds, ways(with_cleanlab)))
     parts.append(READING)
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

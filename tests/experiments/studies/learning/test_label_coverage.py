@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.studies.learning import labels
-from experiments.studies.learning.labels import Material, agents_answers, drawn, table, ways
+from experiments.studies.learning import label_coverage
+from experiments.studies.learning.label_coverage import Material, agents_answers, drawn, table, ways
 from protocols.seeding import generator
 
 AGENTS, CLASSES, BUDGET = 3, 4, 160
@@ -16,7 +16,7 @@ AGENTS, CLASSES, BUDGET = 3, 4, 160
 def material() -> Material:
     """Texts of words of their class, as agents of unlike noise see them."""
     rng = generator(0, "label study")
-    truth = np.repeat(np.arange(CLASSES), BUDGET + labels.ASKED)
+    truth = np.repeat(np.arange(CLASSES), BUDGET + label_coverage.ASKED)
     texts = [f"word{label} word{label} common {rng.integers(50)}" for label in truth]
     centres = 3 * rng.standard_normal((CLASSES, 8))
     seen = [
@@ -29,7 +29,7 @@ def material() -> Material:
 def test_parts_of_a_draw_do_not_meet(material: Material) -> None:
     draw = drawn(material, BUDGET, 0)
     parts = (draw.fit, draw.calibrate, draw.asked)
-    assert [len(part) for part in parts] == [CLASSES * n for n in (80, 80, labels.ASKED)]
+    assert [len(part) for part in parts] == [CLASSES * n for n in (80, 80, label_coverage.ASKED)]
     assert len(np.unique(np.concatenate(parts))) == sum(map(len, parts))
     assert not np.array_equal(draw.asked, drawn(material, BUDGET, 1).asked)
 
@@ -45,7 +45,7 @@ def test_agents_learn_from_their_own_share(material: Material) -> None:
 def test_table_has_a_row_for_each_way_and_what_is_sure_is_right(
     material: Material, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(labels, "BUDGETS", (BUDGET,))
+    monkeypatch.setattr(label_coverage, "BUDGETS", (BUDGET,))
     rows = [line.split(" | ") for line in table(material, 2, ways(False)).splitlines()[2:]]
     found = {row[1]: row for row in rows}
     assert list(found) == ["committee", "own", "words", "committee with words"]
