@@ -245,7 +245,7 @@ def _schedule(config: RunConfig) -> dict[str, str]:
         "checkpoints": config.checkpoints.interval(training.local_steps),
     }
     return {
-        name: f"every {every} rounds" if 0 < every <= training.rounds else "none"
+        name: f"one in {every} rounds" if 0 < every <= training.rounds else "none"
         for name, every in intervals.items()
     }
 
