@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from agentos.data.corpus import Corpus
-from agentos.records.reports import Restart, RoundReport
-from protocols.ledger import Ledger
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # configurations import this module, and must load at once
+    from agentos.data.corpus import Corpus
+    from agentos.records.reports import Restart, RoundReport
+    from protocols.ledger import Ledger
 
 
 class Listener:

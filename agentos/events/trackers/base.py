@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -14,9 +14,11 @@ from agentos.events.listener import Listener
 from agentos.records.atomic_files import plain
 from agentos.records.layout import agent_name
 from agentos.records.metrics_log import curves
-from agentos.records.reports import RoundReport
 from protocols.errors import ConfigurationError
 from protocols.spec import Spec
+
+if TYPE_CHECKING:
+    from agentos.records.reports import RoundReport
 
 
 @dataclass(frozen=True)
