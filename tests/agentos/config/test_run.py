@@ -442,6 +442,7 @@ def test_instances_of_ones_own_pass_straight_through() -> None:
         "every": 1,
         "first": 1,
         "codec": codec,
+        "privacy": None,
         "anchor_share": 0.0,
         "loudness": 2.0,
     }
