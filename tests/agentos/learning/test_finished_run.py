@@ -57,7 +57,7 @@ def test_life_begins_with_the_encoders_of_the_run(ended: Path, begun_from) -> No
     curriculum = draw_up(begun_from(ended / "run"), LifeListener(), ended / "cache")
     texts = curriculum.texts(curriculum.episodes[0].test[:3])
     with curriculum.config.runtime.start(curriculum.blueprint) as session:
-        session.call_all(Begin(curriculum.arm(curriculum.config.exchange)))
+        session.call_all(Begin(curriculum.arm()))
         for agent, host in session.placement.items():
             rows = session.ask({host: EmbedTexts(texts, (agent,))})[agent]
             saved = LoadedEncoder.load(str(ended / "run" / "encoders" / f"agent-{agent}"))

@@ -131,7 +131,6 @@ def test_strategies_say_whether_they_can_weigh_by_age():
         "dcco",
         "sparta",
         "demo",
-        "secure_fedavg",
     }
     assert not FedAvg(fusion="median").asynchronous
     assert not PseudoLabelExchange(fusion="majority").asynchronous

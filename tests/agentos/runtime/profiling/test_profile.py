@@ -124,7 +124,7 @@ def test_lanes_are_filled_from_the_first_call_to_the_end(profiled: tuple[Path, P
 
 def test_report_shows_the_timeline_only_where_there_is_one(profiled: tuple[Path, Path]) -> None:
     with_profile, without = ((f / "report.html").read_text("utf-8") for f in profiled)
-    assert "<h2>Time by phase</h2>" in with_profile
+    assert "Time by phase</h2>" in with_profile
     assert '"timeline"' in with_profile
     assert "Time by phase" not in without
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents.exchange.parameters.robust_fusion import PARAMETER_FUSIONS
-from experiments.studies.poisoned_fusion import (
+from experiments.studies.trust.poisoned_fusion import (
     AGENTS,
     ALONE,
     ATTACKS,

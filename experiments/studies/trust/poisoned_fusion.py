@@ -1,6 +1,6 @@
 """Measure what robust fusions promise: the quality of honest agents, with and without poisoned senders.
 
-    python -m experiments.studies.poisoned_fusion
+    python -m experiments.studies.trust.poisoned_fusion
 
 Seven agents, a GPT-2 of 2 layers x 64 each, read docstrings and average their parameters with all others
 after every few steps. Two of them send something else than what they have learnt, all through the run: noise,
@@ -152,7 +152,9 @@ def main(
         )
         return
     found = {cell: [values[(*cell, seed)] for seed in range(seeds)] for cell in CELLS}
-    command = f"python -m experiments.studies.poisoned_fusion --rounds {rounds} --seeds {seeds}"
+    command = (
+        f"python -m experiments.studies.trust.poisoned_fusion --rounds {rounds} --seeds {seeds}"
+    )
     sys.stdout.write(publish("poisoned_fusion", table(found, command)) + "\n")
 
 
