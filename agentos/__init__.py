@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from agentos.simulation.simulation import Simulation as Simulation
     from agentos.tasks.config import Task as Task
     from agentos.tasks.society.open_society import Society as Society
-    from agentos.tasks.solving.any_kind import solve as solve
+    from agentos.tasks.solving.solve_any import solve as solve
 
 _EXPORTS = {
     "RunConfig": "agentos.config.run",
@@ -22,7 +22,7 @@ _EXPORTS = {
     "load_runs": "agentos.records.views.run_tables",
     "Society": "agentos.tasks.society.open_society",
     "Task": "agentos.tasks.config",
-    "solve": "agentos.tasks.solving.any_kind",
+    "solve": "agentos.tasks.solving.solve_any",
 }
 
 __all__ = ["Result", "RunConfig", "Simulation", "Society", "Task", "load_run", "load_runs", "solve"]

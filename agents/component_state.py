@@ -14,7 +14,7 @@ class ComponentState:
 
     Subclasses are dataclasses, and every field has a default. Fields hold tensors, arrays, plain values, and
     lists, tuples and dictionaries of these, since that is what a checkpoint can hold: see
-    `agents.hosting.tree`.
+    `agents.hosting.pytree`.
     """
 
     @classmethod

@@ -43,7 +43,7 @@ from agentos.cli.tasks.serve import serve
 from agentos.cli.tasks.solve import analyse, ask, solve
 from agentos.cli.topology import topology
 from agentos.cli.watched_run import run
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

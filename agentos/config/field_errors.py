@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from agentos.data.problems import Problem
+from agentos.data.printable_text import Problem
 from protocols.errors import ConfigurationError
 from protocols.spec import CUSTOM, Kinds, Spec
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 from agentos.events.listener import Listener
 from agentos.records.layout import LOG
 from agentos.records.reports import Restart, RoundReport

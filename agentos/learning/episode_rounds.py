@@ -23,7 +23,7 @@ from agents import hosting
 from agents.answering import Answers
 from agents.answering.answers import Split
 from agents.answering.logistic import softmax
-from agents.hosting.tree import tree_bytes
+from agents.hosting.pytree import tree_bytes
 from agents.training.blueprint import Arm
 
 _SHARPNESS = 10.0

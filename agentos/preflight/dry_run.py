@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from agentos.data.problems import Problem
+from agentos.data.printable_text import Problem
 from agentos.preflight.protocol_checks import DryRun, Edges, check_form, check_hop, check_reach
 from agentos.preflight.protocol_plan import ProtocolPlan
 from agentos.rounds.hop_schedule import ScheduledHop, scheduled_hops, turn_of
 from agents.exchange.base import Announced, Exchange, Learner, Turn
-from agents.exchange.shape_learner import ShapeLearner, outline
+from agents.exchange.shape_only_learner import ShapeLearner, outline
 from agents.models.pretrained import width_of
 from protocols.errors import WireError
 from protocols.messages import Envelope
@@ -74,7 +74,7 @@ def walk(
     Args:
         exchange: the strategy.
         network: the agents and the edges between them.
-        learners: every agent, or a stand-in: see `agents.exchange.shape_learner`.
+        learners: every agent, or a stand-in: see `agents.exchange.shape_only_learner`.
         rounds: number of rounds of the run.
     """
     due = tuple(r for r in range(1, rounds + 1) if exchange.is_due(r, rounds))

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from agentos.data.problems import Problem
+from agentos.data.printable_text import Problem
 from agents.exchange.base import Announced, Expected
 from protocols.ledger import Ledger
 from protocols.topologies import Hop, Network

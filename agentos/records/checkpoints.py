@@ -18,7 +18,7 @@ from pydantic import Field
 
 from agentos.records.atomic_files import inside, replacing, sync, writing
 from agentos.records.checkpoint_config import KEPT_UNDER_WAY, CheckpointConfig
-from agentos.records.identity.extents import Extent, disagreement, extents
+from agentos.records.identity.record_lengths import Extent, disagreement, extents
 from agentos.records.layout import ARMS, CHECKPOINTS, LEDGER, MANIFEST, TOGETHER, agent_name
 from agentos.records.ledger_file import read_ledger, write_ledger
 from protocols.errors import RecordError

@@ -12,7 +12,7 @@ from agentos.evaluation.base import Metric
 from agentos.records.atomic_files import append_json, replacing, require_inside, write_json, writing
 from agentos.records.environment import environment
 from agentos.records.identity.fingerprint import Fingerprint, write_fingerprints
-from agentos.records.identity.first_moments import abandon, remove_drafts, take
+from agentos.records.identity.folder_claim import abandon, remove_drafts, take
 from agentos.records.identity.folder_lock import FolderLock
 from agentos.records.layout import (
     BASELINES,

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 from agentos.records.layout import agent_name
 from agentos.records.reader import config_value
 from agentos.records.result import Quality

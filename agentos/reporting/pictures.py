@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 from agentos.records.atomic_files import writing
 from protocols.errors import ConfigurationError
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 
 KEPT = 100
 """Alarms of each source that are kept, the latest ones."""

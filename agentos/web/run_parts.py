@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 from agentos.records.atomic_files import reading
 from agentos.records.layout import ARMS, LEDGER, LIVE, LOG, NETWORK, TOGETHER
 from agentos.records.ledger_file import read_ledger

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 from agentos.evaluation.base import Metric
 from agentos.evaluation.joint import is_joint
 from agentos.records.layout import (

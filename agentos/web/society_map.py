@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 from agentos.reporting.network.positions import Points, marker_sizes, place
 from protocols.topologies.network import Network
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise, zip_longest
 
+from agents.hosting.pytree import tree_bytes
 from agents.hosting.spill_file import Slot, SpillFile
-from agents.hosting.tree import tree_bytes
 from agents.models.cpu.malloc import return_freed_memory
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm, Blueprint

@@ -19,7 +19,7 @@ from agents.hosting.admission import Admission
 from agents.hosting.agent_pool import AgentPool
 from agents.hosting.delivery import Delivery, Outbox, PayloadStore, Sent
 from agents.hosting.device import choose_device, share_gpu
-from agents.hosting.examiner import Examiner
+from agents.hosting.host_evaluator import Examiner
 from agents.hosting.local_steps import train_agents
 from agents.hosting.message_file import read_messages, write_messages
 from agents.hosting.messaging import Alterations

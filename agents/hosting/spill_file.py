@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.hosting.tree import flatten, unflatten
+from agents.hosting.pytree import flatten, unflatten
 from protocols.errors import RuntimeFailure
 
 _PAGE = 4096
@@ -44,7 +44,7 @@ class Slot:
 
 
 class SpillFile:
-    """Storage on disk for trees of tensors and plain values; see `agents.hosting.tree`.
+    """Storage on disk for trees of tensors and plain values; see `agents.hosting.pytree`.
 
     Freed space is reused for trees of about the same size, so the file grows no larger than the largest total
     that it held of every size.

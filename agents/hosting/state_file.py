@@ -1,6 +1,6 @@
 """File format of checkpoints: a tree of values, such as an agent's whole state, that cannot run code.
 
-A tree consists of dictionaries, lists, tuples, plain values, tensors and arrays; see `agents.hosting.tree`.
+A tree consists of dictionaries, lists, tuples, plain values, tensors and arrays; see `agents.hosting.pytree`.
 Tensors and arrays are written by safetensors, and the skeleton as JSON in the file's header. Reading it back
 gives the same types, the same keys and the same bits. The classes of an agent's states come from the run's
 configuration, never from the file.
@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from agents.hosting.tree import flatten, unflatten
+from agents.hosting.pytree import flatten, unflatten
 from agents.training.state import AgentState, StateTypes
 from protocols.errors import RecordError
 

@@ -107,7 +107,7 @@ class AgentState:
         )
 
     def to_tree(self) -> dict[str, Any]:
-        """Return the whole state as a tree; see `agents.hosting.tree`."""
+        """Return the whole state as a tree; see `agents.hosting.pytree`."""
         return {**self.tensors(), **{name: getattr(self, name) for name in _COUNTERS}}
 
     @classmethod

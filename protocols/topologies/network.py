@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from protocols.topologies import figures, mixing
+from protocols.topologies import graph_metrics, mixing
 from protocols.topologies.hops import Edge, Hop, fields_only, grouped
 from protocols.topologies.mixing import Matrix
 
@@ -127,7 +127,7 @@ class Network(ABC):
         never repeats) and J is the matrix of ones: so that the figures of fixed and of varying
         networks compare.
         """
-        if self.agents > figures.LIMIT:
+        if self.agents > graph_metrics.LIMIT:
             return None
         rounds = range(self.period or RANDOM_WINDOW)
         return mixing.spectral_gap(self.mixing(round) for round in rounds)
@@ -135,7 +135,9 @@ class Network(ABC):
     @cached_property
     def diameter(self) -> int | None:
         """Most edges on a shortest path in `graph`. None above 2,000 agents."""
-        return figures.diameter(self._neighbours) if self.agents <= figures.LIMIT else None
+        return (
+            graph_metrics.diameter(self._neighbours) if self.agents <= graph_metrics.LIMIT else None
+        )
 
     @property
     def max_degree(self) -> int:

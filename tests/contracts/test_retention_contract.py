@@ -12,7 +12,7 @@ import torch
 from agentos.runtime.host_calls import Consolidate
 from agents.continual import RETENTIONS, Retention
 from agents.exchange.isolated import Isolated
-from agents.hosting.tree import flatten, tree_bytes
+from agents.hosting.pytree import flatten, tree_bytes
 from agents.objectives import Labelled
 from agents.training.blueprint import Arm
 

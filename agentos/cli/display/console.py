@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 
 
 class SafeConsole(Console):

@@ -15,9 +15,9 @@ from agentos.tasks.society.open_any import Answered, AnyReply, PartsReply, Writt
 from agentos.tasks.society.open_search import FoundReply, SummaryReply
 from agentos.tasks.society.open_society import Reply
 from agentos.tasks.society.parts_society import PARTS
-from agentos.tasks.solving.any_kind import AnySolved
 from agentos.tasks.solving.kind_outcome import Finished, Table
 from agentos.tasks.solving.run_task import Solved
+from agentos.tasks.solving.solve_any import AnySolved
 from agentos.tasks.solving.work_folder import ANSWERS
 
 _HITS = 3

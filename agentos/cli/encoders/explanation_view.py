@@ -9,7 +9,7 @@ from rich.text import Text
 
 from agentos.audit.explanation import Explanation, Neighbour
 from agentos.audit.explanation.explanation_page import shares, trust
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 
 _FOR = ("", "on #d7e6fb", "on #9cc3f5", "on #4f8fe0")
 _AGAINST = ("", "on #fbe3cf", "on #f2b98a", "on #dd7f35")

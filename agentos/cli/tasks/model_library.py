@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from agentos.tasks.library import ModelCard
-    from agentos.tasks.library.shelf import State
+    from agentos.tasks.library.library_folder import State
 
 library = typer.Typer(
     name="library",
@@ -50,7 +50,7 @@ def list_models(
     With --check the command fails if a model is missing, cannot be read, or has other weights.
     """
     from agentos.tasks.library.card import Library
-    from agentos.tasks.library.shelf import library_file, state_of
+    from agentos.tasks.library.library_folder import library_file, state_of
 
     path = library_file(folder)
     cards = Library.load(path).cards
@@ -76,7 +76,7 @@ def show(name: Name, folder: Folder = None, as_json: AsJson = False) -> None:
     from rich.text import Text
 
     from agentos.tasks.library.card import Library
-    from agentos.tasks.library.shelf import library_file, state_of
+    from agentos.tasks.library.library_folder import library_file, state_of
 
     models = Library.load(library_file(folder))
     card = models.find(name)
@@ -117,7 +117,7 @@ def add(
     Example: agentos library add runs/quickstart-1 ./all-MiniLM-L6-v2
     """
     from agentos.tasks.library.card import Library
-    from agentos.tasks.library.shelf import cards_of, changing, library_file
+    from agentos.tasks.library.library_folder import cards_of, changing, library_file
     from protocols.errors import ConfigurationError
 
     if name is not None and len(paths) > 1:
@@ -148,7 +148,7 @@ def remove(
 ) -> None:
     """Remove models from the library; their folders stay as they are."""
     from agentos.tasks.library.card import Library
-    from agentos.tasks.library.shelf import changing, library_file
+    from agentos.tasks.library.library_folder import changing, library_file
 
     path = library_file(folder)
     with changing(path):

@@ -33,7 +33,7 @@ def solve(
     from agentos.cli.display.kind_tables import show_any
     from agentos.config.task_file import load_task
     from agentos.reporting.tasks.kind_report import write_any_report
-    from agentos.tasks.solving.any_kind import solve as work
+    from agentos.tasks.solving.solve_any import solve as work
 
     console, directory = _console(), out
     task = load_task(file, overrides or (), trust_plugins)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agentos.learning.knowledge.claim_fusion import cosines, groups
 from agentos.learning.knowledge.correction import objections
-from agentos.learning.knowledge.joining import cosines, groups
 from agentos.learning.knowledge.resolvers import Ballots, Resolver
 from agentos.learning.knowledge.storage.changes import Moved, Weighed
 from agentos.learning.knowledge.storage.knowledge_state import KnowledgeState

@@ -23,12 +23,12 @@ from agentos.learning.knowledge.claim_exchange import (
     deliver,
     frame_of_anchors,
 )
+from agentos.learning.knowledge.claim_fusion import joined, thinned
 from agentos.learning.knowledge.claim_work import ClaimWork
 from agentos.learning.knowledge.config import Knn, KnowledgeConfig
 from agentos.learning.knowledge.conflicts import settled
 from agentos.learning.knowledge.correction import harmful, named
 from agentos.learning.knowledge.discovery import Discovery
-from agentos.learning.knowledge.joining import joined, thinned
 from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
 from agentos.learning.knowledge.novelty import ConformalKnn
 from agentos.learning.knowledge.storage.base_of_life import mark_of

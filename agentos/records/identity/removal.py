@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from agentos.records.atomic_files import writing
-from agentos.records.identity.first_moments import DRAFT, FIRST, FOLDERS, OF_THE_LOCK
+from agentos.records.identity.folder_claim import DRAFT, FIRST, FOLDERS, OF_THE_LOCK
 from agentos.records.identity.folder_lock import alone_in
 from agentos.records.layout import CHECKPOINTS, CONFIG, METRICS, NETWORK, STARTING, WRITTEN_LATER
 from protocols.errors import RecordError

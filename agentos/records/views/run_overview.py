@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 from agentos.data.yaml_text import parse_yaml
 from agentos.data.yaml_values import Loader
 from agentos.records.atomic_files import damaged, reading

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 from agentos.evaluation.base import Metric
 from agentos.records.atomic_files import reading
 from agentos.records.reader import RecordedNetwork, RunRecord, config_value, load_run

@@ -10,10 +10,10 @@ from agentos.reporting.page import write_page
 from agentos.reporting.tasks.task_report import write_task_report
 from agentos.reporting.units import ABSENT, bytes_text, count_text, short_seconds
 from agentos.tasks.society.parts_society import PARTS
-from agentos.tasks.solving.any_kind import AnySolved
 from agentos.tasks.solving.composite_task import SolvedParts
 from agentos.tasks.solving.kind_outcome import LEXICAL, Finished, Table, Way
 from agentos.tasks.solving.run_task import Solved
+from agentos.tasks.solving.solve_any import AnySolved
 
 _NAMES = {
     LEXICAL: "words",

@@ -28,7 +28,7 @@ from agentos.tasks.decomposition.part_heads import FittedDivision, capable
 from agentos.tasks.planning.part_work import Worker
 from agentos.tasks.planning.work_plan import PlannedWork, Rules, schedule_work
 from agentos.tasks.scheduling import Scheduler
-from agentos.tasks.scheduling.message_fates import Script
+from agentos.tasks.scheduling.message_faults import Script
 from agentos.tasks.scheduling.placements import Schedule
 from agentos.tasks.scheduling.under_faults import Aftermath, carry_out
 from agentos.tasks.scheduling.workload import transit_between

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from agentos.tasks.scheduling.base import Scheduler
 from agentos.tasks.scheduling.execution import execute, reschedule
-from agentos.tasks.scheduling.message_fates import Script, is_refused, lateness_of
+from agentos.tasks.scheduling.message_faults import Script, is_refused, lateness_of
 from agentos.tasks.scheduling.placements import Placement, Schedule
 from agentos.tasks.scheduling.workload import Workload
 

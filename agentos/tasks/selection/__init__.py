@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agentos.tasks.selection.base import Candidates, Choice, Selection, regret
+from agentos.tasks.selection.baseline_selections import Largest, RandomModels
 from agentos.tasks.selection.linear_accuracy import Linear
-from agentos.tasks.selection.unmeasured import Largest, RandomModels
 
 SELECTIONS: Mapping[str, type[Selection]] = {
     "linear": Linear,

@@ -24,10 +24,10 @@ from agentos.tasks.cooperation import NOT_ASKED, SILENT, Outcome
 from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import SINGLE, FittedSociety
 from agentos.tasks.society.saved_society import SOCIETY, save_society
-from agentos.tasks.solving.further_ways import further_ways
 from agentos.tasks.solving.kind_outcome import LEXICAL
+from agentos.tasks.solving.lexical_baseline import lexical_probabilities
+from agentos.tasks.solving.optional_ways import further_ways
 from agentos.tasks.solving.scores import Scores, score
-from agentos.tasks.solving.words_alone import lexical_probabilities
 from agentos.tasks.solving.work_folder import ANSWERS, EMBEDDINGS, RESULTS, claim
 from agentos.tasks.solving.workbench import Bench, Workbench, cards_of
 from agents.answering.defer import oracle

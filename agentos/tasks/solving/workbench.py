@@ -18,7 +18,7 @@ from agentos.tasks.cooperation import Embedded, Evidence, Member, Queries
 from agentos.tasks.cooperation.panel import Embed
 from agentos.tasks.kinds import Items
 from agentos.tasks.library import Library, ModelCard, read_cards
-from agentos.tasks.library.shelf import library_file, require_present
+from agentos.tasks.library.library_folder import library_file, require_present
 from agentos.tasks.resemblance import resembling
 from agentos.tasks.selection import Candidates, Choice
 from agentos.tasks.society.encoders import Encoded, Encoders

@@ -16,7 +16,7 @@ from agents.exchange.anchors.base import AnchorExchange
 from agents.exchange.anchors.classes import LABELS_HELP, check_classes, own_label_cosines
 from agents.exchange.base import AnchorBatch, ExchangeState, Heads, Learner, Society, Turn
 from agents.exchange.private.base import exchange_embeddings
-from agents.exchange.private.gathering import CentroidExchange, Centroids, CentroidState
+from agents.exchange.private.centroid_exchange import CentroidExchange, Centroids, CentroidState
 from agents.lazy_torch import F, Tensor, torch
 
 

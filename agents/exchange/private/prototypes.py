@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from agents.exchange.base import ExchangeState, Learner, PrivateBatch, Turn
 from agents.exchange.private.base import PrivateExchange, exchange_embeddings
-from agents.exchange.private.gathering import CentroidExchange, Centroids, CentroidState
+from agents.exchange.private.centroid_exchange import CentroidExchange, Centroids, CentroidState
 from agents.exchange.private.sinkhorn import cluster, sinkhorn
 from agents.lazy_torch import Tensor, torch
 from agents.objectives import functional

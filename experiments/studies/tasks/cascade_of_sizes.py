@@ -24,7 +24,7 @@ from agentos.tasks.cooperation import Cascade
 from agentos.tasks.cooperation.base import part
 from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.society.fitted_society import FittedSociety
-from agentos.tasks.solving.words_alone import lexical_probabilities
+from agentos.tasks.solving.lexical_baseline import lexical_probabilities
 from agentos.tasks.solving.workbench import Bench, Workbench, cards_of
 from agents.answering import calibrate
 from experiments.benchmarks.harness.societies import RESULTS

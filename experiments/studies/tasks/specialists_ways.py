@@ -12,7 +12,7 @@ from agentos.tasks.cooperation.cascade import Levels, levels_of
 from agentos.tasks.decomposition import ConfusionTree
 from agentos.tasks.society.fitted_society import DIVIDED, SINGLE, FittedSociety
 from agentos.tasks.solving.dividing import divide
-from agentos.tasks.solving.words_alone import lexical_probabilities
+from agentos.tasks.solving.lexical_baseline import lexical_probabilities
 from agentos.tasks.solving.workbench import Bench, Workbench
 from agents.answering import DEFERRALS, FUSIONS, Answers, Examples, Head, fit_fusion
 from agents.answering.adapt import Prototype

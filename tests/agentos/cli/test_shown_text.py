@@ -18,7 +18,7 @@ from rich.table import Table
 
 from agentos.cli.display.console import SafeConsole
 from agentos.cli.main import _CleanFormatter
-from agentos.data.problems import printable
+from agentos.data.printable_text import printable
 from agentos.reporting.network.draw import draw_network
 from agentos.reporting.pictures import save, to_svg
 from protocols.topologies import TOPOLOGIES

@@ -45,7 +45,9 @@ def test_shell_is_given_kinds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["agentos"])
-    monkeypatch.setattr(sys.modules["__main__"], "__package__", None)  # as the script, not as a module
+    monkeypatch.setattr(
+        sys.modules["__main__"], "__package__", None
+    )  # as the script, not as a module
     monkeypatch.setenv("_AGENTOS_COMPLETE", "complete_zsh")
     monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "agentos run quickstart exchange=fedpr")
     with pytest.raises(SystemExit):

@@ -12,7 +12,7 @@ import yaml
 
 from agentos.config.field_errors import InvalidConfiguration
 from agentos.config.load import apply_overrides, find, load, load_topology, read_yaml, ready_made
-from agentos.data.problems import Problem
+from agentos.data.printable_text import Problem
 from agentos.data.yaml_values import dump
 from protocols.errors import ConfigurationError
 from protocols.topologies import TOPOLOGIES

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from agents.exchange import EXCHANGES
+from agents.hosting.pytree import tree_bytes
 from agents.hosting.state_file import save_state
-from agents.hosting.tree import tree_bytes
 from agents.training.blueprint import Arm
 from protocols.topologies.peer import Ring
 

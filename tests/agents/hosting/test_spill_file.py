@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from agents.hosting.pytree import tree_bytes
 from agents.hosting.spill_file import SpillFile
-from agents.hosting.tree import tree_bytes
 from protocols.errors import RuntimeFailure
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agentos.tasks.solving.words_alone import cut
+from agentos.tasks.solving.lexical_baseline import cut
 from agents.answering.answers import Labels
 from agents.answering.ranking import Ranking
 from agents.answering.ranking.search import best

@@ -19,7 +19,7 @@ from agentos.cli.display.outcome_tables import show_outcome
 from agentos.cli.display.progress import LiveDisplay
 from agentos.cli.runs.compare import show_comparison
 from agentos.config.field_errors import InvalidConfiguration
-from agentos.data.problems import Problem
+from agentos.data.printable_text import Problem
 from agentos.events import Listener, Listeners
 from agentos.records.reports import RoundReport
 from agentos.reporting.comparison import compare

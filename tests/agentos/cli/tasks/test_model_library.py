@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from agentos.cli.main import app
 from agentos.tasks.library import Library
-from agentos.tasks.library.shelf import cards_of, library_file, require_present, state_of
+from agentos.tasks.library.library_folder import cards_of, library_file, require_present, state_of
 from protocols.errors import AgentOSError, ConfigurationError
 
 

@@ -24,7 +24,7 @@ from agentos.tasks.decomposition.part_heads import capable, fit_parts, fitness
 from agentos.tasks.planning.part_work import Worker
 from agentos.tasks.planning.work_plan import Rules, plan_work
 from agentos.tasks.scheduling import Heft
-from agentos.tasks.scheduling.message_fates import Script
+from agentos.tasks.scheduling.message_faults import Script
 from agentos.tasks.scheduling.under_faults import Aftermath, carry_out
 from agents.answering import Examples
 from agents.answering.adapt import Prototype

@@ -8,7 +8,7 @@ import pytest
 from agentos.rounds.faults import FAULTS, Fault
 from agentos.rounds.faults.policies import PolicyConfig
 from agentos.tasks.scheduling import Heft
-from agentos.tasks.scheduling.message_fates import Script
+from agentos.tasks.scheduling.message_faults import Script
 from agentos.tasks.scheduling.under_faults import Aftermath, carry_out
 from agentos.tasks.scheduling.workload import Workload
 from protocols.errors import ConfigurationError

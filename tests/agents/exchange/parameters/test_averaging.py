@@ -16,7 +16,7 @@ from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.parameters.fedema import FedEMA
 from agents.exchange.parameters.fedprox import FedProx
 from agents.exchange.parameters.robust_fusion import Krum, Mean, Median, TrimmedMean
-from agents.hosting.tree import flatten
+from agents.hosting.pytree import flatten
 from protocols.messages import WeightDeltas, Weights
 from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered

@@ -1,4 +1,4 @@
-"""Words alone: TF-IDF with logistic regression, which every society has to beat."""
+"""Lexical baseline: TF-IDF with logistic regression, which every society has to beat."""
 
 from __future__ import annotations
 

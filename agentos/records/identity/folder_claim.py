@@ -1,4 +1,4 @@
-"""The first moments of a run folder: who may take it, and what a run that never began leaves there."""
+"""Claiming of a run folder: who may take it, and what a run that never began leaves there."""
 
 from __future__ import annotations
 

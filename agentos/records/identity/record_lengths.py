@@ -1,4 +1,4 @@
-"""Extents of the records that grow with a run: what a checkpoint relies on, and finds again or not."""
+"""Lengths of the records that grow with a run, on which a checkpoint relies."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agentos.learning.knowledge.claim_fusion import groups, joined, kept_groups, thinned
 from agentos.learning.knowledge.config import Merging
-from agentos.learning.knowledge.joining import groups, joined, kept_groups, thinned
 from agentos.learning.knowledge.storage.changes import Added
 from agentos.learning.knowledge.storage.knowledge_state import KnowledgeState, advance, fold
 from agents.knowledge.claims import Claim, Status
