@@ -37,7 +37,8 @@ READING = (
     "weigh both, `origin_beta` most of all, since a text that stayed for many releases counts once, and so "
     "does the text that replaced it. A source that revises itself is therefore better stated as one, by what "
     "it stated last. Copies of an old release that come last deceive all resolvers but `origin_beta`, which "
-    "counts them once and has seen that they err more often."
+    "counts them once and has seen that they err more often. The library as one source was added after the "
+    "table of single releases had been seen."
 )
 HEAD = (
     *(
