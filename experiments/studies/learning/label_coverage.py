@@ -47,8 +47,8 @@ READING = (
     "Committees of these small agents abstain: no part of their labels is certain to be 95 % right, though "
     "the most confident tenth was in one more draw. Cleanlab's consensus of the same agents does no better. "
     "Words are sure of nearly half of the texts, once 200 labels of each library fit them and 200 calibrate. "
-    "No way reaches 60 % coverage.\n\nThe head was changed from the nearest mean to logistic regression after a "
-    "first run of these five draws."
+    "No way reaches 60 % coverage.\n\nThe head was changed from the nearest mean to logistic regression "
+    "after a first run of these five draws."
 )
 HEAD = (
     "labels a class",
