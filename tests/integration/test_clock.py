@@ -112,7 +112,12 @@ def test_resumed_run_goes_on_in_simulated_time(
 ) -> None:
     clock = {**UNEQUAL, "mode": "synchronous"}
     options = {"fragments": 2, "overlap": 1} if exchange == "streaming_diloco" else {}
-    parts = {**PARTS, "checkpoints": {"every": 1}, "clock": clock, "exchange": {exchange: options}}
+    parts = {
+        **PARTS,
+        "checkpoints": {"every": 1, "keep": "all"},
+        "clock": clock,
+        "exchange": {exchange: options},
+    }
     config = small(**parts)
     whole = run(config, tmp_path / "run", cache)
     assert any("simulated_behind_s" in row for row in whole) == bool(options)
@@ -184,7 +189,7 @@ def test_asynchronous_run_that_is_resumed_ends_with_the_same_bytes(
 def test_nobody_branches_off_where_agents_do_not_wait(
     small: Callable[..., RunConfig], cache: Path, tmp_path: Path
 ) -> None:
-    config = small(**{**PARTS, "checkpoints": {"every": 1}}, clock=UNEQUAL)
+    config = small(**{**PARTS, "checkpoints": {"every": 1, "keep": "all"}}, clock=UNEQUAL)
     run(config, tmp_path / "run", cache)
     with pytest.raises(ConfigurationError, match="agents do not wait for each other"):
         branch(tmp_path / "run", 1, config.training.rounds, afresh=False)

@@ -20,8 +20,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("protocols", "agents", "agentos", "experiments")
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
-ELSEWHERE = {"flwr"}
-"""Imported by a script that a benchmark runs in an environment of its own."""
+ALONE = ("peers", "wordnet", "live", "serve", "optuna", "wandb", "mlflow", "trackio")
+"""Extras whose packages are imported in one place alone, which says what to install where it is missing."""
+ELSEWHERE = {"flwr", "pytest"}
+"""Imported by a script that a benchmark runs in an environment of its own, and by mutants, which run the tests."""
 PART_OF = {"pydantic_core": "pydantic"}
 """Modules that another distribution brings and re-exports: their release is that one's affair."""
 
@@ -94,11 +96,7 @@ def test_wheel_alone_validates_the_quickstart(wheel: Path, tmp_path: Path) -> No
 
 def test_every_imported_distribution_is_declared(wheel: Path) -> None:
     declared = {canonical(requirement) for requirement in required(wheel)}
-    # Each is imported in one place alone, which says what to install where it is missing.
-    declared |= {
-        canonical(requirement)
-        for requirement in required(wheel, "peers", "wordnet", "live", "serve")
-    }
+    declared |= {canonical(requirement) for requirement in required(wheel, *ALONE)}
     providers = metadata.packages_distributions()
     for module in imported() - ELSEWHERE:
         distributions = {canonical(name) for name in providers.get(module, [module])}

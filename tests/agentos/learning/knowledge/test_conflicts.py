@@ -8,7 +8,7 @@ from agentos.learning.knowledge.conflicts import settled, subjects_of
 from agentos.learning.knowledge.resolvers import RESOLVERS
 from agentos.learning.knowledge.storage.changes import Moved, Weighed
 from agentos.learning.knowledge.storage.knowledge_state import advance
-from tests.agentos.learning.knowledge.test_joining import claim, state_of
+from tests.agentos.learning.knowledge.test_claim_fusion import claim, state_of
 
 MAJORITY = RESOLVERS["majority"].model_validate({})
 

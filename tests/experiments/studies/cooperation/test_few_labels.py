@@ -214,7 +214,7 @@ def test_page_has_command_claims_picture_and_tables(tmp_path: Path) -> None:
     )
     text = path.read_text()
     assert path.name == "few_labels_docstrings.md"
-    for part in ("`python -m study`", "Seeds: 5,", "### Claims", "### The centre", "| 8 | fedavg"):
+    for part in ("`python -m study`", "Seeds: 5;", "### Claims", "### The centre", "| 8 | fedavg"):
         assert part in text
     claim = few_labels.CLAIMS[0]
     assert cells_of(text, f"| {claim.text} |")[-1] == "holds"
