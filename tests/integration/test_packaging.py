@@ -23,7 +23,7 @@ BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(s
 ALONE = ("peers", "wordnet", "live", "serve", "optuna", "wandb", "mlflow", "trackio")
 """Extras whose packages are imported in one place alone, which says what to install where it is missing."""
 ELSEWHERE = {"flwr", "pytest"}
-"""Imported by a script that a benchmark runs in an environment of its own, and by mutants, which run the tests."""
+"""Imported by a script that runs in an environment of its own, and by mutants, which run tests."""
 PART_OF = {"pydantic_core": "pydantic"}
 """Modules that another distribution brings and re-exports: their release is that one's affair."""
 
