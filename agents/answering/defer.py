@@ -21,7 +21,6 @@ from agents.answering.scorers import (
     GainScorer,
     RandomScorer,
     Scorer,
-    SetSizeScorer,
     doubts,
     urgency,
 )
@@ -93,25 +92,6 @@ class Confidence(Deferral):
         return DoubtScorer()
 
 
-class Conformal(Deferral):
-    """Conformal: pass on the answers whose conformal set of classes is largest.
-
-    The set holds the label with at least probability `coverage` if texts are exchangeable.
-
-    Source: Vovk et al., Algorithmic Learning in a Random World, 2005; Sadinle et al., Least Ambiguous
-    Set-Valued Classifiers with Bounded Error Levels, 2019.
-    """
-
-    kind: Literal["conformal"] = "conformal"
-    coverage: float = Field(
-        0.9, gt=0.0, lt=1.0, description="Share of texts whose label shall be in the set."
-    )
-
-    def fit(self, this: Answers, following: Answers, labels: Labels, seed: int) -> SetSizeScorer:
-        """Return the scorer, which learns its bound on the split ``calibrate``."""
-        return SetSizeScorer(self.coverage)
-
-
 class Random(Deferral):
     """Random: the control, which passes on texts drawn by lot."""
 
@@ -125,7 +105,6 @@ class Random(Deferral):
 DEFERRALS: dict[str, type[Deferral]] = {
     "learned": Learned,
     "confidence": Confidence,
-    "conformal": Conformal,
     "random": Random,
 }
 
@@ -162,14 +141,13 @@ def calibrate(scorer: Scorer, answers: Answers, labels: Labels, budget: float) -
             hint="give the share of texts that may be passed on",
         )
     check_evidence((answers,), labels, "calibrate")
-    ready = scorer.calibrated(answers, labels)
-    descending = np.sort(urgency(ready, answers))[::-1]
+    descending = np.sort(urgency(scorer, answers))[::-1]
     allowed = int(np.floor(budget * len(descending) + 1e-9))
     if allowed == 0:
         threshold = np.inf
     else:
         threshold = -np.inf if allowed == len(descending) else float(descending[allowed])
-    return DeferralRule(ready, max(threshold, ready.least), ready.flops(answers.classes))
+    return DeferralRule(scorer, max(threshold, scorer.least), scorer.flops(answers.classes))
 
 
 def oracle(this: Answers, following: Answers, labels: Labels, budget: float) -> NDArray[np.bool_]:

@@ -15,8 +15,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.answering.answers import Answers, Labels, Rows
-from protocols.errors import ConfigurationError
+from agents.answering.answers import Answers, Rows
 from protocols.seeding import generator
 
 ABSTAINED = 1e6
@@ -36,10 +35,6 @@ class Scorer(ABC):
     @abstractmethod
     def flops(self, classes: int) -> float:
         """Return the FLOPs of one score, approximately."""
-
-    def calibrated(self, answers: Answers, labels: Labels) -> Scorer:
-        """Return the scorer after it has seen the split ``calibrate``; by default, the same."""
-        return self
 
 
 @dataclass(frozen=True)
@@ -108,50 +103,6 @@ class DoubtScorer(Scorer):
     def flops(self, classes: int) -> float:
         """Return one comparison for each class."""
         return float(classes)
-
-
-@dataclass(frozen=True)
-class SetSizeScorer(Scorer):
-    """The size of the conformal set; among sets of one size, the less sure answer first.
-
-    Attributes:
-        coverage: share of texts whose label shall be in the set.
-        bound: largest ``1 - probability`` of a class in the set; None before calibration.
-    """
-
-    coverage: float
-    bound: float | None = None
-
-    def calibrated(self, answers: Answers, labels: Labels) -> SetSizeScorer:
-        """Take as bound the conformal quantile of ``1 - probability of the label``."""
-        misses = np.sort(1 - answers.probabilities[np.arange(len(labels)), labels])
-        rank = int(np.ceil((len(labels) + 1) * self.coverage))
-        bound = float(misses[rank - 1]) if rank <= len(misses) else 1.0
-        return SetSizeScorer(self.coverage, bound)
-
-    def sets(self, answers: Answers) -> NDArray[np.bool_]:
-        """Return which classes are in the set of each text `[N, K]`.
-
-        Raises:
-            ConfigurationError: the scorer is not calibrated.
-        """
-        if self.bound is None:
-            raise ConfigurationError(
-                "conformal sets need a calibration",
-                expected="a scorer from calibrate",
-                actual="a scorer from fit_deferral",
-                hint="call agents.answering.calibrate with answers to the split calibrate",
-            )
-        return 1 - answers.probabilities <= self.bound
-
-    def scores(self, answers: Answers) -> Rows:
-        """Return set sizes, plus what the best class lacks of certainty."""
-        scores: Rows = self.sets(answers).sum(axis=1) + doubts(answers)
-        return scores
-
-    def flops(self, classes: int) -> float:
-        """Return a few operations for each class."""
-        return float(4 * classes)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from agents.answering.answers import Answers
 from agents.answering.defer import (
     DEFERRALS,
     Confidence,
-    Conformal,
     Deferral,
     Learned,
     calibrate,
@@ -22,7 +21,6 @@ from agents.answering.defer import (
     oracle,
 )
 from agents.answering.logistic import softmax
-from agents.answering.scorers import SetSizeScorer
 from protocols.errors import ConfigurationError
 from protocols.spec import Kinds
 
@@ -133,37 +131,6 @@ def test_abstentions_are_passed_on_first(kind):
     rule = calibrate(fit_deferral(DEFERRALS[kind](), *FIT), abstaining, labels, 0.15)
     assert rule.defers(abstaining)[silent].all()
     assert rule.defers(abstaining).mean() <= 0.15
-
-
-@pytest.mark.parametrize("coverage", [0.5, 0.9])
-def test_conformal_bound_is_the_split_conformal_quantile(coverage):
-    this, _, labels = CALIBRATE
-    scorer = SetSizeScorer(coverage).calibrated(this, labels)
-    misses = [1 - this.probabilities[i, labels[i]] for i in range(300)]
-    needed = math.ceil(301 * coverage)
-    assert scorer.bound == min(t for t in misses if sum(m <= t for m in misses) >= needed)
-    covered = scorer.sets(TEST[0])[np.arange(4000), TEST[2]].mean()
-    # Beta(271, 30) for 0.9: a standard deviation of 0.017, and 0.029 for 0.5.
-    assert coverage - 0.06 < covered < coverage + 0.09
-
-
-def test_conformal_set_holds_every_class_where_calibration_is_too_small():
-    this, _, labels = pair("calibrate", 5, 3)
-    assert SetSizeScorer(0.9).calibrated(this, labels).bound == 1.0
-    with pytest.raises(ConfigurationError, match="need a calibration") as caught:
-        fit_deferral(Conformal(), *FIT).scores(this)
-    assert caught.value.hint
-
-
-def test_conformal_orders_by_set_size_then_by_doubt():
-    scorer = fit_deferral(Conformal(), *FIT).calibrated(CALIBRATE[0], CALIBRATE[2])
-    scores, sizes = scorer.scores(TEST[0]), scorer.sets(TEST[0]).sum(axis=1)
-    order = np.argsort(scores)
-    assert (np.diff(sizes[order]) >= 0).all()
-    doubt = 1 - TEST[0].probabilities.max(axis=1)
-    for size in np.unique(sizes):
-        alike = sizes == size
-        np.testing.assert_array_equal(np.argsort(scores[alike]), np.argsort(doubt[alike]))
 
 
 def test_random_draws_the_same_for_a_text_in_any_batch():
