@@ -26,7 +26,7 @@ JOURNAL = "search.log"
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found.
+    """The outcome of a search.
 
     Attributes:
         metric: the metric that was optimised.

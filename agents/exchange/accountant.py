@@ -20,7 +20,7 @@ _LARGEST = 1e12
 class Guarantee:
     """Local differential privacy of one agent over a run.
 
-    Whatever the agent's private text is, even another text altogether, the probability of any outcome of all
+    For any two private texts of the agent, however unlike, the probability of any outcome of all
     its messages changes by a factor of at most ``exp(epsilon)``, up to `delta`. The unit that is protected is
     a message: all that the agent could say. It holds for each of its documents too, but nothing sharper is
     said of one, since no document's contribution is clipped by itself.

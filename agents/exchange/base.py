@@ -133,7 +133,7 @@ class Exchange(Spec, ABC):
         return 0
 
     def form_of(self, round: int) -> Hashable:
-        """Return all that the shapes of this round's messages depend on, beside hop and receiver.
+        """Return all that the shapes of this round's messages depend on, apart from hop and receiver.
 
         Rounds with equal forms have messages of equal size, unless the number of the round, or one like it,
         takes more digits in their headers.

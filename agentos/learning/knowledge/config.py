@@ -46,7 +46,7 @@ class KnowledgeConfig(Spec):
         pattern=r"^(s3|gs|az|file)://\S+$",
         max_length=1000,
         description="Address in object storage of this base's tables alone, such as s3://bucket/life, which "
-        "other machines search; null: a folder beside the log. The log stays where it is.",
+        "other machines search; null: a folder next to the log. The log stays where it is.",
     )
     extract: tuple[Extraction, ...] = Field(
         ("prototypes", "exemplars", "relations"), min_length=1, description="What agents state."

@@ -51,7 +51,7 @@ def precise_threshold(
         above = confidence_M > limit
         hits, total = int(right_M[above].sum()), int(above.sum())
         if total < fewest:
-            continue  # no labels could be proof, whatever they are
+            continue  # no labels could be proof
         if not hits or float(beta.ppf(1 - certainty, hits, total - hits + 1)) < precision:
             break
         threshold = limit

@@ -23,7 +23,7 @@ from agentos.records.views.outcome import total
 from protocols.ledger import Ledger
 
 FIRST_ROUNDS = 6
-"""Rounds of which the edges are told one by one."""
+"""Rounds whose edges are listed one by one."""
 RANK_SHARE = Metric(
     name="anchor_rank_share",
     higher_is_better=True,

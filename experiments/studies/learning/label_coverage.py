@@ -42,7 +42,7 @@ from protocols.seeding import generator
 
 PRECISION, CERTAINTY = 0.95, 0.95
 BUDGETS, ASKED = (100, 400), 300
-"""Labelled texts of each class, of which half calibrate; and texts of each class without a label."""
+"""Labelled texts of each class, half of them for calibration; and texts of each class without a label."""
 READING = (
     "Committees of these small agents abstain: no part of their labels is certain to be 95 % right, though "
     "the most confident tenth was in one more draw. Cleanlab's consensus of the same agents does no better. "

@@ -156,7 +156,7 @@ def figures(claims: Claims, contested_N: NDArray[np.bool_], kind: str) -> list[f
 
     Args:
         claims: what the sources state.
-        contested_N: parameters of which releases state several defaults.
+        contested_N: parameters for which releases state several defaults.
         kind: the resolver.
     """
     shares_NK = RESOLVERS[kind].model_validate({}).resolve(claims.ballots).shares_NK
@@ -213,7 +213,7 @@ def main(
     claims = claims_of(history, 0)
     about = (
         f"{len(history.versions)} releases of scikit-learn, {history.versions[0]} to {history.versions[-1]}: "
-        f"{len(claims.truth_N):,} parameters of the newest, of which docstrings state several defaults for "
+        f"{len(claims.truth_N):,} parameters of the newest; docstrings state several defaults for "
         f"{int(claims.contested_N.sum()):,}. Right: the default of the newest signature. After each release: "
         "the signature of that release, by what had been stated until then, where docstrings differ. "
         "Precision, recall and F1 of finding claims that do not hold. Stale mirrors: "

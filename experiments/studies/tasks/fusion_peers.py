@@ -34,7 +34,7 @@ COVERAGE = 0.9
 
 @dataclass(frozen=True)
 class Said:
-    """What agents embed and answer.
+    """Embeddings and answers of agents.
 
     Attributes:
         embeddings: `[N, D]` of each split, those of all agents side by side.

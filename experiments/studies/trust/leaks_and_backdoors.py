@@ -1,4 +1,4 @@
-"""Measure what each exchange gives away beside its quality and bytes, and how far a backdoor travels.
+"""Measure what each exchange gives away, its quality and bytes, and how far a backdoor travels.
 
     python -m experiments.studies.trust.leaks_and_backdoors --seeds 5 --newsgroups FILE
 

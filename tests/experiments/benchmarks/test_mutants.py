@@ -1,4 +1,4 @@
-"""Mutants change one expression of logic, and are shown to the tests beside it."""
+"""Mutants change one expression of logic, and are shown to the tests of its module."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def opened(
         folder: the base; None for none.
         episode: the next episode to learn.
         confirmed: records that the life knows of.
-        tables: address of its tables in object storage; None for a folder beside the log.
+        tables: address of its tables in object storage; None for a folder next to the log.
 
     Raises:
         RecordError: the base is missing, foreign, damaged, or behind the life.
@@ -36,7 +36,7 @@ def opened(
         yield None
         return
     new = confirmed == 0 and not (folder / LOG).exists()
-    store = None if tables is None else lambda beside: LanceStore(tables)
+    store = None if tables is None else lambda default: LanceStore(tables)
     open_or_create = KnowledgeBase.create if new else KnowledgeBase.open
     with open_or_create(folder, store) as base:
         if dropped := base.cut_from(mark_of(episode)):

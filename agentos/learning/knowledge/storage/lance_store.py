@@ -133,7 +133,7 @@ class LanceStore(ClaimStore):
         try:
             yield
         except (OSError, RuntimeError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            hint = "remove that folder: it is built anew from the log beside it"
+            hint = "remove that folder: it is built anew from the log next to it"
             if "://" in self.uri:
                 hint = (
                     "check the address, and the credentials that LanceDB reads from the environment"
