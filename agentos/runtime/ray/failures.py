@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ray.exceptions import RayTaskError
 
 _FRAME = re.compile(r'File "(.+?)", line (\d+), in ')
+_NO_MEMORY = re.compile(r"can't allocate memory|out of memory", re.IGNORECASE)
+"""Messages of PyTorch where an allocation fails, on processors and on accelerators."""
 _OWN = (*(Path(package.__path__[0]) for package in (agents, protocols)), Path(__file__).parents[2])
 _STANDARD = (Path(sysconfig.get_path("stdlib")),)
 
@@ -76,6 +78,15 @@ def translated(error: BaseException, host: int, title: str) -> AgentOSError | No
             hint="make room where Ray spills to (runtime.spill_folder names another folder), or raise "
             "runtime.object_store_mb: 'agentos resume DIR runtime.object_store_mb=...' goes on; or send "
             "less, with exchange.codec",
+        )
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))
+    ):
+        return RuntimeFailure(
+            f"host {host} could not {title}: it gets no more memory",
+            actual=first,
+            hint="set training.micro_batch_tokens or a smaller training.batch_size, or use fewer hosts; "
+            "'agentos resume' goes on from the last checkpoint",
         )
     if isinstance(error, (exceptions.RayActorError, exceptions.OutOfMemoryError)):
         return host_died(host, title, first)

@@ -38,3 +38,21 @@ def test_messages_that_died_with_their_sender_are_lost() -> None:
 
 def test_errors_of_others_are_left_alone() -> None:
     assert translated(ValueError("mine"), 0, "train") is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 786432 bytes."
+        ),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        MemoryError(),
+    ],
+    ids=["processor", "accelerator", "python"],
+)
+def test_lack_of_memory_is_named_with_the_way_out(error: Exception) -> None:
+    found = translated(error, 1, "train agents")
+    assert isinstance(found, RuntimeFailure)
+    assert "no more memory" in str(found)
+    assert "micro_batch_tokens" in found.hint
