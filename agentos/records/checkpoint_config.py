@@ -22,8 +22,8 @@ class CheckpointConfig(Spec):
 
     every: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
         "auto",
-        description="Rounds between checkpoints, the last round included; 0 for none. auto: as "
-        "many as keep to share.",
+        description="Rounds between checkpoints; the last round has one too. 0 for none; auto: as many as "
+        "keep to share.",
     )
     share: float = Field(
         0.005,

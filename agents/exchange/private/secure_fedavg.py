@@ -37,14 +37,14 @@ class SecureState(ParameterState):
 
     Attributes:
         begun: round that the rest is about.
-        roster: agents whose keys arrived.
+        participants: agents whose keys arrived.
         present: those of them whose masked vectors arrived.
         total: `[P]`, sum of these modulo 2^64, at the master, as int64.
         documents: sum of their weights.
     """
 
     begun: int = 0
-    roster: tuple[int, ...] = ()
+    participants: tuple[int, ...] = ()
     present: tuple[int, ...] = ()
     total: NDArray[np.int64] | None = None
     documents: float = 0.0
@@ -52,13 +52,15 @@ class SecureState(ParameterState):
     def begin(self, turn: Turn) -> None:
         """Forget what an earlier round left."""
         if self.begun != turn.round:
-            self.begun, self.roster, self.present = turn.round, (), ()
+            self.begun, self.participants, self.present = turn.round, (), ()
             self.total, self.documents = None, 0.0
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """Agents on the roster whose masked vectors did not arrive, where others' did."""
-        return tuple(each for each in self.roster if self.present and each not in self.present)
+        """Participants whose masked vectors did not arrive, where others' did."""
+        return tuple(
+            each for each in self.participants if self.present and each not in self.present
+        )
 
 
 class SecureFedAvg(ParameterExchange):
@@ -119,9 +121,13 @@ class SecureFedAvg(ParameterExchange):
         if state.begun != turn.round:
             return None
         if turn.passage == 0:
-            return _keys(learner, turn, state.roster) if len(state.roster) >= _FEWEST else None
+            return (
+                _keys(learner, turn, state.participants)
+                if len(state.participants) >= _FEWEST
+                else None
+            )
         if turn.passage == 1 and turn.direction is Direction.UP:
-            return self._masked(learner, turn) if learner.id in state.roster else None
+            return self._masked(learner, turn) if learner.id in state.participants else None
         if turn.passage == 1:
             asks = state.missing and len(state.present) >= _FEWEST
             return Keys(ids=_ids(state.present), values=_blank(state.present)) if asks else None
@@ -167,11 +173,11 @@ class SecureFedAvg(ParameterExchange):
         if turn.direction is Direction.DOWN:
             named = tuple(_read(inbox[0], Keys).ids.tolist())
             if turn.passage == 0:
-                state.roster = named
+                state.participants = named
             else:
-                state.present = tuple(each for each in named if each in state.roster)
+                state.present = tuple(each for each in named if each in state.participants)
         elif turn.passage == 0:
-            state.roster = tuple(message.envelope.sender for message in inbox)
+            state.participants = tuple(message.envelope.sender for message in inbox)
         elif turn.passage == 1:
             self._sum(learner, inbox, turn)
         elif state.total is not None:
@@ -180,7 +186,7 @@ class SecureFedAvg(ParameterExchange):
     def _masked(self, learner: Learner, turn: Turn) -> Payload:
         weight, state = self.weight(learner), SecureState.of(learner)
         words = fixed_point(learner.parameters.cpu().double().numpy() * weight)
-        seeds = _shared(learner, turn, state.roster)
+        seeds = _shared(learner, turn, state.participants)
         values = masked(words, learner.id, seeds)
         return MaskedSum(values=values, weight=weight, layout=learner.layout)
 
@@ -195,7 +201,7 @@ class SecureFedAvg(ParameterExchange):
     def _sum(self, learner: Learner, inbox: Sequence[Message], turn: Turn) -> None:
         """Add masked vectors; conclude at once where none is lost."""
         state = SecureState.of(learner)
-        known = [message for message in inbox if message.envelope.sender in state.roster]
+        known = [message for message in inbox if message.envelope.sender in state.participants]
         if len(known) < _FEWEST:
             return
         state.present = tuple(message.envelope.sender for message in known)

@@ -253,7 +253,7 @@ def tokenizers(rng: Rng, folder: Path) -> None:
 
 
 def endless(rng: Rng, folder: Path) -> None:
-    """Read a pipe that nobody writes into, or a device without an end."""
+    """Read a pipe without a writer, or a device without an end."""
     name = str(rng.choice([name for name, _ in data_files(folder)]))
     path = folder / name
     path.unlink(missing_ok=True)

@@ -89,7 +89,7 @@ def test_search_goes_on_with_the_trial_that_was_cut_off(tmp_path: Path, worker: 
     trial.suggest_categorical("exchange.weight", [0.5, 0.7])
     found = Search(out, config).run(jobs=1, worker=worker)
     assert begun(out)[0] == trial.params["exchange.weight"]
-    assert found.trials == 2  # of which the one that was cut off
+    assert found.trials == 2  # the one that was cut off included
     before = begun(out)
     again = Search(out, config).run(jobs=1, worker=worker)
     assert (begun(out), again.best) == (before, found.best)
