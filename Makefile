@@ -60,12 +60,12 @@ clean:  ## Remove .venv, caches and build products; runs/ stays.
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): $(MADE) pyproject.toml constraints.txt
-	$(call pip_install,.)
+$(INSTALLED): $(MADE) pyproject.toml constraints.txt locks/run.txt
+	$(call pip_install,run)
 	@touch $@
 
-$(INSTALLED_TEST): $(MADE) pyproject.toml constraints.txt
-	$(call pip_install,.[test])
+$(INSTALLED_TEST): $(MADE) pyproject.toml constraints.txt locks/test.txt
+	$(call pip_install,test)
 	@touch $(INSTALLED) $@
 
 # A link to a Python that is gone counts as missing.
@@ -84,14 +84,18 @@ $(BIN)/python: ;
 
 anew: ;
 
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
+
 NAME_ANOTHER = AgentOS needs Python 3.10 to 3.13; name one: make $(MAKECMDGOALS) PYTHON=python3.12
 
-# pip's own account of it all goes to a log; the terminal shows one line per package that comes in.
+# All but torch are files of known hashes (locks/); torch is the build that pip finds for this machine. pip's own
+# account of it all goes to a log; the terminal shows one line per package that comes in.
 define pip_install
 	@echo "Installing AgentOS and the libraries it stands on (the first time, some minutes)"
 	@touch $(UNFINISHED)
-	@set -o pipefail; $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off \
-		-c constraints.txt -e '$(1)' | tee $(VENV)/install.log \
+	@set -o pipefail; { $(PIP) --no-deps --require-hashes -r locks/$(1).txt \
+		&& $(PIP) -c constraints.txt torch \
+		&& $(PIP) --no-deps --no-build-isolation -e .; } | tee $(VENV)/install.log \
 		| awk '/^ *(Downloading|Using cached) .*\.whl / { sub(/-(py|cp)[0-9].*\.whl/, ""); print; fflush() } \
 			/^Installing collected/ { print "  Unpacking " NF - 3 " packages"; fflush() }' \
 		|| { echo "The installation failed; see above, and $(VENV)/install.log" >&2; exit 1; }

@@ -397,8 +397,7 @@ def test_loss_is_finite_and_reaches_the_encoder(begin, exchange):
         assert states(deaf)[id]["parameters"] != heard[id]["parameters"]
 
 
-@pytest.mark.parametrize("family", ["ring", "layered"])
-def test_unlike_encoders_exchange_or_are_refused_with_the_reason(exchange, family, make_society):
+def test_unlike_encoders_exchange_or_are_refused_with_the_reason(exchange, make_society):
     from agents.config import EncoderConfig
 
     encoders = tuple(EncoderConfig(preset=preset) for preset in ("nano", "tiny"))
@@ -408,7 +407,7 @@ def test_unlike_encoders_exchange_or_are_refused_with_the_reason(exchange, famil
             exchange.check(unlike)
         return
     exchange.check(unlike)
-    society = make_society(exchange, TOPOLOGIES[family], widths=("nano", "tiny"))
+    society = make_society(exchange, TOPOLOGIES["layered"], widths=("nano", "tiny"))
     society.run(1)
     for metrics in society.train(1).values():
         assert np.isfinite(metrics["loss"])
@@ -483,10 +482,7 @@ def protected(exchange: Exchange, **privacy: Any) -> Exchange:
     return type(exchange).model_validate(values)
 
 
-@pytest.mark.parametrize("family", ["ring", "layered"])
-def test_protected_messages_are_accepted_learnt_and_the_same_every_time(
-    make_society, exchange, family
-):
+def test_protected_messages_are_accepted_learnt_and_the_same_every_time(make_society, exchange):
     if any(part.unprotectable for part in exchange.parts):
         with pytest.raises(ValueError, match=r"exchange\.privacy"):
             protected(exchange, noise=0.5)
@@ -494,7 +490,7 @@ def test_protected_messages_are_accepted_learnt_and_the_same_every_time(
     noised = protected(exchange, clip=1.0, noise=0.5)
     results = []
     for reverse in (False, True):
-        society, sent = make_society(noised, TOPOLOGIES[family]), Ledger()
+        society, sent = make_society(noised, TOPOLOGIES["layered"]), Ledger()
         for scheduled in society.scheduled_hops(1):
             outbox = society.compose(scheduled, reverse)
             senders = [envelope.sender for envelope, *_ in outbox.sent()]
@@ -512,10 +508,10 @@ def test_protected_messages_are_accepted_learnt_and_the_same_every_time(
         assert {each.agent for each in stated if each.epsilon > 0} == senders
     assert results[0] == results[1]
     quiet, plain = (
-        messages_of(make_society(each, TOPOLOGIES[family]))
+        messages_of(make_society(each, TOPOLOGIES["layered"]))
         for each in (protected(exchange, clip=1.0, noise=1e-9), exchange)
     )
-    loud = messages_of(make_society(noised, TOPOLOGIES[family]))
+    loud = messages_of(make_society(noised, TOPOLOGIES["layered"]))
     assert plain != loud != quiet or not plain
 
 

@@ -109,6 +109,23 @@ def test_every_declared_dependency_is_pinned(wheel: Path) -> None:
     assert {canonical(name) for name in metadata_of(wheel).get_all("Requires-Dist", [])} <= pinned
 
 
+@pytest.mark.parametrize(("name", "extras"), [("run", ()), ("test", ("test",))])
+def test_every_file_that_make_installs_has_a_hash(
+    name: str, extras: tuple[str, ...], wheel: Path
+) -> None:
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    entries = (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8").split("\n", 1)[1]
+    locked = [entry.split(" \\\n    ") for entry in re.split(r"\n(?=\S)", entries.strip())]
+    assert {pin for pin, *_ in locked} <= set(pins)
+    assert all(
+        re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", each) for _, *own in locked for each in own
+    )
+    assert all(own for _, *own in locked)
+    needed = {canonical(each) for each in required(wheel)}
+    needed |= {canonical(each) for each in required(wheel, *extras)} if extras else set()
+    assert needed - {"torch", "llm-agentos"} <= {canonical(pin) for pin, *_ in locked}
+
+
 def required(wheel: Path, *extras: str) -> list[str]:
     """Requirements without those of extras, or those of some extras."""
     found = metadata_of(wheel).get_all("Requires-Dist", [])
