@@ -236,7 +236,8 @@ class Objective(Spec, ABC):
     def single_pass(self) -> str | None:
         """Return `encodes`, or None if a model has to fill in parts of the input first.
 
-        Such a pass can be taken for several agents at once: see `agents.training.stacked`.
+        Such a pass can be taken for several objectives at once, and for several agents: see
+        `agents.training.local_loss` and `agents.training.stacked`.
         """
         infills = any(view.needs_infilling for view in views_of(self))
         return None if infills else self.encodes

@@ -20,7 +20,7 @@ class Batch(NamedTuple):
         lengths: `[B]`, on the CPU.
         infill: `[B, T]` bool, mask tokens that the agent's language model replaces before an objective sees
             the batch; None if there is none.
-        states: `[B, T, W]`, token states where a stacked pass has encoded the batch already; else None.
+        states: `[B, T, W]`, token states where a joint pass has encoded the batch already; else None.
     """
 
     input_ids: Tensor

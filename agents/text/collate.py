@@ -34,6 +34,27 @@ class Padded:
     infill: np.ndarray | None = None
 
 
+def joined(batches: Sequence[Padded]) -> Padded:
+    """Return single texts of several batches as one, the rows of the first before those of the second.
+
+    Example:
+        >>> one, two = (Padded(np.ones((1, n)), np.ones((1, n)), np.array([n])) for n in (2, 3))
+        >>> joined([one, two]).attention_mask.astype(int).tolist()
+        [[1, 1, 0], [1, 1, 1]]
+    """
+    width = max(each.input_ids.shape[1] for each in batches)
+
+    def rows(arrays: Sequence[np.ndarray]) -> np.ndarray:
+        padded = (np.pad(each, ((0, 0), (0, width - each.shape[1]))) for each in arrays)
+        return np.concatenate(list(padded))
+
+    return Padded(
+        rows([each.input_ids for each in batches]),
+        rows([each.attention_mask for each in batches]),
+        np.concatenate([each.lengths for each in batches]),
+    )
+
+
 class Collator:
     """Adds a tokenizer's special tokens to texts or pairs and pads them to the longest of the batch.
 

@@ -8,13 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.objectives.base import LossOutput, Step
+from agents.models.microbatch import rowwise
+from agents.objectives.base import LossOutput, Objective, Step
 from agents.text.batch import Batch
+from agents.text.collate import Padded, joined
 from agents.training.blueprint import Arm
 from agents.training.exchange_loss import neighbours_of, reference_of
 from agents.training.learner import LocalLearner
 from agents.training.local_batch import PreparedBatch
 from agents.training.metrics import StepMetrics
+from agents.training.shared_model import SharedModel
 from agents.views.mlm_fill import fill_masks
 from protocols.seeding import derive, generator
 
@@ -24,7 +27,7 @@ def local_loss(
     arm: Arm,
     batch: PreparedBatch,
     metrics: StepMetrics,
-    states: Sequence[Tensor] = (),
+    states: Tensor | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return the weighted sum of the objectives' losses, and a set of pooled views.
 
@@ -35,17 +38,21 @@ def local_loss(
         arm: its exchange.
         batch: the batch.
         metrics: counts the tokens, and adds up what the objectives measure.
-        states: `[B, T, W]` of the single pass of each of the first objectives, where a stack has taken it.
+        states: `[B, T, W]` of the joint pass, where a stack has taken it; see `joint_pass`.
     """
     resident = agent.resident
     objectives = resident.blueprint.objectives
     documents = batch.documents
+    shared = joint_pass(objectives, batch)
+    if states is None and len(shared) > 1 and _passes_whole(resident):
+        states = _encode(agent, joined(shared))
+    encoded = () if states is None else torch.split(states, [len(each.lengths) for each in shared])
     total = torch.zeros((), device=resident.device)
     pooled: tuple[Tensor, ...] = ()
     for index, objective in enumerate(objectives):
         step = Step(
             encoder=agent.encoder,
-            inputs=_inputs(agent, batch, index, states[index] if index < len(states) else None),
+            inputs=_inputs(agent, batch, index, encoded[index] if index < len(encoded) else None),
             rng=generator(agent.seed, "objective", agent.id, documents.batch, index),
             index=agent.state.step,
             steps=resident.blueprint.training.steps,
@@ -67,6 +74,38 @@ def local_loss(
         metrics.add_tokens(result.token_counts, len(documents.anchors))
         agent.state.embedded_tokens += result.embedded_tokens
     return total, pooled
+
+
+def joint_pass(objectives: Sequence[Objective], batch: PreparedBatch) -> list[Padded]:
+    """Return the inputs of the first objectives' single passes, which go through the encoder together.
+
+    Not those of objectives after one that encodes in its own way: draws of dropout follow their order.
+    """
+    found: list[Padded] = []
+    for objective, inputs in zip(objectives, batch.inputs, strict=True):
+        padded = inputs.get(objective.single_pass or "")
+        if not isinstance(padded, Padded):
+            break
+        found.append(padded)
+    return found
+
+
+def _passes_whole(resident: SharedModel) -> bool:
+    """Return whether every token of a batch goes through all layers, and all texts of it at once."""
+    micro_batches = resident.blueprint.training.micro_batch_tokens is not None
+    return not micro_batches and resident.encoder.pooling != "cls"
+
+
+def _encode(agent: LocalLearner, padded: Padded) -> Tensor:
+    """Encode texts: `[B, T, W]`, zeros behind the longest text of each part that passes alone."""
+    encoder, batch = agent.encoder, agent.resident.batch(padded)
+    longest = batch.input_ids.shape[1]
+
+    def states(part: Batch) -> Tensor:
+        states_BTW = encoder.states(part.input_ids, part.attention_mask, part.token_type_ids)
+        return torch.nn.functional.pad(states_BTW, (0, 0, 0, longest - states_BTW.shape[1]))
+
+    return rowwise(states, batch, (), None, agent.resident.pass_tokens)
 
 
 def _inputs(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -218,7 +218,7 @@ def differentiate(
     arm: Arm,
     batch: PreparedBatch,
     metrics: StepMetrics,
-    states: Sequence[Tensor] = (),
+    states: Tensor | None = None,
 ) -> None:
     """Add the gradient of the loss of a batch to the agent's, and advance the agent past it.
 

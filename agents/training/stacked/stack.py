@@ -1,9 +1,9 @@
 """Local steps of several agents of one architecture at once.
 
-The first objectives' passes through the encoder are taken for all agents together (`stacked_layers`). Each
-agent then computes its own loss from its token states, as it would alone, and back to them; the gradient goes
-through the layers for all agents together again, and one optimizer steps them all. Everything else of a step,
-the exchange included, sees one agent.
+The joint pass of the first objectives (`local_loss.joint_pass`) is taken for all agents together
+(`stacked_layers`). Each agent then computes its own loss from its token states, as it would alone, and back
+to them; the gradient goes through the layers for all agents together again, and one optimizer steps them all.
+Everything else of a step, the exchange included, sees one agent.
 
 Up to rounding the numbers are those of `agents.training.trainer.train`, dropout included. They do not depend
 on which agents share a stack: batches are padded to the longest length of training, and a batched product
@@ -21,11 +21,12 @@ from contextlib import contextmanager
 import torch
 
 from agents.models.cpu.byte_dropout import dropout_of
-from agents.text.collate import Padded
+from agents.text.collate import joined
 from agents.training import trainer
 from agents.training.blueprint import Arm
 from agents.training.learner import LocalLearner
 from agents.training.local_batch import PreparedBatch
+from agents.training.local_loss import joint_pass
 from agents.training.metrics import StepMetrics
 from agents.training.optimizers import clip
 from agents.training.prefetch import Prefetcher
@@ -145,27 +146,17 @@ class Stack:
 
     def _differentiate(self, batches: Sequence[PreparedBatch]) -> None:
         """Add the gradients of a batch of every agent."""
-        passes = []
+        objectives = self._resident.blueprint.objectives
+        inputs = [joined(joint_pass(objectives, batch)) for batch in batches]
         with self._resident.autocast():
-            for padded in self._single_passes(batches):
-                passes.append(self._pass.forward(padded, self._frame, self._generators))
+            passed = self._pass.forward(inputs, self._frame, self._generators)
         for place, (agent, batch) in enumerate(zip(self.agents, batches, strict=True)):
             self._resident.become_one_of_a_stack(agent.state, self._views[place])
-            states = [each.states_of(place) for each in passes]
+            states = passed.states_of(place)
             with _drawing_from(self._generators[place], self._resident.device):
                 trainer.differentiate(agent, self._arm, batch, self._sums[place], states)
             self._resident.keep_buffers()
-        for each in passes:
-            self._pass.backward(each)
-
-    def _single_passes(self, batches: Sequence[PreparedBatch]) -> Iterator[list[Padded]]:
-        """Yield the inputs of the first objectives' single passes, of every agent."""
-        for index, objective in enumerate(self._resident.blueprint.objectives):
-            name = objective.single_pass
-            if name is None:
-                return  # the draws of dropout follow the order of the objectives
-            inputs = [batch.inputs[index][name] for batch in batches]
-            yield [each for each in inputs if isinstance(each, Padded)]
+        self._pass.backward(passed)
 
     @property
     def _frame(self) -> int:

@@ -10,7 +10,7 @@ from agents.config import EncoderConfig
 from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
-from agents.objectives import InfoNCE, LossOutput, Objective
+from agents.objectives import InfoNCE, Labelled, LossOutput, MaskedLM, Objective
 from agents.training.blueprint import Arm
 from protocols.errors import ModelError, TrainingError
 
@@ -96,6 +96,26 @@ def test_training_lowers_the_loss(make_host):
     host = make_host(1, training={"local_steps": 15, "learning_rate": 2e-3})
     first, second, third = (metrics[0]["loss"] for metrics in train(host, 3))
     assert max(second, third) < 0.8 * first
+
+
+def test_objectives_that_encode_once_share_a_pass_and_learn_what_they_do_apart(
+    make_host, monkeypatch
+):
+    from agents.training import local_loss
+
+    results = []
+    for together in (True, False):
+        monkeypatch.setattr(local_loss, "_passes_whole", lambda resident, yes=together: yes)
+        host = make_host(1, objectives=(InfoNCE(), MaskedLM(), Labelled(classes=4)))
+        passes: list[int] = []
+        backbone = host.residents[0].encoder.backbone
+        backbone.register_forward_pre_hook(lambda *_, seen=passes: seen.append(1))
+        metrics = train(host, 2)[-1][0]
+        results.append((len(passes), metrics["loss"], host.agents[0].parameters.clone()))
+    (shared, loss, parameters), (apart, expected, reference) = results
+    assert apart == 3 * shared
+    assert loss == pytest.approx(expected, rel=1e-5)
+    torch.testing.assert_close(parameters, reference, rtol=1e-3, atol=1e-5)
 
 
 class Recording(Objective):
