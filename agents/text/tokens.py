@@ -64,8 +64,10 @@ class Text:
 
     def span(self, start: int, end: int) -> Text:
         """Return the tokens from ``start`` up to ``end``; a sentence cut at its front begins at the cut."""
-        inner = self.sentences[(self.sentences > start) & (self.sentences < end)] - start
-        return self._part(slice(start, end), np.concatenate([[0], inner]))
+        first, last = self.sentences.searchsorted((start + 1, end))
+        starts = self.sentences[first - 1 : last] - start  # the first begins at the cut, or before it
+        starts[0] = 0
+        return self._part(slice(start, end), starts)
 
     def keep(self, kept: np.ndarray) -> Text:
         """Return the text without some of its tokens.
