@@ -9,7 +9,7 @@ from typing import Any
 from agentos.evaluation.joint import is_joint
 from agentos.records.agent_similarity import load_agent_similarity
 from agentos.records.atomic_files import reading
-from agentos.records.layout import HELDOUT, REPORT, TRACE, agent_name
+from agentos.records.layout import REPORT, TRACE, agent_name
 from agentos.records.views.run_view import RunView, load_view
 from agentos.reporting.charts.curves import learning_curves, per_agent
 from agentos.reporting.charts.embedding_maps import draw_maps
@@ -61,7 +61,7 @@ def _write(run: RunView) -> Path:
         subtitle=_subtitle(run),
         verdict=verdict(run.outcome),
         tiles=tiles(run),
-        table=final_table(run.outcome, run.names, _heldout(run.environment)),
+        table=final_table(run.outcome, run.names, run.heldout),
         network=network_panel(
             run.network, run.names, run.traffic.by_edge, run.traffic.first_rounds
         ),
@@ -138,11 +138,6 @@ def _chips(names: Sequence[str]) -> list[Fact]:
         for agent, name in enumerate(names)
         if len(names) <= LINES
     ]
-
-
-def _heldout(recorded: Mapping[str, Any]) -> int | None:
-    found = recorded.get(HELDOUT)
-    return found if isinstance(found, int) else None
 
 
 def _environment(recorded: Mapping[str, Any]) -> list[Fact]:
