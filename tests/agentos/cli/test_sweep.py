@@ -12,6 +12,7 @@ import yaml
 
 from agentos import RunConfig, Simulation
 from agentos.cli.main import main
+from agentos.cli.sweep import configuration
 from agentos.sweep.rows import RESULTS, read_table
 
 Call = Callable[..., tuple[int, str]]
@@ -70,6 +71,18 @@ def test_mistake_in_an_arm_ends_with_code_2(agentos: Call, sweep_file: Path) -> 
     assert code == 2
     assert "exchange.anchor_shares: unknown key" in said
     assert "did you mean: anchor_share" in said
+
+
+def test_launcher_of_the_command_line_wins_and_an_address_needs_one(
+    agentos: Call, sweep_file: Path
+) -> None:
+    values = yaml.safe_load(sweep_file.read_text())
+    sweep_file.write_text(yaml.safe_dump({**values, "launcher": {"kind": "ray", "gpus": 0.5}}))
+    assert configuration(sweep_file, [], None).launcher.gpus == 0.5
+    assert configuration(sweep_file, [], None, "ray").launcher.gpus == 0.5
+    assert configuration(sweep_file, [], None, "processes").launcher.gpus == 0.0
+    code, said = agentos("sweep", sweep_file, "--launcher", "processes", "--address", "auto")
+    assert (code, "add --launcher ray, or leave out --address" in said) == (2, True)
 
 
 @pytest.mark.slow
