@@ -177,9 +177,7 @@ def _heading(column: str, titles: dict[str, str]) -> str:
 def _text(column: str, row: dict[str, Any], metrics: dict[str, Metric]) -> str:
     value, (name, dot, part) = row[column], column.rpartition(".")
     if dot:
-        half = (
-            row[f"{name}{_HALF_WIDTH}"] if part == "mean" and not is_joint(metrics[name]) else None
-        )
+        half = row[f"{name}{_HALF_WIDTH}"] if part == "mean" else None
         text = metric_text(value, metrics[name])
         return text if half is None else interval_text(Interval(value, half), metrics[name])
     if value is None:

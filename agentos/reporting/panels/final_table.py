@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentos.evaluation.base import Metric
+from agentos.evaluation.joint import is_joint
 from agentos.records.layout import agent_name
 from agentos.records.result import Quality
 from agentos.records.views.outcome import Outcome
@@ -130,7 +131,12 @@ def _half_widths(arms: Sequence[Quality], metrics: Sequence[Metric]) -> tuple[Gr
 
 
 def half_width(arm: Quality, metric: Metric) -> float | None:
-    """Return the half-width of the 95 % interval of a mean over agents; None for a single agent."""
+    """Return the half-width of the 95 % interval of a mean over agents.
+
+    None for a single agent, and for joint embeddings: there all agents answer as one.
+    """
+    if is_joint(metric):
+        return None
     values = [found[metric.name] for found in arm.agents.values() if metric.name in found]
     return interval(values).half_width if len(values) > 1 else None
 
