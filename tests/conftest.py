@@ -445,8 +445,9 @@ def ray_cluster() -> Iterator[None]:
         include_dashboard=False,
         log_to_driver=False,
         object_store_memory=200 * 2**20,
-        # A worker waits for an actor on every core, real or not, unless it is told not to.
-        _system_config={"enable_worker_prestart": False},
+        # A worker waits for an actor on every core, real or not, unless it is told not to; and it would
+        # give way to the tests of other processes, which it keeps waiting.
+        _system_config={"enable_worker_prestart": False, "worker_niceness": 0},
     )
     yield
     ray.shutdown()

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from agentos.cli.arguments import TrustedPlugins, complete_overrides
+from agentos.cli.arguments import Address, TrustedPlugins, complete_overrides
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agentos.cli.display.sweep_progress import SweepDisplay
     from agentos.sweep.config import SweepConfig
     from agentos.sweep.execute import Folder
     from agentos.sweep.paired_answer import Question
-    from agentos.sweep.plan import Planned
 
 
 def sweep(
@@ -39,8 +37,15 @@ def sweep(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Concurrent runs; default: cores divided by threads per run."),
+        typer.Option(
+            min=1, help="Concurrent runs; default: as many as there are cores or room for."
+        ),
     ] = None,
+    launcher: Annotated[
+        Literal["processes", "ray"] | None,
+        typer.Option(help="Where runs are executed; default: from the file, otherwise processes."),
+    ] = None,
+    address: Address = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the runs and results.parquet; default: runs/NAME."),
@@ -72,21 +77,24 @@ def sweep(
 
     Results go to results.parquet, one row per run, and to report.html; the table compares arms with the
     baseline, paired by seed. Rerun the command to execute missing or failed runs. With the section search,
-    Optuna chooses the fields of each trial (pip install 'llm-agentos[optuna]').
+    Optuna chooses the fields of each trial (pip install 'llm-agentos[optuna]'). On a cluster, add
+    --launcher ray --address auto: each run is a task of Ray. All nodes must share the --out folder.
 
     Example: agentos sweep exchange.yaml --seeds 3 --jobs 2 --out runs/exchange
     """
     from agentos.cli.display import sweep_progress as display
     from agentos.cli.display.console import SafeConsole
-    from agentos.sweep.execute import Folder, jobs_for
+    from agentos.sweep.execute import Folder, execute, launched
     from agentos.sweep.paired_answer import Question
     from agentos.sweep.plan import plan
     from agentos.sweep.rows import RESULTS
 
     console = SafeConsole(stderr=as_json)
-    config = configuration(file, overrides or [], seeds)
+    config = configuration(file, overrides or [], seeds, launcher)
     if config.search is not None:
-        _search(console, config, out, (jobs, dry_run, keep_encoders), as_json, trust_plugins)
+        _search(
+            console, config, out, (jobs, dry_run, keep_encoders, address), as_json, trust_plugins
+        )
         return
     planned = plan(config, trust_plugins)
     directory = out or Path("runs") / config.name
@@ -97,9 +105,15 @@ def sweep(
         display.show_plan(console, folder, {run.id: estimate(run.config) for run in planned})
         return
     left = folder.unfinished
-    with display.SweepDisplay(console, len(planned) - len(left), len(planned)) as shown:
-        options = {"keep_encoders": keep_encoders, "trusted": trust_plugins or []}
-        _execute(folder, left, jobs or jobs_for(planned), shown, options)
+    with (
+        _resumable(directory),
+        launched(config.launcher, planned, address) as (place, room),
+        display.SweepDisplay(console, len(planned) - len(left), len(planned)) as shown,
+    ):
+        execute(
+            folder, left, jobs=jobs or room, launcher=place, on_start=shown.on_start,
+            on_end=shown.on_end, keep_encoders=keep_encoders, trusted=trust_plugins or [],
+        )  # fmt: skip
     display.show_failures(console, folder, planned)
     _answer(console, folder, config.name, Question(metric, across, by, baseline), as_json)
     console.print(f"rows: {directory / RESULTS}", soft_wrap=True, markup=False, highlight=False)
@@ -111,7 +125,7 @@ def _search(
     console: Console,
     config: SweepConfig,
     out: Path | None,
-    how: tuple[int | None, bool, bool],
+    how: tuple[int | None, bool, bool, str | None],
     as_json: bool,
     trusted: Sequence[str] | None,
 ) -> None:
@@ -121,11 +135,11 @@ def _search(
         typer.Exit: after an interruption, or where a trial failed.
     """
     from agentos.cli.display.sweep_progress import SweepDisplay, show_found, show_space
-    from agentos.sweep.execute import Folder
+    from agentos.sweep.execute import Folder, launched
     from agentos.sweep.optuna_search import Search
     from agentos.sweep.paired_answer import Question
 
-    jobs, dry_run, keep_encoders = how
+    jobs, dry_run, keep_encoders, address = how
     assert config.search is not None
     directory = out or Path("runs") / config.name
     search = Search(directory, config, trusted)
@@ -134,10 +148,12 @@ def _search(
         return
     with (
         _resumable(directory),
+        launched(config.launcher, search.first, address) as (place, room),
         SweepDisplay(console, 0, config.search.trials * len(config.seeds)) as shown,
     ):
         found = search.run(
-            jobs=jobs or 1,
+            jobs=jobs or room,
+            launcher=place,
             on_start=shown.on_start,
             on_end=shown.on_end,
             keep_encoders=keep_encoders,
@@ -163,31 +179,6 @@ def _resumable(directory: Path) -> Iterator[None]:
         raise typer.Exit(interrupted.exit_code) from None
 
 
-def _execute(
-    folder: Folder,
-    left: Sequence[Planned],
-    jobs: int,
-    shown: SweepDisplay,
-    options: Mapping[str, Any],
-) -> None:
-    """Execute the runs that are left, under a display.
-
-    Raises:
-        typer.Exit: after Ctrl-C, SIGTERM or SIGHUP, with the exit code of the signal.
-    """
-    from agentos.sweep.execute import execute
-
-    with _resumable(folder.path):
-        execute(
-            folder,
-            left,
-            jobs=jobs,
-            on_start=shown.on_start,
-            on_end=shown.on_end,
-            **options,
-        )
-
-
 def _answer(console: Console, folder: Folder, name: str, question: Question, as_json: bool) -> None:
     """Print the answer of a sweep and write its page; nothing while no run has finished."""
     import json
@@ -209,8 +200,10 @@ def _answer(console: Console, folder: Folder, name: str, question: Question, as_
     console.print(f"report: {page}", soft_wrap=True, markup=False, highlight=False)
 
 
-def configuration(file: Path, overrides: list[str], seeds: int | None) -> SweepConfig:
-    """Return the sweep of a file, with overrides of its base run and its seeds.
+def configuration(
+    file: Path, overrides: list[str], seeds: int | None, launcher: str | None = None
+) -> SweepConfig:
+    """Return the sweep of a file, with overrides of its base run, its seeds and the kind of its launcher.
 
     Raises:
         ConfigurationError: the file cannot be read, or an override is malformed.
@@ -220,8 +213,9 @@ def configuration(file: Path, overrides: list[str], seeds: int | None) -> SweepC
     from agentos.sweep.config import load_sweep, validated
 
     read = load_sweep(file)
-    if not overrides and seeds is None:
-        return read
-    values = read.model_dump()
-    values["base"] = apply_overrides(read.base, overrides)
-    return validated(values if seeds is None else {**values, "seeds": seeds}, str(file))
+    values = {**read.model_dump(), "base": apply_overrides(read.base, overrides)}
+    if seeds is not None:
+        values["seeds"] = seeds
+    if launcher is not None and launcher != read.launcher.kind:
+        values["launcher"] = launcher
+    return validated(values, str(file))

@@ -16,10 +16,25 @@ from agentos.reporting.charts.plotting import Chart, colour, label, line, rounds
 from agentos.reporting.charts.simulated_time import runs_over_time
 from agentos.reporting.charts.spent_bytes import runs_against_bytes
 from agentos.reporting.page import write_page
-from agentos.reporting.units import ABSENT, bytes_text, count_text, metric_text, seconds_text
+from agentos.reporting.panels.final_table import half_width
+from agentos.reporting.statistics import Interval, interval_text
+from agentos.reporting.units import (
+    ABSENT,
+    bytes_text,
+    count_text,
+    metric_text,
+    sample_text,
+    seconds_text,
+)
 from protocols.errors import RecordError
 
 PAGE = "comparison.html"
+_HALF_WIDTH = ".half_width"
+_TITLES = {
+    "heldout": "held-out documents",
+    "wall_s": "wall time",
+    "simulated_s": "simulated time",
+}
 NO_SETTING = ("name", "seed")
 """Fields by which runs do not differ in their setting: runs of several seeds are one group."""
 
@@ -32,7 +47,8 @@ class Comparison:
         runs: the runs; runs with the same name are distinguished by their folders.
         metrics: the metrics of any of them.
         rows: one mapping per run: ``run``, ``status``, ``topology``, ``exchange``, ``agents``,
-            ``rounds``, ``seed``, for each metric ``NAME.mean``, ``NAME.worst`` and
+            ``heldout`` (documents), ``rounds``, ``seed``, for each metric ``NAME.mean``,
+            ``NAME.half_width`` (of its 95 % interval over agents), ``NAME.worst`` and
             ``NAME.isolated`` (the baseline's mean), ``bytes``, ``tokens`` and ``wall_s``, and
             ``simulated_s`` if any run has a clock; None if a run lacks a value.
     """
@@ -43,8 +59,8 @@ class Comparison:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The keys of a row, in order."""
-        return tuple(self.rows[0])
+        """The keys of a row that have a column, in order; half-widths stand with their means."""
+        return tuple(key for key in self.rows[0] if not key.endswith(_HALF_WIDTH))
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -52,10 +68,16 @@ class Comparison:
         titles = {metric.name: f"{metric.title} {metric.arrow}" for metric in self.metrics}
         return tuple(_heading(column, titles) for column in self.columns)
 
+    @property
+    def sample(self) -> str:
+        """What the scores are means of."""
+        documents = {run.heldout for run in self.runs if run.heldout}
+        return sample_text({run.network.agents for run in self.runs}, documents)
+
     def texts(self) -> list[list[str]]:
         """Return the rows as texts for people."""
         known = {metric.name: metric for metric in self.metrics}
-        return [[_text(key, value, known) for key, value in row.items()] for row in self.rows]
+        return [[_text(key, row, known) for key in self.columns] for row in self.rows]
 
 
 def compare(directories: Sequence[str | Path]) -> Comparison:
@@ -127,11 +149,13 @@ def _row(run: RunView, metrics: Sequence[Metric], clocked: bool) -> dict[str, An
         "topology": run.topology,
         "exchange": run.exchange,
         "agents": run.network.agents,
+        "heldout": run.heldout,
         "rounds": result.rounds,
         "seed": run.seed,
     }
     for metric in metrics:
         row[f"{metric.name}.mean"] = result.together.mean.get(metric.name)
+        row[f"{metric.name}{_HALF_WIDTH}"] = half_width(result.together, metric)
         row[f"{metric.name}.worst"] = result.together.worst.get(metric.name)
         alone = result.isolated.mean if result.isolated else {}
         row[f"{metric.name}.isolated"] = alone.get(metric.name)
@@ -147,20 +171,22 @@ def _heading(column: str, titles: dict[str, str]) -> str:
     name, dot, part = column.rpartition(".")
     if dot:
         return f"{titles[name]} {'alone' if part == 'isolated' else part}"
-    return {"wall_s": "wall time", "simulated_s": "simulated time"}.get(column, column)
+    return _TITLES.get(column, column)
 
 
-def _text(column: str, value: Any, metrics: dict[str, Metric]) -> str:
-    name, dot, _ = column.rpartition(".")
+def _text(column: str, row: dict[str, Any], metrics: dict[str, Metric]) -> str:
+    value, (name, dot, part) = row[column], column.rpartition(".")
     if dot:
-        return metric_text(value, metrics[name])
+        half = row[f"{name}{_HALF_WIDTH}"] if part == "mean" else None
+        text = metric_text(value, metrics[name])
+        return text if half is None else interval_text(Interval(value, half), metrics[name])
     if value is None:
         return ABSENT
     if column == "bytes":
         return bytes_text(value)
     if column in ("wall_s", "simulated_s"):
         return seconds_text(value)
-    return count_text(value) if column in ("agents", "rounds", "tokens") else str(value)
+    return count_text(value) if column in ("agents", "heldout", "rounds", "tokens") else str(value)
 
 
 def _hues(runs: Sequence[RunView]) -> list[str]:

@@ -71,7 +71,8 @@ def model_card(run: RunView, agent: int) -> str:
             "",
             *_results(run, agent),
             "",
-            "These are the values of one run with one seed, on its own held-out text.",
+            "These are the values of one run with one seed, on its own held-out text"
+            + (f": up to {run.heldout:,} documents." if run.heldout else "."),
             "",
         ]
     )

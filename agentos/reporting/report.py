@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agentos.evaluation.base import Metric
 from agentos.evaluation.joint import is_joint
 from agentos.records.agent_similarity import load_agent_similarity
 from agentos.records.atomic_files import reading
-from agentos.records.layout import HELDOUT, REPORT, TRACE, agent_name
+from agentos.records.layout import REPORT, TRACE, agent_name
+from agentos.records.result import Quality
+from agentos.records.views.outcome import Outcome
 from agentos.records.views.run_view import RunView, load_view
 from agentos.reporting.charts.curves import learning_curves, per_agent
 from agentos.reporting.charts.embedding_maps import draw_maps
@@ -53,6 +56,10 @@ def write_report(directory: str | Path) -> Path:
 
 def _write(run: RunView) -> Path:
     drawn = _charts(run)
+    network = network_panel(
+        run.network, run.names, run.traffic.by_edge, run.traffic.first_rounds, _scores(run.outcome)
+    )
+    drawn["graph"] = network.pop("graph")
     return write_page(
         run.directory / REPORT,
         "report.html.j2",
@@ -61,10 +68,8 @@ def _write(run: RunView) -> Path:
         subtitle=_subtitle(run),
         verdict=verdict(run.outcome),
         tiles=tiles(run),
-        table=final_table(run.outcome, run.names, _heldout(run.environment)),
-        network=network_panel(
-            run.network, run.names, run.traffic.by_edge, run.traffic.first_rounds
-        ),
+        table=final_table(run.outcome, run.names, run.heldout),
+        network=network,
         curves_note=_curves_note(run.network.agents, dashed=run.outcome.isolated is not None),
         chips=_chips(run.names),
         paused=paused_text(run.health, run.names),
@@ -97,6 +102,13 @@ def _charts(run: RunView) -> dict[str, Any]:
         "maps": draw_maps(load_agent_similarity(run.directory), run.names),
         "times": timeline_of(load_timeline(run.directory / TRACE)),
     }
+
+
+def _scores(found: Outcome) -> tuple[Metric, dict[str, Quality]] | None:
+    """Return the main metric and the arms that measured it; None if nothing was evaluated."""
+    arms = {"alone": found.isolated, "together": found.together}
+    measured = {name: arm for name, arm in arms.items() if arm is not None and arm.mean}
+    return (found.main, measured) if found.main is not None and measured else None
 
 
 def _flat(panel: Any) -> list[Chart]:
@@ -138,11 +150,6 @@ def _chips(names: Sequence[str]) -> list[Fact]:
         for agent, name in enumerate(names)
         if len(names) <= LINES
     ]
-
-
-def _heldout(recorded: Mapping[str, Any]) -> int | None:
-    found = recorded.get(HELDOUT)
-    return found if isinstance(found, int) else None
 
 
 def _environment(recorded: Mapping[str, Any]) -> list[Fact]:

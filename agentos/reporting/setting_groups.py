@@ -43,11 +43,13 @@ class GroupedRuns:
 
     Args:
         metric: the metric by which they are ordered; None if nothing was evaluated.
+        sample: what the scores are means of.
     """
 
     fields: tuple[str, ...]
     metric: Metric | None
     groups: tuple[SettingGroup, ...]
+    sample: str
 
     def as_json(self) -> dict[str, Any]:
         """Return the groups as plain values; the half-width of a single run is null."""
@@ -80,15 +82,15 @@ def group_runs(comparison: Comparison, metric: str | None = None) -> GroupedRuns
     chosen = _metric(comparison.metrics, metric)
     if chosen is not None:
         groups.sort(key=lambda group: _rank(group, chosen))
-    return GroupedRuns(paths, chosen, tuple(groups))
+    return GroupedRuns(paths, chosen, tuple(groups), comparison.sample)
 
 
 def _group(settings: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> SettingGroup:
     columns = {key: [row[key] for row in rows if row[key] is not None] for key in rows[0]}
     parts: dict[str, dict[str, list[float]]] = {"mean": {}, "worst": {}, "isolated": {}}
     for key, values in columns.items():
-        name, dot, part = key.rpartition(".")
-        if dot and values:
+        name, _, part = key.rpartition(".")
+        if part in parts and values:
             parts[part][name] = values
     spent = ("bytes", "tokens", "wall_s", "simulated_s")
     return SettingGroup(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from agentos.evaluation.base import Metric
 
@@ -87,6 +87,30 @@ def short_seconds(duration_s: float) -> str:
     if duration_s >= 1e-3:
         return f"{1e3 * duration_s:.3g} ms"
     return f"{1e6 * duration_s:.3g} µs"
+
+
+def sample_text(agents: Collection[int], documents: Collection[int] = ()) -> str:
+    """Return what the scores of runs are means of.
+
+    Args:
+        agents: numbers of agents of the runs.
+        documents: numbers of held-out documents, where they were recorded.
+
+    Example:
+        >>> sample_text({6}, {600})
+        'n = 6 agents, each measured on up to 600 held-out documents'
+        >>> sample_text({6, 12})
+        'n = 6 to 12 agents'
+    """
+    text = f"n = {_span(agents)} agents"
+    return text + (
+        f", each measured on up to {_span(documents)} held-out documents" if documents else ""
+    )
+
+
+def _span(counts: Collection[int]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def share_precision(texts: int) -> str:

@@ -18,6 +18,7 @@ from typing_extensions import Self
 
 from agentos.config.field_errors import InvalidConfiguration, explain
 from agentos.config.load import PATH, find, read_yaml
+from agentos.sweep.launcher_config import LauncherConfig
 from agentos.sweep.search_config import SearchConfig
 from protocols.spec import Spec
 
@@ -75,6 +76,9 @@ class SweepConfig(Spec):
     search: SearchConfig | None = Field(
         None, description="A search by Optuna in place of arms and axes; null: none."
     )
+    launcher: LauncherConfig = Field(
+        LauncherConfig(), description="Where the runs are executed; ray: one task of Ray a run."
+    )
 
     @model_validator(mode="after")
     def _arms_or_search(self) -> Self:
@@ -90,6 +94,11 @@ class SweepConfig(Spec):
     @classmethod
     def _fill_in(cls, base: Any) -> Any:
         return {**_DEFAULTS, **base} if isinstance(base, Mapping) else base
+
+    @field_validator("launcher", mode="before")
+    @classmethod
+    def _kind_alone(cls, launcher: Any) -> Any:
+        return {"kind": launcher} if isinstance(launcher, str) else launcher
 
     @field_validator("seeds", mode="before")
     @classmethod

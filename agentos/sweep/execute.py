@@ -1,15 +1,13 @@
-"""Execute the runs of a sweep, several at a time, each in its own process; keep their results."""
+"""Execute the runs of a sweep, several at a time, in processes or tasks of Ray; keep their results."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,16 @@ from filelock import FileLock, Timeout
 
 from agentos.records.atomic_files import writing
 from agentos.runtime.interruption import Interrupted, interruptible
+from agentos.sweep.launcher_config import LauncherConfig
 from agentos.sweep.plan import Planned
+from agentos.sweep.ray_tasks import ray_tasks
 from agentos.sweep.rows import FINISHED, RESULTS, STOPPED, Row, write_table
+from agentos.sweep.run_process import Job, Launcher, Processes
 from agentos.sweep.worker import INTERRUPTED, ROW, failure, write_row
-from protocols.errors import RecordError
+from protocols.errors import ConfigurationError, RecordError
 
-WORKER = (sys.executable, "-m", "agentos.sweep.worker")
 RUNS = "runs"
+PROCESSES = Processes()
 _POLL_S = 0.1
 _GRACE_S = 30.0
 """Time that interrupted runs have to close their records."""
@@ -68,10 +69,10 @@ class Folder:
         """Read the row that a run has left, or record that it died without one; write the table."""
         row = self._read(run)
         if row is None:
-            tail = self.log(run).read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip()
-            row = failure(
-                f"the process ended with exit code {exit_code}; its log ends: {tail or '-'}"
-            )
+            log = self.log(run)
+            tail = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+            end = tail[-_TAIL:].strip() or "-"
+            row = failure(f"the process ended with exit code {exit_code}; its log ends: {end}")
             write_row(self.of(run), row)
         self._rows[run.id] = row
         self.write()
@@ -118,26 +119,26 @@ def execute(
     keep_encoders: bool = False,
     trusted: Sequence[str] = (),
     stops: Callable[[Planned], bool] = lambda run: False,
-    worker: Sequence[str] = WORKER,
+    launcher: Launcher = PROCESSES,
 ) -> None:
     """Execute runs, several at a time; an error ends a run, never the sweep.
 
-    An interrupt ends every process that was started. Runs that had finished by then are in the table.
+    An interrupt ends every run that was started. Runs that had finished by then are in the table.
 
     Args:
         folder: the sweep's folder.
         runs: the runs to execute, in this order.
-        jobs: processes at a time.
+        jobs: runs at a time.
         on_start, on_end: called when a run starts and ends.
         keep_encoders: whether the encoders of each run stay on disk.
         trusted: packages whose classes a run may import as kinds.
         stops: asked again and again whether a run is to end early, or not to begin.
-        worker: command of a run; it reads its task from standard input.
+        launcher: where the runs are executed.
 
     Raises:
         Interrupted: by Ctrl-C, SIGTERM or SIGHUP.
     """
-    waiting, active = list(reversed(runs)), list[_Job]()
+    waiting, active = list(reversed(runs)), list[_Started]()
     options = {"keep_encoders": keep_encoders, "trusted": list(trusted)}
     with _alone_in(folder.path), interruptible():
         folder.write()  # rows of runs that are no longer in the sweep leave the table
@@ -147,77 +148,55 @@ def execute(
                     run = waiting.pop()
                     if stops(run):
                         continue
-                    active.append(_start(folder, run, worker, options))
+                    active.append(_start(folder, run, launcher, options))
                     on_start(run)
                 time.sleep(_POLL_S)
-                for job in active:
-                    if not job.stopped and stops(job.run):
-                        job.stopped = True
-                        job.close()
-                for job in [job for job in active if job.process.poll() is not None]:
-                    active.remove(job)
-                    job.close()
-                    if job.process.returncode == INTERRUPTED and not job.stopped:
+                for started in active:
+                    if not started.stopped and stops(started.run):
+                        started.stopped = True
+                        started.job.interrupt()
+                ended = [
+                    (each, code) for each in active if (code := each.job.exit_code()) is not None
+                ]
+                for started, code in ended:
+                    active.remove(started)
+                    if code == INTERRUPTED and not started.stopped:
                         raise Interrupted(signal.SIGINT)
-                    if job.process.returncode == INTERRUPTED:
-                        write_row(folder.of(job.run), {"status": STOPPED})
-                    on_end(job.run, folder.take_in(job.run, job.process.returncode))
+                    if code == INTERRUPTED:
+                        write_row(folder.of(started.run), {"status": STOPPED})
+                    on_end(started.run, folder.take_in(started.run, code))
         finally:
             _stop(active)
 
 
 @dataclass
-class _Job:
+class _Started:
     run: Planned
-    process: subprocess.Popen[bytes]
+    job: Job
     stopped: bool = False
 
-    def close(self) -> None:
-        """Close the process's standard input, which interrupts it if it is still running."""
-        if self.process.stdin is not None:
-            with suppress(OSError):
-                self.process.stdin.close()
 
-
-def _start(folder: Folder, run: Planned, worker: Sequence[str], options: Mapping[str, Any]) -> _Job:
-    threads = str(run.config.runtime.threads)
+def _start(
+    folder: Folder, run: Planned, launcher: Launcher, options: Mapping[str, Any]
+) -> _Started:
     task = {
         "folder": str(folder.of(run).absolute()),
         "config": run.config.resolved(),
+        "threads": run.config.runtime.threads,
         **options,
     }
     (folder.of(run) / ROW).unlink(missing_ok=True)  # of an attempt that failed
     folder.log(run).parent.mkdir(parents=True, exist_ok=True)
-    with folder.log(run).open("wb") as log:
-        process = subprocess.Popen(
-            worker,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
-            # Ctrl-C must reach only the sweep, which then interrupts its runs.
-            start_new_session=True,
-        )
-    job = _Job(run, process)
-    assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it died at once; its exit code tells why
-        process.stdin.write(json.dumps(task).encode() + b"\n")
-        process.stdin.flush()
-    return job
+    return _Started(run, launcher.start(task, folder.log(run)))
 
 
-def _stop(active: Sequence[_Job]) -> None:
-    """Interrupt processes; kill those that have not ended in time, or all at a second Ctrl-C."""
-    for job in active:
-        job.close()
+def _stop(active: Sequence[_Started]) -> None:
+    """Interrupt runs; kill those that have not ended in time, or all at a second Ctrl-C."""
+    for started in active:
+        started.job.interrupt()
     deadline = time.monotonic() + _GRACE_S
-    for job in active:
-        try:
-            job.process.wait(max(0.0, deadline - time.monotonic()))
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            deadline = 0.0
-            job.process.kill()
-            job.process.wait()
+    for started in active:
+        started.job.end(max(0.0, deadline - time.monotonic()))
 
 
 @contextmanager
@@ -237,6 +216,35 @@ def _alone_in(folder: Path) -> Iterator[None]:
             f"Another sweep is running in {folder}",
             hint="wait until it ends, or choose another folder with --out",
         ) from error
+
+
+@contextmanager
+def launched(
+    config: LauncherConfig, runs: Sequence[Planned], address: str | None = None
+) -> Iterator[tuple[Launcher, int]]:
+    """Open the launcher of a sweep; yield it, and how many of the runs it has room for at a time.
+
+    Args:
+        config: the launcher.
+        runs: runs of the sweep; each gets the threads of the one that has most.
+        address: of the cluster that kind ray joins; None to start a Ray on this machine.
+
+    Raises:
+        ConfigurationError: an address is given for processes, or no node has room for a run.
+        RuntimeFailure: Ray cannot be reached or started.
+    """
+    if config.kind == "processes":
+        if address is not None:
+            raise ConfigurationError(
+                "an address is given, and the runs of the sweep are processes on this machine",
+                actual=address,
+                hint="add --launcher ray, or leave out --address",
+            )
+        yield PROCESSES, jobs_for(runs)
+        return
+    cpus = config.cpus or float(max(run.config.runtime.threads for run in runs))
+    with ray_tasks(address, cpus, config.gpus) as tasks:
+        yield tasks, tasks.places
 
 
 def jobs_for(runs: Sequence[Planned], cores: int | None = None) -> int:

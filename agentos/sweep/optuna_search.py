@@ -13,9 +13,10 @@ from typing import Any
 from agentos.evaluation.base import Metric
 from agentos.records.layout import METRICS
 from agentos.sweep.config import SweepConfig
-from agentos.sweep.execute import WORKER, Folder, Report, execute
+from agentos.sweep.execute import PROCESSES, Folder, Report, execute
 from agentos.sweep.plan import Planned, plan
 from agentos.sweep.rows import FINISHED
+from agentos.sweep.run_process import Launcher
 from agentos.sweep.search_config import Range, SearchConfig
 from protocols.errors import ConfigurationError
 from protocols.seeding import derive
@@ -67,7 +68,8 @@ class Search:
         self.sweep = sweep
         self.trusted = tuple(trusted or ())
         self.config: SearchConfig = sweep.search
-        self.metric = _metric(self.config, self._plan("trial-0", self._first()))
+        self.first = self._plan("trial-0", self._first())
+        self.metric = _metric(self.config, self.first)
 
     def run(
         self,
@@ -76,7 +78,7 @@ class Search:
         on_start: Callable[[Planned], None] = lambda run: None,
         on_end: Report = lambda run, row: None,
         keep_encoders: bool = False,
-        worker: Sequence[str] = WORKER,
+        launcher: Launcher = PROCESSES,
     ) -> Found:
         """Run the trials that are left; see `agentos.sweep.execute.execute`.
 
@@ -96,7 +98,7 @@ class Search:
             judge = _Judge(trial, folder.of(runs[0]) / METRICS, self.metric, self.config.prune)
             left = [run for run in runs if (folder.row(run) or {}).get("status") != FINISHED]
             execute(
-                folder, left, jobs=jobs, on_start=on_start, on_end=on_end, worker=worker,
+                folder, left, jobs=jobs, on_start=on_start, on_end=on_end, launcher=launcher,
                 keep_encoders=keep_encoders, trusted=self.trusted, stops=judge,
             )  # fmt: skip
             self._tell(study, trial, [folder.row(run) or {} for run in runs], judge.pruned)

@@ -13,6 +13,7 @@ import numpy as np
 from agentos.evaluation.base import Metric
 from agentos.records.reader import load_run
 from agentos.reporting.statistics import Interval, holm, interval, interval_text, paired_p
+from agentos.reporting.units import sample_text
 from agentos.sweep.config import ARM
 from agentos.sweep.rows import FINISHED, Row
 from protocols.errors import ConfigurationError
@@ -58,6 +59,7 @@ class Answer:
         metric: the metric that is compared.
         across, by: the axes (or ``arm``) of the lines' names and groups; ``by`` is empty without one.
         baseline: name of the lines that the others of their group are compared with.
+        sample: what a run's scores are means of.
     """
 
     metric: Metric
@@ -65,6 +67,7 @@ class Answer:
     by: str
     baseline: str
     lines: tuple[Line, ...]
+    sample: str
 
     @property
     def sentence(self) -> str:
@@ -104,6 +107,7 @@ class Answer:
             "by": self.by,
             "baseline": self.baseline,
             "sentence": self.sentence,
+            "sample": self.sample,
             "lines": lines,
         }
 
@@ -164,7 +168,10 @@ def answer(
         if row.get(f"{metric.name}.mean") is not None:
             key = (row["seed"], *(value_on(row, axis) for axis in rest))
             groups[value_on(row, by) if by else "", value_on(row, asked.across)][key] = row
-    return Answer(metric, asked.across, by, baseline, _lines(groups, metric, baseline))
+    lines = _lines(groups, metric, baseline)
+    documents = {row["heldout"] for row in done if row.get("heldout")}
+    sample = sample_text({row["agents"] for row in done}, documents)
+    return Answer(metric, asked.across, by, baseline, lines, sample)
 
 
 def meanings_of(folder: Path, rows: Iterable[Row]) -> dict[str, Metric]:

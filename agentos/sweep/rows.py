@@ -15,7 +15,7 @@ from agentos.config.run import RunConfig
 from agentos.evaluation.joint_plan import JointCost
 from agentos.preflight.flops import size_of
 from agentos.records.atomic_files import replacing
-from agentos.records.layout import agent_name, agent_number
+from agentos.records.layout import HELDOUT, agent_name, agent_number
 from agentos.records.reader import RunRecord, load_run
 from agentos.records.result import Quality
 from agentos.records.views.histories import Traffic, traffic_of
@@ -31,11 +31,11 @@ Row = dict[str, Any]
 def measured(directory: Path, config: RunConfig) -> Row:
     """Return the row of a run that has finished, from its folder.
 
-    ``agents``, ``rounds``, ``steps`` (of each agent), ``wall_s``, ``payload_bytes`` (serialised, of every
-    delivery in both directions); ``tokens``, the sum of ``trained_tokens`` with a gradient (including
-    ``anchor_tokens`` of public anchors), ``decoder_tokens`` in decoders and generators trained with them, and
-    ``embedded_tokens`` without a gradient; ``flops``, see `agentos.preflight.flops`; of every metric
-    ``NAME.mean``, ``NAME.worst`` and ``NAME.agents``; for joint embeddings ``joint_asked``,
+    ``agents``, ``heldout`` (documents), ``rounds``, ``steps`` (of each agent), ``wall_s``, ``payload_bytes``
+    (serialised, of every delivery in both directions); ``tokens``, the sum of ``trained_tokens`` with a
+    gradient (including ``anchor_tokens`` of public anchors), ``decoder_tokens`` in decoders and generators
+    trained with them, and ``embedded_tokens`` without a gradient; ``flops``, see `agentos.preflight.flops`;
+    of every metric ``NAME.mean``, ``NAME.worst`` and ``NAME.agents``; for joint embeddings ``joint_asked``,
     ``joint_bytes_per_text`` and ``joint_flops_per_text``; and as lists over the evaluated rounds, where
     round 0 is before training, ``curve.round``, ``curve.payload_bytes``, ``curve.tokens``, ``curve.flops``
     (up to that round), ``curve.NAME.mean`` and ``curve.NAME.worst``.
@@ -50,6 +50,7 @@ def measured(directory: Path, config: RunConfig) -> Row:
     return {
         "status": FINISHED,
         "agents": record.network.agents,
+        "heldout": record.environment.get(HELDOUT),
         "rounds": max(spent),
         "steps": max(spent) * config.training.local_steps,
         "wall_s": (record.summary or {}).get("wall_s"),

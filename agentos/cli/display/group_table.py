@@ -39,6 +39,7 @@ def show_groups(console: Console, grouped: GroupedRuns) -> None:
         settings_of = [escape(group.settings[field]) for field in shown]
         table.add_row(*settings_of, *_figures(group, grouped.metric))
     console.print(table)
+    console.print(f"{grouped.sample}; ± 95 %: interval over runs", style="dim", highlight=False)
     left_out = {"settings": settings - MOST_GROUPS, "fields": len(grouped.fields) - MOST_FIELDS}
     for what, count in left_out.items():
         if count > 0:

@@ -14,11 +14,13 @@ from agentos.records.layout import REPORT, agent_name
 from agentos.records.views.histories import Traffic
 from agentos.records.views.outcome import Outcome
 from agentos.records.views.run_view import load_view
+from agentos.reporting.panels.final_table import half_width_text
 from agentos.reporting.panels.traffic_panel import joint_text
 from agentos.reporting.units import (
     bytes_text,
     metric_text,
     phases_text,
+    sample_text,
     saved_text,
     seconds_text,
 )
@@ -38,6 +40,9 @@ def show_outcome(console: Console, directory: Path) -> None:
         if not metric.variant_of:
             variants = [each for each in shown if each.variant_of == metric.name]
             console.print(_metric_table((metric, *variants), result, run.names))
+    if shown:
+        sample = sample_text([len(run.names)], [run.heldout] if run.heldout else [])
+        console.print(f"{sample}; ± 95 %: interval of the mean over agents", style="dim")
     console.print(f"[bold]{escape(words.headline)}[/]", highlight=False)
     console.print(escape(" ".join(words.details)), highlight=False)
     if traffic.fp32_total != traffic.total:
@@ -112,4 +117,8 @@ def _metric_table(metrics: Sequence[Metric], result: Outcome, names: Sequence[st
             metric_text(getattr(arms[name], row).get(each.name), each) for each, name in columns_of
         ]
         table.add_row(row, *values)
+        if row == "mean":
+            table.add_row(
+                "± 95 %", *(half_width_text(arms[name], each) for each, name in columns_of)
+            )
     return table

@@ -25,4 +25,5 @@ def show_answer(console: Console, answer: Answer) -> None:
     console.print(table)
     if len(answer.lines) > MOST_LINES:
         console.print(f"{len(answer.lines) - MOST_LINES} more lines are in the report")
+    console.print(f"A run: {answer.sample}", style="dim", highlight=False)
     console.print(answer.sentence, markup=False, highlight=False, soft_wrap=True)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from agentos.records.layout import HELDOUT
+from agentos.records.reader import load_run
+
 if TYPE_CHECKING:
     from agentos.learning.knowledge.transfer import Transfer
 
@@ -25,6 +28,10 @@ def show_transfer(console: Console, found: Transfer) -> None:
             cells = [_cell(values, found.elders, name, higher) for _, _, values in columns]
             table.add_row(metric.label, *cells)
     console.print(table)
+    documents = load_run(found.directory).environment.get(HELDOUT)
+    if documents:
+        told = f"measured on up to {documents:,} held-out documents, under one seed"
+        console.print(told, style="dim", highlight=False)
     share = f"{found.token_share:.0%} of the tokens of an elder"
     console.print(f"the new agent took {share}; its run: {found.directory}", soft_wrap=True)
 

@@ -90,7 +90,8 @@ def show_poison(console: Console, found: Mapping[int, Backdoor], poison: Poison)
         )
     console.print(table)
     console.print(
-        "shares of held-out texts of other labels that get this one; right: share of all that get their own",
+        f"shares of {next(iter(found.values())).texts:,} held-out texts of other labels that get this one; "
+        "right: share of all that get their own",
         style="dim",
         highlight=False,
     )

@@ -12,6 +12,7 @@ FILES = {
     "run.yaml": "run.yaml.txt",
     "{module}.py": "exchange.py.txt",
     "test_{module}.py": "test_exchange.py.txt",
+    "compare.ipynb": "notebook.ipynb.txt",
     "README.md": "README.md.txt",
     ".gitignore": "gitignore.txt",
 }
@@ -23,7 +24,7 @@ def init(
         str, typer.Argument(metavar="NAME", help="Name of the project, and of its folder.")
     ],
 ) -> None:
-    """Write a project that runs at once: a run file, an exchange of one's own, its tests and a README.
+    """Write a project that runs at once: run file, own exchange, tests, notebook and README.
 
     The folder NAME is made in the working directory.
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from agentos.reporting.comparison import Comparison
 
+_SETTINGS = ("status", "topology", "exchange", "agents", "heldout", "rounds", "seed")
 _COLUMNS = 5
 """Most runs that are told one by one."""
 
@@ -55,10 +56,11 @@ def compare(
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:
-    """Print a column per run, without minor metrics and rows that are empty for all runs."""
+    """Print a column per run, without minor metrics, settings that all share, and empty rows."""
     from rich.markup import escape
     from rich.table import Table
 
+    from agentos.evaluation.joint import is_joint
     from agentos.records.views.config_differences import differing_fields, setting_text
     from agentos.reporting.units import ABSENT
 
@@ -72,9 +74,15 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
         table.add_row(escape(field), *(escape(setting_text(each[field])) for each in differing))
     table.add_section()
     minor = {metric.name for metric in comparison.metrics if metric.minor}
+    joint = {metric.name for metric in comparison.metrics if is_joint(metric)}
     rows = zip(comparison.columns, comparison.headings, *texts, strict=True)
     for column, heading, *cells in list(rows)[1:]:
-        is_minor = column.rpartition(".")[0] in minor
-        if any(cell != ABSENT for cell in cells) and not is_minor:
+        name, _, part = column.rpartition(".")
+        told = name in minor or (name in joint and part == "worst")  # all agents answer as one
+        told = told or (column in _SETTINGS and len(set(cells)) == 1) or column in differing[0]
+        if any(cell != ABSENT for cell in cells) and not told:
             table.add_row(heading, *(escape(cell) for cell in cells))
     console.print(table)
+    console.print(
+        f"{comparison.sample}; ±: 95 % interval over agents", style="dim", highlight=False
+    )

@@ -11,6 +11,7 @@ from typing import Any
 from agentos.data.printable_text import printable
 from agentos.evaluation.base import Metric
 from agentos.records.atomic_files import reading
+from agentos.records.layout import HELDOUT
 from agentos.records.reader import RecordedNetwork, RunRecord, config_value, load_run
 from agentos.records.views.histories import (
     HealthHistory,
@@ -69,6 +70,12 @@ class RunView:
     faults: Mapping[str, Mapping[int, int]]
     restarts: Sequence[Mapping[str, Any]]
     clock: SimulatedTime | None
+
+    @property
+    def heldout(self) -> int | None:
+        """Number of held-out documents; None where it was not recorded."""
+        found = self.environment.get(HELDOUT)
+        return found if isinstance(found, int) else None
 
     def curve(self, metric: Metric) -> MetricCurve | None:
         """Return the curve of a metric, or None if it was never measured."""

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentos.evaluation.base import Metric
+from agentos.evaluation.joint import is_joint
 from agentos.records.layout import agent_name
 from agentos.records.result import Quality
 from agentos.records.views.outcome import Outcome
 from agentos.reporting.charts.plotting import CROWD
 from agentos.reporting.statistics import interval
-from agentos.reporting.units import metric_text
+from agentos.reporting.units import metric_text, sample_text
 
 EXTREMES = 5
 """Agents of a large society shown from the top, and as many from the bottom."""
@@ -100,7 +101,7 @@ def final_table(result: Outcome, names: Sequence[str], heldout: int | None = Non
             result.main if rest else None,
             any(metric.diagnostic for metric in result.metrics),
         )
-        + _numbers(len(names), heldout),
+        + f" {sample_text([len(names)], [heldout] if heldout else [])}.",
         totals=totals if result.metrics else [],
         shown=shown if result.metrics else [],
         rest=rest,
@@ -122,25 +123,27 @@ def _caption(arms: Sequence[str], ordered_by: Metric | None, diagnostics: bool) 
     return text
 
 
-def _numbers(agents: int, heldout: int | None) -> str:
-    """Return a sentence on what the scores are means of."""
-    if not heldout:
-        return f" n = {agents:,} agents."
-    return (
-        f" n = {agents:,} agents, each measured on the same {heldout:,} held-out documents, or on as many of "
-        "them as a task uses."
+def _half_widths(arms: Sequence[Quality], metrics: Sequence[Metric]) -> tuple[Group, ...]:
+    """Return the half-width of the 95 % interval of each mean over agents."""
+    return tuple(
+        Group(tuple(half_width_text(arm, metric) for arm in arms), "", "same") for metric in metrics
     )
 
 
-def _half_widths(arms: Sequence[Quality], metrics: Sequence[Metric]) -> tuple[Group, ...]:
-    """Return the half-width of the 95 % interval of each mean over agents; absent for a single agent."""
+def half_width(arm: Quality, metric: Metric) -> float | None:
+    """Return the half-width of the 95 % interval of a mean over agents.
 
-    def half(arm: Quality, metric: Metric) -> str:
-        values = [found[metric.name] for found in arm.agents.values() if metric.name in found]
-        width = interval(values).half_width if len(values) > 1 else None
-        return metric_text(width, metric).rstrip("%")
+    None for a single agent, and for joint embeddings: there all agents answer as one.
+    """
+    if is_joint(metric):
+        return None
+    values = [found[metric.name] for found in arm.agents.values() if metric.name in found]
+    return interval(values).half_width if len(values) > 1 else None
 
-    return tuple(Group(tuple(half(arm, m) for arm in arms), "", "same") for m in metrics)
+
+def half_width_text(arm: Quality, metric: Metric) -> str:
+    """Return the half-width of the interval as a text, without the sign of per cent."""
+    return metric_text(half_width(arm, metric), metric).rstrip("%")
 
 
 def _order(result: Outcome, agents: int) -> list[int]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agentos.evaluation.base import Metric
+from agentos.records.result import Quality
 from agentos.reporting.charts.plotting import CROWD
 from agentos.reporting.network.draw import busiest, draw_network
+from agentos.reporting.network.graph_chart import graph_chart
 from agentos.reporting.network.rounds import MAX_AGENTS, draw_rounds, vary
 from agentos.reporting.page import data_uri
 from agentos.reporting.pictures import to_svg
@@ -19,14 +22,16 @@ def network_panel(
     names: Sequence[str],
     sent: Mapping[tuple[int, int], int],
     rounds: Mapping[int, frozenset[tuple[int, int]]],
+    scores: tuple[Metric, Mapping[str, Quality]] | None = None,
 ) -> dict[str, Any]:
-    """Return the picture, its alternative text and caption, and the facts.
+    """Return the graph, the picture with its alternative text and caption, and the facts.
 
     Args:
         network: the agents and the edges between them.
         names: one per agent, each once.
         sent: (sender, receiver) -> bytes; those over edges that a fork has given up are a fact of their own.
         rounds: the edges that carried messages in each of the first rounds.
+        scores: the main metric, and the arms that were measured, by name.
     """
     known = {frozenset(edge) for edge in network.edges}
     former = {pair: size for pair, size in sent.items() if frozenset(pair) not in known}
@@ -46,7 +51,10 @@ def network_panel(
         facts |= _most(names, sent)
     if former:
         facts["Bytes over edges of before the fork"] = bytes_text(sum(former.values()))
+    varying = _varying(network, rounds)
     return {
+        "graph": graph_chart(network, names, sent, varying, scores),
+        "choices": list(varying),
         "picture": data_uri(to_svg(figure)),
         "alt": f"{network.agents} agents and the {edges} between them",
         "caption": "The agents and the edges between them"
@@ -55,7 +63,7 @@ def network_panel(
             if sent
             else "."
         ),
-        "rounds": _rounds(network, rounds),
+        "rounds": _rounds(network, varying),
         "facts": [{"name": name, "value": value} for name, value in facts.items()],
     }
 
@@ -70,17 +78,24 @@ def _most(names: Sequence[str], sent: Mapping[tuple[int, int], int]) -> dict[str
     return {"Most bytes in a direction": f"{bytes_text(most)}, in {ties:,} of {len(sent):,}"}
 
 
-def _rounds(
+def _varying(
     network: Network, rounds: Mapping[int, frozenset[tuple[int, int]]]
-) -> dict[str, str] | None:
-    """Return a picture by round where one of all edges would mislead; None where it would not."""
+) -> Mapping[int, frozenset[tuple[int, int]]]:
+    """Return the rounds where one picture of all edges would mislead; none where it would not."""
     known = {frozenset(edge) for edge in network.edges}
-    rounds = {
+    of_network = {
         round: edges
         for round, edges in rounds.items()
         if all(frozenset(edge) in known for edge in edges)
     }
-    if network.agents > MAX_AGENTS or not rounds or not vary(rounds):
+    return of_network if of_network and vary(of_network) else {}
+
+
+def _rounds(
+    network: Network, rounds: Mapping[int, frozenset[tuple[int, int]]]
+) -> dict[str, str] | None:
+    """Return a picture by round; None without any, and for a crowd."""
+    if network.agents > MAX_AGENTS or not rounds:
         return None
     listed = ", ".join(map(str, rounds))
     return {

@@ -44,7 +44,7 @@ def test_texts_line_up_with_headings(runs):
     texts = comparison.texts()
     assert {len(row) for row in texts} == {len(comparison.headings)} == {len(comparison.columns)}
     cell = dict(zip(comparison.headings, texts[0], strict=True))
-    assert cell["MRR ↑ mean"] == "0.447"
+    assert cell["MRR ↑ mean"] == "0.447 ± 0.029"
     assert cell["MRR ↑ alone"] == "0.414"
     assert cell["bytes"] == "15.0 MB"
     assert cell["wall time"] == "2 min 23 s"

@@ -12,6 +12,7 @@ from agentos.config.field_errors import InvalidConfiguration
 from agentos.sweep.config import SweepConfig, validated
 from agentos.sweep.optuna_search import Search, evaluated
 from agentos.sweep.rows import RESULTS, read_table
+from agentos.sweep.run_process import Processes
 from protocols.errors import ConfigurationError
 
 STUB = """
@@ -61,7 +62,7 @@ def test_search_finds_the_best_and_prunes_what_is_worse_than_the_median(
     for weight in (0.7, 0.6, 0.8):
         study.enqueue_trial({"exchange.weight": weight})
     study.enqueue_trial({"exchange.weight": 2.9})
-    found = search.run(jobs=1, worker=worker)
+    found = search.run(jobs=1, launcher=Processes(worker))
     assert found.trials == 9
     assert found.pruned >= 1
     assert found.failed == 0
@@ -87,11 +88,11 @@ def test_search_goes_on_with_the_trial_that_was_cut_off(tmp_path: Path, worker: 
     first = Search(out, config)
     trial = first._study().ask()
     trial.suggest_categorical("exchange.weight", [0.5, 0.7])
-    found = Search(out, config).run(jobs=1, worker=worker)
+    found = Search(out, config).run(jobs=1, launcher=Processes(worker))
     assert begun(out)[0] == trial.params["exchange.weight"]
     assert found.trials == 2  # the one that was cut off included
     before = begun(out)
-    again = Search(out, config).run(jobs=1, worker=worker)
+    again = Search(out, config).run(jobs=1, launcher=Processes(worker))
     assert (begun(out), again.best) == (before, found.best)
 
 
@@ -100,7 +101,7 @@ def test_trial_whose_run_fails_fails_and_the_search_goes_on(
 ) -> None:
     (tmp_path / "out" / "runs").mkdir(parents=True)
     (tmp_path / "out" / "runs" / "broken").touch()
-    found = Search(tmp_path / "out", sweep(trials=2)).run(jobs=1, worker=worker)
+    found = Search(tmp_path / "out", sweep(trials=2)).run(jobs=1, launcher=Processes(worker))
     assert (found.trials, found.failed, found.best) == (2, 2, None)
 
 

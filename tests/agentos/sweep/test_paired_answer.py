@@ -38,7 +38,8 @@ def rows(
                         {
                             "status": "finished", "arm": arm, "axis.topology": topology,
                             "axis.other": other, "seed": seed, "payload_bytes": 100 * number,
-                            "flops": 7, "mrr.mean": value, "mrr.worst": value - 1,
+                            "flops": 7, "agents": 3, "heldout": 200,
+                            "mrr.mean": value, "mrr.worst": value - 1,
                             "mrr.agents": [value - 1, value + 1, None], "loss.mean": -value,
                             "loss.worst": 1 - value, "loss.agents": [1 - value, -1 - value],
                         }
@@ -155,3 +156,10 @@ def test_unknown_names_are_refused_with_those_that_exist(question: Question, kno
 
 def test_failed_runs_give_no_answer() -> None:
     assert answer([{"status": "failed", "arm": "a", "seed": 0}], {}) is None
+
+
+def test_the_answer_says_what_a_score_is_a_mean_of() -> None:
+    result = answer(rows(), MEANINGS)
+    assert result is not None
+    assert result.sample == "n = 3 agents, each measured on up to 200 held-out documents"
+    assert result.as_json()["sample"] == result.sample

@@ -142,3 +142,10 @@ def test_id_stays_when_arms_are_renamed_reordered_or_added() -> None:
 def test_validated_sweep_is_frozen_and_dumps_to_itself() -> None:
     sweep = validated(SWEEP, "-")
     assert SweepConfig.model_validate(sweep.model_dump()) == sweep
+
+
+def test_a_launcher_is_a_kind_alone_and_processes_reserve_nothing() -> None:
+    values = {"base": {}, "arms": {"only": {}}}
+    assert validated({**values, "launcher": "ray"}, "-").launcher.kind == "ray"
+    with pytest.raises(InvalidConfiguration, match="reserved by kind ray alone"):
+        validated({**values, "launcher": {"cpus": 2}}, "-")

@@ -17,6 +17,7 @@ from agentos.sweep.config import validated
 from agentos.sweep.execute import Folder, execute, jobs_for
 from agentos.sweep.plan import Planned, plan
 from agentos.sweep.rows import RESULTS, read_table
+from agentos.sweep.run_process import Processes
 from protocols.errors import RecordError
 
 STUB = """
@@ -68,7 +69,7 @@ def begun(out: Path) -> list[int]:
 def go(out: Path, worker: list[str]) -> Callable[[Sequence[Planned]], Folder]:
     def run(planned: Sequence[Planned]) -> Folder:
         folder = Folder(out, planned)
-        execute(folder, folder.unfinished, jobs=2, worker=worker)
+        execute(folder, folder.unfinished, jobs=2, launcher=Processes(worker))
         return folder
 
     return run
@@ -146,10 +147,11 @@ def test_interrupt_keeps_finished_rows_and_leaves_no_process(
         "from agentos.sweep.config import validated\n"
         "from agentos.sweep.execute import Folder, execute\n"
         "from agentos.sweep.plan import plan\n"
+        "from agentos.sweep.run_process import Processes\n"
         "planned = plan(validated({'base': {}, 'seeds': 4, 'arms': {'only': {}}}, '-'))\n"
         f"folder = Folder(Path({str(out)!r}), planned)\n"
         "try:\n"
-        f"    execute(folder, folder.unfinished, jobs=1, worker={worker!r})\n"
+        f"    execute(folder, folder.unfinished, jobs=1, launcher=Processes({worker!r}))\n"
         "except KeyboardInterrupt:\n"
         "    sys.exit(130)\n"
     )
@@ -185,7 +187,7 @@ def test_two_sweeps_in_one_folder_are_refused(out: Path, worker: list[str]) -> N
         FileLock(out / ".lock"),
         pytest.raises(RecordError, match="Another sweep"),
     ):
-        execute(folder, folder.unfinished, jobs=1, worker=worker)
+        execute(folder, folder.unfinished, jobs=1, launcher=Processes(worker))
 
 
 def test_listeners_hear_of_every_run(out: Path, worker: list[str]) -> None:
@@ -196,7 +198,7 @@ def test_listeners_hear_of_every_run(out: Path, worker: list[str]) -> None:
         jobs=1,
         on_start=lambda run: heard.append(("start", run.seed)),
         on_end=lambda run, row: heard.append((row["status"], run.seed)),
-        worker=worker,
+        launcher=Processes(worker),
     )
     assert heard == [("start", 0), ("finished", 0), ("start", 1), ("finished", 1)]
 

@@ -21,7 +21,7 @@ MRR = Metric(name="mrr", higher_is_better=True, help="Mean reciprocal rank.")
 def rows(arms: list[str], seeds: int = 3) -> list[dict[str, Any]]:
     return [
         {
-            "status": "finished", "arm": arm, "seed": seed, "payload_bytes": 10, "flops": 1,
+            "status": "finished", "arm": arm, "seed": seed, "payload_bytes": 10, "flops": 1, "agents": 1,
             "mrr.mean": 0.1 * number + 0.01 * seed, "mrr.worst": 0.0, "mrr.agents": [0.5],
             "curve.round": [0, 4], "curve.mrr.mean": [0.0, 0.1 * number + 0.01 * seed],
         }

@@ -2,45 +2,66 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import json
+import runpy
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agentos.cli.main import main
 from agentos.cli.project.new_project import module_of, write_project
 from protocols.errors import ConfigurationError, RecordError
 
-ROOT = Path(__file__).parents[4]
+NAME, MODULE = "my-society", "my_society"
+QUICK = ("training.rounds=1", "training.local_steps=2", "baseline.isolated=false")
 
 
-def in_project(folder: Path, cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "AGENTOS_CACHE": str(cache)}
-    return subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def project(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Path]:
+    """A new project as the working directory, whose module can be imported as in a shell there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
+    assert call(monkeypatch, "init", NAME) == 0
+    assert f"cd {NAME}" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path / NAME)
+    monkeypatch.syspath_prepend(str(tmp_path / NAME))
+    yield tmp_path / NAME
+    sys.modules.pop(MODULE, None)
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Call the command line in this process; return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["agentos", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    return int(caught.value.code or 0)
 
 
 @pytest.mark.slow
-def test_project_runs_as_it_stands(tmp_path: Path, cache: Path) -> None:
-    done = in_project(tmp_path, cache, "agentos.cli", "init", "my-society")
-    assert done.returncode == 0, done.stderr
-    folder = tmp_path / "my-society"
-    assert f"cd {folder.name}" in done.stdout
-    done = in_project(folder, cache, "pytest", "-q", "-p", "no:cacheprovider")
-    assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
-    run = ("agentos.cli", "run", "run.yaml", "--trust-plugins", "my_society", "--out", "runs/ring")
-    run += ("training.rounds=1", "training.local_steps=2", "baseline.isolated=false")
-    done = in_project(folder, cache, *run)
-    assert done.returncode == 0, done.stderr
-    assert (folder / "runs/ring/report.html").is_file()
+def test_project_runs_as_it_stands(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = ("run", "run.yaml", "--trust-plugins", MODULE, "--out", "runs/ring", *QUICK)
+    assert call(monkeypatch, *run) == 0
+    assert (project / "runs/ring/report.html").is_file()
+    names: dict[str, Any] = {}
+    cells = json.loads((project / "compare.ipynb").read_text("utf-8"))["cells"]
+    for cell in (cell for cell in cells if cell["cell_type"] == "code"):
+        code = "".join(cell["source"]).replace("SHORTER = []", f"SHORTER = {list(QUICK)}")
+        exec(compile(code, "<cell>", "exec"), names)
+    assert set(names["runs"].agents["topology.kind"]) == {"ring", "complete"}
+
+
+@pytest.mark.slow
+def test_the_tests_of_a_project_pass(project: Path, tmp_path: Path) -> None:
+    tests = runpy.run_path(str(project / f"test_{MODULE}.py"))
+    found = [name for name in tests if name.startswith("test_")]
+    assert len(found) == 2
+    for name in found:
+        tests[name](*([tmp_path] if tests[name].__code__.co_argcount else []))
 
 
 @pytest.mark.parametrize("name", ["", "My-Society", "2nd", "a/b", "../up", "class", "a" * 61])
@@ -65,5 +86,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     write_project(tmp_path, "mine")
     written = {path.name for path in tmp_path.iterdir()}
-    assert written == {"run.yaml", "mine.py", "test_mine.py", "README.md", ".gitignore"}
+    assert written == {
+        "run.yaml", "mine.py", "test_mine.py", "compare.ipynb", "README.md", ".gitignore",
+    }  # fmt: skip
     assert all("$" not in path.read_text() for path in tmp_path.iterdir())
