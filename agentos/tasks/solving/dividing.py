@@ -55,7 +55,7 @@ def _fitted(work: Workbench, society: FittedSociety, order: Sequence[int]) -> Di
     timing = society.setting(DIVIDED, faulty=False).timing
     agents = [_candidate(work, model) for model in order]
     labels = bench.codes[bench.rows("fit")]
-    division = _of_classes(planner.divided(agents, labels, bench.classes, timing))
+    division = _of_classes(planner.divided(agents, bench.classes, timing))
     measured = planner.fitness(division, agents, labels)
     workers = [agent.worker for agent in agents]
     planned = schedule_work(division, workers, timing, planner.rules(division, measured, workers))

@@ -218,13 +218,16 @@ CLOCK = {
 }
 
 
-@pytest.mark.parametrize("decompose", ["shards", "confusion_tree"])
+TREE = {"all": {"groups": {"wide": ["sea", "sky"]}}, "wide": {"refines": "wide"}}
+
+
+@pytest.mark.parametrize("decompose", [{"kind": "shards"}, {"kind": "given", "subtasks": TREE}])
 def test_divided_task_takes_as_long_as_it_is_planned_to(
-    values: dict[str, Any], tmp_path: Path, decompose: str
+    values: dict[str, Any], tmp_path: Path, decompose: dict[str, Any]
 ) -> None:
     """`plan` counts tokens, and embeds the texts to fit on alone; `solve` does the work."""
     given = {**values, "topology": "master_slave", "clock": CLOCK, "adapt": "prototype"}
-    given["decompose"] = {"kind": decompose, "slack": 1.0}
+    given["decompose"] = {**decompose, "slack": 1.0}
     task = Task.model_validate(given)
     solved = solve(task, tmp_path / "out")
     write_task_report(solved)
