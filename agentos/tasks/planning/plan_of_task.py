@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agentos.rounds.clock.timing import Timing
 from agentos.tasks.decomposition import Decomposition, Division, Undivided, WholeTask
-from agentos.tasks.decomposition.part_heads import capable, fitness
+from agentos.tasks.decomposition.part_heads import PartFitness, capable, fitness
 from agentos.tasks.planning.part_work import Worker
 from agentos.tasks.planning.work_plan import Rules, WorkPlan, everyone_answers, plan_work
 from agentos.tasks.scheduling import Scheduler
@@ -110,13 +110,13 @@ class Planner:
             parts = everyone_answers(len(classes), workers)
             rules = Rules(self.schedule, seed=self.seed, task=self.task)
             return plan_work(parts, workers, timing, rules), division
-        rules = self.rules(division, self.fitness(division, agents, labels), workers)
+        rules = self.rules(division, self.fitness(division, agents, labels).accuracy, workers)
         return plan_work(division, workers, timing, rules), division
 
     def fitness(
         self, division: Division, agents: Sequence[Candidate], labels: Labels
-    ) -> NDArray[np.float64]:
-        """Return `[P, A]`: out-of-fold accuracy of each agent at each of the P parts."""
+    ) -> PartFitness:
+        """Return the out-of-fold accuracy `[P, A]` of each agent at each of the P parts, and its cost."""
         examples = [agent.examples for agent in agents]
         return fitness(division, self.adapt, examples, labels, self.seed)
 
@@ -141,4 +141,5 @@ class Planner:
 
     def _out_of_fold(self, agent: Candidate, labels: Labels, classes: int) -> Answers:
         origin = agent.worker.card.origin
-        return out_of_fold(self.adapt, agent.examples, labels, classes, origin, seed=self.seed)
+        held = out_of_fold(self.adapt, agent.examples, labels, classes, origin, seed=self.seed)
+        return held.answers

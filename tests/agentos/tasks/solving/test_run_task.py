@@ -84,6 +84,13 @@ def test_every_way_to_answer_is_measured_on_the_same_texts(made: Solved) -> None
     assert single.payload_bytes == 0
     assert all_asked.asked == 3
     assert max(single.flops, line_of(made, "layered").flops) < all_asked.flops
+    for member in made.society.members:
+        embedding = (
+            4 * 12 * 16 * member.card.flops(16)
+        )  # at most so many tokens of the labelled texts
+        assert member.fit_flops > embedding + 2 * member.head.fit_flops, (
+            "the folds' heads are counted"
+        )
     results = json.loads((made.directory / "results.json").read_text())
     assert results["verdict"] == made.verdict
     page = (made.directory / "report.html").read_text(encoding="utf-8")
