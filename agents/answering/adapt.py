@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,6 +143,18 @@ class Prototype(Adaptation):
         return Head(centre, None, weight, np.zeros(classes), fit_flops=4.0 * rows_ND.size)
 
 
+class HeldOut(NamedTuple):
+    """Answers to texts by heads that were fitted without them.
+
+    Attributes:
+        answers: to the texts, in their order.
+        flops: FLOPs of fitting these heads and of their answers.
+    """
+
+    answers: Answers
+    flops: float
+
+
 def out_of_fold(
     adaptation: Adaptation,
     examples: Examples,
@@ -151,7 +163,7 @@ def out_of_fold(
     origin: str,
     folds: int = 5,
     seed: int = 0,
-) -> Answers:
+) -> HeldOut:
     """Answer the texts of the split ``fit``, each by a head that was fitted without it.
 
     Only such answers may be learnt from: those of a head to its own examples look better than it is.
@@ -171,7 +183,7 @@ def out_of_fold(
     counts = check_examples(examples, labels, classes, least=2)
     ids, rows = examples.ids, examples.embeddings
     rows_NK, in_sample = np.empty((len(ids), classes)), np.empty(len(ids), bool)
-    order = np.argsort(ids)
+    order, flops = np.argsort(ids), 0.0
     for fold in fold_rows(labels[order], min(folds, int(counts.min())), seed, "out_of_fold"):
         held = order[fold]
         rest = np.setdiff1d(np.arange(len(ids)), held)
@@ -179,8 +191,10 @@ def out_of_fold(
         head = adaptation.fit(training, labels[rest], classes, seed)
         found = head.answer(Examples(examples.split, ids[held], rows[held]), origin)
         rows_NK[held], in_sample[held] = found.probabilities, found.in_sample
+        flops += head.fit_flops + head.flops * len(held)
     nowhere = np.zeros(len(ids), bool)
-    return Answers(examples.split, ids, rows_NK, nowhere, in_sample, (origin,))
+    answers = Answers(examples.split, ids, rows_NK, nowhere, in_sample, (origin,))
+    return HeldOut(answers, flops)
 
 
 def fold_rows(labels_N: Labels, folds: int, seed: int, purpose: str) -> list[Labels]:

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.answering.answers import Answers, Labels, Rows, check_evidence
-from agents.answering.log_pool import LogPool
 from agents.answering.pool import Pool, TrainedFusion
 from agents.answering.stacking import Stacking
 from agents.exchange.anchors.label_fusion import FUSIONS as LABEL_FUSIONS
@@ -27,7 +26,6 @@ from protocols.errors import ConfigurationError
 FUSIONS: dict[str, type[LabelFusion]] = {
     **LABEL_FUSIONS,
     "stacking": Stacking,
-    "log_pool": LogPool,
 }
 
 Source = tuple[str, ...]

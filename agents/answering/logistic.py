@@ -5,13 +5,10 @@ Legend: N texts, D features, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from agents.lazy_torch import F, Tensor, torch
 
 STEPS = 500
 """Largest number of L-BFGS steps."""
@@ -51,44 +48,37 @@ def fit_regression(
         l2: > 0.
         offset_NK: `[N, K]`, added to the scores; the weights are shrunk towards it.
     """
-    features, labels = torch.from_numpy(features_ND), torch.from_numpy(labels_N)
-    offset = None if offset_NK is None else torch.from_numpy(offset_NK)
-    weight = torch.zeros(features_ND.shape[1], classes, dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
+    # Not at the top: reading a configuration imports this module.
+    from scipy.optimize import minimize
 
-    def loss() -> Tensor:
-        scores = features @ weight + bias
-        scores = scores if offset is None else scores + offset
-        penalty: Tensor = l2 / 2 * weight.square().sum()
-        return (F.cross_entropy(scores, labels, reduction="sum") + penalty) / len(labels)
+    count, width = features_ND.shape
+    targets_NK = labels_N if labels_N.ndim == 2 else np.eye(classes)[labels_N]
+    mass_N1 = targets_NK.sum(axis=1, keepdims=True)
+    rows_NF = np.column_stack([features_ND, np.ones(count)])
+    penalty_F1 = np.append(np.full(width, l2), 0.0)[:, None]
+    offset = 0.0 if offset_NK is None else offset_NK
 
-    evaluations = minimise(loss, [weight, bias])
-    return Regression(weight.detach().numpy(), bias.detach().numpy(), evaluations)
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weight_FK = flat.reshape(width + 1, classes)
+        scores_NK = rows_NF @ weight_FK + offset
+        scores_NK -= scores_NK.max(axis=1, keepdims=True)
+        raised_NK = np.exp(scores_NK)
+        total_N1 = raised_NK.sum(axis=1, keepdims=True)
+        value = (mass_N1 * np.log(total_N1)).sum() - (targets_NK * scores_NK).sum()
+        value += (penalty_F1 * weight_FK**2).sum() / 2
+        slope_FK = rows_NF.T @ (mass_N1 * raised_NK / total_N1 - targets_NK)
+        slope_FK += penalty_F1 * weight_FK
+        return float(value) / count, slope_FK.ravel() / count
 
-
-def minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> int:
-    """Minimise a smooth loss by L-BFGS with strong Wolfe line search, and return its evaluations."""
-    optimizer = torch.optim.LBFGS(
-        parameters,
-        max_iter=STEPS,
-        history_size=20,
-        tolerance_grad=1e-8,
-        tolerance_change=1e-13,
-        line_search_fn="strong_wolfe",
+    found = minimize(
+        loss,
+        np.zeros((width + 1) * classes),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": STEPS, "maxcor": 20, "gtol": 1e-8, "ftol": 1e-13},
     )
-    count = 0
-
-    def closure() -> float:
-        nonlocal count
-        count += 1
-        optimizer.zero_grad()
-        value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
-
-    with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return count
+    weight_FK = found.x.reshape(width + 1, classes)
+    return Regression(weight_FK[:-1].copy(), weight_FK[-1].copy(), int(found.nfev))
 
 
 def inverse_temperature(scores_NK: NDArray[np.float64], labels_N: NDArray[np.int64]) -> float:

@@ -166,7 +166,19 @@ def table(size: str, found: Mapping[str, list[Load]]) -> list[str]:
             f"One agent next to *{name}*: {statistics.median(ratios):.2f} times its requests a second "
             f"({shown} in {len(ratios)} pairs).",
         ]
-    return rows
+    return [*rows, "", further(found)]
+
+
+def further(found: Mapping[str, list[Load]]) -> str:
+    """Return the sentence on what each further agent costs; servers are named by their agents."""
+    ours = [name for name in found if name.startswith("agentos serve")]
+    cpu_ms = [medians(found[name]).cpu_ms for name in ours]
+    each = np.polyfit(AGENTS, cpu_ms, 1)[0]
+    shown = ", ".join(f"{mine:.2f}" for mine in cpu_ms)
+    return (
+        f"A further agent, which is asked about every text, costs {each:.2f} ms of processor time a request "
+        f"({shown} with {', '.join(map(str, AGENTS))} agents)."
+    )
 
 
 def main(

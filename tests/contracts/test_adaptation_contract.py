@@ -63,11 +63,11 @@ def test_embeddings_of_other_texts_teach_nothing(adaptation):
     """The control: the same embeddings, each given to another agent's text."""
     rng = np.random.default_rng(0)
     shuffled = replace(FIT, embeddings=FIT.embeddings[rng.permutation(80)])
-    found = out_of_fold(adaptation, shuffled, LABELS, CLASSES, ORIGIN)
+    found = out_of_fold(adaptation, shuffled, LABELS, CLASSES, ORIGIN).answers
     # Chance is 0.25; four standard deviations of 80 draws are 0.19.
     assert found.right(LABELS).mean() < 0.25 + 0.19
     assert found.probabilities.max(axis=1).mean() < 0.45
-    assert out_of_fold(adaptation, FIT, LABELS, CLASSES, ORIGIN).right(LABELS).mean() > 0.8
+    assert out_of_fold(adaptation, FIT, LABELS, CLASSES, ORIGIN).answers.right(LABELS).mean() > 0.8
 
 
 def test_order_of_the_texts_changes_nothing(adaptation):
@@ -76,8 +76,8 @@ def test_order_of_the_texts_changes_nothing(adaptation):
     first = adaptation.fit(FIT, LABELS, CLASSES).scores(NEW.embeddings)
     again = adaptation.fit(moved, LABELS[order], CLASSES).scores(NEW.embeddings)
     np.testing.assert_array_equal(first, again)
-    whole = out_of_fold(adaptation, FIT, LABELS, CLASSES, ORIGIN).probabilities
-    by_order = out_of_fold(adaptation, moved, LABELS[order], CLASSES, ORIGIN).probabilities
+    whole = out_of_fold(adaptation, FIT, LABELS, CLASSES, ORIGIN).answers.probabilities
+    by_order = out_of_fold(adaptation, moved, LABELS[order], CLASSES, ORIGIN).answers.probabilities
     np.testing.assert_allclose(by_order, whole[order], atol=1e-9)
 
 
@@ -107,7 +107,7 @@ def test_answers_of_a_head_to_its_own_texts_are_marked(adaptation):
     part = Examples("fit", FIT.ids[:60], FIT.embeddings[:60])
     answers = adaptation.fit(part, LABELS[:60], CLASSES).answer(FIT, ORIGIN)
     np.testing.assert_array_equal(answers.in_sample, np.arange(80) < 60)
-    assert not out_of_fold(adaptation, FIT, LABELS, CLASSES, ORIGIN).in_sample.any()
+    assert not out_of_fold(adaptation, FIT, LABELS, CLASSES, ORIGIN).answers.in_sample.any()
 
 
 @pytest.mark.parametrize("split", ["calibrate", "test", "query"])
@@ -136,3 +136,5 @@ def test_flops_are_counted(adaptation):
     part = Examples("fit", FIT.ids[:40], FIT.embeddings[:40])
     assert head.fit_flops > 2 * 80 * 8
     assert adaptation.fit(part, LABELS[:40], CLASSES).fit_flops < head.fit_flops
+    held = out_of_fold(adaptation, FIT, LABELS, CLASSES, ORIGIN)
+    assert held.flops > 2 * head.fit_flops, "five heads, each on four fifths of the texts"

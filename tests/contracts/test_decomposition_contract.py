@@ -9,14 +9,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from agentos.tasks.decomposition import DECOMPOSITIONS, Decomposition, Division, Evidence, Part
-from agents.answering import Answers
-from agents.answering.logistic import softmax
-from protocols.errors import ConfigurationError
+from agentos.tasks.decomposition import DECOMPOSITIONS, Decomposition, Division, Part, WholeTask
 from protocols.seeding import generator
 
 CLASSES = tuple("abcdefghi")
-EXAMPLES, TEXTS = 180, 57
+TEXTS = 57
 FIELDS: Mapping[str, dict] = {
     "given": {
         "subtasks": {
@@ -36,16 +33,9 @@ def decomposition(request) -> Decomposition:
     return DECOMPOSITIONS[request.param].model_validate(FIELDS.get(request.param, {}))
 
 
-def evidence(seed: int = 0) -> Evidence:
-    """Out-of-fold answers that take each class for its neighbours within a triple."""
-    rng = generator(seed, "evidence")
-    labels = np.arange(EXAMPLES) % len(CLASSES)
-    near = 2.0 * (labels[:, None] // 3 == np.arange(len(CLASSES)) // 3)
-    scores = rng.normal(size=(EXAMPLES, len(CLASSES))) + near
-    scores[np.arange(EXAMPLES), labels] += 1.0
-    no, ids = np.zeros(EXAMPLES, bool), np.arange(EXAMPLES)
-    answers = Answers("fit", ids, softmax(scores), no, no, ("0" * 16,))
-    return Evidence(CLASSES, answers, labels, rng.uniform(1, 30, size=TEXTS), (1.0, 3.0, 2.0))
+def whole_task() -> WholeTask:
+    costs = generator(0, "costs").uniform(1, 30, size=TEXTS)
+    return WholeTask(CLASSES, costs, (1.0, 3.0, 2.0))
 
 
 def restricted(part: Part, whole_NK: np.ndarray) -> np.ndarray:
@@ -97,7 +87,7 @@ def test_specification_survives_json(decomposition: Decomposition) -> None:
 
 
 def test_parts_that_know_the_whole_join_to_the_whole(decomposition: Decomposition) -> None:
-    division = decomposition.divide(evidence())
+    division = decomposition.divide(whole_task())
     whole = generator(1, "whole").dirichlet(np.ones(len(CLASSES)), size=TEXTS)
     joined = division.join({part.name: restricted(part, whole) for part in division.parts})
     np.testing.assert_allclose(joined, whole, atol=1e-12)
@@ -106,7 +96,7 @@ def test_parts_that_know_the_whole_join_to_the_whole(decomposition: Decompositio
 def test_any_answers_join_to_the_distributions_of_a_slow_reference(
     decomposition: Decomposition,
 ) -> None:
-    division = decomposition.divide(evidence())
+    division = decomposition.divide(whole_task())
     answers = {
         part.name: generator(2, part.name).dirichlet(
             np.ones(len(part.groups)), size=TEXTS if part.rows is None else len(part.rows)
@@ -121,48 +111,27 @@ def test_any_answers_join_to_the_distributions_of_a_slow_reference(
 def test_division_is_repeatable_and_knows_no_order_of_agents(decomposition: Decomposition) -> None:
     """The control of shuffled agents: parts are not made for an agent's number."""
 
-    def shown(found: Evidence) -> list[object]:
+    def shown(found: WholeTask) -> list[object]:
         return [
             (part.name, part.groups, part.reads, None if part.rows is None else part.rows.tolist())
             for part in decomposition.divide(found).parts
         ]
 
-    known = evidence()
-    assert shown(known) == shown(evidence())
+    known = whole_task()
+    assert shown(known) == shown(whole_task())
     assert shown(known) == shown(replace(known, speeds=known.speeds[::-1]))
 
 
 def test_classes_may_be_numbered_otherwise(decomposition: Decomposition) -> None:
     """Parts of renumbered classes hold the same classes, by their names."""
-    known = evidence()
+    known = whole_task()
     order = generator(3, "order").permutation(len(CLASSES))
-    place = np.argsort(order)
-    turned = replace(
-        known,
-        classes=tuple(CLASSES[i] for i in order),
-        answers=replace(known.answers, probabilities=known.answers.probabilities[:, order]),
-        labels=place[known.labels],
-    )
+    turned = replace(known, classes=tuple(CLASSES[i] for i in order))
 
-    def named(found: Evidence) -> set[frozenset[frozenset[str]]]:
+    def named(found: WholeTask) -> set[frozenset[frozenset[str]]]:
         return {
             frozenset(frozenset(found.classes[c] for c in group) for group in part.groups)
             for part in decomposition.divide(found).parts
         }
 
     assert named(turned) == named(known)
-
-
-@pytest.mark.parametrize("split", ["calibrate", "test"])
-def test_answers_to_other_splits_are_refused(split: str) -> None:
-    known = evidence()
-    with pytest.raises(ConfigurationError, match="must not be used") as caught:
-        replace(known, answers=replace(known.answers, split=split))
-    assert caught.value.hint
-
-
-def test_in_sample_answers_are_refused() -> None:
-    known = evidence()
-    seen = replace(known.answers, in_sample=np.ones(EXAMPLES, bool))
-    with pytest.raises(ConfigurationError, match="must not be learnt from"):
-        replace(known, answers=seen)

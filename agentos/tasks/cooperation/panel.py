@@ -24,7 +24,7 @@ class Member:
         card: the card of its model.
         head: what it answers with.
         accuracy: out-of-fold, on the texts that it was fitted on.
-        fit_flops: FLOPs of fitting, embeddings included.
+        fit_flops: FLOPs of fitting, embeddings and the heads fitted out of fold included.
     """
 
     card: ModelCard

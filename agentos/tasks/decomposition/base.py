@@ -20,25 +20,20 @@ DOUBT = 0.05
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Evidence that a division may use.
+class WholeTask:
+    """A task before it is divided, and the agents that it is divided among.
 
     Attributes:
         classes: name of each class, in order.
-        answers: out-of-fold answers to the split ``fit``, of the undivided task.
-        labels: `[E]`, of these texts.
         costs: `[N]`, work of each text that is to be answered, such as its tokens.
         speeds: work a second of each agent; at least one.
     """
 
     classes: tuple[str, ...]
-    answers: Answers
-    labels: Labels
     costs: Rows
     speeds: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        check_evidence((self.answers,), self.labels, "fit")
         costs, speeds = self.costs, np.asarray(self.speeds)
         positive = len(costs) and len(speeds) and (costs >= 0).all() and (speeds > 0).all()
         if not positive or not np.isfinite(costs.sum() + speeds.sum()):
@@ -69,7 +64,7 @@ class Decomposition(Spec, ABC):
     )
 
     @abstractmethod
-    def divide(self, evidence: Evidence) -> Division:
+    def divide(self, whole: WholeTask) -> Division:
         """Return the parts; the same for agents in any order.
 
         Raises:

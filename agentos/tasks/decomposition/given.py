@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from agentos.tasks.decomposition.base import Decomposition, Evidence
+from agentos.tasks.decomposition.base import Decomposition, WholeTask
 from agentos.tasks.decomposition.division import Division, Group, Part
 from protocols.errors import ConfigurationError
 from protocols.spec import Spec
@@ -63,9 +63,9 @@ class Given(Decomposition):
                 raise ValueError(f"{name!r} refines {subtask.refines!r}, which is no group")
         return self
 
-    def divide(self, evidence: Evidence) -> Division:
+    def divide(self, whole: WholeTask) -> Division:
         """Return the parts as they were named; see `Decomposition.divide`."""
-        places = {name: place for place, name in enumerate(evidence.classes)}
+        places = {name: place for place, name in enumerate(whole.classes)}
         named = {
             group: _places(classes, places, f"{subtask}.groups.{group}")
             for subtask, given in self.subtasks.items()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +41,13 @@ class FittedDivision:
         division: the parts.
         heads: for each part by its name, the head on the agent that got it, then those on spare agents.
         origins: digest of each agent's weights.
+        fit_flops: FLOPs of fitting all heads, those fitted out of fold for parts that read others included.
     """
 
     division: Division
     heads: Mapping[str, tuple[PartHead, ...]]
     origins: tuple[str, ...]
+    fit_flops: float = 0.0
 
     def answer(self, examples: Sequence[Examples]) -> Answers:
         """Answer texts that every agent of the division has embedded.
@@ -88,10 +91,17 @@ class FittedDivision:
             self.heads[each.name] for each in self.division.parts if each.groups == part.groups
         )
 
-    @property
-    def fit_flops(self) -> float:
-        """FLOPs of fitting all heads."""
-        return float(sum(each.head.fit_flops for heads in self.heads.values() for each in heads))
+
+class PartFitness(NamedTuple):
+    """How good agents are at parts, alone and before any part reads others.
+
+    Attributes:
+        accuracy: `[S, A]`, out of fold.
+        flops: FLOPs of measuring it.
+    """
+
+    accuracy: Rows
+    flops: float
 
 
 def fitness(
@@ -100,8 +110,8 @@ def fitness(
     examples: Sequence[Examples],
     labels: Labels,
     seed: int = 0,
-) -> Rows:
-    """Return `[S, A]`: out-of-fold accuracy of each agent at each part, alone and before any reads others.
+) -> PartFitness:
+    """Measure the out-of-fold accuracy of each agent at each part.
 
     Args:
         division: S parts.
@@ -114,12 +124,13 @@ def fitness(
         ConfigurationError: a group of a part has fewer than two texts.
     """
     known: dict[tuple[tuple[int, ...], ...], list[float]] = {}
+    flops = 0.0
     for part in division.parts:
         if part.groups not in known:  # shards are one task for other texts
-            known[part.groups] = [
-                _accuracy(part, adaptation, own, labels, seed) for own in examples
-            ]
-    return np.array([known[part.groups] for part in division.parts])
+            found = [_accuracy(part, adaptation, own, labels, seed) for own in examples]
+            known[part.groups] = [accuracy for accuracy, _ in found]
+            flops += sum(spent for _, spent in found)
+    return PartFitness(np.array([known[part.groups] for part in division.parts]), flops)
 
 
 def capable(
@@ -177,6 +188,7 @@ def fit_parts(
         )
     heads: dict[str, tuple[PartHead, ...]] = {}
     learnt: dict[str, Rows] = {}
+    flops = 0.0
     read = {name for part in division.parts for name in part.reads}
     for part in division.order:
         agent, targets = agents[part.name], part.labels(labels)
@@ -188,6 +200,7 @@ def fit_parts(
             known = _some(_with_read(part, examples[each], learnt, scale), members)
             head = adaptation.fit(known, targets[members], len(part.groups), seed)
             made.append(PartHead(each, head, scale))
+            flops += head.fit_flops
         heads[part.name] = tuple(made)
         if part.name in read:
             # Texts of other classes are no examples of the head: it may answer them itself.
@@ -197,20 +210,21 @@ def fit_parts(
             held = out_of_fold(
                 adaptation, known, targets[members], groups, origins[agent], seed=seed
             )
-            rows[members] = held.probabilities
+            rows[members] = held.answers.probabilities
+            flops += held.flops
             learnt[part.name] = rows
-    return FittedDivision(division, heads, tuple(origins))
+    return FittedDivision(division, heads, tuple(origins), flops)
 
 
 def _accuracy(
     part: Part, adaptation: Adaptation, own: Examples, labels: Labels, seed: int
-) -> float:
+) -> tuple[float, float]:
     targets = part.labels(labels)
     members = np.flatnonzero(targets >= 0)
     known = _some(own, members)
     check_examples(known, targets[members], len(part.groups), least=2)
     held = out_of_fold(adaptation, known, targets[members], len(part.groups), "0" * 16, seed=seed)
-    return float(held.right(targets[members]).mean())
+    return float(held.answers.right(targets[members]).mean()), held.flops
 
 
 def _with_read(part: Part, own: Examples, answers: Mapping[str, Rows], scale: float) -> Examples:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from agentos.tasks.decomposition.base import Decomposition, Evidence
+from agentos.tasks.decomposition.base import Decomposition, WholeTask
 from agentos.tasks.decomposition.division import Division, Labels, Part, Rows
 
 
@@ -19,11 +19,11 @@ class Shards(Decomposition):
         1, ge=1, le=64, description="Shards for each agent; with several, a lost agent costs less."
     )
 
-    def divide(self, evidence: Evidence) -> Division:
+    def divide(self, whole: WholeTask) -> Division:
         """Cut the texts where the shares of the agents' speeds end; see `Decomposition.divide`."""
-        columns = tuple((each,) for each in range(len(evidence.classes)))
-        whole = Division(len(columns), (Part("all", columns),))
-        return self.for_texts(whole, evidence.costs, evidence.speeds)
+        columns = tuple((each,) for each in range(len(whole.classes)))
+        undivided = Division(len(columns), (Part("all", columns),))
+        return self.for_texts(undivided, whole.costs, whole.speeds)
 
     def for_texts(self, division: Division, costs: Rows, speeds: tuple[float, ...]) -> Division:
         """Cut other texts; see `Decomposition.for_texts`."""

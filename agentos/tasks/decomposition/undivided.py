@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from agentos.tasks.decomposition.base import Decomposition, Evidence
+from agentos.tasks.decomposition.base import Decomposition, WholeTask
 from agentos.tasks.decomposition.division import Division, Part
 
 
@@ -13,7 +13,7 @@ class Undivided(Decomposition):
 
     kind: Literal["none"] = "none"
 
-    def divide(self, evidence: Evidence) -> Division:
+    def divide(self, whole: WholeTask) -> Division:
         """Return one part; see `Decomposition.divide`."""
-        classes = len(evidence.classes)
+        classes = len(whole.classes)
         return Division(classes, (Part("all", tuple((each,) for each in range(classes))),))

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentos.rounds.clock.timing import Timing
-from agentos.tasks.decomposition import Decomposition, Division, Evidence, Undivided
-from agentos.tasks.decomposition.part_heads import capable, fitness
+from agentos.tasks.decomposition import Decomposition, Division, Undivided, WholeTask
+from agentos.tasks.decomposition.part_heads import PartFitness, capable, fitness
 from agentos.tasks.planning.part_work import Worker
 from agentos.tasks.planning.work_plan import Rules, WorkPlan, everyone_answers, plan_work
 from agentos.tasks.scheduling import Scheduler
@@ -70,26 +70,21 @@ class Planner:
         return [candidates[m] for m in sorted(models, key=lambda m: (-accuracy[m], m))]
 
     def divided(
-        self, agents: Sequence[Candidate], labels: Labels, classes: Sequence[str], timing: Timing
+        self, agents: Sequence[Candidate], classes: Sequence[str], timing: Timing
     ) -> Division:
-        """Return the parts, from what the best agent takes for what.
+        """Return the parts; the work of a text is the tokens that the first agent reads of it.
 
         Args:
-            agents: A agents that were chosen.
-            labels: of the split ``fit``.
+            agents: A agents that were chosen, the most accurate first.
             classes: name of each class.
             timing: with the speed of each agent.
         """
-        answers = [self._out_of_fold(agent, labels, len(classes)) for agent in agents]
-        best = int(np.argmax([each.right(labels).mean() for each in answers]))
-        lengths = agents[best].worker.lengths.astype(np.float64)
+        lengths = agents[0].worker.lengths.astype(np.float64)
         speeds = tuple(
             timing.speeds[number] / agent.worker.card.flops_per_token
             for number, agent in enumerate(agents)
         )
-        return self.decompose.divide(
-            Evidence(tuple(classes), answers[best], labels, lengths, speeds)
-        )
+        return self.decompose.divide(WholeTask(tuple(classes), lengths, speeds))
 
     def plan(
         self, agents: Sequence[Candidate], labels: Labels, classes: Sequence[str], timing: Timing
@@ -110,18 +105,18 @@ class Planner:
                 hint="set clock.work to flops, and give a speed for each selected model",
             )
         workers = [agent.worker for agent in agents]
-        division = self.divided(agents, labels, classes, timing)
+        division = self.divided(agents, classes, timing)
         if isinstance(self.decompose, Undivided):
             parts = everyone_answers(len(classes), workers)
             rules = Rules(self.schedule, seed=self.seed, task=self.task)
             return plan_work(parts, workers, timing, rules), division
-        rules = self.rules(division, self.fitness(division, agents, labels), workers)
+        rules = self.rules(division, self.fitness(division, agents, labels).accuracy, workers)
         return plan_work(division, workers, timing, rules), division
 
     def fitness(
         self, division: Division, agents: Sequence[Candidate], labels: Labels
-    ) -> NDArray[np.float64]:
-        """Return `[P, A]`: out-of-fold accuracy of each agent at each of the P parts."""
+    ) -> PartFitness:
+        """Return the out-of-fold accuracy `[P, A]` of each agent at each of the P parts, and its cost."""
         examples = [agent.examples for agent in agents]
         return fitness(division, self.adapt, examples, labels, self.seed)
 
@@ -146,4 +141,5 @@ class Planner:
 
     def _out_of_fold(self, agent: Candidate, labels: Labels, classes: int) -> Answers:
         origin = agent.worker.card.origin
-        return out_of_fold(self.adapt, agent.examples, labels, classes, origin, seed=self.seed)
+        held = out_of_fold(self.adapt, agent.examples, labels, classes, origin, seed=self.seed)
+        return held.answers

@@ -37,7 +37,6 @@ from agentos.tasks.society.search_society import Holding, SearchSociety
 from agentos.tasks.society.writing_society import WritingSociety
 from agents.answering import FUSIONS, DeferralRule, FittedFusion, Head
 from agents.answering.fuse import VotePool
-from agents.answering.log_pool import WeightedLogPool
 from agents.answering.scorers import DoubtScorer, GainScorer, RandomScorer
 from agents.answering.stacking import StackedPool
 from protocols.errors import RecordError
@@ -53,7 +52,7 @@ _CLASSES: Mapping[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
         *(FittedSociety, Task, Member, ModelCard, Head, Single, MasterSlave, Peers, Cascade),
-        *(FittedFusion, StackedPool, WeightedLogPool, VotePool, DeferralRule),
+        *(FittedFusion, StackedPool, VotePool, DeferralRule),
         *(GainScorer, DoubtScorer, RandomScorer),
         *(Distilled, Divided, FittedDivision, Division, Part, PartHead),
         *(*FUSIONS.values(), *DECOMPOSITIONS.values(), *SCHEDULERS.values()),

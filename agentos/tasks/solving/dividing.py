@@ -34,7 +34,7 @@ def divide(
     Raises:
         ConfigurationError: a group of classes has too few texts, or a part is left without an agent.
     """
-    architecture = _fitted(work, society, order)
+    architecture, spent = _fitted(work, society, order)
     divided = society.having(DIVIDED, architecture)
     queries, embed = work.bench.queries("calibrate"), work.embed(order)
     outcomes = []
@@ -43,11 +43,12 @@ def divide(
         outcomes.append(Outcome(found.answers, found.simulated_s))
     labels = work.bench.codes[queries.ids]
     kept, why = keeps(work.config.decompose, outcomes[0], outcomes[1], labels)
-    flops = f"Fitting its heads took {architecture.fitted.fit_flops:.3g} FLOPs."
+    flops = f"Fitting its heads took {spent:.3g} FLOPs."
     return divided.choosing(DIVIDED) if kept else divided, f"{why} {flops}"
 
 
-def _fitted(work: Workbench, society: FittedSociety, order: Sequence[int]) -> Divided:
+def _fitted(work: Workbench, society: FittedSociety, order: Sequence[int]) -> tuple[Divided, float]:
+    """Return the divided way to answer, and the FLOPs of fitting it."""
     config, bench = work.config, work.bench
     planner = Planner(
         *(config.select, config.adapt, config.decompose, config.schedule, config.seed, config.name)
@@ -55,10 +56,12 @@ def _fitted(work: Workbench, society: FittedSociety, order: Sequence[int]) -> Di
     timing = society.setting(DIVIDED, faulty=False).timing
     agents = [_candidate(work, model) for model in order]
     labels = bench.codes[bench.rows("fit")]
-    division = _of_classes(planner.divided(agents, labels, bench.classes, timing))
+    division = _of_classes(planner.divided(agents, bench.classes, timing))
     measured = planner.fitness(division, agents, labels)
     workers = [agent.worker for agent in agents]
-    planned = schedule_work(division, workers, timing, planner.rules(division, measured, workers))
+    planned = schedule_work(
+        division, workers, timing, planner.rules(division, measured.accuracy, workers)
+    )
     spare = planned.workload.spare
     assert spare is not None  # the rules of a planner name all who may do a part
     places = {name: place for place, name in enumerate(planned.workload.names)}
@@ -72,7 +75,8 @@ def _fitted(work: Workbench, society: FittedSociety, order: Sequence[int]) -> Di
         config.seed,
         {part.name: np.flatnonzero(spare[places[part.name]]).tolist() for part in division.parts},
     )
-    return Divided(fitted, measured, config.decompose, config.schedule)
+    divided = Divided(fitted, measured.accuracy, config.decompose, config.schedule)
+    return divided, measured.flops + fitted.fit_flops
 
 
 def _candidate(work: Workbench, model: int) -> Candidate:

@@ -212,10 +212,11 @@ class Workbench:
         examples = Examples("fit", rows, read.features)
         adapt, seed, classes = self.config.adapt, self.config.seed, len(self.bench.classes)
         head = adapt.fit(examples, labels, classes, seed)
-        answers = out_of_fold(adapt, examples, labels, classes, card.origin, seed=seed)
-        accuracy = float(answers.right(labels).mean())
+        held = out_of_fold(adapt, examples, labels, classes, card.origin, seed=seed)
+        accuracy = float(held.answers.right(labels).mean())
         embedding = float(read.tokens.sum()) * card.flops(self.config.task.max_length)
-        return Member(card, head, accuracy, head.fit_flops + embedding), answers
+        fitting = head.fit_flops + held.flops + embedding
+        return Member(card, head, accuracy, fitting), held.answers
 
     def _embed(self, models: Sequence[int], rows: Labels) -> dict[int, Embedded]:
         items = self.bench.texts(rows)

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
+import numpy as np
 import typer
 
 from experiments.benchmarks.harness.random_texts import LENGTH, texts
@@ -58,7 +59,7 @@ def main(
     many: Annotated[int, typer.Option(help="Texts of the large one.")] = 1000,
 ) -> None:
     """Solve tasks of two sizes with 1, 2 and 4 agents; write a page."""
-    rows = []
+    rows, spent = [], []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         models = write_models(folder, "tiny", max(AGENTS))
@@ -67,6 +68,7 @@ def main(
                 again(folder / f"{agents}-{count}", models[:agents], count) for count in (few, many)
             )
             rows.append(row(agents, less, most, many))
+            spent.append(most.cpu_s)
             typer.echo(f"{agents} agents: {less}, {most}", err=True)
     columns = (
         "agents",
@@ -86,6 +88,8 @@ def main(
         "of the clock depend on what else the machine does, those of processor time hardly do.",
         "",
         markdown(columns, rows),
+        "",
+        f"A further agent costs {np.polyfit(AGENTS, spent, 1)[0]:.2f} s of processor time ({many:,} texts).",
     ]
     typer.echo(publish("solving_rate", lines))
 

@@ -66,8 +66,7 @@ def head(command: str, texts: int, tokens: int, seeds: int, budget: float) -> st
         "one head on the embeddings of all, which the others would have to send. *best, then all*: the best "
         f"agent answers, and the others are asked about at most {budget:.0%} of the texts. *one by one*: a "
         "cascade of six levels. All agents cost alike here, so a cascade saves by asking fewer. *distilled*: "
-        "the best agent, taught by the society on the texts of `fit` whose labels were not used. *confusion "
-        "tree*: the task divided by confusions.\n\n"
+        "the best agent, taught by the society on the texts of `fit` whose labels were not used.\n\n"
         "![Accuracy against FLOPs](specialists.png)\n\n"
     )
 

@@ -9,9 +9,7 @@ import numpy as np
 
 from agentos.tasks.cooperation import Cascade, Evidence, Outcome, Queries
 from agentos.tasks.cooperation.cascade import Levels, levels_of
-from agentos.tasks.decomposition import ConfusionTree
-from agentos.tasks.society.fitted_society import DIVIDED, SINGLE, FittedSociety
-from agentos.tasks.solving.dividing import divide
+from agentos.tasks.society.fitted_society import SINGLE, FittedSociety
 from agentos.tasks.solving.lexical_baseline import lexical_probabilities
 from agentos.tasks.solving.workbench import Bench, Workbench
 from agents.answering import DEFERRALS, FUSIONS, Answers, Examples, Head, fit_fusion
@@ -55,7 +53,6 @@ def all_ways(work: Workbench, models: Sequence[int]) -> Found:
         ways[f"one by one: {deferral}"] = found
     ways["best, prototypes"] = _prototypes(work, society, order)
     ways["distilled"] = _distilled(work, society, order)
-    ways["confusion tree"] = _tree(work, society, order)
     others = {**_fusions(said), **peers(said, BUDGET), **_copies(work, said)}
     return Found(ways, others)
 
@@ -134,14 +131,6 @@ def _alone(
     answers, flops = panel.answer(agent, queries)
     right = answers.right(work.bench.codes[queries.ids])
     return Measured(float(right.mean()), float(flops.mean()), 0.0)
-
-
-def _tree(work: Workbench, society: FittedSociety, order: Sequence[int]) -> Measured:
-    """Measure the task divided by confusions."""
-    config = work.config.model_copy(update={"decompose": ConfusionTree()})
-    divided, _ = divide(replace(work, config=config), society, order)
-    queries = work.bench.queries("test")
-    return _measured(work, divided.answer(queries, work.embed(order), DIVIDED))
 
 
 def _fusions(said: Said) -> dict[str, float]:

@@ -68,7 +68,7 @@ def bench() -> Bench:
     for agent, mine in enumerate(rows):
         examples = Examples("fit", fit, mine[fit])
         head = Linear().fit(examples, labels[fit], CLASSES)
-        found = out_of_fold(Linear(), examples, labels[fit], CLASSES, card(agent).origin)
+        found = out_of_fold(Linear(), examples, labels[fit], CLASSES, card(agent).origin).answers
         members.append(Member(card(agent), head, float(found.right(labels[fit]).mean()), 1.0))
         evidence.append(found)
         ids = np.arange(FIT, FIT + CALIBRATE)

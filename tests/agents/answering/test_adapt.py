@@ -109,7 +109,7 @@ def test_inverse_temperature_stays_finite_without_a_mistake():
 def test_out_of_fold_answers_are_those_of_heads_fitted_without_the_text(kind):
     adaptation = ADAPTATIONS[kind]()
     examples, labels = texts()
-    found = out_of_fold(adaptation, examples, labels, 3, ORIGIN, folds=4, seed=7)
+    found = out_of_fold(adaptation, examples, labels, 3, ORIGIN, folds=4, seed=7).answers
     order = np.argsort(examples.ids)
     folds = fold_rows(labels[order], 4, 7, "out_of_fold")
     assert sorted(np.concatenate(folds)) == list(range(60))

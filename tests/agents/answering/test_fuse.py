@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize
 
 from agents.answering.answers import Answers
 from agents.answering.fuse import FUSIONS, distinct, fit_fusion
-from agents.answering.log_pool import LogPool
 from agents.answering.logistic import softmax
 from agents.answering.pool import LEAST_PROBABILITY, log_odds
 from agents.answering.stacking import Stacking
@@ -55,26 +53,6 @@ def test_label_fusion_is_that_of_the_exchange_beside_the_labelled_votes(kind):
     np.testing.assert_allclose(fused.probabilities, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("l2", [0.01, 1.0, 50.0])
-def test_log_pool_weights_minimise_the_penalised_cross_entropy(l2):
-    logs = np.log(np.maximum(FIT, LEAST_PROBABILITY))
-
-    def loss(weights):
-        rows = np.exp(sum(w * log for w, log in zip(weights, logs, strict=True)))
-        chosen = rows[np.arange(150), FIT_LABELS] / rows.sum(axis=1)
-        return -np.log(chosen).sum() + l2 / 2 * ((weights - 1 / 3) ** 2).sum()
-
-    best = minimize(loss, np.full(3, 0.5), bounds=[(0, None)] * 3, options={"ftol": 1e-14})
-    found = LogPool(l2=l2).fit(FIT, FIT_LABELS).weights
-    np.testing.assert_allclose(found, best.x, atol=2e-4)
-
-
-def test_log_pool_gives_noise_no_weight_and_never_a_negative_one():
-    inverted = (1 / FIT[0]) / (1 / FIT[0]).sum(axis=1, keepdims=True)  # worse than chance
-    weights = LogPool(l2=0.01).fit(np.stack([FIT[0], inverted]), FIT_LABELS).weights
-    assert 0 <= weights[1] < 0.001 < weights[0]
-
-
 def test_stacking_is_at_a_stationary_point_of_its_loss():
     pool = Stacking(l2=3.0).fit(FIT, FIT_LABELS)
     logs = np.log(np.maximum(FIT, LEAST_PROBABILITY))
@@ -95,7 +73,7 @@ def test_stacking_with_a_large_penalty_is_a_geometric_mean_with_a_bias():
     np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
-@pytest.mark.parametrize("kind", ["stacking", "log_pool", "validation_weighted"])
+@pytest.mark.parametrize("kind", ["stacking", "validation_weighted"])
 def test_fusion_fitted_to_few_labels_is_as_good_as_its_best_agent(kind):
     fitted = fit_fusion(FUSIONS[kind](), all_said(FIT), FIT_LABELS)
     accuracy = fitted.fuse(all_said(NEW, "query")).right(NEW_LABELS).mean()
@@ -181,8 +159,7 @@ def test_text_on_which_all_abstain_is_an_abstention():
     np.testing.assert_array_equal(fused.probabilities[3], [0.25] * 4)
 
 
-@pytest.mark.parametrize("kind", ["stacking", "log_pool"])
-def test_trained_fusion_is_a_label_fusion_of_audit_anchors(kind):
+def test_trained_fusion_is_a_label_fusion_of_audit_anchors():
     audit = torch.arange(0, 150, 2)
     asked = Votes(
         torch.from_numpy(FIT),
@@ -190,6 +167,6 @@ def test_trained_fusion_is_a_label_fusion_of_audit_anchors(kind):
         torch.from_numpy(FIT_LABELS),
         audit,
     )
-    pool = FUSIONS[kind]().fit(FIT[:, audit.numpy()], FIT_LABELS[audit.numpy()])
+    pool = Stacking().fit(FIT[:, audit.numpy()], FIT_LABELS[audit.numpy()])
     expected = pool.pool(FIT, np.ones(3, bool))
-    np.testing.assert_array_equal(FUSIONS[kind]().fuse(asked).numpy(), expected)
+    np.testing.assert_array_equal(Stacking().fuse(asked).numpy(), expected)

@@ -73,7 +73,9 @@ def test_heads_and_fusions_of_texts_learn_relations_of_pairs(directed: bool):
     heads = [linear.fit(view, labels, 2) for view in views]
     answers = [h.answer(t, o * 16) for h, t, o in zip(heads, tests, "ab", strict=True)]
     assert min(answer.right(truth).mean() for answer in answers) > 0.8
-    held = [out_of_fold(linear, v, labels, 2, o * 16) for v, o in zip(views, "ab", strict=True)]
+    held = [
+        out_of_fold(linear, v, labels, 2, o * 16).answers for v, o in zip(views, "ab", strict=True)
+    ]
     fused = fit_fusion(FUSIONS["stacking"](), held, labels).fuse(answers)
     assert fused.right(truth).mean() > 0.8
 

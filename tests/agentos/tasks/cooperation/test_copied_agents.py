@@ -67,7 +67,7 @@ def accuracy(made: Made, fusion: LabelFusion, copies: int, known: bool) -> float
         )
         own = Examples("fit", fit, made.rows[agent][fit])
         head = Prototype().fit(own, labels[fit], CLASSES)
-        found: Answers = out_of_fold(Prototype(), own, labels[fit], CLASSES, origin)
+        found: Answers = out_of_fold(Prototype(), own, labels[fit], CLASSES, origin).answers
         members.append(Member(card, head, float(found.right(labels[fit]).mean()), 1.0))
         evidence.append(found)
     given = Evidence(tuple(evidence), labels[fit], (), labels[:0], fusion, 0)

@@ -73,7 +73,7 @@ def divided(bench: Any, name: str) -> Divided:
     every = {part.name: range(3) for part in division.parts}
     first = dict.fromkeys(every, 2)
     fitted = fit_parts(division, first, Prototype(), fit, labels, ORIGINS, spare=every)
-    return Divided(fitted, fitness(division, Prototype(), fit, labels), kind(name), HEFT)
+    return Divided(fitted, fitness(division, Prototype(), fit, labels).accuracy, kind(name), HEFT)
 
 
 def predicted(bench: Any, made: Divided, setting: Setting) -> float:

@@ -9,17 +9,15 @@ import pytest
 from pydantic import ValidationError
 
 from agentos.tasks.decomposition import (
-    ConfusionTree,
     Division,
-    Evidence,
     Given,
     Outcome,
     Part,
     Shards,
     Undivided,
+    WholeTask,
     keeps,
 )
-from agentos.tasks.decomposition.confusion_tree import confusion
 from agentos.tasks.decomposition.text_shards import cut
 from agents.answering import Answers
 from protocols.errors import ConfigurationError
@@ -35,10 +33,8 @@ def known(labels, probabilities, split="fit") -> Answers:
     return Answers(split, np.arange(len(labels)), np.asarray(probabilities), no, no, ("0" * 16,))
 
 
-def evidence(labels, probabilities, costs=(1.0,), speeds=(1.0,)) -> Evidence:
-    names = tuple(f"c{i}" for i in range(np.shape(probabilities)[1]))
-    answers = known(labels, probabilities)
-    return Evidence(names, answers, np.asarray(labels), np.asarray(costs, float), tuple(speeds))
+def whole_task(costs=(1.0,), speeds=(1.0,)) -> WholeTask:
+    return WholeTask(("c0", "c1", "c2"), np.asarray(costs, float), tuple(speeds))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +75,7 @@ def test_parts_that_do_not_answer_the_task_are_refused(parts, message) -> None:
 )
 def test_work_and_speeds_that_divide_nothing_are_refused(costs, speeds) -> None:
     with pytest.raises(ConfigurationError, match="divided by the work of its texts"):
-        evidence([0, 1], np.eye(2), costs, speeds)
+        whole_task(costs, speeds)
 
 
 def test_order_puts_parts_after_those_that_they_read() -> None:
@@ -96,39 +92,6 @@ def test_labels_of_a_part_are_its_groups() -> None:
     assert FINE.labels(np.array([0, 5])).tolist() == [0, -1]
 
 
-def test_confusion_is_the_symmetric_mean_probability() -> None:
-    rows = np.array([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]])
-    labels = np.array([0, 0, 1, 2])
-    expected = np.empty((3, 3))
-    for i in range(3):
-        for j in range(3):
-            there = np.mean([rows[n, j] for n in range(4) if labels[n] == i])
-            back = np.mean([rows[n, i] for n in range(4) if labels[n] == j])
-            expected[i, j] = (there + back) / 2
-    np.testing.assert_allclose(confusion(rows, labels), expected)
-    with pytest.raises(ConfigurationError, match="no text"):
-        confusion(rows, np.zeros(4, int))
-
-
-def test_classes_that_are_taken_for_each_other_are_told_apart_last() -> None:
-    """Classes i and i + 3 are taken for each other: they meet below the root, and no others do."""
-    labels = np.arange(60) % 6
-    rows = np.full((60, 6), 0.02)
-    rows[np.arange(60), labels] = 0.5
-    rows[np.arange(60), (labels + 3) % 6] = 0.42
-    division = ConfusionTree(branching=3).divide(evidence(labels, rows))
-    assert division.answering(tuple(range(6))).groups == ((0, 3), (1, 4), (2, 5))
-    assert len(division.parts) == 4
-
-
-def test_tree_of_few_or_equally_confused_classes_is_flat() -> None:
-    labels = np.arange(6) % 3
-    tree = ConfusionTree(branching=4).divide(evidence(labels, np.full((6, 3), 1 / 3)))
-    assert [part.groups for part in tree.parts] == [ALL]
-    flat = ConfusionTree(branching=2).divide(evidence(labels, np.full((6, 3), 1 / 3)))
-    assert flat.parts[0].groups == ALL
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_shards_are_contiguous_and_each_as_long_as_its_agent_is_quick(seed: int) -> None:
     rng = generator(seed, "costs")
@@ -141,12 +104,9 @@ def test_shards_are_contiguous_and_each_as_long_as_its_agent_is_quick(seed: int)
 
 
 def test_fewer_texts_than_agents_leave_no_empty_shard() -> None:
-    labels, rows = [0, 1], [[0.5, 0.5]] * 2
-    division = Shards(per_agent=3).divide(
-        evidence(labels, rows, costs=(2.0, 5.0), speeds=(1.0, 2.0))
-    )
+    division = Shards(per_agent=3).divide(whole_task(costs=(2.0, 5.0), speeds=(1.0, 2.0)))
     assert [len(part.rows) for part in division.parts] == [1, 1]
-    idle = Shards().divide(evidence(labels, rows, costs=(0.0, 0.0), speeds=(1.0, 1.0)))
+    idle = Shards().divide(whole_task(costs=(0.0, 0.0), speeds=(1.0, 1.0)))
     assert [len(part.rows) for part in idle.parts] == [1, 1]
 
 
@@ -180,7 +140,7 @@ def test_given_subtasks_that_name_nothing_are_refused(subtasks, message) -> None
 )
 def test_given_subtasks_that_do_not_answer_the_task_are_refused(subtasks, message) -> None:
     with pytest.raises(ConfigurationError, match=message) as caught:
-        Given(subtasks=subtasks).divide(evidence([0, 1, 2], np.full((3, 3), 1 / 3)))
+        Given(subtasks=subtasks).divide(whole_task())
     assert caught.value.hint
 
 

@@ -42,11 +42,12 @@ NEW, NEW_LABELS = specialists("calibrate", 200, 1)
 
 
 def test_fitness_is_the_out_of_fold_accuracy_of_each_agent_at_each_part() -> None:
-    found = fitness(TREE, Linear(), FIT, LABELS)
+    found, flops = fitness(TREE, Linear(), FIT, LABELS)
     members = np.flatnonzero(LABELS < 2)
     own = Examples("fit", FIT[1].ids[members], FIT[1].embeddings[members])
     held = out_of_fold(Linear(), own, LABELS[members], 2, ORIGINS[1])
-    assert found[1, 1] == held.right(LABELS[members]).mean()
+    assert found[1, 1] == held.answers.right(LABELS[members]).mean()
+    assert flops > held.flops > 0
     assert found[1, 0] > 0.9 > 0.7 > found[1, 1]
     assert found[2, 1] > 0.9 > 0.7 > found[2, 0]
 
@@ -98,7 +99,7 @@ def test_part_reads_out_of_fold_answers_while_it_is_fitted() -> None:
         scale = 1 / np.sqrt((spread**2).sum(axis=1).mean())
         return replace(own, embeddings=np.hstack([own.embeddings * scale, read]))
 
-    held = out_of_fold(Linear(), FIT[1], half.labels(LABELS), 2, ORIGINS[1])
+    held = out_of_fold(Linear(), FIT[1], half.labels(LABELS), 2, ORIGINS[1]).answers
     head = Linear().fit(joined(FIT[0], held.probabilities), LABELS, CLASSES)
     first = Linear().fit(FIT[1], half.labels(LABELS), 2).answer(NEW[1], "0" * 16)
     expected = head.answer(joined(NEW[0], first.probabilities), "0" * 16).probabilities

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agentos.rounds.clock.timing import Timing
-from agentos.tasks.decomposition import ConfusionTree, Decomposition, Given, Shards, Undivided
+from agentos.tasks.decomposition import Decomposition, Given, Shards, Undivided
 from agentos.tasks.decomposition.part_heads import capable
 from agentos.tasks.library import ModelCard
 from agentos.tasks.planning.part_work import Worker
@@ -102,19 +102,11 @@ def test_shards_go_to_agents_that_are_about_as_good_as_the_best() -> None:
 
 def test_shards_are_cut_by_what_a_token_costs_each_agent() -> None:
     big = candidate("big", 0, size=3)
-    division = planner(Shards()).divided([FIRST, big], LABELS, CLASSES, TWO)
+    division = planner(Shards()).divided([FIRST, big], CLASSES, TWO)
     tokens = [int(FIRST.worker.lengths[part.rows].sum()) for part in division.parts]
     shares = np.array([1 / each.worker.card.flops_per_token for each in (FIRST, big)])
     wanted = shares / shares.sum() * sum(tokens)
     np.testing.assert_allclose(tokens, wanted, atol=20)
-
-
-def test_tree_keeps_together_what_the_best_agent_takes_for_each_other() -> None:
-    """The first agent does not tell b0 from b1, and noise is not asked."""
-    tree = planner(ConfusionTree(branching=2))
-    plan, division = tree.plan([NOISE, FIRST], LABELS, CLASSES, TWO)
-    assert ((2,), (3,)) in [part.groups for part in division.parts]
-    assert plan.subtasks == ("assign", *(part.name for part in division.order), "join")
 
 
 def test_agents_outside_the_slack_are_not_capable() -> None:

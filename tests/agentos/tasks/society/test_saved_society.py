@@ -76,7 +76,7 @@ def test_own_kinds_are_read_again_where_their_package_is_trusted(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = "from typing import Literal\nfrom agents.answering import FUSIONS as F\n"
-    code += "class Calm(F['log_pool']):\n"
+    code += "class Calm(F['stacking']):\n"
     (tmp_path / "fusion_of_mine.py").write_text(f"{code}    kind: Literal['calm'] = 'calm'\n")
     monkeypatch.syspath_prepend(tmp_path)
     from fusion_of_mine import Calm  # type: ignore[import-not-found]

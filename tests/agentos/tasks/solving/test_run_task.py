@@ -84,6 +84,13 @@ def test_every_way_to_answer_is_measured_on_the_same_texts(made: Solved) -> None
     assert single.payload_bytes == 0
     assert all_asked.asked == 3
     assert max(single.flops, line_of(made, "layered").flops) < all_asked.flops
+    for member in made.society.members:
+        embedding = (
+            4 * 12 * 16 * member.card.flops(16)
+        )  # at most so many tokens of the labelled texts
+        assert member.fit_flops > embedding + 2 * member.head.fit_flops, (
+            "the folds' heads are counted"
+        )
     results = json.loads((made.directory / "results.json").read_text())
     assert results["verdict"] == made.verdict
     page = (made.directory / "report.html").read_text(encoding="utf-8")
@@ -218,13 +225,16 @@ CLOCK = {
 }
 
 
-@pytest.mark.parametrize("decompose", ["shards", "confusion_tree"])
+TREE = {"all": {"groups": {"wide": ["sea", "sky"]}}, "wide": {"refines": "wide"}}
+
+
+@pytest.mark.parametrize("decompose", [{"kind": "shards"}, {"kind": "given", "subtasks": TREE}])
 def test_divided_task_takes_as_long_as_it_is_planned_to(
-    values: dict[str, Any], tmp_path: Path, decompose: str
+    values: dict[str, Any], tmp_path: Path, decompose: dict[str, Any]
 ) -> None:
     """`plan` counts tokens, and embeds the texts to fit on alone; `solve` does the work."""
     given = {**values, "topology": "master_slave", "clock": CLOCK, "adapt": "prototype"}
-    given["decompose"] = {"kind": decompose, "slack": 1.0}
+    given["decompose"] = {**decompose, "slack": 1.0}
     task = Task.model_validate(given)
     solved = solve(task, tmp_path / "out")
     write_task_report(solved)

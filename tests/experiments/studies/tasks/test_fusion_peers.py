@@ -31,7 +31,7 @@ def said() -> Said:
         known = Examples("fit", ids["fit"], rows["fit"][agent])
         head = Linear().fit(known, labels["fit"], CLASSES)
         origin = f"{agent:032x}"
-        mine = {"fit": out_of_fold(Linear(), known, labels["fit"], CLASSES, origin)}
+        mine = {"fit": out_of_fold(Linear(), known, labels["fit"], CLASSES, origin).answers}
         for split in ("calibrate", "test"):
             asked = Examples(split, ids[split], rows[split][agent])  # type: ignore[arg-type]
             mine[split] = head.answer(asked, origin)
