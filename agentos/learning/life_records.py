@@ -52,8 +52,8 @@ class EpisodeRecord(Spec):
     )
     accuracy_with_repeats: float | None = Field(
         None,
-        description="Mean of these accuracies, had near duplicates of training text stayed in the tests; null "
-        "if there are none.",
+        description="Mean of these accuracies, had near duplicates of training text stayed in the tests; "
+        "null if there are none.",
     )
     states: int = Field(ge=0, description="Episode whose states are in force.")
     digests: dict[int, str] = Field(description="The SHA-256 of the state of each agent.")

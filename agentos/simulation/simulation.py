@@ -51,8 +51,8 @@ class Simulation:
         address: address of a Ray cluster to join.
         cache: folder for prepared text; ``$AGENTOS_CACHE`` or ``~/.cache/agentos`` if not given.
         profile: whether to write ``trace.json``, with the durations of all work, host by host.
-        corpus: text that is prepared and divided already, in place of what `config.data` alone would give. Such
-            a run cannot be resumed.
+        corpus: text that is prepared and divided already, in place of what `config.data` alone would give.
+            Such a run cannot be resumed.
 
     Example:
         >>> from agentos import RunConfig, Simulation

@@ -22,8 +22,8 @@ class Episode:
         labelled: those of `train` that come with their label.
         gate: labelled documents that the gate decides on.
         test: labelled documents that only measure.
-        repeats: documents left out because they are near duplicates of text that is trained on by then, in the
-            proportion in which others are tested on; a report asks them to tell what duplicates would do.
+        repeats: near duplicates of text that is trained on by then: left out, but for a report of what they
+            would do to the tests. A sample, in the proportion in which other documents are tested on.
     """
 
     number: int
