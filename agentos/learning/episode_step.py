@@ -23,7 +23,7 @@ from agentos.learning.episode_rounds import (
     snapshot,
     society_answer,
 )
-from agentos.learning.episode_tests import Tested, tested
+from agentos.learning.episode_accuracies import Accuracies, accuracies_of
 from agentos.learning.gate import Evidence, ExamplePool, Gate, Verdict, review
 from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
 from agentos.learning.labelling import AutomaticLabels
@@ -88,7 +88,7 @@ class EpisodeStep:
         self._begin(labels)
         record = self.record
         if not record.before:
-            record = record.model_copy(update={"before": self._tested().accuracies})
+            record = record.model_copy(update={"before": self._tested().tests})
         in_force = self._tested_in_force()
         asked = self._to_ask()
         before = self._answers(asked)
@@ -115,7 +115,7 @@ class EpisodeStep:
             automatic,
             novel=novel,
             spent=spent_fields(spent),
-            accuracies=found.accuracies,
+            accuracies=found.tests,
             accuracy_with_repeats=found.with_repeats,
             states=number if accepted or last is None else last.states,
             digests=states.digests,
@@ -186,14 +186,14 @@ class EpisodeStep:
         found = society_answer(self._probabilities(rows))
         return dict(zip(rows.tolist(), found.tolist(), strict=True))
 
-    def _tested(self) -> Tested:
+    def _tested(self) -> Accuracies:
         self._stage("testing")
-        return tested(self.curriculum, self._heads, self.known.mixed)
+        return accuracies_of(self.curriculum, self._heads, self.known.mixed)
 
-    def _tested_in_force(self) -> Tested:
+    def _tested_in_force(self) -> Accuracies:
         """Return the accuracies of the accepted society: those recorded last, unless more tests have come."""
-        recorded = Tested.recorded(self.record.episodes[-1] if self.record.episodes else None)
-        grown = len(recorded.accuracies) < len(self.curriculum.episodes)
+        recorded = Accuracies.recorded(self.record.episodes[-1] if self.record.episodes else None)
+        grown = len(recorded.tests) < len(self.curriculum.episodes)
         if self.accepted is None or self.config.gate is None or not grown:
             return recorded
         return self._tested()

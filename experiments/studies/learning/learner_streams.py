@@ -5,8 +5,8 @@
 
 Every learner meets the same streams under the same seeds: the order of the labels, the division of the text,
 and the initial weights. By time, the articles of every newsgroup come in the order in which they reached the
-news server, which is that of the file within each group. Memory is equal where a learner's size can be chosen:
-33 kB an agent. Tokens are equal by the number of rounds. Lives that have finished are not repeated.
+news server, which is that of the file within each group. Memory is equal where the size of a learner can be
+chosen: 33 kB an agent. Tokens are equal by the number of rounds. Lives that have finished are not repeated.
 """
 
 from __future__ import annotations

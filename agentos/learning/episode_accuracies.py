@@ -17,33 +17,33 @@ Opinions = dict[int, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Tested:
+class Accuracies:
     """Accuracies of a society.
 
     Attributes:
-        accuracies: on the test of every episode.
+        tests: on the test of every episode.
         heads: the same by heads that draw on no claims.
-        with_repeats: mean of `accuracies`, had near duplicates of training text stayed in the tests; None if
+        with_repeats: mean of `tests`, had near duplicates of training text stayed in the tests; None if
             there are none.
     """
 
-    accuracies: tuple[float, ...] = ()
+    tests: tuple[float, ...] = ()
     heads: tuple[float, ...] = ()
     with_repeats: float | None = None
 
     @classmethod
-    def recorded(cls, last: EpisodeRecord | None) -> Tested:
+    def recorded(cls, last: EpisodeRecord | None) -> Accuracies:
         """Return what an episode has recorded."""
         if last is None:
             return cls()
         return cls(last.accuracies, (), last.accuracy_with_repeats)
 
 
-def tested(
+def accuracies_of(
     curriculum: Curriculum,
     heads: Callable[[Rows], Opinions],
     mixed: Callable[[Opinions, Rows], Opinions],
-) -> Tested:
+) -> Accuracies:
     """Test a society on every episode.
 
     Args:
@@ -62,8 +62,8 @@ def tested(
     answered = right(mixed(opinions, rows))
     tests, repeats = answered[:count], answered[count:]
     both = [np.concatenate(pair).mean() for pair in zip(tests, repeats, strict=True)]
-    return Tested(
-        accuracies=tuple(float(test.mean()) for test in tests),
+    return Accuracies(
+        tests=tuple(float(test.mean()) for test in tests),
         heads=tuple(float(test.mean()) for test in right(opinions)[:count]),
         with_repeats=float(np.mean(both)) if any(map(len, repeats)) else None,
     )
