@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import Curriculum
+from agentos.learning.episode_accuracies import Accuracies, accuracies_of
 from agentos.learning.episode_knowledge import EpisodeKnowledge
 from agentos.learning.episode_rounds import (
     Spent,
@@ -23,7 +24,6 @@ from agentos.learning.episode_rounds import (
     snapshot,
     society_answer,
 )
-from agentos.learning.episode_accuracies import Accuracies, accuracies_of
 from agentos.learning.gate import Evidence, ExamplePool, Gate, Verdict, review
 from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
 from agentos.learning.labelling import AutomaticLabels

@@ -18,6 +18,7 @@ _HEADS = (
     "labelled",
     "novel",
     "automatic",
+    "coverage",
     "precision",
     "decision",
     "tokens",
@@ -142,11 +143,16 @@ def knowledge_rows(record: LifeRecord) -> tuple[list[str], list[list[str]]]:
         if each.knowledge is not None and each.outcome != "refuse"
     ]
     headings = ["episode", *(name.replace("_", " ") for name in _KNOWN)]
+    reduced = any(known.dimensions for _, _, known in told)
+    if reduced:
+        headings += ["dimensions", "reduction loss"]
     if any(known.head_accuracies for _, _, known in told):
         headings += ["accuracy with claims", "heads alone"]
     rows = []
     for episode, accuracies, known in told:
         row = [str(episode + 1), *(f"{getattr(known, name):,}" for name in _KNOWN)]
+        if reduced:
+            row += [str(known.dimensions), f"{known.reduction_loss:.3f}"]
         if known.head_accuracies:
             row += [f"{np.mean(values):.3f}" for values in (accuracies, known.head_accuracies)]
         rows.append(row)
@@ -155,10 +161,11 @@ def knowledge_rows(record: LifeRecord) -> tuple[list[str], list[list[str]]]:
 
 def _decision(each: EpisodeRecord) -> str:
     novel = "" if each.novel is None else f"{each.novel:.2f}"
+    coverage = "" if each.coverage is None else f"{each.coverage:.3f}"
     precision = "" if each.precision is None else f"{each.precision:.3f}"
     spent = each.spent
     return (
-        f"| {each.episode + 1} | {each.train} | {each.labelled} | {novel} | {each.automatic} | {precision} "
-        f"| {OUTCOMES[each.outcome]} | {spent['tokens']:,} | {spent.get('flops', 0):.3g} "
+        f"| {each.episode + 1} | {each.train} | {each.labelled} | {novel} | {each.automatic} | {coverage} "
+        f"| {precision} | {OUTCOMES[each.outcome]} | {spent['tokens']:,} | {spent.get('flops', 0):.3g} "
         f"| {spent.get('claim_flops', 0):.3g} | {spent['message_bytes']:,} | {spent['memory_bytes']:,} |"
     )
