@@ -121,7 +121,7 @@ def _of_life(folder: Path, listener: Listener, cache: Path | None) -> Society:
 
 def _config_of(folder: Path, record: LifeRecord) -> RunConfig:
     """Return the run of a life, with a probe among its tasks: its text has labels."""
-    values = dict(record.config["run"])
+    values = {**record.config["run"], "runtime": "local"}  # a life does not record where it lived
     if isinstance(values["agents"], list):  # digests of the encoders of a run that it began from
         values["agents"] = {"count": len(values["agents"])}
     try:
