@@ -25,10 +25,11 @@ def transfer(
     ] = 0.25,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Start a new agent, of any size, from what a finished run has learnt; compare it with one that did not.
+    """Start a new agent, of any size, from what a society has learnt; compare it with one that did not.
 
-    The encoders that the run saved teach what they found about the public anchors. Both new agents read the
-    same text, equally long. The run folder of the new agent is as that of any run.
+    DIR is the folder of a finished run, or of a life of agentos learn. The encoders that it saved teach what
+    they found about the public anchors. Both new agents read the same text, equally long. The run folder of
+    the new agent is as that of any run.
 
     Example: agentos transfer runs/quickstart-1 encoder.preset=small --out runs/newcomer
     """
