@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import Curriculum
-from agentos.learning.episode_accuracies import Accuracies, accuracies_of
 from agentos.learning.episode_knowledge import EpisodeKnowledge
 from agentos.learning.episode_rounds import (
     Spent,
@@ -28,6 +27,7 @@ from agentos.learning.gate import Evidence, ExamplePool, Gate, Verdict, review
 from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
 from agentos.learning.labelling import AutomaticLabels
 from agentos.learning.life_records import EpisodeRecord, LifeRecord, spent_fields, states_folder
+from agentos.learning.outcome.episode_accuracies import Accuracies, accuracies_of
 from agentos.learning.streams import Episode
 from agentos.records.reports import RoundReport
 from agentos.runtime import Session

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from agentos.learning.knowledge.transfer import Transfer
+    from agentos.learning.transfer import Transfer
 
 
 def show_transfer(console: Console, found: Transfer) -> None:

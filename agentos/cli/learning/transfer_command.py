@@ -36,12 +36,12 @@ def transfer(
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.display.transfer_table import show_transfer, transfer_json
     from agentos.events import Listener
-    from agentos.learning.knowledge import transfer as transferring
+    from agentos.learning.transfer import transfer as hand_on
     from agentos.runtime.interruption import interruptible
 
     console = SafeConsole()
     with interruptible(), console.status("Asking the elders"):
-        found = transferring.transfer(directory, overrides or [], out, share, Listener())
+        found = hand_on(directory, overrides or [], out, share, Listener())
     if as_json:
         typer.echo(json.dumps(transfer_json(found), indent=2))
     else:

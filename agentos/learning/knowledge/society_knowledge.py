@@ -198,8 +198,8 @@ class SocietyKnowledge:
         return {agent: answers.shares(frame.placed(rows), claims) for agent, rows in framed.items()}
 
     def _reduced(
-        self, claims: Sequence[Claim], held: dict[int, NDArray[np.float32]]
-    ) -> tuple[Sequence[Claim], dict[str, float]]:
+        self, claims: list[Claim], held: dict[int, NDArray[np.float32]]
+    ) -> tuple[list[Claim], dict[str, float]]:
         """Return the claims in fewer dimensions, if so configured, and what this changes."""
         if self.config.dimensions is None or not claims:
             return claims, {}

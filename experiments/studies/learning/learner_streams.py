@@ -69,6 +69,7 @@ ARMS: dict[str, Arm] = {
     "none": Arm({"kind": "none"}),
     "frozen": Arm({"kind": "frozen"}),
     "er": Arm({"kind": "er", **_texts(300)}, rounds=33),
+    "er, reservoir": Arm({"kind": "er", "replay": {"kind": "reservoir", "texts": 300}}, rounds=33),
     "der": Arm({"kind": "der", **_texts(170)}, rounds=28),
     "ewc": Arm({"kind": "ewc"}),
 }
@@ -89,7 +90,7 @@ class Text:
     @property
     def by_time(self) -> bool:
         """Return whether documents come in the order of time, all labels in every episode."""
-        return self.stream["kind"] == "by_time"
+        return bool(self.stream["kind"] == "by_time")
 
 
 TEXTS = {

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from agentos.config.load import load
-from agentos.learning.knowledge.transfer import Transfer, transfer
+from agentos.learning.transfer import Transfer, transfer
 from agentos.reporting.statistics import interval, paired_p
 from agentos.reporting.units import ABSENT
 from agentos.simulation.simulation import Simulation

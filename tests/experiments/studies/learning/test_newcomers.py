@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agentos.config.load import load
-from agentos.learning.knowledge.transfer import Transfer
+from agentos.learning.transfer import Transfer
 from experiments.studies.learning.newcomers import METRIC, SOCIETY, Newcomers, table
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from agentos.learning.curriculum import Curriculum
-from agentos.learning.episode_accuracies import accuracies_of
+from agentos.learning.outcome.episode_accuracies import accuracies_of
 
 
 def test_near_duplicates_count_in_their_own_figure_alone() -> None:

@@ -20,7 +20,7 @@ from agentos.data.store.cache import default_cache
 from agentos.evaluation.base import Metric
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.events import Listener
-from agentos.learning.knowledge.elders import society_of
+from agentos.learning.transfer.elder_society import society_of
 from agentos.records.atomic_files import replacing, writing
 from agentos.simulation.simulation import Simulation
 from agents.exchange.anchors.elders import Elders

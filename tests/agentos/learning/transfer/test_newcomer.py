@@ -18,14 +18,14 @@ from agentos.config.field_errors import InvalidConfiguration
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.events import Listener
 from agentos.learning.curriculum import draw_up
-from agentos.learning.knowledge.elders import encoders_in, society_of
-from agentos.learning.knowledge.transfer import (
+from agentos.learning.life import Life, LifeListener
+from agentos.learning.transfer.elder_society import encoders_in, society_of
+from agentos.learning.transfer.newcomer import (
     keep,
     newcomer,
     similarities_of,
     transfer,
 )
-from agentos.learning.life import Life, LifeListener
 from agents.exchange.anchors.elders import Elders, read_similarities
 from protocols.errors import ConfigurationError, DataError, RecordError
 
