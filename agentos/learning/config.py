@@ -128,6 +128,9 @@ class LifeConfig(Spec):
                     actual=actual,
                     hint=f"set {{{field}: {'null' if wanted is None else wanted}}} in the field `set`",
                 )
+        # The stream leaves out near duplicates itself, so that the report can tell what they would do.
+        data = config.data.model_copy(update={"near_duplicates": None})
+        config = config.model_copy(update={"data": data})
         if config.training.precision == "auto":  # episodes may be learnt on unlike machines
             training = config.training.model_copy(update={"precision": "fp32"})
             config = config.model_copy(update={"training": training})

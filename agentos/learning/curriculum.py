@@ -16,7 +16,7 @@ from agentos.data.corpus import Corpus, prepare
 from agentos.events import Listener
 from agentos.learning.config import LifeConfig
 from agentos.learning.finished_run import read_before
-from agentos.learning.streams import Episode, Folder, StreamText, cut
+from agentos.learning.streams import Episode, Folder, Stream, StreamText, cut
 from agentos.learning.streams.base import Rows
 from agentos.simulation.preparation import blueprint_of
 from agents.continual import Ridge
@@ -101,20 +101,16 @@ def draw_up(life: LifeConfig, listener: Listener, cache: Path | None = None) -> 
         ConfigurationError: it does not fit the stream, or the society.
     """
     config = life.run()
-    listener.on_stage("Reading text")
-    whole = prepare(config.data, agents=config.agents.total, seed=config.seed, cache=cache)
-    text = _text_of(whole)
+    division = divided(config, life.stream, listener, cache)
+    text, episodes = division.text, division.episodes
     names, codes = _classes(text, in_order=isinstance(life.stream, Folder))
     classes = _room(life, names)
-    listener.on_stage("Dividing the stream")
-    episodes, repeated = cut(life.stream, text, config.seed)
-    anchors, episodes = _anchors(config, episodes)
     first = episodes[0]
     shards = _shards(config, text, codes, first)
     corpus = replace(
-        whole,
+        division.whole,
         train=first.train,
-        anchors=anchors,
+        anchors=division.anchors,
         heldout=first.test,
         shards=tuple(shards),
         names=tuple(f"agent-{agent}" for agent in range(len(shards))),
@@ -136,10 +132,48 @@ def draw_up(life: LifeConfig, listener: Listener, cache: Path | None = None) -> 
         classes=classes,
         codes=codes,
         episodes=episodes,
-        repeated=repeated,
+        repeated=division.repeated,
         blueprint=replace(blueprint, objectives=objectives, labels=_padded(names, classes)),
         seen=_seen(life, text, episodes, listener, cache),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """The text of a life, divided.
+
+    Attributes:
+        whole: all documents.
+        text: the same, by row.
+        episodes: the episodes; anchors are in none of them.
+        anchors: public documents.
+        repeated: near duplicates that were left out.
+    """
+
+    whole: Corpus
+    text: StreamText
+    episodes: tuple[Episode, ...]
+    anchors: Rows
+    repeated: int
+
+
+def divided(
+    config: RunConfig, stream: Stream, listener: Listener, cache: Path | None = None
+) -> Division:
+    """Read the text of a life, and divide it into episodes.
+
+    Raises:
+        DataError: the source cannot be read.
+        ConfigurationError: it does not fit the stream.
+    """
+    listener.on_stage("Reading text")
+    whole = prepare(config.data, agents=config.agents.total, seed=config.seed, cache=cache)
+    text = _text_of(whole)
+    text.required_labels("a life")
+    listener.on_stage("Dividing the stream")
+    episodes, repeated = cut(stream, text, config.seed)
+    anchors, episodes = _anchors(config, episodes)
+    return Division(whole, text, episodes, anchors, repeated)
 
 
 def _classes(text: StreamText, in_order: bool) -> tuple[tuple[str, ...], Rows]:

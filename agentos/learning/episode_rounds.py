@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from agentos.learning.curriculum import Curriculum
 from agentos.preflight.flops import sizes_of
-from agentos.records.layout import TOGETHER
+from agentos.records.layout import ENCODERS, TOGETHER
 from agentos.records.reports import ArmResult, RoundReport
 from agentos.rounds.base import RoundServices, RoundsPlan, save_states
 from agentos.rounds.faults.injector import FaultInjector
+from agentos.rounds.final_states import save_encoders
 from agentos.rounds.synchronous import SynchronousCoordinator
 from agentos.runtime import Session
 from agentos.runtime.host_calls import Consolidate, HostCall, Restore
@@ -184,8 +185,9 @@ def _flops(curriculum: Curriculum, result: ArmResult) -> int:
 
 
 def snapshot(session: Session, folder: Path) -> States:
-    """Write the states of all agents into a folder."""
+    """Write the states of all agents into a folder, and their encoders as Hugging Face folders."""
     folder.mkdir(parents=True, exist_ok=True)
+    save_encoders(session, sorted(session.placement), folder.absolute() / ENCODERS)
     return States(folder, save_states(session, folder.absolute()))
 
 

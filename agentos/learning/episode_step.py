@@ -27,6 +27,7 @@ from agentos.learning.gate import Evidence, ExamplePool, Gate, Verdict, review
 from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
 from agentos.learning.labelling import AutomaticLabels
 from agentos.learning.life_records import EpisodeRecord, LifeRecord, spent_fields, states_folder
+from agentos.learning.outcome.episode_accuracies import Accuracies, accuracies_of
 from agentos.learning.streams import Episode
 from agentos.records.reports import RoundReport
 from agentos.runtime import Session
@@ -87,8 +88,8 @@ class EpisodeStep:
         self._begin(labels)
         record = self.record
         if not record.before:
-            record = record.model_copy(update={"before": self._accuracies()[0]})
-        in_force = self._accuracies_in_force()
+            record = record.model_copy(update={"before": self._tested().tests})
+        in_force = self._tested_in_force()
         asked = self._to_ask()
         before = self._answers(asked)
         novel = self._novelty()
@@ -103,23 +104,24 @@ class EpisodeStep:
         states = candidate if accepted or self.accepted is None else self.accepted
         last = record.episodes[-1] if record.episodes else None
         if accepted or last is None:
-            accuracies, alone = self._accuracies()
+            found = self._tested()
             if self.known.society is not None:
                 self._stage("writing claims")
-            known = self.known.accept(alone)
+            known = self.known.accept(found.heads)
         else:
-            accuracies, known = in_force, last.knowledge
-        found = self._recorded(
+            found, known = in_force, last.knowledge
+        episode = self._recorded(
             verdict,
             automatic,
             novel=novel,
             spent=spent_fields(spent),
-            accuracies=accuracies,
+            accuracies=found.tests,
+            accuracy_with_repeats=found.with_repeats,
             states=number if accepted or last is None else last.states,
             digests=states.digests,
             knowledge=known,
         )
-        return record.model_copy(update={"episodes": (*record.episodes, found)})
+        return record.model_copy(update={"episodes": (*record.episodes, episode)})
 
     def _learn(self, labels: dict[int, int]) -> Spent:
         """Take the society through its rounds, and let it state claims."""
@@ -184,27 +186,17 @@ class EpisodeStep:
         found = society_answer(self._probabilities(rows))
         return dict(zip(rows.tolist(), found.tolist(), strict=True))
 
-    def _accuracies(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return the society's accuracy on the test of every episode, and that of its heads alone."""
+    def _tested(self) -> Accuracies:
         self._stage("testing")
-        tests = [episode.test for episode in self.curriculum.episodes]
-        rows = np.concatenate(tests)
-        heads = self._heads(rows)
-        cuts = np.cumsum([len(test) for test in tests])[:-1]
+        return accuracies_of(self.curriculum, self._heads, self.known.mixed)
 
-        def shares(found: dict[int, NDArray[np.float64]]) -> tuple[float, ...]:
-            right = society_answer(found) == self.curriculum.codes[rows]
-            return tuple(float(part.mean()) for part in np.split(right, cuts))
-
-        return shares(self.known.mixed(heads, rows)), shares(heads)
-
-    def _accuracies_in_force(self) -> tuple[float, ...]:
+    def _tested_in_force(self) -> Accuracies:
         """Return the accuracies of the accepted society: those recorded last, unless more tests have come."""
-        recorded = self.record.episodes[-1].accuracies if self.record.episodes else ()
-        grown = len(recorded) < len(self.curriculum.episodes)
+        recorded = Accuracies.recorded(self.record.episodes[-1] if self.record.episodes else None)
+        grown = len(recorded.tests) < len(self.curriculum.episodes)
         if self.accepted is None or self.config.gate is None or not grown:
             return recorded
-        return self._accuracies()[0]
+        return self._tested()
 
     def _novelty(self) -> float | None:
         """Return the share of the episode's training documents that are novel to the first agent.

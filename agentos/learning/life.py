@@ -96,7 +96,8 @@ class Life:
                 self.config.stream.new_files(
                     record.files
                 )  # refuses files that are not what they were
-            record = record.model_copy(update={"seen": curriculum.seen, "files": files})
+            found = {"seen": curriculum.seen, "files": files, "repeated": curriculum.repeated}
+            record = record.model_copy(update=found)
             tidy(self.directory, record)
             if len(record.episodes) < len(curriculum.episodes):
                 self._listener.on_stage("Starting hosts")

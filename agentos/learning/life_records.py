@@ -50,6 +50,11 @@ class EpisodeRecord(Spec):
         description="Accuracy on the test of every episode that had come, of the model in force after this "
         "one."
     )
+    accuracy_with_repeats: float | None = Field(
+        None,
+        description="Mean of these accuracies, had near duplicates of training text stayed in the tests; "
+        "null if there are none.",
+    )
     states: int = Field(ge=0, description="Episode whose states are in force.")
     digests: dict[int, str] = Field(description="The SHA-256 of the state of each agent.")
     knowledge: KnowledgeRecord | None = Field(
@@ -70,6 +75,9 @@ class LifeRecord(Spec):
     files: dict[str, str] = Field(
         default_factory=dict,
         description="Digest of each file of a stream folder that an episode was made of, by name.",
+    )
+    repeated: int = Field(
+        0, ge=0, description="Near duplicates in the stream, which are in no part of any episode."
     )
     before: tuple[float, ...] = Field((), description="Accuracies of the untrained society.")
     episodes: tuple[EpisodeRecord, ...] = Field((), description="The finished episodes.")
@@ -97,10 +105,7 @@ def read_life(directory: Path, config: dict[str, Any]) -> LifeRecord:
     if not path.exists():
         return LifeRecord(config=config)
     require_inside(directory)
-    try:
-        found = LifeRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
-        raise damaged(path, "the record of a life", str(error).splitlines()[0]) from error
+    found = load_life_record(directory)
     if found.config != json.loads(json.dumps(config)):
         raise RecordError(
             f"{directory} holds another life",
@@ -109,6 +114,19 @@ def read_life(directory: Path, config: dict[str, Any]) -> LifeRecord:
             hint="choose another folder with --out, or give it the same configuration",
         )
     return found
+
+
+def load_life_record(directory: Path) -> LifeRecord:
+    """Return the record of the life in a folder.
+
+    Raises:
+        RecordError: there is none, or it is damaged.
+    """
+    path = directory / LIFE
+    try:
+        return LifeRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise damaged(path, "the record of a life", str(error).splitlines()[0]) from error
 
 
 def write_life(directory: Path, record: LifeRecord) -> None:

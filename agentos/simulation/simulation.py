@@ -51,6 +51,8 @@ class Simulation:
         address: address of a Ray cluster to join.
         cache: folder for prepared text; ``$AGENTOS_CACHE`` or ``~/.cache/agentos`` if not given.
         profile: whether to write ``trace.json``, with the durations of all work, host by host.
+        corpus: text that is prepared and divided already, in place of what `config.data` alone would give.
+            Such a run cannot be resumed.
 
     Example:
         >>> from agentos import RunConfig, Simulation
@@ -67,11 +69,13 @@ class Simulation:
         address: str | None = None,
         cache: Path | None = None,
         profile: bool = False,
+        corpus: Corpus | None = None,
     ) -> None:
         self.config = config
         self.directory = Path(out) if out is not None else _new_directory(config.name)
         self.address = address
         self.cache = cache
+        self.corpus = corpus
         self.profile = Profile() if profile else None
         self._given = tuple(filter(None, (listener, self.profile)))
         self._listener = Listeners(*self._given)
@@ -104,7 +108,7 @@ class Simulation:
                 timing = _timing_of(self.config)  # first of all: a trace may be wrong
                 self.config.require_inputs()
                 connect = stack.enter_context(self.config.runtime.ahead(self.address))
-                corpus = prepare_corpus(self.config, self._listener, self.cache)
+                corpus = self._corpus()
                 blueprint = blueprint_of(self.config, corpus, self._listener, self.cache)
                 found = self._fingerprint(corpus, blueprint, resumption)
                 began = time.perf_counter()
@@ -133,6 +137,12 @@ class Simulation:
                 else:
                     self._continue(recorder, resumption, found)
                 return arms.run(resumption or Resumption())
+
+    def _corpus(self) -> Corpus:
+        if self.corpus is None:
+            return prepare_corpus(self.config, self._listener, self.cache)
+        self._listener.on_corpus(self.corpus)
+        return self.corpus
 
     def _heldout(self, corpus: Corpus) -> int:
         """Return the number of documents that agents are evaluated on."""

@@ -111,7 +111,9 @@ def candidate_classes(claims: Sequence[Claim], alike: float) -> list[Claim]:
             continue
         whole = merged(own)
         name = f"{CANDIDATE}{whole.digest[:8]}"
-        found.append(whole.model_copy(update={"labels": ((name, whole.weight),)}))
+        # A new claim: a copy with another label would keep the digest that `whole` has computed.
+        fields = {field: getattr(whole, field) for field in Claim.model_fields}
+        found.append(Claim(**{**fields, "labels": ((name, whole.weight),)}))
     return found
 
 

@@ -11,7 +11,7 @@ from agentos.records.layout import HELDOUT
 from agentos.records.reader import load_run
 
 if TYPE_CHECKING:
-    from agentos.learning.knowledge.transfer import Transfer
+    from agentos.learning.transfer import Transfer
 
 
 def show_transfer(console: Console, found: Transfer) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from agentos.learning.knowledge.storage.changes import Moved, Weighed
     from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
     from agents.knowledge.claims import Claim
 
@@ -49,7 +50,7 @@ def why(directory: Base, claim: Digest) -> None:
     for rival in told.rivals:
         _print(f"rival: {_line(rival)}")
     for decision in told.decisions:
-        _print(decision.model_dump_json())
+        _print(_decision(decision))
 
 
 @knowledge.command()
@@ -127,6 +128,17 @@ def _read(directory: Path) -> KnowledgeBase:
 def _line(claim: Claim) -> str:
     labels = ", ".join(f"{name} {count:g}" for name, count in claim.labels)
     return f"{claim.digest[:12]} {claim.status} {claim.kind}: {labels}"
+
+
+def _decision(decision: Moved | Weighed) -> str:
+    if decision.kind == "moved":
+        by = f"; asked for by {', '.join(decision.by)}" if decision.by else ""
+        return f"{decision.status}: {decision.reason}{by}"
+    shares, trust = (
+        ", ".join(f"{name} {value:.2f}" for name, value in sorted(values.items()))
+        for values in (decision.shares, decision.weights)
+    )
+    return f"weighed by {decision.resolver}: probability of {shares}; trust in {trust}"
 
 
 def _print(text: str) -> None:

@@ -25,22 +25,23 @@ def transfer(
     ] = 0.25,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Start a new agent, of any size, from what a finished run has learnt; compare it with one that did not.
+    """Start a new agent, of any size, from what a society has learnt; compare it with one that did not.
 
-    The encoders that the run saved teach what they found about the public anchors. Both new agents read the
-    same text, equally long. The run folder of the new agent is as that of any run.
+    DIR is the folder of a finished run, or of a life of agentos learn. The encoders that it saved teach what
+    they found about the public anchors. Both new agents read the same text, equally long. The run folder of
+    the new agent is as that of any run.
 
     Example: agentos transfer runs/quickstart-1 encoder.preset=small --out runs/newcomer
     """
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.display.transfer_table import show_transfer, transfer_json
     from agentos.events import Listener
-    from agentos.learning.knowledge import transfer as transferring
+    from agentos.learning.transfer import transfer as hand_on
     from agentos.runtime.interruption import interruptible
 
     console = SafeConsole()
     with interruptible(), console.status("Asking the elders"):
-        found = transferring.transfer(directory, overrides or [], out, share, Listener())
+        found = hand_on(directory, overrides or [], out, share, Listener())
     if as_json:
         typer.echo(json.dumps(transfer_json(found), indent=2))
     else:

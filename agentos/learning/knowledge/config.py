@@ -69,6 +69,12 @@ class KnowledgeConfig(Spec):
         ge=1,
         description="Prototypes of a label that stand, at most; beyond them, they are clustered.",
     )
+    dimensions: int | None = Field(
+        None,
+        ge=2,
+        description="Dimensions that claims keep of the common frame, which has one for each anchor; null: "
+        "all. The share of answers that this changes is stated.",
+    )
     cluster: int = Field(
         5, ge=1, description="Novel texts of an agent in a cluster, at least; with novelty."
     )

@@ -131,7 +131,11 @@ def _decided(
     against = {o for rival in rivals if rival.label == winner for o in rival.origins}
     objected = objections(state, claim.digest, against, f"the label {winner} is more probable")
     if not objected and claim.status != "disputed":
-        reason = f"what lies near makes {winner} more probable"
+        reason = (
+            f"its label is the most probable, at {shares[winner]:.0%}, and yet not more probable than not"
+            if winner == claim.label
+            else f"what lies near makes {winner} more probable"
+        )
         objected = [Moved(digest=claim.digest, status="disputed", reason=reason)]
     # What was decided before is not written again.
     return [*changes, *objected] if objected else []

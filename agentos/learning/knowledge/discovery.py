@@ -11,11 +11,11 @@ from agentos.learning.knowledge.claim_exchange import (
     EpisodeTexts,
     FramedOwnTexts,
     FramedTexts,
-    frame_of_anchors,
     serialised,
 )
 from agentos.learning.knowledge.claim_work import ClaimWork
 from agentos.learning.knowledge.novelty import ConformalKnn
+from agentos.learning.knowledge.reduction import ClaimFrame
 from agentos.runtime import Session
 from agents.knowledge.candidate_classes import novel_claims
 from agents.knowledge.claims import Claim
@@ -32,6 +32,7 @@ class Discovery:
         alike: least cosine of texts of one cluster.
         least: texts of a cluster, at least.
         anchors: public texts that span the common frame.
+        frame: the frame in which claims stand.
         work: where embedding and comparing are counted.
     """
 
@@ -39,6 +40,7 @@ class Discovery:
     alike: float
     least: int
     anchors: Sequence[str]
+    frame: ClaimFrame
     work: ClaimWork
 
     def stated(
@@ -52,17 +54,17 @@ class Discovery:
             return {}
         held = self.work.embedded(session.ask_all(FramedTexts(texts.held.texts, self.anchors)))
         own = self.work.embedded(session.ask_all(FramedOwnTexts(texts.unlabelled, self.anchors)))
-        points, frame, stated = (
-            points_of(known, len(self.anchors)),
-            frame_of_anchors(self.anchors),
-            {},
-        )
-        for agent, rows in sorted(own.items()):
-            self.work.compared(len(held[agent]) + len(rows), len(points), points.shape[1])
-            new = np.flatnonzero(self.novelty.fit(points, held[agent]).novel(rows))
+        stated = {}
+        for agent, whole in sorted(own.items()):
+            rows, calibration = self.frame.placed(whole), self.frame.placed(held[agent])
+            points = points_of(known, rows.shape[1])
+            self.work.compared(len(calibration) + len(rows), len(points), points.shape[1])
+            new = np.flatnonzero(self.novelty.fit(points, calibration).novel(rows))
             origins = [origin_of(texts.unlabelled[agent][int(row)]) for row in new]
             name = f"agent-{agent}"
-            seen = novel_claims(rows[new], origins, frame, name, episode, self.alike, self.least)
+            seen = novel_claims(
+                rows[new], origins, self.frame.name, name, episode, self.alike, self.least
+            )
             if seen:
                 stated[agent] = serialised(seen, agent, episode)
         return stated

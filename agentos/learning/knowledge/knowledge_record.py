@@ -31,6 +31,16 @@ class KnowledgeRecord(Spec):
         le=1,
         description="Share of answers about claims' own points that thinning changed.",
     )
+    dimensions: int | None = Field(
+        None, description="Dimensions that claims were reduced to; null if they were not."
+    )
+    reduction_loss: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of answers by the episode's claims that fewer dimensions changed: about held-out "
+        "texts where there are any, else about the claims' own points.",
+    )
     answer_flops: int = Field(
         0,
         ge=0,

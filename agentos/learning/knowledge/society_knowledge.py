@@ -8,20 +8,19 @@ Legend: N texts, A anchors, K labels.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agentos.learning.knowledge.claim_answers import ClaimAnswers
 from agentos.learning.knowledge.claim_exchange import (
     EpisodeTexts,
     FramedTexts,
     LabelledTexts,
     StateClaims,
     deliver,
-    frame_of_anchors,
 )
 from agentos.learning.knowledge.claim_fusion import joined, thinned
 from agentos.learning.knowledge.claim_work import ClaimWork
@@ -31,24 +30,26 @@ from agentos.learning.knowledge.correction import harmful, named
 from agentos.learning.knowledge.discovery import Discovery
 from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
 from agentos.learning.knowledge.novelty import ConformalKnn
+from agentos.learning.knowledge.reduction import ClaimFrame, fitted, reduced
 from agentos.learning.knowledge.storage.base_of_life import mark_of
-from agentos.learning.knowledge.storage.changes import Added, Joined, Marked, Moved, Weighed
+from agentos.learning.knowledge.storage.changes import (
+    Added,
+    Joined,
+    Marked,
+    Moved,
+    Reduced,
+    Weighed,
+)
 from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
-from agentos.learning.knowledge.storage.knowledge_state import KnowledgeState, advance
+from agentos.learning.knowledge.storage.knowledge_state import advance
 from agentos.runtime import Session
 from agents.knowledge.candidate_classes import candidate_classes, likeness
 from agents.knowledge.claims import Claim
-from agents.knowledge.nearest_claims import (
-    best_weight,
-    label_shares,
-    neighbour_shares,
-    points_of,
-    votes_of,
-)
+from agents.knowledge.nearest_claims import best_weight, points_of
 from protocols.ledger import Ledger
 from protocols.topologies import Network
 
-Change = Added | Joined | Marked | Moved | Weighed
+Change = Added | Joined | Marked | Moved | Reduced | Weighed
 Opinions = dict[int, NDArray[np.float64]]
 C = TypeVar("C", bound=Change)
 
@@ -105,13 +106,15 @@ class SocietyKnowledge:
         call = StateClaims(texts.known, self.anchors, episode, self.config)
         stated = self.work.embedded(session.ask_all(call))
         claims = deliver(stated, network, episode, len(self.anchors), ledger)
-        self.state, self._changes = copy_of(self.base.state), []
+        self.state, self._changes = self.base.state.copy(), []
         self._apply([Marked(name=mark_of(episode))])
+        held = self._framed(session, texts.held.texts)
+        claims, reduction = self._reduced(claims, held)
         new = {claim.digest: claim for claim in claims if claim.digest not in self.state.claims}
         self._apply([Added(claim=claim) for claim in new.values()])
         self._apply(settled(self.state, self.config.resolve, self.config.merge.cosine))
         if self.use is not None and texts.held.texts:
-            self._apply(self._harmful(session, texts.held, self.use))
+            self._apply(self._harmful(held, texts.held.labels, self.use))
         merges = self._apply(joined(self.state, self.config.merge))
         thin = self._thin()
         classes = self._discover(session, network, texts, episode, novelty, ledger)
@@ -123,6 +126,7 @@ class SocietyKnowledge:
             "candidate_classes": len(classes),
             "kept_bytes": sum(len(text.encode()) for text in texts.held.texts),
             **thin,
+            **reduction,
         }
         return ledger
 
@@ -131,7 +135,7 @@ class SocietyKnowledge:
         if self.use is None or not held.texts:
             return
         truth = np.array([self.names.index(label) for label in held.labels], np.int64)
-        claimed = self._opinions(session, held.texts, self.use)
+        claimed = self._opinions(session, held.texts)
         mean, other = (np.mean(list(rows.values()), axis=0) for rows in (heads, claimed))
         self.weight = best_weight(mean, other, truth)
 
@@ -139,7 +143,7 @@ class SocietyKnowledge:
         """Return the answers of each agent `[N, K]`: those of its head, mixed with those of near claims."""
         if self.use is None or self.weight == 0.0 or not len(texts):
             return heads
-        claimed = self._opinions(session, texts, self.use)
+        claimed = self._opinions(session, texts)
         return {
             agent: (1 - self.weight) * rows + self.weight * padded(claimed[agent], rows.shape[1])
             for agent, rows in heads.items()
@@ -164,7 +168,7 @@ class SocietyKnowledge:
                 "weight": self.weight,
                 "answer_flops": 0
                 if self.use is None
-                else 2 * len(self._known()) * len(self.anchors),
+                else 2 * len(self._frame.known()) * self._frame.width,
                 **counts,
                 **self._figures,
             }
@@ -175,36 +179,46 @@ class SocietyKnowledge:
         self._changes.extend(changes)
         return changes
 
-    def _known(self) -> list[Claim]:
-        """Return the claims that answers draw on: accepted ones of single labels, in the frame."""
-        frame = frame_of_anchors(self.anchors)
-        accepted = self.state.with_status("accepted")
-        return [claim for claim in accepted if claim.frame == frame and claim.kind != "relation"]
+    @property
+    def _frame(self) -> ClaimFrame:
+        return ClaimFrame(self.anchors, self.state)
 
-    def _opinions(self, session: Session, texts: Sequence[str], use: Knn) -> Opinions:
-        framed = self.work.embedded(session.ask_all(FramedTexts(texts, self.anchors)))
-        claims = self._known()
-        return {agent: self._by_claims(rows, claims, use) for agent, rows in framed.items()}
+    def _framed(self, session: Session, texts: Sequence[str]) -> dict[int, NDArray[np.float32]]:
+        """Return texts in the common frame, as each agent embeds them; nothing without texts or use."""
+        if self.use is None or not texts:
+            return {}
+        return self.work.embedded(session.ask_all(FramedTexts(texts, self.anchors)))
 
-    def _by_claims(
-        self, points_NA: NDArray[np.float32], claims: Sequence[Claim], use: Knn
-    ) -> NDArray[np.float64]:
-        self.work.compared(len(points_NA), len(claims), len(self.anchors))
-        return neighbour_shares(
-            points_NA,
-            points_of(claims, len(self.anchors)),
-            label_shares(claims, self.names),
-            use.k,
-            use.temperature,
-            votes_of(claims, use.k),
-        )
+    def _answers(self) -> ClaimAnswers:
+        return ClaimAnswers(self.names, self.use or Knn(), self.work)
 
-    def _harmful(self, session: Session, held: LabelledTexts, use: Knn) -> list[Moved]:
-        framed = self.work.embedded(session.ask_all(FramedTexts(held.texts, self.anchors)))
-        rows = np.concatenate([framed[agent] for agent in sorted(framed)])
-        truth = np.tile([self.names.index(label) for label in held.labels], len(framed))
-        exemplars = [claim for claim in self._known() if claim.kind == "exemplar"]
-        self.work.compared(len(rows), len(exemplars), len(self.anchors))
+    def _opinions(self, session: Session, texts: Sequence[str]) -> Opinions:
+        frame, answers, framed = self._frame, self._answers(), self._framed(session, texts)
+        claims = frame.known()
+        return {agent: answers.shares(frame.placed(rows), claims) for agent, rows in framed.items()}
+
+    def _reduced(
+        self, claims: list[Claim], held: dict[int, NDArray[np.float32]]
+    ) -> tuple[list[Claim], dict[str, float]]:
+        """Return the claims in fewer dimensions, if so configured, and what this changes."""
+        if self.config.dimensions is None or not claims:
+            return claims, {}
+        points = points_of(claims, len(self.anchors))
+        if self.state.reduced is None:
+            self._apply([fitted(points, self._frame.name, self.config.dimensions)])
+        reduction = self._frame.reduction
+        assert reduction is not None  # fitted by now
+        asked = np.concatenate([held[agent] for agent in sorted(held)]) if held else points
+        after, loss = reduced(claims, reduction, asked, self._answers())
+        return after, {"dimensions": self._frame.width, "reduction_loss": loss}
+
+    def _harmful(
+        self, held: dict[int, NDArray[np.float32]], labels: Sequence[str], use: Knn
+    ) -> list[Moved]:
+        rows = self._frame.placed(np.concatenate([held[agent] for agent in sorted(held)]))
+        truth = np.tile([self.names.index(label) for label in labels], len(held))
+        exemplars = [claim for claim in self._frame.known() if claim.kind == "exemplar"]
+        self.work.compared(len(rows), len(exemplars), self._frame.width)
         return harmful(exemplars, self.names, rows, truth.astype(np.int64), use.k)
 
     def _discover(
@@ -217,14 +231,15 @@ class SocietyKnowledge:
         ledger: Ledger,
     ) -> Sequence[Added]:
         """Add a candidate class for each cluster of texts that are novel to two agents or more."""
-        claims = self._known()
+        claims = self._frame.known()
         alike = likeness(claims)
         if novelty is None or alike is None:
             return ()
         self._apply(named(self.state, claims, alike.to_mean))
-        discovery = Discovery(novelty, alike.between, self.config.cluster, self.anchors, self.work)
+        least, anchors = self.config.cluster, self.anchors
+        discovery = Discovery(novelty, alike.between, least, anchors, self._frame, self.work)
         stated = discovery.stated(session, claims, texts, episode)
-        told = deliver(stated, network, episode, len(self.anchors), ledger)
+        told = deliver(stated, network, episode, self._frame.width, ledger)
         found = {claim.digest: claim for claim in candidate_classes(told, alike.to_mean)}
         new = [claim for name, claim in found.items() if name not in self.state.claims]
         return self._apply([Added(claim=claim) for claim in new])
@@ -232,21 +247,15 @@ class SocietyKnowledge:
     def _thin(self) -> dict[str, float]:
         """Thin the claims; return by how many, and the share of their own answers that this changes."""
         changes = thinned(self.state, self.config.exemplars, self.config.prototypes)
-        before = self._known()
+        before = self._frame.known()
         self._apply(changes)
-        after = self._known()
+        after = self._frame.known()
         count = sum(len(change.parts) - 1 for change in changes)
         if not count:
             return {"thinned": 0, "thinning_loss": 0.0}
-        use, asked = self.use or Knn(), points_of(before, len(self.anchors))
-        answers = [self._by_claims(asked, claims, use).argmax(axis=1) for claims in (before, after)]
-        return {"thinned": count, "thinning_loss": float((answers[0] != answers[1]).mean())}
-
-
-def copy_of(state: KnowledgeState) -> KnowledgeState:
-    """Return a state that can change without the other."""
-    decisions = {name: list(decided) for name, decided in state.decisions.items()}
-    return KnowledgeState(copy.copy(state.claims), copy.copy(state.wholes), decisions)
+        asked = points_of(before, self._frame.width)
+        loss = self._answers().changed((asked, before), (asked, after))
+        return {"thinned": count, "thinning_loss": loss}
 
 
 def padded(rows_NK: NDArray[np.float64], classes: int) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
 from agentos.learning.outcome.life_charts import charts_of
-from agentos.learning.outcome.life_report import OUTCOMES, knowledge_rows
+from agentos.learning.outcome.life_report import OUTCOMES, knowledge_rows, repeats_note
 from agentos.learning.outcome.recorded_matrix import is_finished, matrix_of
 from agentos.records.layout import REPORT
 from agentos.reporting.page import write_page
@@ -54,6 +54,7 @@ def write_life_page(directory: Path, record: LifeRecord, names: Sequence[str]) -
         drawn=charts,
         headings=HEADINGS,
         rows=[_row(each) for each in record.episodes],
+        repeats=repeats_note(record) if record.repeated else "",
         decisions=[
             (f"Episode {each.episode + 1}", OUTCOMES[each.outcome], each.reasons)
             for each in record.episodes

@@ -18,6 +18,7 @@ _HEADS = (
     "labelled",
     "novel",
     "automatic",
+    "coverage",
     "precision",
     "decision",
     "tokens",
@@ -82,7 +83,20 @@ def _figures(record: LifeRecord) -> str:
         for name, value in summary.items()
         if not np.isnan(value)
     ]
-    return "\n".join(["| figure | value |", "| --- | --- |", *lines, ""])
+    note = [repeats_note(record), ""] if record.repeated else []
+    return "\n".join(["| figure | value |", "| --- | --- |", *lines, "", *note])
+
+
+def repeats_note(record: LifeRecord) -> str:
+    """Return how many near duplicates were left out, and the final accuracy with and without them."""
+    told = f"{record.repeated:,} near duplicates in the stream are left out of all episodes"
+    last = record.episodes[-1] if record.episodes else None
+    if last is None or last.accuracy_with_repeats is None:
+        return f"{told}."
+    return (
+        f"{told}. With those of training text among the tests, the accuracy would be "
+        f"{last.accuracy_with_repeats:.1%}; without them it is {np.mean(last.accuracies):.1%}."
+    )
 
 
 def _table(record: LifeRecord) -> str:
@@ -129,11 +143,16 @@ def knowledge_rows(record: LifeRecord) -> tuple[list[str], list[list[str]]]:
         if each.knowledge is not None and each.outcome != "refuse"
     ]
     headings = ["episode", *(name.replace("_", " ") for name in _KNOWN)]
+    reduced = any(known.dimensions for _, _, known in told)
+    if reduced:
+        headings += ["dimensions", "reduction loss"]
     if any(known.head_accuracies for _, _, known in told):
         headings += ["accuracy with claims", "heads alone"]
     rows = []
     for episode, accuracies, known in told:
         row = [str(episode + 1), *(f"{getattr(known, name):,}" for name in _KNOWN)]
+        if reduced:
+            row += [str(known.dimensions), f"{known.reduction_loss:.3f}"]
         if known.head_accuracies:
             row += [f"{np.mean(values):.3f}" for values in (accuracies, known.head_accuracies)]
         rows.append(row)
@@ -142,10 +161,11 @@ def knowledge_rows(record: LifeRecord) -> tuple[list[str], list[list[str]]]:
 
 def _decision(each: EpisodeRecord) -> str:
     novel = "" if each.novel is None else f"{each.novel:.2f}"
+    coverage = "" if each.coverage is None else f"{each.coverage:.3f}"
     precision = "" if each.precision is None else f"{each.precision:.3f}"
     spent = each.spent
     return (
-        f"| {each.episode + 1} | {each.train} | {each.labelled} | {novel} | {each.automatic} | {precision} "
-        f"| {OUTCOMES[each.outcome]} | {spent['tokens']:,} | {spent.get('flops', 0):.3g} "
+        f"| {each.episode + 1} | {each.train} | {each.labelled} | {novel} | {each.automatic} | {coverage} "
+        f"| {precision} | {OUTCOMES[each.outcome]} | {spent['tokens']:,} | {spent.get('flops', 0):.3g} "
         f"| {spent.get('claim_flops', 0):.3g} | {spent['message_bytes']:,} | {spent['memory_bytes']:,} |"
     )

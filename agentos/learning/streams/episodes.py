@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class Episode:
         labelled: those of `train` that come with their label.
         gate: labelled documents that the gate decides on.
         test: labelled documents that only measure.
+        repeats: near duplicates of text that is trained on by then: left out, but for a report of what they
+            would do to the tests. A sample, in the proportion in which other documents are tested on.
     """
 
     number: int
@@ -29,6 +31,7 @@ class Episode:
     labelled: Rows
     gate: Rows
     test: Rows
+    repeats: Rows
 
 
 def cut(stream: Stream, text: StreamText, seed: int) -> tuple[tuple[Episode, ...], int]:
@@ -50,11 +53,15 @@ def cut(stream: Stream, text: StreamText, seed: int) -> tuple[tuple[Episode, ...
     """
     groups = resembling(list(text.texts), stream.near_duplicates)
     seen: set[int] = set()
+    trained: set[int] = set()
     episodes: list[Episode] = []
     for rows in stream.order(text, seed):
-        kept = np.array([row for row in rows if not _repeats(int(groups[row]), seen)], np.int64)
-        if len(kept):  # a part of the stream that only repeats what came before is no episode
-            episodes.append(_divide(stream, text, len(episodes), kept, seed))
+        is_new = np.array([not _repeats(int(groups[row]), seen) for row in rows], bool)
+        if is_new.any():  # a part of the stream that only repeats what came before is no episode
+            episode = _divide(stream, text, len(episodes), rows[is_new], seed)
+            trained.update(groups[episode.train].tolist())
+            left_out = rows[~is_new][np.isin(groups[rows[~is_new]], list(trained))]
+            episodes.append(replace(episode, repeats=_sampled(left_out, stream, episode, seed)))
     present = sum(len(e.train) + len(e.gate) + len(e.test) for e in episodes)
     return tuple(episodes), len(text) - present
 
@@ -64,6 +71,12 @@ def _repeats(group: int, seen: set[int]) -> bool:
         return True
     seen.add(group)
     return False
+
+
+def _sampled(left_out: Rows, stream: Stream, episode: Episode, seed: int) -> Rows:
+    rng = generator(seed, "episode", episode.number, "repeats")
+    count = int(np.ceil(stream.test * len(left_out)))
+    return np.sort(rng.permutation(left_out)[:count])
 
 
 def _divide(stream: Stream, text: StreamText, number: int, rows: Rows, seed: int) -> Episode:
@@ -87,4 +100,5 @@ def _divide(stream: Stream, text: StreamText, number: int, rows: Rows, seed: int
         parts["train"].append(train)
         known = round(stream.labelled * len(train))
         parts["labelled"].append(train[: max(1, known) if stream.labelled else 0])
-    return Episode(number, **{name: np.sort(np.concatenate(part)) for name, part in parts.items()})
+    divided = {name: np.sort(np.concatenate(part)) for name, part in parts.items()}
+    return Episode(number, **divided, repeats=rows[:0])

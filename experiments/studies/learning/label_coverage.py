@@ -23,10 +23,11 @@ import typer
 from numpy.typing import NDArray
 
 from agentos.config.load import load
+from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.events import Listener
-from agentos.learning.knowledge.transfer import elders_of
 from agentos.learning.labelling import Committee, Own
 from agentos.learning.labelling.base import AutomaticLabels
+from agentos.learning.transfer.elder_society import encoders_in
 from agentos.records.layout import CONFIG
 from agentos.reporting.statistics import interval
 from agentos.simulation.preparation import prepare_corpus
@@ -106,7 +107,8 @@ def material_of(run: Path) -> Material:
     ]
     texts = corpus.texts(np.concatenate(chosen))
     truth = np.repeat(np.arange(len(names)), [len(own) for own in chosen])
-    return Material(texts, truth, names, [elder.embed(texts) for elder in elders_of(run)])
+    elders = (LoadedEncoder.load(str(each)).plain for each in encoders_in(run))
+    return Material(texts, truth, names, [elder.embed(texts) for elder in elders])
 
 
 def drawn(material: Material, budget: int, seed: int) -> Draw:

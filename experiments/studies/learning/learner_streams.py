@@ -1,10 +1,12 @@
-"""Compare learners on streams of new labels: accuracy at the end, and how much is forgotten on the way.
+"""Compare learners on streams: accuracy at the end, and how much is forgotten on the way.
 
     python -m experiments.studies.learning.learner_streams newsgroups=train.parquet docstrings
+    python -m experiments.studies.learning.learner_streams newsgroups_by_time=train.parquet
 
 Every learner meets the same streams under the same seeds: the order of the labels, the division of the text,
-and the initial weights. Memory is equal where a learner's size can be chosen: 33 kB an agent. Tokens are
-equal by the number of rounds. Lives that have finished are not repeated.
+and the initial weights. By time, the articles of every newsgroup come in the order in which they reached the
+news server, which is that of the file within each group. Memory is equal where the size of a learner can be
+chosen: 33 kB an agent. Tokens are equal by the number of rounds. Lives that have finished are not repeated.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ TRAINING = {
     "learning_rate": 2e-3,
     "warmup_steps": 10,
 }
-STREAM = {"kind": "by_label", "labelled": 0.5, "gate": 0.02, "test": 0.15}
+SHARES = {"labelled": 0.5, "gate": 0.02, "test": 0.15}
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ ARMS: dict[str, Arm] = {
     "none": Arm({"kind": "none"}),
     "frozen": Arm({"kind": "frozen"}),
     "er": Arm({"kind": "er", **_texts(300)}, rounds=33),
+    "er, reservoir": Arm({"kind": "er", "replay": {"kind": "reservoir", "texts": 300}}, rounds=33),
     "der": Arm({"kind": "der", **_texts(170)}, rounds=28),
     "ewc": Arm({"kind": "ewc"}),
 }
@@ -78,14 +81,23 @@ class Text:
 
     Attributes:
         per_label: documents of each label.
-        per_episode: labels of each episode.
+        stream: what comes in which episode.
     """
 
     per_label: int
-    per_episode: int
+    stream: dict[str, Any]
+
+    @property
+    def by_time(self) -> bool:
+        """Return whether documents come in the order of time, all labels in every episode."""
+        return bool(self.stream["kind"] == "by_time")
 
 
-TEXTS = {"newsgroups": Text(150, 4), "docstrings": Text(300, 2)}
+TEXTS = {
+    "newsgroups": Text(150, {"kind": "by_label", "per_episode": 4}),
+    "docstrings": Text(300, {"kind": "by_label", "per_episode": 2}),
+    "newsgroups_by_time": Text(150, {"kind": "by_time", "episodes": 5}),
+}
 
 
 def life_of(arm: Arm, text: Text, source: Path, seed: int) -> LifeConfig:
@@ -107,7 +119,7 @@ def life_of(arm: Arm, text: Text, source: Path, seed: int) -> LifeConfig:
                 "evaluation": {"tasks": ["geometry"], "max_length": 32},
                 "runtime": "local",
             },
-            "stream": {**STREAM, "per_episode": text.per_episode},
+            "stream": {**text.stream, **SHARES},
             "learn": arm.learn,
             "head": "ridge",
             "gate": None,
@@ -129,15 +141,19 @@ def sample(name: str, path: str, folder: Path) -> Path:
             by_label.setdefault(str(document.label), []).append(document.text)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(file) as draft:
-        lines = _drawn(by_label, TEXTS[name].per_label)
+        lines = _drawn(by_label, TEXTS[name])
         draft.write_text("".join(lines), encoding="utf-8", newline="\n")
     return file
 
 
-def _drawn(by_label: dict[str, list[str]], count: int) -> Iterator[str]:
+def _drawn(by_label: dict[str, list[str]], text: Text) -> Iterator[str]:
+    """Yield the lines of the sample, by label, or by the share of a label's documents that come before."""
+    rows = []
     for label, own in sorted(by_label.items()):
-        for place in generator(0, "study", "streams", label).permutation(len(own))[:count]:
-            yield json.dumps({"text": own[place], "label": label}) + "\n"
+        drawn = generator(0, "study", "streams", label).permutation(len(own))[: text.per_label]
+        rows += [(place / len(own), label, own[place]) for place in drawn]
+    for _, label, document in sorted(rows) if text.by_time else rows:
+        yield json.dumps({"text": document, "label": label}) + "\n"
 
 
 def measured(arm: Arm, text: Text, source: Path, seed: int, path: Path) -> Measured:
@@ -161,7 +177,11 @@ def words(text: Text, source: Path, seed: int, path: Path) -> Words:
 
 def main(
     corpora: Annotated[
-        list[str], typer.Argument(metavar="CORPUS...", help="newsgroups=FILE.parquet, docstrings.")
+        list[str],
+        typer.Argument(
+            metavar="CORPUS...",
+            help="newsgroups=FILE.parquet, docstrings, newsgroups_by_time=FILE.parquet.",
+        ),
     ],
     seeds: Annotated[int, typer.Option(help="Streams of each learner.")] = 5,
     first_seed: Annotated[int, typer.Option(help="Seed of the first stream.")] = FIRST_SEED,
@@ -183,8 +203,12 @@ def main(
                 file = runs / name / f"{arm.replace(', ', '-')}-{seed}.json"
                 so_far.append(measured(ARMS[arm], text, source, seed, file))
                 typer.echo(f"{name}, {arm}, seed {seed}")
-        title = f"Learners on a stream of new labels: {name}"
-        written = page(title, command("learning.learner_streams"), found, lexical, AGENTS)
+        title = f"Learners on a stream: {name.replace('_', ' ')}"
+        order = (
+            "all in the order of time" if text.by_time else "each with its own order of the labels"
+        )
+        origin = command("learning.learner_streams")
+        written = page(title, origin, found, lexical, AGENTS, order)
         (results / f"streams_{name}.md").write_text(written, encoding="utf-8")
         typer.echo(written)
 

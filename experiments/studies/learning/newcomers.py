@@ -3,12 +3,14 @@
     python -m experiments.studies.learning.newcomers --seeds 5
 
 For each seed a society of small agents learns from docstrings. A larger agent joins it: taught by what the
-elders found about public anchors, and from scratch, on the same text and for as many steps.
+elders found about public anchors, and from scratch, on the same text and for as many steps. One of their own
+size begins with a copy of the weights of the first elder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -16,8 +18,9 @@ from typing import Annotated
 import typer
 
 from agentos.config.load import load
-from agentos.learning.knowledge.transfer import Transfer, transfer
+from agentos.learning.transfer import Transfer, transfer
 from agentos.reporting.statistics import interval, paired_p
+from agentos.reporting.units import ABSENT
 from agentos.simulation.simulation import Simulation
 from experiments.benchmarks.harness.societies import RESULTS
 from experiments.studies.exchange_tables import markdown
@@ -30,36 +33,47 @@ SOCIETY = (
     *("evaluation.every=99", "training.rounds=6", "training.local_steps=40", "runtime=local"),
 )
 METRIC = "probe_accuracy"
+SIZE = "nano"
+"""Encoder of the elders."""
 
 
-def one(seed: int, preset: str, folder: Path) -> Transfer:
-    """Let a society learn, and a new agent of a size join it."""
+@dataclass(frozen=True)
+class Newcomers:
+    """The new agents of one society: of another size, and copies of an elder."""
+
+    other: Transfer
+    copied: Transfer
+
+
+def one(seed: int, preset: str, folder: Path) -> Newcomers:
+    """Let a society learn, and two new agents join it: one of a size, and a copy of an elder."""
     society = folder / f"society-{seed}"
     if not society.exists():
         Simulation(load("quickstart", [*SOCIETY, f"seed={seed}"]), society).run()
-    return transfer(society, [f"encoder.preset={preset}"], folder / f"{preset}-{seed}")
+    copy = f"agents.encoder={{path: {society / 'encoders/agent-0'}}}"
+    return Newcomers(
+        transfer(society, [f"encoder.preset={preset}"], folder / f"{preset}-{seed}"),
+        transfer(society, [copy], folder / f"copy-{seed}"),
+    )
 
 
-def table(found: Sequence[tuple[str, Sequence[Transfer]]]) -> str:
-    """Return a Markdown table: a row for elders and for both new agents of each size."""
-    rows = []
-    for preset, each in found:
+def table(preset: str, found: Sequence[Newcomers]) -> str:
+    """Return a Markdown table: a row for elders, and for new agents with what elders found and without."""
+    others, copies = [each.other for each in found], [each.copied for each in found]
+    elders = [100 * each.elders[METRIC] for each in others]
+    rows = [[f"elders, {SIZE}", "100 %", _shown(elders), "100 %", ABSENT]]
+    for name, without, each in (
+        (f"new agent, {preset}", f"from scratch, {preset}", others),
+        (f"copy of an elder, {SIZE}, taught too", f"copy of an elder, {SIZE}", copies),
+    ):
         taught = [100 * t.taught[METRIC] for t in each]
-        scratch = [100 * t.scratch[METRIC] for t in each]
-        elders = [100 * t.elders[METRIC] for t in each]
-        p = f"{paired_p(taught, scratch):.3f}" if len(each) > 1 else "-"
+        alone = [100 * t.scratch[METRIC] for t in each]
+        p = f"{paired_p(taught, alone):.3f}" if len(each) > 1 else ABSENT
         rows += [
-            ["elders, nano; or copies of their weights", "100 %", _shown(elders), "100 %", "-"],
-            [f"new agent, {preset}", _tokens(each), _shown(taught), _share(taught, elders), p],
-            [
-                f"from scratch, {preset}",
-                _tokens(each),
-                _shown(scratch),
-                _share(scratch, elders),
-                "-",
-            ],
+            [name, _tokens(each), _shown(taught), _share(taught, elders), p],
+            [without, _tokens(each), _shown(alone), _share(alone, elders), ABSENT],
         ]
-    head = ["agent", "tokens of an elder", "probe accuracy", "of the elders'", "p against scratch"]
+    head = ("agent", "tokens of an elder", "probe accuracy", "of the elders'", "p, taught or not")
     return markdown(head, rows)
 
 
@@ -78,26 +92,26 @@ def _tokens(each: Sequence[Transfer]) -> str:
 
 def main(
     seeds: Annotated[int, typer.Option(help="Societies.")] = 5,
-    presets: Annotated[str, typer.Option(help="Sizes of the new agent, by commas.")] = "tiny",
+    preset: Annotated[str, typer.Option(help="Size of the new agent.")] = "tiny",
     results: Annotated[Path, typer.Option(help="Folder of the page.")] = RESULTS,
 ) -> None:
     """Let new agents join societies, and write the page."""
-    found: dict[str, list[Transfer]] = {preset: [] for preset in presets.split(",")}
+    found: list[Newcomers] = []
     with TemporaryDirectory(prefix="agentos-") as folder:
         for seed in range(seeds):
-            for preset, each in found.items():
-                each.append(one(seed, preset, Path(folder)))
-                typer.echo(f"seed {seed}, {preset}: {each[-1].taught[METRIC]:.3f}")
+            found.append(one(seed, preset, Path(folder)))
+            typer.echo(f"seed {seed}\n{table(preset, found[-1:])}")
     about = (
         f"{seeds} societies of 4 nano agents on a ring, docstrings of six libraries in equal parts, 6 rounds "
         "of 40 steps, exchange anchor_similarity about 1,024 public anchors. A new agent takes a quarter of "
         "an elder's steps, on all text but the anchors and what is held out; the one from scratch reads the "
-        "anchors as text too. Accuracy of a linear probe on held-out docstrings, in points, mean ± "
+        "anchors as text too. A copy begins with the weights of the first elder, and takes as many steps. "
+        "Accuracy of a linear probe on held-out docstrings, in points, mean ± "
         "half-width of a 95 % Student interval over societies; p of a paired t-test."
     )
     parts = ["# What a new agent reaches", f"`{command('learning.newcomers')}`", about]
     page = results / "newcomers.md"
-    page.write_text("\n\n".join([*parts, table(list(found.items()))]) + "\n", encoding="utf-8")
+    page.write_text("\n\n".join([*parts, table(preset, found)]) + "\n", encoding="utf-8")
     typer.echo(str(page))
 
 

@@ -30,6 +30,7 @@ def page(
     found: Mapping[str, Sequence[Measured]],
     words: Sequence[Words],
     agents: int,
+    order: str = "each with its own order of the labels",
 ) -> str:
     """Return the page of a corpus in Markdown.
 
@@ -38,9 +39,10 @@ def page(
         found: figures of each learner by seed; with ``frozen``, whose memory is that of the ridge head alone.
         words: figures of the lexical model by seed.
         agents: agents of a society.
+        order: how the streams of two seeds differ.
     """
     head = _head_bytes(found)
-    parts = [f"# {title}\n\n`{origin}`\n\n{_explanation(found, head, agents)}"]
+    parts = [f"# {title}\n\n`{origin}`\n\n{_explanation(found, head, agents, order)}"]
     for name in HEADS:
         rows = {arm: [_figures(each, name) for each in runs] for arm, runs in found.items()}
         table = _table(rows, found, words, head, agents)
@@ -48,11 +50,13 @@ def page(
     return "\n\n".join(parts) + "\n"
 
 
-def _explanation(found: Mapping[str, Sequence[Measured]], head: float, agents: int) -> str:
+def _explanation(
+    found: Mapping[str, Sequence[Measured]], head: float, agents: int, order: str
+) -> str:
     seeds = max(len(runs) for runs in found.values())
     kept = bytes_text(head / agents)
     return (
-        f"{seeds} seeds, each with its own order of the labels: mean ± half-width of a 95 % Student "
+        f"{seeds} seeds, {order}: mean ± half-width of a 95 % Student "
         "interval. Differences are paired by seed; their p values are corrected by Holm over the table. "
         "Memory is what a learner keeps next to its weights after the last episode; the ridge head keeps "
         f"{kept} more. Unequal: more than a tenth above or below ER's, so that the comparison with ER is "

@@ -6,17 +6,16 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from agentos.learning import life
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import draw_up
 from agentos.learning.episode_knowledge import held_rows
+from agentos.learning.knowledge.storage import claim_log
 from agentos.learning.knowledge.storage.claim_log import LOG
 from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 from agentos.learning.learners import LEARNERS
@@ -41,16 +40,13 @@ KNOWS = {"knowledge": {"per_label": 4}, "use": {"kind": "knn", "k": 4}}
 
 
 class StopsAt(LifeListener):
-    """Raises at a stage, and notes them."""
+    """Raises at a stage."""
 
-    def __init__(self, stage: str | None = None, how: Callable[[], None] | None = None) -> None:
-        self.stage, self.how, self.seen = stage, how, list[str]()
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
 
     def on_stage(self, what: str) -> None:
-        self.seen.append(what)
         if what == self.stage:
-            if self.how is not None:
-                self.how()
             raise KeyboardInterrupt
 
 
@@ -64,45 +60,62 @@ def live(cache: Path, tmp_path: Path):
     return go
 
 
+EVERYTHING = {
+    **KNOWS,
+    "novelty": {"alpha": 0.2, "k": 3},
+    "label": {"kind": "committee", "precision": 0.6, "certainty": 0.6},
+    "gate": {"drop": 0.9, "alpha": 0.4, "batch": 8, "looks": 1},
+}
+STEPS = (
+    "labelling.committee.Committee.label",
+    "episode_step.EpisodeStep._on_round",  # training
+    "knowledge.claim_exchange.StateClaims.run",  # extraction
+    "knowledge.society_knowledge.joined",  # fusion
+    "episode_step.review",  # the gate
+    "knowledge.storage.claim_log._write_synced",
+    "life.write_life",
+)
+"""A function of each step of an episode, in the order of the steps."""
+
+
+def _torn(descriptor: int, data: bytes) -> None:
+    os.write(descriptor, data[: len(data) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _stop(*args: Any, **named: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _live_until_killed(config: LifeConfig, folder: Path, cache: Path) -> None:
+    claim_log._write_synced = _torn
+    Life(config, folder, cache=cache).run()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [{}, {**KNOWS, "novelty": {"alpha": 0.2, "k": 3}}])
-def test_life_goes_on_to_the_same_bytes_wherever_it_was_stopped(
-    life_of, live, tmp_path, changes
+def test_life_stopped_in_every_step_of_an_episode_goes_on_to_the_same_bytes(
+    life_of, live, tmp_path, cache, monkeypatch
 ) -> None:
-    config, whole = life_of(**changes), StopsAt()
-    live(config, "whole", whole)
-    expected = files(tmp_path / "whole")
-    assert {"life.json", "report.md"} < set(expected)
-    stages = [what for what in dict.fromkeys(whole.seen) if what.startswith("Episode")]
-    assert len(stages) > 12
-    for (
-        stage
-    ) in stages:  # each stop is in the episode that the last one left unfinished, or the next
-        with pytest.raises(KeyboardInterrupt):
-            live(config, "stopped", StopsAt(stage))
+    config, folder = life_of(**EVERYTHING), tmp_path / "stopped"
+    whole = live(config, "whole")
+    assert whole.episodes[1].outcome == "accept"  # so that every step is come to
+    with pytest.raises(KeyboardInterrupt):
+        live(config, "stopped", StopsAt("Episode 2 of 3: labelling"))
+    for step in STEPS:
+        with monkeypatch.context() as patched:
+            patched.setattr(f"agentos.learning.{step}", _stop)
+            with pytest.raises(KeyboardInterrupt):
+                live(config, "stopped")
+        assert len(LifeRecord.model_validate_json((folder / LIFE).read_text()).episodes) == 1
+    process = multiprocessing.get_context("spawn").Process(
+        target=_live_until_killed, args=(config, folder, cache)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL  # half of the claims are written
+    process.close()
     live(config, "stopped")
-    assert files(tmp_path / "stopped") == expected
-
-
-def _end_at(config: LifeConfig, folder: Path, cache: Path, stage: str) -> None:
-    listener = StopsAt(stage, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    Life(config, folder, listener, cache=cache).run()
-
-
-@pytest.mark.slow
-def test_killed_life_goes_on_to_the_same_bytes(life_of, live, tmp_path, cache) -> None:
-    config = life_of(**KNOWS)
-    live(config, "whole")
-    for stage in ("Episode 2 of 3: deciding", "Episode 3 of 3: writing claims"):
-        process = multiprocessing.get_context("spawn").Process(
-            target=_end_at, args=(config, tmp_path / "killed", cache, stage)
-        )
-        process.start()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
-        process.close()
-    live(config, "killed")
-    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    assert files(folder) == files(tmp_path / "whole")
 
 
 def test_records_are_of_every_episode_and_add_up(life_of, live, tmp_path) -> None:
@@ -356,29 +369,6 @@ def test_refused_update_leaves_knowledge_as_it_was(life_of, live, tmp_path) -> N
         live(life_of(gate=None, **KNOWS), "alone", StopsAt("Episode 2 of 3: learning"))
     kept, other = ((tmp_path / f / "knowledge" / LOG).read_bytes() for f in ("life", "alone"))
     assert kept == other
-
-
-def test_claims_of_an_episode_that_was_not_finished_are_dropped(
-    life_of, live, tmp_path, monkeypatch
-) -> None:
-    config, write = life_of(gate=None, **KNOWS), life.write_life
-    live(config, "whole")
-
-    def stop(directory: Path, record: LifeRecord) -> None:
-        if len(record.episodes) == 2:
-            raise KeyboardInterrupt
-        write(directory, record)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(life, "write_life", stop)
-        with pytest.raises(KeyboardInterrupt):
-            live(config)  # the log has the claims of an episode that the record does not
-    log = tmp_path / "life" / "knowledge" / LOG
-    torn = log.read_bytes()
-    assert b'"episode 1"' in torn
-    log.write_bytes(torn[:-20])  # and the last of them is torn
-    live(config)
-    assert files(tmp_path / "life") == files(tmp_path / "whole")
 
 
 def test_correction_between_two_episodes_stays(life_of, live, tmp_path) -> None:

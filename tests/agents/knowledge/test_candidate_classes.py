@@ -42,6 +42,7 @@ def test_cluster_that_two_agents_see_becomes_one_class() -> None:
     assert is_candidate(found)
     assert int(found.embedding.argmax()) == 1
     assert candidate_classes(stated[::-1], 0.8) == [found]
+    assert Claim.model_validate(found.model_dump()).digest == found.digest  # as a log reads it
 
 
 def test_agents_that_state_the_same_texts_count_once() -> None:

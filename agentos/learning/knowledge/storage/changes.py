@@ -6,7 +6,8 @@ import base64
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
+from typing_extensions import Self
 
 from agents.knowledge.claims import Claim, Status
 from protocols.messages.tasks import Digest
@@ -63,8 +64,27 @@ class Marked(Spec):
     name: str = Field(min_length=1, max_length=200, description="name of the point")
 
 
+class Reduced(Spec):
+    """Fewer dimensions for the claims of a frame from here on."""
+
+    kind: Literal["reduced"] = "reduced"
+    frame: Digest = Field(description="the frame of the points that are projected")
+    dimensions: int = Field(ge=1, le=65536, description="dimensions that are kept")
+    basis: str = Field(
+        max_length=1 << 26,
+        description="rows of length 1 that points are projected on: base64 of little-endian float32",
+    )
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> Self:
+        size = len(base64.b64decode(self.basis, validate=True))
+        if not size or size % (4 * self.dimensions):
+            raise ValueError(f"a basis of {size} bytes has no {self.dimensions} rows of float32")
+        return self
+
+
 Change = Annotated[
-    Added | Moved | Joined | Weighed | RolledBack | Marked, Field(discriminator="kind")
+    Added | Moved | Joined | Weighed | RolledBack | Marked | Reduced, Field(discriminator="kind")
 ]
 _CHANGE: TypeAdapter[Change] = TypeAdapter(Change)
 

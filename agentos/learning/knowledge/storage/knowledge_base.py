@@ -15,6 +15,7 @@ from agentos.learning.knowledge.storage.changes import (
     Joined,
     Marked,
     Moved,
+    Reduced,
     RolledBack,
     Weighed,
 )
@@ -126,7 +127,7 @@ class KnowledgeBase:
         moved = [d for d in digests if self.claim(d).status != status]
         self._write([Moved(digest=d, status=status, reason=reason, by=asked) for d in moved])
 
-    def write(self, changes: Sequence[Added | Joined | Marked | Moved | Weighed]) -> None:
+    def write(self, changes: Sequence[Added | Joined | Marked | Moved | Reduced | Weighed]) -> None:
         """Append what an episode, a fusion or a correction decided, as one."""
         self._write(changes)
 
@@ -230,11 +231,7 @@ class KnowledgeBase:
         self._writable()
         if not changes:
             return
-        trial = KnowledgeState(
-            dict(self.state.claims),
-            dict(self.state.wholes),
-            {name: list(decided) for name, decided in self.state.decisions.items()},
-        )
+        trial = self.state.copy()
         advance(trial, changes)  # a change that does not fit must not reach the log
         self._log.append(changes)
         self.state = trial

@@ -11,6 +11,7 @@ from agentos.learning.knowledge.storage.changes import (
     Change,
     Joined,
     Moved,
+    Reduced,
     RolledBack,
     Weighed,
 )
@@ -25,11 +26,18 @@ class KnowledgeState:
         claims: by digest, in the order of their arrival; merged parts included.
         wholes: for each merged part, the claim that stands for it.
         decisions: for each claim, the changes that moved or weighed it.
+        reduced: the fewer dimensions that claims have; None for those of their frame.
     """
 
     claims: dict[str, Claim] = field(default_factory=dict)
     wholes: dict[str, str] = field(default_factory=dict)
     decisions: dict[str, list[Moved | Weighed]] = field(default_factory=dict)
+    reduced: Reduced | None = None
+
+    def copy(self) -> KnowledgeState:
+        """Return a state that can change without this one."""
+        decisions = {name: list(decided) for name, decided in self.decisions.items()}
+        return KnowledgeState(dict(self.claims), dict(self.wholes), decisions, self.reduced)
 
     def with_status(self, *statuses: Status) -> list[Claim]:
         """Return the claims of these statuses that stand for themselves."""
@@ -99,6 +107,8 @@ def advance(state: KnowledgeState, changes: Iterable[Change]) -> None:
             if isinstance(change, Moved):
                 state.claims[change.digest] = claim.with_status(change.status)
             state.decisions.setdefault(change.digest, []).append(change)
+        elif isinstance(change, Reduced):
+            state.reduced = change
         elif isinstance(change, RolledBack):
             raise ValueError("a rollback is resolved by fold")
 

@@ -167,3 +167,26 @@ def test_thinning_states_what_it_changes(base: KnowledgeBase) -> None:
     assert told.thinning_loss == 0.0  # both labels lie far apart
     left = [c for c in society.state.with_status("accepted") if c.kind == "exemplar"]
     assert len(left) == 6
+
+
+def test_claims_in_fewer_dimensions_answer_alike_and_are_read_again(tmp_path: Path) -> None:
+    config = KnowledgeConfig(merge={"cosine": 0.9999}, dimensions=3)
+    held = labelled(("red", "white"), 99, 15)
+    uniform = {agent: np.full((30, 3), 1 / 3) for agent in (0, 1)}
+    seen = {agent: [f"town {agent} seen {i}" for i in range(6)] for agent in (0, 1)}
+    folder, bases = tmp_path / "kb", []
+    KnowledgeBase.create(folder, lambda folder: MemoryStore()).close()
+    for episode, words in enumerate((("red", "white"), ("red", "white", "town"))):
+        with KnowledgeBase.open(folder, lambda folder: MemoryStore()) as base:
+            society = SocietyKnowledge(config, Knn(k=4), base, ANCHORS, NAMES, weight=1.0)
+            learn(society, words, seen if episode == 0 else {}, episode)
+            told = society.record()
+            assert (told.dimensions, told.reduction_loss) == (3, 0.0)
+            assert {len(c.embedding) for c in society.state.claims.values()} == {3}
+            answers = society.mixed(Embedding(), uniform, held.texts)  # type: ignore[arg-type]
+            right = [NAMES.index(label) for label in held.labels]
+            assert all((rows.argmax(axis=1) == right).all() for rows in answers.values())
+            society.accept()
+            bases.append(base.state.reduced)
+        assert KnowledgeBase.read(folder).state.digest() == told.digest
+    assert bases[0] == bases[1] is not None

@@ -110,6 +110,16 @@ def test_records_from_before_operations_were_counted_are_shown(text) -> None:
     assert "1 1,000 10 –" in text(life(episode(0, (0.9, 0.0, 0.1), spent=SPENT)))
 
 
+def test_near_duplicates_are_told_with_and_without(text, tmp_path: Path) -> None:
+    last = WHOLE[2].model_copy(update={"accuracy_with_repeats": 0.75})
+    record = life(*WHOLE[:2], last).model_copy(update={"repeated": 1200})
+    told = "the accuracy would be 75.0%; without them it is 53.3%"
+    assert "1,200 near duplicates" in text(record)
+    assert told in text(record)
+    assert told in write_report(tmp_path, record, ["red", "white"]).read_text("utf-8")
+    assert "near duplicates" not in text(life(*WHOLE))
+
+
 def test_name_with_markup_is_shown_as_text(tmp_path: Path) -> None:
     html = write_life_page(tmp_path, life(*WHOLE, name="<b>x</b>"), ["red"]).read_text("utf-8")
     assert "<b>x</b>" not in html

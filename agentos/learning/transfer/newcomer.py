@@ -14,17 +14,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from agentos.config.field_errors import InvalidConfiguration, explain
-from agentos.config.load import apply_overrides, load
+from agentos.config.load import apply_overrides
 from agentos.config.run import RunConfig
 from agentos.data.store.cache import default_cache
 from agentos.evaluation.base import Metric
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.events import Listener
+from agentos.learning.transfer.elder_society import society_of
 from agentos.records.atomic_files import replacing, writing
-from agentos.records.layout import CONFIG, ENCODERS, agent_number
-from agentos.records.reader import RunRecord, load_run
-from agentos.records.saved_encoders import find_encoder
-from agentos.simulation.preparation import prepare_corpus
 from agentos.simulation.simulation import Simulation
 from agents.exchange.anchors.elders import Elders
 from agents.knowledge.frames import unit
@@ -81,10 +78,10 @@ def transfer(
     listener: Listener | None = None,
     cache: Path | None = None,
 ) -> Transfer:
-    """Train a new agent on what a finished run knows about its anchors, and one without, and compare.
+    """Train a new agent on what a society knows about its anchors, and one without, and compare.
 
     Args:
-        run: folder of the run, whose encoders are the elders.
+        run: folder of a finished run or of a life, whose encoders are the elders.
         overrides: ``key.path=value`` each; ``encoder.preset=small`` is about the new agent's encoder.
         out: folder of the new agent's run; a new one under ``runs/`` by default.
         share: steps of the new agent, relative to those of an elder.
@@ -92,30 +89,30 @@ def transfer(
         cache: folder for prepared text.
 
     Raises:
-        ConfigurationError: the run has no anchors or saved no encoders, or the overrides do not fit.
-        RecordError: the run folder is damaged.
+        ConfigurationError: there are no anchors or saved encoders, or the overrides do not fit.
+        RecordError: the folder is damaged.
+        DataError: the text cannot be read, or is not what it was.
 
     Example:
         >>> found = transfer(Path("runs/ring"), ["encoder.preset=small"])  # doctest: +SKIP
         >>> found.token_share, found.taught, found.scratch  # doctest: +SKIP
     """
-    elders, tokens = _elders(load_run(run))
-    before = load(str(run / CONFIG))
     listener = listener or Listener()
-    corpus = prepare_corpus(before, listener, cache)
+    elders = society_of(run, listener, cache)
+    before, corpus = elders.config, elders.corpus
     if len(corpus.anchors) < 4:
         raise ConfigurationError(
-            f"the run in {run} has no public anchors, about which elders could teach",
+            f"the society in {run} has no public anchors, about which elders could teach",
             expected="data.anchors of 4 or more",
             actual=len(corpus.anchors),
-            hint="run the society with data.anchors, 256 for instance",
+            hint="let it learn with data.anchors, 256 for instance",
         )
     listener.on_stage("Asking the elders")
-    taught = similarities_of(elders_of(run), corpus.texts(corpus.anchors))
+    taught = similarities_of(elders.encoders, corpus.texts(corpus.anchors))
     file = keep(taught, (cache or default_cache()) / "elders")
-    simulation = Simulation(
-        newcomer(before, overrides, share, file), out, listener=listener, cache=cache
-    )
+    config = newcomer(before, overrides, share, file, elders.rounds)
+    own = corpus if elders.is_life else None
+    simulation = Simulation(config, out, listener=listener, cache=cache, corpus=own)
     result = simulation.run()
     if result.isolated is None:
         raise ConfigurationError(
@@ -123,21 +120,29 @@ def transfer(
             expected="baseline.isolated: true",
             hint="leave baseline.isolated as it is",
         )
-    metrics = before.evaluation.metrics
     return Transfer(
-        metrics=tuple(metrics),
-        elders=elders,
+        metrics=tuple(config.evaluation.metrics),
+        elders=elders.measured(config.evaluation.tasks),
         taught=result.mean,
         scratch=result.isolated.mean,
-        elder_tokens=tokens / before.agents.total,
+        elder_tokens=elders.tokens,
         taught_tokens=result.tokens,
         scratch_tokens=result.isolated.tokens,
         directory=simulation.directory,
     )
 
 
-def newcomer(before: RunConfig, overrides: Sequence[str], share: float, file: Path) -> RunConfig:
+def newcomer(
+    before: RunConfig, overrides: Sequence[str], share: float, file: Path, rounds: int
+) -> RunConfig:
     """Return the run of one agent that learns from elders, on text as theirs.
+
+    Args:
+        before: their run.
+        overrides: ``key.path=value`` each.
+        share: steps of the new agent, relative to those of an elder.
+        file: what they found about the anchors.
+        rounds: rounds that they have taken.
 
     Raises:
         ConfigurationError: an override does not fit.
@@ -151,7 +156,7 @@ def newcomer(before: RunConfig, overrides: Sequence[str], share: float, file: Pa
     raw["agents"] = {"count": 1, "encoder": encoder}
     raw["data"] = {**raw["data"], "partition": "iid"}
     raw["evaluation"] = {**raw["evaluation"], "joint": None, "between_agents": False}
-    rounds, steps = _rounds(before, share)
+    rounds, steps = _rounds(share, rounds, before.training.local_steps)
     raw["training"] = {**raw["training"], "rounds": rounds, "local_steps": steps}
     named = [f"agents.{each}" if each.startswith("encoder.") else each for each in overrides]
     raw = apply_overrides(raw, named)
@@ -162,32 +167,21 @@ def newcomer(before: RunConfig, overrides: Sequence[str], share: float, file: Pa
         raise InvalidConfiguration(before.name, explain(error, RunConfig)) from error
 
 
-def _rounds(before: RunConfig, share: float) -> tuple[int, int]:
+def _rounds(share: float, rounds: int, local_steps: int) -> tuple[int, int]:
     """Return rounds and steps in each that make at most a share of the elders' steps."""
-    steps = int(share * before.training.rounds * before.training.local_steps)
-    rounds = max(1, int(np.ceil(steps / before.training.local_steps)))
-    return rounds, max(1, steps // rounds)
-
-
-def elders_of(run: Path) -> list[LoadedEncoder]:
-    """Return every encoder that a run saved.
-
-    Raises:
-        ConfigurationError: it saved none.
-    """
-    find_encoder(run)  # says what is missing
-    folders = (run / ENCODERS).glob("agent-*")
-    numbers = sorted(n for n in (agent_number(f.name) for f in folders) if n is not None)
-    return [LoadedEncoder.load(str(find_encoder(run, number))).plain for number in numbers]
+    steps = int(share * rounds * local_steps)
+    taken = max(1, int(np.ceil(steps / local_steps)))
+    return taken, max(1, steps // taken)
 
 
 def similarities_of(
-    elders: Sequence[LoadedEncoder], texts: Sequence[str], temperature: float = 0.1
+    elders: Sequence[Path], texts: Sequence[str], temperature: float = 0.1
 ) -> NDArray[np.float32]:
     """Return the mean over elders of ``softmax(cos / temperature)`` between texts, the diagonal masked."""
     total = np.zeros((len(texts), len(texts)))
     for elder in elders:
-        points = unit(elder.embed(texts)).astype(np.float64)
+        embedded = LoadedEncoder.load(str(elder)).plain.embed(texts)
+        points = unit(embedded).astype(np.float64)
         scores = points @ points.T / temperature
         np.fill_diagonal(scores, -np.inf)
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -206,20 +200,3 @@ def keep(values: NDArray[np.float32], folder: Path) -> Path:
     with replacing(path) as draft:
         draft.write_bytes(data)
     return path
-
-
-def _elders(record: RunRecord) -> tuple[dict[str, float], float]:
-    """Return the elders' mean of each metric, and the tokens that one of them trained on.
-
-    Raises:
-        ConfigurationError: the run is not finished.
-    """
-    summary = record.summary or {}
-    means, tokens = summary.get("mean"), summary.get("tokens")
-    if not isinstance(means, dict) or not isinstance(tokens, int):
-        raise ConfigurationError(
-            f"the run in {record.directory} is not finished",
-            expected="a summary with what its agents reached",
-            hint="continue it with agentos resume",
-        )
-    return {str(name): float(value) for name, value in means.items()}, float(tokens)

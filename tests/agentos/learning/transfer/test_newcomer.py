@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,19 @@ from typer.testing import CliRunner
 from agentos import Simulation
 from agentos.cli.main import app
 from agentos.config.field_errors import InvalidConfiguration
-from agentos.learning.knowledge.transfer import (
-    elders_of,
+from agentos.evaluation.loaded_encoder import LoadedEncoder
+from agentos.events import Listener
+from agentos.learning.curriculum import draw_up
+from agentos.learning.life import Life, LifeListener
+from agentos.learning.transfer.elder_society import encoders_in, society_of
+from agentos.learning.transfer.newcomer import (
     keep,
     newcomer,
     similarities_of,
     transfer,
 )
 from agents.exchange.anchors.elders import Elders, read_similarities
-from protocols.errors import ConfigurationError, RecordError
+from protocols.errors import ConfigurationError, DataError, RecordError
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +39,7 @@ def society(small, tmp_path_factory, module_cache) -> Path:
     return folder
 
 
+FILE = Path("file.npy")
 TRAINING = {"local_steps": 4, "batch_size": 12, "max_length": 16, "warmup_steps": 2}
 
 
@@ -54,12 +60,44 @@ def test_new_agent_of_another_size_is_compared_with_one_from_scratch(
     assert (again.taught, again.scratch) == (found.taught, found.scratch)
 
 
+def test_life_hands_on_what_it_knows_and_new_agents_are_tested_on_its_tests(
+    life_of, tmp_path: Path, module_cache: Path
+) -> None:
+    folder = tmp_path / "life"
+    config = life_of(gate=None)
+    record = Life(config, folder, cache=module_cache).run()
+    found = transfer(folder, ["encoder.preset=tiny"], tmp_path / "new", cache=module_cache)
+    assert all("probe_accuracy" in each for each in (found.elders, found.taught, found.scratch))
+    assert 0 < found.taught_tokens < found.elder_tokens
+    spent = sum(each.spent["tokens"] for each in record.episodes)
+    assert found.elder_tokens == spent / 2
+
+    corpus = society_of(folder, Listener(), module_cache).corpus
+    curriculum = draw_up(config, LifeListener(), module_cache)
+    np.testing.assert_array_equal(corpus.anchors, curriculum.corpus.anchors)
+    for part, rows in (("train", corpus.train), ("test", corpus.heldout)):
+        parts = [getattr(episode, part) for episode in curriculum.episodes]
+        np.testing.assert_array_equal(rows, np.sort(np.concatenate(parts)))
+
+    other = json.loads((folder / "life.json").read_text())
+    other["config"]["text"] = "0" * 32
+    (folder / "life.json").write_text(json.dumps(other))
+    with pytest.raises(DataError, match="not what it was"):
+        society_of(folder, Listener(), module_cache)
+    shutil.rmtree(folder / "states-2")
+    with pytest.raises(ConfigurationError, match="no encoders"):
+        society_of(folder, Listener(), module_cache)
+
+
 def test_elders_teach_the_mean_of_their_similarities(society: Path) -> None:
-    elders, texts = elders_of(society), ["a red wine", "a white wine", "the town", "a green field"]
+    elders, texts = (
+        encoders_in(society),
+        ["a red wine", "a white wine", "the town", "a green field"],
+    )
     assert len(elders) == 4
     slow = np.zeros((4, 4))
     for elder in elders:
-        rows = elder.embed(texts).astype(np.float64)
+        rows = LoadedEncoder.load(str(elder)).plain.embed(texts).astype(np.float64)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         for i in range(4):
             powers = [np.exp(rows[i] @ rows[j] / 0.1) if i != j else 0.0 for j in range(4)]
@@ -67,20 +105,20 @@ def test_elders_teach_the_mean_of_their_similarities(society: Path) -> None:
     np.testing.assert_allclose(similarities_of(elders, texts), slow, atol=1e-5)
 
 
-def test_share_is_a_share_of_the_steps_of_an_elder(small, tmp_path: Path) -> None:
+def test_share_is_a_share_of_the_steps_of_an_elder(small) -> None:
     before = small(training={**TRAINING, "rounds": 6, "local_steps": 40})
     for share, expected in ((0.25, (2, 30)), (1.0, (6, 40)), (0.001, (1, 1)), (0.5, (3, 40))):
-        found = newcomer(before, [], share, tmp_path / "file.npy").training
+        found = newcomer(before, [], share, FILE, 6).training
         assert (found.rounds, found.local_steps) == expected
     with pytest.raises(ConfigurationError, match="share"):
-        newcomer(before, [], 1.5, tmp_path / "file.npy")
+        newcomer(before, [], 1.5, FILE, 6)
     with pytest.raises(InvalidConfiguration):
-        newcomer(before, ["encoder.preset=huge"], 0.25, tmp_path / "file.npy")
+        newcomer(before, ["encoder.preset=huge"], 0.25, FILE, 6)
 
 
-def test_lone_agent_has_its_elders_data_and_no_more_of_their_society(small, tmp_path: Path) -> None:
+def test_lone_agent_has_its_elders_data_and_no_more_of_their_society(small) -> None:
     before = small(topology="complete", exchange="fedavg")
-    found = newcomer(before, ["encoder.preset=tiny"], 0.5, tmp_path / "file.npy")
+    found = newcomer(before, ["encoder.preset=tiny"], 0.5, FILE, 6)
     assert found.agents.total == 1
     assert found.agents.resolved[0].encoder.preset == "tiny"
     assert found.data.source == before.data.source
