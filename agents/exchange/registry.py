@@ -23,6 +23,7 @@ from agents.exchange.private.cross_negatives import CrossNegatives
 from agents.exchange.private.dcco import DCCO
 from agents.exchange.private.prototypes import PrototypeExchange
 from agents.exchange.private.secure_fedavg import SecureFedAvg
+from agents.exchange.private.secure_pseudo_labels import SecurePseudoLabels
 
 STRATEGIES: dict[str, type[Exchange]] = {
     "isolated": Isolated,
@@ -38,6 +39,7 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "demo": DeMo,
     "secure_fedavg": SecureFedAvg,
     "pseudo_labels": PseudoLabelExchange,
+    "secure_pseudo_labels": SecurePseudoLabels,
     "fedmd": FedMD,
     "dsfl": DSFL,
     "codistillation": Codistillation,
