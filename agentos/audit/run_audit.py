@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.audit.bias.association import Association, WordLists, association
+from agentos.audit.bias.arms import Bias
 from agentos.audit.poison.backdoor import Backdoor, backdoor
 from agentos.audit.privacy.inversion import Inversion, inversion
 from agentos.audit.privacy.membership import Attack, Shadow, membership
@@ -65,12 +65,12 @@ class Audit:
 
     Attributes:
         privacy: by agent attacked.
-        bias: associations by agent.
+        bias: associations of words, and gaps between groups, by arm.
         poison: by agent.
     """
 
     privacy: Sequence[AgentPrivacy] = ()
-    bias: Mapping[int, Sequence[Association]] = field(default_factory=dict)
+    bias: Bias | None = None
     poison: Mapping[int, Backdoor] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -79,8 +79,8 @@ class Audit:
         if self.privacy:
             found["privacy"] = [each.as_json() for each in self.privacy]
             found["verdict"] = verdict(self.privacy)
-        if self.bias:
-            found["bias"] = {a: [asdict(each) for each in rows] for a, rows in self.bias.items()}
+        if self.bias is not None:
+            found["bias"] = self.bias.as_json()
         if self.poison:
             found["poison"] = {agent: asdict(each) for agent, each in self.poison.items()}
         return found
@@ -199,16 +199,6 @@ def _by_label(corpus: Corpus, own: IntArray, seed: int) -> list[tuple[IntArray, 
         (own[own_labels.astype(str) == name], heldout[heldout_labels.astype(str) == name])
         for name in names
     ]
-
-
-def audit_bias(
-    encoders: Mapping[int, LoadedEncoder], tests: Mapping[str, WordLists], seed: int
-) -> dict[int, list[Association]]:
-    """Test every encoder for the associations of some word lists."""
-    return {
-        agent: [association(encoder.embed, name, lists, seed) for name, lists in tests.items()]
-        for agent, encoder in encoders.items()
-    }
 
 
 def audit_poison(

@@ -5,7 +5,8 @@ describe the run; ``metrics.jsonl``, ``timings.jsonl``, ``health.jsonl``, ``faul
 ``restarts.jsonl`` grow with it; ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``,
 ``similarity.json``, ``report.html`` and, for a profiled run, ``trace.json`` are written at its end.
 ``isolated/`` and ``self_training/`` hold the metrics of the baselines, ``checkpoints/ARM-ROUND/`` the
-states to resume from, ``encoders/agent-N/`` the trained encoders, and ``tensorboard/`` all arms' curves.
+states to resume from, ``encoders/agent-N/`` the trained encoders, ``isolated/encoders/agent-N/`` those of the
+same agents trained alone, and ``tensorboard/`` all arms' curves.
 ``.lock`` is held by the process that writes in the folder, which describes itself in ``.live.json`` and
 writes what happened into ``run.log``.
 """

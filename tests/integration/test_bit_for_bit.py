@@ -39,8 +39,8 @@ CASES = [
         for exchange in ("anchor_contrast", "fedavg", "secure_pseudo_labels")
     ),
 ]
-"""Every exchange that needs no master in layers, whose messages pass hosts up and down, through agents between; how
-each of them works under another topology is tested by its contract."""
+"""Every exchange that needs no master in layers, whose messages pass hosts up and down, through agents
+between; how each of them works under another topology is tested by its contract."""
 ONE_HOST_EACH = [("anchor_contrast", "layered"), ("hybrid", "layered"), ("fedavg", "peer")]
 """Not only two hosts, but one for each agent: what differs is who is where, so a few exchanges are enough."""
 
