@@ -160,7 +160,7 @@ class Arms:
             compare_agents(self.session, self.setting.similarity, name)
         if name == TOGETHER:
             self.recorder.ledger(coordinator.result.ledger)
-        if name in (TOGETHER, ISOLATED):
+        if name == TOGETHER or (name == ISOLATED and self.config.baseline.saved_encoders):
             self.listener.on_stage("Saving encoders")
             agents = self.config.agents.spread(self.config.saved_encoders)
             folder = self.setting.directory.absolute() / ("" if name == TOGETHER else name)

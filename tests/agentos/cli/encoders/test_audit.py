@@ -25,7 +25,7 @@ def values(small_values: dict[str, Any]) -> dict[str, Any]:
         "data": {**small_values["data"], "heldout": 0.4, "partition": "iid"},
         "training": {"rounds": 1, "local_steps": 120, "batch_size": 12, "max_length": 16},
         "exchange": "isolated",
-        "evaluation": {"every": 1, "tasks": ["geometry"], "documents": 20},
+        "evaluation": {"every": 1, "tasks": ["geometry"], "documents": 96},
         "baseline": {"isolated": False},
     }
 
@@ -51,11 +51,35 @@ def test_agents_that_learnt_few_texts_by_heart_are_found_out(run, call):
     assert "bias" not in found
 
 
-def test_tables_fit_a_terminal_and_say_what_an_attack_proves(run, call):
-    code, shown, err = call("audit", run, "--documents", 20)
+def test_tables_fit_a_terminal_and_the_page_holds_what_they_say(run, call, tmp_path):
+    page = tmp_path / "pages" / "audit.html"
+    code, shown, err = call("audit", run, "--documents", 20, "--groups", "label", "--page", page)
     assert code == 0, err
-    assert "proves nothing about a better one" in shown
+    assert "proves nothing about a better one" in " ".join(shown.split())
     assert max(map(len, shown.splitlines())) <= 100
+    html = page.read_text("utf-8")
+    for part in ("Membership and inversion", "Associations of words", "Groups: neighbours"):
+        assert part in shown
+        assert part in html
+
+
+def test_bias_is_that_before_training_alone_and_together(run, call):
+    """The agents of this run exchange nothing: what they learnt alone stands in for the arm alone."""
+    alone = run / "isolated" / "encoders"
+    alone.parent.mkdir(exist_ok=True)
+    alone.symlink_to(run / "encoders", target_is_directory=True)
+    try:
+        code, shown, err = call("audit", run, "--bias", "--groups", "label", "--json")
+    finally:
+        alone.unlink()
+    assert code == 0, err
+    found = json.loads(shown)["bias"]
+    before, same, together = (found["associations"][arm] for arm in ("before", "alone", "together"))
+    assert list(before) == ["0"]  # all agents begin alike
+    assert same == together != before
+    assert {(each["change"], each["p"]) for each in found["changes"]} == {(0.0, 1.0)}
+    assert found["groups"]["alone"] == found["groups"]["together"] != found["groups"]["before"]
+    assert set(found["groups"]["together"][0]["groups"]) == {"sea", "farm", "town", "sky"}
 
 
 def test_texts_that_are_compared_are_alike_and_of_the_right_parts(values, cache):

@@ -41,7 +41,10 @@ def service(solved: Path, ray_cluster: None) -> Iterator[Service]:
 def expected(solved: Path) -> list[dict[str, Any]]:
     with Society.open(solved) as society:
         replies = society.ask(TEXTS).replies
-    return [{**reply._asdict(), "asked": list(reply.asked)} for reply in replies]
+    return [
+        {**reply._asdict(), "asked": list(reply.asked), "said": list(reply.said)}
+        for reply in replies
+    ]
 
 
 def test_answers_are_those_of_ask_to_the_bit(
