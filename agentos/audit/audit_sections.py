@@ -54,15 +54,19 @@ def sections(audit: Audit, poison: Poison | None = None) -> Iterator[Section]:
 
 
 def _privacy(found: Sequence[AgentPrivacy]) -> Section:
-    headings = ["agent", "from parameters", "hits", "from anchors", "alone", "words", "floor"]
+    seen = {attack.view for each in found for attack in each.membership}
+    # What crossed says more than an upper bound of it.
+    sent = "messages" if "messages" in seen else "anchors"
+    headings = ["agent", "from parameters", "hits", f"from {sent}", "alone", "words", "floor"]
+    headings += ["with shadows"] if "shadows" in seen else []
     rows = []
     for each in found:
-        parameters, anchors, alone, *shadows = each.membership
-        row = [str(each.agent), _area(parameters), f"{parameters.hits:.1%}", _area(anchors)]
+        parameters, alone = each.view("parameters"), each.view("text alone")
+        assert parameters is not None  # an attack always has these two views
+        assert alone is not None
+        row = [str(each.agent), _area(parameters), f"{parameters.hits:.1%}", _area(each.view(sent))]
         row += [f"{alone.auc:.2f}", f"{each.inversion.f1:.3f}", f"{each.inversion.floor:.3f}"]
-        rows.append([*row, *map(_area, shadows)])
-    if len(rows[0]) > len(headings):
-        headings.append("with shadows")
+        rows.append([*row, _area(each.view("shadows"))] if "shadows" in seen else row)
     note = (
         "from: area under the curve of the attack, 0.5 by chance, with its 95 % interval; hits: members "
         "found at 1 % false alarms; alone: the attack without the attacked agent; words: F1 of words that an "
@@ -75,8 +79,8 @@ def _privacy(found: Sequence[AgentPrivacy]) -> Section:
 
 def _areas(found: Sequence[AgentPrivacy]) -> Chart:
     traces: list[Trace] = []
-    for place, attack in enumerate(found[0].membership):
-        rows = [each.membership[place] for each in found]
+    for place, first in enumerate(found[0].membership):
+        rows = [row for each in found if (row := each.view(first.view)) is not None]
         errors = {
             "type": "data",
             "symmetric": False,
@@ -87,11 +91,14 @@ def _areas(found: Sequence[AgentPrivacy]) -> Chart:
             {
                 "type": "scatter",
                 "mode": "markers",
-                "name": attack.view,
-                "x": [each.agent + 0.12 * (place - 1) for each in found],
+                "name": first.view,
+                "x": [each.agent + 0.12 * (place - 1) for each in found if each.view(first.view)],
                 "y": [row.auc for row in rows],
                 "error_y": errors,
-                "marker": {"color": (TOGETHER, ALONE, BEFORE, "#cc79a7")[place], "size": 8},
+                "marker": {
+                    "color": (TOGETHER, ALONE, BEFORE, "#cc79a7", "#009e73")[place],
+                    "size": 8,
+                },
             }
         )
     layout = {
@@ -213,5 +220,7 @@ def _poison(audit: Audit, poison: Poison) -> Section:
     return Section(f"Taught to say {poison.label}", headings, rows, note)
 
 
-def _area(attack: Attack) -> str:
+def _area(attack: Attack | None) -> str:
+    if attack is None:
+        return "-"
     return f"{attack.auc:.2f} [{attack.low:.2f}, {attack.high:.2f}]"

@@ -13,17 +13,11 @@ from scipy.stats import permutation_test
 
 from agentos.audit.bias.association import Association, WordLists, association
 from agentos.audit.bias.group_gaps import Gap, document_scores, gaps, groups_of
+from agentos.audit.run_agents import agents_of
 from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
-from agentos.evaluation.geometry import Geometry
 from agentos.evaluation.loaded_encoder import LoadedEncoder
-from agentos.events import Listener
-from agentos.rounds.final_states import save_encoders
-from agentos.runtime.host_calls import Begin
-from agentos.runtime.local import LocalRuntime
-from agentos.simulation.preparation import blueprint_of
 from agents.exchange.isolated import Isolated
-from agents.training.blueprint import Arm
 from protocols.seeding import generator
 
 BEFORE, ALONE, TOGETHER = ARMS = ("before", "alone", "together")
@@ -77,12 +71,8 @@ def untrained(run: RunConfig, corpus: Corpus) -> dict[int, LoadedEncoder]:
     groups = [i for i, group in enumerate(run.agents.resolved) for _ in range(group.count)]
     own = run.agents.individual_initialisation
     agents = range(len(groups)) if own else [groups.index(each) for each in sorted({*groups})]
-    evaluation = run.evaluation.model_copy(update={"tasks": (Geometry(),), "joint": None})
-    # Files of the run's own tasks are not needed here, and may be gone.
-    blueprint = blueprint_of(run.model_copy(update={"evaluation": evaluation}), corpus, Listener())
-    with TemporaryDirectory() as folder, LocalRuntime().start(blueprint) as session:
-        session.call_all(Begin(Arm(Isolated(), 0.0)))
-        save_encoders(session, [*agents], Path(folder))
+    with TemporaryDirectory() as folder, agents_of(run, corpus, Isolated()) as host:
+        host.save({each: Path(folder) / f"agent-{each}" for each in agents})
         return {each: LoadedEncoder.load(f"{folder}/agent-{each}") for each in agents}
 
 

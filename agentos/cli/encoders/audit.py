@@ -67,7 +67,8 @@ def audit(
     """Attack the encoders of a run, and test them for bias.
 
     Privacy: each agent is attacked by the next one. Was a text among its private ones (membership), from its
-    parameters and from its embeddings of public anchors, compared with the text alone? Which words does
+    parameters, from its embeddings of public anchors and from what its messages hold (similarities, labels,
+    prototypes, ...), compared with the text alone? Which words does
     the embedding of a private text give away (inversion), compared with naming the most frequent words? With
     --shadows, the attacker also trains societies of its own on the same text, divided otherwise, and knows
     how encoders score a text that they have not read. Each takes as long as the run.
@@ -175,6 +176,7 @@ class _Subject:
         shadows: int,
     ) -> Audit:
         """Make those audits that are wanted."""
+        from agentos.audit.privacy.received import received_from
         from agentos.audit.run_audit import Audit, audit_poison, audit_privacy
         from agentos.simulation.preparation import heldout_of
 
@@ -182,8 +184,16 @@ class _Subject:
         if "privacy" in wanted:
             trained = _shadows(run, shadows, self.progress)
             protection = run.exchange.privacy
+            received = received_from(run, corpus, self.encoders)
             attacked = audit_privacy(
-                self.encoders, corpus, documents, run.seed, self.progress, protection, trained
+                self.encoders,
+                corpus,
+                documents,
+                run.seed,
+                self.progress,
+                protection,
+                trained,
+                received,
             )
             found = replace(found, privacy=attacked)
         if "bias" in wanted:

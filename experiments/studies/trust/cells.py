@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from agentos.audit.privacy.membership import Attack
+from agentos.audit.privacy.received import received_from
 from agentos.audit.run_audit import audit_poison, audit_privacy
 from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
@@ -155,13 +157,21 @@ def measure(cell: Cell, cache: Path | None = None) -> dict[str, float]:
 def _leaked(
     config: RunConfig, encoders: Mapping[int, LoadedEncoder], corpus: Corpus
 ) -> dict[str, float]:
-    found = audit_privacy(encoders, corpus, 100, config.seed, protection=config.exchange.privacy)
+    found = audit_privacy(
+        encoders,
+        corpus,
+        100,
+        config.seed,
+        protection=config.exchange.privacy,
+        received=received_from(config, corpus, encoders),
+    )
+    by_view: dict[str, list[Attack]] = {}
+    for each in found:
+        for attack in each.membership:
+            by_view.setdefault(attack.view, []).append(attack)
     return {
-        **{
-            view: float(np.mean([each.membership[place].auc for each in found]))
-            for place, view in enumerate(("parameters", "anchors", "floor"))
-        },
-        "hits": float(np.mean([each.membership[0].hits for each in found])),
+        **{view: float(np.mean([each.auc for each in rows])) for view, rows in by_view.items()},
+        "hits": float(np.mean([each.hits for each in by_view["parameters"]])),
         "words": float(np.mean([each.inversion.f1 - each.inversion.floor for each in found])),
     }
 

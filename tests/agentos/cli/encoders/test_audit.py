@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agentos import RunConfig, Simulation
-from agentos.audit.run_audit import alike
+from agentos.audit.privacy.attacked_texts import alike
 from agentos.events import Listener
 from agentos.simulation.preparation import prepare_corpus
 
