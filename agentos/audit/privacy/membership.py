@@ -115,12 +115,12 @@ def membership(
     texts, truth = [*members, *others], np.repeat([True, False], [len(members), len(others)])
     crops = [crop for number, text in enumerate(texts) for crop in _crops(text, seed, number)]
     own_anchors, embedded = attacker(anchors), victim(anchors)
-    received = sent(embedded)
+    sent_anchors = sent(embedded)
     own_crops = attacker(crops)
     own = _alignment(own_crops, own_anchors.mean(axis=0))
     attacked = _alignment(victim(crops), embedded.mean(axis=0))
-    surrogate = _surrogate(own_anchors, received)
-    imitated = _alignment(surrogate(own_crops), received.mean(axis=0))
+    surrogate = _surrogate(own_anchors, sent_anchors)
+    imitated = _alignment(surrogate(own_crops), sent_anchors.mean(axis=0))
     scores = {
         "parameters": attacked - own,
         "anchors": imitated - own,
