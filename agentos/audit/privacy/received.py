@@ -60,7 +60,9 @@ def received_from(
             if id in encoders:
                 _load(agent, encoders[id])
         turn = Turn(round=run.training.rounds, hop=0, direction=Direction.PEER)
-        turns = {id: (turn, ((id + 1) % len(encoders),)) for id in encoders}
+        turns: dict[int, tuple[Turn, tuple[int, ...]]] = {
+            id: (turn, ((id + 1) % run.agents.total,)) for id in encoders
+        }
         for number, part in enumerate(run.exchange.parts):
             if _is_attacked(part):
                 for buffer in host.compose(turns, number).handle:

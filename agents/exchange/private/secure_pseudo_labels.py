@@ -35,7 +35,7 @@ class SecurePseudoLabels(SecureSum, PseudoLabelExchange):
     Source: Bonawitz et al., Practical Secure Aggregation for Privacy-Preserving Machine Learning, 2017.
     """
 
-    kind: Literal["secure_pseudo_labels"] = "secure_pseudo_labels"
+    kind: Literal["secure_pseudo_labels"] = "secure_pseudo_labels"  # type: ignore[assignment]
     state_type: ClassVar[type[ExchangeState]] = SecureClassState
     teacher: Literal["neighbours", "own"] = Field(
         "neighbours",
