@@ -9,6 +9,7 @@ from agents.exchange.anchors.fedmd import FedMD
 from agents.exchange.anchors.fedproto import FedProto
 from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
 from agents.exchange.anchors.ranked_neighbours import RankedNeighbours
+from agents.exchange.anchors.secure_pseudo_labels import SecurePseudoLabels
 from agents.exchange.base import Exchange
 from agents.exchange.isolated import Isolated
 from agents.exchange.parameters.demo import DeMo
@@ -23,7 +24,6 @@ from agents.exchange.private.cross_negatives import CrossNegatives
 from agents.exchange.private.dcco import DCCO
 from agents.exchange.private.prototypes import PrototypeExchange
 from agents.exchange.private.secure_fedavg import SecureFedAvg
-from agents.exchange.private.secure_pseudo_labels import SecurePseudoLabels
 
 STRATEGIES: dict[str, type[Exchange]] = {
     "isolated": Isolated,

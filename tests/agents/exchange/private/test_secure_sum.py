@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
+from agents.exchange.anchors.secure_pseudo_labels import SecurePseudoLabels
 from agents.exchange.base import Society
 from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.privacy.masks import fixed_point
 from agents.exchange.private.secure_fedavg import SecureFedAvg
-from agents.exchange.private.secure_pseudo_labels import SecurePseudoLabels
 from protocols.messages import Keys
 from protocols.topologies.master_slave import MasterSlave
 from protocols.topologies.peer import Ring
