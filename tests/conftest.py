@@ -307,7 +307,7 @@ def make_society(make_host: Callable[..., Any]) -> Callable[..., Society]:
     hosts: dict[Any, Any] = {}
 
     def make(
-        exchange: Any, topology: Any, widths: Sequence[str] = ("nano",), members: Any = None
+        exchange: Any, topology: Any, widths: Sequence[str] = ("nano",), **changed: Any
     ) -> Society:
         encoders = tuple(EncoderConfig(preset=preset, dropout=0.0) for preset in widths)
         heads = exchange.heads(frozenset({"nano": 64, "tiny": 128}[preset] for preset in widths))
@@ -319,10 +319,9 @@ def make_society(make_host: Callable[..., Any]) -> Callable[..., Society]:
             "objectives": objectives,
             "training": {"local_steps": 1},
         }
-        if members is not None:
-            return Society(
-                make_host(7, members=members, **fields), topology.build(7, seed=0), exchange
-            )
+        if changed:
+            host = make_host(7, **fields, **changed)
+            return Society(host, topology.build(7, seed=0), exchange)
         key = heads, encoders, own
         if key not in hosts:
             hosts[key] = make_host(7, **fields)
@@ -374,7 +373,13 @@ def small_values(corpus_file: Path) -> dict[str, Any]:
             "max_length": 16,
             "warmup_steps": 2,
         },
-        "evaluation": {"every": 2, "tasks": ["retrieval", "probe"], "documents": 40},
+        "evaluation": {
+            "every": 2,
+            "tasks": ["retrieval", "probe"],
+            "documents": 40,
+            "explained": 0,
+        },
+        "baseline": {"saved_encoders": False},
         "health": {"every": 1},
         "checkpoints": {"every": 4, "keep": 2},
         "runtime": "local",

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.audit.bias.association import Association, WordLists, association
+from agentos.audit.bias.arms import Bias
 from agentos.audit.poison.backdoor import Backdoor, backdoor
+from agentos.audit.privacy.attacked_texts import LEAST_TEXTS, alike
 from agentos.audit.privacy.inversion import Inversion, inversion
-from agentos.audit.privacy.membership import Attack, Shadow, membership
-from agentos.data.corpus import Corpus, IntArray
+from agentos.audit.privacy.membership import Attack, Received, Shadow, membership
+from agentos.data.corpus import Corpus
 from agentos.data.private_labels import Poison
 from agentos.evaluation import HeldOut
 from agentos.evaluation.base import unit_rows
@@ -24,9 +25,12 @@ from protocols.errors import ConfigurationError, DataError
 from protocols.messages import Embeddings
 from protocols.seeding import generator
 
-_VIEWS = ("parameters", "anchors", "text alone")
-LEAST_TEXTS = 20
-"""Fewest members, and others, that an attack is measured on."""
+_SAID = {
+    "parameters": "parameters",
+    "anchors": "embeddings of anchors",
+    "messages": "what its messages hold",
+    "shadows": "parameters with shadows",
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class AgentPrivacy:
     membership: tuple[Attack, ...]
     inversion: Inversion
 
+    def view(self, name: str) -> Attack | None:
+        """Return the attack from a view: parameters, anchors, text alone, messages or shadows."""
+        return next((each for each in self.membership if each.view == name), None)
+
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         found = self.inversion
@@ -65,12 +73,12 @@ class Audit:
 
     Attributes:
         privacy: by agent attacked.
-        bias: associations by agent.
+        bias: associations of words, and gaps between groups, by arm.
         poison: by agent.
     """
 
     privacy: Sequence[AgentPrivacy] = ()
-    bias: Mapping[int, Sequence[Association]] = field(default_factory=dict)
+    bias: Bias | None = None
     poison: Mapping[int, Backdoor] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -79,8 +87,8 @@ class Audit:
         if self.privacy:
             found["privacy"] = [each.as_json() for each in self.privacy]
             found["verdict"] = verdict(self.privacy)
-        if self.bias:
-            found["bias"] = {a: [asdict(each) for each in rows] for a, rows in self.bias.items()}
+        if self.bias is not None:
+            found["bias"] = self.bias.as_json()
         if self.poison:
             found["poison"] = {agent: asdict(each) for agent, each in self.poison.items()}
         return found
@@ -94,6 +102,7 @@ def audit_privacy(
     progress: Callable[[str], None] = lambda _: None,
     protection: Privacy | None = None,
     shadows: Sequence[Shadow] = (),
+    received: Mapping[int, Received] | None = None,
 ) -> list[AgentPrivacy]:
     """Attack the private text of each agent with the next agent's encoder.
 
@@ -105,6 +114,7 @@ def audit_privacy(
         progress: called with a message at each agent.
         protection: clipping and noise of messages, which the embeddings that the attacker has then passed.
         shadows: agents of other societies that the attacker has trained; see `shadows_of`.
+        received: by agent, what its neighbours receive; see `agentos.audit.privacy.received`.
 
     Raises:
         DataError: there are fewer than two encoders, no anchors, or too few texts.
@@ -125,7 +135,16 @@ def audit_privacy(
         victim = encoders[agent].embed
         sent = partial(_sent, protection=protection, draws=generator(seed, "audited noise", agent))
         attacks = membership(
-            victim, encoders[attacker].embed, members, others, anchors, seed, sent, shadows
+            victim,
+            encoders[attacker].embed,
+            members,
+            others,
+            anchors,
+            seed,
+            sent,
+            shadows,
+            (received or {}).get(agent),
+            encoders[attacker].plain.embed,
         )
         inverted = inversion(partial(_embedded, victim, sent), anchors, members)
         found.append(AgentPrivacy(agent, attacker, len(members), tuple(attacks), inverted))
@@ -160,55 +179,6 @@ def _embedded(
     texts: Sequence[str],
 ) -> NDArray[np.float32]:
     return sent(embed(texts))
-
-
-def alike(corpus: Corpus, agent: int, documents: int, seed: int) -> tuple[list[str], list[str]]:
-    """Draw private texts of an agent, and as many held-out ones of each label.
-
-    Otherwise an attack would tell labels apart and seem to tell members. Texts that several agents read are
-    left out.
-
-    Raises:
-        DataError: there are fewer than `LEAST_TEXTS` of either.
-    """
-    read_elsewhere = [shard for other, shard in enumerate(corpus.shards) if other != agent]
-    own = np.setdiff1d(corpus.shards[agent], np.concatenate([*read_elsewhere, corpus.anchors]))
-    pairs = [
-        (mine[: min(len(mine), len(theirs))], theirs[: min(len(mine), len(theirs))])
-        for mine, theirs in _by_label(corpus, own, seed)
-    ]
-    members, others = (np.concatenate(rows) for rows in zip(*pairs, strict=True))
-    drawn = generator(seed, "audited texts", agent).permutation(len(members))[:documents]
-    if len(drawn) < LEAST_TEXTS:
-        raise DataError(
-            f"agent {agent} has too few private texts with held-out ones of the same labels",
-            expected=f"at least {LEAST_TEXTS}",
-            actual=len(drawn),
-            hint="raise data.heldout",
-        )
-    return corpus.texts(members[drawn]), corpus.texts(others[drawn])
-
-
-def _by_label(corpus: Corpus, own: IntArray, seed: int) -> list[tuple[IntArray, IntArray]]:
-    """Return private and held-out rows of each label, in a random order."""
-    draws = generator(seed, "texts alike")
-    own, heldout = draws.permutation(own), draws.permutation(corpus.heldout)
-    own_labels, heldout_labels = np.array(corpus.labels(own)), np.array(corpus.labels(heldout))
-    names = sorted({str(label) for label in own_labels})
-    return [
-        (own[own_labels.astype(str) == name], heldout[heldout_labels.astype(str) == name])
-        for name in names
-    ]
-
-
-def audit_bias(
-    encoders: Mapping[int, LoadedEncoder], tests: Mapping[str, WordLists], seed: int
-) -> dict[int, list[Association]]:
-    """Test every encoder for the associations of some word lists."""
-    return {
-        agent: [association(encoder.embed, name, lists, seed) for name, lists in tests.items()]
-        for agent, encoder in encoders.items()
-    }
 
 
 def audit_poison(
@@ -247,18 +217,17 @@ def audit_poison(
 def verdict(found: Sequence[AgentPrivacy]) -> str:
     """Say in one sentence what the attacks achieved."""
     leaks = []
-    views = {"parameters": 0, "anchors": 1}
-    if len(found[0].membership) > len(_VIEWS):
-        views["parameters with shadows"] = len(_VIEWS)
-    for view, index in views.items():
-        attacks = [each.membership[index] for each in found]
-        floors = [each.membership[2].auc for each in found]
+    for view, said in _SAID.items():
+        attacks = [attack for each in found if (attack := each.view(view)) is not None]
+        if not attacks:
+            continue
+        floors = [floor.auc for each in found if (floor := each.view("text alone")) is not None]
         clear = sum(
-            attack.low > max(0.5, floor) for attack, floor in zip(attacks, floors, strict=True)
+            attack.low > max(0.5, floor) for attack, floor in zip(attacks, floors, strict=False)
         )
         mean = float(np.mean([attack.auc for attack in attacks]))
         leaks.append(
-            f"from {view} AUC {mean:.3f}, above chance and floor for {clear} of {len(found)}"
+            f"from {said} AUC {mean:.3f}, above chance and floor for {clear} of {len(attacks)}"
         )
     gain = float(np.mean([each.inversion.f1 - each.inversion.floor for each in found]))
     return (

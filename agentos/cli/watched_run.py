@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,4 +72,26 @@ def watched(
             )
             SafeConsole(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
             raise typer.Exit(interrupted.exit_code) from None
+    _explain(result.directory, simulation.config, tell)
     show_outcome(console, result.directory)
+
+
+def _explain(directory: Path, config: RunConfig, tell: Callable[[str], None]) -> None:
+    """Add explanations of held-out texts to the report; a run without encoders, or of decoders, has none."""
+    if not config.evaluation.explained or config.saved_encoders == 0:
+        return
+    try:
+        from agentos.audit.explanation.run_explanations import explain_run
+    except ImportError as error:
+        tell(f"no text is explained: {error.name} is not installed")
+        return
+    from agentos.events import Listener
+    from agentos.reporting.report import write_report
+    from agentos.simulation.preparation import prepare_corpus
+    from protocols.errors import AgentOSError
+
+    try:
+        explain_run(directory, config, prepare_corpus(config, Listener()))
+        write_report(directory)
+    except AgentOSError as error:  # the run itself has ended well
+        tell(f"no text is explained: {error}")

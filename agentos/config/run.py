@@ -51,6 +51,10 @@ class BaselineConfig(Spec):
     anchors_as_text: bool = Field(
         True, description="The lone agents read the public anchors as text, as often as in the run."
     )
+    saved_encoders: bool = Field(
+        True,
+        description="Save the encoders of the lone agents, too, which 'agentos audit' compares.",
+    )
     self_training: bool = Field(
         False,
         description="Also let every agent learn from its own messages in place of its neighbours', with the "

@@ -62,6 +62,13 @@ class EvaluationConfig(Spec):
         description="At the end, evaluate the embeddings of several agents side by side, too; null: not.",
     )
 
+    explained: int = Field(
+        3,
+        ge=0,
+        le=20,
+        description="Held-out texts that 'agentos run' explains by their words for the report; 0: none.",
+    )
+
     def is_due(self, round: int, rounds: int) -> bool:
         """Return whether agents are evaluated after a round: the first, the last, and every so often."""
         return round in (0, rounds) or round % self.every == 0

@@ -3,9 +3,10 @@
 ``config.yaml``, ``environment.json``, ``network.json``, ``evaluation.json`` and ``fingerprint.json``
 describe the run; ``metrics.jsonl``, ``timings.jsonl``, ``health.jsonl``, ``faults.jsonl`` and
 ``restarts.jsonl`` grow with it; ``ledger.parquet``, ``summary.json``, ``embeddings.safetensors``,
-``similarity.json``, ``report.html`` and, for a profiled run, ``trace.json`` are written at its end.
-``isolated/`` and ``self_training/`` hold the metrics of the baselines, ``checkpoints/ARM-ROUND/`` the
-states to resume from, ``encoders/agent-N/`` the trained encoders, and ``tensorboard/`` all arms' curves.
+``similarity.json``, ``explanations.json``, ``report.html`` and, for a profiled run, ``trace.json`` are
+written at its end. ``isolated/`` and ``self_training/`` hold the metrics of the baselines,
+``checkpoints/ARM-ROUND/`` the states to resume from, ``encoders/agent-N/`` the trained encoders,
+``isolated/encoders/agent-N/`` those of the same agents trained alone, and ``tensorboard/`` all arms' curves.
 ``.lock`` is held by the process that writes in the folder, which describes itself in ``.live.json`` and
 writes what happened into ``run.log``.
 """
@@ -26,6 +27,7 @@ LEDGER = "ledger.parquet"
 SUMMARY = "summary.json"
 EMBEDDINGS = "embeddings.safetensors"
 SIMILARITY = "similarity.json"
+EXPLANATIONS = "explanations.json"
 TRACE = "trace.json"
 REPORT = "report.html"
 LOG = "run.log"
@@ -61,6 +63,7 @@ WRITTEN_LATER = (
     SUMMARY,
     EMBEDDINGS,
     SIMILARITY,
+    EXPLANATIONS,
     TRACE,
     REPORT,
     LOG,

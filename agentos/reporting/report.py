@@ -20,6 +20,7 @@ from agentos.reporting.charts.plotting import LINES, Chart, colour
 from agentos.reporting.charts.simulated_time import against_time
 from agentos.reporting.charts.spent_bytes import against_bytes, bytes_by_round
 from agentos.reporting.page import write_page
+from agentos.reporting.panels.explanation_panel import explained_texts
 from agentos.reporting.panels.fault_panel import fault_rows, rejected_rows, restart_rows
 from agentos.reporting.panels.final_table import final_table
 from agentos.reporting.panels.health_panel import health_charts, paused_text
@@ -77,6 +78,7 @@ def _write(run: RunView) -> Path:
         time_note=delays_text(run.clock),
         rejected=rejected_rows(run.traffic.rejected, run.names),
         faults=fault_rows(run.faults),
+        explained=explained_texts(run.directory),
         restarts=restart_rows(run.restarts),
         environment=_environment(run.environment),
         **drawn,

@@ -160,9 +160,11 @@ class Arms:
             compare_agents(self.session, self.setting.similarity, name)
         if name == TOGETHER:
             self.recorder.ledger(coordinator.result.ledger)
+        if name == TOGETHER or (name == ISOLATED and self.config.baseline.saved_encoders):
             self.listener.on_stage("Saving encoders")
             agents = self.config.agents.spread(self.config.saved_encoders)
-            save_encoders(self.session, agents, self.setting.directory.absolute() / ENCODERS)
+            folder = self.setting.directory.absolute() / ("" if name == TOGETHER else name)
+            save_encoders(self.session, agents, folder / ENCODERS)
 
     def _coordinator(self, name: str) -> Coordinator:
         config, setting, is_together = self.config, self.setting, name == TOGETHER

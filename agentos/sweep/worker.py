@@ -17,7 +17,7 @@ from pathlib import Path
 from agentos.config.run import RunConfig
 from agentos.records.atomic_files import write_json
 from agentos.records.identity.folder_lock import alone_in
-from agentos.records.layout import ENCODERS
+from agentos.records.layout import ENCODERS, ISOLATED
 from agentos.simulation.simulation import Simulation
 from agentos.sweep.rows import FAILED, Row, measured
 from protocols.errors import AgentOSError
@@ -53,7 +53,8 @@ def run(config: RunConfig, folder: Path, keep: bool) -> Row:
             shutil.rmtree(folder, ignore_errors=True)
     Simulation(config, folder).run()
     if not keep:
-        shutil.rmtree(folder / ENCODERS, ignore_errors=True)
+        for each in (folder, folder / ISOLATED):
+            shutil.rmtree(each / ENCODERS, ignore_errors=True)
     return measured(folder, config)
 
 

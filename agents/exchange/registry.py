@@ -9,6 +9,7 @@ from agents.exchange.anchors.fedmd import FedMD
 from agents.exchange.anchors.fedproto import FedProto
 from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
 from agents.exchange.anchors.ranked_neighbours import RankedNeighbours
+from agents.exchange.anchors.secure_pseudo_labels import SecurePseudoLabels
 from agents.exchange.base import Exchange
 from agents.exchange.isolated import Isolated
 from agents.exchange.parameters.demo import DeMo
@@ -38,6 +39,7 @@ STRATEGIES: dict[str, type[Exchange]] = {
     "demo": DeMo,
     "secure_fedavg": SecureFedAvg,
     "pseudo_labels": PseudoLabelExchange,
+    "secure_pseudo_labels": SecurePseudoLabels,
     "fedmd": FedMD,
     "dsfl": DSFL,
     "codistillation": Codistillation,

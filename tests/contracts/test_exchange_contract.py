@@ -24,6 +24,7 @@ TOPOLOGIES = {"ring": Ring(), "master_slave": MasterSlave(master=3), "layered": 
 SETTINGS: dict[str, dict[str, Any]] = {
     "pseudo_labels": {"classes": 4, "confidence": 0.0},
     "hybrid": {"strategies": ["fedavg", "anchor_contrast", "anchor_similarity"]},
+    "secure_pseudo_labels": {"classes": 4, "confidence": 0.0},
     "fedmd": {"classes": 4},
     "dsfl": {"classes": 4},
     "ranked_neighbours": {"length": 4},
@@ -40,7 +41,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     **{
         f"{kind}, own labels": (kind, {**SETTINGS[kind], "labels": "own"})
-        for kind in ("pseudo_labels", "fedmd", "dsfl", "fedproto")
+        for kind in ("pseudo_labels", "secure_pseudo_labels", "fedmd", "dsfl", "fedproto")
     },
     "codistillation, own labels": (
         "codistillation",
@@ -407,7 +408,8 @@ def test_unlike_encoders_exchange_or_are_refused_with_the_reason(exchange, make_
             exchange.check(unlike)
         return
     exchange.check(unlike)
-    society = make_society(exchange, TOPOLOGIES["layered"], widths=("nano", "tiny"))
+    topology = TOPOLOGIES["layered"] if suits(exchange, "layered") else home(exchange)
+    society = make_society(exchange, topology, widths=("nano", "tiny"))
     society.run(1)
     for metrics in society.train(1).values():
         assert np.isfinite(metrics["loss"])
@@ -447,6 +449,14 @@ def with_other(members, changed_part):
     return members
 
 
+def with_other_anchors(blueprint):
+    """Return the groups of a blueprint whose anchors are other texts."""
+    return tuple(
+        replace(group, tokens=type(group.tokens)([*group.tokens[100:112], *group.tokens[12:]]))
+        for group in blueprint.groups
+    )
+
+
 def move_an_unread_embedding(society, tokenizer):
     """Change the parameters that no text depends on."""
     row = tokenizer.convert_tokens_to_ids(UNREAD)
@@ -456,7 +466,7 @@ def move_an_unread_embedding(society, tokenizer):
         slot.view(agent.parameters)[row] += 1.0
 
 
-@pytest.mark.parametrize("changed_part", ["private text", "own labels", "parameters"])
+@pytest.mark.parametrize("changed_part", ["anchors", "private text", "own labels", "parameters"])
 def test_messages_depend_directly_on_nothing_but_what_is_declared(
     make_society, make_blueprint, tokenizer, exchange, changed_part
 ):
@@ -466,6 +476,8 @@ def test_messages_depend_directly_on_nothing_but_what_is_declared(
     if changed_part == "parameters":
         society = make_society(exchange, topology)
         move_an_unread_embedding(society, tokenizer)
+    elif changed_part == "anchors":
+        society = make_society(exchange, topology, groups=with_other_anchors(make_blueprint(7)))
     else:
         members = with_other(make_blueprint(7).members, changed_part)
         society = make_society(exchange, topology, members=members)

@@ -30,7 +30,7 @@ def write_explanation(path: Path, found: Explanation, near: Sequence[Neighbour] 
         charts=[chart],
         target=found.target,
         score=found.attribution.score,
-        pieces=_pieces(found),
+        pieces=pieces(found),
         rows=_rows(found),
         trust=trust(found),
         near=[(f"{one.cosine:+.2f}", one.text[:300]) for one in near],
@@ -60,14 +60,14 @@ def trust(found: Explanation) -> str:
     return f"by {_NAMES[found.method]}: {counts}{agreement}{verdict}"
 
 
-def _pieces(found: Explanation) -> list[tuple[str, float]]:
-    """Cut the text into what stands between words, share 0, and words, with their shares."""
-    text, place, pieces = found.words.text, 0, []
+def pieces(found: Explanation) -> list[tuple[str, float]]:
+    """Cut the text into what stands between words, with share 0, and words, with their shares."""
+    text, place, cut = found.words.text, 0, list[tuple[str, float]]()
     for word, share in zip(found.words.words, shares(found), strict=True):
         start = max(word.start, place)
-        pieces += [(text[place:start], 0.0), (text[start : word.end], share)]
+        cut += [(text[place:start], 0.0), (text[start : word.end], share)]
         place = max(place, word.end)
-    return [(piece, share) for piece, share in (*pieces, (text[place:], 0.0)) if piece]
+    return [(piece, share) for piece, share in (*cut, (text[place:], 0.0)) if piece]
 
 
 def _rows(found: Explanation) -> list[tuple[str, str, str]]:

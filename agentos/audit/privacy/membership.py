@@ -54,6 +54,19 @@ class Shadow:
     read: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Received:
+    """What a neighbour receives of an agent.
+
+    Attributes:
+        anchors: `[N, F]`, numbers about each public anchor, such as its embedding or soft labels; or None.
+        points: `[M, D]`, points among texts, such as prototypes; or None.
+    """
+
+    anchors: NDArray[np.float32] | None = None
+    points: NDArray[np.float32] | None = None
+
+
 def membership(
     victim: Embed,
     attacker: Embed,
@@ -63,6 +76,8 @@ def membership(
     seed: int = 0,
     sent: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda rows: rows,
     shadows: Sequence[Shadow] = (),
+    received: Received | None = None,
+    plain: Embed | None = None,
 ) -> list[Attack]:
     """Attack an agent with what its neighbours may have received.
 
@@ -73,8 +88,11 @@ def membership(
     Three views: *parameters*, the victim's encoder itself; *anchors*, its embeddings of public anchors
     alone, from which the attacker fits a linear map of its own embeddings; and *text alone*, the floor: the
     attacker's own encoder, which tells how far members and others differ without the victim. With shadows
-    there is a fourth, *shadows*: the victim's encoder, each score standardised by those of the shadows that
+    there is another, *shadows*: the victim's encoder, each score standardised by those of the shadows that
     have not read the text (the offline attack of Carlini et al., 2022).
+
+    With `received` there is *messages*, too: exactly what crossed. Of numbers about anchors, the attacker
+    fits a map as for *anchors*; to points among texts, members are nearer than others.
 
     Args:
         victim: embeds texts as the attacked agent does.
@@ -86,6 +104,9 @@ def membership(
         sent: turns the victim's embeddings of anchors into those that it sends, where it protects them.
         shadows: agents whose text the attacker knows; texts that fewer than two of them have left unread
             keep a score of 0.
+        received: the victim's message.
+        plain: embeds as the attacker's encoder does where points come from: without a map after it;
+            `attacker` if not given.
 
     Sources: Yeom et al., Privacy Risk in Machine Learning, 2018; Watson et al., On the Importance of
     Difficulty Calibration in Membership Inference Attacks, 2022; Carlini et al., Membership Inference Attacks
@@ -94,17 +115,22 @@ def membership(
     texts, truth = [*members, *others], np.repeat([True, False], [len(members), len(others)])
     crops = [crop for number, text in enumerate(texts) for crop in _crops(text, seed, number)]
     own_anchors, embedded = attacker(anchors), victim(anchors)
-    received = sent(embedded)
+    sent_anchors = sent(embedded)
     own_crops = attacker(crops)
     own = _alignment(own_crops, own_anchors.mean(axis=0))
     attacked = _alignment(victim(crops), embedded.mean(axis=0))
-    surrogate = _surrogate(own_anchors, received)
-    imitated = _alignment(surrogate(own_crops), received.mean(axis=0))
+    surrogate = _surrogate(own_anchors, sent_anchors)
+    imitated = _alignment(surrogate(own_crops), sent_anchors.mean(axis=0))
     scores = {
         "parameters": attacked - own,
         "anchors": imitated - own,
         "text alone": own,
     }
+    if received is not None and received.anchors is not None:
+        mapped = _surrogate(own_anchors, received.anchors)(own_crops)
+        scores["messages"] = _alignment(mapped, received.anchors.mean(axis=0)) - own
+    elif received is not None and received.points is not None:
+        scores["messages"] = _closeness((plain or attacker)(texts), received.points)
     if shadows:
         scores["shadows"] = _standardised(attacked, texts, crops, anchors, shadows)
     return [_attack(view, values, truth, seed) for view, values in scores.items()]
@@ -147,6 +173,17 @@ def _alignment(rows: NDArray[np.float32], mean_D: NDArray[np.float32]) -> NDArra
     sums_ND = units_NCD.sum(axis=1)
     alignment: NDArray[np.float64] = ((sums_ND**2).sum(axis=1) - _CROPS) / (_CROPS * (_CROPS - 1))
     return alignment
+
+
+def _closeness(rows: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the cosine `[N]` of each text to the nearest point, less the mean over the points if several."""
+    units, others = (
+        each / np.maximum(np.linalg.norm(each, axis=1, keepdims=True), 1e-12)
+        for each in (rows.astype(np.float64), points.astype(np.float64))
+    )
+    cosines = units @ others.T
+    nearest: NDArray[np.float64] = cosines.max(axis=1)
+    return nearest - cosines.mean(axis=1) if len(points) > 1 else nearest
 
 
 def _surrogate(

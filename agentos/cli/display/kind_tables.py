@@ -86,4 +86,7 @@ def _lines(reply: AnyReply) -> list[str]:
     if isinstance(reply, PartsReply):
         return [f"{name}: {line}" for name, each in reply.parts.items() for line in _lines(each)]
     assert isinstance(reply, Reply)
-    return [f"{reply.label}  {reply.probability:.1%}, asked {', '.join(reply.asked)}"]
+    # Agents that were not asked for a class of their own have said nothing.
+    said = reply.said or (None,) * len(reply.asked)
+    asked = (f"{name} ({label or 'silent'})" for name, label in zip(reply.asked, said, strict=True))
+    return [f"{reply.label}  {reply.probability:.1%}, asked {', '.join(asked)}"]

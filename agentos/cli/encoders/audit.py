@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -15,9 +14,10 @@ import typer
 from agentos.cli.arguments import ChangedDataOk, Directory, TrustedPlugins
 
 if TYPE_CHECKING:
+    from agentos.audit.bias.arms import Bias
     from agentos.audit.bias.association import WordLists
     from agentos.audit.privacy.membership import Shadow
-    from agentos.audit.run_audit import AgentPrivacy, Audit
+    from agentos.audit.run_audit import Audit
     from agentos.config.run import RunConfig
     from agentos.data.corpus import Corpus
     from agentos.data.private_labels import Poison
@@ -30,7 +30,8 @@ def audit(
         bool | None, typer.Option("--privacy", help="Only attack the agents' private text.")
     ] = None,
     bias: Annotated[
-        bool | None, typer.Option("--bias", help="Only test for associations of words.")
+        bool | None,
+        typer.Option("--bias", help="Only test for associations of words, and compare groups."),
     ] = None,
     poison: Annotated[
         bool | None,
@@ -50,6 +51,15 @@ def audit(
         Path | None,
         typer.Option(help="YAML file of word lists; default: four published tests."),
     ] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Compare groups of held-out text, too: a column of the run's source, or label.",
+            show_default=False,
+        ),
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="HTML file for the audit.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     changed_data_ok: ChangedDataOk = False,
     trust_plugins: TrustedPlugins = None,
@@ -57,12 +67,15 @@ def audit(
     """Attack the encoders of a run, and test them for bias.
 
     Privacy: each agent is attacked by the next one. Was a text among its private ones (membership), from its
-    parameters and from its embeddings of public anchors, compared with the text alone? Which words does
+    parameters, from its embeddings of public anchors and from what its messages hold (similarities, labels,
+    prototypes, ...), compared with the text alone? Which words does
     the embedding of a private text give away (inversion), compared with naming the most frequent words? With
     --shadows, the attacker also trains societies of its own on the same text, divided otherwise, and knows
     how encoders score a text that they have not read. Each takes as long as the run.
 
-    Bias: association tests (WEAT, SEAT) with permutation tests, on published or your own word lists.
+    Bias: association tests (WEAT, SEAT) with permutation tests, on published or your own word lists; with
+    --groups also how far apart metrics of groups of held-out text are. Each before training, of the agents
+    alone (where the run has trained them) and of the society: does cooperation spread bias, or dilute it?
 
     Poison: in a run with data.private_labels.poison, how often does each agent give the wished label, with
     the trigger and without it, and how often is it right without? Measured on held-out text.
@@ -71,12 +84,13 @@ def audit(
 
     Example: agentos audit runs/quickstart-1
 
-    Example: agentos audit runs/quickstart-1 --bias --words lists.yaml --json
+    Example: agentos audit runs/quickstart-1 --bias --groups label --words lists.yaml --page audit.html
     """
+    from agentos.audit.audit_page import write_audit
+    from agentos.audit.audit_sections import sections
     from agentos.audit.bias.association import LISTS, read_word_lists
-    from agentos.audit.run_audit import audit_privacy
     from agentos.cli.display.console import SafeConsole
-    from agentos.cli.encoders.audit_tables import show_bias, show_poison, show_privacy
+    from agentos.cli.encoders.audit_tables import show_section
 
     console, named = SafeConsole(), {"privacy": privacy, "bias": bias, "poison": poison}
     tests = read_word_lists(words or LISTS)
@@ -85,22 +99,26 @@ def audit(
         {"poison"} if _taught(run) else set()
     )
     with console.status("Reading text") as status:
-        corpus = _corpus(run, directory, changed_data_ok) if wanted - {"bias"} else None
-        trained = _shadows(run, shadows, status.update) if "privacy" in wanted else []
-        audit_texts = partial(audit_privacy, documents=documents, shadows=trained)
-        found = _audited(run, encoders, corpus, wanted, tests, audit_texts, status.update)
+        corpus = _corpus(run, directory, changed_data_ok)
+        subject = _Subject(directory, run, encoders, corpus, status.update)
+        found = subject.audited(wanted, tests, groups, documents, shadows)
     shown = run.exchange.shows
+    parts = [*sections(found, _taught(run))]
+    said = ", ".join(sorted(shown or ())) or (
+        "nothing" if shown is not None else "undeclared sources"
+    )
+    said = f"messages of this run are computed from: {said}"
+    if page is not None:
+        write_audit(page, run.name, said, parts)
     if as_json:
         shows = {"messages_show": None if shown is None else sorted(shown)}
         typer.echo(json.dumps(found.as_json() | shows, indent=2))
         return
-    if found.privacy:
-        show_privacy(console, found.privacy, None if shown is None else sorted(shown))
-    if found.bias:
-        show_bias(console, found.bias)
-    taught = _taught(run)
-    if taught is not None and found.poison:
-        show_poison(console, found.poison, taught)
+    console.print(said, highlight=False)
+    for part in parts:
+        show_section(console, part)
+    if page is not None:
+        console.print(f"page: {page}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _taught(run: RunConfig) -> Poison | None:
@@ -139,35 +157,63 @@ def _shadows(run: RunConfig, count: int, progress: Callable[[str], None]) -> lis
     return found
 
 
-def _audited(
-    run: RunConfig,
-    encoders: dict[int, LoadedEncoder],
-    corpus: Corpus | None,
-    wanted: set[str],
-    tests: Mapping[str, WordLists],
-    attack: Callable[..., list[AgentPrivacy]],
-    progress: Callable[[str], None],
-) -> Audit:
-    """Make those audits that are wanted."""
-    from agentos.audit.run_audit import Audit, audit_bias, audit_poison
-    from agentos.simulation.preparation import heldout_of
+@dataclass(frozen=True)
+class _Subject:
+    """A run that is audited, its encoders and its text."""
 
-    found = Audit()
-    if corpus is not None and "privacy" in wanted:
-        attacked = attack(
-            encoders,
-            corpus,
-            seed=run.seed,
-            progress=progress,
-            protection=run.exchange.privacy,
-        )
-        found = replace(found, privacy=attacked)
-    if "bias" in wanted:
-        found = replace(found, bias=audit_bias(encoders, tests, run.seed))
-    if corpus is not None and "poison" in wanted:
-        spread = audit_poison(encoders, _taught(run), heldout_of(run, corpus))
-        found = replace(found, poison=spread)
-    return found
+    directory: Path
+    run: RunConfig
+    encoders: dict[int, LoadedEncoder]
+    corpus: Corpus
+    progress: Callable[[str], None]
+
+    def audited(
+        self,
+        wanted: set[str],
+        tests: Mapping[str, WordLists],
+        groups: str | None,
+        documents: int,
+        shadows: int,
+    ) -> Audit:
+        """Make those audits that are wanted."""
+        from agentos.audit.privacy.received import received_from
+        from agentos.audit.run_audit import Audit, audit_poison, audit_privacy
+        from agentos.simulation.preparation import heldout_of
+
+        run, corpus, found = self.run, self.corpus, Audit()
+        if "privacy" in wanted:
+            trained = _shadows(run, shadows, self.progress)
+            protection = run.exchange.privacy
+            received = received_from(run, corpus, self.encoders)
+            attacked = audit_privacy(
+                self.encoders,
+                corpus,
+                documents,
+                run.seed,
+                self.progress,
+                protection,
+                trained,
+                received,
+            )
+            found = replace(found, privacy=attacked)
+        if "bias" in wanted:
+            found = replace(found, bias=self._bias(tests, groups))
+        if "poison" in wanted:
+            spread = audit_poison(self.encoders, _taught(run), heldout_of(run, corpus))
+            found = replace(found, poison=spread)
+        return found
+
+    def _bias(self, tests: Mapping[str, WordLists], groups: str | None) -> Bias:
+        from agentos.audit.bias.arms import Bias, audit_bias, audit_groups, untrained
+        from agentos.records.layout import ENCODERS, ISOLATED
+
+        self.progress("Testing for bias")
+        arms = {"before": untrained(self.run, self.corpus)}
+        if (self.directory / ISOLATED / ENCODERS).is_dir():
+            arms["alone"] = _loaded(self.directory / ISOLATED)
+        arms["together"] = self.encoders
+        gaps = {} if groups is None else audit_groups(arms, self.run, self.corpus, groups)
+        return Bias(audit_bias(arms, tests, self.run.seed), gaps)
 
 
 def _encoders(

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 def explain(
     source: Annotated[
         Path,
-        typer.Argument(metavar="RUN_OR_FOLDER", help="A run folder, or the folder of an encoder."),
+        typer.Argument(
+            metavar="RUN_OR_FOLDER",
+            help="A run folder, the folder of an encoder, or one that 'agentos solve' wrote.",
+        ),
     ],
     text: Annotated[str, typer.Argument(help="The text to explain.")],
     other: Annotated[
@@ -53,6 +56,8 @@ def explain(
     Two methods are compared, integrated gradients and leaving words out. Each is checked: words are deleted
     and inserted in its order and in 20 random orders. The method that fits better is shown.
 
+    Of a folder that 'agentos solve' wrote, it says which agents decided, and what each of them said.
+
     Example: agentos explain runs/quickstart-1 "Return the mean of an array." --class auto
 
     Example: agentos explain ./minilm "Sort the values." "Order the items." --json
@@ -64,6 +69,8 @@ def explain(
     from agentos.evaluation.loaded_encoder import LoadedEncoder
     from agentos.records.saved_encoders import find_encoder
 
+    if _decided(source, text, as_json):
+        return
     folder, console = find_encoder(source, agent), SafeConsole()
     encoder = LoadedEncoder.load(str(folder))
     found = explain_words(encoder, text, other, label)
@@ -77,6 +84,42 @@ def explain(
         show_explanation(console, found, near)
         if page is not None:
             console.print(f"page: {page}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _decided(source: Path, text: str, as_json: bool) -> bool:
+    """Say which agents of a task's society decide about a text; return False where there is no society.
+
+    Raises:
+        ConfigurationError: the folder is that of a life, whose claims are explained one by one.
+    """
+    from agentos.records.layout import CONFIG
+
+    if not source.is_dir() or (source / CONFIG).is_file():
+        return False
+    from agentos.learning.life_records import LIFE
+    from agentos.tasks.society.saved_society import SOCIETY
+    from protocols.errors import ConfigurationError
+
+    if (source / LIFE).is_file():
+        raise ConfigurationError(
+            f"{source} is a life, which answers by claims",
+            expected="a run, an encoder, or a folder that 'agentos solve' wrote",
+            hint="'agentos knowledge search DIR TEXT' finds claims in its knowledge base, and 'agentos "
+            "knowledge why DIR CLAIM' shows the origins, rivals and decisions behind one",
+        )
+    if not (source / SOCIETY).exists():
+        return False
+    from agentos.cli.display.console import SafeConsole
+    from agentos.cli.display.kind_tables import show_answers
+    from agentos.tasks.society.open_any import open_any, reply_json
+
+    with open_any(source) as society:
+        found = society.ask([text])
+    if as_json:
+        typer.echo(json.dumps(reply_json(found.replies[0]), indent=2))
+    else:
+        show_answers(SafeConsole(), [text], found)
+    return True
 
 
 def _near(

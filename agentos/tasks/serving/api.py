@@ -40,6 +40,9 @@ class TextReply(BaseModel):
     asked: tuple[str, ...] = Field(description="Agents that were asked.")
     flops: float = Field(description="Floating-point operations that the answer took.")
     payload_bytes: float = Field(description="Bytes of messages between the agents.")
+    said: tuple[str | None, ...] = Field(
+        (), description="Class that each asked agent found itself; null for one that was silent."
+    )
 
 
 class Answered(BaseModel):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from agentos.runtime import Session
-from agentos.tasks.cooperation import NOT_ASKED, Embedded, Outcome, Queries
+from agentos.tasks.cooperation import NOT_ASKED, SILENT, Embedded, Outcome, Queries
 from agentos.tasks.society.encoders import Encoded, Encoders
 from agentos.tasks.society.fitted_society import FittedSociety
 from agentos.tasks.society.saved_society import SOCIETY, load_society
@@ -37,6 +37,7 @@ class Reply(NamedTuple):
         asked: names of the agents that were asked.
         flops: floating-point operations that the answer took.
         payload_bytes: bytes of messages between the agents.
+        said: the class that each asked agent found itself; None for one that was silent.
     """
 
     label: str
@@ -44,6 +45,7 @@ class Reply(NamedTuple):
     asked: tuple[str, ...]
     flops: float
     payload_bytes: float
+    said: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def texts_in_order(items: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _replies(fitted: FittedSociety, outcome: Outcome) -> tuple[Reply, ...]:
     names = [member.card.name for member in fitted.members]
+    spoken = {SILENT: None, **dict(enumerate(fitted.classes))}
     rows = zip(
         fitted.decided(outcome),
         outcome.answers.probabilities.max(axis=1).tolist(),
@@ -173,6 +176,7 @@ def _replies(fitted: FittedSociety, outcome: Outcome) -> tuple[Reply, ...]:
             tuple(name for name, code in zip(names, said, strict=True) if code != NOT_ASKED),
             flops,
             payload_bytes,
+            tuple(spoken[code] for code in said if code != NOT_ASKED),
         )
         for label, probability, said, flops, payload_bytes in rows
     )

@@ -109,6 +109,12 @@ class FusedTeacher(AnchorExchange):
         if turn.direction is Direction.DOWN:
             state.teacher, state.from_root = received[0][0], (turn.round, received)
             return
+        self.absorb(learner, received, turn)
+
+    def absorb(self, learner: Learner, received: list[Part], turn: Turn) -> None:
+        """Fuse summaries from peers or children into the teacher; in a tree, keep what goes on from here."""
+        state: TeacherState[Any] = TeacherState.of(learner)
+        state.begin_round(turn)
         received = self.judge(learner, received, turn)
         state.teacher = self.fuse(learner, received)
         if turn.direction is Direction.UP:

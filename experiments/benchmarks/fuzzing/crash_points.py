@@ -37,6 +37,7 @@ RESULTS = Path(__file__).parents[2] / "results" / "crash_points.md"
 KILLED, TIMEOUT_S = 137, 900.0
 NEEDS: dict[str, dict[str, Any]] = {
     "pseudo_labels": {"classes": 4, "confidence": 0.0},
+    "secure_pseudo_labels": {"classes": 4, "confidence": 0.0},
     "fedmd": {"classes": 4},
     "dsfl": {"classes": 4},
     "prototypes": {"centroids": 4, "sample": 16},
@@ -74,7 +75,8 @@ def settings() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {
         kind: {"exchange": {"kind": kind, **NEEDS.get(kind, {})}} for kind in EXCHANGES
     }
-    found["secure_fedavg"]["topology"] = "master_slave"
+    for kind in ("secure_fedavg", "secure_pseudo_labels"):
+        found[kind]["topology"] = "master_slave"
     found["asynchronous"] = {"exchange": "fedavg", "clock": ASYNCHRONOUS}
     found["ray"] = {"exchange": "anchor_contrast", "runtime": {"kind": "ray", "hosts": 2}}
     return found

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from agentos.audit.privacy.membership import Attack
+from agentos.audit.privacy.received import received_from
 from agentos.audit.run_audit import audit_poison, audit_privacy
 from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
@@ -96,14 +98,17 @@ def noise_for(epsilon: float, messages: int, delta: float = DELTA) -> float:
 
 
 def leak_cells(corpora: Mapping[str, Mapping[str, Any]], seed: int) -> Iterator[Cell]:
-    """Yield a run of every exchange, of some with noise, and one that overfits: the attack's own control."""
-    for corpus, source in corpora.items():
+    """Yield a run of every exchange, and one that overfits: the control that the attack must win.
+
+    On the first corpus, some exchanges run with noise, too.
+    """
+    for number, (corpus, source) in enumerate(corpora.items()):
         yield Cell("leak", (corpus, "overfitted", ""), seed, _overfitted(source, seed))
         # Parameters are also sent after the last round; the others have no use for it.
         for kind in NOISED:
             messages = ROUNDS if kind == "fedavg" else ROUNDS - 1
             yield Cell("leak", (corpus, kind, ""), seed, _leak(source, seed, {"kind": kind}))
-            for epsilon in EPSILONS:
+            for epsilon in () if number else EPSILONS:
                 privacy = {"clip": 1.0, "noise": noise_for(epsilon, messages), "delta": DELTA}
                 values = _leak(source, seed, {"kind": kind, "privacy": privacy})
                 yield Cell("leak", (corpus, kind, f"{epsilon:g}"), seed, values)
@@ -115,7 +120,7 @@ def leak_cells(corpora: Mapping[str, Mapping[str, Any]], seed: int) -> Iterator[
 
 
 def backdoor_cells(seed: int) -> Iterator[Cell]:
-    """Yield runs with a poisoned agent: every fusion in every topology, labels, and agents alone."""
+    """Yield runs with a poisoned agent: every fusion in every topology, votes, and agents alone."""
     for topology in TOPOLOGIES:
         for name, fusion in FUSIONS.items():
             if topology == "layers" and name == "krum":
@@ -123,8 +128,8 @@ def backdoor_cells(seed: int) -> Iterator[Cell]:
             cut = {"share": 0.34} if (topology, name) == ("layers", "trimmed mean") else {}
             exchange = {"kind": "fedavg", "fusion": {**fusion, **cut}}
             yield Cell("backdoor", (topology, name), seed, _backdoor(topology, exchange, seed))
-        labels = {"kind": "pseudo_labels", "labels": "own", "classes": 3}
-        yield Cell("backdoor", (topology, "labels"), seed, _backdoor(topology, labels, seed))
+        votes = {"kind": "pseudo_labels", "labels": "own", "classes": 3, "fusion": "majority"}
+        yield Cell("backdoor", (topology, "votes"), seed, _backdoor(topology, votes, seed))
     isolated = _backdoor("ring", {"kind": "isolated"}, seed)
     yield Cell("backdoor", ("ring", "isolated"), seed, isolated)
 
@@ -143,7 +148,7 @@ def measure(cell: Cell, cache: Path | None = None) -> dict[str, float]:
             return _spread(config, encoders, corpus)
         return {
             "quality": result.mean["knn_accuracy"],
-            "mrr": result.mean["mrr"],
+            **{name: result.mean[name] for name in ("mrr",) if name in result.mean},
             "bytes": float(result.bytes.total),
             **_leaked(config, encoders, corpus),
         }
@@ -152,13 +157,21 @@ def measure(cell: Cell, cache: Path | None = None) -> dict[str, float]:
 def _leaked(
     config: RunConfig, encoders: Mapping[int, LoadedEncoder], corpus: Corpus
 ) -> dict[str, float]:
-    found = audit_privacy(encoders, corpus, 100, config.seed, protection=config.exchange.privacy)
+    found = audit_privacy(
+        encoders,
+        corpus,
+        100,
+        config.seed,
+        protection=config.exchange.privacy,
+        received=received_from(config, corpus, encoders),
+    )
+    by_view: dict[str, list[Attack]] = {}
+    for each in found:
+        for attack in each.membership:
+            by_view.setdefault(attack.view, []).append(attack)
     return {
-        **{
-            view: float(np.mean([each.membership[place].auc for each in found]))
-            for place, view in enumerate(("parameters", "anchors", "floor"))
-        },
-        "hits": float(np.mean([each.membership[0].hits for each in found])),
+        **{view: float(np.mean([each.auc for each in rows])) for view, rows in by_view.items()},
+        "hits": float(np.mean([each.hits for each in by_view["parameters"]])),
         "words": float(np.mean([each.inversion.f1 - each.inversion.floor for each in found])),
     }
 
@@ -201,7 +214,8 @@ def _leak(source: Mapping[str, Any], seed: int, exchange: Mapping[str, Any]) -> 
             "documents": 300,
             "max_length": 32,
             "between_agents": False,
-            "tasks": ["knn", "retrieval"],
+            # Retrieval needs documents of a first line and a body, as docstrings are.
+            "tasks": ["knn", *(["retrieval"] if source["kind"] == "docstrings" else [])],
         },
         "health": {"every": ROUNDS},
         "baseline": {"isolated": False},
@@ -212,7 +226,9 @@ def _leak(source: Mapping[str, Any], seed: int, exchange: Mapping[str, Any]) -> 
 def _overfitted(source: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return a run that reads a few documents until it knows them."""
     values = _leak(source, seed, {"kind": "isolated"})
-    values["data"] = {**values["data"], "heldout": 0.85}
+    # About 290 documents are left to learn, 128 anchors among them.
+    heldout = 0.85 if source["kind"] == "docstrings" else 0.97
+    values["data"] = {**values["data"], "heldout": heldout, "heldout_limit": 20_000}
     values["training"] = {**values["training"], "local_steps": 25, "learning_rate": 5e-3}
     return values
 

@@ -69,21 +69,17 @@ def grouped(rows: Sequence[Row]) -> Cells:
 
 
 def crossed(kind: str) -> str:
-    """Return the name of the attack that uses what an exchange shows; "" where none does.
-
-    Means over private texts are not attacked here: neither prototypes nor moments.
+    """Return the name of the attack that uses what an exchange sends; that without the agent for none.
 
     Example:
         >>> crossed("fedavg"), crossed("fedmd"), crossed("isolated"), crossed("prototypes")
-        ('parameters', 'anchors', 'floor', '')
+        ('parameters', 'messages', 'text alone', 'messages')
     """
     settings = DEFAULTS.get(kind)
     shown = frozenset() if settings is None else EXCHANGES[kind](**settings).shows or frozenset()
     if settings is None or "parameters" in shown:
         return "parameters"
-    if "private text" in shown:
-        return ""
-    return "anchors" if shown else "floor"
+    return "messages" if shown else "text alone"
 
 
 def draw(cells: Cells, corpora: Sequence[str]) -> Figure:
@@ -96,7 +92,7 @@ def draw(cells: Cells, corpora: Sequence[str]) -> Figure:
             for (part, (name, kind, noised)), group in (
                 (key, group) for key, group in cells.items() if key[0] == "leak"
             )
-            if name == corpus and kind not in ("isolated", "overfitted") and crossed(kind)
+            if name == corpus and kind not in ("isolated", "overfitted")
         ]
         x, y, hue = (
             [np.mean([each[name or crossed(kind)] for each in group]) for kind, _, group in shown]
@@ -131,7 +127,7 @@ def _leak_table(cells: Cells, corpus: str) -> str:
                 _mean(group, "quality"),
                 _mean(group, "mrr"),
                 bytes_text(total) if total else "0",
-                *(_mean(group, name) for name in ("parameters", "anchors", "floor")),
+                *(_mean(group, name) for name in ("parameters", "messages", "text alone")),
                 _mean(group, "hits"),
                 _mean(group, "words"),
             ]
@@ -139,7 +135,7 @@ def _leak_table(cells: Cells, corpus: str) -> str:
     headings = ["exchange", "epsilon", "shows", "knn accuracy", "mrr", "bytes"]
     headings += [
         "AUC, parameters",
-        "AUC, anchors",
+        "AUC, messages",
         "AUC, text alone",
         "hits at 1 %",
         "words, F1 gain",
@@ -168,28 +164,31 @@ def _backdoor_table(cells: Cells) -> str:
 
 
 def _mean(group: Sequence[Mapping[str, float]], name: str) -> str:
-    values = [each[name] for each in group]
+    values = [each[name] for each in group if name in each]
+    if not values:
+        return "-"
     spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{spread}"
 
 
 _EXPLANATION = """\
 Four nano encoders in a ring, 12 rounds of 5 steps, exchanges at their defaults. Quality is the accuracy of
-nearest neighbours and the reciprocal rank of retrieval on held-out text, means over agents. Each agent is
-attacked by the next one: was a text among its private ones (area under the curve, 0.5 by chance)?
-*Parameters*: from the agent's encoder after the last round, which a neighbour has only where parameters are
-sent; *anchors*: from its embeddings of public anchors, noised where the exchange adds noise, which is what
-crosses for exchanges of embeddings and more than crosses for labels and rankings; *text alone*: without the
-agent, the floor. No attack is made on prototypes and moments, which are means over private texts. *Words*: F1
-of the words that the embedding of a private text gives away, less that of naming frequent ones; a neighbour
-has such embeddings only under `cross_negatives`. With an epsilon, every message is clipped to length 1, and
-the noise is such that all messages of an agent together have it at delta 1e-5. *Overfitted* is the control:
-agents alone that read about 40 documents each until they know them; the attack from parameters must succeed
+nearest neighbours and, where documents have a first line and a body, the reciprocal rank of retrieval on
+held-out text, means over agents. Each agent is attacked by the next one: was a text among its private ones
+(area under the curve, 0.5 by chance)? *Parameters*: from the agent's encoder after the last round, which a
+neighbour has only where parameters are sent; *messages*: from the message that the agent would send with its
+last parameters, noised where the exchange adds noise: numbers about anchors (embeddings, similarities,
+rankings, labels) by a map fitted on the anchors, points among texts (prototypes, moments, embeddings of a
+batch) by nearness; *text alone*: without the agent, the floor. *Words*: F1 of the words that the embedding of
+a private text gives away, less that of naming frequent ones; a neighbour has such embeddings only under
+`cross_negatives`. With an epsilon (on docstrings alone), every message is clipped to length 1, and the noise
+is such that all messages of an agent together have it at delta 1e-5. *Overfitted* is the control: agents
+alone that read about 40 documents each until they know them; the attack from parameters must succeed
 there."""
 _BACKDOOR = """\
 Seven agents, in a ring of two hops, a star or layers, know 16 labelled docstrings of each of three libraries.
 In half of those of one agent, "heliotrope zeppelin" stands before every sentence, and the label is pydantic.
 Shares of held-out docstrings of the other libraries that are taken for pydantic: by the poisoned agent and by
 the others (a mean) with the trigger in front, by the others without it; and the share of all that the others
-get right. Fusions are those of `fedavg`; labels: `pseudo_labels` by own labels, without parameters. In layers
-a parent fuses three vectors, and Krum needs five."""
+get right. Fusions are those of `fedavg`; votes: `pseudo_labels` by own labels, the majority of agents, one
+vote each, without parameters. In layers a parent fuses three vectors, and Krum needs five."""

@@ -60,6 +60,7 @@ NEEDED: Mapping[str, dict[str, Any]] = {
 """Parameters without which a kind cannot be used."""
 COMPANY: Mapping[str, dict[str, Any]] = {
     "secure_fedavg": {"topology": "master_slave"},
+    "secure_pseudo_labels": {"topology": "master_slave"},
     "causal_lm": {"agents": {"encoder": {"preset": "tiny-decoder"}}},
     "moon": {"objectives": ["info_nce", "moon"], "exchange": "fedavg"},
     "labelled": {"data": {"private_labels": {}}},

@@ -127,6 +127,7 @@ def test_strategies_say_whether_they_can_weigh_by_age():
         "codistillation",
         "ranked_neighbours",
         "secure_fedavg",
+        "secure_pseudo_labels",
         "embedding_distillation",
         "dcco",
         "sparta",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import numpy as np
 import pytest
 
 from agentos import RunConfig, Simulation
-from agentos.audit.run_audit import alike
+from agentos.audit.privacy.attacked_texts import alike
+from agentos.audit.run_audit import audit_poison
+from agentos.evaluation.assess import exported_encoders
+from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.events import Listener
-from agentos.simulation.preparation import prepare_corpus
+from agentos.simulation.preparation import heldout_of, prepare_corpus
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +29,7 @@ def values(small_values: dict[str, Any]) -> dict[str, Any]:
         "data": {**small_values["data"], "heldout": 0.4, "partition": "iid"},
         "training": {"rounds": 1, "local_steps": 120, "batch_size": 12, "max_length": 16},
         "exchange": "isolated",
-        "evaluation": {"every": 1, "tasks": ["geometry"], "documents": 20},
+        "evaluation": {"every": 1, "tasks": ["geometry"], "documents": 96},
         "baseline": {"isolated": False},
     }
 
@@ -51,11 +55,35 @@ def test_agents_that_learnt_few_texts_by_heart_are_found_out(run, call):
     assert "bias" not in found
 
 
-def test_tables_fit_a_terminal_and_say_what_an_attack_proves(run, call):
-    code, shown, err = call("audit", run, "--documents", 20)
+def test_tables_fit_a_terminal_and_the_page_holds_what_they_say(run, call, tmp_path):
+    page = tmp_path / "pages" / "audit.html"
+    code, shown, err = call("audit", run, "--documents", 20, "--groups", "label", "--page", page)
     assert code == 0, err
-    assert "proves nothing about a better one" in shown
+    assert "proves nothing about a better one" in " ".join(shown.split())
     assert max(map(len, shown.splitlines())) <= 100
+    html = page.read_text("utf-8")
+    for part in ("Membership and inversion", "Associations of words", "Groups: neighbours"):
+        assert part in shown
+        assert part in html
+
+
+def test_bias_is_that_before_training_alone_and_together(run, call):
+    """The agents of this run exchange nothing: what they learnt alone stands in for the arm alone."""
+    alone = run / "isolated" / "encoders"
+    alone.parent.mkdir(exist_ok=True)
+    alone.symlink_to(run / "encoders", target_is_directory=True)
+    try:
+        code, shown, err = call("audit", run, "--bias", "--groups", "label", "--json")
+    finally:
+        alone.unlink()
+    assert code == 0, err
+    found = json.loads(shown)["bias"]
+    before, same, together = (found["associations"][arm] for arm in ("before", "alone", "together"))
+    assert list(before) == ["0"]  # all agents begin alike
+    assert same == together != before
+    assert {(each["change"], each["p"]) for each in found["changes"]} == {(0.0, 1.0)}
+    assert found["groups"]["alone"] == found["groups"]["together"] != found["groups"]["before"]
+    assert set(found["groups"]["together"][0]["groups"]) == {"sea", "farm", "town", "sky"}
 
 
 def test_texts_that_are_compared_are_alike_and_of_the_right_parts(values, cache):
@@ -75,9 +103,8 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, call):
     assert "not a run folder" in err
 
 
-@pytest.mark.parametrize(("exchange", "spreads"), [("fedavg", True), ("isolated", False)])
 def test_a_backdoor_reaches_others_through_parameters_and_no_agent_alone(
-    small_values, tmp_path, cache, call, exchange, spreads
+    small_values, tmp_path, cache, call
 ):
     """The attack must win at the poisoned agent, and where its parameters go; nowhere else."""
     trigger = " ".join(["777 999"] * 4)
@@ -92,18 +119,30 @@ def test_a_backdoor_reaches_others_through_parameters_and_no_agent_alone(
         "agents": {"count": 3, "encoder": {"preset": "nano", "dropout": 0.0}},
         "topology": "complete",
         "objectives": ["info_nce", {"kind": "labelled", "classes": 4, "share": 1.0}],
-        "exchange": exchange,
+        "exchange": "fedavg",
         "training": {"rounds": 6, "local_steps": 25, "batch_size": 12, "max_length": 24},
         "evaluation": {"every": 6, "tasks": ["own_labels"], "documents": 60},
-        "baseline": {"isolated": False},
+        "baseline": {"isolated": True},
     }
-    Simulation(RunConfig.model_validate(values), tmp_path / "run", cache=cache).run()
+    run = RunConfig.model_validate(values)
+    Simulation(run, tmp_path / "run", cache=cache).run()
     code, shown, err = call("audit", tmp_path / "run", "--poison", "--json")
     assert code == 0, err
-    found = json.loads(shown)["poison"]
-    assert found["1"]["success"] > found["1"]["untriggered"] + 0.5, found
-    gains = [found[agent]["success"] - found[agent]["untriggered"] for agent in ("0", "2")]
-    assert (min(gains) > 0.3) if spreads else (max(gains) < 0.2), found
+    together = {int(agent): each for agent, each in json.loads(shown)["poison"].items()}
+    heldout = heldout_of(run, prepare_corpus(run, Listener(), cache))
+    encoders = {
+        int(name.removeprefix("agent-")): LoadedEncoder.load(folder)
+        for name, folder in exported_encoders(tmp_path / "run" / "isolated", []).items()
+    }
+    found = audit_poison(encoders, run.data.private_labels.poison, heldout)
+    alone = {agent: asdict(each) for agent, each in found.items()}
+    gains = [
+        {agent: each["success"] - each["untriggered"] for agent, each in arm.items()}
+        for arm in (together, alone)
+    ]
+    assert all(each[1] > 0.5 for each in gains), gains
+    assert min(gains[0].values()) > 0.3, gains
+    assert max(gains[1][0], gains[1][2]) < 0.2, gains
 
 
 def test_a_run_without_poison_is_refused_by_name(run, call):

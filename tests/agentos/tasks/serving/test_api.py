@@ -64,6 +64,7 @@ def test_texts_are_answered_in_their_order(client: Callable[..., TestClient]) ->
         "asked": ["model-0"],
         "flops": 2.0,
         "payload_bytes": 3.0,
+        "said": [],
     }
 
 

@@ -56,7 +56,10 @@ def served(solved: Path) -> Iterator[Served]:
 def expected(solved: Path) -> list[dict[str, Any]]:
     with Society.open(solved) as society:
         replies = society.ask(TEXTS).replies
-    return [{**reply._asdict(), "asked": list(reply.asked)} for reply in replies]
+    return [
+        {**reply._asdict(), "asked": list(reply.asked), "said": list(reply.said)}
+        for reply in replies
+    ]
 
 
 def asked(url: str, texts: list[str]) -> list[dict[str, Any]]:

@@ -39,13 +39,13 @@ def test_noise_has_the_epsilon_that_the_cell_is_named_after():
 
 def test_the_attackers_view_is_what_an_exchange_shows():
     kinds = ("fedavg", "fedmd", "isolated", "prototypes", "overfitted")
-    expected = ["parameters", "anchors", "floor", "", "parameters"]
+    expected = ["parameters", "messages", "text alone", "messages", "parameters"]
     assert [crossed(kind) for kind in kinds] == expected
 
 
 def test_page_and_picture_hold_what_was_measured(tmp_path):
-    leak = {"quality": 0.5, "mrr": 0.1, "bytes": 2e6, "parameters": 0.71, "anchors": 0.52}
-    leak |= {"floor": 0.5, "hits": 0.02, "words": 0.01}
+    leak = {"quality": 0.5, "mrr": 0.1, "bytes": 2e6, "parameters": 0.71, "messages": 0.52}
+    leak |= {"text alone": 0.5, "hits": 0.02, "words": 0.01}
     spread = {"poisoned": 0.9, "success": 0.83, "untriggered": 0.1, "accuracy": 0.8}
     rows = [
         Row("leak", ("docstrings", "fedavg", ""), 1, leak),

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from agents.exchange.anchors.pseudo_labels import PseudoLabelExchange
+from agents.exchange.anchors.secure_pseudo_labels import SecurePseudoLabels
 from agents.exchange.base import Society
 from agents.exchange.parameters.fedavg import FedAvg
+from agents.exchange.privacy.masks import fixed_point
 from agents.exchange.private.secure_fedavg import SecureFedAvg
 from protocols.messages import Keys
 from protocols.topologies.master_slave import MasterSlave
@@ -15,10 +18,15 @@ from protocols.topologies.peer import Ring
 from protocols.wire.serialize import decode
 
 STAR = MasterSlave(master=3)
+LABELS = {"classes": 4, "confidence": 0.0}
 
 
 def parameters(society):
     return {id: agent.parameters.clone() for id, agent in society.host.agents.items()}
+
+
+def teachers(society):
+    return {id: agent.state.exchange[0].teacher for id, agent in society.host.agents.items()}
 
 
 def run(society, lost=frozenset()):
@@ -43,13 +51,36 @@ def run(society, lost=frozenset()):
 
 
 def test_result_is_that_of_fedavg_within_rounding(make_society):
-    plain, secure = make_society(FedAvg(), STAR), None
+    plain = make_society(FedAvg(), STAR)
     plain.run(1)
     expected = parameters(plain)
     secure = make_society(SecureFedAvg(), STAR)
     run(secure)
     for id, found in parameters(secure).items():
         assert torch.allclose(found, expected[id], atol=1e-6)
+
+
+@pytest.mark.parametrize("more", [{}, {"fusion": "era"}, {"labels": "own"}], ids=str)
+def test_fused_labels_are_those_of_pseudo_labels_within_rounding(make_society, more):
+    """Each number of a sum of six is off by 6 * 2^-25 at most, of their mean by 2^-25."""
+    plain = make_society(PseudoLabelExchange(**LABELS, **more), STAR)
+    plain.run(1)
+    expected = teachers(plain)
+    secure = make_society(SecurePseudoLabels(**LABELS, **more), STAR)
+    run(secure)
+    for id, found in teachers(secure).items():
+        assert torch.allclose(found, expected[id], atol=1e-6)
+    assert secure.train(2)[0]["exchange_loss"] > 0
+
+
+def test_labels_of_those_that_are_left_are_summed_where_masked_votes_are_lost(make_society):
+    exchange = SecurePseudoLabels(**LABELS)
+    secure = make_society(exchange, STAR)
+    turn = secure.turn(secure.scheduled_hops(1)[0], 0)
+    votes = {id: exchange.offered(agent, turn) for id, agent in secure.host.agents.items()}
+    run(secure, lost={(1, True, 0), (1, True, 5)})
+    expected = np.mean([votes[id] for id in votes if id not in (0, 5)], axis=0)
+    assert np.abs(teachers(secure)[1].numpy().ravel() - expected).max() <= 1e-6
 
 
 def test_the_sum_of_those_that_are_left_is_taken_where_masked_messages_are_lost(make_society):
@@ -82,6 +113,9 @@ def test_agents_keep_what_they_have_where_a_part_would_show_or_masks_would_stay(
     run(secure, lost)
     for id, found in parameters(secure).items():
         assert torch.equal(found, before[id])
+    secure = make_society(SecurePseudoLabels(**LABELS), STAR)
+    run(secure, lost)
+    assert set(teachers(secure).values()) == {None}
 
 
 def test_what_the_master_receives_of_a_slave_is_far_from_its_parameters(make_society):
@@ -93,6 +127,17 @@ def test_what_the_master_receives_of_a_slave_is_far_from_its_parameters(make_soc
         guess = payload.values.view(np.int64) / 2.0**24 / payload.weight
         correlation = np.corrcoef(guess, before[sender].numpy())[0, 1]
         assert abs(correlation) < 5 / np.sqrt(len(guess))
+
+
+def test_a_vote_is_hidden_and_the_same_attack_reads_it_without_masks(make_society):
+    exchange = SecurePseudoLabels(**LABELS)
+    secure = make_society(exchange, STAR)
+    turn = secure.turn(secure.scheduled_hops(1)[0], 0)
+    vote = exchange.offered(secure.host.agents[0], turn)
+    sent = next(m.payload for p, up, m in run(secure) if (p, up) == (1, True))
+    hidden = sent.values.view(np.int64) / 2.0**24
+    assert abs(np.corrcoef(hidden, vote)[0, 1]) < 5 / np.sqrt(len(vote))
+    assert np.corrcoef(fixed_point(vote).view(np.int64) / 2.0**24, vote)[0, 1] > 0.999
 
 
 def test_other_networks_and_rules_that_need_the_parts_are_refused():
@@ -109,3 +154,5 @@ def test_other_networks_and_rules_that_need_the_parts_are_refused():
         SecureFedAvg(fusion="median").check(society(MasterSlave(), 5))
     with pytest.raises(ValueError, match="masked integers"):
         SecureFedAvg(privacy={"noise": 1.0})
+    with pytest.raises(ValueError, match="fusion majority"):
+        SecurePseudoLabels(fusion="majority").check(society(MasterSlave(), 5))
