@@ -102,7 +102,7 @@ def sample_text(agents: Collection[int], documents: Collection[int] = ()) -> str
         >>> sample_text({6, 12})
         'n = 6 to 12 agents'
     """
-    text = f"n = {_span(agents)} agents"
+    text = f"n = {_span(agents)} agent{'s' * (max(agents) > 1)}"
     return text + (
         f", each measured on up to {_span(documents)} held-out documents" if documents else ""
     )

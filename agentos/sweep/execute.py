@@ -20,8 +20,8 @@ from agentos.sweep.launcher_config import LauncherConfig
 from agentos.sweep.plan import Planned
 from agentos.sweep.ray_tasks import ray_tasks
 from agentos.sweep.rows import FINISHED, RESULTS, STOPPED, Row, write_table
-from agentos.sweep.run_process import Job, Launcher, Processes
 from agentos.sweep.worker import INTERRUPTED, ROW, failure, write_row
+from agentos.sweep.worker_process import Job, Launcher, Processes
 from protocols.errors import ConfigurationError, RecordError
 
 RUNS = "runs"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agentos.sweep.run_process import WORKER, RunProcess, Task
+from agentos.sweep.worker_process import WORKER, RunProcess, Task
 from protocols.errors import RecordError
 
 _POLL_S = 0.2

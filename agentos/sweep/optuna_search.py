@@ -16,8 +16,8 @@ from agentos.sweep.config import SweepConfig
 from agentos.sweep.execute import PROCESSES, Folder, Report, execute
 from agentos.sweep.plan import Planned, plan
 from agentos.sweep.rows import FINISHED
-from agentos.sweep.run_process import Launcher
 from agentos.sweep.search_config import Range, SearchConfig
+from agentos.sweep.worker_process import Launcher
 from protocols.errors import ConfigurationError
 from protocols.seeding import derive
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from agentos.runtime.ray.connection import connect, keep_handlers, require_short_path
 from agentos.sweep.node_run import run_on_node
 from agentos.sweep.rows import Row
-from agentos.sweep.run_process import Task
 from agentos.sweep.worker import INTERRUPTED, ROW, failure, write_row
+from agentos.sweep.worker_process import Task
 from protocols.errors import ConfigurationError
 
 if TYPE_CHECKING:

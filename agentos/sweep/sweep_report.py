@@ -12,7 +12,7 @@ import numpy as np
 from agentos.reporting.charts.plotting import COLOURS, Chart, label, line, rounds_axis, share_axis
 from agentos.reporting.page import write_page
 from agentos.reporting.statistics import Interval, interval, interval_text
-from agentos.reporting.units import ABSENT, bytes_text, metric_text
+from agentos.reporting.units import ABSENT, bytes_text, count_text, metric_text
 from agentos.sweep.paired_answer import Answer, Line, value_on
 from agentos.sweep.rows import FINISHED, Row
 
@@ -40,12 +40,13 @@ def write_sweep_report(
     return write_page(
         path,
         "sweep.html.j2",
-        charts=[ends, *curves],
+        charts=[*ends, *curves],
         name=name,
         answer=answer,
         ends=ends,
         curves=curves,
         headings=headings(answer),
+        texts=2 if answer.by else 1,
         table=[
             (*names(answer, each), *cells(answer, each), answer.is_better(each))
             for each in answer.lines
@@ -77,47 +78,70 @@ def cells(answer: Answer, found: Line) -> tuple[str, ...]:
         ABSENT if gain is None else interval_text(gain, metric, signed=True),
         ABSENT if found.p is None else "< 0.001" if found.p < 0.001 else f"{found.p:.3f}",
         bytes_text(found.payload_bytes),
-        f"{found.flops:.2e}",
+        count_text(found.flops),
     )
 
 
-def _ends(answer: Answer) -> Chart:
-    """Return each line's mean agent after the last round, with its interval."""
+def _ends(answer: Answer) -> list[Chart]:
+    """Return each line's gain over its baseline, and its mean agent, after the last round."""
+    metric = answer.metric.title
+    gains = {line: line.gain for line in answer.lines if line.gain is not None}
+    means = {line: line.mean for line in answer.lines}
+    paired = "Paired by seed: what seeds differ in cancels out. Mean and 95 % interval over seeds."
+    plain = "Mean and 95 % interval over seeds, after the last round."
+    signed = {"tickformat": "+.1%"} if answer.metric.percent else {}  # may lie below 0
+    first = ("gains", f"{metric}: gain over {answer.baseline}", paired)
+    second = ("ends", f"{metric} of the mean agent", plain)
+    return [
+        *([_intervals(answer, first, signed, gains)] if gains else []),
+        _intervals(answer, second, share_axis(answer.metric.percent), means),
+    ]
+
+
+def _intervals(
+    answer: Answer,
+    texts: tuple[str, str, str],
+    axis: Mapping[str, Any],
+    values: Mapping[Line, Interval],
+) -> Chart:
+    """Return a chart of one interval a line; ``texts`` are its id, title and caption."""
+    id, title, caption = texts
     compared = list(dict.fromkeys(found.name for found in answer.lines))
+    rows = {found: label(" ".join(names(answer, found))) for found in values}
     traces = []
     for number, name in enumerate(compared):
-        mine = [found for found in answer.lines if found.name == name]
+        mine = [found for found in values if found.name == name]
         hue = COLOURS[number % len(COLOURS)]
-        halves = [_half(found.mean) for found in mine]
+        halves = [_half(values[found]) for found in mine]
         traces.append(
             {
                 "type": "scatter",
                 "mode": "markers",
                 "name": label(name),
-                "x": [found.mean.mean for found in mine],
-                "y": [label(" ".join(names(answer, found))) for found in mine],
+                "x": [values[found].mean for found in mine],
+                "y": [rows[found] for found in mine],
                 "error_x": {"type": "data", "array": halves, "color": hue},
                 "marker": {"color": hue, "size": 10},
             }
         )
     return Chart(
-        id="ends",
-        title=f"{answer.metric.title} of the mean agent",
-        caption="Mean and 95 % interval over seeds, after the last round.",
+        id=id,
+        title=title,
+        caption=caption,
         traces=traces,
         layout={
-            "xaxis": share_axis(answer.metric.percent),
+            "xaxis": axis,
             "yaxis": {
                 "autorange": "reversed",
                 "type": "category",
                 "automargin": True,
                 "categoryorder": "array",
-                "categoryarray": [label(" ".join(names(answer, each))) for each in answer.lines],
+                "categoryarray": list(rows.values()),
             },
             "showlegend": False,
             "hovermode": "closest",
         },
-        height_px=130 + 30 * len(answer.lines),
+        height_px=130 + 30 * len(values),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -11,17 +12,33 @@ from agentos.sweep.sweep_report import cells, headings, names
 
 MOST_LINES = 30
 """Lines of a table that stays under a screen."""
+SEEDS = "seeds"
 
 
 def show_answer(console: Console, answer: Answer) -> None:
-    """Print a line for each arm and group, then the sentence that sums them up."""
-    table = Table(title=f"{answer.metric.title}, mean ± 95 % interval over seeds", show_edge=False)
-    for heading in headings(answer):
-        text = heading in (answer.by, answer.across)
-        table.add_column(escape(heading), justify="left" if text else "right", overflow="fold")
+    """Print a line for each arm and group, then the sentence that sums them up.
+
+    Numbers are never broken, and fit into 80 characters; seeds have a column only where their number varies.
+    """
+    seeds = {line.seeds for line in answer.lines}
+    over = SEEDS
+    if len(seeds) == 1:
+        count = seeds.pop()
+        over = f"{count} {SEEDS}" if count > 1 else "1 seed"
+    title = f"{answer.metric.title}, mean ± 95 % interval over {over}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_edge=False, padding=0)
+    columns = [i for i, heading in enumerate(headings(answer)) if heading != SEEDS or seeds]
+    texts = len(names(answer, answer.lines[0]))
+    for i in columns:
+        heading = escape(headings(answer)[i]).replace("gain over ", "gain over\n")
+        if i < texts:
+            table.add_column(heading, overflow="fold")
+        else:
+            table.add_column(heading, justify="right", no_wrap=True)
     for line in answer.lines[:MOST_LINES]:
+        found = (*names(answer, line), *cells(answer, line))
         style = "bold" if answer.is_better(line) else None
-        table.add_row(*map(escape, (*names(answer, line), *cells(answer, line))), style=style)
+        table.add_row(*(escape(found[i]) for i in columns), style=style)
     console.print(table)
     if len(answer.lines) > MOST_LINES:
         console.print(f"{len(answer.lines) - MOST_LINES} more lines are in the report")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ def show_runs(console: Console, folder: Path, runs: Sequence[RunOverview]) -> No
     now = time.time()
     for run in runs:
         table.add_row(
-            escape(name_in(folder, run)),
+            escape(titled(folder, run)),
             f"[{COLOURS.get(run.status, 'red')}]{run.status}[/]",
             round_text(run),
             escape(result_text(run)),
@@ -61,6 +62,12 @@ def show_run(console: Console, run: RunOverview) -> None:
 def as_json(run: RunOverview) -> dict[str, Any]:
     """Return a run as plain values."""
     return {"run": str(run.directory), **run.as_json()}
+
+
+def titled(folder: Path, run: RunOverview) -> str:
+    """Return a run's name in the folder, and its own where the folder is a digest, as in sweeps."""
+    name = name_in(folder, run)
+    return f"{name} {run.name}" if re.fullmatch("[0-9a-f]{16}", run.directory.name) else name
 
 
 def name_in(folder: Path, run: RunOverview) -> str:

@@ -6,10 +6,15 @@ import * as server from "./server.js";
 import { ABSENT, age, bytes, metric, words } from "./text.js";
 
 const POLL_MS = 2000;
+const DIGEST = /(^|\/)[0-9a-f]{16}$/;  // folders of a sweep's runs, whose names tell more
 const ENDED = new Set(["interrupted", "failed"]);
 
 export function chip(status) {
   return make("span", { class: `chip ${status}`, text: status });
+}
+
+function title(run) {
+  return DIGEST.test(run.id) && run.name ? run.name : run.id;
 }
 
 export function openRuns(view) {
@@ -59,8 +64,8 @@ export function openRuns(view) {
   function row(run) {
     const round = run.round == null ? ABSENT : `${run.round}${run.rounds == null ? "" : ` / ${run.rounds}`}`;
     const result = run.problem ?? (run.value == null ? ABSENT : metric(run.value, run.percent));
-    const what = [run.agents && `${run.agents.toLocaleString("en")} agents`, run.topology && words(run.topology), run.exchange && words(run.exchange)];
-    const link = make("a", { href: `#/${server.path(run.id)}`, text: run.id });
+    const what = [run.agents && `${run.agents.toLocaleString("en")} agents`, run.topology && words(run.topology), run.exchange && words(run.exchange), title(run) !== run.id && run.id];
+    const link = make("a", { href: `#/${server.path(run.id)}`, text: title(run) });
     link.dataset.key = `open ${run.id}`;
     const action = run.status === "running"
       ? button(run, "stop", "Stop", `Its process ${run.process} completes the records first; “agentos resume” continues it.`)

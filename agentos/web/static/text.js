@@ -44,5 +44,5 @@ export function metric(value, percent) {
 }
 
 export function words(kind) {
-  return String(kind).replaceAll("_", " ");
+  return String(kind).includes(":") ? String(kind) : String(kind).replaceAll("_", " ");
 }

@@ -12,7 +12,7 @@ from agentos.config.field_errors import InvalidConfiguration
 from agentos.sweep.config import SweepConfig, validated
 from agentos.sweep.optuna_search import Search, evaluated
 from agentos.sweep.rows import RESULTS, read_table
-from agentos.sweep.run_process import Processes
+from agentos.sweep.worker_process import Processes
 from protocols.errors import ConfigurationError
 
 STUB = """

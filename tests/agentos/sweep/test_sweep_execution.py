@@ -17,7 +17,7 @@ from agentos.sweep.config import validated
 from agentos.sweep.execute import Folder, execute, jobs_for
 from agentos.sweep.plan import Planned, plan
 from agentos.sweep.rows import RESULTS, read_table
-from agentos.sweep.run_process import Processes
+from agentos.sweep.worker_process import Processes
 from protocols.errors import RecordError
 
 STUB = """
@@ -147,7 +147,7 @@ def test_interrupt_keeps_finished_rows_and_leaves_no_process(
         "from agentos.sweep.config import validated\n"
         "from agentos.sweep.execute import Folder, execute\n"
         "from agentos.sweep.plan import plan\n"
-        "from agentos.sweep.run_process import Processes\n"
+        "from agentos.sweep.worker_process import Processes\n"
         "planned = plan(validated({'base': {}, 'seeds': 4, 'arms': {'only': {}}}, '-'))\n"
         f"folder = Folder(Path({str(out)!r}), planned)\n"
         "try:\n"

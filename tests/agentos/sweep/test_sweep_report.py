@@ -54,7 +54,7 @@ def test_terminal_stays_under_a_screen_and_json_is_plain(capsys: Any) -> None:
     assert result is not None
     show_answer(SafeConsole(width=120), result)
     said = capsys.readouterr().out
-    assert len(said.splitlines()) <= MOST_LINES + 6
+    assert len(said.splitlines()) <= MOST_LINES + 7
     assert "30 more lines are in the report" in said
     first, second = result.as_json()["lines"][:2]
     assert first["gain"] is None
