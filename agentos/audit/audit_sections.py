@@ -216,7 +216,11 @@ def _poison(audit: Audit, poison: Poison) -> Section:
         for agent, each in audit.poison.items()
     ]
     headings = ["agent", "with the trigger", "without", "right"]
-    note = "shares of held-out texts of other labels that get this one; right: share of all that are right"
+    texts = next(iter(audit.poison.values())).texts
+    note = (
+        f"shares of {texts:,} held-out texts of other labels that get this one; right: share of all that are "
+        "right"
+    )
     return Section(f"Taught to say {poison.label}", headings, rows, note)
 
 
