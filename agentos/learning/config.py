@@ -128,7 +128,7 @@ class LifeConfig(Spec):
                     actual=actual,
                     hint=f"set {{{field}: {'null' if wanted is None else wanted}}} in the field `set`",
                 )
-        if "data.near_duplicates" in self.set:
+        if self.set.get("data.near_duplicates") is not None:
             raise ConfigurationError(
                 "near duplicates of a stream are left out by the stream",
                 expected="stream.near_duplicates",
