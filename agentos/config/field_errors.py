@@ -75,7 +75,8 @@ def _problem(item: dict[str, Any], root: type[Spec]) -> Problem:
     given = _short(item["input"])
     match item["type"]:
         case "extra_forbidden":
-            names = sorted(place.model.model_fields) if place.model else []
+            fields = place.model.model_fields if place.model else {}
+            names = sorted(field.alias or name for name, field in fields.items())
             closest = _closest(place.path[-1], names)
             return Problem(dotted, "unknown key", allowed=", ".join(names), closest=closest)
         case "union_tag_invalid":

@@ -128,7 +128,14 @@ class LifeConfig(Spec):
                     actual=actual,
                     hint=f"set {{{field}: {'null' if wanted is None else wanted}}} in the field `set`",
                 )
-        # The stream leaves out near duplicates itself, so that the report can tell what they would do.
+        if self.set.get("data.near_duplicates") is not None:
+            raise ConfigurationError(
+                "near duplicates of a stream are left out by the stream",
+                expected="stream.near_duplicates",
+                actual="data.near_duplicates in `set`",
+                hint="set stream.near_duplicates in its place",
+            )
+        # The stream leaves them out itself, so that the report can tell what they would do.
         data = config.data.model_copy(update={"near_duplicates": None})
         config = config.model_copy(update={"data": data})
         if config.training.precision == "auto":  # episodes may be learnt on unlike machines

@@ -236,37 +236,34 @@ def test_frozen_encoders_learn_by_their_ridge_head_alone(life_of, live) -> None:
     assert record.episodes[2].accuracies[2] > record.episodes[1].accuracies[2]
 
 
-def test_society_labels_what_it_knows(life_of, live, cache) -> None:
+TRAINED = {"training.local_steps": 30, "training.learning_rate": 0.003}
+NOVELTY = {"alpha": 0.1, "k": 3}
+
+
+def test_society_labels_what_it_knows_and_more_of_the_same_is_not_novel(life_of, live) -> None:
     # Two halves of one kind of text, and a demand that a small society can meet.
     config = life_of(
-        {"training.local_steps": 30, "training.learning_rate": 0.003},
+        TRAINED,
         stream={"kind": "by_time", "episodes": 2, "labelled": 0.5},
         label={"kind": "committee", "precision": 0.6, "certainty": 0.6},
+        novelty=NOVELTY,
         gate=None,
     )
     first, second = live(config).episodes
-    assert (first.automatic, first.coverage) == (0, None)
+    assert (first.automatic, first.coverage, first.novel) == (0, None, None)
     assert second.coverage is not None
     assert second.automatic == round(second.coverage * (second.train - second.labelled)) > 0
     assert second.precision is not None
     assert second.precision > 0.6
+    assert second.novel is not None
+    assert second.novel < 0.3
 
 
-def test_new_labels_are_novel_and_more_of_the_same_is_not(life_of, live) -> None:
-    alpha = 0.1
-    shares = {}
-    for stream in ({"kind": "by_label", "per_episode": 2}, {"kind": "by_time", "episodes": 2}):
-        config = life_of(
-            {"training.local_steps": 30, "training.learning_rate": 0.003},
-            stream={"labelled": 0.4, **stream},
-            novelty={"alpha": alpha, "k": 3},
-            gate=None,
-        )
-        first, second = live(config, str(stream["kind"])).episodes
-        assert first.novel is None
-        shares[stream["kind"]] = second.novel
-    assert shares["by_label"] > 0.5
-    assert shares["by_time"] < 0.3
+def test_new_labels_are_novel(life_of, live) -> None:
+    stream = {"kind": "by_label", "per_episode": 2, "labelled": 0.4}
+    first, second = live(life_of(TRAINED, stream=stream, novelty=NOVELTY, gate=None)).episodes
+    assert first.novel is None
+    assert second.novel > 0.5
 
 
 def test_later_episodes_change_nothing_about_the_first(
@@ -312,14 +309,16 @@ def test_parts_of_a_curriculum_do_not_meet(life_of) -> None:
 
 
 def test_folder_of_another_life_is_refused(life_of, live) -> None:
-    live(life_of(gate=None, learn="none"))
+    with pytest.raises(KeyboardInterrupt):
+        live(life_of(gate=None, learn="none"), listener=StopsAt("Episode 2 of 3: learning"))
     with pytest.raises(RecordError, match="differs in learn"):
         live(life_of(gate=None, learn="er"))
 
 
 def test_damaged_record_is_refused(life_of, live, tmp_path) -> None:
     config = life_of(gate=None)
-    live(config)
+    with pytest.raises(KeyboardInterrupt):
+        live(config, listener=StopsAt("Episode 2 of 3: learning"))
     path = tmp_path / "life" / LIFE
     path.write_text(path.read_text()[:-20])
     with pytest.raises(RecordError, match=r"life\.json is damaged"):
@@ -346,7 +345,8 @@ def test_ray_gives_the_same_bytes(life_of, live, warm, tmp_path) -> None:
 
 
 def test_life_keeps_what_it_learns_in_a_knowledge_base(life_of, live, tmp_path) -> None:
-    record = live(life_of(gate=None, **KNOWS))
+    config = life_of(gate=None, **KNOWS)
+    record = live(config)
     base = KnowledgeBase.read(tmp_path / "life" / "knowledge")
     first, *_, last = [each.knowledge for each in record.episodes]
     assert first is not None
@@ -359,6 +359,12 @@ def test_life_keeps_what_it_learns_in_a_knowledge_base(life_of, live, tmp_path) 
     assert len(last.head_accuracies) == 3
     assert all(each.spent["claim_flops"] > 0 for each in record.episodes)
     assert last.answer_flops > 0
+    curriculum = draw_up(config, LifeListener())  # claims rest on training text alone
+    measured = [part for e in curriculum.episodes for part in (e.gate, e.test)]
+    held = [held_rows(config, curriculum, number) for number in range(3)]
+    assert min(len(rows) for rows in held) > 0
+    known = {origin_of(text) for text in curriculum.texts(np.concatenate([*measured, *held]))}
+    assert not known & {origin for c in base.state.claims.values() for origin in c.origins}
 
 
 def test_refused_update_leaves_knowledge_as_it_was(life_of, live, tmp_path) -> None:
@@ -390,17 +396,3 @@ def test_lost_knowledge_base_is_refused(life_of, live, tmp_path) -> None:
     (tmp_path / "life" / "knowledge" / LOG).unlink()
     with pytest.raises(RecordError, match="knowledge"):
         live(config)
-
-
-def test_claims_rest_on_training_text_alone(life_of, live, tmp_path) -> None:
-    config = life_of(gate=None, **KNOWS)
-    live(config)
-    curriculum = draw_up(config, LifeListener())
-    measured = [part for e in curriculum.episodes for part in (e.gate, e.test)]
-    held = [held_rows(config, curriculum, number) for number in range(3)]
-    assert min(len(rows) for rows in held) > 0
-    rows = np.concatenate([*measured, *held])
-    known = {origin_of(text) for text in curriculum.texts(rows)}
-    claims = KnowledgeBase.read(tmp_path / "life" / "knowledge").state.claims.values()
-    assert claims
-    assert not known & {origin for claim in claims for origin in claim.origins}

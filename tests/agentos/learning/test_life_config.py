@@ -45,6 +45,20 @@ def test_mistakes_in_a_file_are_named(file: Path) -> None:
         load_life(str(file), ["gate.alpha=2"])
     with pytest.raises(ConfigurationError, match="not an override"):
         load_life(str(file), ["gate.alpha"])
+    with pytest.raises(InvalidConfiguration) as error:
+        load_life(str(file), ["runtime=local"])
+    assert "from" in error.value.problems[0].allowed.split(", ")
+
+
+def test_near_duplicates_are_left_to_the_stream(file: Path) -> None:
+    constant = "set.training.schedule=constant"
+    assert load_life(str(file), [constant]).run().data.near_duplicates is None
+    other = file.read_text("utf-8").replace(
+        "set:", "set:\n  data.near_duplicates: {threshold: 0.9}"
+    )
+    file.write_text(other, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="left out by the stream"):
+        load_life(str(file), [constant]).run()
 
 
 def test_run_that_decays_its_learning_rate_is_refused(file: Path) -> None:
