@@ -27,7 +27,7 @@ from agentos.tasks.selection import SELECTIONS, Linear, Selection
 from agentos.tasks.splits import SplitConfig
 from agents.answering import ADAPTATIONS, DEFERRALS, FUSIONS, Adaptation, Deferral
 from agents.answering.adapt import Linear as LinearHead
-from agents.answering.defer import Learned
+from agents.answering.defer import Confidence
 from agents.answering.stacking import Stacking
 from agents.exchange.anchors.label_fusion import LabelFusion
 from protocols.spec import Kinds, Spec
@@ -106,7 +106,7 @@ class Task(Work):
         0.0, ge=0.0, le=1.0, description="Out-of-fold accuracy below which a slave gets no query."
     )
     defer: Annotated[Deferral, Kinds(DEFERRALS)] = Field(
-        Learned(), description="Which queries a level of a cascade passes on."
+        Confidence(), description="Which queries a level of a cascade passes on."
     )
     fuse: Annotated[LabelFusion, Kinds(FUSIONS)] = Field(
         Stacking(), description="How answers are fused, over distinct origins."

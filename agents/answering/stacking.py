@@ -51,7 +51,7 @@ class Stacking(TrainedFusion):
 
     kind: Literal["stacking"] = "stacking"
     l2: float = Field(
-        10.0,
+        300.0,
         gt=0.0,
         le=1e6,
         description="Penalty of the squared weights, against a sum over texts.",

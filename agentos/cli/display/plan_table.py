@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from agentos.reporting.tasks.plan_page import HEADINGS, agent_rows
-from agentos.reporting.units import seconds_text
+from agentos.reporting.units import short_seconds
 from agentos.tasks.planning.work_plan import WorkPlan
 from agentos.tasks.scheduling.placements import Placement
 
-WIDTH = 40
+WIDTH = 24
 """Characters of a lane."""
 BUSY, IDLE = "█", "·"
 
@@ -21,14 +21,14 @@ BUSY, IDLE = "█", "·"
 def show_plan(console: Console, plan: WorkPlan) -> None:
     """Print a lane for each agent, its costs, and the makespan."""
     table = Table(box=None)
-    for number, heading in enumerate((*HEADINGS, f"0 to {seconds_text(plan.makespan_s)}")):
+    for number, heading in enumerate((*HEADINGS, f"0 to {short_seconds(plan.makespan_s)}")):
         right = 0 < number < len(HEADINGS)
-        table.add_column(heading, justify="right" if right else "left", no_wrap=number > 0)
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for agent, row in enumerate(agent_rows(plan)):
         mine = [at for at in plan.schedule.placements if at.agent == agent]
         table.add_row(*map(Text, row), Text(lane(mine, plan.makespan_s, WIDTH)))
     console.print(table)
-    console.print(f"all answers are joined after {seconds_text(plan.makespan_s)}", highlight=False)
+    console.print(f"all answers are joined after {short_seconds(plan.makespan_s)}", highlight=False)
 
 
 def lane(placements: list[Placement], makespan_s: float, width: int) -> str:

@@ -45,15 +45,17 @@ def show_solved(console: Console, solved: Solved) -> None:
 
 def show_analysis(console: Console, analysis: Analysis, directory: Path) -> None:
     """Print what is known of a task."""
-    found = analysis.as_json()
-    for name, value in found["texts"].items():
-        console.print(f"{name}: {value}", markup=False, highlight=False, soft_wrap=True)
-    noise, bits = found["noise"], found["bits"]
-    console.print(f"labels that look wrong: {noise['rate']:.1%}", highlight=False)
-    console.print(
-        f"usable information: {bits['mean']:.2f} bits a text, none in {bits['negative']:.1%}",
-        highlight=False,
-    )
+    figures, bits = analysis.figures, analysis.bits
+    shortest, median, most, longest = figures.words
+    sizes = figures.classes.values()
+    for line in (
+        f"{figures.texts:,} texts to fit on: {len(sizes)} classes of {min(sizes):,} to {max(sizes):,}",
+        f"words: {shortest:,} to {longest:,}, half have at most {median:,}, 90 % at most {most:,}",
+        f"near duplicates: {figures.repeats:,} texts, {figures.conflicts:,} of them under different labels",
+        f"labels that look wrong: {analysis.noise.rate:.1%}",
+        f"usable information: {bits.mean():.2f} bits a text, none in {(bits < 0).mean():.1%} of the texts",
+    ):
+        console.print(line, markup=False, highlight=False)
     console.print(f"[bold]{escape(analysis.verdict)}[/]", highlight=False)
     console.print(f"analysis: {directory / ANALYSIS}", soft_wrap=True, markup=False)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agentos.reporting.charts.gantt import gantt
 from agentos.reporting.page import write_page
-from agentos.reporting.units import bytes_text, seconds_text
+from agentos.reporting.units import bytes_text, count_text, short_seconds
 from agentos.tasks.planning.work_plan import WorkPlan
 
 HEADINGS = ("agent", "subtasks", "busy", "FLOPs", "bytes sent")
@@ -19,7 +19,9 @@ def agent_rows(plan: WorkPlan) -> list[tuple[str, ...]]:
         mine = [at for at in plan.schedule.placements if at.agent == agent]
         busy = sum(at.end_s - at.start_s for at in mine)
         flops, sent = float(plan.flops[agent]), int(plan.sent_bytes[agent])
-        rows.append((name, f"{len(mine):,}", seconds_text(busy), f"{flops:.3g}", bytes_text(sent)))
+        rows.append(
+            (name, f"{len(mine):,}", short_seconds(busy), count_text(flops), bytes_text(sent))
+        )
     return rows
 
 
@@ -43,5 +45,5 @@ def write_plan(path: Path, name: str, plan: WorkPlan) -> Path:
         chart=chart,
         headings=HEADINGS,
         rows=agent_rows(plan),
-        makespan=seconds_text(plan.makespan_s),
+        makespan=short_seconds(plan.makespan_s),
     )

@@ -82,7 +82,7 @@ def _quality_against_flops(solved: Solved) -> Chart:
             "x": [line.flops],
             "y": [line.scores.accuracy],
             "text": [label(_NAMES[line.name])],
-            "textposition": "top center",
+            "textposition": ("top center", "bottom center")[number % 2],  # ways may coincide
             "marker": {"size": 11, "color": colour(number)},
         }
         for number, line in enumerate(lines)

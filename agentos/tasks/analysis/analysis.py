@@ -43,7 +43,8 @@ class Analysis:
         alone = f"{self.models[found.best]} alone is right in {found.single:.1%}"
         best = f"{alone}, all together in {found.fused:.1%}"
         if found.one_is_enough:
-            return f"One agent is enough: {best}, which shows no gain."
+            bound = f"the gain may be as low as {100 * found.lower:+.1f} points"
+            return f"One agent is enough: {best}; {bound}."
         return f"Cooperation helps: {best}, a gain of at least {100 * found.lower:.1f} points."
 
     def as_json(self) -> dict[str, Any]:

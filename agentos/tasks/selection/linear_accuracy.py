@@ -6,15 +6,23 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from agentos.tasks.out_of_fold import check_rows, out_of_fold
-from agentos.tasks.selection.base import Candidates, Selection, first_of_each_origin
+from agentos.tasks.out_of_fold import check_rows
+from agentos.tasks.selection.base import (
+    Candidates,
+    Embeddings,
+    Selection,
+    first_of_each_origin,
+)
 from agentos.tasks.selection.logme import logme
+from agents.answering.adapt import Linear as LinearHead
+from agents.answering.adapt import fold_rows
 
 
 class Linear(Selection):
-    """Out-of-fold accuracy of a logistic regression, for the models that LogME ranks first."""
+    """Out-of-fold accuracy of the head that `adapt: linear` fits, for the models that LogME ranks first."""
 
     kind: Literal["linear"] = "linear"
     needs_labels: ClassVar[bool] = True
@@ -39,6 +47,14 @@ class Linear(Selection):
             left = sorted(left, key=lambda each: (-evidence[each], each))[:through]
         found: list[float | None] = [None] * len(candidates)
         for model in left:
-            answers = out_of_fold(candidates.embeddings[model], labels, seed, self.folds)
-            found[model] = float(np.mean(answers.probabilities.argmax(axis=1) == labels))
+            found[model] = self._accuracy(candidates.embeddings[model], labels, seed)
         return found
+
+    def _accuracy(self, embeddings_ND: Embeddings, labels_N: NDArray[np.int64], seed: int) -> float:
+        # Without a temperature, which changes no class.
+        classes, said_N = int(labels_N.max()) + 1, np.empty_like(labels_N)
+        for held in fold_rows(labels_N, self.folds, seed, "selection"):
+            rest = np.setdiff1d(np.arange(len(labels_N)), held)
+            head = LinearHead().head(embeddings_ND[rest], labels_N[rest], classes)
+            said_N[held] = head.scores(embeddings_ND[held]).argmax(axis=1)
+        return float(np.mean(said_N == labels_N))

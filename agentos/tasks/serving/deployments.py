@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -50,10 +49,6 @@ class AgentReplica:
     async def count(self, texts: tuple[str, ...]) -> NDArray[np.int64]:
         """Count the tokens of texts."""
         return count_tokens(self._reading(texts))
-
-    async def process_id(self) -> int:
-        """Return the id of this process."""
-        return os.getpid()
 
     def _reading(self, texts: tuple[str, ...]) -> Reading:
         return Reading(self._path, self._max_length, texts, self._device)

@@ -97,12 +97,18 @@ class Solved:
         alone = (
             f"{self.best_agent} alone is right in {single.scores.accuracy:.1%} of the test texts"
         )
-        if chosen.name == SINGLE:
+        together = [line for line in self.lines if line.name not in (LEXICAL, SINGLE)]
+        if chosen.name == SINGLE and together:
+            chosen = max(together, key=lambda line: line.scores.accuracy)
+            answer = "One agent is enough, as far as `calibrate` tells"
+        elif chosen.name == SINGLE:
             return f"One agent is enough: {alone}."
+        elif chosen.scores.accuracy > single.scores.accuracy:
+            answer = "One agent was not enough"
+        else:
+            answer = "One agent would have been enough"
         gain = 100 * (chosen.scores.accuracy - single.scores.accuracy)
         times = chosen.flops / single.flops if single.flops else float("nan")
-        enough = gain <= 0
-        answer = "One agent would have been enough" if enough else "One agent was not enough"
         return (
             f"{answer}: {alone}, the society ({chosen.name}) in {chosen.scores.accuracy:.1%}, "
             f"{gain:+.1f} points at {times:.2f} times its FLOPs."

@@ -54,6 +54,7 @@ def test_plan_is_printed_and_written_as_a_page(task: Path, tmp_path: Path) -> No
     found = plan(task, "--out", page)
     assert found.exit_code == 0, found.output
     assert "all answers are joined after" in found.output
+    assert "m0" in found.output
     assert "Plan of triage" in page.read_text("utf-8")
 
 

@@ -24,8 +24,8 @@ PLAN = WorkPlan(
 
 def test_row_of_each_agent_tells_what_it_does_and_spends() -> None:
     assert agent_rows(PLAN) == [
-        ("one", "2", "0.50 s", "2e+06", "300 B"),
-        ("<i>two</i>", "1", "2.0 s", "5e+09", "45.0 kB"),
+        ("one", "2", "500 ms", "2.00 M", "300 B"),
+        ("<i>two</i>", "1", "2.0 s", "5.00 G", "45.0 kB"),
     ]
 
 
@@ -39,12 +39,13 @@ def test_page_shows_schedule_and_costs_and_escapes_names(tmp_path: Path) -> None
 
 
 def test_terminal_shows_lanes_and_makespan() -> None:
-    console = Console(width=120)
+    console = Console(width=80)  # the names must fit, too
     with console.capture() as captured:
         show_plan(console, PLAN)
     shown = captured.get()
     assert "joined after 4.0 s" in shown
-    assert IDLE * 10 + BUSY * 20 + IDLE * 10 in shown
+    assert IDLE * 6 + BUSY * 12 + IDLE * 6 in shown
+    assert "<i>two</i>" in shown
 
 
 @pytest.mark.parametrize(

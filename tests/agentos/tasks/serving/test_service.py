@@ -20,7 +20,7 @@ import pytest
 
 from agentos import Society
 
-pytestmark = [pytest.mark.own_ray, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.own_ray, pytest.mark.slow]
 WORDS = "wave tide ship wheat plough barn tram market clock cloud star moon".split()  # noqa: SIM905
 TEXTS = [" ".join(WORDS[start:end]) for start in range(6) for end in range(start + 1, 12, 2)]
 

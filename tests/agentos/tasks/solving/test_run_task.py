@@ -55,6 +55,12 @@ def values(models: list[str], corpus_file: Path) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def of_two(values: dict[str, Any]) -> dict[str, Any]:
+    """The same task for two of the models."""
+    return {**values, "library": {"models": values["library"]["models"][1:]}}
+
+
 @pytest.fixture(scope="session")
 def made(models: list[str], corpus_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Solved:
     source = {"kind": "jsonl", "path": str(corpus_file), "label": "label"}
@@ -98,16 +104,33 @@ def test_every_way_to_answer_is_measured_on_the_same_texts(made: Solved) -> None
     assert made.verdict.split(":")[0] in page
 
 
-def test_same_configuration_goes_on_and_another_is_refused(
-    made: Solved, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+def test_commands_go_on_with_the_same_configuration_and_refuse_another(
+    made: Solved, values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "agentos.tasks.society.encoders.read_texts", lambda reading: pytest.fail("embedded again")
-    )
-    again = solve(Task.model_validate(values), made.directory)
-    assert [line.scores for line in again.lines] == [line.scores for line in made.lines]
+    file, out = tmp_path / "towns.yaml", str(made.directory)
+    file.write_text(yaml.safe_dump(values))
+    run: Callable[..., Any] = CliRunner().invoke
+    before = json.loads((made.directory / "results.json").read_text())
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "agentos.tasks.society.encoders.read_texts", lambda _: pytest.fail("embedded again")
+        )
+        analysed = run(app, ["analyse", str(file), "--out", out])
+        assert analysed.exit_code == 0, analysed.output
+        solved = run(app, ["solve", str(file), "--out", out])
+        assert solved.exit_code == 0, solved.output
+    for shown in ("words", "alone", "master", "peers", "layers", "One agent"):
+        assert shown in solved.output
+    after = json.loads((made.directory / "results.json").read_text())
+    assert [line["scores"] for line in after["lines"]] == [
+        line["scores"] for line in before["lines"]
+    ]
     with pytest.raises(RecordError, match="other work"):
         solve(Task.model_validate({**values, "seed": 1}), made.directory)
+    asked = run(app, ["ask", out, "the sea and its waves", "--json"])
+    assert asked.exit_code == 0, asked.output
+    (reply,) = json.loads(asked.output)["replies"]
+    assert reply["label"] in {"sea", "farm", "town", "sky"}
 
 
 def test_labels_of_the_test_split_change_no_decision(
@@ -182,9 +205,9 @@ def test_answers_on_ray_are_the_same_to_the_bit(
     assert tables[0].equals(tables[1])
 
 
-def test_society_answers_without_its_best_agent(values: dict[str, Any], tmp_path: Path) -> None:
+def test_society_answers_without_its_best_agent(of_two: dict[str, Any], tmp_path: Path) -> None:
     faults = [{"kind": "kill", "agent": 0, "rounds": 1}]
-    given = {**values, "faults": faults, "topology": "complete"}
+    given = {**of_two, "faults": faults, "topology": "complete"}
     solved = solve(Task.model_validate(given), tmp_path / "out")
     write_task_report(solved)
     assert solved.line("single") is None
@@ -197,24 +220,6 @@ def test_society_answers_without_its_best_agent(values: dict[str, Any], tmp_path
     )
     with pytest.raises(HostLost, match="alone"):
         solve(alone, tmp_path / "alone")
-
-
-def test_commands_solve_analyse_and_ask(values: dict[str, Any], tmp_path: Path) -> None:
-    file, out = tmp_path / "towns.yaml", tmp_path / "out"
-    file.write_text(yaml.safe_dump(values))
-    run: Callable[..., Any] = CliRunner().invoke
-    analysed = run(app, ["analyse", str(file), "--out", str(out)])
-    assert analysed.exit_code == 0, analysed.output
-    assert (out / "analysis.json").is_file()
-    solved = run(app, ["solve", str(file), "--out", str(out)])
-    assert solved.exit_code == 0, solved.output
-    for shown in ("words", "alone", "master", "peers", "layers", "One agent"):
-        assert shown in solved.output
-    asked = run(app, ["ask", str(out), "the sea and its waves", "--json"])
-    assert asked.exit_code == 0, asked.output
-    replies = json.loads(asked.output)["replies"]
-    assert len(replies) == 1
-    assert replies[0]["label"] in {"sea", "farm", "town", "sky"}
 
 
 CLOCK = {
@@ -230,10 +235,10 @@ TREE = {"all": {"groups": {"wide": ["sea", "sky"]}}, "wide": {"refines": "wide"}
 
 @pytest.mark.parametrize("decompose", [{"kind": "shards"}, {"kind": "given", "subtasks": TREE}])
 def test_divided_task_takes_as_long_as_it_is_planned_to(
-    values: dict[str, Any], tmp_path: Path, decompose: dict[str, Any]
+    of_two: dict[str, Any], tmp_path: Path, decompose: dict[str, Any]
 ) -> None:
     """`plan` counts tokens, and embeds the texts to fit on alone; `solve` does the work."""
-    given = {**values, "topology": "master_slave", "clock": CLOCK, "adapt": "prototype"}
+    given = {**of_two, "topology": "master_slave", "clock": CLOCK, "adapt": "prototype"}
     given["decompose"] = {**decompose, "slack": 1.0}
     task = Task.model_validate(given)
     solved = solve(task, tmp_path / "out")
@@ -250,10 +255,10 @@ def test_divided_task_takes_as_long_as_it_is_planned_to(
 
 
 def test_shards_are_kept_where_they_end_sooner_and_answer_new_texts(
-    values: dict[str, Any], tmp_path: Path
+    of_two: dict[str, Any], tmp_path: Path
 ) -> None:
-    """A tolerance of 1 leaves the decision to the clock: three agents end before one of them."""
-    given = {**values, "topology": "auto", "select": {"kind": "linear", "top": 2}, "clock": CLOCK}
+    """A tolerance of 1 leaves the decision to the clock: two agents end before one of them."""
+    given = {**of_two, "topology": "auto", "clock": CLOCK}
     given["decompose"] = {"kind": "shards", "slack": 1.0, "tolerance": 0.99}
     faults = [{"kind": "kill", "agent": 1, "rounds": 1}]
     solved = solve(Task.model_validate({**given, "faults": faults}), tmp_path / "out")
@@ -270,9 +275,9 @@ def test_shards_are_kept_where_they_end_sooner_and_answer_new_texts(
 
 
 def test_society_is_distilled_into_its_cheapest_agent_on_texts_without_labels(
-    values: dict[str, Any], tmp_path: Path
+    of_two: dict[str, Any], tmp_path: Path
 ) -> None:
-    given = {**values, "adapt": "distil", "task": {**values["task"], "shots": 4}}
+    given = {**of_two, "adapt": "distil", "task": {**of_two["task"], "shots": 4}}
     solved = solve(Task.model_validate(given), tmp_path / "out")
     distilled, single = line_of(solved, "distilled"), line_of(solved, "single")
     assert distilled.asked == 1
@@ -282,7 +287,7 @@ def test_society_is_distilled_into_its_cheapest_agent_on_texts_without_labels(
     assert "pays after" in note or "saves nothing" in note
     with Society.open(tmp_path / "out") as society:
         assert "distilled" in society.fitted.architectures
-    without = {**given, "task": {**values["task"], "shots": None}}
+    without = {**given, "task": {**of_two["task"], "shots": None}}
     with pytest.raises(ConfigurationError, match="without labels"):
         solve(Task.model_validate(without), tmp_path / "none")
 
