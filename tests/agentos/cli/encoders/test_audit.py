@@ -120,8 +120,8 @@ def test_a_backdoor_reaches_others_through_parameters_and_no_agent_alone(
         "topology": "complete",
         "objectives": ["info_nce", {"kind": "labelled", "classes": 4, "share": 1.0}],
         "exchange": "fedavg",
-        "training": {"rounds": 6, "local_steps": 25, "batch_size": 12, "max_length": 24},
-        "evaluation": {"every": 6, "tasks": ["own_labels"], "documents": 60},
+        "training": {"rounds": 4, "local_steps": 25, "batch_size": 12, "max_length": 20},
+        "evaluation": {"every": 4, "tasks": ["own_labels"], "documents": 60},
         "baseline": {"isolated": True},
     }
     run = RunConfig.model_validate(values)
