@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agentos.audit.bias import arms as bias_arms
-from agentos.audit.bias.arms import ARMS, Associations, Bias
+from agentos.audit.bias import bias_by_arm
+from agentos.audit.bias.bias_by_arm import ARMS, Associations, Bias
 from agentos.audit.bias.group_gaps import Gap
 from agentos.audit.privacy.membership import Attack
 from agentos.audit.run_audit import AgentPrivacy, Audit, verdict
@@ -112,7 +112,7 @@ def _areas(found: Sequence[AgentPrivacy]) -> Chart:
 
 def _associations(found: Associations) -> Section:
     present = [arm for arm in ARMS if arm in found]
-    changed = bias_arms.changes(found)
+    changed = bias_by_arm.changes(found)
     rows = []
     for place, first in enumerate(next(iter(found["together"].values()))):
         row = [f"{' : '.join(first.targets)} = {' : '.join(first.attributes)}"]
@@ -129,7 +129,7 @@ def _associations(found: Associations) -> Section:
         "for the number of tests; positive: the first words are nearer to the first attributes"
         + ("; change: |d| together less alone, p by flipping signs over agents" if changed else "")
     )
-    said = bias_arms.verdict(found)
+    said = bias_by_arm.verdict(found)
     return Section("Associations of words", headings, rows, note, said, _effects(found, present))
 
 

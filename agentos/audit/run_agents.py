@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agentos.config.run import RunConfig
-from agentos.data.corpus import Corpus
-from agentos.evaluation.geometry import Geometry
-from agentos.events import Listener
 from agentos.runtime.local import LocalStore
-from agentos.simulation.preparation import blueprint_of
 from agents.exchange import Exchange
 from agents.hosting import Host
 from agents.lazy_torch import torch
-from agents.training.blueprint import Arm
+from agents.training.blueprint import Arm, Blueprint
 
 
 @contextmanager
-def agents_of(run: RunConfig, corpus: Corpus, exchange: Exchange) -> Iterator[Host]:
-    """Provide a host of the agents of a run, untrained, under an exchange."""
-    # Files of the run's own evaluations are not needed here, and may be gone.
-    evaluation = run.evaluation.model_copy(update={"tasks": (Geometry(),), "joint": None})
-    blueprint = blueprint_of(run.model_copy(update={"evaluation": evaluation}), corpus, Listener())
+def agents_of(blueprint: Blueprint, exchange: Exchange) -> Iterator[Host]:
+    """Provide a host of the agents of a blueprint, untrained, under an exchange."""
     host, threads = Host(LocalStore()), torch.get_num_threads()
     try:
         host.build(blueprint)

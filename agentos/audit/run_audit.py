@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.audit.bias.arms import Bias
+from agentos.audit.bias.bias_by_arm import Bias
 from agentos.audit.poison.backdoor import Backdoor, backdoor
 from agentos.audit.privacy.attacked_texts import LEAST_TEXTS, alike
 from agentos.audit.privacy.inversion import Inversion, inversion

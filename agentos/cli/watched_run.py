@@ -87,11 +87,13 @@ def _explain(directory: Path, config: RunConfig, tell: Callable[[str], None]) ->
         return
     from agentos.events import Listener
     from agentos.reporting.report import write_report
-    from agentos.simulation.preparation import prepare_corpus
+    from agentos.simulation.preparation import heldout_of, prepare_corpus
     from protocols.errors import AgentOSError
 
     try:
-        explain_run(directory, config, prepare_corpus(config, Listener()))
+        corpus = prepare_corpus(config, Listener())
+        texts, anchors = heldout_of(config, corpus).texts, corpus.texts(corpus.anchors)
+        explain_run(directory, texts, anchors, config.evaluation.explained, config.seed)
         write_report(directory)
     except AgentOSError as error:  # the run itself has ended well
         tell(f"no text is explained: {error}")

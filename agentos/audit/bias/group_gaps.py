@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
-from agentos.data.sources.base import Document
+from agentos.data.sources.base import Document, Source
 from agentos.evaluation.base import unit_rows
 from agentos.evaluation.knn import KNN
 from agentos.evaluation.retrieval import ranks_of_relevant
@@ -46,18 +45,17 @@ class Gap:
     p: float
 
 
-def groups_of(run: RunConfig, corpus: Corpus, column: str) -> list[str | None]:
+def groups_of(source: Source, corpus: Corpus, column: str) -> list[str | None]:
     """Return the group of each held-out document, from a column of the run's source.
 
     Args:
-        run: the run.
-        corpus: its text.
+        source: where the text comes from.
+        corpus: the text.
         column: a column of the source; ``label`` for the labels that the run reads.
 
     Raises:
         ConfigurationError: the source has no columns, or no such one.
     """
-    source = run.data.source
     named = getattr(source, "label", None)
     if column in ("label", named):
         return corpus.labels(corpus.heldout)

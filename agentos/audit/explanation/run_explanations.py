@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from agentos.audit.explanation.explanation_page import pieces, trust
 from agentos.audit.explanation.neighbours import nearest
 from agentos.audit.explanation.word_explanation import explain
-from agentos.config.run import RunConfig
-from agentos.data.corpus import Corpus
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.records.atomic_files import write_json
 from agentos.records.layout import EXPLANATIONS
 from agentos.records.saved_encoders import find_encoder
-from agentos.simulation.preparation import heldout_of
 from protocols.seeding import generator
 
 _ANCHORS, _NEAREST = 512, 3
@@ -21,15 +19,24 @@ _CHARACTERS = 300
 """Characters of a text that are explained, and of an anchor that are shown."""
 
 
-def explain_run(directory: Path, run: RunConfig, corpus: Corpus, agent: int = 0) -> Path:
+def explain_run(
+    directory: Path,
+    texts: Sequence[str],
+    anchors: Sequence[str],
+    count: int,
+    seed: int,
+    agent: int = 0,
+) -> Path:
     """Explain held-out texts of a finished run by one agent's encoder; return the record.
 
     Explained is the most probable class where the agent has a classifier, else the embedding.
 
     Args:
         directory: the run folder.
-        run: its configuration; `evaluation.explained` says how many texts.
-        corpus: its text.
+        texts: held-out texts.
+        anchors: the public texts of the run.
+        count: texts to explain.
+        seed: draws them.
         agent: the agent.
 
     Raises:
@@ -37,14 +44,13 @@ def explain_run(directory: Path, run: RunConfig, corpus: Corpus, agent: int = 0)
         RecordError: the record cannot be written.
     """
     encoder = LoadedEncoder.load(str(find_encoder(directory, agent)))
-    texts, anchors = heldout_of(run, corpus).texts, corpus.texts(corpus.anchors[:_ANCHORS])
-    drawn = generator(run.seed, "explained texts").permutation(len(texts))
+    drawn = generator(seed, "explained texts").permutation(len(texts))
     found = []
-    for row in drawn[: run.evaluation.explained].tolist():
+    for row in drawn[:count].tolist():
         text = texts[row][:_CHARACTERS]
         label = None if encoder.classifier is None else "auto"
-        explained = explain(encoder, text, label=label, seed=run.seed)
-        near = nearest(encoder, text, anchors, _NEAREST)
+        explained = explain(encoder, text, label=label, seed=seed)
+        near = nearest(encoder, text, anchors[:_ANCHORS], _NEAREST)
         found.append(
             {
                 "target": explained.target,

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from agentos.audit.privacy.membership import Received
 from agentos.audit.run_agents import agents_of
-from agentos.config.run import RunConfig
-from agentos.data.corpus import Corpus
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agents.exchange.base import Exchange, Turn
 from agents.exchange.private.secure_sum import SecureSum
+from agents.training.blueprint import Blueprint
 from protocols.messages import (
     Embeddings,
     LabelVotes,
@@ -42,7 +41,7 @@ _LEAST = 1e-6
 
 
 def received_from(
-    run: RunConfig, corpus: Corpus, encoders: Mapping[int, LoadedEncoder]
+    blueprint: Blueprint, exchange: Exchange, encoders: Mapping[int, LoadedEncoder]
 ) -> dict[int, Received]:
     """Return what a neighbour receives of each agent, coded and protected as it is sent.
 
@@ -50,20 +49,20 @@ def received_from(
     uniformly random one by one.
 
     Args:
-        run: its exchange composes the messages.
-        corpus: the run's text.
+        blueprint: the agents of the run.
+        exchange: composes the messages.
         encoders: the trained encoders, by agent.
     """
     found: dict[int, list[Payload]] = {}
-    with agents_of(run, corpus, run.exchange) as host:
+    with agents_of(blueprint, exchange) as host:
         for id, agent in host.agents.each(host.agents.order()):
             if id in encoders:
                 _load(agent, encoders[id])
-        turn = Turn(round=run.training.rounds, hop=0, direction=Direction.PEER)
+        turn = Turn(round=blueprint.training.rounds, hop=0, direction=Direction.PEER)
         turns: dict[int, tuple[Turn, tuple[int, ...]]] = {
-            id: (turn, ((id + 1) % run.agents.total,)) for id in encoders
+            id: (turn, ((id + 1) % len(blueprint.members),)) for id in encoders
         }
-        for number, part in enumerate(run.exchange.parts):
+        for number, part in enumerate(exchange.parts):
             if _is_attacked(part):
                 for buffer in host.compose(turns, number).handle:
                     message = decode(buffer)

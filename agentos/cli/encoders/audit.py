@@ -14,8 +14,8 @@ import typer
 from agentos.cli.arguments import ChangedDataOk, Directory, TrustedPlugins
 
 if TYPE_CHECKING:
-    from agentos.audit.bias.arms import Bias
     from agentos.audit.bias.association import WordLists
+    from agentos.audit.bias.bias_by_arm import Bias
     from agentos.audit.privacy.membership import Shadow
     from agentos.audit.run_audit import Audit
     from agentos.config.run import RunConfig
@@ -178,13 +178,14 @@ class _Subject:
         """Make those audits that are wanted."""
         from agentos.audit.privacy.received import received_from
         from agentos.audit.run_audit import Audit, audit_poison, audit_privacy
+        from agentos.simulation.bare_blueprint import bare_blueprint
         from agentos.simulation.preparation import heldout_of
 
         run, corpus, found = self.run, self.corpus, Audit()
         if "privacy" in wanted:
             trained = _shadows(run, shadows, self.progress)
             protection = run.exchange.privacy
-            received = received_from(run, corpus, self.encoders)
+            received = received_from(bare_blueprint(run, corpus), run.exchange, self.encoders)
             attacked = audit_privacy(
                 self.encoders,
                 corpus,
@@ -204,16 +205,21 @@ class _Subject:
         return found
 
     def _bias(self, tests: Mapping[str, WordLists], groups: str | None) -> Bias:
-        from agentos.audit.bias.arms import Bias, audit_bias, audit_groups, untrained
+        from agentos.audit.bias.bias_by_arm import Bias, audit_bias, audit_groups, untrained
         from agentos.records.layout import ENCODERS, ISOLATED
+        from agentos.simulation.bare_blueprint import bare_blueprint
 
         self.progress("Testing for bias")
-        arms = {"before": untrained(self.run, self.corpus)}
+        run, corpus = self.run, self.corpus
+        arms = {"before": untrained(bare_blueprint(run, corpus))}
         if (self.directory / ISOLATED / ENCODERS).is_dir():
             arms["alone"] = _loaded(self.directory / ISOLATED)
         arms["together"] = self.encoders
-        gaps = {} if groups is None else audit_groups(arms, self.run, self.corpus, groups)
-        return Bias(audit_bias(arms, tests, self.run.seed), gaps)
+        gaps = {}
+        if groups is not None:
+            documents = run.evaluation.documents
+            gaps = audit_groups(arms, run.data.source, corpus, groups, documents, run.seed)
+        return Bias(audit_bias(arms, tests, run.seed), gaps)
 
 
 def _encoders(

@@ -18,6 +18,7 @@ from agentos.data.corpus import Corpus
 from agentos.evaluation.assess import exported_encoders
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.events import Listener
+from agentos.simulation.bare_blueprint import bare_blueprint
 from agentos.simulation.preparation import heldout_of, prepare_corpus
 from agentos.simulation.simulation import Simulation
 from agents.exchange.accountant import epsilon_of
@@ -163,7 +164,7 @@ def _leaked(
         100,
         config.seed,
         protection=config.exchange.privacy,
-        received=received_from(config, corpus, encoders),
+        received=received_from(bare_blueprint(config, corpus), config.exchange, encoders),
     )
     by_view: dict[str, list[Attack]] = {}
     for each in found:

@@ -20,7 +20,6 @@ from typing import Annotated
 import typer
 
 from experiments.benchmarks.harness.societies import RESULTS
-from experiments.studies.running import command
 from experiments.studies.trust.cells import Cell, backdoor_cells, leak_cells, measure
 from experiments.studies.trust.trust_page import Row, write_page
 
@@ -50,7 +49,8 @@ def main(
     rows = [
         Row(cell.part, cell.names, cell.seed, done[cell.key]) for cell in cells if cell.key in done
     ]
-    origin = command("trust.leaks_and_backdoors")
+    named = "" if newsgroups is None else f" --newsgroups {newsgroups.name}"
+    origin = f"python -m experiments.studies.trust.leaks_and_backdoors --seeds {seeds}{named}"
     typer.echo(write_page(rows, len(cells), origin, results))
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from agentos.audit.bias.group_gaps import document_scores, gaps, groups_of
-from agentos.config.run import RunConfig
-from agentos.data.sources import Csv
+from agentos.data.sources import Csv, Docstrings
 from protocols.errors import ConfigurationError
 
 GROUPS = ["a"] * 30 + ["b"] * 20 + ["c"] * 4 + [None] * 6
@@ -73,10 +72,8 @@ def test_groups_come_from_another_column_of_the_source(tmp_path):
         "text,label,region\none two three,x,north\nfour five six,y,south\nseven eight,x,north\n"
     )
     source = Csv(path=str(path), label="label")
-    run = RunConfig.model_validate({"data": {"source": source.model_dump()}})
     corpus = Rows([each.id for each in source.documents()])
-    assert groups_of(run, corpus, "region") == ["north", "south", "north"]
-    assert groups_of(run, corpus, "label") == ["x", "y", "x"]
-    plain = RunConfig.model_validate({"data": {"source": {"kind": "docstrings"}}})
+    assert groups_of(source, corpus, "region") == ["north", "south", "north"]
+    assert groups_of(source, corpus, "label") == ["x", "y", "x"]
     with pytest.raises(ConfigurationError, match="no columns"):
-        groups_of(plain, corpus, "region")
+        groups_of(Docstrings(), corpus, "region")

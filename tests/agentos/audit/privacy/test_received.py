@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from agentos import RunConfig
-from agentos.audit.bias.arms import untrained
+from agentos.audit.bias.bias_by_arm import untrained
 from agentos.audit.privacy.received import received_from
 from agentos.events import Listener
+from agentos.simulation.bare_blueprint import bare_blueprint
 from agentos.simulation.preparation import prepare_corpus
 
 ANCHORS, WIDTH = 32, 64
@@ -35,7 +36,7 @@ def society(small_values, cache):
     """A small run that trains no agent, its text, and its encoders."""
     run = RunConfig.model_validate(small_values)
     corpus = prepare_corpus(run, Listener(), cache)
-    encoders = untrained(run, corpus)
+    encoders = untrained(bare_blueprint(run, corpus))
     return small_values, corpus, dict.fromkeys(range(4), encoders[0])
 
 
@@ -43,7 +44,7 @@ def received(society, kind, settings=None, topology="ring"):
     values, corpus, encoders = society
     exchange = {"kind": kind, **(settings or {})}
     run = RunConfig.model_validate({**values, "exchange": exchange, "topology": topology})
-    return received_from(run, corpus, encoders)
+    return received_from(bare_blueprint(run, corpus), run.exchange, encoders)
 
 
 @pytest.mark.parametrize("kind", SHOWN)

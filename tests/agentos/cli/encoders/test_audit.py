@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,8 @@ import pytest
 
 from agentos import RunConfig, Simulation
 from agentos.audit.privacy.attacked_texts import alike
-from agentos.audit.run_audit import audit_poison
-from agentos.evaluation.assess import exported_encoders
-from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.events import Listener
-from agentos.simulation.preparation import heldout_of, prepare_corpus
+from agentos.simulation.preparation import prepare_corpus
 
 pytestmark = pytest.mark.slow
 
@@ -103,8 +99,9 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, call):
     assert "not a run folder" in err
 
 
+@pytest.mark.parametrize(("exchange", "spreads"), [("fedavg", True), ("isolated", False)])
 def test_a_backdoor_reaches_others_through_parameters_and_no_agent_alone(
-    small_values, tmp_path, cache, call
+    small_values, tmp_path, cache, call, exchange, spreads
 ):
     """The attack must win at the poisoned agent, and where its parameters go; nowhere else."""
     trigger = " ".join(["777 999"] * 4)
@@ -119,30 +116,18 @@ def test_a_backdoor_reaches_others_through_parameters_and_no_agent_alone(
         "agents": {"count": 3, "encoder": {"preset": "nano", "dropout": 0.0}},
         "topology": "complete",
         "objectives": ["info_nce", {"kind": "labelled", "classes": 4, "share": 1.0}],
-        "exchange": "fedavg",
+        "exchange": exchange,
         "training": {"rounds": 6, "local_steps": 25, "batch_size": 12, "max_length": 24},
         "evaluation": {"every": 6, "tasks": ["own_labels"], "documents": 60},
-        "baseline": {"isolated": True},
+        "baseline": {"isolated": False},
     }
-    run = RunConfig.model_validate(values)
-    Simulation(run, tmp_path / "run", cache=cache).run()
+    Simulation(RunConfig.model_validate(values), tmp_path / "run", cache=cache).run()
     code, shown, err = call("audit", tmp_path / "run", "--poison", "--json")
     assert code == 0, err
-    together = {int(agent): each for agent, each in json.loads(shown)["poison"].items()}
-    heldout = heldout_of(run, prepare_corpus(run, Listener(), cache))
-    encoders = {
-        int(name.removeprefix("agent-")): LoadedEncoder.load(folder)
-        for name, folder in exported_encoders(tmp_path / "run" / "isolated", []).items()
-    }
-    found = audit_poison(encoders, run.data.private_labels.poison, heldout)
-    alone = {agent: asdict(each) for agent, each in found.items()}
-    gains = [
-        {agent: each["success"] - each["untriggered"] for agent, each in arm.items()}
-        for arm in (together, alone)
-    ]
-    assert all(each[1] > 0.5 for each in gains), gains
-    assert min(gains[0].values()) > 0.3, gains
-    assert max(gains[1][0], gains[1][2]) < 0.2, gains
+    found = json.loads(shown)["poison"]
+    assert found["1"]["success"] > found["1"]["untriggered"] + 0.5, found
+    gains = [found[agent]["success"] - found[agent]["untriggered"] for agent in ("0", "2")]
+    assert (min(gains) > 0.3) if spreads else (max(gains) < 0.2), found
 
 
 def test_a_run_without_poison_is_refused_by_name(run, call):

@@ -54,3 +54,10 @@ def test_a_class_without_a_classifier_is_refused_with_a_hint(run, call):
     assert code == 2
     assert "no classifier" in err
     assert "leave out --class" in err
+
+
+def test_a_life_is_refused_with_the_commands_that_explain_its_claims(call, tmp_path):
+    (tmp_path / "life.json").write_text("{}")
+    code, _, err = call("explain", tmp_path, TEXT)
+    assert code == 2
+    assert "agentos knowledge why" in " ".join(err.split())

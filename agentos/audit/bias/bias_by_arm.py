@@ -14,10 +14,11 @@ from scipy.stats import permutation_test
 from agentos.audit.bias.association import Association, WordLists, association
 from agentos.audit.bias.group_gaps import Gap, document_scores, gaps, groups_of
 from agentos.audit.run_agents import agents_of
-from agentos.config.run import RunConfig
 from agentos.data.corpus import Corpus
+from agentos.data.sources import Source
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agents.exchange.isolated import Isolated
+from agents.training.blueprint import Blueprint
 from protocols.seeding import generator
 
 BEFORE, ALONE, TOGETHER = ARMS = ("before", "alone", "together")
@@ -66,12 +67,12 @@ class Change:
     p: float
 
 
-def untrained(run: RunConfig, corpus: Corpus) -> dict[int, LoadedEncoder]:
-    """Return the encoders with which the agents of a run began; one of each kind where all begin alike."""
-    groups = [i for i, group in enumerate(run.agents.resolved) for _ in range(group.count)]
-    own = run.agents.individual_initialisation
+def untrained(blueprint: Blueprint) -> dict[int, LoadedEncoder]:
+    """Return the encoders with which agents begin; one of each kind where all begin alike."""
+    groups = [member.group for member in blueprint.members]
+    own = blueprint.individual_initialisation
     agents = range(len(groups)) if own else [groups.index(each) for each in sorted({*groups})]
-    with TemporaryDirectory() as folder, agents_of(run, corpus, Isolated()) as host:
+    with TemporaryDirectory() as folder, agents_of(blueprint, Isolated()) as host:
         host.save({each: Path(folder) / f"agent-{each}" for each in agents})
         return {each: LoadedEncoder.load(f"{folder}/agent-{each}") for each in agents}
 
@@ -92,18 +93,32 @@ def audit_bias(
 
 
 def audit_groups(
-    arms: Mapping[str, Encoders], run: RunConfig, corpus: Corpus, column: str
+    arms: Mapping[str, Encoders],
+    source: Source,
+    corpus: Corpus,
+    column: str,
+    documents: int,
+    seed: int,
 ) -> dict[str, list[Gap]]:
-    """Compare metrics of held-out text between groups, in every arm; see `group_gaps`."""
-    drawn = generator(run.seed, "evaluation").permutation(len(corpus.heldout))
-    rows = np.sort(drawn[: run.evaluation.documents])
-    groups = np.array(groups_of(run, corpus, column), dtype=object)[rows].tolist()
+    """Compare metrics of held-out text between groups, in every arm; see `group_gaps`.
+
+    Args:
+        arms: encoders by arm.
+        source: where the text comes from.
+        corpus: the text.
+        column: names the groups.
+        documents: held-out documents, at most.
+        seed: draws them.
+    """
+    drawn = generator(seed, "evaluation").permutation(len(corpus.heldout))
+    rows = np.sort(drawn[:documents])
+    groups = np.array(groups_of(source, corpus, column), dtype=object)[rows].tolist()
     texts, labels = corpus.texts(corpus.heldout[rows]), corpus.labels(corpus.heldout[rows])
     found = {}
     for arm, encoders in arms.items():
         each = [document_scores(encoder, texts, labels) for encoder in encoders.values()]
         means = {name: np.mean([scores[name] for scores in each], axis=0) for name in each[0]}
-        found[arm] = gaps(means, groups, run.seed)
+        found[arm] = gaps(means, groups, seed)
     return found
 
 
