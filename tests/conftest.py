@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,9 @@ from agentos.runtime.ray.runtime import RayRuntime
 if TYPE_CHECKING:
     from agentos import RunConfig
     from agents.training.blueprint import Blueprint
+
+os.environ.setdefault("RAY_worker_niceness", "0")
+"""Ray's workers give way to every other process, the rest of these tests too, unless told not to."""
 
 settings.register_profile(
     "any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -450,9 +454,8 @@ def ray_cluster() -> Iterator[None]:
         include_dashboard=False,
         log_to_driver=False,
         object_store_memory=200 * 2**20,
-        # A worker waits for an actor on every core, real or not, unless it is told not to; and it would
-        # give way to the tests of other processes, which it keeps waiting.
-        _system_config={"enable_worker_prestart": False, "worker_niceness": 0},
+        # A worker waits for an actor on every core, real or not, unless it is told not to.
+        _system_config={"enable_worker_prestart": False},
     )
     yield
     ray.shutdown()

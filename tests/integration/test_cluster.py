@@ -63,12 +63,6 @@ cluster.shutdown()
 """
 
 
-SETTINGS = {
-    # Ray's workers give way to every other process, the rest of a test suite too, unless told not to.
-    "RAY_worker_niceness": "0",
-}
-
-
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A folder for this cluster's sockets, whose names may not be long."""
@@ -101,7 +95,7 @@ def test_run_over_nodes_that_are_lost_gives_the_metrics_of_one_machine(
         text=True,
         check=False,
         timeout=280,
-        env={**os.environ, **SETTINGS, "RAY_TMPDIR": str(short_folder)},
+        env={**os.environ, "RAY_TMPDIR": str(short_folder)},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     spread, error = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
