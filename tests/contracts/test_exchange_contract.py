@@ -418,9 +418,9 @@ def test_unlike_encoders_exchange_or_are_refused_with_the_reason(exchange, make_
 
 
 def messages_of(society) -> list[bytes]:
-    """Return what the first hop of round 1 sends, as bytes; all hops, where there are several passes."""
+    """Return what the first hop of round 1 sends, as bytes; all hops, where passes or parts are several."""
     hops, sent = society.scheduled_hops(1), []
-    for scheduled in hops[:1] if society.exchange.parts[0].passes == 1 else hops:
+    for scheduled in hops[:1] if sum(part.passes for part in society.exchange.parts) == 1 else hops:
         outbox = society.compose(scheduled)
         sent += [
             b"".join(np.asarray(value).tobytes() for _, value in sorted(decoded_arrays(buffer)))
@@ -536,7 +536,8 @@ def test_noise_far_beyond_the_clip_drowns_private_text(
         return
     drowned = protected(exchange, clip=1e-3, noise=1e6)
     sent = []
-    for members in (None, with_other(make_blueprint(7).members, changed_part)):
+    own = make_blueprint(7).members
+    for members in (own, with_other(own, changed_part)):
         society = make_society(drowned, TOPOLOGIES["ring"], members=members)
         outbox = society.compose(society.scheduled_hops(1)[0])
         sent.append([dict(decoded_arrays(buffer)) for buffer in outbox.handle])
