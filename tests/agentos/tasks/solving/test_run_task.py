@@ -203,13 +203,15 @@ def test_commands_solve_analyse_and_ask(values: dict[str, Any], tmp_path: Path) 
     file, out = tmp_path / "towns.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(values))
     run: Callable[..., Any] = CliRunner().invoke
-    analysed = run(app, ["analyse", str(file), "--out", str(out)])
+    analysed = run(app, ["analyse", str(file), "--out", str(out), "--json"])
     assert analysed.exit_code == 0, analysed.output
-    assert (out / "analysis.json").is_file()
+    assert json.loads(analysed.stdout) == json.loads((out / "analysis.json").read_text())
     solved = run(app, ["solve", str(file), "--out", str(out)])
     assert solved.exit_code == 0, solved.output
     for shown in ("words", "alone", "master", "peers", "layers", "One agent"):
         assert shown in solved.output
+    again = run(app, ["solve", str(file), "--out", str(out), "--json"])
+    assert json.loads(again.stdout)["verdict"] in " ".join(solved.output.split())
     asked = run(app, ["ask", str(out), "the sea and its waves", "--json"])
     assert asked.exit_code == 0, asked.output
     replies = json.loads(asked.output)["replies"]
