@@ -88,6 +88,8 @@ def search(
         return
     for claim in found:
         _print(_line(claim))
+    if not found:
+        _print("no claims")
 
 
 @knowledge.command()
@@ -133,7 +135,7 @@ def retract(
 
 @knowledge.command()
 def export(
-    directory: Base, out: Annotated[Path, typer.Argument(metavar="FILE", help="A new JSONL file.")]
+    directory: Base, out: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL file; replaced if it is there.")]
 ) -> None:
     """Write the claims that stand as JSON lines."""
     from agentos.learning.knowledge.storage.changes import claim_to_json
