@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,22 @@ def complete_overrides(ctx: typer.Context, incomplete: str) -> list[str]:
     from agentos.config.completion import completed_overrides
 
     return completed_overrides(incomplete, ctx.params.get("overrides") or ())
+
+
+def complete_task_overrides(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the fields of a task, or the values of one, that begin so."""
+    from agentos.config.completion import completed_overrides
+    from agentos.tasks.config import Task
+
+    return completed_overrides(incomplete, ctx.params.get("overrides") or (), Task)
+
+
+def complete_runs(incomplete: str) -> list[str]:
+    """Return the names of runs under runs/ that begin so; shells add folders themselves."""
+    from agentos.records.identity.removal import is_run_folder
+
+    found = sorted(Path("runs").glob(f"{glob.escape(incomplete)}*"))
+    return [folder.name for folder in found if is_run_folder(folder)]
 
 
 def complete_points(incomplete: str) -> list[str]:
@@ -127,6 +144,7 @@ TaskOverrides = Annotated[
     typer.Argument(
         metavar="KEY.PATH=VALUE",
         help="Fields to change, such as topology.kind=layered defer.budget=0.2.",
+        autocompletion=complete_task_overrides,
     ),
 ]
 TaskOut = Annotated[

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentos.cli.arguments import TrustedPlugins, complete_overrides
+from agentos.cli.arguments import AsJson, TrustedPlugins, complete_overrides
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +49,7 @@ def data(
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Picture: .png, .svg or .pdf.")] = Path("data.png"),
+    as_json: AsJson = False,
     trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Read and divide text as a run would; print its statistics, and draw what each agent reads.
@@ -61,7 +63,7 @@ def data(
     from agentos.reporting.pictures import save
 
     config = configuration(source, overrides or [], trust_plugins)
-    console = _console()
+    console = _console(stderr=as_json)
     with console.status("Reading text") as status:
         corpus = prepare(
             config.data,
@@ -76,6 +78,11 @@ def data(
         divided = division(config, summary)
         title = f"{config.name}: {len(corpus):,} documents\n{divided}"
         save(draw_corpus(summary, title=title), out)
+    if as_json:
+        typer.echo(
+            json.dumps({"name": config.name, "divided": divided, **summary.as_json()}, indent=2)
+        )
+        return
     show(console, summary, config.data.tokenizer.max_unknown_rate, divided)
     console.print(f"picture: {out}", soft_wrap=True, markup=False, highlight=False)
 
@@ -137,7 +144,8 @@ def show(console: Console, summary: Summary, max_unknown_rate: float, divided: s
     facts = {
         "read": f"{counts['read']:,} documents",
         "left out": left_out(counts),
-        "across parts": f"about {counts['across']:,} duplicates would have been in two of these parts",
+        "across parts": f"about {counts['across']:,} of the duplicates would otherwise have put the same "
+        "text in two of these parts",
         "kept": f"{counts['kept']:,}: {counts['train']:,} private, {counts['anchors']:,} anchors, "
         f"{counts['heldout']:,} held out",
         "tokens": f"{summary.lengths.sum():,} of {summary.vocabulary:,} kinds, "
@@ -177,7 +185,7 @@ def _tokenizer(config: RunConfig, corpus: Corpus) -> PreTrainedTokenizerBase:
     return tokenizer_for(corpus, lenient, config.seed)
 
 
-def _console() -> Console:
+def _console(stderr: bool) -> Console:
     from agentos.cli.display.console import SafeConsole
 
-    return SafeConsole()
+    return SafeConsole(stderr=stderr)

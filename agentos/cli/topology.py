@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from agentos.cli.arguments import AsJson
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +26,7 @@ def topology(
     out: Annotated[
         Path | None, typer.Option(help="Picture: .png, .svg or .pdf; default topology-KIND.png.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the figures of a topology, and draw it with its roles and levels; round by round if it varies.
 
@@ -43,29 +47,36 @@ def topology(
     else:
         figure = draw_rounds(network, live_edges(network), title)
     save(figure, picture)
-    show_topology(SafeConsole(), chosen, network, picture)
+    found = figures_of(chosen, network, picture)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        show_topology(SafeConsole(), found)
 
 
-def show_topology(console: Console, topology: Topology, network: Network, picture: Path) -> None:
-    """Print the figures of a network and the path of its picture."""
+def figures_of(topology: Topology, network: Network, picture: Path) -> dict[str, Any]:
+    """Return the figures of a network and the path of its picture, by name."""
+    return {
+        "kind": topology.kind,
+        "family": network.family,
+        "agents": network.agents,
+        "edges": network.edge_count,
+        "largest degree": network.max_degree,
+        "diameter": network.diameter,
+        "spectral gap": network.spectral_gap,
+        "hops per round": len(network.hops(1)),
+        "messages per round": sum(len(hop.edges) for hop in network.hops(1)),
+        "picture": str(picture),
+    }
+
+
+def show_topology(console: Console, figures: dict[str, Any]) -> None:
+    """Print the figures of a network."""
     from rich.markup import escape
     from rich.table import Table
 
-    gap, diameter = network.spectral_gap, network.diameter
-    sent = sum(len(hop.edges) for hop in network.hops(1))
-    figures = {
-        "kind": topology.kind,
-        "family": network.family,
-        "agents": str(network.agents),
-        "edges": str(network.edge_count),
-        "largest degree": str(network.max_degree),
-        "diameter": "-" if diameter is None else str(diameter),
-        "spectral gap": "-" if gap is None else f"{gap:.4f}",
-        "hops per round": str(len(network.hops(1))),
-        "messages per round": str(sent),
-        "picture": str(picture),
-    }
     table = Table.grid(padding=(0, 2))
     for name, value in figures.items():
-        table.add_row(name, escape(value))
+        shown = f"{value:.4f}" if isinstance(value, float) else value
+        table.add_row(name, "-" if value is None else escape(str(shown)))
     console.print(table)

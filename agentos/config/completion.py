@@ -1,4 +1,4 @@
-"""Fields of a run and their values, as a shell completes them."""
+"""Fields of a configuration and their values, as a shell completes them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ _DEEPEST = 6
 """Parts of the longest path that is completed."""
 
 
-def completed_overrides(incomplete: str, before: Sequence[str] = ()) -> list[str]:
+def completed_overrides(
+    incomplete: str, before: Sequence[str] = (), config: type[Spec] = RunConfig
+) -> list[str]:
     """Return how an override may go on: fields with an equals sign, or the values of a field.
 
     Args:
         incomplete: what has been typed of the word.
         before: the words before it; bash ends a word at an equals sign.
+        config: what the fields belong to: a run, a task or a life.
 
     Example:
         >>> completed_overrides("topology.ki"), completed_overrides("exchange=fedp")
@@ -25,7 +28,7 @@ def completed_overrides(incomplete: str, before: Sequence[str] = ()) -> list[str
         >>> completed_overrides("fedp", ["exchange", "="])
         ['fedprox', 'fedproto']
     """
-    known = dict(_fields(RunConfig, ()))
+    known = dict(_fields(config, ()))
     words = [*before[-2:], incomplete]
     if words[-2:-1] == ["="]:
         return [each for each in known.get(words[-3], ()) if each.startswith(incomplete)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from agentos.data.tokenization.token_store import TokenStore
 from agentos.data.tokenization.tokenizer import unknown_rate
 
 IntArray = npt.NDArray[np.int64]
+_QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,34 @@ class Summary:
     tokens: IntArray
     labels: tuple[str, ...]
     by_label: IntArray
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as values that JSON can hold; lengths as quantiles."""
+        shares = zip(
+            self.names,
+            self.documents.tolist(),
+            self.tokens.tolist(),
+            self.by_label.tolist(),
+            strict=True,
+        )
+        return {
+            "documents": dict(self.counts),
+            "tokens": int(self.lengths.sum()),
+            "lengths": {f"{q:.0%}": float(np.quantile(self.lengths, q)) for q in _QUANTILES},
+            "sentences": self.sentences,
+            "vocabulary": self.vocabulary,
+            "unknown": self.unknown,
+            "label_skew": label_skew(self.by_label),
+            "agents": [
+                {
+                    "name": name,
+                    "documents": documents,
+                    "tokens": tokens,
+                    "labels": dict(zip(self.labels, labels, strict=True)),
+                }
+                for name, documents, tokens, labels in shares
+            ],
+        }
 
 
 def summarise(corpus: Corpus, tokens: TokenStore, tokenizer: PreTrainedTokenizerBase) -> Summary:

@@ -157,7 +157,7 @@ def verdict(associations: Associations) -> str:
     spread = sum(each.change > 0 for each in clear)
     mean = float(np.mean([each.change for each in found]))
     return (
-        f"Against agents alone, the size of an association changed by {mean:+.2f} on average: it grew in "
+        f"Against agents alone, the size of an association changed by {mean:+.3f} on average: it grew in "
         f"{grown} of {len(found)} tests; beyond chance over the agents (p < 0.05) it grew in {spread} and "
         f"shrank in {len(clear) - spread}."
     )

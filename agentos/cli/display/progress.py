@@ -78,8 +78,8 @@ class LiveDisplay(Listener):
         )
         if counts["across"]:
             self._console.print(
-                f"about {counts['across']:,} of the duplicates would have been in two of private "
-                "documents, anchors and held-out documents",
+                f"about {counts['across']:,} of the duplicates would otherwise have put the same text "
+                "in two of these parts",
                 highlight=False,
             )
         if len(corpus.shards) <= NAMED_AGENTS:

@@ -29,11 +29,14 @@ def show_transfer(console: Console, found: Transfer) -> None:
             table.add_row(metric.label, *cells)
     console.print(table)
     documents = load_run(found.directory).environment.get(HELDOUT)
+    told = "in brackets: relative to the elders' mean"
     if documents:
-        told = f"measured on up to {documents:,} held-out documents, under one seed"
-        console.print(told, style="dim", highlight=False)
-    share = f"{found.token_share:.0%} of the tokens of an elder"
-    console.print(f"the new agent took {share}; its run: {found.directory}", soft_wrap=True)
+        told += f"; measured on up to {documents:,} held-out documents, under one seed"
+    console.print(told, style="dim", highlight=False)
+    share = f"{found.token_share:.0%} of an elder's tokens"
+    console.print(
+        f"the new agent was trained on {share}; its run: {found.directory}", soft_wrap=True
+    )
 
 
 def rows_of(found: Transfer) -> list[tuple[str, float, Any]]:

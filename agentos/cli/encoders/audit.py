@@ -107,7 +107,7 @@ def audit(
     said = ", ".join(sorted(shown or ())) or (
         "nothing" if shown is not None else "undeclared sources"
     )
-    said = f"messages of this run are computed from: {said}"
+    said = f"the messages of this run are computed from: {said}"
     if page is not None:
         write_audit(page, run.name, said, parts)
     if as_json:

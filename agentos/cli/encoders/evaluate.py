@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import Among, ChangedDataOk, JointWidth, TrustedPlugins
+from agentos.cli.arguments import Among, AsJson, ChangedDataOk, JointWidth, TrustedPlugins
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,6 +82,7 @@ def evaluate(
     among: Among = None,
     pca: JointWidth = None,
     changed_data_ok: ChangedDataOk = False,
+    as_json: AsJson = False,
     trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Evaluate the exported encoders of a run, or a model, on held-out text or on files of your own.
@@ -96,7 +97,7 @@ def evaluate(
     from agentos.cli.encoders.assessment import Request, assessed
     from agentos.records.atomic_files import writing
 
-    console = SafeConsole()
+    console = SafeConsole(stderr=as_json)
     with console.status("") as status:
         request = Request(
             target,
@@ -115,12 +116,15 @@ def evaluate(
             trusted=trust_plugins or (),
         )
         found = assessed(request, status.update)
+    text = json.dumps({"target": target, **found.as_json()}, indent=2, allow_nan=False)
     if out is not None:  # before anything is printed: the scores took long, and a stream may fail
-        text = json.dumps({"target": target, **found.as_json()}, indent=2, allow_nan=False)
         with writing(out):
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(text + "\n", encoding="utf-8")
-    show(console, found)
+    if as_json:
+        typer.echo(text)
+    else:
+        show(console, found)
     if out is not None:
         console.print(f"scores: {out}", soft_wrap=True, markup=False, highlight=False)
 

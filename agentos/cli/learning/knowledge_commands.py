@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from agentos.cli.arguments import AsJson
 
 if TYPE_CHECKING:
     from agentos.learning.knowledge.storage.changes import Moved, Weighed
@@ -22,25 +25,40 @@ Digest = Annotated[str, typer.Argument(metavar="CLAIM", help="A digest, or its f
 
 @knowledge.command()
 def show(
-    directory: Base, status: Annotated[str, typer.Option(help="Only this status.")] = ""
+    directory: Base,
+    status: Annotated[str, typer.Option(help="Only this status.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """List the claims that stand, and how many there are of each status."""
     base = _read(directory)
-    counts: dict[str, int] = {}
-    for digest, claim in base.state.claims.items():
-        if digest in base.state.wholes:
-            continue
-        counts[claim.status] = counts.get(claim.status, 0) + 1
-        if status in ("", claim.status):
-            _print(_line(claim))
+    standing = [c for digest, c in base.state.claims.items() if digest not in base.state.wholes]
+    counts = Counter(claim.status for claim in standing)
+    shown = [claim for claim in standing if status in ("", claim.status)]
+    if as_json:
+        facts = {"counts": counts, "records": base.records, "state": base.state.digest()}
+        _print_json({**facts, "claims": [_facts(claim) for claim in shown]})
+        return
+    for claim in shown:
+        _print(_line(claim))
     told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no claims"
     _print(f"{told}; {base.records} records; state {base.state.digest()}")
 
 
 @knowledge.command()
-def why(directory: Base, claim: Digest) -> None:
+def why(directory: Base, claim: Digest, as_json: AsJson = False) -> None:
     """Show what stands behind a claim: origins, merged parts, rivals, weights, decisions."""
     told = _read(directory).why(claim)
+    if as_json:
+        _print_json(
+            {
+                "claim": _facts(told.claim),
+                "merged_into": None if told.whole is None else _facts(told.whole),
+                "merged_from": [_facts(part) for part in told.parts],
+                "rivals": [_facts(rival) for rival in told.rivals],
+                "decisions": [each.model_dump(mode="json") for each in told.decisions],
+            }
+        )
+        return
     _print(_line(told.claim))
     _print(f"sources: {', '.join(told.claim.sources)}; origins: {', '.join(told.claim.origins)}")
     if told.whole is not None:
@@ -55,30 +73,49 @@ def why(directory: Base, claim: Digest) -> None:
 
 @knowledge.command()
 def search(
-    directory: Base, text: Annotated[str, typer.Argument(help="A label, source, origin or word.")]
+    directory: Base,
+    text: Annotated[str, typer.Argument(help="A label, source, origin or word.")],
+    as_json: AsJson = False,
 ) -> None:
     """List claims whose labels, sources, origins or public text contain a string."""
-    wanted = text.casefold()
+    wanted, found = text.casefold(), []
     for claim in _read(directory).state.claims.values():
         parts = [name for name, _ in claim.labels] + [*claim.sources, *claim.origins, claim.text]
         if any(wanted in part.casefold() for part in parts):
-            _print(_line(claim))
+            found.append(claim)
+    if as_json:
+        _print_json([_facts(claim) for claim in found])
+        return
+    for claim in found:
+        _print(_line(claim))
+    if not found:
+        _print("no claims")
 
 
 @knowledge.command()
 def diff(
-    directory: Base, since: Annotated[int, typer.Argument(help="Number of records before.")]
+    directory: Base,
+    since: Annotated[int, typer.Argument(help="Number of records before.")],
+    as_json: AsJson = False,
 ) -> None:
     """List claims that are new or have another status than after the first records of the log."""
     base = _read(directory)
-    before = base.at(since).claims
-    for digest, claim in base.state.claims.items():
-        if digest not in before:
-            _print(f"+ {_line(claim)}")
-        elif before[digest].status != claim.status:
-            _print(f"~ {_line(claim)}, was {before[digest].status}")
-    for digest in before.keys() - base.state.claims.keys():
-        _print(f"- {_line(before[digest])}")
+    before, now = base.at(since).claims, base.state.claims
+    new = [claim for digest, claim in now.items() if digest not in before]
+    moved = [
+        c for digest, c in now.items() if digest in before and before[digest].status != c.status
+    ]
+    gone = [claim for digest, claim in before.items() if digest not in now]
+    if as_json:
+        was = [{**_facts(claim), "was": before[claim.digest].status} for claim in moved]
+        _print_json({"new": [*map(_facts, new)], "moved": was, "gone": [*map(_facts, gone)]})
+        return
+    for claim in new:
+        _print(f"+ {_line(claim)}")
+    for claim in moved:
+        _print(f"~ {_line(claim)}, was {before[claim.digest].status}")
+    for claim in gone:
+        _print(f"- {_line(claim)}")
 
 
 @knowledge.command()
@@ -98,7 +135,7 @@ def retract(
 
 @knowledge.command()
 def export(
-    directory: Base, out: Annotated[Path, typer.Argument(metavar="FILE", help="A new JSONL file.")]
+    directory: Base, out: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL file; replaced if it is there.")]
 ) -> None:
     """Write the claims that stand as JSON lines."""
     from agentos.learning.knowledge.storage.changes import claim_to_json
@@ -123,6 +160,15 @@ def _read(directory: Path) -> KnowledgeBase:
     from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 
     return KnowledgeBase.read(directory)
+
+
+def _facts(claim: Claim) -> dict[str, Any]:
+    """Return a claim without its embedding, which `export` writes."""
+    return {"digest": claim.digest, **claim.model_dump(mode="json", exclude={"embedding"})}
+
+
+def _print_json(values: Any) -> None:
+    typer.echo(json.dumps(values, indent=2))
 
 
 def _line(claim: Claim) -> str:

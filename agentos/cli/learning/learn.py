@@ -7,12 +7,26 @@ from typing import Annotated
 
 import typer
 
-from agentos.cli.arguments import Address, Overrides, TrustedPlugins
+from agentos.cli.arguments import Address, TrustedPlugins
+
+
+def _complete(ctx: typer.Context, incomplete: str) -> list[str]:
+    from agentos.config.completion import completed_overrides
+    from agentos.learning.config import LifeConfig
+
+    return completed_overrides(incomplete, ctx.params.get("overrides") or (), LifeConfig)
 
 
 def learn(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A YAML file of a life.")],
-    overrides: Overrides = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY.PATH=VALUE",
+            help="Fields to change, such as learn.kind=er gate.drop=0.02.",
+            autocompletion=_complete,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agentos.cli.arguments import Directory, Out
+from agentos.cli.arguments import AsJson, Directory, Out
 
 
 def transfer(
@@ -23,7 +23,7 @@ def transfer(
     share: Annotated[
         float, typer.Option(help="Steps of the new agent, relative to those of an elder.")
     ] = 0.25,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Start a new agent, of any size, from what a society has learnt; compare it with one that did not.
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentos.cli.arguments import AsJson, complete_runs
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,8 +24,14 @@ RUNS = Path("runs")
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="A folder of runs, or of sweeps of runs.")
 ]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name under runs/.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run folder, or its name under runs/.",
+        autocompletion=complete_runs,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 _POLL_S = 0.5
 _TAIL_BYTES = 500_000
@@ -64,7 +72,12 @@ def show(run: Run, as_json: AsJson = False) -> None:
 
 @runs.command()
 def rm(
-    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, or names.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="Run folders, or names.", autocompletion=complete_runs
+        ),
+    ],
     yes: Yes = False,
 ) -> None:
     """Remove runs. Runs in progress are refused, and files that a run did not write are kept.

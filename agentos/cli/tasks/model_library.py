@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agentos.cli.arguments import AsJson
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -30,7 +32,6 @@ Folder = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a model in the library.")]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from agentos.cli.arguments import TaskFile, TaskOverrides, TrustedPlugins
+from agentos.cli.arguments import AsJson, TaskFile, TaskOverrides, TrustedPlugins
 
 
 def plan(
@@ -17,7 +17,7 @@ def plan(
     out: Annotated[
         Path | None, typer.Option(help="Page with a Gantt picture, such as plan.html.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Select models, divide a task and schedule it; print who would do what, and what it costs.

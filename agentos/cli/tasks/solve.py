@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentos.cli.arguments import Address, TaskFile, TaskOut, TaskOverrides, TrustedPlugins
+from agentos.cli.arguments import Address, AsJson, TaskFile, TaskOut, TaskOverrides, TrustedPlugins
 
 if TYPE_CHECKING:
     from agentos.cli.display.console import SafeConsole
@@ -19,6 +19,7 @@ def solve(
     overrides: TaskOverrides = None,
     out: TaskOut = None,
     address: Address = None,
+    as_json: AsJson = False,
     trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Let a society work on a task: analyse it, choose and adapt models, compare ways to cooperate, answer.
@@ -26,7 +27,7 @@ def solve(
     The task classifies texts or pairs of them (classify, pair), searches documents that the agents share
     (rank), continues texts (generate), or is a graph of such parts (composite). Ends with a table of the ways
     to answer the test texts, and whether one agent was enough. The same command again uses what was embedded
-    before.
+    before. With --json the content of results.json is printed.
 
     Example: agentos solve triage.yaml topology.kind=layered --out runs/triage
     """
@@ -34,13 +35,17 @@ def solve(
     from agentos.config.task_file import load_task
     from agentos.reporting.tasks.kind_report import write_any_report
     from agentos.tasks.solving.solve_any import solve as work
+    from agentos.tasks.solving.work_folder import RESULTS
 
-    console, directory = _console(), out
+    console, directory = _console(as_json), out
     task = load_task(file, overrides or (), trust_plugins)
     with console.status("Reading text") as status:
         solved = work(task, directory or Path("runs") / task.name, status.update, address)
         write_any_report(solved)
-    show_any(console, solved)
+    if as_json:
+        typer.echo((solved.directory / RESULTS).read_text(encoding="utf-8").rstrip())
+    else:
+        show_any(console, solved)
 
 
 def analyse(
@@ -48,6 +53,7 @@ def analyse(
     overrides: TaskOverrides = None,
     out: TaskOut = None,
     address: Address = None,
+    as_json: AsJson = False,
     trust_plugins: TrustedPlugins = None,
 ) -> None:
     """Analyse a task with the models of its library, and stop: is it worth cooperating?
@@ -58,12 +64,15 @@ def analyse(
     from agentos.config.task_file import load_labelled_task
     from agentos.tasks.solving.run_task import analyse_only
 
-    console = _console()
+    console = _console(as_json)
     task = load_labelled_task(file, overrides or (), trust_plugins)
     directory = out or Path("runs") / task.name
     with console.status("Reading text") as status:
         analysis = analyse_only(task, directory, status.update, address)
-    show_analysis(console, analysis, directory)
+    if as_json:
+        typer.echo(json.dumps(analysis.as_json(), indent=2))
+    else:
+        show_analysis(console, analysis, directory)
 
 
 def ask(
@@ -80,7 +89,7 @@ def ask(
         int | None,
         typer.Option(min=1, help="Summarise each text by so many of its sentences (kind rank)."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     address: Address = None,
     trust_plugins: TrustedPlugins = None,
 ) -> None:
@@ -104,10 +113,10 @@ def ask(
         show_answers(_console(), asked, found)
 
 
-def _console() -> SafeConsole:
+def _console(stderr: bool = False) -> SafeConsole:
     from agentos.cli.display.console import SafeConsole
 
-    return SafeConsole()
+    return SafeConsole(stderr=stderr)
 
 
 def _lines(path: Path) -> list[str]:

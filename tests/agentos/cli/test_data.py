@@ -42,6 +42,9 @@ def test_run_is_told_with_its_counts_and_drawn(
     for fact in ("240 documents", "148 private, 32 anchors, 60 held out", "4 labels", "sentences"):
         assert fact in output
     assert "reads.svg" in output
+    figures = json.loads(told(config_file, "--json"))
+    assert (figures["documents"]["train"], figures["documents"]["heldout"]) == (148, 60)
+    assert sum(agent["documents"] for agent in figures["agents"]) == 148
     svg = (tmp_path / "who" / "reads.svg").read_text(encoding="utf-8")
     for name in ("sea", "farm", "town", "sky", "agent-3"):
         assert f">{name}<" in svg

@@ -269,6 +269,12 @@ def test_list_of_a_point_shows_its_kinds_only(agentos: Callable[..., Ended], nam
     assert name in titles[0]
 
 
+def test_topology_is_told_as_json(agentos: Callable[..., Ended]) -> None:
+    figures = json.loads(agentos("topology", "ring", "--agents", "6", "--json").out)
+    assert (figures["edges"], figures["diameter"], figures["largest degree"]) == (6, 3, 2)
+    assert figures["spectral gap"] == pytest.approx(1 / 3)
+
+
 def test_list_of_a_point_shows_parameters(agentos: Callable[..., Ended]) -> None:
     assert "parameters: k, p" in agentos("list", "topology").out
     assert "parameters: k, p" not in agentos("list").out

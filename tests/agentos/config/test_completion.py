@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
+from agentos.cli.arguments import complete_runs
 from agentos.cli.main import main
 from agentos.config.completion import completed_overrides
 from agentos.config.load import load
+from agentos.learning.config import LifeConfig
+from agentos.records.layout import STARTING
+from agentos.tasks.config import Task
 from agents.exchange import EXCHANGES
+from protocols.spec import Spec
 
 
 @pytest.mark.parametrize(
@@ -33,6 +39,30 @@ def test_words_go_on_as_a_run_takes_them(words: list[str], found: list[str]) -> 
 
 def test_every_kind_of_exchange_is_offered() -> None:
     assert completed_overrides("exchange=") == [f"exchange={kind}" for kind in EXCHANGES]
+
+
+@pytest.mark.parametrize(
+    ("config", "typed", "found"),
+    [
+        (Task, "fuse=st", ["fuse=stacking"]),
+        (Task, "defer.bud", ["defer.budget="]),
+        (LifeConfig, "learn.kind=e", ["learn.kind=er", "learn.kind=ewc"]),
+        (LifeConfig, "gate.dr", ["gate.drop="]),
+    ],
+)
+def test_fields_of_tasks_and_lives_are_offered(
+    config: type[Spec], typed: str, found: list[str]
+) -> None:
+    assert completed_overrides(typed, config=config) == found
+
+
+def test_runs_are_offered_by_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ring", "rows", "other"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    for name in ("ring", "other"):
+        (tmp_path / "runs" / name / STARTING).touch()
+    monkeypatch.chdir(tmp_path)
+    assert complete_runs("r") == ["ring"]
 
 
 def test_fields_of_the_section_training_can_be_set() -> None:

@@ -7,6 +7,7 @@ stored, and read back as Arrow columns: nothing in the folder is executed.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -29,6 +30,9 @@ try:
     from lancedb.index import IvfFlat
 except ImportError:  # the optional extra is not installed
     lancedb = IvfFlat = None
+
+# LanceDB warns in each forked child. Those of Ray and of subprocesses run another program at once.
+warnings.filterwarnings("ignore", "lancedb fork support is experimental", RuntimeWarning)
 
 _NAME = re.compile(r"frame_([0-9a-f]{16,128})")
 _AT_ONCE = 500

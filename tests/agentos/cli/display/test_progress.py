@@ -66,7 +66,7 @@ def test_lines_without_a_terminal(small: Callable[..., RunConfig], screen: Conso
     assert text == (
         "text: 1,234 private documents, 32 public anchors, 60 held out; left out: 5 duplicates"
     )
-    assert across.startswith("about 3 of the duplicates would have been in two of")
+    assert across.startswith("about 3 of the duplicates would otherwise have put")
     assert agents == "documents per agent: lib[0] 7, lib[1] 7, lib[2] 7"
     assert before.split(" s  ")[1] == "together: round 0/4  2.00 MB"
     assert first.split(" s  ")[1] == "together: round 1/4  loss 1.500  2.00 MB"

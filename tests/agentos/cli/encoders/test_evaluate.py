@@ -59,6 +59,8 @@ def test_command_prints_a_table_and_writes_json(monkeypatch, tmp_path, found):
     written = json.loads(out.read_text())
     assert written["target"] == "runs/x"
     assert written["encoders"]["agent-3"]["knn"]["knn_accuracy"] == 0.3
+    printed = CliRunner().invoke(app, [*arguments, "--json"])
+    assert json.loads(printed.stdout)["encoders"] == written["encoders"]
     refused = CliRunner().invoke(app, [*arguments, "--out", str(out / "scores.json")])
     assert isinstance(refused.exception, RecordError)
 

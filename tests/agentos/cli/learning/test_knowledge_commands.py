@@ -51,6 +51,15 @@ def test_commands_follow_a_claim_from_acceptance_to_retraction(folder: Path) -> 
     assert "it was red" in run("why", folder, digest)
     assert run("diff", folder, 2) == f"~ {digest} retracted label: white 2, was accepted\n"
     assert run("show", folder, "--status", "retracted").splitlines()[0].startswith(digest)
+    assert json.loads(run("show", folder, "--json"))["counts"] == {"accepted": 1, "retracted": 1}
+    assert [
+        claim["digest"][:12] for claim in json.loads(run("search", folder, "WHITE", "--json"))
+    ] == [digest]
+    assert (
+        json.loads(run("why", folder, digest, "--json"))["decisions"][0]["reason"] == "it was red"
+    )
+    (moved,) = json.loads(run("diff", folder, 2, "--json"))["moved"]
+    assert (moved["status"], moved["was"]) == ("retracted", "accepted")
     assert run("check", folder) == "sound: 3 records, 2 claims\n"
 
 

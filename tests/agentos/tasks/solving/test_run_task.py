@@ -115,10 +115,14 @@ def test_commands_go_on_with_the_same_configuration_and_refuse_another(
         patch.setattr(
             "agentos.tasks.society.encoders.read_texts", lambda _: pytest.fail("embedded again")
         )
-        analysed = run(app, ["analyse", str(file), "--out", out])
+        analysed = run(app, ["analyse", str(file), "--out", out, "--json"])
         assert analysed.exit_code == 0, analysed.output
         solved = run(app, ["solve", str(file), "--out", out])
         assert solved.exit_code == 0, solved.output
+        again = run(app, ["solve", str(file), "--out", out, "--json"])
+        assert again.exit_code == 0, again.output
+    assert json.loads(analysed.stdout) == json.loads((Path(out) / "analysis.json").read_text())
+    assert json.loads(again.stdout)["verdict"] in " ".join(solved.output.split())
     for shown in ("words", "alone", "master", "peers", "layers", "One agent"):
         assert shown in solved.output
     after = json.loads((made.directory / "results.json").read_text())
