@@ -135,7 +135,10 @@ def retract(
 
 @knowledge.command()
 def export(
-    directory: Base, out: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL file; replaced if it is there.")]
+    directory: Base,
+    out: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSONL file; replaced if it is there.")
+    ],
 ) -> None:
     """Write the claims that stand as JSON lines."""
     from agentos.learning.knowledge.storage.changes import claim_to_json

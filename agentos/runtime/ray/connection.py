@@ -42,6 +42,7 @@ def connect(address: str | None, object_store_mb: int, spill_folder: str | None)
                 hint="leave out the address, or call ray.shutdown() first",
             )
         return ExitStack()
+    handler = signal.getsignal(signal.SIGTERM)
     with ExitStack() as undo:
         if address is not None:
             require_listener(address)
@@ -58,6 +59,7 @@ def connect(address: str | None, object_store_mb: int, spill_folder: str | None)
                 _init(address="local", num_cpus=_cores(), include_dashboard=False, **own)
         undo.callback(ray.shutdown)
         _quieten()
+        keep_handlers(handler)
         return undo.pop_all()
 
 
@@ -95,10 +97,15 @@ def _quieten() -> None:
     worker._worker_logs_enabled = False
 
 
-def keep_handlers() -> None:
-    """Restore the handler of SIGTERM: Ray replaces it by one that aborts the process."""
+def keep_handlers(handler: Any = None) -> None:
+    """Restore the handler of SIGTERM: Ray replaces it by one that aborts the process.
+
+    Args:
+        handler: the one from before; the present one of Python's if there was none.
+    """
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
+        before = handler or signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
+        signal.signal(signal.SIGTERM, before)
 
 
 def require_short_path() -> None:

@@ -126,7 +126,7 @@ class ClaimLog:
             f"{self.path} is not the log of a knowledge base",
             expected=expected,
             actual=actual,
-            hint="restore the file from a copy, or name another folder",
+            hint="name the folder of a knowledge base, which in a life is DIR/knowledge, or restore the file",
         )
 
 
