@@ -28,7 +28,7 @@ help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo; echo "Another Python (3.10 to 3.13): make quickstart PYTHON=python3.12"
 
-quickstart: $(INSTALLED)  ## Install AgentOS in .venv, run six agents for about three minutes, write a report.
+quickstart: $(INSTALLED)  ## Install AgentOS in .venv, run six agents for one or two minutes, write a report.
 	@$(BIN)/agentos run quickstart
 
 test: check  ## Install the test tools too; check style, types and imports; run all tests.
