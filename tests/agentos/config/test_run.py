@@ -311,7 +311,8 @@ def test_run_is_refused_with_the_reason(case: str) -> None:
 def test_unlike_encoders_may_exchange_what_is_not_weights() -> None:
     for kind in (kind for kind, cls in EXCHANGES.items() if not cls.changes_parameters):
         exchange = {"kind": kind, **NEEDED.get(kind, {})}
-        values = {"exchange": exchange, "agents": NANO_AND_TINY}
+        # A master suits all of them; some need one.
+        values = {"exchange": exchange, "agents": NANO_AND_TINY, "topology": "master_slave"}
         assert RunConfig.model_validate(values).exchange.kind == kind
 
 

@@ -65,7 +65,9 @@ def test_table_pairs_gains_by_seed_and_agent():
 
 def test_page_tells_the_seeds_apart_that_the_setting_was_chosen_on():
     page = first_run.page(RESULTS, ["one", "two"], "WORDS", "command")
-    assert "seeds below 4; the other 2 gain +0.100 ± 0.000 over alone and +0.200 ± 0.000" in page
+    assert (
+        "the other 2 gain +0.100 ± 0.000 over alone and +0.200 ± 0.000 over self-training" in page
+    )
     assert "2.00 MB" in page
     assert "WORDS" in page
     assert "the other" not in first_run.page(RESULTS[:2], ["one", "two"], "", "")
