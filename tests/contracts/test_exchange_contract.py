@@ -96,6 +96,12 @@ def begin(make_society, exchange, topology):
     return lambda: make_society(exchange, topology)
 
 
+@pytest.fixture
+def begin_at_home(make_society, exchange):
+    """The same in one topology, for what does not depend on who speaks to whom."""
+    return lambda: make_society(exchange, home(exchange))
+
+
 def snapshot(value: Any) -> Any:
     """Copy what an agent is, or anything within it, into plain values that compare."""
     if isinstance(value, torch.Tensor):
@@ -161,8 +167,10 @@ def test_kind_is_the_key_in_the_table():
         assert cls.__doc__
 
 
-def test_state_is_a_dataclass_whose_fields_have_defaults_and_survives_a_file(begin, tmp_path):
-    society = begin()
+def test_state_is_a_dataclass_whose_fields_have_defaults_and_survives_a_file(
+    begin_at_home, tmp_path
+):
+    society = begin_at_home()
     society.run(1)
     before = states(society)
     society.host.restore(tmp_path, society.host.snapshot(tmp_path))
@@ -286,8 +294,8 @@ def test_bytes_on_the_wire_are_those_announced(make_society, exchange, family, c
     assert sent.rows() == {name: [column[i] for i in first] for name, column in rows.items()}
 
 
-def test_messages_stay_as_they_were_sent_through_merging_and_training(begin):
-    society = begin()
+def test_messages_stay_as_they_were_sent_through_merging_and_training(begin_at_home):
+    society = begin_at_home()
     kept = []
     for scheduled in society.scheduled_hops(1):
         outbox = society.compose(scheduled)
@@ -311,14 +319,14 @@ class LateStore:
         return handles
 
 
-def test_what_an_agent_says_stays_as_it_is_while_others_speak(begin, monkeypatch):
-    society = begin()
+def test_what_an_agent_says_stays_as_it_is_while_others_speak(begin_at_home, monkeypatch):
+    society = begin_at_home()
     monkeypatch.setattr(society.host, "store", LateStore())
     society.run(1)
 
 
-def test_agents_keep_nothing_that_lies_in_a_message(begin):
-    society = begin()
+def test_agents_keep_nothing_that_lies_in_a_message(begin_at_home):
+    society = begin_at_home()
     scheduled, receiver, buffers = letters(society, 0)
     own = [buffer.copy() for buffer in buffers]
     assert society.deliver(scheduled, receiver, own) == []
@@ -368,14 +376,14 @@ def test_bad_messages_are_rejected_by_name_and_leave_the_agent_as_it_was(begin):
     assert states(society) == before
 
 
-def test_good_messages_count_beside_bad_and_repeated_ones(begin):
-    society = begin()
+def test_good_messages_count_beside_bad_and_repeated_ones(begin_at_home):
+    society = begin_at_home()
     scheduled, receiver, buffers = letters(society, 0)
     if not buffers:
         return
     assert society.deliver(scheduled, receiver, buffers[:1]) == []
     expected = states(society)
-    society = begin()
+    society = begin_at_home()
     letters(society, 0)  # speaking may be remembered
     bad = with_nan(decode(buffers[-1]))
     rejected = society.deliver(scheduled, receiver, [bad, buffers[0], buffers[0]])
@@ -383,8 +391,8 @@ def test_good_messages_count_beside_bad_and_repeated_ones(begin):
     assert states(society) == expected
 
 
-def test_loss_is_finite_and_reaches_the_encoder(begin, exchange):
-    society = begin()
+def test_loss_is_finite_and_reaches_the_encoder(begin_at_home, exchange):
+    society = begin_at_home()
     society.run(1)
     learnt = {id: metrics.get("exchange_loss") for id, metrics in society.train(2).items()}
     if not has_loss(exchange):
@@ -392,7 +400,7 @@ def test_loss_is_finite_and_reaches_the_encoder(begin, exchange):
         return
     assert all(value is not None and np.isfinite(value) and value > 0 for value in learnt.values())
     heard = states(society)
-    deaf = begin()
+    deaf = begin_at_home()
     deaf.train(2)
     for id in learnt:
         assert states(deaf)[id]["parameters"] != heard[id]["parameters"]
