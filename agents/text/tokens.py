@@ -65,10 +65,8 @@ class Text:
     def span(self, start: int, end: int) -> Text:
         """Return the tokens from ``start`` up to ``end``; a sentence cut at its front begins at the cut."""
         first, last = self.sentences.searchsorted((start + 1, end))
-        starts = (
-            self.sentences[first - 1 : last] - start
-        )  # the first begins at the cut, or before it
-        starts[0] = 0
+        starts = self.sentences[first - 1 : last] - start
+        starts[0] = 0  # that sentence begins at the cut, or before it
         return self._part(slice(start, end), starts)
 
     def keep(self, kept: np.ndarray) -> Text:

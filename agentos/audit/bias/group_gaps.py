@@ -80,7 +80,7 @@ def groups_of(source: Source, corpus: Corpus, column: str) -> list[str | None]:
 def document_scores(
     encoder: TextEncoder, texts: Sequence[str], labels: Sequence[str | None]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return metrics of each document: all documents are candidates, whatever their group.
+    """Return metrics of each document: all documents of all groups are candidates.
 
     ``halves``: reciprocal rank of the second half of a document's words, searched by the first half.
     ``neighbours``: 1 where most of the nearest other documents have its label, else 0; only with labels.

