@@ -53,7 +53,7 @@ def watched(
     from agentos.cli.display.outcome_tables import show_outcome
     from agentos.cli.display.progress import LiveDisplay
     from agentos.cli.runs.watch import live_page
-    from agentos.runtime.interruption import Interrupted, interruptible
+    from agentos.runtime.interruption import interruptible, named
 
     console = SafeConsole()
     tell = partial(console.print, soft_wrap=True, markup=False, highlight=False)
@@ -62,7 +62,8 @@ def watched(
         try:
             with live_page(simulation.directory if live else None, tell):
                 result = simulation.run(resumption)
-        except Interrupted as interrupted:
+        except KeyboardInterrupt as error:
+            interrupted = named(error)
             display.close()
             kept = simulation.directory
             advice = (

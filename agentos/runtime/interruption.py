@@ -31,9 +31,23 @@ class Interrupted(KeyboardInterrupt):
         return 128 + self.signal
 
 
+_received: list[int] = []
+"""Signals that asked this process to end, in order; handlers run in the main thread only."""
+
+
+def named(error: KeyboardInterrupt) -> Interrupted:
+    """Return a request to end with its signal: Ray raises a bare `KeyboardInterrupt` in its place."""
+    if isinstance(error, Interrupted):
+        return error
+    return Interrupted(_received[-1] if _received else signal.SIGINT)
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Raise `Interrupted` on Ctrl-C, SIGTERM and SIGHUP.
+
+    What a signal raises while the code inside waits for Ray is a bare `KeyboardInterrupt` there, which
+    `named` explains, and an `Interrupted` outside.
 
     Signals that come while the first one is dealt with are ignored, so that hosts are ended and records
     completed; only a later Ctrl-C is raised again. Signals that the caller ignores, as ``nohup`` does, stay
@@ -49,6 +63,7 @@ def interruptible() -> Iterator[None]:
         if first and (number != signal.SIGINT or now - first[0] < REPEATS_S):
             return
         first.append(now)
+        _received.append(number)
         raise Interrupted(number)
 
     before = {number: signal.getsignal(number) for number in _signals()}
@@ -57,6 +72,8 @@ def interruptible() -> Iterator[None]:
         signal.signal(number, interrupt)
     try:
         yield
+    except KeyboardInterrupt as error:
+        raise named(error) from None
     finally:
         for number in taken:
             signal.signal(number, before[number])

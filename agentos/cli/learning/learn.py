@@ -53,7 +53,7 @@ def learn(
     from agentos.cli.display.life_progress import LifeDisplay, show_life
     from agentos.learning.config import load_life
     from agentos.learning.life import Life
-    from agentos.runtime.interruption import Interrupted, interruptible
+    from agentos.runtime.interruption import interruptible, named
 
     console = SafeConsole()
     config = load_life(str(file), overrides or [], trust_plugins)
@@ -62,7 +62,8 @@ def learn(
         try:
             life = Life(config, directory, display, address)
             record = life.follow() if follow else life.run()
-        except Interrupted as interrupted:
+        except KeyboardInterrupt as error:
+            interrupted = named(error)
             display.close()
             advice = f"finished episodes are in {directory}; the same command goes on"
             SafeConsole(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)

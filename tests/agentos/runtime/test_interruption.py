@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agentos.runtime.interruption import Interrupted, interruptible
+from agentos.runtime.interruption import Interrupted, interruptible, named
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +44,22 @@ def test_ignored_signal_stays_ignored() -> None:
     with interruptible():
         os.kill(os.getpid(), signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def receive_bare(number: signal.Signals) -> None:
+    """Send this process a signal, and raise what Ray raises in place of the error of a handler."""
+    with interruptible():
+        try:
+            os.kill(os.getpid(), number)
+            signal.pause()
+        except KeyboardInterrupt:
+            bare = KeyboardInterrupt()
+        assert named(bare).signal == number
+        raise bare
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_bare_interrupt_keeps_the_name_of_the_signal(number: signal.Signals) -> None:
+    with pytest.raises(Interrupted) as caught:
+        receive_bare(number)
+    assert caught.value.signal == number

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pytest
 
 from agentos.runtime import Session
 from agentos.runtime.host_calls import HostCall
+from agentos.runtime.interruption import Interrupted, interruptible
 from agentos.runtime.ray.runtime import RayRuntime
 from protocols.errors import (
     AgentOSError,
@@ -122,6 +124,22 @@ def test_more_hosts_than_cores_take_turns(open_hosts: Open, threads: int, at_onc
     spans = session.call(dict.fromkeys((2, 0, 3, 1), Nap(0.3)))
     assert list(spans) == [2, 0, 3, 1]
     assert most_at_once(list(spans.values())) == at_once
+
+
+def test_signal_during_a_call_keeps_its_name(open_hosts: Open) -> None:
+    """Ray raises a bare `KeyboardInterrupt` in place of what a signal handler raised."""
+    session = open_hosts(1)
+    session.call({0: Pid()})
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup may have started these tests
+    alarm = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGHUP))
+    try:
+        alarm.start()
+        with pytest.raises(Interrupted) as caught, interruptible():
+            session.call({0: Nap(3.0)})
+    finally:
+        alarm.join()
+        signal.signal(signal.SIGHUP, before)
+    assert caught.value.signal == signal.SIGHUP
 
 
 def test_late_host_exceeds_the_deadline(open_hosts: Open) -> None:
