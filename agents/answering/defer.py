@@ -18,10 +18,8 @@ from agents.answering.answers import Answers, Labels, check_evidence
 from agents.answering.scorers import (
     DeferralRule,
     DoubtScorer,
-    GainScorer,
     RandomScorer,
     Scorer,
-    doubts,
     urgency,
 )
 from protocols.errors import ConfigurationError
@@ -51,37 +49,6 @@ class Deferral(Spec, ABC):
         """
 
 
-class Learned(Deferral):
-    """Learned deferral: ridge regression of ``next is right - this is right`` on the small agent's answer.
-
-    The estimate is linear in the probabilities and in the doubt, one minus the largest. Only the former are
-    penalised: from few labelled texts the estimate falls back on doubt, as `Confidence` does. Texts with an
-    estimated gain of 0 or less stay, even where the budget would allow more.
-
-    Source: Jitkrittum et al., When Does Confidence-Based Cascade Deferral Suffice?, 2023.
-    """
-
-    kind: Literal["learned"] = "learned"
-    l2: float = Field(
-        100.0,
-        gt=0.0,
-        le=1e6,
-        description="Penalty of the squared weights of standardised probabilities.",
-    )
-
-    def fit(self, this: Answers, following: Answers, labels: Labels, seed: int) -> GainScorer:
-        """Solve the normal equations."""
-        mean, spread = this.probabilities.mean(axis=0), this.probabilities.std(axis=0)
-        spread = np.where(spread > 0, spread, 1.0)
-        free = np.column_stack([np.ones(len(labels)), doubts(this)])
-        rows = np.hstack([free, (this.probabilities - mean) / spread])
-        gain = following.right(labels).astype(np.float64) - this.right(labels)
-        penalty = np.full(rows.shape[1], self.l2)
-        penalty[:2] = 1e-9  # only so that equal doubts can be solved for
-        weight = np.linalg.solve(rows.T @ rows + np.diag(penalty), rows.T @ gain)
-        return GainScorer(mean, spread, weight[2:], float(weight[1]), float(weight[0]))
-
-
 class Confidence(Deferral):
     """Confidence: pass on the answers whose best class is least probable."""
 
@@ -103,7 +70,6 @@ class Random(Deferral):
 
 
 DEFERRALS: dict[str, type[Deferral]] = {
-    "learned": Learned,
     "confidence": Confidence,
     "random": Random,
 }
@@ -147,7 +113,7 @@ def calibrate(scorer: Scorer, answers: Answers, labels: Labels, budget: float) -
         threshold = np.inf
     else:
         threshold = -np.inf if allowed == len(descending) else float(descending[allowed])
-    return DeferralRule(scorer, max(threshold, scorer.least), scorer.flops(answers.classes))
+    return DeferralRule(scorer, threshold, scorer.flops(answers.classes))
 
 
 def oracle(this: Answers, following: Answers, labels: Labels, budget: float) -> NDArray[np.bool_]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +23,6 @@ ABSTAINED = 1e6
 
 class Scorer(ABC):
     """A fitted deferral without its threshold: the texts with the highest scores are passed on."""
-
-    least: ClassVar[float] = -np.inf
-    """Score that a text must exceed to be passed on, even where the budget allows more."""
 
     @abstractmethod
     def scores(self, answers: Answers) -> Rows:
@@ -62,43 +58,13 @@ def urgency(scorer: Scorer, answers: Answers) -> Rows:
 
 
 @dataclass(frozen=True)
-class GainScorer(Scorer):
-    """A linear estimate of ``P(next is right) - P(this is right)`` from an answer's probabilities.
-
-    Attributes:
-        mean: `[K]`, of the probabilities.
-        spread: `[K]`, their standard deviation, or 1.
-        weight: `[K]`.
-        doubt: weight of one minus the probability of the best class.
-        intercept: estimate where all else is 0.
-    """
-
-    least: ClassVar[float] = 0.0
-
-    mean: Rows
-    spread: Rows
-    weight: Rows
-    doubt: float
-    intercept: float
-
-    def scores(self, answers: Answers) -> Rows:
-        """Return the estimated gains."""
-        features = (answers.probabilities - self.mean) / self.spread
-        estimate: Rows = features @ self.weight + self.doubt * doubts(answers) + self.intercept
-        return estimate
-
-    def flops(self, classes: int) -> float:
-        """Return the FLOPs of the standardised features and of the product."""
-        return float(5 * classes + 3)
-
-
-@dataclass(frozen=True)
 class DoubtScorer(Scorer):
     """One minus the probability of the best class."""
 
     def scores(self, answers: Answers) -> Rows:
         """Return how unsure each answer is."""
-        return doubts(answers)
+        rows: Rows = 1 - answers.probabilities.max(axis=1)
+        return rows
 
     def flops(self, classes: int) -> float:
         """Return one comparison for each class."""
@@ -123,9 +89,3 @@ class RandomScorer(Scorer):
     def flops(self, classes: int) -> float:
         """Return the one comparison."""
         return 1.0
-
-
-def doubts(answers: Answers) -> Rows:
-    """Return one minus the probability of the best class `[N]`."""
-    rows: Rows = 1 - answers.probabilities.max(axis=1)
-    return rows

@@ -37,7 +37,7 @@ from agentos.tasks.society.search_society import Holding, SearchSociety
 from agentos.tasks.society.writing_society import WritingSociety
 from agents.answering import FUSIONS, DeferralRule, FittedFusion, Head
 from agents.answering.fuse import VotePool
-from agents.answering.scorers import DoubtScorer, GainScorer, RandomScorer
+from agents.answering.scorers import DoubtScorer, RandomScorer
 from agents.answering.stacking import StackedPool
 from protocols.errors import RecordError
 from protocols.plugins import TrustedPlugins, place_of, plugin_class
@@ -53,7 +53,7 @@ _CLASSES: Mapping[str, type[Any]] = {
     for cls in (
         *(FittedSociety, Task, Member, ModelCard, Head, Single, MasterSlave, Peers, Cascade),
         *(FittedFusion, StackedPool, VotePool, DeferralRule),
-        *(GainScorer, DoubtScorer, RandomScorer),
+        *(DoubtScorer, RandomScorer),
         *(Distilled, Divided, FittedDivision, Division, Part, PartHead),
         *(*FUSIONS.values(), *DECOMPOSITIONS.values(), *SCHEDULERS.values()),
         *(

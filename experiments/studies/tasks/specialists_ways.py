@@ -48,9 +48,7 @@ def all_ways(work: Workbench, models: Sequence[int]) -> Found:
     for deferral in DEFERRALS:
         found = _cascade(work, society, order, evidence, best_then_all, deferral)
         ways[f"best, then all: {deferral}"] = found
-    for deferral in ("learned", "confidence"):
-        found = _cascade(work, society, order, evidence, chain, deferral)
-        ways[f"one by one: {deferral}"] = found
+    ways["one by one"] = _cascade(work, society, order, evidence, chain, "confidence")
     ways["best, prototypes"] = _prototypes(work, society, order)
     ways["distilled"] = _distilled(work, society, order)
     others = {**_fusions(said), **peers(said, BUDGET), **_copies(work, said)}

@@ -1,4 +1,4 @@
-"""Deferrals against scikit-learn and slow references; thresholds, coverage and the oracle."""
+"""Deferrals against slow references: thresholds, draws and the oracle."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import Annotated
 import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
-from sklearn.linear_model import LinearRegression, Ridge
 
 from agents.answering.answers import Answers
 from agents.answering.defer import (
     DEFERRALS,
     Confidence,
     Deferral,
-    Learned,
     calibrate,
     fit_deferral,
     oracle,
@@ -48,59 +46,6 @@ def pair(split: str, n: int, seed: int, classes: int = 6):
 FIT = pair("fit", 400, 0)
 CALIBRATE = pair("calibrate", 300, 1)
 TEST = pair("test", 4000, 2)
-
-
-def test_learned_is_the_ridge_regression_of_scikit_learn_beside_doubt():
-    this, following, labels = FIT
-    scorer = fit_deferral(Learned(l2=7.0), this, following, labels)
-    doubt = 1 - this.probabilities.max(axis=1)
-    spread = this.probabilities.std(axis=0)
-    right = [
-        (found.probabilities.argmax(axis=1) == labels).astype(float) for found in (this, following)
-    ]
-    # Frisch, Waugh and Lovell: take what doubt explains out of both sides, then penalise the rest.
-    free = LinearRegression().fit(
-        doubt[:, None], np.column_stack([right[1] - right[0], this.probabilities])
-    )
-    rest = np.column_stack([right[1] - right[0], this.probabilities]) - free.predict(doubt[:, None])
-    ridge = Ridge(alpha=7.0, fit_intercept=False).fit(rest[:, 1:] / spread, rest[:, 0])
-    new, new_doubt = TEST[0].probabilities, 1 - TEST[0].probabilities.max(axis=1)
-    explained = free.predict(new_doubt[:, None])
-    expected = explained[:, 0] + (new - explained[:, 1:]) / spread @ ridge.coef_
-    np.testing.assert_allclose(scorer.scores(TEST[0]), expected, atol=1e-8)
-
-
-def test_learned_with_a_large_penalty_scores_by_doubt_alone():
-    scores = fit_deferral(Learned(l2=1e6), *FIT).scores(TEST[0])
-    doubt = 1 - TEST[0].probabilities.max(axis=1)
-    # The sign follows the data: this small agent is most confident where it is wrong.
-    assert abs(np.corrcoef(scores, doubt)[0, 1]) > 0.999
-
-
-def accuracy(deferred) -> float:
-    this, following, labels = TEST
-    return float(np.where(deferred, following.right(labels), this.right(labels)).mean())
-
-
-def test_learned_beats_confidence_where_the_next_agent_is_a_specialist():
-    this, following, labels = FIT
-    found = {}
-    for kind in ("learned", "confidence", "random"):
-        scorer = fit_deferral(DEFERRALS[kind](), this, following, labels)
-        rule = calibrate(scorer, CALIBRATE[0], CALIBRATE[2], 0.3)
-        found[kind] = accuracy(rule.defers(TEST[0]))
-    best = accuracy(oracle(*TEST, 0.3))
-    assert best > found["learned"] > found["confidence"] + 0.1
-    assert found["learned"] > found["random"] + 0.1
-
-
-def test_learned_stays_where_no_gain_is_expected_though_the_budget_allows():
-    this, following, labels = FIT
-    rule = calibrate(fit_deferral(Learned(), this, following, labels), *CALIBRATE[::2], 1.0)
-    deferred = rule.defers(TEST[0])
-    assert rule.threshold == 0.0
-    assert 0.2 < deferred.mean() < 0.9
-    assert accuracy(deferred) > accuracy(np.ones(4000, bool)) + 0.02
 
 
 @pytest.mark.parametrize("budget", [0.0, 0.1, 0.333, 0.5, 1.0])

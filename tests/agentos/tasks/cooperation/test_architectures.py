@@ -28,7 +28,7 @@ from agentos.tasks.cooperation import (
 from agentos.tasks.cooperation.base import about, cross_fused
 from agentos.tasks.cooperation.cascade import by_cost, levels_of
 from agents.answering import fit_fusion
-from agents.answering.defer import Confidence, Learned
+from agents.answering.defer import Confidence
 from agents.answering.stacking import Stacking
 from protocols.errors import HostLost
 from protocols.topologies.layered import Layered
@@ -47,7 +47,7 @@ def chain(bench: Any, setting: MakeSetting) -> Setting:
 
 def cascade(bench: Any, setting: MakeSetting, **fields: Any) -> tuple[Cascade, Setting]:
     made = chain(bench, setting)
-    deferral = fields.pop("deferral", Learned(budget=0.4))
+    deferral = fields.pop("deferral", Confidence(budget=0.4))
     return Cascade.fitted(bench.evidence, levels_of(made.network), deferral), made
 
 
@@ -204,7 +204,7 @@ def test_order_of_agents_changes_no_answer(bench: Any, setting: MakeSetting) -> 
     for agents, found in ((panel, bench.evidence), (shuffled, evidence)):
         made = setting("layered", topology={"branching": 1})
         made = replace(made, network=by_cost(made.network, agents))
-        layers = Cascade.fitted(found, levels_of(made.network), Learned(budget=0.4))
+        layers = Cascade.fitted(found, levels_of(made.network), Confidence(budget=0.4))
         outcomes.append(layers.answer(agents, bench.queries("test"), made))
     by_place, moved = outcomes
     np.testing.assert_array_equal(moved.said, by_place.said[:, order])

@@ -50,7 +50,7 @@ def fitted(bench: Any, **fields: Any) -> FittedSociety:
 @pytest.mark.parametrize(
     ("fuse", "defer"),
     [
-        *((fuse, "learned") for fuse in sorted(FUSIONS)),
+        *((fuse, "confidence") for fuse in sorted(FUSIONS)),
         *(("stacking", d) for d in sorted(DEFERRALS)),
     ],
 )
