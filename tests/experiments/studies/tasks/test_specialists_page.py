@@ -8,7 +8,6 @@ from experiments.studies.tasks import specialists_page
 from experiments.studies.tasks.specialists_page import (
     BEST,
     FUSED,
-    LEARNED,
     SIDE_BY_SIDE,
     WORDS,
     Found,
@@ -21,7 +20,6 @@ GAINS = {
     BEST: 0.0,
     FUSED: 0.04,
     SIDE_BY_SIDE: 0.05,
-    LEARNED: 0.03,
     "best, then all: confidence": 0.01,
     "best, then all: random": 0.0,
     WORDS: -0.1,
