@@ -15,8 +15,8 @@ from agentos.evaluation.centering import MapFitter
 from agentos.evaluation.clustering import Clustering
 from agentos.evaluation.evaluator import Evaluator
 from agentos.evaluation.geometry import Geometry
-from agentos.evaluation.joint import Panel
-from agentos.evaluation.joint_plan import JointPanels
+from agentos.evaluation.joint.joint_config import Panel
+from agentos.evaluation.joint.joint_plan import JointPanels
 from agentos.evaluation.knn import KNN
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agentos.evaluation.probe import Probe

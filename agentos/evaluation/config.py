@@ -11,7 +11,7 @@ from agentos.evaluation import TASKS
 from agentos.evaluation.base import Metric, Task
 from agentos.evaluation.centering import LEAST_PER_DIRECTION, CenterText, MapFitter, Whitening
 from agentos.evaluation.geometry import Geometry
-from agentos.evaluation.joint import JointConfig, joint_metrics, suits_joint
+from agentos.evaluation.joint.joint_config import JointConfig, joint_metrics, suits_joint
 from agentos.evaluation.retrieval import Retrieval
 from protocols.spec import Kinds, Spec
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import Self
 
 from agentos.evaluation.base import Metric
-from agentos.evaluation.joint_plan import JointCost
+from agentos.evaluation.joint.joint_plan import JointCost
 from agentos.records.layout import ISOLATED, SELF_TRAINING, TOGETHER, agent_name, agent_number
 from agentos.records.reports import AgentMetrics, ArmResult
 from protocols.ledger import Ledger

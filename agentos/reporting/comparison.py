@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agentos.evaluation.base import Metric
-from agentos.evaluation.joint import is_joint
+from agentos.evaluation.joint.joint_config import is_joint
 from agentos.records.atomic_files import reading, writing
 from agentos.records.views.config_differences import differing_fields, run_labels, setting_text
 from agentos.records.views.run_view import RunView, load_view

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agentos.evaluation.base import Metric
-from agentos.evaluation.joint import is_joint
+from agentos.evaluation.joint.joint_config import is_joint
 from agentos.records.agent_similarity import load_agent_similarity
 from agentos.records.atomic_files import reading
 from agentos.records.layout import REPORT, TRACE, agent_name

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from agentos.evaluation.base import Metric
-from agentos.evaluation.joint import is_joint
+from agentos.evaluation.joint.joint_config import is_joint
 from agentos.records.views.config_differences import differing_fields, setting_text
 from agentos.reporting.comparison import NO_SETTING, Comparison
 from agentos.reporting.statistics import Interval, interval

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agentos.evaluation.config import EvaluationConfig
-from agentos.evaluation.joint_plan import JointPlan
+from agentos.evaluation.joint.joint_plan import JointPlan
 from agentos.records.checkpoints import Checkpoint, Checkpoints
 from agentos.records.reports import AgentMetrics, ArmResult, Begun, RoundReport
 from agentos.rounds.health.collapse import Reading

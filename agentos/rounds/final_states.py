@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agentos.evaluation.joint_plan import Asked, JointPlan, Voted
+from agentos.evaluation.joint.joint_plan import Asked, JointPlan, Voted
 from agentos.records.agent_similarity import SimilarityRecorder
 from agentos.records.reports import AgentMetrics
 from agentos.rounds.base import by_host

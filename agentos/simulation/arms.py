@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentos.config.run import RunConfig
-from agentos.evaluation.joint_plan import JointPlan
+from agentos.evaluation.joint.joint_plan import JointPlan
 from agentos.events import Listener, Listeners
 from agentos.events.phase_times import PhaseTimes
 from agentos.records.agent_similarity import SimilarityRecorder

@@ -15,8 +15,8 @@ from agentos.data.tokenization.corpus_tokens import CHECKED_DOCUMENTS, corpus_to
 from agentos.data.tokenization.tokenizer import check
 from agentos.evaluation import Evaluator, HeldOut
 from agentos.evaluation.centering import LEAST_PER_DIRECTION, MapFitter, too_wide
-from agentos.evaluation.joint import FIT_TEXTS, JointConfig, suits_joint
-from agentos.evaluation.joint_plan import JointPanels, JointPlan
+from agentos.evaluation.joint.joint_config import FIT_TEXTS, JointConfig, suits_joint
+from agentos.evaluation.joint.joint_plan import JointPanels, JointPlan
 from agentos.events import Listener
 from agentos.preflight.flops import sizes_of
 from agentos.simulation.poisoning import poisoned

@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 
 from agentos.config.run import RunConfig
-from agentos.evaluation.joint_plan import JointCost
+from agentos.evaluation.joint.joint_plan import JointCost
 from agentos.preflight.flops import size_of
 from agentos.records.atomic_files import replacing
 from agentos.records.layout import HELDOUT, agent_name, agent_number

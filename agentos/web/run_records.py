@@ -8,7 +8,7 @@ from typing import Any
 
 from agentos.data.printable_text import printable
 from agentos.evaluation.base import Metric
-from agentos.evaluation.joint import is_joint
+from agentos.evaluation.joint.joint_config import is_joint
 from agentos.records.layout import (
     ARMS,
     EVALUATION,

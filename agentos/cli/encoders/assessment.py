@@ -29,8 +29,8 @@ from agentos.evaluation.assess import (
     with_joint,
 )
 from agentos.evaluation.centering import MapFitter, Whitening
-from agentos.evaluation.joint import JointConfig, suits_joint
-from agentos.evaluation.joint_plan import JointPanels
+from agentos.evaluation.joint.joint_config import JointConfig, suits_joint
+from agentos.evaluation.joint.joint_plan import JointPanels
 from agentos.evaluation.mteb_task import Mteb
 from agentos.evaluation.task_files import FORMATS, read_documents
 from agentos.events import Listener

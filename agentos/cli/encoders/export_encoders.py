@@ -45,7 +45,7 @@ def export(
     Example: agentos export runs/quickstart-1 society --joint --pca 64
     """
     from agentos.cli.display.console import SafeConsole
-    from agentos.evaluation.joint_folder import require_empty
+    from agentos.evaluation.joint.joint_folder import require_empty
     from agentos.records.atomic_files import writing
     from agentos.records.saved_encoders import find_encoder
     from agentos.records.views.run_view import load_view
@@ -84,7 +84,7 @@ def _export_joint(
     from agentos.cli.encoders.assessment import Request, joint_request
     from agentos.config.load import load
     from agentos.evaluation.assess import answers_of, exported_encoders, loaded_encoders
-    from agentos.evaluation.joint_folder import write_joint_folder
+    from agentos.evaluation.joint.joint_folder import write_joint_folder
     from agentos.records.atomic_files import writing
     from agentos.records.layout import CONFIG
 

@@ -60,7 +60,7 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from agentos.evaluation.joint import is_joint
+    from agentos.evaluation.joint.joint_config import is_joint
     from agentos.records.views.config_differences import differing_fields, setting_text
     from agentos.reporting.units import ABSENT
 

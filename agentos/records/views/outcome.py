@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentos.evaluation.base import Metric
-from agentos.evaluation.joint_plan import JointCost
+from agentos.evaluation.joint.joint_plan import JointCost
 from agentos.records.layout import ARMS, ISOLATED, SELF_TRAINING, agent_number
 from agentos.records.reader import Row, RunRecord, config_value
 from agentos.records.result import Quality

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentos.evaluation.base import Metric
-from agentos.evaluation.joint import is_joint
+from agentos.evaluation.joint.joint_config import is_joint
 from agentos.records.layout import agent_name
 from agentos.records.result import Quality
 from agentos.records.views.outcome import Outcome

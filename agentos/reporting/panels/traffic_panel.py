@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from agentos.evaluation.joint_plan import JointCost
+from agentos.evaluation.joint.joint_plan import JointCost
 from agentos.records.views.histories import SimulatedTime, Traffic
 from agentos.reporting.units import bytes_text, count_text
 from agents.exchange import EXCHANGES, Exchange

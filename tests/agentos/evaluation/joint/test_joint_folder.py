@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agentos.cli.main import app
-from agentos.evaluation.joint_encoder import fit_pca, side_by_side
-from agentos.evaluation.joint_folder import write_joint_folder
+from agentos.evaluation.joint.joint_encoder import fit_pca, side_by_side
+from agentos.evaluation.joint.joint_folder import write_joint_folder
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from protocols.errors import ConfigurationError, RecordError
 

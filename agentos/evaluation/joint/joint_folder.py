@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from agentos.evaluation.joint_encoder import Projection, scales_of
+from agentos.evaluation.joint.joint_encoder import Projection, scales_of
 from protocols.errors import RecordError
 
 MODULE = "joint_module"
@@ -46,7 +46,7 @@ def write_joint_folder(
         shutil.copytree(folder, directory / name)
     settings = {"members": list(encoders), "scales": scales_of(weights)}
     _write(directory / SETTINGS, settings)
-    source = importlib.util.find_spec(f"agentos.evaluation.{MODULE}")
+    source = importlib.util.find_spec(f"{__package__}.{MODULE}")
     assert source is not None
     assert source.origin is not None
     shutil.copyfile(source.origin, directory / f"{MODULE}.py")

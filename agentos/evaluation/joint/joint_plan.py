@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from agentos.evaluation.evaluator import Evaluator
-from agentos.evaluation.joint import PREFIX, Panel
-from agentos.evaluation.joint_encoder import JointEncoder
+from agentos.evaluation.joint.joint_config import PREFIX, Panel
+from agentos.evaluation.joint.joint_encoder import JointEncoder
 from agents.models.text_encoder import LabelScores
 from protocols.spec import Spec
 

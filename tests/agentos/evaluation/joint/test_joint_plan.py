@@ -9,9 +9,9 @@ import pytest
 
 from agentos.evaluation import KNN, TASKS, Evaluator, HeldOut, Retrieval
 from agentos.evaluation.config import EvaluationConfig
-from agentos.evaluation.joint import JointConfig, joint_metrics
-from agentos.evaluation.joint_encoder import JointEncoder, fit_pca, side_by_side
-from agentos.evaluation.joint_plan import JointCost, JointPanels, JointPlan
+from agentos.evaluation.joint.joint_config import JointConfig, joint_metrics
+from agentos.evaluation.joint.joint_encoder import JointEncoder, fit_pca, side_by_side
+from agentos.evaluation.joint.joint_plan import JointCost, JointPanels, JointPlan
 from agentos.evaluation.own_labels import OwnLabels
 from agents.models.text_encoder import FunctionEncoder, LabelScores
 from protocols.errors import ConfigurationError

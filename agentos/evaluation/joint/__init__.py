@@ -1,0 +1,1 @@
+"""The society asked as one: embeddings of several agents side by side, and what they cost."""
