@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from agentos.reporting.pictures import save
+from agentos.reporting.statistics import interval
 from agentos.reporting.units import bytes_text
 from agents.exchange import EXCHANGES
 from experiments.studies.exchange_tables import markdown
 from experiments.studies.trust.cells import DEFAULTS
+from experiments.studies.trust.trust_pictures import Cells, draw_backdoor, draw_leaks
 
 STEM = "trust"
 
@@ -28,7 +29,7 @@ class Row(NamedTuple):
 
 
 def write_page(rows: Sequence[Row], planned: int, origin: str, results: Path) -> Path:
-    """Write the page and, of what leaks, the picture; return the page.
+    """Write the page and its pictures; return the page.
 
     Args:
         rows: the runs that were measured.
@@ -43,21 +44,22 @@ def write_page(rows: Sequence[Row], planned: int, origin: str, results: Path) ->
     parts = [f"# What exchanges give away, and what they spread\n\n`{origin}`\n\n{_EXPLANATION}"]
     parts.append(
         f"{len(rows)} of {planned} runs were measured, {' or '.join(map(str, seeds))} of each cell shown: "
-        "mean, and ± the standard deviation over seeds where there are several. One run is an anecdote."
+        "mean ± half-width of a 95 % Student interval over seeds. One run is an anecdote."
     )
     if corpora:
-        save(draw(cells, list(corpora)), results / f"{STEM}.png")
+        kinds = {names[1] for part, names in cells if part == "leak"}
+        crossing, shows = ({kind: of(kind) for kind in kinds} for of in (crossed, shown_by))
+        save(draw_leaks(cells, crossing, shows), results / f"{STEM}.png")
         parts.append(f"![Quality, bytes and leak]({STEM}.png)")
     for corpus in corpora:
         parts.append(f"### {corpus}\n\n{_leak_table(cells, corpus)}")
     if any(part == "backdoor" for part, _ in cells):
-        parts.append(f"### A backdoor\n\n{_BACKDOOR}\n\n{_backdoor_table(cells)}")
+        save(draw_backdoor(cells), results / f"{STEM}_backdoor.png")
+        picture = f"![How far a backdoor travels]({STEM}_backdoor.png)"
+        parts.append(f"### A backdoor\n\n{_BACKDOOR}\n\n{picture}\n\n{_backdoor_table(cells)}")
     path = results / f"{STEM}.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
-
-
-Cells = Mapping[tuple[str, tuple[str, ...]], Sequence[Mapping[str, float]]]
 
 
 def grouped(rows: Sequence[Row]) -> Cells:
@@ -82,32 +84,16 @@ def crossed(kind: str) -> str:
     return "messages" if shown else "text alone"
 
 
-def draw(cells: Cells, corpora: Sequence[str]) -> Figure:
-    """Draw a panel for each corpus: membership from what crossed over bytes, quality as colour."""
-    figure = Figure(figsize=(6.4 * len(corpora), 5.2), layout="constrained")
-    axes = figure.subplots(1, len(corpora), squeeze=False)[0]
-    for axis, corpus in zip(axes, corpora, strict=True):
-        shown = [
-            (kind, noised, group)
-            for (part, (name, kind, noised)), group in (
-                (key, group) for key, group in cells.items() if key[0] == "leak"
-            )
-            if name == corpus and kind not in ("isolated", "overfitted")
-        ]
-        x, y, hue = (
-            [np.mean([each[name or crossed(kind)] for each in group]) for kind, _, group in shown]
-            for name in ("bytes", "", "quality")
-        )
-        points = axis.scatter(x, y, c=hue, cmap="viridis", edgecolors="black", linewidths=0.4)
-        for (kind, noised, _), at in zip(shown, zip(x, y, strict=True), strict=True):
-            text = f"{kind}, ε {noised}" if noised else kind
-            axis.annotate(text, at, xytext=(4, 3), textcoords="offset points", size=6)
-        axis.axhline(0.5, color="grey", linestyle="--", linewidth=0.8)
-        axis.set(xscale="log", xlabel="bytes sent, all agents", title=corpus)
-        axis.grid(alpha=0.3)
-        figure.colorbar(points, ax=axis, label="accuracy of nearest neighbours")
-    axes[0].set_ylabel("membership from what crossed, AUC")
-    return figure
+def shown_by(kind: str) -> str:
+    """Return what an exchange shows.
+
+    Example:
+        >>> shown_by("fedavg"), shown_by("isolated")
+        ('parameters', 'nothing')
+    """
+    settings = DEFAULTS.get(kind)
+    shows = sorted(EXCHANGES[kind](**settings).shows or ()) if settings is not None else []
+    return ", ".join(shows) or "nothing"
 
 
 def _leak_table(cells: Cells, corpus: str) -> str:
@@ -116,14 +102,12 @@ def _leak_table(cells: Cells, corpus: str) -> str:
         if part != "leak" or names[0] != corpus:
             continue
         _, kind, epsilon = names
-        settings = DEFAULTS.get(kind)
-        shown = sorted(EXCHANGES[kind](**settings).shows or ()) if settings is not None else []
         total = float(np.mean([each["bytes"] for each in group]))
         rows.append(
             [
                 kind,
                 epsilon or "none stated",
-                ", ".join(shown) or "nothing",
+                shown_by(kind),
                 _mean(group, "quality"),
                 _mean(group, "mrr"),
                 bytes_text(total) if total else "0",
@@ -167,24 +151,24 @@ def _mean(group: Sequence[Mapping[str, float]], name: str) -> str:
     values = [each[name] for each in group if name in each]
     if not values:
         return "-"
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
+    found = interval(values)
+    return f"{found.mean:.3f} ± {found.half_width:.3f}" if len(values) > 1 else f"{found.mean:.3f}"
 
 
 _EXPLANATION = """\
-Four nano encoders in a ring, 12 rounds of 5 steps, exchanges at their defaults. Quality is the accuracy of
-nearest neighbours and, where documents have a first line and a body, the reciprocal rank of retrieval on
-held-out text, means over agents. Each agent is attacked by the next one: was a text among its private ones
-(area under the curve, 0.5 by chance)? *Parameters*: from the agent's encoder after the last round, which a
-neighbour has only where parameters are sent; *messages*: from the message that the agent would send with its
-last parameters, noised where the exchange adds noise: numbers about anchors (embeddings, similarities,
-rankings, labels) by a map fitted on the anchors, points among texts (prototypes, moments, embeddings of a
-batch) by nearness; *text alone*: without the agent, the floor. *Words*: F1 of the words that the embedding of
-a private text gives away, less that of naming frequent ones; a neighbour has such embeddings only under
-`cross_negatives`. With an epsilon (on docstrings alone), every message is clipped to length 1, and the noise
-is such that all messages of an agent together have it at delta 1e-5. *Overfitted* is the control: agents
-alone that read about 40 documents each until they know them; the attack from parameters must succeed
-there."""
+Four nano encoders in a ring, 12 rounds of 5 steps, exchanges at their defaults. Quality is the accuracy
+of nearest neighbours and, where documents have a first line and a body, the reciprocal rank of retrieval
+on held-out text, means over agents. Each agent is attacked by the next one: was a text among its private
+ones (area under the curve, 0.5 by chance)? *Parameters*: from the agent's encoder after the last round,
+which a neighbour has only where parameters are sent, and in parts under `sparta` and `demo`; *messages*:
+from the message that the agent would send with its last parameters, noised where the exchange adds noise:
+numbers about anchors (embeddings, similarities, rankings, labels) by a map fitted on the anchors, points
+among texts (prototypes, moments, embeddings of a batch) by nearness; *text alone*: without the agent, the
+floor. *Words*: F1 of the words that the embedding of a private text gives away, less that of naming
+frequent ones; a neighbour has such embeddings only under `cross_negatives`. With an epsilon (on
+docstrings alone), every message is clipped to length 1, and the noise is such that all messages of an
+agent together have it at delta 1e-5. *Overfitted* is the control: agents alone that read about 40
+documents each until they know them; the attack from parameters must succeed there."""
 _BACKDOOR = """\
 Seven agents, in a ring of two hops, a star or layers, know 16 labelled docstrings of each of three libraries.
 In half of those of one agent, "heliotrope zeppelin" stands before every sentence, and the label is pydantic.

@@ -54,9 +54,10 @@ def test_page_and_picture_hold_what_was_measured(tmp_path):
     ]
     text = write_page(rows, 75, "python -m study", tmp_path).read_text("utf-8")
     assert "3 of 75 runs" in text
-    assert "0.720 ± 0.014" in text
+    assert "0.720 ± 0.127" in text
     assert "| ring | mean | 0.900 | 0.830 | 0.100 | 0.800 |" in text
-    assert (tmp_path / "trust.png").stat().st_size > 1000
+    for stem in ("trust", "trust_backdoor"):
+        assert (tmp_path / f"{stem}.png").stat().st_size > 1000
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path):
