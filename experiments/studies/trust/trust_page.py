@@ -152,7 +152,8 @@ def _mean(group: Sequence[Mapping[str, float]], name: str) -> str:
     if not values:
         return "-"
     found = interval(values)
-    return f"{found.mean:.3f} ± {found.half_width:.3f}" if len(values) > 1 else f"{found.mean:.3f}"
+    mean = f"{round(found.mean, 3) + 0.0:.3f}"  # no -0.000
+    return f"{mean} ± {found.half_width:.3f}" if len(values) > 1 else mean
 
 
 _EXPLANATION = """\
