@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,7 +69,7 @@ def explain(
     from agentos.evaluation.loaded_encoder import LoadedEncoder
     from agentos.records.saved_encoders import find_encoder
 
-    if _decided(source, text, as_json):
+    if _decided(source, text, as_json, trust_plugins or ()):
         return
     folder, console = find_encoder(source, agent), SafeConsole()
     encoder = LoadedEncoder.load(str(folder))
@@ -86,16 +86,12 @@ def explain(
             console.print(f"page: {page}", soft_wrap=True, markup=False, highlight=False)
 
 
-def _decided(source: Path, text: str, as_json: bool) -> bool:
+def _decided(source: Path, text: str, as_json: bool, trusted: Iterable[str]) -> bool:
     """Say which agents of a task's society decide about a text; return False where there is no society.
 
     Raises:
         ConfigurationError: the folder is that of a life, whose claims are explained one by one.
     """
-    from agentos.records.layout import CONFIG
-
-    if not source.is_dir() or (source / CONFIG).is_file():
-        return False
     from agentos.learning.life_records import LIFE
     from agentos.tasks.society.saved_society import SOCIETY
     from protocols.errors import ConfigurationError
@@ -113,7 +109,7 @@ def _decided(source: Path, text: str, as_json: bool) -> bool:
     from agentos.cli.display.kind_tables import show_answers
     from agentos.tasks.society.open_any import open_any, reply_json
 
-    with open_any(source) as society:
+    with open_any(source, trusted=trusted) as society:
         found = society.ask([text])
     if as_json:
         typer.echo(json.dumps(reply_json(found.replies[0]), indent=2))
