@@ -141,7 +141,7 @@ def marked(mark: str) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Command:
-    """A run on two Ray hosts, in progress in its own process."""
+    """A run on a Ray host, in progress in its own process."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -172,7 +172,7 @@ def begin(small: Callable[..., RunConfig], cache: Path, tmp_path: Path) -> Itera
     def start(config: RunConfig) -> Command:
         spill = tmp_path / "spill"
         spill.mkdir()
-        runtime = {"kind": "ray", "hosts": 2, "spill_folder": str(spill)}
+        runtime = {"kind": "ray", "hosts": 1, "spill_folder": str(spill)}
         values = {**config.resolved(), "runtime": runtime}
         (tmp_path / "run.yaml").write_text(yaml.safe_dump(values), "utf-8")
         log, mark = tmp_path / "log", f"{os.getpid()}-{time.time_ns()}"
@@ -193,7 +193,7 @@ def begin(small: Callable[..., RunConfig], cache: Path, tmp_path: Path) -> Itera
         first = f"round 1/{config.training.rounds}"
         wait_for(lambda: first in under_way.said or process.poll() is not None, 240)
         assert process.poll() is None, under_way.said
-        assert sum("ray::Host" in name for name in marked(mark).values()) == 2
+        assert sum("ray::Host" in name for name in marked(mark).values()) == 1
         return under_way
 
     yield start
