@@ -32,6 +32,8 @@ from agents.training.blueprint import Blueprint
 from protocols.errors import TrainingError
 
 MARK = "AGENTOS_TEST_MARK"
+LIGHT = {"every": 8, "tasks": ["geometry"], "documents": 40, "between_agents": False}
+"""Evaluation for which a host imports nothing more."""
 
 
 class StopsAt(Listener):
@@ -225,11 +227,10 @@ def test_signal_ends_every_process_and_keeps_the_records(
     small: Callable[..., RunConfig],
 ) -> None:
     training = {"rounds": 500, "local_steps": 2, "batch_size": 12, "max_length": 16}
-    evaluation = {"every": 500, "tasks": ["retrieval", "probe"], "documents": 40}
     # A shell may have started these tests with the signal ignored, as nohup does, and programs keep to that.
     before = signal.signal(number, signal.SIG_DFL)
     try:
-        command = begin(small(training=training, evaluation=evaluation))
+        command = begin(small(training=training, evaluation=LIGHT))
     finally:
         signal.signal(number, before)
     began = time.monotonic()
@@ -255,7 +256,7 @@ def test_death_of_ray_is_reported_at_once_and_leaves_a_run_that_goes_on(
     """The control service is killed: actors go on answering for a minute then."""
     part = "gcs_server"
     training = {"rounds": 500, "local_steps": 2, "batch_size": 12, "max_length": 16}
-    command = begin(small(training=training, checkpoints={"every": 1}))
+    command = begin(small(training=training, evaluation=LIGHT, checkpoints={"every": 1}))
     (pid,) = (pid for pid, name in marked(command.mark).items() if part in name.split("\0")[0])
     began = time.monotonic()
     os.kill(pid, signal.SIGKILL)
@@ -289,7 +290,7 @@ def test_kill_9_of_the_driver_leaves_nothing_running_and_a_run_that_goes_on(
 ) -> None:
     config = small(
         training={"rounds": 8, "local_steps": 6, "batch_size": 12, "max_length": 16},
-        evaluation={"every": 8, "tasks": ["geometry"], "documents": 40, "between_agents": False},
+        evaluation=LIGHT,
         baseline={"isolated": False},
         checkpoints={"every": 2},
         saved_encoders=1,
