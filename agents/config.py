@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from protocols.errors import ModelError
 from protocols.spec import Spec
 
 
@@ -32,6 +35,7 @@ Pooling = Literal["mean", "cls", "last"]
 LanguageModelKind = Literal["masked", "causal"]
 """A masked language model sees both sides of a token, a causal one the tokens before it."""
 _ORIGINS = ("preset", "path", "name")
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 class LoRAConfig(Spec):
@@ -135,3 +139,32 @@ class EncoderConfig(Spec):
     def from_scratch(self) -> bool:
         """Return whether the encoder is built from a preset, with random weights."""
         return self.path is None and self.name is None
+
+
+def base_model_of(config: EncoderConfig) -> str | None:
+    """Return the folder or name of the backbone that an encoder's saved adapters belong to.
+
+    Returns:
+        None if the encoder's folder holds no adapters.
+
+    Raises:
+        ModelError: the adapters' settings do not name the backbone.
+    """
+    if config.path is None or not (Path(config.path) / ADAPTER_CONFIG).is_file():
+        return None
+    path = Path(config.path) / ADAPTER_CONFIG
+    try:
+        origin = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(
+            f"{path} does not name the model that the adapters belong to",
+            expected="base_model_name_or_path",
+            actual=str(error),
+            hint="save the adapters again",
+        ) from error
+    return str(origin)
+
+
+def full_model_of(config: EncoderConfig) -> str:
+    """Return the folder or name of the whole model: the origin, or the base model of its adapters."""
+    return base_model_of(config) or config.origin

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from agents.config import PRESETS, EncoderConfig
+
 if TYPE_CHECKING:
     from agents.models.build import meta_backbone as meta_backbone
     from agents.models.cpu.byte_dropout import dropout_of as dropout_of
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from agents.models.heads.text_decoder import MaskedGenerator as MaskedGenerator
     from agents.models.heads.text_decoder import TextDecoder as TextDecoder
     from agents.models.pretrained import load_tokenizer as load_tokenizer
-    from agents.models.pretrained import width_of as width_of
+    from agents.models.pretrained import loaded_width as loaded_width
 
 _EXPORTS = {
     "LabelHead": "agents.models.heads.label_head",
@@ -27,7 +29,7 @@ _EXPORTS = {
     "meta_backbone": "agents.models.build",
     "pool": "agents.models.encoder",
     "load_tokenizer": "agents.models.pretrained",
-    "width_of": "agents.models.pretrained",
+    "loaded_width": "agents.models.pretrained",
 }
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "meta_backbone",
     "pool",
     "load_tokenizer",
+    "loaded_width",
     "width_of",
 ]
 
@@ -47,3 +50,15 @@ def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_EXPORTS[name]), name)
+
+
+def width_of(config: EncoderConfig) -> int:
+    """Return the width of an encoder's backbone without building the backbone.
+
+    Raises:
+        ModelError: the folder or name cannot be read.
+    """
+    if config.from_scratch:
+        return PRESETS[config.preset or "tiny"].width
+    width: int = __getattr__("loaded_width")(config)
+    return width

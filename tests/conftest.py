@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from pydantic import PrivateAttr
 
 from agentos.runtime.base import Runtime, Session
 from agentos.runtime.host_calls import Answer, HostCall
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from agentos import RunConfig
     from agents.training.blueprint import Blueprint
 
+gc.set_threshold(20_000)
+"""Imports and collected tests are many objects and little garbage: so, collecting takes half as long."""
 os.environ.setdefault("RAY_worker_niceness", "0")
 """Ray's workers give way to every other process, the rest of these tests too, unless told not to."""
 
@@ -408,39 +412,41 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Warm(Runtime):
-    """A runtime whose hosts stay up from one run to the next."""
+    """Three Ray hosts that stay up from one run to the next."""
 
     kind: Literal["warm"] = "warm"
-    name: str
+    _session: Session = PrivateAttr()
 
     def start(self, blueprint: Blueprint, address: str | None = None) -> Session:
-        session = SESSIONS[self.name]
-        session.build(blueprint)
-        return _StaysOpen(session)
+        self._session.build(blueprint)
+        return StaysOpen(self._session)
+
+    def open(self, agents: int, address: str | None = None) -> Session:
+        self._session.placement = {agent: agent % 3 for agent in range(agents)}
+        return StaysOpen(self._session)
 
 
-class _StaysOpen(Session):
+class StaysOpen(Session):
+    """A session that outlives those who close it."""
+
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self.inner = session
         self.placement = session.placement
 
     def build(self, blueprint: Blueprint) -> None:
-        self._session.build(blueprint)
+        self.inner.build(blueprint)
 
     def call(self, calls: Mapping[int, HostCall[Answer]]) -> dict[int, Answer]:
-        return self._session.call(calls)
+        return self.inner.call(calls)
 
     def kill(self, host: int) -> None:
-        self._session.kill(host)
+        self.inner.kill(host)
 
     def revive(self) -> tuple[int, ...]:
-        return self._session.revive()
+        return self.inner.revive()
 
     def close(self) -> None:
         pass
-
-
-SESSIONS: dict[str, Session] = {}
 
 
 @pytest.fixture(scope="session")
@@ -462,15 +468,9 @@ def ray_cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def warm(ray_cluster: None) -> Iterator[Callable[[str], Runtime]]:
-    """Runtimes over hosts that are started once: one host, two, or one for each of four agents."""
-    layouts = {"one": {"hosts": 1}, "two": {"hosts": 2}, "each": {"agents_per_host": 1}}
-
-    def make(name: str) -> Runtime:
-        if name not in SESSIONS:
-            SESSIONS[name] = RayRuntime(**layouts[name]).open(agents=4)
-        return Warm(name=name)
-
-    yield make
-    while SESSIONS:
-        SESSIONS.popitem()[1].close()
+def warm(ray_cluster: None) -> Iterator[Warm]:
+    """A runtime over three hosts that are started once: of four agents, two share one."""
+    runtime = Warm()
+    runtime._session = RayRuntime(hosts=3).open(agents=4)
+    yield runtime
+    runtime._session.close()

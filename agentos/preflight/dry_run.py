@@ -13,7 +13,7 @@ from agentos.preflight.protocol_plan import ProtocolPlan
 from agentos.rounds.hop_schedule import ScheduledHop, scheduled_hops, turn_of
 from agents.exchange.base import Announced, Exchange, Learner, Turn
 from agents.exchange.shape_only_learner import ShapeLearner, outline
-from agents.models.pretrained import width_of
+from agents.lazy_models import width_of
 from protocols.errors import WireError
 from protocols.messages import Envelope
 from protocols.topologies import Direction, Network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -111,16 +112,24 @@ class MetricsLog:
     def _mirror(self, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TensorBoard warns about its own dependencies
-            if self._writer is None:
-                # Imported at the first round: the import takes seconds, which code that only reads records
-                # should not pay.
-                from torch.utils.tensorboard import SummaryWriter
+            # Imported at the first round: code that only reads records should not wait for it. Not the writer
+            # that torch has for TensorBoard: a run on Ray needs torch in its hosts alone.
+            from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+            from tensorboard.compat.proto.summary_pb2 import Summary
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+            if self._writer is None:
                 with _without_host_name():
-                    self._writer = SummaryWriter(str(self._board), purge_step=self._purge)
-                    self._writer.flush()
-            for name, value in curves(rows).items():
-                self._writer.add_scalar(name, value, round)
+                    self._writer = EventFileWriter(str(self._board))
+                if self._purge is not None:
+                    begun = SessionLog(status=SessionLog.START)
+                    self._writer.add_event(
+                        Event(step=self._purge, wall_time=time.time(), session_log=begun)
+                    )
+            points = [Summary.Value(tag=k, simple_value=v) for k, v in curves(rows).items()]
+            self._writer.add_event(
+                Event(step=round, wall_time=time.time(), summary=Summary(value=points))
+            )
             self._writer.flush()
 
 

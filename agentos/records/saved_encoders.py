@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agentos.records.atomic_files import require_inside
 from agentos.records.layout import CONFIG, ENCODERS, agent_name, agent_number
-from agents.models.adapters import ADAPTER_CONFIG
+from agents.config import ADAPTER_CONFIG
 from protocols.errors import ConfigurationError
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,10 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from agents.config import EncoderConfig, LoRAConfig
+from agents.config import LoRAConfig
 from protocols.errors import ModelError
 
-ADAPTER_CONFIG, ADAPTERS = "adapter_config.json", "adapter_model.safetensors"
+ADAPTERS = "adapter_model.safetensors"
 
 
 def add_lora(backbone: PreTrainedModel, lora: LoRAConfig, origin: str) -> None:
@@ -119,35 +118,6 @@ def save_adapters(backbone: PreTrainedModel, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     save_file(tensors, directory / ADAPTERS, metadata={"format": "pt"})
     backbone.peft_config["default"].save_pretrained(str(directory))
-
-
-def base_model_of(config: EncoderConfig) -> str | None:
-    """Return the folder or name of the backbone that an encoder's saved adapters belong to.
-
-    Returns:
-        None if the encoder's folder holds no adapters.
-
-    Raises:
-        ModelError: the adapters' settings do not name the backbone.
-    """
-    if config.path is None or not (Path(config.path) / ADAPTER_CONFIG).is_file():
-        return None
-    path = Path(config.path) / ADAPTER_CONFIG
-    try:
-        origin = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(
-            f"{path} does not name the model that the adapters belong to",
-            expected="base_model_name_or_path",
-            actual=str(error),
-            hint="save the adapters again",
-        ) from error
-    return str(origin)
-
-
-def full_model_of(config: EncoderConfig) -> str:
-    """Return the folder or name of the whole model: the origin, or the base model of its adapters."""
-    return base_model_of(config) or config.origin
 
 
 def load_adapters(backbone: PreTrainedModel, directory: Path) -> None:

@@ -18,14 +18,14 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from agents.config import PRESETS, EncoderConfig, LanguageModelKind
-from agents.models.adapters import (
-    add_lora,
+from agents.config import (
+    PRESETS,
+    EncoderConfig,
+    LanguageModelKind,
     base_model_of,
-    freeze_below,
     full_model_of,
-    load_adapters,
 )
+from agents.models.adapters import add_lora, freeze_below, load_adapters
 from agents.models.encoder import Encoder
 from agents.models.heads.saved_heads import holds_language_head, restore_heads
 from agents.models.language_head import LanguageHead, kind_of, saved_kind

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from agents.config import EncoderConfig
-from agents.models.adapters import base_model_of
+from agents.config import EncoderConfig, base_model_of
 from agents.models.build import load_encoder
 from agents.models.language_head import kind_of
 from agents.models.pretrained import load_config, load_tokenizer, quietly

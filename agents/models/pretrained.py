@@ -22,8 +22,8 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from agents.config import PRESETS, EncoderConfig
-from agents.models.adapters import base_model_of, full_model_of, merge_adapters
+from agents.config import EncoderConfig, base_model_of, full_model_of
+from agents.models.adapters import merge_adapters
 from agents.models.sentence_transformer import read_settings
 from agents.text.tokenizer_bounds import require_bounded
 from protocols.errors import ModelError
@@ -118,14 +118,12 @@ def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def width_of(config: EncoderConfig) -> int:
-    """Return the width of an encoder's backbone without building the backbone.
+def loaded_width(config: EncoderConfig) -> int:
+    """Return the width of a backbone that is loaded, from its settings alone.
 
     Raises:
         ModelError: the folder or name cannot be read.
     """
-    if config.from_scratch:
-        return PRESETS[config.preset or "tiny"].width
     return int(load_config(config).hidden_size)
 
 

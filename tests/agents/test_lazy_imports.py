@@ -17,11 +17,20 @@ HEAVY = ("torch", "transformers", "tokenizers", "ray", "sklearn", "scipy", "data
     ],
 )
 def test_configuration_imports_neither_torch_nor_transformers(modules):
-    check = f"import sys, {modules}; print(*(name for name in {HEAVY} if name in sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", check], capture_output=True, text=True, timeout=120, check=True
-    )
-    assert done.stdout.strip() == ""
+    assert imported(modules, HEAVY) == ""
+
+
+def test_coordinator_imports_no_torch():
+    """A mistake in the data is reported at once, and on Ray only the hosts import torch."""
+    assert imported("agentos.simulation.simulation", ("torch", "peft", "ray")) == ""
+
+
+def imported(modules, names):
+    """Return those names of modules that importing others imports, too."""
+    check = f"import sys, {modules}; print(*(name for name in {names} if name in sys.modules))"
+    command = [sys.executable, "-c", check]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout.strip()
 
 
 def test_lazy_modules_are_the_real_ones_once_used():

@@ -31,8 +31,8 @@ EXCHANGE = AnchorContrast()
 def runtime(request: pytest.FixtureRequest) -> Runtime:
     """Each runtime of the table; Ray's hosts are up already."""
     if request.param == "ray":
-        warm: Callable[[str], Runtime] = request.getfixturevalue("warm")
-        return warm("two")
+        warm: Runtime = request.getfixturevalue("warm")
+        return warm
     return RUNTIMES[request.param]()
 
 
@@ -121,10 +121,10 @@ def test_beginning_again_is_a_fresh_start(session: Session) -> None:
 def test_building_again_replaces_the_agents(
     session: Session, make_blueprint: Callable[..., Any]
 ) -> None:
-    session.build(make_blueprint(2, seed=5))
+    session.build(make_blueprint(3, seed=5))
     assert session.placement.keys() <= set(range(AGENTS))
     session.call_all(Begin(Arm(Isolated(), 0.0)))
-    assert merged(session.call_all(Train(1))).keys() == {0, 1}
+    assert merged(session.call_all(Train(1))).keys() == {0, 1, 2}
 
 
 def test_error_of_a_host_arrives_as_itself(

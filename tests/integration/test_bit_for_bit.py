@@ -41,9 +41,6 @@ CASES = [
 ]
 """Every exchange that needs no master in layers, whose messages pass hosts up and down, through agents
 between; how each of them works under another topology is tested by its contract."""
-ONE_HOST_EACH = [("anchor_contrast", "layered"), ("hybrid", "layered"), ("fedavg", "peer")]
-"""Not only two hosts, but one for each agent: what differs is who is where, so a few exchanges are enough."""
-
 SHORT: dict[str, Any] = {
     "baseline": {"isolated": False},
     "evaluation": {"every": 2, "tasks": ["geometry"], "documents": 40, "between_agents": False},
@@ -83,7 +80,7 @@ def test_metrics_equal_to_the_bit_on_every_runtime(
     exchange: str,
     family: str,
     small: Callable[..., RunConfig],
-    warm: Callable[[str], Runtime],
+    warm: Runtime,
     cache: Path,
     tmp_path: Path,
 ) -> None:
@@ -94,9 +91,8 @@ def test_metrics_equal_to_the_bit_on_every_runtime(
     }
     reference = run(small(**parts), tmp_path / "local", cache)
     assert len(reference) == 3 * 4
-    for name in ("two", "each") if (exchange, family) in ONE_HOST_EACH else ("two",):
-        config = small(**parts).model_copy(update={"runtime": warm(name)})
-        assert run(config, tmp_path / name, cache) == reference, name
+    there = small(**parts).model_copy(update={"runtime": warm})
+    assert run(there, tmp_path / "there", cache) == reference
 
 
 @pytest.mark.slow
@@ -110,25 +106,25 @@ def test_metrics_equal_to_the_bit_on_every_runtime(
     ],
     ids=["int8", "pca", "noise"],
 )
-def test_coded_and_noised_messages_equal_to_the_bit_on_two_hosts(
+def test_coded_and_noised_messages_equal_to_the_bit_on_ray(
     settings: dict[str, Any],
     small: Callable[..., RunConfig],
-    warm: Callable[[str], Runtime],
+    warm: Runtime,
     cache: Path,
     tmp_path: Path,
 ) -> None:
     exchange = {"kind": "anchor_contrast", **settings}
     config = small(exchange=exchange, **SHORT)
     reference = run(config, tmp_path / "local", cache)
-    two = config.model_copy(update={"runtime": warm("two")})
-    assert run(two, tmp_path / "two", cache) == reference
+    there = config.model_copy(update={"runtime": warm})
+    assert run(there, tmp_path / "there", cache) == reference
 
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_centred_and_whitened_metrics_equal_to_the_bit_on_two_hosts(
+def test_centred_and_whitened_metrics_equal_to_the_bit_on_ray(
     small: Callable[..., RunConfig],
-    warm: Callable[[str], Runtime],
+    warm: Runtime,
     cache: Path,
     tmp_path: Path,
 ) -> None:
@@ -140,8 +136,8 @@ def test_centred_and_whitened_metrics_equal_to_the_bit_on_two_hosts(
     means = {row["centered_mrr"] for row in reference if row["round"] == 0}
     assert len(means) > 1  # equal weights, but each agent has its own text
     assert all("whitened_mrr" in row for row in reference if row["round"] == 2)
-    two = config.model_copy(update={"runtime": warm("two")})
-    assert run(two, tmp_path / "two", cache) == reference
+    there = config.model_copy(update={"runtime": warm})
+    assert run(there, tmp_path / "there", cache) == reference
 
 
 @pytest.mark.slow
@@ -166,9 +162,9 @@ def test_baseline_equals_a_run_without_exchange(
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_unlike_encoders_equal_to_the_bit_on_two_hosts(
+def test_unlike_encoders_equal_to_the_bit_on_ray(
     small: Callable[..., RunConfig],
-    warm: Callable[[str], Runtime],
+    warm: Runtime,
     cache: Path,
     tmp_path: Path,
     small_values: dict[str, Any],
@@ -188,15 +184,15 @@ def test_unlike_encoders_equal_to_the_bit_on_two_hosts(
     monkeypatch.setattr("agents.models.microbatch.buckets", counting(divided))
     reference = run(config, tmp_path / "local", cache)
     assert max(divided) > 1
-    two = config.model_copy(update={"runtime": warm("two")})
-    assert run(two, tmp_path / "two", cache) == reference
+    there = config.model_copy(update={"runtime": warm})
+    assert run(there, tmp_path / "there", cache) == reference
 
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_robust_fusion_and_looking_back_equal_to_the_bit_on_two_hosts(
+def test_robust_fusion_and_looking_back_equal_to_the_bit_on_ray(
     small: Callable[..., RunConfig],
-    warm: Callable[[str], Runtime],
+    warm: Runtime,
     cache: Path,
     tmp_path: Path,
 ) -> None:
@@ -208,18 +204,18 @@ def test_robust_fusion_and_looking_back_equal_to_the_bit_on_two_hosts(
     )
     reference = run(config, tmp_path / "local", cache)
     assert any(row.get("moon_loss", 0.0) > 0.0 for row in reference)
-    two = config.model_copy(update={"runtime": warm("two")})
-    assert run(two, tmp_path / "two", cache) == reference
+    there = config.model_copy(update={"runtime": warm})
+    assert run(there, tmp_path / "there", cache) == reference
 
 
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize("exchange", ["pseudo_labels", "fedproto"])
-def test_votes_of_own_labels_equal_to_the_bit_on_two_hosts(
+def test_votes_of_own_labels_equal_to_the_bit_on_ray(
     exchange: str,
     small: Callable[..., RunConfig],
     small_values: dict[str, Any],
-    warm: Callable[[str], Runtime],
+    warm: Runtime,
     cache: Path,
     tmp_path: Path,
 ) -> None:
@@ -230,8 +226,8 @@ def test_votes_of_own_labels_equal_to_the_bit_on_two_hosts(
     assert all("labelled_accuracy" in row for row in reference if "train_loss" in row)
     assert any("exchange_loss" in row for row in reference)
     assert sum("own_labels_accuracy" in row for row in reference) >= 4
-    two = config.model_copy(update={"runtime": warm("two")})
-    assert run(two, tmp_path / "two", cache) == reference
+    there = config.model_copy(update={"runtime": warm})
+    assert run(there, tmp_path / "there", cache) == reference
 
 
 def own_labels(small_values: dict[str, Any]) -> dict[str, Any]:
@@ -246,9 +242,9 @@ def own_labels(small_values: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_exact_gradients_equal_to_the_bit_on_two_hosts(
+def test_exact_gradients_equal_to_the_bit_on_ray(
     small: Callable[..., RunConfig],
-    warm: Callable[[str], Runtime],
+    warm: Runtime,
     cache: Path,
     tmp_path: Path,
     small_values: dict[str, Any],
@@ -265,5 +261,5 @@ def test_exact_gradients_equal_to_the_bit_on_two_hosts(
     )
     reference = run(config, tmp_path / "local", cache)
     assert any("exchange_loss" in row for row in reference)
-    two = config.model_copy(update={"runtime": warm("two")})
-    assert run(two, tmp_path / "two", cache) == reference
+    there = config.model_copy(update={"runtime": warm})
+    assert run(there, tmp_path / "there", cache) == reference

@@ -70,11 +70,11 @@ def without(rows: list[dict[str, Any]], *beginnings: str) -> list[dict[str, Any]
         ("streaming_diloco", "master_slave"),
     ],
 )
-def test_asynchronous_run_equal_to_the_bit_on_two_hosts(
+def test_asynchronous_run_equal_to_the_bit_on_ray(
     exchange: str,
     topology: str,
     small: Callable[..., RunConfig],
-    warm: Callable[[str], Runtime],
+    warm: Runtime,
     cache: Path,
     tmp_path: Path,
     small_values: dict[str, Any],
@@ -85,8 +85,8 @@ def test_asynchronous_run_equal_to_the_bit_on_two_hosts(
     reference = run(config, tmp_path / "local", cache)
     assert len(reference) == 5 * 4
     assert sum(row.get("rounds_behind", 0) for row in reference) > 0
-    two = config.model_copy(update={"runtime": warm("two")})
-    assert run(two, tmp_path / "two", cache) == reference  # simulated seconds included
+    there = config.model_copy(update={"runtime": warm})
+    assert run(there, tmp_path / "there", cache) == reference  # simulated seconds included
     assert all("simulated_s" in row for row in reference)
 
 
@@ -140,7 +140,7 @@ def test_asynchronous_run_that_is_resumed_ends_with_the_same_bytes(
     exchange: str,
     topology: str,
     small: Callable[..., RunConfig],
-    warm: Callable[[str], Runtime],
+    warm: Runtime,
     cache: Path,
     tmp_path: Path,
     small_values: dict[str, Any],
@@ -171,7 +171,7 @@ def test_asynchronous_run_that_is_resumed_ends_with_the_same_bytes(
     assert any(snapshot["messages"] for snapshot in snapshots)
     assert any(snapshot["ended"] for snapshot in snapshots[:-1])
     # Nothing depends on where agents live, nor on which of them lie in memory.
-    runtimes = [LocalRuntime(memory_mb=1), warm("two"), LocalRuntime(), LocalRuntime()]
+    runtimes = [LocalRuntime(memory_mb=1), warm, LocalRuntime(), LocalRuntime()]
     for checkpoint, runtime in zip(found, runtimes, strict=True):
         again = tmp_path / f"from-{checkpoint.manifest.round}"
         shutil.copytree(whole, again)

@@ -81,6 +81,7 @@ def test_run_over_nodes_that_are_lost_gives_the_metrics_of_one_machine(
 ) -> None:
     config = small(
         training={"rounds": 4, "local_steps": 2, "batch_size": 12, "max_length": 16},
+        evaluation={"every": 2, "tasks": ["geometry"], "documents": 40},
         baseline={"isolated": False},
         checkpoints={"every": 1},
         policy={"restarts": 1},

@@ -192,7 +192,7 @@ def test_full_object_store_ends_a_run_that_goes_on_where_there_is_room(
     changed = config(exchange="fedavg", checkpoints={"every": 1})
     Simulation(changed, tmp_path / "local", cache=cache).run()
     out = tmp_path / "run"
-    runtime = {"kind": "ray", "hosts": 2, "object_store_mb": 80}
+    runtime = {"kind": "ray", "hosts": 1, "object_store_mb": 80}
     values = {**changed.resolved(), "runtime": runtime}
     (tmp_path / "config.json").write_text(json.dumps(values), encoding="utf-8")
     done = subprocess.run(

@@ -32,6 +32,8 @@ from agents.training.blueprint import Blueprint
 from protocols.errors import TrainingError
 
 MARK = "AGENTOS_TEST_MARK"
+LIGHT = {"every": 8, "tasks": ["geometry"], "documents": 40, "between_agents": False}
+"""Evaluation for which a host imports nothing more."""
 
 
 class StopsAt(Listener):
@@ -141,7 +143,7 @@ def marked(mark: str) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Command:
-    """A run on two Ray hosts, in progress in its own process."""
+    """A run on a Ray host, in progress in its own process."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -172,7 +174,7 @@ def begin(small: Callable[..., RunConfig], cache: Path, tmp_path: Path) -> Itera
     def start(config: RunConfig) -> Command:
         spill = tmp_path / "spill"
         spill.mkdir()
-        runtime = {"kind": "ray", "hosts": 2, "spill_folder": str(spill)}
+        runtime = {"kind": "ray", "hosts": 1, "spill_folder": str(spill)}
         values = {**config.resolved(), "runtime": runtime}
         (tmp_path / "run.yaml").write_text(yaml.safe_dump(values), "utf-8")
         log, mark = tmp_path / "log", f"{os.getpid()}-{time.time_ns()}"
@@ -193,7 +195,7 @@ def begin(small: Callable[..., RunConfig], cache: Path, tmp_path: Path) -> Itera
         first = f"round 1/{config.training.rounds}"
         wait_for(lambda: first in under_way.said or process.poll() is not None, 240)
         assert process.poll() is None, under_way.said
-        assert sum("ray::Host" in name for name in marked(mark).values()) == 2
+        assert sum("ray::Host" in name for name in marked(mark).values()) == 1
         return under_way
 
     yield start
@@ -225,11 +227,10 @@ def test_signal_ends_every_process_and_keeps_the_records(
     small: Callable[..., RunConfig],
 ) -> None:
     training = {"rounds": 500, "local_steps": 2, "batch_size": 12, "max_length": 16}
-    evaluation = {"every": 500, "tasks": ["retrieval", "probe"], "documents": 40}
     # A shell may have started these tests with the signal ignored, as nohup does, and programs keep to that.
     before = signal.signal(number, signal.SIG_DFL)
     try:
-        command = begin(small(training=training, evaluation=evaluation))
+        command = begin(small(training=training, evaluation=LIGHT))
     finally:
         signal.signal(number, before)
     began = time.monotonic()
@@ -255,7 +256,7 @@ def test_death_of_ray_is_reported_at_once_and_leaves_a_run_that_goes_on(
     """The control service is killed: actors go on answering for a minute then."""
     part = "gcs_server"
     training = {"rounds": 500, "local_steps": 2, "batch_size": 12, "max_length": 16}
-    command = begin(small(training=training, checkpoints={"every": 1}))
+    command = begin(small(training=training, evaluation=LIGHT, checkpoints={"every": 1}))
     (pid,) = (pid for pid, name in marked(command.mark).items() if part in name.split("\0")[0])
     began = time.monotonic()
     os.kill(pid, signal.SIGKILL)
@@ -289,7 +290,7 @@ def test_kill_9_of_the_driver_leaves_nothing_running_and_a_run_that_goes_on(
 ) -> None:
     config = small(
         training={"rounds": 8, "local_steps": 6, "batch_size": 12, "max_length": 16},
-        evaluation={"every": 8, "tasks": ["geometry"], "documents": 40, "between_agents": False},
+        evaluation=LIGHT,
         baseline={"isolated": False},
         checkpoints={"every": 2},
         saved_encoders=1,

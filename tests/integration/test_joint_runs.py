@@ -112,15 +112,15 @@ def test_resumed_run_has_the_joint_results_of_the_uninterrupted_one(
 
 
 @pytest.mark.ray
-def test_joint_results_equal_to_the_bit_on_two_hosts(
+def test_joint_results_equal_to_the_bit_on_ray(
     joint: Result,
     small: Callable[..., RunConfig],
-    warm: Callable[[str], Runtime],
+    warm: Runtime,
     cache: Path,
     tmp_path: Path,
 ) -> None:
     evaluation = {**JOINT, "joint": {"agents": "neighbours", "pca": 16}}
-    config = small(evaluation=evaluation).model_copy(update={"runtime": warm("two")})
+    config = small(evaluation=evaluation).model_copy(update={"runtime": warm})
     there = Simulation(config, out=tmp_path / "run", cache=cache).run()
     assert rows_of(there.directory) == rows_of(joint.directory)
     assert there.joint == joint.joint

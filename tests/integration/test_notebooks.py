@@ -34,6 +34,7 @@ def test_there_are_two_without_outputs() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs(
     notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path

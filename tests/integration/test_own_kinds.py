@@ -117,7 +117,11 @@ def test_a_run_of_own_kinds_is_forked_resumed_and_evaluated(agentos: Call, run_f
 def test_a_sweep_runs_own_kinds_in_its_processes(
     agentos: Call, small_values: dict[str, Any]
 ) -> None:
-    base = {**small_values, "evaluation": {"tasks": ["retrieval"], "documents": 40}}
+    base = {
+        **small_values,
+        "baseline": {"isolated": False},
+        "evaluation": {"tasks": ["retrieval"], "documents": 40},
+    }
     arms = {"own": {"exchange": f"{MODULE}:SharedCentre"}}
     Path("own.yaml").write_text(yaml.safe_dump({"base": base, "seeds": 1, "arms": arms}), "utf-8")
     code, said = agentos("sweep", "own.yaml", "--out", "own")

@@ -16,6 +16,7 @@ TEXTS = ["A man is playing the guitar.", "The stock market fell sharply today."]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 def test_pretrained_master_teaches_small_slaves_and_is_exported_and_taken_up_again(
     small: Callable[..., RunConfig], tmp_path: Path, cache: Path
 ) -> None:

@@ -114,11 +114,11 @@ def test_map_leads_to_files() -> None:
 
 
 @pytest.mark.slow
-def test_script_runs_as_it_stands(tmp_path: Path) -> None:
+def test_script_runs_as_it_stands(tmp_path: Path, cache: Path) -> None:
     (code,) = blocks(README, "python")
     script = tmp_path / "script.py"
     script.write_text(code, "utf-8")
-    environment = {**os.environ, "AGENTOS_CACHE": str(tmp_path / "cache")}
+    environment = {**os.environ, "AGENTOS_CACHE": str(cache)}
     done = subprocess.run(
         [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
@@ -132,7 +132,7 @@ def test_script_runs_as_it_stands(tmp_path: Path) -> None:
 @pytest.mark.ray
 def test_own_extensions_run_alike_on_both_runtimes(
     small: Callable[..., RunConfig],
-    warm: Callable[[str], Runtime],
+    warm: Runtime,
     cache: Path,
     tmp_path: Path,
 ) -> None:
@@ -153,7 +153,7 @@ def test_own_extensions_run_alike_on_both_runtimes(
         baseline={"isolated": False},
     )
     seen = []
-    for runtime in (config.runtime, warm("two")):
+    for runtime in (config.runtime, warm):
         out = tmp_path / runtime.kind
         Simulation(config.model_copy(update={"runtime": runtime}), out=out, cache=cache).run()
         seen.append(_metrics(out))
@@ -195,11 +195,12 @@ def test_text_in_memory_is_a_source_as_it_stands() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 def test_analysis_runs_as_it_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AGENTOS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
     code, _ = blocks(ANALYSIS, "python")
     exec(compile(code, ANALYSIS.name, "exec", dont_inherit=True), {"__name__": "__main__"})
     shown = capsys.readouterr().out

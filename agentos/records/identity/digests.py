@@ -12,8 +12,7 @@ import numpy as np
 from agentos.data.corpus import Corpus
 from agentos.data.tokenization.tokenizer import content_digest
 from agentos.records.identity.fingerprint import Fingerprint
-from agents.config import EncoderConfig
-from agents.models.adapters import base_model_of
+from agents.config import EncoderConfig, base_model_of
 from agents.training.blueprint import Group
 
 _OF_MODELS = frozenset({".json", ".txt", ".model", ".safetensors", ".bin", ".pt", ".py", ".jinja"})

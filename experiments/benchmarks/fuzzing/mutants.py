@@ -22,6 +22,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -29,7 +30,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from experiments.benchmarks.fuzzing.code_changes import Mutant, changes_of, mutant_of
+from experiments.benchmarks.fuzzing.code_changes import Change, Mutant, changes_of, mutant_of
 from protocols.seeding import generator
 
 ROOT = Path(__file__).parents[3]
@@ -61,15 +62,20 @@ KILLED, SURVIVED, ENDLESS = "killed", "survived", "endless"
 NO_TEST = 5
 
 
-def drawn(seed: int, count: int) -> list[Mutant]:
-    """Draw mutants: a file by its number of mutants, then one of them."""
-    found = [
+@cache
+def _every_change() -> list[tuple[str, Change]]:
+    return [
         (name, change)
         for package in PACKAGES
         for path in sorted((ROOT / package).rglob("*.py"))
         if not (name := path.relative_to(ROOT).as_posix()).startswith(APART)
         for change in changes_of(path.read_text(encoding="utf-8"))
     ]
+
+
+def drawn(seed: int, count: int) -> list[Mutant]:
+    """Draw mutants: a file by its number of mutants, then one of them."""
+    found = _every_change()
     order = generator(seed, "mutants").permutation(len(found))
     drawn = (found[int(index)] for index in order[:count])
     return [
@@ -77,6 +83,7 @@ def drawn(seed: int, count: int) -> list[Mutant]:
     ]
 
 
+@cache
 def suites_of(path: str) -> tuple[list[str], list[str]]:
     """Return the test files that mirror a file, and others that import its module."""
     file = ROOT / path

@@ -343,11 +343,20 @@ def test_schema_holds_every_kind_and_every_description() -> None:
     assert "description" in schema["$defs"]["TrainingConfig"]["properties"]["rounds"]
 
 
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    """The schema of a run, which is itself checked once."""
+    validators = pytest.importorskip("jsonschema").validators  # Ray brings it
+    schema = RunConfig.model_json_schema()
+    kind = validators.validator_for(schema)
+    kind.check_schema(schema)
+    return kind(schema)
+
+
 @pytest.mark.parametrize("name", ["contract", *ready_made()])
-def test_schema_accepts_what_validates(name: str) -> None:
-    jsonschema = pytest.importorskip("jsonschema")  # Ray brings it
+def test_schema_accepts_what_validates(schema: Any, name: str) -> None:
     text = ISSUE_EXAMPLE if name == "contract" else ready_made()[name].read_text(encoding="utf-8")
-    jsonschema.validate(yaml.safe_load(text), RunConfig.model_json_schema())
+    schema.validate(yaml.safe_load(text))
 
 
 @pytest.mark.parametrize(
@@ -358,9 +367,8 @@ def test_schema_accepts_what_validates(name: str) -> None:
         {"data": {"source": {"jsonl": {"path": "texts.jsonl"}}}, "runtime": {"local": {}}},
     ],
 )
-def test_schema_accepts_short_forms(values: dict[str, Any]) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.validate(values, RunConfig.model_json_schema())
+def test_schema_accepts_short_forms(schema: Any, values: dict[str, Any]) -> None:
+    schema.validate(values)
     RunConfig.model_validate(values)
 
 
@@ -378,10 +386,9 @@ def test_schema_accepts_short_forms(values: dict[str, Any]) -> None:
         {"runtime": {"kind": "ray", "hosts": 0}},
     ],
 )
-def test_schema_refuses_what_does_not_validate(values: dict[str, Any]) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(values, RunConfig.model_json_schema())
+def test_schema_refuses_what_does_not_validate(schema: Any, values: dict[str, Any]) -> None:
+    with pytest.raises(pytest.importorskip("jsonschema").ValidationError):
+        schema.validate(values)
     with pytest.raises(ValidationError):
         RunConfig.model_validate(values)
 

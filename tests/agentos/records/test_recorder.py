@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agentos.evaluation import Metric, Probe
 from agentos.records.atomic_files import plain
+from agentos.records.metrics_log import MetricsLog
 from agentos.records.reader import RecordedNetwork, load_run
 from agentos.records.recorder import Recorder
 from agentos.records.result import Quality
@@ -139,6 +140,20 @@ def test_tensorboard_shows_both_arms_by_agent_and_mean(recorder):
         ("isolated", "loss/mean"): [(1, 3.0)],
         ("isolated", "loss/agent-0"): [(1, 3.0)],
     }
+
+
+def test_tensorboard_hides_the_rounds_that_a_resumed_run_takes_again(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl", tmp_path / "board")
+    for round in (1, 2, 3):
+        log.round(round, [{"agent": 0, "loss": float(round)}])
+    log.rewind(1)
+    log.round(2, [{"agent": 0, "loss": 20.0}])
+    log.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    events = EventAccumulator(str(tmp_path / "board")).Reload().Scalars("loss/mean")
+    assert [(event.step, event.value) for event in events] == [(1, 1.0), (2, 20.0)]
 
 
 def test_an_empty_ledger_is_kept(recorder):

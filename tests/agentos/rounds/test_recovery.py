@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -265,19 +265,11 @@ def test_failure_that_new_hosts_cannot_repair_ends_the_run(
     assert told.restarts == []
 
 
-RAY = RayRuntime(hosts=2, timeout_s=120.0)
-
-
-@pytest.fixture(scope="module")
-def hosts(ray_cluster: None) -> Iterator[Own]:
-    """A runtime over two Ray hosts of this file's own; they may be killed."""
-    session = RAY.open(agents=4)
-    yield Own(session)
-    session.close()
+RAY = RayRuntime(hosts=3, timeout_s=120.0)
 
 
 class Own(Runtime):
-    """A runtime over a session that stays open."""
+    """A runtime over a session that stays open, and whose hosts may be killed."""
 
     kind: Literal["own"] = "own"
     _session: Session = PrivateAttr()
@@ -325,8 +317,10 @@ def kill_9(session: Session, host: int) -> None:
 @pytest.mark.slow
 @pytest.mark.ray
 def test_ray_hosts_killed_or_hanging_in_mid_round_leave_the_records_of_an_undisturbed_run(
-    config: Callable[..., RunConfig], hosts: Own, light: Path, cache: Path, tmp_path: Path
+    config: Callable[..., RunConfig], warm: Any, light: Path, cache: Path, tmp_path: Path
 ) -> None:
+    hosts = Own(warm._session)
+
     def strike(session: Any, host: int) -> None:
         """Kill a host while it works on the call that comes; the second time, make it hang."""
         pid = pid_of(session, host)

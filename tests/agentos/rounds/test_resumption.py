@@ -98,50 +98,66 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def never_stopped() -> dict[str, Path]:
-    """Runs that went through, by the kind of their exchange."""
+def kept() -> dict[bool, Path]:
+    """Runs that went through, with and without a baseline; no test may change their folders."""
     return {}
 
 
+@pytest.fixture
+def went_through(
+    longer: Callable[..., RunConfig],
+    kept: dict[bool, Path],
+    cache: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[bool], Path]:
+    """Return the folder of a run that nothing stopped."""
+
+    def of(isolated: bool) -> Path:
+        if isolated not in kept:
+            kept[isolated] = tmp_path_factory.mktemp("through") / "run"
+            config = longer() if isolated else longer(baseline={"isolated": False})
+            Simulation(config, kept[isolated], cache=cache).run()
+        return kept[isolated]
+
+    return of
+
+
 @pytest.mark.parametrize(
-    ("exchange", "arm", "round"),
+    ("arm", "round"),
     [
-        ("anchor_contrast", "together", 1),  # before the first checkpoint
-        ("anchor_contrast", "together", 3),
-        ("anchor_contrast", "isolated", 0),  # the run itself was complete
+        ("together", 1),  # before the first checkpoint
+        ("together", 3),
+        ("isolated", 0),  # the run itself was complete
     ],
 )
 def test_run_that_was_cut_off_ends_as_if_it_never_had_been(
     longer: Callable[..., RunConfig],
-    never_stopped: dict[str, Path],
+    went_through: Callable[[bool], Path],
     cache: Path,
     tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    exchange: str,
     arm: str,
     round: int,
 ) -> None:
-    config = longer(exchange={"kind": exchange})
-    if exchange not in never_stopped:
-        never_stopped[exchange] = tmp_path_factory.mktemp("through") / "run"
-        Simulation(config, never_stopped[exchange], cache=cache).run()
+    config = longer()
     stop(config, tmp_path / "run", cache, arm, round)
     with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
         file.write('{"round": 4, "agent": "agen')  # the last words of a process that was killed
     result = go_on(config, tmp_path / "run", cache)
     assert result.status == "finished"
-    assert_same_run(tmp_path / "run", never_stopped[exchange])
+    assert_same_run(tmp_path / "run", went_through(True))
 
 
 def test_earlier_checkpoint_leads_to_the_same_end(
-    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+    longer: Callable[..., RunConfig],
+    went_through: Callable[[bool], Path],
+    cache: Path,
+    tmp_path: Path,
 ) -> None:
-    config = longer()
-    Simulation(config, tmp_path / "run", cache=cache).run()
-    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    shutil.copytree(went_through(True), tmp_path / "run")
     *_, latest = (c for c in checkpoints_of(tmp_path / "run") if c.manifest.arm == "together")
+    config = longer()
     go_on(config, tmp_path / "run", cache, round=latest.manifest.round)
-    assert_same_run(tmp_path / "run", tmp_path / "copy")
+    assert_same_run(tmp_path / "run", went_through(True))
 
 
 def test_run_that_was_taken_back_and_cut_off_goes_on_from_where_its_records_end(
@@ -235,27 +251,28 @@ def test_run_goes_on_from_an_earlier_checkpoint_when_a_file_of_the_latest_is_dam
 
 
 def test_run_that_finished_is_not_resumed(
-    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+    went_through: Callable[[bool], Path], tmp_path: Path
 ) -> None:
-    Simulation(longer(baseline={"isolated": False}), tmp_path / "run", cache=cache).run()
     with pytest.raises(RecordError, match="has finished"):
-        resumption(tmp_path / "run")
+        resumption(went_through(False))
     with pytest.raises(ConfigurationError, match="no checkpoint after round 1") as caught:
-        resumption(tmp_path / "run", round=1)
+        resumption(went_through(False), round=1)
     assert "4" in str(caught.value.expected)
     with pytest.raises(RecordError, match="not a run folder"):
         resumption(tmp_path / "nowhere")
 
 
 def test_branch_shares_the_rounds_before_and_goes_its_own_way(
-    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+    longer: Callable[..., RunConfig],
+    went_through: Callable[[bool], Path],
+    cache: Path,
+    tmp_path: Path,
 ) -> None:
-    config = longer(baseline={"isolated": False})
-    Simulation(config, tmp_path / "run", cache=cache).run()
+    run = went_through(False)
     other = longer(baseline={"isolated": False}, exchange={"kind": "fedavg"})
-    found = branch_to(tmp_path / "run", other, round=2)
+    found = branch_to(run, other, round=2)
     Simulation(other, tmp_path / "fork", cache=cache).run(found)
-    before, after = load_run(tmp_path / "run"), load_run(tmp_path / "fork")
+    before, after = load_run(run), load_run(tmp_path / "fork")
     assert after.config["exchange"]["kind"] == "fedavg"
     for round in range(ROUNDS + 1):
         left = [row["loss"] for row in before.metrics if row["round"] == round and "loss" in row]
@@ -270,16 +287,18 @@ def test_branch_shares_the_rounds_before_and_goes_its_own_way(
 
 
 def test_branch_that_is_cut_off_goes_on_as_a_branch(
-    longer: Callable[..., RunConfig], cache: Path, tmp_path: Path
+    longer: Callable[..., RunConfig],
+    went_through: Callable[[bool], Path],
+    cache: Path,
+    tmp_path: Path,
 ) -> None:
-    config = longer(baseline={"isolated": False})
-    Simulation(config, tmp_path / "run", cache=cache).run()
+    run = went_through(False)
     other = longer(baseline={"isolated": False}, topology={"kind": "complete"})
     through, cut = tmp_path / "through", tmp_path / "cut"
-    Simulation(other, through, cache=cache).run(branch_to(tmp_path / "run", other, round=2))
+    Simulation(other, through, cache=cache).run(branch_to(run, other, round=2))
     with pytest.raises(PowerCut):
         Simulation(other, cut, StopsAt("together", 3), cache=cache).run(
-            branch_to(tmp_path / "run", other, round=2)
+            branch_to(run, other, round=2)
         )
     go_on(other, cut, cache)
     assert (cut / "metrics.jsonl").read_bytes() == (through / "metrics.jsonl").read_bytes()

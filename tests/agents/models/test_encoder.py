@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from agents.config import PRESETS, EncoderConfig
+from agents.lazy_models import width_of
 from agents.models.build import build_backbone, build_encoder
 from agents.models.cpu.byte_dropout import dropout_of
 from agents.models.encoder import Encoder, pool
-from agents.models.pretrained import width_of
 
 
 @pytest.mark.parametrize(

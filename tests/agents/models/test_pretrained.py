@@ -31,10 +31,11 @@ from transformers import (
 from agents.config import EncoderConfig
 from agents.exchange.base import Heads
 from agents.exchange.isolated import Isolated
+from agents.lazy_models import width_of
 from agents.models.build import build_backbone
 from agents.models.cpu.byte_dropout import dropout_of
 from agents.models.encoder import pool
-from agents.models.pretrained import load_tokenizer, width_of
+from agents.models.pretrained import load_tokenizer
 from agents.training.blueprint import Arm
 from protocols.errors import ModelError
 

@@ -31,11 +31,11 @@ from protocols.errors import ConfigurationError, DataError, RecordError
 
 
 @pytest.fixture(scope="module")
-def society(small, tmp_path_factory, module_cache) -> Path:
+def society(small, tmp_path_factory, cache) -> Path:
     """A finished run of four small agents."""
     folder = tmp_path_factory.mktemp("transfer") / "society"
     config = small(exchange="anchor_similarity", training={**TRAINING, "rounds": 4})
-    Simulation(config, folder, cache=module_cache).run()
+    Simulation(config, folder, cache=cache).run()
     return folder
 
 
@@ -43,37 +43,32 @@ FILE = Path("file.npy")
 TRAINING = {"local_steps": 4, "batch_size": 12, "max_length": 16, "warmup_steps": 2}
 
 
-@pytest.fixture(scope="module")
-def module_cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 def test_new_agent_of_another_size_is_compared_with_one_from_scratch(
-    society: Path, tmp_path: Path, module_cache: Path
+    society: Path, tmp_path: Path, cache: Path
 ) -> None:
-    found = transfer(society, ["encoder.preset=tiny"], tmp_path / "new", cache=module_cache)
+    found = transfer(society, ["encoder.preset=tiny"], tmp_path / "new", cache=cache)
     assert found.taught_tokens == found.scratch_tokens > 0
     assert 0.15 < found.token_share < 0.35
     assert found.elders.keys() >= found.taught.keys() == found.scratch.keys() >= {"mrr"}
     assert dict(found.taught) != dict(found.scratch)
-    again = transfer(society, ["encoder.preset=tiny"], tmp_path / "again", cache=module_cache)
+    again = transfer(society, ["encoder.preset=tiny"], tmp_path / "again", cache=cache)
     assert (again.taught, again.scratch) == (found.taught, found.scratch)
 
 
 def test_life_hands_on_what_it_knows_and_new_agents_are_tested_on_its_tests(
-    life_of, tmp_path: Path, module_cache: Path
+    life_of, tmp_path: Path, cache: Path
 ) -> None:
     folder = tmp_path / "life"
     config = life_of(gate=None)
-    record = Life(config, folder, cache=module_cache).run()
-    found = transfer(folder, ["encoder.preset=tiny"], tmp_path / "new", cache=module_cache)
+    record = Life(config, folder, cache=cache).run()
+    found = transfer(folder, ["encoder.preset=tiny"], tmp_path / "new", cache=cache)
     assert all("probe_accuracy" in each for each in (found.elders, found.taught, found.scratch))
     assert 0 < found.taught_tokens < found.elder_tokens
     spent = sum(each.spent["tokens"] for each in record.episodes)
     assert found.elder_tokens == spent / 2
 
-    corpus = society_of(folder, Listener(), module_cache).corpus
-    curriculum = draw_up(config, LifeListener(), module_cache)
+    corpus = society_of(folder, Listener(), cache).corpus
+    curriculum = draw_up(config, LifeListener(), cache)
     np.testing.assert_array_equal(corpus.anchors, curriculum.corpus.anchors)
     for part, rows in (("train", corpus.train), ("test", corpus.heldout)):
         parts = [getattr(episode, part) for episode in curriculum.episodes]
@@ -83,10 +78,10 @@ def test_life_hands_on_what_it_knows_and_new_agents_are_tested_on_its_tests(
     other["config"]["text"] = "0" * 32
     (folder / "life.json").write_text(json.dumps(other))
     with pytest.raises(DataError, match="not what it was"):
-        society_of(folder, Listener(), module_cache)
+        society_of(folder, Listener(), cache)
     shutil.rmtree(folder / "states-2")
     with pytest.raises(ConfigurationError, match="no encoders"):
-        society_of(folder, Listener(), module_cache)
+        society_of(folder, Listener(), cache)
 
 
 def test_elders_teach_the_mean_of_their_similarities(society: Path) -> None:
@@ -142,9 +137,9 @@ def test_file_of_other_anchors_is_refused(tmp_path: Path) -> None:
 
 
 def test_command_prints_the_comparison(
-    society: Path, tmp_path: Path, module_cache: Path, monkeypatch: pytest.MonkeyPatch
+    society: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AGENTOS_CACHE", str(module_cache))
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
     for flag in ([], ["--json"]):
         out = tmp_path / f"out{len(flag)}"
         result = CliRunner().invoke(
@@ -160,9 +155,9 @@ def test_command_prints_the_comparison(
 
 
 def test_python_in_the_documentation_runs(
-    society: Path, tmp_path: Path, module_cache: Path, monkeypatch: pytest.MonkeyPatch
+    society: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AGENTOS_CACHE", str(module_cache))
+    monkeypatch.setenv("AGENTOS_CACHE", str(cache))
     monkeypatch.chdir(tmp_path)
     page = Path(__file__).parents[4] / "docs/how-to/knowledge.md"
     (code,) = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
@@ -171,6 +166,6 @@ def test_python_in_the_documentation_runs(
     assert -1.0 < defined["join"](society) < 1.0
 
 
-def test_unfinished_run_teaches_nothing(small, tmp_path: Path, module_cache: Path) -> None:
+def test_unfinished_run_teaches_nothing(small, tmp_path: Path, cache: Path) -> None:
     with pytest.raises((ConfigurationError, RecordError)):
-        transfer(tmp_path / "nowhere", cache=module_cache)
+        transfer(tmp_path / "nowhere", cache=cache)

@@ -142,15 +142,15 @@ def test_damaged_trace_is_refused(tmp_path: Path, text: str) -> None:
 @pytest.mark.ray
 def test_hosts_have_a_lane_each(
     small: Callable[..., RunConfig],
-    warm: Callable[[str], Runtime],
+    warm: Runtime,
     cache: Path,
     tmp_path: Path,
     profiled: tuple[Path, Path],
 ) -> None:
-    config = small().model_copy(update={"runtime": warm("two")})
+    config = small().model_copy(update={"runtime": warm})
     Simulation(config, out=tmp_path / "run", cache=cache, profile=True).run()
     metrics = [(f / "metrics.jsonl").read_bytes() for f in (tmp_path / "run", profiled[0])]
     assert metrics[0] == metrics[1]
     timeline = load_timeline(tmp_path / "run" / "trace.json")
     assert timeline is not None
-    assert len(timeline.lanes) == 3
+    assert len(timeline.lanes) == 1 + 3

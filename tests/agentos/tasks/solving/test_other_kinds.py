@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from agentos import solve
 from agentos.cli.main import app
+from agentos.runtime.local import LocalRuntime
 from agentos.tasks.config import CompositeTask, GenerateTask, RankTask
 from agentos.tasks.solving.composite_task import SolvedParts, configuration_of
 from agentos.tasks.solving.kind_outcome import LEXICAL, Finished, beats, parts_of
@@ -231,14 +232,13 @@ def test_labels_are_read_for_the_table_alone(
 
 @pytest.mark.ray
 def test_decoders_on_ray_write_the_same_to_the_bit(
-    decoders: list[str], corpus_file: Path, ray_cluster: None, tmp_path: Path
+    decoders: list[str], corpus_file: Path, warm: Any, tmp_path: Path
 ) -> None:
     tables = []
-    for kind in ("local", "ray"):
-        values = generate_values(decoders, corpus_file, runtime={"kind": kind})
-        if kind == "ray":
-            values["runtime"]["hosts"] = 2
-        solved = solve(GenerateTask.model_validate(values), tmp_path / kind)
+    task = GenerateTask.model_validate(generate_values(decoders, corpus_file))
+    for runtime in (LocalRuntime(), warm):
+        on_it = task.model_copy(update={"runtime": runtime})
+        solved = solve(on_it, tmp_path / runtime.kind)
         tables.append(pyarrow.parquet.read_table(solved.directory / "answers.parquet"))
     assert tables[0].equals(tables[1])
 
