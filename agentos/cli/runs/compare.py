@@ -33,7 +33,7 @@ def compare(
     Runs that differ in their seed alone are one line of the table, with a 95 % interval over them. Up to five
     runs that all differ get a column each, with every metric that is not minor.
 
-    Example: agentos compare runs/quickstart-1 runs/complete --out comparison.html
+    Example: agentos compare runs/quickstart runs/complete --out comparison.html
     """
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.display.group_table import show_groups
