@@ -44,7 +44,7 @@ def resume(
     It ends with the same metrics, byte for byte, as if it had never stopped. Without a checkpoint it
     starts again.
 
-    Example: agentos resume runs/quickstart-1 runtime.object_store_mb=2048
+    Example: agentos resume runs/quickstart runtime.object_store_mb=2048
     """
     from agentos.records.identity.folder_lock import alone_in
     from agentos.rounds.resumption import resumption
@@ -80,7 +80,7 @@ def fork(
 
     The rounds before are copied from its records. Compare both with agentos compare.
 
-    Example: agentos fork runs/quickstart-1 --round 4 topology.kind=complete --out runs/complete
+    Example: agentos fork runs/quickstart --round 4 topology.kind=complete --out runs/complete
     """
     from agentos.rounds.resumption import branch
 
