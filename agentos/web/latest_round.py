@@ -94,8 +94,7 @@ class LatestRound:
 def _half_width(values: list[float]) -> float | None:
     if len(values) < 2:
         return None
-    from agentos.reporting.statistics import (
-        interval,
-    )  # brings scipy, which the page of all runs does without
+    # Brings scipy, which the page of all runs does without.
+    from agentos.reporting.statistics import interval
 
     return float(f"{interval(values).half_width:.5g}")
