@@ -9,6 +9,7 @@ import typer
 
 from agentos.cli.arguments import (
     Address,
+    AsJson,
     ChangedDataOk,
     Directory,
     Live,
@@ -38,6 +39,7 @@ def resume(
     changed_data_ok: ChangedDataOk = False,
     trust_plugins: TrustedPlugins = None,
     live: Live = False,
+    as_json: AsJson = False,
 ) -> None:
     """Continue a run that was killed, interrupted or failed, from its latest checkpoint.
 
@@ -53,7 +55,7 @@ def resume(
     _require_same_results(_config(directory, [], trust_plugins), config)
     with alone_in(directory):
         start = resumption(directory, round, changed_data_ok)
-        watched(config, directory, address, start, profile, live)
+        watched(config, directory, address, start, profile, live, as_json)
 
 
 def fork(
@@ -75,6 +77,7 @@ def fork(
     changed_data_ok: ChangedDataOk = False,
     trust_plugins: TrustedPlugins = None,
     live: Live = False,
+    as_json: AsJson = False,
 ) -> None:
     """Branch off from a run after one of its rounds, under another topology, exchange or schedule.
 
@@ -88,7 +91,7 @@ def fork(
     config = _config(directory, overrides or [], trust_plugins)
     afresh = config.exchange != before.exchange
     start = branch(directory, round, config.training.rounds, afresh, changed_data_ok)
-    watched(config, out, address, start, profile, live)
+    watched(config, out, address, start, profile, live, as_json)
 
 
 def _require_same_results(before: RunConfig, config: RunConfig) -> None:
