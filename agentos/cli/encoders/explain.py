@@ -92,10 +92,6 @@ def _decided(source: Path, text: str, as_json: bool) -> bool:
     Raises:
         ConfigurationError: the folder is that of a life, whose claims are explained one by one.
     """
-    from agentos.records.layout import CONFIG
-
-    if not source.is_dir() or (source / CONFIG).is_file():
-        return False
     from agentos.learning.life_records import LIFE
     from agentos.tasks.society.saved_society import SOCIETY
     from protocols.errors import ConfigurationError

@@ -135,6 +135,8 @@ def test_commands_go_on_with_the_same_configuration_and_refuse_another(
     assert asked.exit_code == 0, asked.output
     (reply,) = json.loads(asked.output)["replies"]
     assert reply["label"] in {"sea", "farm", "town", "sky"}
+    explained = run(app, ["explain", out, "the sea and its waves", "--json"])
+    assert json.loads(explained.output) == reply
 
 
 def test_labels_of_the_test_split_change_no_decision(
