@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agentos.reporting.statistics import interval
 from agentos.web.running_curves import finite
 
 ABSENT, DIVERGED, PAUSED, TRAINED, UNTRAINED = "adptu"
@@ -94,7 +95,4 @@ class LatestRound:
 def _half_width(values: list[float]) -> float | None:
     if len(values) < 2:
         return None
-    # Brings scipy, which the page of all runs does without.
-    from agentos.reporting.statistics import interval
-
     return float(f"{interval(values).half_width:.5g}")
