@@ -12,6 +12,7 @@ from agentos.audit.privacy.membership import Attack
 from agentos.audit.run_audit import AgentPrivacy, Audit, verdict
 from agentos.data.private_labels import Poison
 from agentos.reporting.charts.plotting import ALONE, BEFORE, TOGETHER, Chart, Trace
+from agentos.reporting.units import span
 
 _WEAK = 0.05
 _METRICS = {
@@ -67,10 +68,12 @@ def _privacy(found: Sequence[AgentPrivacy]) -> Section:
         row = [str(each.agent), _area(parameters), f"{parameters.hits:.1%}", _area(each.view(sent))]
         row += [f"{alone.auc:.2f}", f"{each.inversion.f1:.3f}", f"{each.inversion.floor:.3f}"]
         rows.append([*row, _area(each.view("shadows"))] if "shadows" in seen else row)
+    attacked = span({each.members for each in found})
     note = (
-        "from: area under the curve of the attack, 0.5 by chance, with its 95 % interval; hits: members "
-        "found at 1 % false alarms; alone: the attack without the attacked agent; words: F1 of words that an "
-        "embedding of a private text gives away; floor: naming the most frequent words"
+        f"n = {attacked} private texts of each agent, and as many others; from: area under the curve of the "
+        "attack, 0.5 by chance, with its 95 % interval; hits: members found at 1 % false alarms; alone: the "
+        "attack without the attacked agent; words: F1 of words that an embedding of a private text gives "
+        "away; floor: naming the most frequent words"
     )
     proof = "An attack that fails proves nothing about a better one."
     title = "Membership and inversion"

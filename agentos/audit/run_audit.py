@@ -227,7 +227,7 @@ def verdict(found: Sequence[AgentPrivacy]) -> str:
         )
         mean = float(np.mean([attack.auc for attack in attacks]))
         leaks.append(
-            f"from {said} AUC {mean:.3f}, above chance and floor for {clear} of {len(attacks)}"
+            f"from {said} AUC {mean:.2f}, above chance and floor for {clear} of {len(attacks)}"
         )
     gain = float(np.mean([each.inversion.f1 - each.inversion.floor for each in found]))
     return (

@@ -9,6 +9,7 @@ import typer
 
 from agentos.cli.arguments import (
     Address,
+    AsJson,
     ChangedDataOk,
     Directory,
     Live,
@@ -38,13 +39,14 @@ def resume(
     changed_data_ok: ChangedDataOk = False,
     trust_plugins: TrustedPlugins = None,
     live: Live = False,
+    as_json: AsJson = False,
 ) -> None:
     """Continue a run that was killed, interrupted or failed, from its latest checkpoint.
 
     It ends with the same metrics, byte for byte, as if it had never stopped. Without a checkpoint it
     starts again.
 
-    Example: agentos resume runs/quickstart-1 runtime.object_store_mb=2048
+    Example: agentos resume runs/quickstart runtime.object_store_mb=2048
     """
     from agentos.records.identity.folder_lock import alone_in
     from agentos.rounds.resumption import resumption
@@ -53,7 +55,7 @@ def resume(
     _require_same_results(_config(directory, [], trust_plugins), config)
     with alone_in(directory):
         start = resumption(directory, round, changed_data_ok)
-        watched(config, directory, address, start, profile, live)
+        watched(config, directory, address, start, profile, live, as_json)
 
 
 def fork(
@@ -75,12 +77,13 @@ def fork(
     changed_data_ok: ChangedDataOk = False,
     trust_plugins: TrustedPlugins = None,
     live: Live = False,
+    as_json: AsJson = False,
 ) -> None:
     """Branch off from a run after one of its rounds, under another topology, exchange or schedule.
 
     The rounds before are copied from its records. Compare both with agentos compare.
 
-    Example: agentos fork runs/quickstart-1 --round 4 topology.kind=complete --out runs/complete
+    Example: agentos fork runs/quickstart --round 4 topology.kind=complete --out runs/complete
     """
     from agentos.rounds.resumption import branch
 
@@ -88,7 +91,7 @@ def fork(
     config = _config(directory, overrides or [], trust_plugins)
     afresh = config.exchange != before.exchange
     start = branch(directory, round, config.training.rounds, afresh, changed_data_ok)
-    watched(config, out, address, start, profile, live)
+    watched(config, out, address, start, profile, live, as_json)
 
 
 def _require_same_results(before: RunConfig, config: RunConfig) -> None:

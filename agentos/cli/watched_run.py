@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentos.cli.arguments import Address, Live, Out, Overrides, Profiled, Source, TrustedPlugins
+from agentos.cli.arguments import (
+    Address,
+    AsJson,
+    Live,
+    Out,
+    Overrides,
+    Profiled,
+    Source,
+    TrustedPlugins,
+)
 
 if TYPE_CHECKING:
     from agentos.config.run import RunConfig
@@ -24,15 +34,18 @@ def run(
     profile: Profiled = False,
     trust_plugins: TrustedPlugins = None,
     live: Live = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a society of agents, then the same agents in isolation; write records and a report.
+
+    With --json, the folder of the run and its summary are printed as JSON, and the rest goes to stderr.
 
     Example: agentos run quickstart training.rounds=4 topology.kind=complete
     """
     from agentos.config.load import load
 
     config = load(source, overrides or [], trust_plugins)
-    watched(config, out, address, profile=profile, live=live)
+    watched(config, out, address, profile=profile, live=live, as_json=as_json)
 
 
 def watched(
@@ -42,6 +55,7 @@ def watched(
     resumption: Resumption | None = None,
     profile: bool = False,
     live: bool = False,
+    as_json: bool = False,
 ) -> None:
     """Run a society under a live display, and with a page in the browser if asked; then print its outcome.
 
@@ -53,9 +67,10 @@ def watched(
     from agentos.cli.display.outcome_tables import show_outcome
     from agentos.cli.display.progress import LiveDisplay
     from agentos.cli.runs.watch import live_page
+    from agentos.records.reader import load_run
     from agentos.runtime.interruption import interruptible, named
 
-    console = SafeConsole()
+    console = SafeConsole(stderr=as_json)
     tell = partial(console.print, soft_wrap=True, markup=False, highlight=False)
     with interruptible(), LiveDisplay(console, config) as display:
         simulation = Simulation(config, out, display, address, profile=profile)
@@ -75,6 +90,9 @@ def watched(
             raise typer.Exit(interrupted.exit_code) from None
     _explain(result.directory, simulation.config, tell)
     show_outcome(console, result.directory)
+    if as_json:
+        summary = load_run(result.directory).summary or {}
+        typer.echo(json.dumps({"run": str(result.directory), **summary}, indent=2))
 
 
 def _explain(directory: Path, config: RunConfig, tell: Callable[[str], None]) -> None:

@@ -116,6 +116,7 @@ class EpisodeStep:
             novel=novel,
             spent=spent_fields(spent),
             accuracies=found.tests,
+            tests=tuple(len(each.test) for each in self.curriculum.episodes),
             accuracy_with_repeats=found.with_repeats,
             states=number if accepted or last is None else last.states,
             digests=states.digests,

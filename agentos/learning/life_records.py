@@ -50,6 +50,7 @@ class EpisodeRecord(Spec):
         description="Accuracy on the test of every episode that had come, of the model in force after this "
         "one."
     )
+    tests: tuple[int, ...] = Field((), description="Texts in each of these tests.")
     accuracy_with_repeats: float | None = Field(
         None,
         description="Mean of these accuracies, had near duplicates of training text stayed in the tests; "
@@ -81,6 +82,11 @@ class LifeRecord(Spec):
     )
     before: tuple[float, ...] = Field((), description="Accuracies of the untrained society.")
     episodes: tuple[EpisodeRecord, ...] = Field((), description="The finished episodes.")
+
+    @property
+    def tests(self) -> tuple[int, ...]:
+        """Texts in the test of every episode that has come; none before the end of the first."""
+        return self.episodes[-1].tests if self.episodes else ()
 
     def states(self, directory: Path) -> States | None:
         """Return the states in force; None before the end of the first episode."""

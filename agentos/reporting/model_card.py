@@ -15,7 +15,7 @@ from agentos.records.reader import config_value
 from agentos.records.result import Quality
 from agentos.records.views.config_differences import setting_text
 from agentos.records.views.run_view import RunView
-from agentos.reporting.units import bytes_text, metric_text
+from agentos.reporting.units import bytes_text, metric_text, share_precision
 
 CARD = "README.md"
 """The file of a card, in the folder of its encoder."""
@@ -72,10 +72,15 @@ def model_card(run: RunView, agent: int) -> str:
             *_results(run, agent),
             "",
             "These are the values of one run with one seed, on its own held-out text"
-            + (f": up to {run.heldout:,} documents." if run.heldout else "."),
+            + (f": {_sample(run.heldout)}." if run.heldout else "."),
             "",
         ]
     )
+
+
+def _sample(heldout: int) -> str:
+    sure = share_precision(heldout)
+    return f"up to {heldout:,} documents, of which a share is known to {sure} (95 %) at best"
 
 
 def _training(run: RunView, agent: int) -> list[tuple[str, str]]:

@@ -102,13 +102,19 @@ def sample_text(agents: Collection[int], documents: Collection[int] = ()) -> str
         >>> sample_text({6, 12})
         'n = 6 to 12 agents'
     """
-    text = f"n = {_span(agents)} agent{'s' * (max(agents) > 1)}"
+    text = f"n = {span(agents)} agent{'s' * (max(agents) > 1)}"
     return text + (
-        f", each measured on up to {_span(documents)} held-out documents" if documents else ""
+        f", each measured on up to {span(documents)} held-out documents" if documents else ""
     )
 
 
-def _span(counts: Collection[int]) -> str:
+def span(counts: Collection[int]) -> str:
+    """Return a number, or the least and the most of several.
+
+    Example:
+        >>> span({1_000}), span({6, 12, 9})
+        ('1,000', '6 to 12')
+    """
     least, most = min(counts), max(counts)
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agentos.reporting.statistics import interval
 from agentos.web.running_curves import finite
 
 ABSENT, DIVERGED, PAUSED, TRAINED, UNTRAINED = "adptu"
@@ -41,6 +42,8 @@ class LatestRound:
     def as_json(self, main: str | None) -> dict[str, Any]:
         """Return one list per quantity, agents in order; None where there is no value.
 
+        With them comes the half-width of the 95 % interval of the mean of ``main`` over agents; None for one.
+
         Args:
             main: name of the metric by which agents are judged.
         """
@@ -53,7 +56,13 @@ class LatestRound:
             "rejected": [self._now(agent, "rejected") for agent in agents],
         }
         states = "".join(self._state(agent) for agent in agents)
-        return {"round": self._round, "metric": main, "state": states, **lists}
+        return {
+            "round": self._round,
+            "metric": main,
+            "half_width": _half_width([value for value in lists["main"] if value is not None]),
+            "state": states,
+            **lists,
+        }
 
     def _closed(self) -> Closed | None:
         """Return the round, if anything went wrong in it."""
@@ -81,3 +90,9 @@ class LatestRound:
 
     def _now(self, agent: int, name: str) -> float | None:
         return finite(self._rows.get(agent, {}).get(name))
+
+
+def _half_width(values: list[float]) -> float | None:
+    if len(values) < 2:
+        return None
+    return float(f"{interval(values).half_width:.5g}")

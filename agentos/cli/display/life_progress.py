@@ -11,7 +11,7 @@ from rich.table import Table
 from typing_extensions import Self
 
 from agentos.learning.life import LifeListener
-from agentos.learning.outcome.life_report import OUTCOMES
+from agentos.learning.outcome.life_report import OUTCOMES, precision_note, test_names
 from agentos.records.layout import REPORT
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class LifeDisplay(LifeListener):
 
     def on_episode(self, record: EpisodeRecord, episodes: int) -> None:
         """Print the decision about an episode, and the accuracies after it."""
-        accuracies = " ".join(f"{value:.2f}" for value in record.accuracies)
+        accuracies = " ".join(f"{value:.1%}" for value in record.accuracies)
         self._console.print(
             f"episode {record.episode + 1} of {episodes}: {OUTCOMES[record.outcome]}; accuracy {accuracies}",
             markup=False,
@@ -55,15 +55,18 @@ class LifeDisplay(LifeListener):
 
 
 def show_life(console: Console, record: LifeRecord, directory: Path) -> None:
-    """Print the accuracy on the test of every episode, after each, and where the report is."""
+    """Print the accuracy on the test of every episode, after each, its precision, and where the report is."""
     table = Table(title="accuracy")
     table.add_column("")
-    for number in range(max(len(record.before), len(record.episodes[-1].accuracies))):
-        table.add_column(f"test {number + 1}", justify="right")
+    count = max(len(record.before), len(record.episodes[-1].accuracies))
+    for heading in test_names(record, count):
+        table.add_column(heading, justify="right")
     for name, row in (
         ("before", record.before),
         *((f"after {each.episode + 1}", each.accuracies) for each in record.episodes),
     ):
-        table.add_row(name, *(f"{value:.3f}" for value in row))
+        table.add_row(name, *(f"{value:.1%}" for value in row))
     console.print(table)
+    if record.tests:
+        console.print(precision_note(record), style="dim", highlight=False)
     console.print(f"report: {directory / REPORT}", soft_wrap=True, markup=False, highlight=False)

@@ -67,7 +67,10 @@ def shortened(text: str) -> str:
 
 
 def _print_agents(console: Console, solved: Solved) -> None:
-    table = table_of("Agents", ("agent", "parameters", "right, out of fold"))
+    title = (
+        f"Agents, on the {solved.fitted:,} texts to fit on: {share_precision(solved.fitted)} (95 %)"
+    )
+    table = table_of(title, ("agent", "parameters", "right, out of fold"))
     for member in solved.society.members:
         name, size = escape(member.card.name), f"{member.card.parameters:,}"
         table.add_row(name, size, f"{member.accuracy:.1%}")

@@ -9,8 +9,10 @@ from rich.table import Table
 
 from agentos.records.layout import HELDOUT
 from agentos.records.reader import load_run
+from agentos.reporting.units import ABSENT, metric_text
 
 if TYPE_CHECKING:
+    from agentos.evaluation.base import Metric
     from agentos.learning.transfer import Transfer
 
 
@@ -24,8 +26,7 @@ def show_transfer(console: Console, found: Transfer) -> None:
     table.add_row("tokens", *(f"{tokens:,.0f}" for _, tokens, _ in columns))
     for metric in found.metrics:
         if not metric.minor and metric.name in found.taught:
-            name, higher = metric.name, metric.higher_is_better
-            cells = [_cell(values, found.elders, name, higher) for _, _, values in columns]
+            cells = [_cell(values, found.elders, metric) for _, _, values in columns]
             table.add_row(metric.label, *cells)
     console.print(table)
     documents = load_run(found.directory).environment.get(HELDOUT)
@@ -59,10 +60,11 @@ def transfer_json(found: Transfer) -> dict[str, Any]:
     }
 
 
-def _cell(values: Any, elders: Any, name: str, higher_is_better: bool) -> str:
-    if name not in values:
-        return "-"
-    own, theirs = float(values[name]), float(elders.get(name, 0.0))
-    if values is elders or not higher_is_better or theirs <= 0:
-        return f"{own:.3f}"
-    return f"{own:.3f} ({own / theirs:.0%})"
+def _cell(values: Any, elders: Any, metric: Metric) -> str:
+    if metric.name not in values:
+        return ABSENT
+    own, theirs = float(values[metric.name]), float(elders.get(metric.name, 0.0))
+    text = metric_text(own, metric)
+    if values is elders or not metric.higher_is_better or theirs <= 0:
+        return text
+    return f"{text} ({own / theirs:.0%})"

@@ -82,9 +82,9 @@ def audit(
 
     An attack that fails proves nothing about a better one.
 
-    Example: agentos audit runs/quickstart-1
+    Example: agentos audit runs/quickstart
 
-    Example: agentos audit runs/quickstart-1 --bias --groups label --words lists.yaml --page audit.html
+    Example: agentos audit runs/quickstart --bias --groups label --words lists.yaml --page audit.html
     """
     from agentos.audit.audit_page import write_audit
     from agentos.audit.audit_sections import sections
@@ -238,7 +238,7 @@ def _encoders(
         raise ConfigurationError(
             f"{directory} is not a run folder",
             expected="a folder that 'agentos run' wrote",
-            hint="name one, such as runs/quickstart-1",
+            hint="name one, such as runs/quickstart",
         )
     return run, _loaded(directory)
 

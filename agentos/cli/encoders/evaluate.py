@@ -87,11 +87,11 @@ def evaluate(
 ) -> None:
     """Evaluate the exported encoders of a run, or a model, on held-out text or on files of your own.
 
-    Example: agentos eval runs/quickstart-1 --task retrieval --task sts:pairs.jsonl --out scores.json
+    Example: agentos eval runs/quickstart --task retrieval --task sts:pairs.jsonl --out scores.json
 
     Example: agentos eval ./minilm --data documents.csv --task probe --task knn:k=5 --center-on train.csv
 
-    Example: agentos eval runs/quickstart-1 --joint --among neighbours --pca 64
+    Example: agentos eval runs/quickstart --joint --among neighbours --pca 64
     """
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.encoders.assessment import Request, assessed

@@ -58,7 +58,7 @@ def explain(
 
     Of a folder that 'agentos solve' wrote, it says which agents decided, and what each of them said.
 
-    Example: agentos explain runs/quickstart-1 "Return the mean of an array." --class auto
+    Example: agentos explain runs/quickstart "Return the mean of an array." --class auto
 
     Example: agentos explain ./minilm "Sort the values." "Order the items." --json
     """

@@ -40,9 +40,9 @@ def export(
     has no module that puts embeddings side by side: joint_module.py in the folder is one, and the library
     runs it only if it is told to trust it.
 
-    Example: agentos export runs/quickstart-1 best-encoder --agent 2
+    Example: agentos export runs/quickstart best-encoder --agent 2
 
-    Example: agentos export runs/quickstart-1 society --joint --pca 64
+    Example: agentos export runs/quickstart society --joint --pca 64
     """
     from agentos.cli.display.console import SafeConsole
     from agentos.evaluation.joint.joint_folder import require_empty

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from agentos.cli.arguments import AsJson
 
 
 def generate(
@@ -32,6 +35,7 @@ def generate(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampling; default 0.")] = None,
     count: Annotated[int, typer.Option(help="Number of texts to print.")] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Continue a text with a causal agent: greedily, by beam search, or by sampling.
 
@@ -44,6 +48,10 @@ def generate(
 
     folder = find_encoder(source, agent)
     decoding = Decoding(max_new_tokens, beams, sample, temperature, top_k, top_p, seed, count)
+    texts = continue_text(folder, prompt, decoding)
+    if as_json:
+        typer.echo(json.dumps({"prompt": prompt, "texts": texts}, indent=2))
+        return
     console = SafeConsole()
-    for text in continue_text(folder, prompt, decoding):
+    for text in texts:
         console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -38,7 +38,7 @@ def push(
 
     A new repository is private, unless --public is given. Log in before, with 'hf auth login'.
 
-    Example: agentos push runs/quickstart-1 --agent 2 --repo me/reader --dry-run
+    Example: agentos push runs/quickstart --agent 2 --repo me/reader --dry-run
     """
     import tempfile
 

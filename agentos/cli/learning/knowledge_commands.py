@@ -116,6 +116,8 @@ def diff(
         _print(f"~ {_line(claim)}, was {before[claim.digest].status}")
     for claim in gone:
         _print(f"- {_line(claim)}")
+    if not (new or moved or gone):
+        _print("nothing has changed since")
 
 
 @knowledge.command()

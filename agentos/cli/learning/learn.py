@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from agentos.cli.arguments import Address, TrustedPlugins
+from agentos.cli.arguments import Address, AsJson, TrustedPlugins
 
 
 def _complete(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -41,6 +42,7 @@ def learn(
         ),
     ] = False,
     trust_plugins: TrustedPlugins = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let a society learn a stream, one episode after another; a gate lets updates in, or takes them back.
 
@@ -55,7 +57,7 @@ def learn(
     from agentos.learning.life import Life
     from agentos.runtime.interruption import interruptible, named
 
-    console = SafeConsole()
+    console = SafeConsole(stderr=as_json)
     config = load_life(str(file), overrides or [], trust_plugins)
     directory = out or Path("runs") / config.name
     with interruptible(), LifeDisplay(console, config.name) as display:
@@ -69,3 +71,5 @@ def learn(
             SafeConsole(stderr=True).print(f"{interrupted}; {advice}", soft_wrap=True, markup=False)
             raise typer.Exit(interrupted.exit_code) from None
     show_life(console, record, directory)
+    if as_json:
+        typer.echo(json.dumps({"life": str(directory), **record.model_dump(mode="json")}, indent=2))

@@ -31,7 +31,7 @@ def transfer(
     they found about the public anchors. Both new agents read the same text, equally long. The run folder of
     the new agent is as that of any run.
 
-    Example: agentos transfer runs/quickstart-1 encoder.preset=small --out runs/newcomer
+    Example: agentos transfer runs/quickstart encoder.preset=small --out runs/newcomer
     """
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.display.transfer_table import show_transfer, transfer_json

@@ -10,6 +10,7 @@ import typer
 TEMPLATES = Path(__file__).parent / "templates"
 FILES = {
     "run.yaml": "run.yaml.txt",
+    "study.yaml": "study.yaml.txt",
     "{module}.py": "exchange.py.txt",
     "test_{module}.py": "test_exchange.py.txt",
     "compare.ipynb": "notebook.ipynb.txt",
@@ -24,7 +25,7 @@ def init(
         str, typer.Argument(metavar="NAME", help="Name of the project, and of its folder.")
     ],
 ) -> None:
-    """Write a project that runs at once: run file, own exchange, tests, notebook and README.
+    """Write a project that runs at once: run file, study, own exchange, tests, notebook and README.
 
     The folder NAME is made in the working directory.
 
@@ -38,7 +39,8 @@ def init(
     console.print(f"project: {folder}", soft_wrap=True, markup=False, highlight=False)
     for line in (
         f"cd {folder}",
-        f"agentos run run.yaml --trust-plugins {module}    # under a minute",
+        f"agentos run run.yaml --trust-plugins {module}        # about a minute",
+        f"agentos sweep study.yaml --trust-plugins {module}    # three topologies, three seeds",
         "python -m pytest",
     ):
         console.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)

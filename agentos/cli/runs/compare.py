@@ -33,7 +33,7 @@ def compare(
     Runs that differ in their seed alone are one line of the table, with a 95 % interval over them. Up to five
     runs that all differ get a column each, with every metric that is not minor.
 
-    Example: agentos compare runs/quickstart-1 runs/complete --out comparison.html
+    Example: agentos compare runs/quickstart runs/complete --out comparison.html
     """
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.display.group_table import show_groups
@@ -79,7 +79,8 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
     for column, heading, *cells in list(rows)[1:]:
         name, _, part = column.rpartition(".")
         told = name in minor or (name in joint and part == "worst")  # all agents answer as one
-        told = told or (column in _SETTINGS and len(set(cells)) == 1) or column in differing[0]
+        told = told or (column in _SETTINGS and len(set(cells)) == 1)
+        told = told or column in differing[0] or f"{column}.kind" in differing[0]
         if any(cell != ABSENT for cell in cells) and not told:
             table.add_row(heading, *(escape(cell) for cell in cells))
     console.print(table)

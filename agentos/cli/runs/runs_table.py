@@ -34,6 +34,12 @@ def show_runs(console: Console, folder: Path, runs: Sequence[RunOverview]) -> No
             age_text(now - run.started),
         )
     console.print(table)
+    if any(run.value is not None for run in runs):
+        console.print(
+            "result: mean over agents; `agentos compare` says its n and interval",
+            style="dim",
+            highlight=False,
+        )
 
 
 def show_run(console: Console, run: RunOverview) -> None:

@@ -115,7 +115,7 @@ def add(
 ) -> None:
     """Add every agent of a finished run, or the model in a folder; each is loaded once.
 
-    Example: agentos library add runs/quickstart-1 ./all-MiniLM-L6-v2
+    Example: agentos library add runs/quickstart ./all-MiniLM-L6-v2
     """
     from agentos.tasks.library.card import Library
     from agentos.tasks.library.library_folder import cards_of, changing, library_file

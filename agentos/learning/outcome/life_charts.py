@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
+from agentos.learning.outcome.life_report import test_names
 from agentos.reporting.charts.heatmaps import DEEP, PALE
 from agentos.reporting.charts.plotting import ALONE, BEFORE, TOGETHER, Chart, line, share_axis
 
@@ -34,7 +35,7 @@ def accuracy_matrix(record: LifeRecord) -> Chart:
     """Return a heat map: a row before the first episode and after each, a column for each test."""
     rows = [record.before, *(each.accuracies for each in record.episodes)]
     count = max(map(len, rows))
-    tests = [f"test {number + 1}" for number in range(count)]
+    tests = test_names(record, count)
     cells = [[round(value, 4) for value in row] + [None] * (count - len(row)) for row in rows]
     names = ["before", *(f"after {each.episode + 1}" for each in record.episodes)]
     trace = {

@@ -9,7 +9,12 @@ import numpy as np
 
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
 from agentos.learning.outcome.life_charts import charts_of
-from agentos.learning.outcome.life_report import OUTCOMES, knowledge_rows, repeats_note
+from agentos.learning.outcome.life_report import (
+    OUTCOMES,
+    knowledge_rows,
+    precision_note,
+    repeats_note,
+)
 from agentos.learning.outcome.recorded_matrix import is_finished, matrix_of
 from agentos.records.layout import REPORT
 from agentos.reporting.page import write_page
@@ -112,7 +117,8 @@ def _headline(record: LifeRecord) -> str:
 
 def _details(record: LifeRecord) -> list[str]:
     """Return what the gate did, and whether anything was learnt after the first episode."""
-    seen = [] if record.seen is None else [_seen(record.seen)]
+    seen = [f"{precision_note(record)}."] if record.tests else []
+    seen += [] if record.seen is None else [_seen(record.seen)]
     if len(record.episodes) < 2:
         return seen
     judged = _judged(record)

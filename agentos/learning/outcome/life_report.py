@@ -10,6 +10,7 @@ import numpy as np
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
 from agentos.learning.outcome.recorded_matrix import is_finished, matrix_of
 from agentos.records.atomic_files import replacing
+from agentos.reporting.units import share_precision
 
 REPORT = "report.md"
 _HEADS = (
@@ -79,12 +80,17 @@ def _figures(record: LifeRecord) -> str:
         return ""
     summary = matrix_of(record).summary()
     lines = [
-        f"| {name.replace('_', ' ')} | {value:.3f} |"
+        f"| {name.replace('_', ' ')} | {_figure(name, value)} |"
         for name, value in summary.items()
         if not np.isnan(value)
     ]
     note = [repeats_note(record), ""] if record.repeated else []
     return "\n".join(["| figure | value |", "| --- | --- |", *lines, "", *note])
+
+
+def _figure(name: str, value: float) -> str:
+    """Return an accuracy in percent, or a transfer, which is a difference of two, in points."""
+    return f"{100 * value:+.1f} points" if name.endswith("transfer") else f"{value:.1%}"
 
 
 def repeats_note(record: LifeRecord) -> str:
@@ -102,13 +108,32 @@ def repeats_note(record: LifeRecord) -> str:
 def _table(record: LifeRecord) -> str:
     """Return the accuracy on the test of every episode, a row after each episode."""
     tests = max(len(record.before), *(len(each.accuracies) for each in record.episodes), 0)
-    heads = "".join(f" test {number + 1} |" for number in range(tests))
+    heads = "".join(f" {name} |" for name in test_names(record, tests))
     rows = [("before", record.before)]
     rows += [(f"after {each.episode + 1}", each.accuracies) for each in record.episodes]
-    lines = [f"| {name} |" + "".join(f" {value:.3f} |" for value in row) for name, row in rows]
+    lines = [f"| {name} |" + "".join(f" {value:.1%} |" for value in row) for name, row in rows]
     lines = [line + "  |" * (tests - len(row)) for line, (_, row) in zip(lines, rows, strict=True)]
     rule = "| --- |" + " --- |" * tests
-    return "\n".join(["## Accuracy", "", f"| |{heads}", rule, *lines, ""])
+    note = [f"{precision_note(record)}.", ""] if record.tests else []
+    return "\n".join(["## Accuracy", "", f"| |{heads}", rule, *lines, "", *note])
+
+
+def test_names(record: LifeRecord, count: int) -> list[str]:
+    """Return the names of the tests, with the number of their texts where it was recorded."""
+    sizes = dict(enumerate(record.tests))
+    return [
+        f"test {number + 1} (n = {sizes[number]:,})" if number in sizes else f"test {number + 1}"
+        for number in range(count)
+    ]
+
+
+def precision_note(record: LifeRecord) -> str:
+    """Return how closely accuracies are known: by the smallest test, and over all texts."""
+    least, every = min(record.tests), sum(record.tests)
+    return (
+        f"95 % interval of a share, where it is widest: {share_precision(least)} on the smallest test, "
+        f"{share_precision(every)} on all {every:,} texts; one seed"
+    )
 
 
 def _decisions(record: LifeRecord) -> str:
@@ -152,17 +177,16 @@ def knowledge_rows(record: LifeRecord) -> tuple[list[str], list[list[str]]]:
     for episode, accuracies, known in told:
         row = [str(episode + 1), *(f"{getattr(known, name):,}" for name in _KNOWN)]
         if reduced:
-            row += [str(known.dimensions), f"{known.reduction_loss:.3f}"]
+            row += [str(known.dimensions), f"{known.reduction_loss:.1%}"]
         if known.head_accuracies:
-            row += [f"{np.mean(values):.3f}" for values in (accuracies, known.head_accuracies)]
+            row += [f"{np.mean(values):.1%}" for values in (accuracies, known.head_accuracies)]
         rows.append(row)
     return headings, rows
 
 
 def _decision(each: EpisodeRecord) -> str:
-    novel = "" if each.novel is None else f"{each.novel:.2f}"
-    coverage = "" if each.coverage is None else f"{each.coverage:.3f}"
-    precision = "" if each.precision is None else f"{each.precision:.3f}"
+    shares = (each.novel, each.coverage, each.precision)
+    novel, coverage, precision = ("" if share is None else f"{share:.1%}" for share in shares)
     spent = each.spent
     return (
         f"| {each.episode + 1} | {each.train} | {each.labelled} | {novel} | {each.automatic} | {coverage} "

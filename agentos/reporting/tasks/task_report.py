@@ -67,6 +67,8 @@ def write_task_report(solved: Solved) -> Path:
         classes=len(solved.society.classes),
         queries=solved.queries,
         precision=share_precision(solved.queries),
+        fitted=f"{solved.fitted:,} texts that they were fitted on",
+        fitted_precision=share_precision(solved.fitted),
         chart=chart,
     )
 

@@ -68,6 +68,7 @@ class Solved:
         lines: every way to answer, the lexical one first.
         best_agent: name of the agent that works alone.
         queries: texts of the test split.
+        fitted: texts of the split that agents were fitted on.
         oracle: FLOPs and accuracy of a deferral from the cheapest to the dearest agent that knows all labels,
             at growing budgets; for a picture.
         notes: a sentence on each further way to answer that was asked for: is it used, and why?
@@ -79,6 +80,7 @@ class Solved:
     lines: tuple[Line, ...]
     best_agent: str
     queries: int
+    fitted: int
     oracle: tuple[tuple[float, float], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -207,7 +209,8 @@ def _tested(
             _record(work, society, outcome, codes, directory)
     best = society.members[0].card.name
     ends = _oracle(work, society, order, codes)
-    return Solved(directory, society, analysis, tuple(lines), best, len(codes), ends)
+    fitted = len(work.bench.rows("fit"))
+    return Solved(directory, society, analysis, tuple(lines), best, len(codes), fitted, ends)
 
 
 def _oracle(

@@ -148,10 +148,19 @@ class RunView {
     const left = head.left_s == null ? null : head.left_s - (Date.now() / 1000 - (head.updated ?? Date.now() / 1000));
     this.tile("round", head.round == null ? ABSENT : `${head.round}${head.rounds == null ? "" : ` / ${head.rounds}`}`, ARMS[head.arm] ?? head.arm);
     this.tile("left", !running || left == null ? ABSENT : left > 0 ? seconds(left) : "soon", running ? "at the pace so far" : head.status);
-    this.tile("loss", loss ? metric(loss[1], false) : ABSENT, loss ? `round ${loss[0]}, mean of agents` : "no round yet");
-    this.tile("main", value ? metric(value[1], judged.percent) : ABSENT, value ? `round ${value[0]}, mean of agents` : "not evaluated yet", judged?.title);
+    this.tile("loss", loss ? metric(loss[1], false) : ABSENT, loss ? `round ${loss[0]}, mean` : "no round yet");
+    this.tile("main", value ? metric(value[1], judged.percent) : ABSENT, value ? `round ${value[0]}, ${this.sample(judged)}` : "not evaluated yet", judged?.title);
     this.tile("bytes", bytes(head.total_bytes ?? this.sentInAll()), `${bytes(head.size_bytes)} on the disk`);
     this.tile("alarms", count(alarms?.count ?? 0), alarms?.count ? "see below" : "none");
+  }
+
+  // What a mean is over, and its 95 % interval over agents.
+  sample(judged) {
+    const { agents } = this.parts;
+    if (agents?.metric !== judged.name) return "mean of agents";
+    const evaluated = agents.main.filter(each => each != null).length;
+    const spread = agents.half_width == null ? "" : ` \u00b1 ${metric(agents.half_width, judged.percent)}`;
+    return `mean of ${count(evaluated)} agent${evaluated === 1 ? "" : "s"}${spread}`;
   }
 
   tile(key, value, small, title = TILES[key]) {

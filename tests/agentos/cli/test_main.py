@@ -372,10 +372,15 @@ def test_run_makes_a_new_folder_under_runs(
     agentos: Callable[..., Ended], config_file: Path, tmp_path: Path
 ) -> None:
     arguments = ("training.rounds=1", "training.local_steps=1", "baseline.isolated=false")
-    for _ in range(2):
-        assert agentos("run", config_file, *arguments).code == 0
+    ended = [agentos("run", config_file, *arguments, "--json") for _ in range(2)]
+    assert all(each.code == 0 and "records: " in each.err for each in ended)
     folders = sorted((tmp_path / "runs").iterdir())
     assert len(folders) == 2
+    said = [json.loads(each.out) for each in ended]
+    assert {each["run"] for each in said} == {f"runs/{folder.name}" for folder in folders}
+    for each in said:
+        summary = json.loads((tmp_path / each.pop("run") / "summary.json").read_text())
+        assert each == summary
     assert all(folder.name.startswith("small-") for folder in folders)
 
 

@@ -6,6 +6,7 @@ Needs Chromium or Chrome on the path; without one these tests are skipped.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -114,6 +115,7 @@ def test_run_is_shown_and_fits(
     text = page.inner_text("main")
     assert "Round 3 of 9 · exchanging · together" in text
     assert f"{agents:,} agents" in text
+    assert re.search(rf"round 2, mean of {agents:,} agents ± \d+\.\d%", text)
     assert "together: round 2 of 9" in text
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out"
     card, behind = COLOURS[dark]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agentos.records.layout import ISOLATED
@@ -41,6 +42,8 @@ def test_run_in_progress_is_shown_as_it_goes_on(pretend: Any, watch: Any) -> Non
     assert (head["round"], head["rounds"], head["done"], head["total"]) == (1, 5, 1, 10)
     assert found["agents"]["state"] == "tttt"
     assert found["agents"]["sent"] == [4000.0] * 4
+    error = np.std(found["agents"]["main"], ddof=1) / 2
+    assert found["agents"]["half_width"] == pytest.approx(3.182 * error, rel=1e-3)  # t of 3 degrees
     edges = found["edges"]["edges"]
     assert found["edges"]["of"] == "round"
     assert {tuple(edges[i : i + 2]) for i in range(0, len(edges), 3)} == {

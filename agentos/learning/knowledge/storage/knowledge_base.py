@@ -185,7 +185,18 @@ class KnowledgeBase:
             )
 
     def at(self, records: int) -> KnowledgeState:
-        """Return the state after the first records of the log."""
+        """Return the state after the first records of the log.
+
+        Raises:
+            ConfigurationError: the log has fewer, or their number is below 0.
+        """
+        if not 0 <= records <= self.records:
+            raise ConfigurationError(
+                f"{self.directory} has no state after {records} records",
+                expected=f"a number from 0 to {self.records}, the records of its log",
+                actual=records,
+                hint="agentos knowledge check DIR prints how many records there are",
+            )
         return fold(self._log.changes[:records])
 
     def claim(self, digest: str) -> Claim:

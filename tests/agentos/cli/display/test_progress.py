@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -131,6 +132,15 @@ def test_comparison_leaves_out_what_no_run_has(finished: Any, screen: Console) -
     assert "Probe accuracy ↑ mean" in shown
     assert shown.index("MRR ↑ mean") < shown.index("MRR, centred ↑ mean") < shown.index("Recall")
     assert "RankMe" not in shown
+
+
+def test_comparison_names_a_topology_that_differs_once(finished: Any, screen: Console) -> None:
+    found = compare([finished.directory] * 2)
+    config = {**found.runs[1].config, "topology": {"kind": "complete"}}
+    runs = (found.runs[0], replace(found.runs[1], config=config))
+    rows = (found.rows[0], {**found.rows[1], "topology": "complete"})
+    show_comparison(screen, replace(found, runs=runs, rows=rows))
+    assert text_of(screen).count("topology") == 1
 
 
 def test_error_shows_what_was_expected_given_and_the_hint(screen: Console) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ def test_prompt_is_gone_on_with_and_nothing_else_is_said(run: Path, call: Any) -
     assert (code, err) == (0, "")
     assert out.startswith("wave [ship]")
     assert len(out) > len("wave [ship]\n")
+    said = call("generate", run, "--prompt", "wave [Ship]", "--max-new-tokens", 6, "--json")[1]
+    assert json.loads(said) == {"prompt": "wave [Ship]", "texts": [out.removesuffix("\n")]}
 
 
 def test_sample_of_an_agent_is_the_same_every_time(run: Path, call: Any) -> None:

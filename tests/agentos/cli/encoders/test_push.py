@@ -13,7 +13,7 @@ from agentos.cli.encoders.push import push, require_repo, stage, upload
 from agentos.cli.main import main
 from agentos.records.views.run_view import load_view
 from agentos.reporting.model_card import model_card
-from agentos.reporting.units import metric_text
+from agentos.reporting.units import metric_text, share_precision
 from protocols.errors import ConfigurationError, RuntimeFailure
 
 
@@ -74,6 +74,8 @@ def test_card_tells_training_and_results_and_no_path_of_this_machine(finished: A
     assert "| text | jsonl: corpus.jsonl |" in card
     assert str(finished.directory.parent) not in card
     assert "| rounds | 2 |" in card
+    sure = share_precision(view.heldout or 0)
+    assert f"up to {view.heldout} documents, of which a share is known to {sure}" in card
     metric = view.outcome.metrics[0]
     (row,) = (line for line in card.splitlines() if line.startswith(f"| {metric.title} ("))
     arms = (finished.result.before, finished.result.isolated, finished.result)

@@ -13,7 +13,7 @@ from agentos.cli.main import app
 from agentos.learning.knowledge.storage.claim_log import LOG
 from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 from agents.knowledge.claims import Claim
-from protocols.errors import RecordError
+from protocols.errors import ConfigurationError, RecordError
 
 
 @pytest.fixture
@@ -60,6 +60,9 @@ def test_commands_follow_a_claim_from_acceptance_to_retraction(folder: Path) -> 
     )
     (moved,) = json.loads(run("diff", folder, 2, "--json"))["moved"]
     assert (moved["status"], moved["was"]) == ("retracted", "accepted")
+    assert run("diff", folder, 3) == "nothing has changed since\n"
+    with pytest.raises(ConfigurationError, match="a number from 0 to 3"):
+        run("diff", folder, 4)
     assert run("check", folder) == "sound: 3 records, 2 claims\n"
 
 

@@ -43,10 +43,14 @@ def test_learn_prints_decisions_and_the_matrix_and_goes_on_from_records(file: Pa
     assert "is not shown" in ended.output
     assert "after 2" in ended.output
     record = json.loads((out / "life.json").read_text())
+    (first, second) = record["episodes"][-1]["tests"]
+    assert f"test 1 (n = {first})" in ended.output
+    assert f"on all {first + second} texts" in " ".join(ended.output.split())
     assert [each["outcome"] for each in record["episodes"]] == ["first", "refuse"]
-    again = CliRunner().invoke(app, ["learn", str(file), "learn=er", "--out", str(out)])
+    again = CliRunner().invoke(app, ["learn", str(file), "learn=er", "--out", str(out), "--json"])
     assert again.exit_code == 0
     assert "episode 1" not in again.output  # nothing is left to learn
+    assert json.loads(again.stdout) == {"life": str(out), **record}
     assert json.loads((out / "life.json").read_text()) == record
 
 

@@ -55,6 +55,16 @@ def test_project_runs_as_it_stands(project: Path, monkeypatch: pytest.MonkeyPatc
     assert set(names["runs"].agents["topology.kind"]) == {"ring", "complete"}
 
 
+def test_study_of_a_project_is_twelve_runs(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = ("sweep", "study.yaml", "--trust-plugins", MODULE, "--dry-run")
+    assert call(monkeypatch, *study) == 0
+    said = capsys.readouterr().out
+    assert all(f"{arm}" in said for arm in ("alone", "ring", "complete", "star"))
+    assert "12 runs" in said
+
+
 @pytest.mark.slow
 def test_the_tests_of_a_project_pass(project: Path, tmp_path: Path) -> None:
     tests = runpy.run_path(str(project / f"test_{MODULE}.py"))
@@ -87,6 +97,6 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     write_project(tmp_path, "mine")
     written = {path.name for path in tmp_path.iterdir()}
     assert written == {
-        "run.yaml", "mine.py", "test_mine.py", "compare.ipynb", "README.md", ".gitignore",
+        "run.yaml", "study.yaml", "mine.py", "test_mine.py", "compare.ipynb", "README.md", ".gitignore",
     }  # fmt: skip
     assert all("$" not in path.read_text() for path in tmp_path.iterdir())

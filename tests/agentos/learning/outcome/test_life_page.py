@@ -163,7 +163,7 @@ def test_knowledge_is_shown_for_updates_that_were_let_in(text, tmp_path: Path) -
     assert [row[0] for row in rows] == ["1", "2"]
     row = dict(zip(headings, rows[0], strict=True))
     assert (row["accepted claims"], row["weight"]) == ("1,234", "0.35")
-    assert (row["accuracy with claims"], row["heads alone"]) == ("0.600", "0.500")
+    assert (row["accuracy with claims"], row["heads alone"]) == ("60.0%", "50.0%")
     assert "1,234" in text(record)
     report = write_report(tmp_path, record, ["red", "white"]).read_text(encoding="utf-8")
     assert "| 2 | 1,234 | 5 | 2 |" in report
