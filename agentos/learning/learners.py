@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agents.continual import DER, ER, EWC, Retention
+from agents.continual import ER, EWC, Retention
 from agents.continual.text_memory import MemoryConfig
 from protocols.spec import Spec
 
@@ -57,20 +57,6 @@ class Replay(Learner):
         return ER(replay=self.replay, drawn=self.drawn, weight=self.weight)
 
 
-class DarkReplay(Learner):
-    """DER++: stored texts with the scores that they had; see `agents.continual.der`."""
-
-    kind: Literal["der"] = "der"
-    replay: MemoryConfig = Field(MemoryConfig(), description="The memory of each agent.")
-    drawn: int = Field(16, ge=1, description="Stored texts in a step for each of the two losses.")
-    alpha: float = Field(0.5, ge=0.0, description="Factor of the error of scores.")
-    beta: float = Field(0.5, ge=0.0, description="Factor of the classification.")
-
-    def retention(self) -> Retention:
-        """Return dark experience replay."""
-        return DER(replay=self.replay, drawn=self.drawn, alpha=self.alpha, beta=self.beta)
-
-
 class ElasticWeights(Learner):
     """EWC: parameters that mattered stay near where they were; see `agents.continual.ewc`."""
 
@@ -89,7 +75,6 @@ LEARNERS: dict[str, type[Learner]] = {
     "none": Plain,
     "frozen": Frozen,
     "er": Replay,
-    "der": DarkReplay,
     "ewc": ElasticWeights,
 }
 """Every kind of learner. To add one, write its class and add a line here."""

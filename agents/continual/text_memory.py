@@ -1,6 +1,6 @@
 """Memory of labelled texts for replay: which texts stay, and the texts themselves.
 
-Legend: m stored texts, K classes.
+Legend: m stored texts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from agents.lazy_torch import Tensor
 from agents.objectives.base import ObjectiveState
 from protocols.spec import Spec
 
@@ -35,14 +34,12 @@ class MemoryState(ObjectiveState):
     Attributes:
         tokens: token ids of each text, without special tokens.
         classes: `[m]`, the class of each.
-        scores: `[m, K]`, class scores when the text was stored; None where they are not kept.
         offered: texts offered so far, by class.
         full: classes that have once been the largest of a full memory.
     """
 
     tokens: list[np.ndarray] = field(default_factory=list)
     classes: list[int] = field(default_factory=list)
-    scores: Tensor | None = None
     offered: dict[int, int] = field(default_factory=dict)
     full: list[int] = field(default_factory=list)
 

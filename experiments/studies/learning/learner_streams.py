@@ -70,7 +70,6 @@ ARMS: dict[str, Arm] = {
     "frozen": Arm({"kind": "frozen"}),
     "er": Arm({"kind": "er", **_texts(300)}, rounds=33),
     "er, reservoir": Arm({"kind": "er", "replay": {"kind": "reservoir", "texts": 300}}, rounds=33),
-    "der": Arm({"kind": "der", **_texts(170)}, rounds=28),
     "ewc": Arm({"kind": "ewc"}),
 }
 

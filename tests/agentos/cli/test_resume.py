@@ -46,9 +46,10 @@ def test_resume_goes_on_with_other_means(stopped: Path, monkeypatch: pytest.Monk
     means = ["runtime.kind=ray", "runtime.threads=2", "runtime.object_store_mb=900"]
     done = CliRunner().invoke(app, ["resume", str(stopped), *means, "--address", "auto"])
     assert done.exit_code == 0, done.output
-    config, directory, address, _, profile, live = asked
+    config, directory, address, _, profile, live, as_json = asked
     assert (config.runtime.kind, config.runtime.object_store_mb) == ("ray", 900)
-    assert (directory, address, profile, live) == (stopped, "auto", False, False)
+    assert (directory, address) == (stopped, "auto")
+    assert (profile, live, as_json) == (False, False, False)
 
 
 def test_folder_that_another_run_writes_to_is_refused(stopped: Path) -> None:

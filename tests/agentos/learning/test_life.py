@@ -129,7 +129,7 @@ def test_records_are_of_every_episode_and_add_up(life_of, live, tmp_path) -> Non
     assert all(each.spent["tokens"] > 0 for each in record.episodes)
     assert all(each.spent["message_bytes"] > 0 for each in record.episodes)
     report = (tmp_path / "life" / "report.md").read_text()
-    assert f"| final accuracy | {figures.final_accuracy:.3f} |" in report
+    assert f"| final accuracy | {figures.final_accuracy:.1%} |" in report
 
 
 def test_refused_update_leaves_everything_as_it_was(life_of, live, tmp_path) -> None:

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from agents.answering.streaming_ridge import StreamingRidge
-from agents.continual import DER, ER, EWC, Retention, Ridge
+from agents.continual import ER, EWC, Retention, Ridge
 from agents.continual.ewc import FisherState
 from agents.continual.ridge_memory import RidgeState
-from agents.continual.text_memory import MemoryConfig, MemoryState
+from agents.continual.text_memory import MemoryState
 from agents.exchange.isolated import Isolated
 from agents.objectives import Labelled, Step
 from agents.objectives.base import LabelledTexts
@@ -99,36 +99,6 @@ def test_replay_is_the_cross_entropy_of_stored_texts(begun) -> None:
     assert sorted(found.token_counts) == sorted(lengths)
     found.loss.backward()
     assert agent.resident.binding.gradient.abs().sum() > 0
-
-
-def test_dark_replay_compares_with_the_scores_that_were_stored(begun) -> None:
-    retention = DER(drawn=64, alpha=2.0, beta=0.3)
-    agent = begun(retention)
-    agent.consolidate(0)
-    memory = memory_of(agent)
-    stored = [slow_scores(agent, tokens) for tokens in memory.tokens]
-    np.testing.assert_allclose(memory.scores, stored, atol=1e-4)
-    agent.parameters.add_(
-        torch.randn(len(agent.parameters), generator=torch.Generator().manual_seed(0)), alpha=0.02
-    )
-    now = [slow_scores(agent, tokens) for tokens in memory.tokens]
-    squared = np.mean([(a - b) ** 2 for a, b in zip(now, stored, strict=True)])
-    classified = np.mean([cross_entropy(s, c) for s, c in zip(now, memory.classes, strict=True)])
-    assert squared > 1e-4
-    found = retention.loss(step_of(agent)).loss.item()
-    assert found == pytest.approx(2.0 * squared + 0.3 * classified, rel=1e-3)
-
-
-def test_dark_replay_keeps_the_scores_of_texts_that_stay(begun) -> None:
-    agent = begun(DER(replay=MemoryConfig(texts=4)))
-    agent.consolidate(0)
-    memory = memory_of(agent)
-    tokens, scores = list(memory.tokens), memory.scores.clone()
-    agent.parameters.mul_(1.05)
-    agent.consolidate(1)
-    for place, before in enumerate(tokens):
-        same = memory.tokens[place] is before
-        assert same == torch.equal(memory.scores[place], scores[place])
 
 
 def test_fisher_information_is_the_mean_of_squared_gradients(begun) -> None:
