@@ -46,7 +46,7 @@ class ER(Retention):
         memory = MemoryState.narrow(end.state)
         for index in end.rng.permutation(len(end.learnt.texts)):
             label = int(end.learnt.classes[index])
-            place = memory.place(label, self.replay, end.rng)
+            place = memory.place(self.replay, end.rng)
             if place is not None:
                 memory.store(place, end.learnt.texts[index].tokens[: end.budget], label)
 

@@ -69,7 +69,6 @@ ARMS: dict[str, Arm] = {
     "none": Arm({"kind": "none"}),
     "frozen": Arm({"kind": "frozen"}),
     "er": Arm({"kind": "er", **_texts(300)}, rounds=33),
-    "er, reservoir": Arm({"kind": "er", "replay": {"kind": "reservoir", "texts": 300}}, rounds=33),
     "ewc": Arm({"kind": "ewc"}),
 }
 
