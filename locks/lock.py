@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = "llm-agentos"
 APART = {PROJECT, "torch"}
 BUILDS = {"setuptools"}
-"""What an editable installation is built with."""
+"""Packages that an editable installation is built with."""
 PIN = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[^\s;]+)")
 INTERPRETERS = {"py3", "py2", "cp310", "cp311", "cp312", "cp313"}
 OTHER_PLATFORM = re.compile(

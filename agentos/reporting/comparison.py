@@ -70,7 +70,7 @@ class Comparison:
 
     @property
     def sample(self) -> str:
-        """What the scores are means of."""
+        """Return a note on the agents and documents that the scores are means of."""
         documents = {run.heldout for run in self.runs if run.heldout}
         return sample_text({run.network.agents for run in self.runs}, documents)
 

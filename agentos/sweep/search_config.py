@@ -42,7 +42,7 @@ Values = Annotated[
     | Annotated[tuple[Choice, ...], Field(min_length=1), Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, (list, tuple)) else "range"),
 ]
-"""What a field may be: a range, or one of a list."""
+"""Values that a field may take: a range, or a list of choices."""
 
 
 class SearchConfig(Spec):

@@ -54,7 +54,7 @@ class Bias:
 
 @dataclass(frozen=True)
 class Change:
-    """How cooperation changed the size of an association.
+    """Change of the size of an association by cooperation.
 
     Attributes:
         name: of the word lists.

@@ -56,7 +56,7 @@ class Shadow:
 
 @dataclass(frozen=True)
 class Received:
-    """What a neighbour receives of an agent.
+    """The part of an agent that a neighbour receives.
 
     Attributes:
         anchors: `[N, F]`, numbers about each public anchor, such as its embedding or soft labels; or None.

@@ -1,4 +1,4 @@
-"""What the neighbours of an agent receive: the message that it would send with its last parameters.
+"""The message that an agent would send to its neighbours with its last parameters.
 
 Legend: N anchors, F numbers about an anchor, M points, D embedding width, V views, K classes.
 """

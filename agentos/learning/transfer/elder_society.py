@@ -30,7 +30,7 @@ from protocols.errors import ConfigurationError, DataError
 
 @dataclass(frozen=True)
 class Society:
-    """What a finished run, or a life so far, leaves to a new agent.
+    """The teachers that a finished run, or a life so far, leaves to a new agent.
 
     Attributes:
         config: its run.

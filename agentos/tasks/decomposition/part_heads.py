@@ -93,7 +93,7 @@ class FittedDivision:
 
 
 class PartFitness(NamedTuple):
-    """How good agents are at parts, alone and before any part reads others.
+    """Accuracy of agents at parts, alone and before any part reads others.
 
     Attributes:
         accuracy: `[S, A]`, out of fold.

@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "experiments" / "results" / "mutants.md"
 PACKAGES = ("protocols", "agents", "agentos")
 APART = ("agentos/cli/", "agentos/reporting/", "agentos/runtime/ray/", "agents/models/cpu/")
-"""What is shown, what needs Ray, and tricks whose only effect is time."""
+"""Left out: pages and tables, what needs Ray, and tricks whose only effect is time."""
 COPIED = (
     *PACKAGES,
     "experiments",

@@ -1,4 +1,4 @@
-"""What an attacker receives is what the exchange sends, and nothing where messages show nothing."""
+"""An attacker receives what the exchange sends, and nothing where messages show nothing."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ LENGTH = 12
 
 
 def expected(made: WritingSociety, framed: list[np.ndarray], faulty: bool = False) -> Scored:
-    """What the asker receives, with all decoders on the host of this process."""
+    """The answers that the asker receives, with all decoders on the host of this process."""
     with made.config.runtime.open(len(made.cards)) as session:
         return made.expected(framed, Decoders(session, made.cards, 1), faulty)
 
