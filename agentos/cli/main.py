@@ -170,11 +170,15 @@ def schema(of: SchemaOf = "run") -> None:
 
 
 @app.command(short_help="Rebuild the report of a run from its records.")
-def report(directory: Directory) -> None:
+def report(directory: Directory, as_json: AsJson = False) -> None:
     """Rebuild the report of a run from its records."""
     from agentos.reporting.report import write_report
 
-    _console().print(f"report: {write_report(directory)}", soft_wrap=True, markup=False)
+    page = write_report(directory)
+    if as_json:
+        typer.echo(json.dumps({"report": str(page)}))
+        return
+    _console().print(f"report: {page}", soft_wrap=True, markup=False)
 
 
 app.command(short_help="Begin a project with an exchange of your own.")(init)

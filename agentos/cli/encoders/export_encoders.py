@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from agentos.cli.arguments import Among, ChangedDataOk, Directory, JointWidth, TrustedPlugins
+from agentos.cli.arguments import (
+    Among,
+    AsJson,
+    ChangedDataOk,
+    Directory,
+    JointWidth,
+    TrustedPlugins,
+)
 
 
 def export(
@@ -33,6 +41,7 @@ def export(
     pca: JointWidth = None,
     changed_data_ok: ChangedDataOk = False,
     trust_plugins: TrustedPlugins = None,
+    as_json: AsJson = False,
 ) -> None:
     """Copy an encoder of a finished run into a folder that sentence-transformers and mteb load.
 
@@ -68,6 +77,9 @@ def export(
             if folder != run:  # of a run, which knows how it came about
                 card = model_card(load_view(run), agent or 0)
                 (directory / CARD).write_text(card, encoding="utf-8", newline="\n")
+    if as_json:
+        typer.echo(json.dumps({"encoder": str(directory), "trust_remote_code": joint}))
+        return
     trust = ", trust_remote_code=True" if joint else ""
     SafeConsole().print(
         f'encoder: {directory}; load it with SentenceTransformer("{directory}"{trust})',

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from agentos.cli.arguments import Directory
+from agentos.cli.arguments import AsJson, Directory
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +34,7 @@ def push(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the files and the card; send nothing.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Upload an agent's encoder to the Hugging Face hub, with a card: its training and its result.
 
@@ -49,12 +51,17 @@ def push(
     with tempfile.TemporaryDirectory(prefix="agentos-push-") as scratch:
         folder = Path(scratch) / "encoder"
         stage(run, agent, folder)
-        if dry_run:
+        found = {"repo": repo, "pushed": not dry_run, "files": files_of(folder)}
+        if dry_run and not as_json:
             show_files(console, folder, repo)
             return
-        from huggingface_hub import HfApi
+        if not dry_run:
+            from huggingface_hub import HfApi
 
-        upload(HfApi(), folder, repo, private=not public)
+            upload(HfApi(), folder, repo, private=not public)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
     console.print(f"pushed: https://huggingface.co/{repo}", soft_wrap=True, markup=False)
 
 
@@ -120,15 +127,19 @@ def upload(hub: Hub, folder: Path, repo: str, *, private: bool) -> None:
         ) from error
 
 
+def files_of(folder: Path) -> dict[str, int]:
+    """Return the bytes of each file that a push sends, by its path in the folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+
+
 def show_files(console: Console, folder: Path, repo: str) -> None:
     """Print the files that a push would send, and the card."""
     from agentos.reporting.model_card import CARD
     from agentos.reporting.units import bytes_text
 
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in files:
-        size = bytes_text(path.stat().st_size)
-        console.print(f"{size:>8}  {path.relative_to(folder).as_posix()}", markup=False)
+    for name, size in files_of(folder).items():
+        console.print(f"{bytes_text(size):>8}  {name}", markup=False)
     console.print(f"would go to {repo}; the card:\n", markup=False, highlight=False)
     text = (folder / CARD).read_text(encoding="utf-8")
     console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -125,6 +125,7 @@ def retract(
     directory: Base,
     claim: Digest,
     reason: Annotated[str, typer.Option(help="Why, for readers of the log.")],
+    as_json: AsJson = False,
 ) -> None:
     """Retract a claim; the log keeps it, and `why` shows the reason."""
     from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
@@ -132,7 +133,11 @@ def retract(
     with KnowledgeBase.open(directory) as base:
         digest = base.claim(claim).digest
         base.move([digest], "retracted", reason)
-        _print(_line(base.state.claims[digest]))
+        retracted = base.state.claims[digest]
+    if as_json:
+        _print_json(_facts(retracted))
+    else:
+        _print(_line(retracted))
 
 
 @knowledge.command()
@@ -141,6 +146,7 @@ def export(
     out: Annotated[
         Path, typer.Argument(metavar="FILE", help="JSONL file; replaced if it is there.")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Write the claims that stand as JSON lines."""
     from agentos.learning.knowledge.storage.changes import claim_to_json
@@ -151,13 +157,19 @@ def export(
     lines = [json.dumps({"digest": c.digest, **claim_to_json(c)}) + "\n" for c in standing]
     with replacing(out) as draft:
         draft.write_text("".join(lines), encoding="utf-8")
-    _print(f"{len(lines)} claims: {out}")
+    if as_json:
+        _print_json({"claims": len(lines), "file": str(out)})
+    else:
+        _print(f"{len(lines)} claims: {out}")
 
 
 @knowledge.command()
-def check(directory: Base) -> None:
+def check(directory: Base, as_json: AsJson = False) -> None:
     """Read every record, and compare its checksum."""
     base = _read(directory)
+    if as_json:
+        _print_json({"records": base.records, "claims": len(base.state.claims)})
+        return
     _print(f"sound: {base.records} records, {len(base.state.claims)} claims")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,7 +32,7 @@ Run = Annotated[
         autocompletion=complete_runs,
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; --json needs it.")]
 _POLL_S = 0.5
 _TAIL_BYTES = 500_000
 
@@ -79,6 +79,7 @@ def rm(
         ),
     ],
     yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove runs. Runs in progress are refused, and files that a run did not write are kept.
 
@@ -86,7 +87,7 @@ def rm(
     """
     from agentos.records.views.run_overview import overview
 
-    _remove([overview(_run(name)) for name in names], yes)
+    _remove([overview(_run(name)) for name in names], yes, as_json)
 
 
 @runs.command()
@@ -103,6 +104,7 @@ def prune(
         ),
     ] = False,
     yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove the runs that were interrupted or failed, after a look at the list of them.
 
@@ -115,13 +117,13 @@ def prune(
     latest = time.time() - 86_400 * older_than
     aged = [run for run in _found(folder) if run.started <= latest]
     if not checkpoints:
-        _remove([run for run in aged if run.status in ("interrupted", "failed")], yes)
+        _remove([run for run in aged if run.status in ("interrupted", "failed")], yes, as_json)
         return
     kept = [run for run in aged if run.status == "finished"]
     sizes = {run.directory: folder_bytes(run.directory / CHECKPOINTS) for run in kept}
     sizes = {directory: size for directory, size in sizes.items() if size}
-    if _agreed("remove the checkpoints of", sizes, yes):
-        _each(sizes, remove_checkpoints)
+    if _agreed("remove the checkpoints of", sizes, yes, as_json):
+        _each(sizes, remove_checkpoints, as_json)
 
 
 @runs.command()
@@ -129,6 +131,9 @@ def log(
     run: Run,
     lines: Annotated[int, typer.Option(min=1, help="Lines from the end.")] = 50,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the run ends.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each line as a JSON object.")
+    ] = False,
 ) -> None:
     """Print the end of a run's log: stages, rounds, warnings, restarts, and how it ended.
 
@@ -144,21 +149,22 @@ def log(
         raise RecordError(
             f"{directory} has no log", expected=LOG, hint="earlier releases wrote none"
         )
+    show_line = _print_line if as_json else _print
     tail = Tail(directory / LOG, last_bytes=_TAIL_BYTES)
     shown = tail.lines()[-lines:]
     while True:
         for line in shown:
-            _print(line)
+            show_line(line)
         if not follow or running_in(directory) is None:
             break
         time.sleep(_POLL_S)
         shown = tail.lines()
     for line in tail.lines() if follow else ():
-        _print(line)
+        show_line(line)
 
 
 @runs.command()
-def stop(run: Run) -> None:
+def stop(run: Run, as_json: AsJson = False) -> None:
     """Ask a run of this host to end; it completes its records, and can be resumed.
 
     Example: agentos runs stop quickstart-20260101-120000
@@ -167,6 +173,9 @@ def stop(run: Run) -> None:
 
     directory = _run(run)
     holder = stop_run(directory)
+    if as_json:
+        typer.echo(json.dumps({"run": str(directory), "process": holder.process}))
+        return
     _print(f"process {holder.process} was asked to end; 'agentos resume {directory}' continues it")
 
 
@@ -198,17 +207,25 @@ def _run(name: str) -> Path:
     )
 
 
-def _remove(found: list[RunOverview], yes: bool) -> None:
+def _remove(found: list[RunOverview], yes: bool, as_json: bool) -> None:
     from agentos.records.identity.removal import remove_run
 
     sizes = {run.directory: run.size_bytes for run in found}
-    if _agreed("remove", sizes, yes):
-        _each(sizes, remove_run)
+    if _agreed("remove", sizes, yes, as_json):
+        _each(sizes, remove_run, as_json)
 
 
-def _agreed(what: str, sizes: dict[Path, int], yes: bool) -> bool:
+def _agreed(what: str, sizes: dict[Path, int], yes: bool, as_json: bool) -> bool:
+    """Say what would be removed, and ask; with JSON, which is no place for a question, require a yes."""
     from agentos.reporting.units import bytes_text
+    from protocols.errors import ConfigurationError
 
+    if as_json:
+        if not yes:
+            raise ConfigurationError(
+                "--json asks no question", expected="--yes", hint="add --yes, or leave out --json"
+            )
+        return True
     if not sizes:
         _print("nothing to remove")
         return False
@@ -218,21 +235,31 @@ def _agreed(what: str, sizes: dict[Path, int], yes: bool) -> bool:
     return yes or typer.confirm(question)
 
 
-def _each(directories: Iterable[Path], remove: Callable[[Path], tuple[str, ...] | None]) -> None:
+def _each(
+    sizes: Mapping[Path, int], remove: Callable[[Path], tuple[str, ...] | None], as_json: bool
+) -> None:
     """Remove one after the other; the first that cannot be removed is an error at the end."""
     from protocols.errors import RecordError
 
-    errors = []
-    for directory in directories:
+    errors, removed = list[RecordError](), list[dict[str, Any]]()
+    for directory, size in sizes.items():
         try:
             kept = remove(directory)
         except RecordError as error:
             errors.append(error)
             continue
+        removed.append({"run": str(directory), "bytes": size, "kept": list(kept or ())})
         of_others = f"; kept, as no run wrote it: {', '.join(kept)}" if kept else ""
-        _print(f"removed {directory}{of_others}")
+        if not as_json:
+            _print(f"removed {directory}{of_others}")
+    if as_json:
+        typer.echo(json.dumps({"removed": removed}, indent=2))
     if errors:
         raise errors[0]
+
+
+def _print_line(line: str) -> None:
+    typer.echo(json.dumps({"line": line}))
 
 
 def _print(text: str) -> None:

@@ -146,6 +146,7 @@ def add(
 def remove(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names in the library.")],
     folder: Folder = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove models from the library; their folders stay as they are."""
     from agentos.tasks.library.card import Library
@@ -157,6 +158,9 @@ def remove(
         for name in names:
             models = models.remove(name)
         models.save(path)
+    if as_json:
+        _print(json.dumps({"removed": names, "left": len(models.cards)}))
+        return
     _print(f"removed {', '.join(names)}; {len(models.cards)} left")
 
 

@@ -541,6 +541,9 @@ def test_report_builds_the_page_again(
 ) -> None:
     copy = shutil.copytree(finished.directory, tmp_path / "[bold]copy[/x]")
     (copy / "report.html").unlink()
+    assert json.loads(agentos("report", copy, "--json").out) == {
+        "report": str(copy / "report.html")
+    }
     ended = agentos("report", copy)
     assert (ended.code, ended.out.strip()) == (0, f"report: {copy / 'report.html'}")
     assert "<html" in (copy / "report.html").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,10 @@ def test_dry_run_shows_files_and_card_and_sends_nothing(
     assert "model.safetensors" in said
     assert "would go to me/reader" in said
     assert "# small, agent 0" in said
+    push(finished.directory, "me/reader", dry_run=True, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["repo"], found["pushed"]) == ("me/reader", False)
+    assert found["files"]["model.safetensors"] > 1000
 
 
 def test_card_tells_training_and_results_and_no_path_of_this_machine(finished: Any) -> None:

@@ -64,10 +64,12 @@ def test_commands_follow_a_claim_from_acceptance_to_retraction(folder: Path) -> 
     with pytest.raises(ConfigurationError, match="a number from 0 to 3"):
         run("diff", folder, 4)
     assert run("check", folder) == "sound: 3 records, 2 claims\n"
+    assert json.loads(run("check", folder, "--json")) == {"records": 3, "claims": 2}
 
 
 def test_export_writes_each_claim_as_a_line(folder: Path, tmp_path: Path) -> None:
-    run("export", folder, tmp_path / "claims.jsonl")
+    file = tmp_path / "claims.jsonl"
+    assert json.loads(run("export", folder, file, "--json")) == {"claims": 2, "file": str(file)}
     lines = (tmp_path / "claims.jsonl").read_text().splitlines()
     assert [json.loads(line)["labels"] for line in lines] == [[["red", 2.0]], [["white", 2.0]]]
 

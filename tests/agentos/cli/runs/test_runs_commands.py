@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from agentos.cli.main import app
 from agentos.records.identity.folder_lock import alone_in
 from agentos.records.recorder import Recorder
-from protocols.errors import RecordError
+from protocols.errors import ConfigurationError, RecordError
 from protocols.topologies import TOPOLOGIES
 
 Call = Callable[..., Result]
@@ -93,6 +93,18 @@ def test_rm_asks_and_a_no_leaves_everything(call: Call, tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_json_of_what_is_removed_needs_a_yes(call: Call, tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "runs" / "one")
+    (folder / "notes.txt").touch()
+    refused = call("rm", "one", "--json")
+    assert isinstance(refused.exception, ConfigurationError)
+    assert refused.exception.expected == "--yes"
+    (removed,) = json.loads(call("rm", "one", "--json", "--yes").stdout)["removed"]
+    assert (removed["run"], removed["kept"]) == ("runs/one", ["notes.txt"])
+    assert removed["bytes"] > 1_000_000
+    assert json.loads(call("prune", "--json", "--yes").stdout) == {"removed": []}
+
+
 def test_rm_leaves_a_running_run_and_removes_the_others(call: Call, tmp_path: Path) -> None:
     busy, idle = make_run(tmp_path / "runs" / "busy"), make_run(tmp_path / "runs" / "idle")
     (idle / "notes.txt").touch()
@@ -143,6 +155,9 @@ def test_log_prints_the_end_and_follow_ends_with_the_run(call: Call, tmp_path: P
     (folder / "run.log").write_text("".join(f"line {n} [red]\n" for n in range(9)))
     assert call("log", "one", "--lines", "2").stdout == "line 7 [red]\nline 8 [red]\n"
     assert call("log", "one", "--lines", "1", "--follow").stdout == "line 8 [red]\n"
+    assert json.loads(call("log", "one", "--lines", "1", "--json").stdout) == {
+        "line": "line 8 [red]"
+    }
 
 
 def test_stop_of_a_run_that_does_not_run_is_an_error(call: Call, tmp_path: Path) -> None:

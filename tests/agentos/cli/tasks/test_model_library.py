@@ -46,6 +46,11 @@ def test_models_are_added_listed_and_removed(library, models: list[Path]) -> Non
     assert states(listed) == dict.fromkeys(("model-0", "model-1", "copy"), "present")
     assert "model-1" in library("list").output
     assert "2 left" in library("remove", "copy").output
+    library("add", models[2])
+    assert json.loads(library("remove", "copy", "--json").output) == {
+        "removed": ["copy"],
+        "left": 2,
+    }
     assert set(states(library("list", "--json"))) == {"model-0", "model-1"}
     assert models[2].is_dir(), "only the card goes"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +83,10 @@ def test_command_exports_what_the_run_would_evaluate(library, finished, tmp_path
 
 def test_command_copies_one_encoder(library, finished, tmp_path) -> None:
     out = tmp_path / "one"
-    done = CliRunner().invoke(app, ["export", str(finished.directory), str(out), "--agent", "2"])
+    command = ["export", str(finished.directory), str(out), "--agent", "2", "--json"]
+    done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == {"encoder": str(out), "trust_remote_code": False}
     expected = LoadedEncoder.load(str(finished.directory / "encoders" / "agent-2")).embed(TEXTS)
     model = library.SentenceTransformer(str(out))
     np.testing.assert_allclose(model.encode(list(TEXTS)), expected, atol=1e-5)
