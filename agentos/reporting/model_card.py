@@ -80,7 +80,7 @@ def model_card(run: RunView, agent: int) -> str:
 
 def _sample(heldout: int) -> str:
     sure = share_precision(heldout)
-    return f"up to {heldout:,} documents, of which a share is known to {sure} (95 %) at best"
+    return f"up to {heldout:,} documents; a share of them is known to {sure} (95 %) at best"
 
 
 def _training(run: RunView, agent: int) -> list[tuple[str, str]]:

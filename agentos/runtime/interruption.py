@@ -31,15 +31,15 @@ class Interrupted(KeyboardInterrupt):
         return 128 + self.signal
 
 
-_received: list[int] = []
-"""Signals that asked this process to end, in order; handlers run in the main thread only."""
+_requests: list[tuple[int, float]] = []
+"""Signals that asked to end what `interruptible` surrounds, each with its time in monotonic seconds."""
 
 
 def named(error: KeyboardInterrupt) -> Interrupted:
     """Return a request to end with its signal: Ray raises a bare `KeyboardInterrupt` in its place."""
     if isinstance(error, Interrupted):
         return error
-    return Interrupted(_received[-1] if _received else signal.SIGINT)
+    return Interrupted(_requests[-1][0] if _requests else signal.SIGINT)
 
 
 @contextmanager
@@ -56,14 +56,13 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    first: list[float] = []
+    _requests.clear()
 
     def interrupt(number: int, _: FrameType | None) -> None:
         now = time.monotonic()
-        if first and (number != signal.SIGINT or now - first[0] < REPEATS_S):
+        if _requests and (number != signal.SIGINT or now - _requests[0][1] < REPEATS_S):
             return
-        first.append(now)
-        _received.append(number)
+        _requests.append((number, now))
         raise Interrupted(number)
 
     before = {number: signal.getsignal(number) for number in _signals()}

@@ -92,6 +92,10 @@ def _decided(source: Path, text: str, as_json: bool, trusted: Iterable[str]) -> 
     Raises:
         ConfigurationError: the folder is that of a life, whose claims are explained one by one.
     """
+    from agentos.records.layout import ENCODERS
+
+    if not source.is_dir() or (source / ENCODERS).is_dir():
+        return False  # a run, which need not wait for the imports below
     from agentos.learning.life_records import LIFE
     from agentos.tasks.society.saved_society import SOCIETY
     from protocols.errors import ConfigurationError

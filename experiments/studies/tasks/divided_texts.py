@@ -9,22 +9,19 @@ all test texts are answered, for links and speeds that are given; accuracy is on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from agentos.reporting.statistics import interval
-from agentos.rounds.clock.config import ClockConfig
-from agentos.runtime.local import LocalRuntime
 from agentos.tasks.config import Task
-from agentos.tasks.society.encoders import Encoders
 from agentos.tasks.solving.dividing import divide
-from agentos.tasks.solving.workbench import Bench, Workbench, cards_of
+from agentos.tasks.solving.workbench import Workbench
 from experiments.benchmarks.harness.societies import RESULTS
 from experiments.studies.exchange_tables import markdown
-from experiments.studies.tasks.specialists import PACKAGES, TOKENS, read_once, task_of
+from experiments.studies.tasks.specialists import PACKAGES, read_once, reading, task_of
 
 SHOTS, SPEED, SLACK = 16, 1e9, 0.1
 LINKS = (1e3, 1e4, 1e6)
@@ -46,25 +43,15 @@ class Measured(NamedTuple):
 
 def measure(run: Path, seed: int, cache: Path) -> dict[Key, Measured]:
     """Return how each way to answer did, by speeds, links and way."""
-    texts = read_once(cache)
-    whole = task_of(run, texts, seed, None)
-    models = range(len(PACKAGES))
+    values = task_of(run, read_once(cache), seed, SHOTS).model_dump()
+    values["decompose"] = {"kind": "shards", "slack": SLACK}
     found = {}
-    with LocalRuntime().open(len(PACKAGES)) as session:
-        encoders = Encoders(session, cards_of(whole.library, _silent), TOKENS, 1, cache)
-        every = Workbench(whole, Bench.of(whole), encoders, _silent)
-        every.read_all(models)
-        for speeds, speed in SPEEDS.items():
-            for link in LINKS:
-                clock = ClockConfig.model_validate(
-                    {"speed": speed, "bytes_per_s": {"kind": "fixed", "value": link}}
-                )
-                values = task_of(run, texts, seed, SHOTS).model_dump()
-                values |= {"clock": clock, "decompose": {"kind": "shards", "slack": SLACK}}
-                task = Task.model_validate(values)
-                work = replace(every, config=task, bench=Bench.of(task))
-                for way, one in answered(work).items():
-                    found[speeds, link, way] = one
+    with reading(run, seed, cache) as work_on:
+        for (speeds, speed), link in product(SPEEDS.items(), LINKS):
+            clock = {"speed": speed, "bytes_per_s": {"kind": "fixed", "value": link}}
+            task = Task.model_validate({**values, "clock": clock})
+            for way, one in answered(work_on(task)).items():
+                found[speeds, link, way] = one
     return found
 
 
@@ -104,10 +91,6 @@ def table(found: list[dict[Key, Measured]]) -> str:
         )
     head = ("speeds", "links", "answered by", "accuracy, %", "over one agent, points")
     return markdown((*head, "simulated s", "times one agent's"), rows)
-
-
-def _silent(_: str) -> None:
-    return
 
 
 def main(

@@ -11,7 +11,8 @@ embeddings that the others would send, and other programs that fuse the same age
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,21 +65,23 @@ def task_of(run: Path, texts: Path, seed: int, shots: int | None) -> Task:
     return Task.model_validate(values)
 
 
-def measure(run: Path, seed: int, shots: Sequence[int], cache: Path) -> dict[int, Found]:
-    """Return how each way to answer did on the test texts of one seed, by labels of a class."""
-    texts = read_once(cache)
-    whole = task_of(run, texts, seed, None)
-    models = range(len(PACKAGES))
+@contextmanager
+def reading(run: Path, seed: int, cache: Path) -> Iterator[Callable[[Task], Workbench]]:
+    """Let the agents of a run read all texts of a seed once; provide the workbench of a task on them."""
+    whole = task_of(run, read_once(cache), seed, None)
     with LocalRuntime().open(len(PACKAGES)) as session:
         encoders = Encoders(session, cards_of(whole.library, _silent), TOKENS, 1, cache)
         every = Workbench(whole, Bench.of(whole), encoders, _silent)
-        every.read_all(models)
-        found = {}
-        for count in shots:
-            task = task_of(run, texts, seed, count)
-            work = replace(every, config=task, bench=Bench.of(task))
-            found[count] = all_ways(work, models)
-        return found
+        every.read_all(range(len(PACKAGES)))
+        yield lambda task: replace(every, config=task, bench=Bench.of(task))
+
+
+def measure(run: Path, seed: int, shots: Sequence[int], cache: Path) -> dict[int, Found]:
+    """Return how each way to answer did on the test texts of one seed, by labels of a class."""
+    with reading(run, seed, cache) as work_on:
+        tasks = {count: task_of(run, read_once(cache), seed, count) for count in shots}
+        models = range(len(PACKAGES))
+        return {count: all_ways(work_on(task), models) for count, task in tasks.items()}
 
 
 def _silent(_: str) -> None:

@@ -80,7 +80,7 @@ def test_card_tells_training_and_results_and_no_path_of_this_machine(finished: A
     assert str(finished.directory.parent) not in card
     assert "| rounds | 2 |" in card
     sure = share_precision(view.heldout or 0)
-    assert f"up to {view.heldout} documents, of which a share is known to {sure}" in card
+    assert f"up to {view.heldout} documents; a share of them is known to {sure}" in card
     metric = view.outcome.metrics[0]
     (row,) = (line for line in card.splitlines() if line.startswith(f"| {metric.title} ("))
     arms = (finished.result.before, finished.result.isolated, finished.result)
