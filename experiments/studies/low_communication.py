@@ -3,15 +3,15 @@
     python -m experiments.studies.low_communication GYM
 
 GYM is a checkout of https://github.com/exo-explore/gym; einops and greenlet must be importable. Four agents,
-a GPT-2 of 2 layers x 64 each, read docstrings for a number of steps and exchange by DiLoCo, SPARTA and DeMo,
-under EXO Gym's strategies and under ours. Both sides begin with the same parameters and read the same
-batches; only SPARTA draws other places. The table holds the mean training loss of the last quarter of the
-steps, the largest difference between the two curves of losses (means over agents and `WINDOW` steps), the
-loss on held-out text of the average of the agents' parameters, how far the agents are apart, and the seconds
-of processor time that the training took, all agents in one process on both sides (ours prepares its batches
-in it, EXO Gym is given them); means over seeds, and the range. Without GYM, only our side is measured.
-NoLoCo, SPARTA by partitions, and the two extremes, no exchange and an average in every step, have no peer
-there.
+and sixteen, each a GPT-2 of 2 layers x 64, read docstrings for a number of steps and exchange by DiLoCo,
+SPARTA and DeMo, under EXO Gym's strategies and under ours. Both sides begin with the same parameters and read
+the same batches; only SPARTA draws other places. The table holds the mean training loss of the last quarter
+of the steps, the largest difference between the two curves of losses (means over agents and `WINDOW` steps),
+the loss on held-out text of the average of the agents' parameters, how far the agents are apart, and the
+seconds of processor time that the training took, all agents in one process on both sides (ours prepares its
+batches in it, EXO Gym is given them); means over seeds, and the range. Without GYM, only our side is
+measured. NoLoCo, SPARTA by partitions, and the two extremes, no exchange and an average in every step, have
+no peer there.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from agents.training.blueprint import Arm
 from experiments.benchmarks.harness.gym_peer import GymRun, Step, train
 from experiments.benchmarks.harness.societies import publish
 
-AGENTS, EVERY, SHARE, WINDOW = 4, 20, 0.05, 20
+EVERY, SHARE, WINDOW = 20, 0.05, 20
 ADAMW_RATE, DEMO_RATE = 3e-3, 1e-3
 Losses = NDArray[np.float64]
 
@@ -102,7 +102,7 @@ class Outcome:
     cpu_s: float = 0.0
 
 
-def configuration(method: Method, steps: int, seed: int) -> RunConfig:
+def configuration(method: Method, agents: int, steps: int, seed: int) -> RunConfig:
     """Return the run of a method."""
     training = {
         "rounds": steps // method.local_steps,
@@ -123,7 +123,7 @@ def configuration(method: Method, steps: int, seed: int) -> RunConfig:
             "anchors": 0,
             "tokenizer": {"vocabulary_size": 2048, "sample_documents": 2000},
         },
-        "agents": {"count": AGENTS, "encoder": {"preset": "nano-decoder", "dropout": 0.0}},
+        "agents": {"count": agents, "encoder": {"preset": "nano-decoder", "dropout": 0.0}},
         "objectives": ["causal_lm"],
         "topology": method.topology,
         "exchange": method.exchange,
@@ -144,7 +144,7 @@ class Beginnings(HostCall[tuple[Encoder, list[list[Step]]]]):
     def run(self, host: hosting.Host) -> tuple[Encoder, list[list[Step]]]:
         """Prepare them."""
         host.begin(self.arm)
-        batches = [list(self._steps(host, agent)) for agent in range(AGENTS)]
+        batches = [list(self._steps(host, agent)) for agent in sorted(host.agents)]
         return host.agents[0].encoder, batches
 
     def _steps(self, host: hosting.Host, agent: int) -> Iterator[Step]:
@@ -159,7 +159,7 @@ class Parameters(HostCall[torch.Tensor]):
 
     def run(self, host: hosting.Host) -> torch.Tensor:
         """Copy them."""
-        return torch.stack([host.agents[agent].parameters for agent in range(AGENTS)])
+        return torch.stack([host.agents[agent].parameters for agent in sorted(host.agents)])
 
 
 @dataclass(frozen=True)
@@ -208,9 +208,9 @@ def _hosts(config: RunConfig) -> Iterator[Session]:
         yield session
 
 
-def ours(method: Method, steps: int, seed: int) -> Outcome:
+def ours(method: Method, agents: int, steps: int, seed: int) -> Outcome:
     """Train under AgentOS."""
-    config = configuration(method, steps, seed)
+    config = configuration(method, agents, steps, seed)
     reports: list[RoundReport] = []
     arm = Arm(config.exchange, config.exchange.anchor_fraction)
     rounds = config.training.rounds
@@ -220,18 +220,18 @@ def ours(method: Method, steps: int, seed: int) -> Outcome:
         SynchronousCoordinator(plan, session, RoundServices(reports.append)).run()
         cpu_s = time.process_time() - began
         trained = [report for report in reports if report.round > 0]
-        by_round = [[report.metrics[a]["loss"] for report in trained] for a in range(AGENTS)]
+        by_round = [[report.metrics[a]["loss"] for report in trained] for a in range(agents)]
         losses = np.repeat(np.array(by_round), method.local_steps, axis=1)
         (parameters,) = session.call({0: Parameters()}).values()
         found = outcome(session, config, losses, parameters)
-    return replace(found, megabytes=reports[-1].total_bytes / AGENTS / 1e6, cpu_s=cpu_s)
+    return replace(found, megabytes=reports[-1].total_bytes / agents / 1e6, cpu_s=cpu_s)
 
 
-def theirs(method: Method, steps: int, seed: int, gym: Path) -> Outcome:
+def theirs(method: Method, agents: int, steps: int, seed: int, gym: Path) -> Outcome:
     """Train under EXO Gym, on the batches that AgentOS would draw."""
     assert method.peer is not None
     once = replace(method, exchange={"kind": "isolated"}, local_steps=steps)
-    config = configuration(once, steps, seed)
+    config = configuration(once, agents, steps, seed)
     rate = method.exchange.get("learning_rate", config.training.learning_rate)
     settings = {"every": EVERY, "share": SHARE, "learning_rate": rate}
     with _hosts(config) as session:
@@ -263,30 +263,38 @@ def _spread(values: Sequence[float], digits: int) -> str:
     return f"{np.mean(values):.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
 
 
-def main(
-    gym: Annotated[Path | None, typer.Argument(help="Checkout of EXO Gym.")] = None,
-    steps: Annotated[int, typer.Option(help="Steps, a multiple of 80.")] = 160,
-    seeds: Annotated[int, typer.Option(help="Seeds.")] = 2,
-    paired: Annotated[bool, typer.Option(help="Only the methods that EXO Gym has.")] = False,
-) -> None:
-    """Train by every method on both sides; print a Markdown table."""
+def table(agents: int, steps: int, seeds: int, gym: Path | None, paired: bool) -> list[str]:
+    """Train by every method on both sides, and return the rows of a table."""
     rows = [
-        f"| {AGENTS} agents, {steps} steps | side | loss, last quarter | largest gap | "
+        f"| {agents} agents, {steps} steps | side | loss, last quarter | largest gap | "
         "held-out loss of the average | distance from it | MB sent by an agent | CPU s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, method in METHODS.items():
         if paired and method.peer is None:
             continue
-        own = [ours(method, steps, seed) for seed in range(seeds)]
+        own = [ours(method, agents, steps, seed) for seed in range(seeds)]
         rows.append(row(name, "AgentOS", own, ""))
         if gym is not None and method.peer is not None:
-            peer = [theirs(method, steps, seed, gym) for seed in range(seeds)]
+            peer = [theirs(method, agents, steps, seed, gym) for seed in range(seeds)]
             pairs = zip(own, peer, strict=True)
             gap = max(float(np.abs(a.losses - b.losses).max()) for a, b in pairs)
             rows.append(row(name, "EXO Gym", peer, f"{gap:.4f}"))
         typer.echo("\n".join(rows[-2:]), err=True)
-    typer.echo(publish("low_communication", rows))
+    return rows
+
+
+def main(
+    gym: Annotated[Path | None, typer.Argument(help="Checkout of EXO Gym.")] = None,
+    agents: Annotated[str, typer.Option(help="Sizes of societies.")] = "4,16",
+    steps: Annotated[int, typer.Option(help="Steps, a multiple of 80.")] = 160,
+    seeds: Annotated[int, typer.Option(help="Seeds.")] = 2,
+    paired: Annotated[bool, typer.Option(help="Only the methods that EXO Gym has.")] = False,
+) -> None:
+    """Train by every method on both sides; print Markdown tables."""
+    sizes = [int(size) for size in agents.split(",")]
+    tables = [table(size, steps, seeds, gym, paired) for size in sizes]
+    typer.echo(publish("low_communication", [line for rows in tables for line in (*rows, "")][:-1]))
 
 
 if __name__ == "__main__":

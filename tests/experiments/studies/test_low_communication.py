@@ -10,8 +10,8 @@ from experiments.studies.low_communication import METHODS, Outcome, configuratio
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_takes_the_same_steps_on_the_same_batches(name: str) -> None:
-    config = configuration(METHODS[name], steps=160, seed=1)
-    plain = configuration(METHODS["isolated"], steps=160, seed=1)
+    config = configuration(METHODS[name], agents=4, steps=160, seed=1)
+    plain = configuration(METHODS["isolated"], agents=4, steps=160, seed=1)
     assert config.training.rounds * config.training.local_steps == 160
     assert config.data == plain.data
     assert config.training.batch_size == plain.training.batch_size
