@@ -134,7 +134,7 @@ def _divergence(
     what, actual = "loss", f"{losses[0]} (of the exchange: {losses[1]})"
     if np.isfinite(losses).all():
         # The last step of a round is judged by no loss, and its result is what neighbours would receive.
-        if bool(torch.isfinite(agent.parameters).all()):
+        if _finite(agent.parameters):
             return None
         what, actual = "norm of the parameters", "infinite or NaN"
     return TrainingError(
@@ -144,6 +144,12 @@ def _divergence(
         hint="lower training.learning_rate, raise training.warmup_steps, use precision fp32, or set "
         "policy.on_nan to pause",
     )
+
+
+def _finite(values: Tensor) -> bool:
+    """Return whether all values are finite."""
+    # An infinity or a NaN makes the sum one; only a sum of finite numbers that overflows needs a second look.
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def _undo(agent: LocalLearner, kept: AgentState) -> None:
@@ -181,7 +187,11 @@ def _dropout_of(agent: LocalLearner) -> Iterator[None]:
     """Seed torch's generators for the agent's next steps, and restore them afterwards."""
     devices = [agent.resident.device] if agent.resident.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(derive(agent.seed, "dropout", agent.id, agent.state.step))
+        seed = derive(agent.seed, "dropout", agent.id, agent.state.step)
+        # What torch.manual_seed does, but for devices that are not in use: for each it keeps a stack trace.
+        torch.default_generator.manual_seed(seed)
+        if devices:
+            torch.cuda.manual_seed_all(seed)
         yield
 
 

@@ -48,14 +48,17 @@ def model() -> Any:
     return BertModel(config, add_pooling_layer=False).train()
 
 
-def train(agent: int, round: int, steps: int = STEPS, pooling: str = "mean") -> None:
+def train(
+    agent: int, round: int, steps: int = STEPS, pooling: str = "mean", precision: str = "fp32"
+) -> None:
     """Train one agent: pairs of random texts, in-batch negatives, SGD."""
     encoder = model()
     optimizer = torch.optim.SGD(encoder.parameters(), lr=LEARNING_RATE)
     rng = np.random.default_rng((agent, round))
     for _ in range(steps):
         ids = torch.from_numpy(rng.integers(5, VOCABULARY, size=(2 * PAIRS, TOKENS)))
-        states = encoder(ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            states = encoder(ids, attention_mask=torch.ones_like(ids)).last_hidden_state.float()
         pooled = states[:, 0] if pooling == "cls" else states.mean(dim=1)
         first, second = normalize(pooled, dim=-1).chunk(2)
         logits = first @ second.T / TEMPERATURE
@@ -66,7 +69,12 @@ def train(agent: int, round: int, steps: int = STEPS, pooling: str = "mean") -> 
 
 
 def serial(
-    agents: int, rounds: int, threads: int, steps: int = STEPS, pooling: str = "mean"
+    agents: int,
+    rounds: int,
+    threads: int,
+    steps: int = STEPS,
+    pooling: str = "mean",
+    precision: str = "fp32",
 ) -> list[float]:
     """Train one agent after another in this process, and average; return the seconds of each round."""
     torch.set_num_threads(threads)
@@ -79,7 +87,7 @@ def serial(
         for agent in range(agents):
             for value, initial in zip(values, common, strict=True):
                 value.copy_(initial)
-            train(agent, round, steps, pooling)
+            train(agent, round, steps, pooling, precision)
             for each, value in zip(total, values, strict=True):
                 each.add_(value, alpha=1 / agents)
         common = total

@@ -13,6 +13,7 @@ import torch
 
 from agentos.config.run import RunConfig
 from agentos.events import Listener
+from agentos.preflight.auto_precision import choose_precision
 from agentos.records.environment import processor
 from agentos.records.reports import RoundReport
 from agentos.rounds.base import RoundServices, RoundsPlan
@@ -28,9 +29,10 @@ RESULTS = Path(__file__).parents[2] / "results"
 
 @contextmanager
 def hosts_of(config: RunConfig) -> Iterator[Session]:
-    """Start the hosts of a run."""
+    """Start the hosts of a run, and build their agents with the precision that a run would have."""
     blueprint = blueprint_of(config, prepare_corpus(config, Listener()), Listener())
     with config.runtime.start(blueprint) as session:
+        choose_precision(session, blueprint)
         yield session
 
 
