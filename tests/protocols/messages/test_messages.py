@@ -147,6 +147,7 @@ def test_staleness_belongs_to_stale_gradients_only() -> None:
         (Control, {"command": ""}),
         (Control, {"command": "stop", "arguments": {"at": [1]}}),
         (Control, {"command": "stop", "arguments": {"at": 2**63}}),
+        (Control, {"command": "stop", "arguments": {"at": -(2**63) - 1}}),
     ],
 )
 def test_payload_is_refused_when_a_field_does_not_fit(
@@ -180,6 +181,11 @@ def test_control_arguments_keep_their_types() -> None:
     arguments = {"a": True, "b": 1, "c": 1.0, "d": "1"}
     held = Control(command="set", arguments=arguments).arguments
     assert [type(value) for value in held.values()] == [bool, int, float, str]
+
+
+@pytest.mark.parametrize("bound", [-(2**63), 2**63 - 1])
+def test_control_arguments_may_be_any_integer_of_64_bits(bound: int) -> None:
+    assert Control(command="stop", arguments={"at": bound}).arguments == {"at": bound}
 
 
 def test_compose_takes_numpy_numbers() -> None:
