@@ -190,14 +190,15 @@ def outcome(
     return Outcome(windows, scored, float(apart))
 
 
-_CORPORA: dict[int, Corpus] = {}
+_CORPORA: dict[tuple[int, int], Corpus] = {}
 
 
 def _corpus(config: RunConfig) -> Corpus:
-    """Return the text, which all methods of a seed share."""
-    if config.seed not in _CORPORA:
-        _CORPORA[config.seed] = prepare_corpus(config, Listener())
-    return _CORPORA[config.seed]
+    """Return the text, which all methods of a seed and a size share."""
+    key = (config.seed, config.agents.total)
+    if key not in _CORPORA:
+        _CORPORA[key] = prepare_corpus(config, Listener())
+    return _CORPORA[key]
 
 
 @contextmanager
