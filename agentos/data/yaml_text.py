@@ -78,7 +78,7 @@ class StrictLoader(yaml.SafeLoader):
 
     def get_event(self) -> yaml.Event:
         """Take the next event of the text."""
-        event: yaml.Event = super().get_event()
+        event: yaml.Event = super().get_event()  # type: ignore[no-untyped-call]
         self._bounds.add(event)
         return event
 

@@ -122,7 +122,7 @@ def epsilon_of(messages: int, noise: float, delta: float) -> float:
         >>> round(epsilon_of(1, 8.0, 1e-5), 3), round(epsilon_of(16, 8.0, 1e-5), 3)
         (0.926, 4.377)
     """
-    from scipy.optimize import brentq  # not at the top: every configuration imports this module
+    from scipy.optimize import brentq  # not at the top: every report imports this module
 
     mu = 2.0 * math.sqrt(messages) / noise
     if _delta_of(0.0, mu) <= delta:
