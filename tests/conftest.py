@@ -6,6 +6,7 @@ import functools
 import gc
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,21 +50,30 @@ SPECIAL = {
 
 
 @functools.cache
-def group_of(path: Path) -> str:
-    """Return the group of a file's tests, which run in one process, one after the other.
-
-    All files that use the Ray of `ray_cluster` are one group, and so are those with clusters of their own, of
-    which two at a time would be too many.
-    """
+def marked_in(path: Path) -> dict[str, str]:
+    """Return the mark of each test of a file that uses Ray, by its name; "" stands for every other one."""
     text = path.read_text(encoding="utf-8")
-    marks = (mark for mark in ("own_ray", "ray") if f"pytest.mark.{mark}" in text)
-    return next(marks, path.name)
+    found = re.findall(r"^@pytest\.mark\.(own_ray|ray)\n(?:(?!def ).*\n)*def (\w+)", text, re.M)
+    marks = {name: mark for mark, name in found}
+    whole = re.search(r"^[^@\n]*pytest\.mark\.(own_ray|ray)\b", text, re.M)
+    return {"": whole[1], **marks} if whole else marks
+
+
+def group_of(root: Path, nodeid: str) -> str:
+    """Return the group of a test; the tests of a group run in one process, one after the other.
+
+    All tests that use the Ray of `ray_cluster` are one group, and so are those with clusters of their own, of
+    which two at a time would be too many. The others are grouped by their files, whose fixtures they share.
+    """
+    path, _, test = nodeid.partition("::")
+    marks = marked_in(root / path)
+    return marks.get(test.partition("[")[0], marks.get("", path))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that use Ray: they wait more than they work, and last longest."""
     order = {"ray": 0, "own_ray": 1}
-    items.sort(key=lambda item: order.get(group_of(item.path), len(order)))
+    items.sort(key=lambda item: order.get(group_of(item.config.rootpath, item.nodeid), len(order)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -76,7 +86,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByGroup(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return group_of(config.rootpath / nodeid.split("::")[0])
+            return group_of(config.rootpath, nodeid)
 
     config.option.loadscopereorder = False  # not the largest first
     return ByGroup(config, log)

@@ -21,8 +21,66 @@ class BeyondBounds(yaml.MarkedYAMLError):
     """A text with more values, deeper ones or more characters than the bounds allow."""
 
 
+class _Bounds:
+    """Counts the values of a text event by event, and refuses the first event beyond the bounds.
+
+    Args:
+        most: values in the text.
+    """
+
+    def __init__(self, most: int = MOST_NODES) -> None:
+        self._most = most
+        self._nodes = 0
+        self._sizes: dict[str, int] = {}
+        # Of each open list or mapping: its anchor, and the nodes counted before it.
+        self._opened: list[tuple[str | None, int]] = []
+
+    def add(self, event: yaml.Event) -> None:
+        """Count an event.
+
+        Raises:
+            BeyondBounds: there are too many values, they are too deep, or one holds itself.
+        """
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = self._opened.pop()
+            if anchor is not None:
+                self._sizes[anchor] = self._nodes - before
+            return
+        if not isinstance(event, yaml.NodeEvent):
+            return
+        if isinstance(event, yaml.AliasEvent):
+            alias = str(event.anchor)
+            if any(anchor == alias for anchor, _ in self._opened):
+                raise _refusal(event, f"the alias {alias[:60]!r} stands within its own value")
+            self._nodes += self._sizes.get(alias, 1)
+        else:
+            if isinstance(event, yaml.CollectionStartEvent):
+                self._opened.append((event.anchor, self._nodes))
+            elif event.anchor is not None:
+                self._sizes[event.anchor] = 1
+            self._nodes += 1
+        if self._nodes > self._most:
+            raise _refusal(event, f"there are more than {self._most:,} values, aliases included")
+        if len(self._opened) > MOST_DEPTH:
+            raise _refusal(event, f"lists and mappings stand more than {MOST_DEPTH} deep")
+
+
 class StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is given twice, and a value that does not fit its tag, with its place."""
+    """Refuses a text beyond the bounds, a key that is given twice, and a value that does not fit its tag.
+
+    Each with its place; bounds are met before any value is built.
+    """
+
+    def __init__(self, text: str) -> None:
+        _require_few_characters(text)
+        super().__init__(text)
+        self._bounds = _Bounds()
+
+    def get_event(self) -> yaml.Event:
+        """Take the next event of the text."""
+        event: yaml.Event = super().get_event()  # type: ignore[no-untyped-call]
+        self._bounds.add(event)
+        return event
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build a mapping; each key once."""
@@ -52,7 +110,7 @@ class StrictLoader(yaml.SafeLoader):
             ) from error
 
 
-def parse_yaml(text: str, loader: type[yaml.SafeLoader] = StrictLoader) -> Any:
+def parse_yaml(text: str, loader: type[StrictLoader] = StrictLoader) -> Any:
     """Return the value of a YAML text.
 
     Raises:
@@ -62,7 +120,6 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] = StrictLoader) -> Any:
         >>> parse_yaml("{rounds: 8, views: [crop]}")
         {'rounds': 8, 'views': ['crop']}
     """
-    require_bounded(text)
     return yaml.load(text, loader)
 
 
@@ -76,35 +133,20 @@ def require_bounded(text: str, most: int = MOST_NODES) -> None:
     Raises:
         yaml.YAMLError: it is, or is malformed.
     """
+    _require_few_characters(text)
+    bounds = _Bounds(most)
+    for event in yaml.parse(text, yaml.SafeLoader):
+        bounds.add(event)
+
+
+def _require_few_characters(text: str) -> None:
+    """Refuse a text that is too long to look at.
+
+    Raises:
+        BeyondBounds: it has too many characters.
+    """
     if len(text) > MOST_CHARACTERS:
         raise BeyondBounds(problem=f"it has more than {MOST_CHARACTERS:,} characters")
-    sizes: dict[str, int] = {}
-    # Of each open list or mapping: its anchor, and the nodes counted before it.
-    opened: list[tuple[str | None, int]] = []
-    nodes = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        if isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = opened.pop()
-            if anchor is not None:
-                sizes[anchor] = nodes - before
-            continue
-        if not isinstance(event, yaml.NodeEvent):
-            continue
-        if isinstance(event, yaml.AliasEvent):
-            alias = str(event.anchor)
-            if any(anchor == alias for anchor, _ in opened):
-                raise _refusal(event, f"the alias {alias[:60]!r} stands within its own value")
-            nodes += sizes.get(alias, 1)
-        else:
-            if isinstance(event, yaml.CollectionStartEvent):
-                opened.append((event.anchor, nodes))
-            elif event.anchor is not None:
-                sizes[event.anchor] = 1
-            nodes += 1
-        if nodes > most:
-            raise _refusal(event, f"there are more than {most:,} values, aliases included")
-        if len(opened) > MOST_DEPTH:
-            raise _refusal(event, f"lists and mappings stand more than {MOST_DEPTH} deep")
 
 
 def _refusal(event: yaml.Event, problem: str) -> BeyondBounds:

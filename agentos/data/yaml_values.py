@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from agentos.data.yaml_text import BeyondBounds, StrictLoader, parse_yaml, require_bounded
+from agentos.data.yaml_text import BeyondBounds, StrictLoader, parse_yaml
 from protocols.errors import ConfigurationError
 
 _REPLACED = ("int", "float", "timestamp")
@@ -75,7 +75,6 @@ def parse_value(text: str) -> Any:
     """
     plain = text.strip()
     try:
-        require_bounded(plain)
         node = yaml.compose(plain, Loader=Loader)
         if node is not None and node.end_mark.index < len(plain):
             return plain

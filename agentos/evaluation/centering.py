@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from agentos.evaluation.base import VARIANTS
+from agents.models.cpu.one_thread import one_thread
 from agents.models.text_encoder import NOISE, EmbeddingMap
 from protocols.errors import ConfigurationError
 from protocols.spec import Spec
@@ -78,7 +78,7 @@ class MapFitter:
             maps["centered"] = fit_centering(rows_ND)
         if self.whitening is not None:
             # With several threads, the order in which sums add up would depend on the machine.
-            with threadpool_limits(limits=1, user_api="blas"):
+            with one_thread():
                 maps["whitened"] = fit_whitening(rows_ND, self.whitening.width)
         return maps
 

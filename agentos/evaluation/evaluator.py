@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
 from agentos.evaluation.base import HeldOut, Metric, Task, variant_name
+from agents.models.cpu.one_thread import one_thread
 from agents.models.text_encoder import CachedEmbeddings, TextEncoder, not_finite
 from protocols.errors import ConfigurationError
 
@@ -96,7 +94,7 @@ class Evaluator:
         cached = CachedEmbeddings(encoder)
         values: dict[str, float] = {}
         figures: dict[str, Any] = {}
-        with _one_thread():
+        with one_thread():
             for task in self.tasks:
                 if variant and variant not in task.affected_by:
                     continue
@@ -106,8 +104,3 @@ class Evaluator:
             if not math.isfinite(value):
                 raise not_finite(f"The metric {name}", value)
         return values, {kind: data for kind, data in figures.items() if data}
-
-
-def _one_thread() -> AbstractContextManager[Any]:
-    limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
-    return limits

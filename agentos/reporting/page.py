@@ -44,6 +44,20 @@ def write_page(path: Path, template: str, charts: Sequence[Chart], **context: An
     Raises:
         RecordError: the page cannot be written.
     """
+    figures = {
+        chart.id: {"data": chart.traces, "layout": chart.layout, "agents": chart.agents}
+        for chart in charts
+    }
+    page = _templates().get_template(template)
+    html = page.render(plotly=_plotly() if charts else None, figures=figures, **context)
+    with replacing(path) as draft:
+        draft.write_text(html, encoding="utf-8", newline="\n")
+    return path
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    """Return the templates; compiling them, at their first use, takes a third of a small report's time."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -52,16 +66,7 @@ def write_page(path: Path, template: str, charts: Sequence[Chart], **context: An
         lstrip_blocks=True,
     )
     environment.filters["csp_hash"] = csp_hash
-    figures = {
-        chart.id: {"data": chart.traces, "layout": chart.layout, "agents": chart.agents}
-        for chart in charts
-    }
-    html = environment.get_template(template).render(
-        plotly=_plotly() if charts else None, figures=figures, **context
-    )
-    with replacing(path) as draft:
-        draft.write_text(html, encoding="utf-8", newline="\n")
-    return path
+    return environment
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from agentos.evaluation.base import Metric
 from agentos.reporting.units import metric_text
@@ -58,7 +58,7 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     if len(sample) < 2:
         return Interval(float(sample.mean()), float("inf"))
     error = float(sample.std(ddof=1)) / float(np.sqrt(len(sample)))
-    factor = float(stats.t.ppf(0.5 + confidence / 2, df=len(sample) - 1))
+    factor = float(stdtrit(len(sample) - 1, 0.5 + confidence / 2))  # the quantile of Student's t
     return Interval(float(sample.mean()), factor * error)
 
 
@@ -96,6 +96,8 @@ def gap_closed(
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
+    from scipy import stats  # not at the top: every run imports this module, and waits for it
+
     samples = np.array([quality, isolated, centralised], np.float64)
     value = float(_closed(samples[0], samples[1], samples[2]))
     if samples.shape[1] < 2:
@@ -117,6 +119,8 @@ def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
     With five seeds a distribution-free test (Wilcoxon's) cannot go below 1/16, so differences are assumed to
     be normal.
     """
+    from scipy import stats  # not at the top, as in `gap_closed`
+
     differences = np.subtract(first, second)
     if len(differences) < 2 or not differences.any():
         return 1.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.optimize import brentq
 from scipy.special import log_ndtr, ndtr
 
 from agents.exchange.base import Exchange
@@ -123,6 +122,8 @@ def epsilon_of(messages: int, noise: float, delta: float) -> float:
         >>> round(epsilon_of(1, 8.0, 1e-5), 3), round(epsilon_of(16, 8.0, 1e-5), 3)
         (0.926, 4.377)
     """
+    from scipy.optimize import brentq  # not at the top: every report imports this module
+
     mu = 2.0 * math.sqrt(messages) / noise
     if _delta_of(0.0, mu) <= delta:
         return 0.0

@@ -22,7 +22,12 @@ def test_configuration_imports_neither_torch_nor_transformers(modules):
 
 def test_coordinator_imports_no_torch():
     """A mistake in the data is reported at once, and on Ray only the hosts import torch."""
-    assert imported("agentos.simulation.simulation", ("torch", "peft", "ray")) == ""
+    names = ("torch", "peft", "ray", "sklearn", "scipy.stats", "scipy.optimize", "pandas")
+    assert imported("agentos.simulation.simulation", names) == ""
+
+
+def test_hosts_import_only_what_every_run_needs():
+    assert imported("agents.hosting.host", ("peft", "sklearn", "scipy.stats", "ray")) == ""
 
 
 def imported(modules, names):

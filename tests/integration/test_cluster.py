@@ -31,8 +31,8 @@ from protocols.errors import HostLost
 path, out, cache = map(Path, sys.argv[1:])
 config = RunConfig.model_validate(json.loads(path.read_text(encoding="utf-8")))
 node = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-# A node that is gone is noticed after 5 seconds; Ray's own patience is 20.
-health = {"health_check_period_ms": 1000, "health_check_initial_delay_ms": 1000}
+# A node that is gone is noticed after five checks, a second; Ray's own patience is 20.
+health = {"health_check_period_ms": 200, "health_check_initial_delay_ms": 200}
 cluster = Cluster(initialize_head=True, head_node_args={**node, "_system_config": health})
 others = [cluster.add_node(**node) for _ in range(2)]
 build, call = RaySession.build, RaySession.call

@@ -155,12 +155,13 @@ def load(folder: Path) -> PreTrainedTokenizerFast:
 def unknown_rate(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> float:
     """Return the share of unknown tokens, 0 to 1; 1 if there are no tokens."""
     unknown = total = 0
+    id = tokenizer.unk_token_id  # looked up anew at every use
     for batch in batches(texts, len):
         # Truncated: unknown characters show early in a long document.
         encoded = tokenizer(batch, add_special_tokens=False, truncation=True, max_length=2048)
         for ids in encoded["input_ids"]:
             total += len(ids)
-            unknown += sum(1 for token in ids if token == tokenizer.unk_token_id)
+            unknown += ids.count(id)
     return unknown / total if total else 1.0
 
 

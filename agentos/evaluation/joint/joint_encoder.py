@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from agentos.evaluation.base import unit_rows
+from agents.models.cpu.one_thread import one_thread
 from agents.models.text_encoder import LabelScores, TokenScores
 from protocols.errors import ConfigurationError
 
@@ -76,7 +76,7 @@ def fit_pca(rows_NJ: NDArray[np.floating], width: int) -> Projection:
             actual=width,
             hint="lower evaluation.joint.pca, or set it to null",
         )
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_thread():
         rows = rows_NJ.astype(np.float64)
         mean = rows.mean(axis=0)
         _, _, axes_PJ = np.linalg.svd(rows - mean, full_matrices=False)

@@ -12,10 +12,9 @@ from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from agentos.evaluation.base import unit_rows
+from agentos.evaluation.joint.joint_encoder import fit_pca
 from agentos.evaluation.similarity import rotation_onto
 from agentos.records.agent_similarity import AgentSimilarity, Embeddings
 from agentos.reporting.charts.heatmaps import confusions, heat_maps
@@ -140,17 +139,17 @@ def planes_of(
     """
     planes: dict[int, NDArray[np.float64]] = {}
     shares: dict[int, float] = {}
-    with threadpool_limits(limits=1):
-        for agent, rows in embeddings.items():
-            unit = unit_rows(rows)
-            spread = float(unit.var(axis=0).sum())
-            plane = PCA(2, svd_solver="full").fit_transform(unit) if spread > 1e-12 else None
-            if plane is None:  # collapsed: all texts are at one point
-                plane = np.zeros((len(unit), 2))
-            shares[agent] = float(plane.var(axis=0).sum()) / spread if plane.any() else 0.0
-            scaled = plane / (np.sqrt(np.mean(plane**2)) or 1.0)
-            first = next(iter(planes.values()), scaled)
-            planes[agent] = scaled @ rotation_onto(scaled, first)
+    for agent, rows in embeddings.items():
+        unit = unit_rows(rows)
+        spread = float(unit.var(axis=0).sum())
+        plane = np.zeros((len(unit), 2))  # collapsed: all texts are at one point
+        if spread > 1e-12:
+            fitted = fit_pca(unit, 2)
+            plane = (unit - fitted.mean) @ fitted.axes
+        shares[agent] = float(plane.var(axis=0).sum()) / spread if plane.any() else 0.0
+        scaled = plane / (np.sqrt(np.mean(plane**2)) or 1.0)
+        first = next(iter(planes.values()), scaled)
+        planes[agent] = scaled @ rotation_onto(scaled, first)
     return planes, shares
 
 

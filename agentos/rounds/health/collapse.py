@@ -17,9 +17,9 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from agentos.evaluation.geometry import rankme, uniformity
+from agents.models.cpu.one_thread import one_thread
 from protocols.spec import Spec
 from protocols.topologies import Hop
 
@@ -124,7 +124,7 @@ def read(rows_ND: NDArray[np.float32], tokens: int = 0) -> Reading:
     """
     if not np.isfinite(rows_ND).all():
         return Reading(math.nan, math.nan, tokens)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_thread():
         share = (rankme(rows_ND) - 1) / max(1, min(rows_ND.shape) - 1)
         # Rounded: equal rows would otherwise be 1e-7 apart, in either direction.
         found = round(max(share, 0.0), 6), round(min(uniformity(rows_ND), 0.0), 6) + 0.0

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from agentos.data.corpus import Corpus
 from agentos.evaluation.similarity import linear_cka
 from agentos.rounds.health.collapse import Health, HealthConfig, Reading, judge, read
 from agentos.runtime import Session
 from agentos.runtime.host_calls import Probe
+from agents.models.cpu.one_thread import one_thread
 from protocols.seeding import generator
 from protocols.topologies import Network
 
@@ -88,7 +88,7 @@ class HealthMonitor:
         return health
 
     def _cka(self, rows: dict[int, NDArray[np.float32]]) -> dict[tuple[int, int], float]:
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_thread():
             return {
                 (a, b): round(linear_cka(rows[a], rows[b]), 6)
                 for a, b in self.edges

@@ -74,7 +74,7 @@ def dead_processes() -> list[str]:
 def end_remains() -> None:
     """Kill what is left of a Ray that has died: asked to end in order, it would not answer for minutes."""
     node = _node()
-    if node is not None and dead_processes():
+    if node is not None:
         with contextlib.suppress(Exception):  # of processes that end at this moment
             node.kill_all_processes(check_alive=False, allow_graceful=False)
 

@@ -143,8 +143,9 @@ class RaySession(Session):
         import ray
 
         actors, self._actors = self._actors, {}
-        end_remains()
-        if ray.is_initialized() and not dead_processes():
+        if dead_processes():
+            end_remains()
+        elif ray.is_initialized():
             for actor in actors.values():
                 ray.kill(actor)
         self._connection.close()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -85,6 +84,10 @@ def _configuration(encoder: Encoder, names: Sequence[str]) -> dict[str, Any]:
 
 def _merged_weights(backbone: PreTrainedModel) -> dict[str, Tensor]:
     """Return copies of a backbone's weights, with adapters merged into the matrices that they change."""
+    from peft.tuners.tuners_utils import (
+        BaseTunerLayer,
+    )  # not at the top: see `agents.models.adapters`
+
     merged = copy.deepcopy(backbone)
     for module in merged.modules():
         if isinstance(module, BaseTunerLayer):

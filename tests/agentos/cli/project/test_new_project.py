@@ -16,7 +16,12 @@ from agentos.cli.project.new_project import module_of, write_project
 from protocols.errors import ConfigurationError, RecordError
 
 NAME, MODULE = "my-society", "my_society"
-QUICK = ("training.rounds=1", "training.local_steps=2", "baseline.isolated=false")
+QUICK = (
+    "training.rounds=1",
+    "training.local_steps=2",
+    "evaluation.documents=50",
+    "baseline.isolated=false",
+)
 
 
 @pytest.fixture
