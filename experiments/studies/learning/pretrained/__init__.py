@@ -1,0 +1,1 @@
+"""Knowledge on a frozen pretrained encoder: novel text, and answers by claims."""
