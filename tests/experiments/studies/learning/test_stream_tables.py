@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.studies.learning.lexical_stream import Words
+from experiments.studies.learning.peer_streams import Words
 from experiments.studies.learning.measured_stream import Measured
 from experiments.studies.learning.stream_tables import page
 
