@@ -390,3 +390,28 @@ def test_lost_knowledge_base_is_refused(life_of, live, tmp_path) -> None:
     (tmp_path / "life" / "knowledge" / LOG).unlink()
     with pytest.raises(RecordError, match="knowledge"):
         live(config)
+
+
+def test_branch_goes_on_under_another_gate_as_if_it_had_been_there_from_then_on(
+    life_of, live, tmp_path, cache
+) -> None:
+    strict = live(life_of(gate={"drop": 0.001, "batch": 8, "looks": 1}, **KNOWS), "strict")
+    assert [each.outcome for each in strict.episodes] == ["first", "refuse", "refuse"]
+    before = files(tmp_path / "strict")
+    config = life_of(gate=None, **KNOWS)
+    branched = Life(config, tmp_path / "branch", cache=cache).branch(tmp_path / "strict", after=1)
+    assert [each.outcome for each in branched.episodes] == ["first", "ungated", "ungated"]
+    assert branched.episodes == live(config, "whole").episodes
+    assert files(tmp_path / "strict") == before
+    for after, changes, message in (
+        (1, {"learn": "none"}, "learn"),
+        (9, {}, "9"),
+        (None, {}, "folder without a life"),
+    ):
+        life = Life(life_of(**{**KNOWS, "gate": None, **changes}), tmp_path / "branch", cache=cache)
+        if after is not None:
+            life = Life(life.config, tmp_path / "other", cache=cache)
+        with pytest.raises(RecordError, match=message):
+            life.branch(tmp_path / "strict", after)
+    with pytest.raises(RecordError, match="those of a later one"):
+        Life(config, tmp_path / "other", cache=cache).branch(tmp_path / "branch", 1)
