@@ -2,6 +2,7 @@
 
     python -m experiments.studies.learning.learner_streams newsgroups=train.parquet docstrings
     python -m experiments.studies.learning.learner_streams newsgroups_by_time=train.parquet
+    python -m experiments.studies.learning.learner_streams docstrings --avalanche PYTHON
 
 Every learner meets the same streams under the same seeds: the order of the labels, the division of the text,
 and the initial weights. By time, the articles of every newsgroup come in the order in which they reached the
