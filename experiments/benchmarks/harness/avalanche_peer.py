@@ -61,6 +61,8 @@ class Texts(Dataset[tuple[Tensor, int]]):
 class Classifier(nn.Module):
     """A BERT with mean pooling, and the classifier of AgentOS: linear in the direction from the mean text."""
 
+    mean: Tensor
+
     def __init__(self, task: dict[str, Any]) -> None:
         super().__init__()
         self.padding = task["padding"]
