@@ -12,6 +12,7 @@ from agentos.learning.curriculum import Curriculum
 from agentos.learning.knowledge.claim_exchange import EpisodeTexts, LabelledTexts
 from agentos.learning.knowledge.knowledge_record import KnowledgeRecord
 from agentos.learning.knowledge.society_knowledge import SocietyKnowledge
+from agentos.learning.outcome.episode_accuracies import Accuracies
 from agentos.learning.streams import Episode
 from agentos.preflight.flops import sizes_of
 from agentos.runtime import Session
@@ -78,17 +79,23 @@ class EpisodeKnowledge:
         sizes = sizes_of(config.society().encoders)
         return sent.total(), self.society.work.flops(sizes, config.evaluation.max_length)
 
-    def accept(self, alone: tuple[float, ...]) -> KnowledgeRecord | None:
+    def accept(self, tested: Accuracies) -> KnowledgeRecord | None:
         """Write the draft to the base; return its figures.
 
         Args:
-            alone: accuracies of heads that do not draw on it.
+            tested: accuracies of the society, with the knowledge and without.
         """
         if self.society is None:
             return None
         found = self.society.record()
         self.society.accept()
-        used = {"head_accuracies": alone} if self.config.use is not None else {}
+        if self.config.use is None:
+            return found
+        used = {
+            "head_accuracies": tested.heads,
+            "agent_accuracy": tested.agents,
+            "agent_head_accuracy": tested.agent_heads,
+        }
         return found.model_copy(update=used)
 
     def _texts(self, labels: dict[int, int], held: Rows) -> EpisodeTexts:

@@ -107,7 +107,7 @@ class EpisodeStep:
             found = self._tested()
             if self.known.society is not None:
                 self._stage("writing claims")
-            known = self.known.accept(found.heads)
+            known = self.known.accept(found)
         else:
             found, known = in_force, last.knowledge
         episode = self._recorded(

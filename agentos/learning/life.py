@@ -25,6 +25,7 @@ from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 from agentos.learning.life_records import (
     EpisodeRecord,
     LifeRecord,
+    branch,
     read_life,
     tidy,
     write_life,
@@ -111,6 +112,20 @@ class Life:
                 write_life(self.directory, record)
             self._report(record, curriculum)
             return record
+
+    def branch(self, origin: str | Path, after: int | None = None) -> LifeRecord:
+        """Go on from another life, which stays as it is, under another gate, labeller or detector.
+
+        Args:
+            origin: folder of that life.
+            after: its episodes to keep; None for all.
+
+        Raises:
+            RecordError: it cannot be branched off from there; see `agentos.learning.life_records.branch`.
+        """
+        curriculum = draw_up(self.config, self._listener, self.cache)
+        branch(Path(origin), self.directory, self._identity(curriculum), after)
+        return self.run()
 
     def follow(self, poll_s: float = 2.0) -> NoReturn:
         """Go through every episode, and those that new files in the stream's folder make, until interrupted.

@@ -22,6 +22,8 @@ from protocols.spec import Spec
 
 LIFE = "life.json"
 _STATES = "states-"
+BRANCHES = frozenset({"name", "gate", "label", "novelty"})
+"""Parts of the configuration in which a branch may differ: none of them is in the states of agents."""
 
 
 class EpisodeRecord(Spec):
@@ -116,7 +118,7 @@ def read_life(directory: Path, config: dict[str, Any]) -> LifeRecord:
         raise RecordError(
             f"{directory} holds another life",
             expected="the configuration that it began with",
-            actual=f"one that differs in {_difference(found.config, config)}",
+            actual=f"one that differs in {', '.join(_changed(found.config, config))}",
             hint="choose another folder with --out, or give it the same configuration",
         )
     return found
@@ -145,6 +147,50 @@ def write_life(directory: Path, record: LifeRecord) -> None:
     tidy(directory, record)
 
 
+def branch(origin: Path, directory: Path, config: dict[str, Any], after: int | None) -> None:
+    """Copy a life up to one of its episodes into a folder, to go on there under other settings.
+
+    Args:
+        origin: folder of the life.
+        directory: folder of the branch, which holds no life yet.
+        config: configuration of the branch; the parts in `BRANCHES` may differ.
+        after: episodes to keep; None for all.
+
+    Raises:
+        RecordError: there is no such life or episode, a later update has replaced its states, other parts of
+            the configuration differ, or the folder holds a life.
+    """
+    require_inside(origin)
+    found = load_life_record(origin)
+    kept = found.model_copy(update={"episodes": found.episodes[:after]})
+    states = kept.states(origin)
+    for problem, expected, actual in (
+        ((directory / LIFE).exists(), "a folder without a life", directory),
+        (len(kept.episodes) != (after or len(found.episodes)), len(found.episodes), after),
+        (
+            states is None or not states.folder.is_dir(),
+            "states of that episode",
+            "those of a later one",
+        ),
+        (
+            not set(changed := _changed(found.config, config)) <= BRANCHES,
+            f"changes of {', '.join(sorted(BRANCHES))} alone",
+            ", ".join(changed),
+        ),
+    ):
+        if problem:
+            raise RecordError(
+                f"cannot branch off from {origin} after {after or 'all'} of its episodes",
+                expected=expected,
+                actual=actual,
+                hint="branch off where the life stands, or where no later update was let in, with the same "
+                "text, agents and learner",
+            )
+    with writing(directory):
+        shutil.copytree(origin, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+    write_life(directory, kept.model_copy(update={"config": config}))
+
+
 def tidy(directory: Path, record: LifeRecord) -> None:
     """Remove the folders of states that are not in force."""
     states = record.states(directory)
@@ -159,7 +205,7 @@ def spent_fields(spent: Spent) -> dict[str, int]:
     return dict(vars(spent))
 
 
-def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     plain = json.loads(json.dumps(now))
     keys = {*before, *plain}
-    return ", ".join(sorted(key for key in keys if before.get(key) != plain.get(key)))
+    return sorted(key for key in keys if before.get(key) != plain.get(key))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.knowledge.claims import Claim
-from agents.knowledge.extract import Extracted, exemplars, prototypes, relations
+from agents.knowledge.extract import Extracted, exemplars, prototypes
 from agents.knowledge.frames import anchor_frame, frame_of
 
 __all__ = [
@@ -13,5 +13,4 @@ __all__ = [
     "exemplars",
     "frame_of",
     "prototypes",
-    "relations",
 ]

@@ -1,4 +1,4 @@
-"""Claims extracted from an agent's embeddings and labels: prototypes, exemplars, relations."""
+"""Claims extracted from an agent's embeddings and labels: prototypes and exemplars."""
 
 from __future__ import annotations
 
@@ -73,28 +73,3 @@ def exemplars(known: Extracted, per_label: int) -> list[Claim]:
             total += points[row]
             claims.append(known.claim("exemplar", points[row], np.array([row])))
     return claims
-
-
-def relations(known: Extracted, most: int) -> list[Claim]:
-    """Return the ``most`` closest pairs of labels, each as the midpoint of both prototypes.
-
-    Both labels stand in the claim: near its point, an answer of either is likely.
-    """
-    points, labels = unit(known.embeddings).astype(np.float64), np.asarray(known.labels)
-    names = sorted(set(known.labels))
-    means = {name: points[labels == name].mean(axis=0) for name in names}
-    pairs = [(first, second) for i, first in enumerate(names) for second in names[i + 1 :]]
-    pairs.sort(key=lambda pair: (-_cosine(means[pair[0]], means[pair[1]]), pair))
-    return [
-        known.claim(
-            "relation",
-            (means[first] + means[second]) / 2,
-            np.flatnonzero((labels == first) | (labels == second)),
-        )
-        for first, second in pairs[:most]
-    ]
-
-
-def _cosine(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
-    lengths = float(np.linalg.norm(left)) * float(np.linalg.norm(right))
-    return float(left @ right) / max(lengths, 1e-12)

@@ -17,8 +17,8 @@ from protocols.messages.arrays import Array
 from protocols.messages.payload import Index, Payload
 from protocols.messages.tasks import Digest
 
-ClaimKind = Literal["prototype", "exemplar", "relation", "label"]
-CLAIM_KINDS: tuple[ClaimKind, ...] = ("prototype", "exemplar", "relation", "label")
+ClaimKind = Literal["prototype", "exemplar", "label"]
+CLAIM_KINDS: tuple[ClaimKind, ...] = ("prototype", "exemplar", "label")
 ORIGIN_BYTES = 16
 """Bytes of an origin: the digest of a text."""
 

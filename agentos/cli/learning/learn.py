@@ -41,6 +41,13 @@ def learn(
             "--follow", help="Go on with files that come into the stream's folder, until Ctrl-C."
         ),
     ] = False,
+    branch: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a life to go on from, under another gate, label or novelty."),
+    ] = None,
+    after: Annotated[
+        int | None, typer.Option(min=1, help="Episodes of that life to keep; default: all.")
+    ] = None,
     trust_plugins: TrustedPlugins = None,
     as_json: AsJson = False,
 ) -> None:
@@ -50,6 +57,8 @@ def learn(
     the kind folder is a new episode.
 
     Example: agentos learn experiments/learning/life.yaml learn=er --out runs/er
+
+    Example: agentos learn life.yaml gate.drop=0.05 --branch runs/life --after 1 --out runs/bolder
     """
     from agentos.cli.display.console import SafeConsole
     from agentos.cli.display.life_progress import LifeDisplay, show_life
@@ -63,7 +72,10 @@ def learn(
     with interruptible(), LifeDisplay(console, config.name) as display:
         try:
             life = Life(config, directory, display, address)
-            record = life.follow() if follow else life.run()
+            if branch is not None:
+                record = life.branch(branch, after)
+            else:
+                record = life.follow() if follow else life.run()
         except KeyboardInterrupt as error:
             interrupted = named(error)
             display.close()

@@ -10,7 +10,7 @@ from agentos.learning.knowledge.config import KnowledgeConfig
 from agentos.runtime.host_calls import HostCall
 from agents import hosting
 from agents.knowledge.claims import Claim
-from agents.knowledge.extract import Extracted, exemplars, origin_of, prototypes, relations
+from agents.knowledge.extract import Extracted, exemplars, origin_of, prototypes
 from agents.knowledge.frames import Points, anchor_frame, frame_of
 from agents.knowledge.sharing import claims_of, message_of
 from agents.training.agent import Agent
@@ -137,10 +137,8 @@ def extracted(known: Extracted, config: KnowledgeConfig) -> list[Claim]:
     makers = {
         "prototypes": lambda: prototypes(known),
         "exemplars": lambda: exemplars(known, config.per_label),
-        "relations": lambda: relations(known, config.pairs),
     }
     found = [claim for kind in config.extract for claim in makers[kind]()]
-    found = found or prototypes(known)  # a single label has no relations
     return list({claim.digest: claim for claim in found}.values())
 
 

@@ -10,7 +10,7 @@ from agentos.learning.knowledge.resolvers import RESOLVERS, Resolver
 from agentos.learning.knowledge.resolvers.origin_beta import OriginBeta
 from protocols.spec import Kinds, Spec
 
-Extraction = Literal["prototypes", "exemplars", "relations"]
+Extraction = Literal["prototypes", "exemplars"]
 
 
 class Merging(Spec):
@@ -49,12 +49,11 @@ class KnowledgeConfig(Spec):
         "other machines search; null: a folder next to the log. The log stays where it is.",
     )
     extract: tuple[Extraction, ...] = Field(
-        ("prototypes", "exemplars", "relations"), min_length=1, description="What agents state."
+        ("prototypes", "exemplars"), min_length=1, description="What agents state."
     )
     per_label: int = Field(
         16, ge=1, le=10_000, description="Exemplars that an agent states of each label, at most."
     )
-    pairs: int = Field(4, ge=1, le=10_000, description="Closest pairs of labels, at most.")
     merge: Merging = Field(Merging(), description="When claims count as one.")
     resolve: Annotated[Resolver, Kinds(RESOLVERS)] = Field(
         OriginBeta(), description="How claims that contradict each other are weighed."

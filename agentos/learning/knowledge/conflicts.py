@@ -72,22 +72,17 @@ def settled(state: KnowledgeState, resolver: Resolver, cosine: float) -> list[Mo
 
     A claim whose label is more probable than not is accepted, one that was disputed too. Another one is
     disputed, or retracted where two independent origins state what is more probable about the same point.
-    Relations state two labels at once, and stand as they are; candidate classes wait for a name.
+    Candidate classes wait for a name.
     """
     standing = [
         claim
         for claim in state.with_status("candidate", "accepted", "disputed")
         if not is_candidate(claim)
     ]
-    changes: list[Moved | Weighed] = [
-        Moved(digest=claim.digest, status="accepted", reason="a relation states no single label")
-        for claim in standing
-        if claim.kind == "relation" and claim.status == "candidate"
-    ]
+    changes: list[Moved | Weighed] = []
     frames: dict[tuple[str, int], list[Claim]] = {}
     for claim in sorted(standing, key=lambda claim: claim.digest):
-        if claim.kind != "relation":
-            frames.setdefault((claim.frame, len(claim.embedding)), []).append(claim)
+        frames.setdefault((claim.frame, len(claim.embedding)), []).append(claim)
     for _, claims in sorted(frames.items()):
         subjects = subjects_of(claims, cosine)
         if len(subjects.labels) < 2:

@@ -49,6 +49,16 @@ class KnowledgeRecord(Spec):
     kept_bytes: int = Field(
         0, ge=0, description="Bytes of texts kept to choose the weight of claims."
     )
+    agent_accuracy: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Accuracy of agents that each answer alone, a mean over them and all tests; null where "
+        "answers do not draw on claims.",
+    )
+    agent_head_accuracy: float | None = Field(
+        None, ge=0, le=1, description="The same by their heads alone."
+    )
     head_accuracies: tuple[float, ...] = Field(
         (),
         description="Accuracy on the test of every episode of heads alone, where answers draw on claims.",

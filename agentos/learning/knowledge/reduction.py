@@ -96,10 +96,10 @@ class ClaimFrame:
         return points_NA if reduction is None else reduction.points(points_NA)
 
     def known(self) -> list[Claim]:
-        """Return the claims that answers draw on: accepted ones of single labels."""
+        """Return the claims that answers draw on: accepted ones."""
         name = self.name
         accepted = self.state.with_status("accepted")
-        return [claim for claim in accepted if claim.frame == name and claim.kind != "relation"]
+        return [claim for claim in accepted if claim.frame == name]
 
 
 def reduced(
@@ -107,8 +107,4 @@ def reduced(
 ) -> tuple[list[Claim], float]:
     """Return claims in fewer dimensions, and the share of answers about some points that this changes."""
     after = [reduction.claim(claim) for claim in claims]
-    pairs = [
-        (points, [claim for claim in stated if claim.kind != "relation"])
-        for points, stated in ((asked_NA, claims), (reduction.points(asked_NA), after))
-    ]
-    return after, answers.changed(*pairs)
+    return after, answers.changed((asked_NA, claims), (reduction.points(asked_NA), after))

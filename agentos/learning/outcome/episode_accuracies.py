@@ -1,4 +1,4 @@
-"""Tests of a society: its accuracy on every episode, by its heads alone, and with near duplicates left in."""
+"""Tests of a society: accuracy on every episode, of votes and of agents, with claims and without."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ class Accuracies:
     Attributes:
         tests: on the test of every episode.
         heads: the same by heads that draw on no claims.
+        agents: mean over all tests of agents that each answer alone.
+        agent_heads: the same by heads that draw on no claims.
         with_repeats: mean of `tests`, had near duplicates of training text stayed in the tests; None if
             there are none.
     """
 
     tests: tuple[float, ...] = ()
     heads: tuple[float, ...] = ()
+    agents: float | None = None
+    agent_heads: float | None = None
     with_repeats: float | None = None
 
     @classmethod
@@ -36,7 +40,7 @@ class Accuracies:
         """Return what an episode has recorded."""
         if last is None:
             return cls()
-        return cls(last.accuracies, (), last.accuracy_with_repeats)
+        return cls(last.accuracies, with_repeats=last.accuracy_with_repeats)
 
 
 def accuracies_of(
@@ -58,12 +62,21 @@ def accuracies_of(
     def right(found: Opinions) -> list[NDArray[np.bool_]]:
         return np.split(society_answer(found) == curriculum.codes[rows], cuts)
 
-    opinions, count = heads(rows), len(episodes)
-    answered = right(mixed(opinions, rows))
+    count = len(episodes)
+
+    def alone(found: Opinions) -> float:
+        each = [right({agent: own})[:count] for agent, own in found.items()]
+        return float(np.mean([test.mean() for tests in each for test in tests]))
+
+    opinions = heads(rows)
+    answers = mixed(opinions, rows)
+    answered = right(answers)
     tests, repeats = answered[:count], answered[count:]
     both = [np.concatenate(pair).mean() for pair in zip(tests, repeats, strict=True)]
     return Accuracies(
         tests=tuple(float(test.mean()) for test in tests),
         heads=tuple(float(test.mean()) for test in right(opinions)[:count]),
+        agents=alone(answers),
+        agent_heads=alone(opinions),
         with_repeats=float(np.mean(both)) if any(map(len, repeats)) else None,
     )

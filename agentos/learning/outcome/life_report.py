@@ -10,7 +10,7 @@ import numpy as np
 from agentos.learning.life_records import EpisodeRecord, LifeRecord
 from agentos.learning.outcome.recorded_matrix import is_finished, matrix_of
 from agentos.records.atomic_files import replacing
-from agentos.reporting.units import share_precision
+from agentos.reporting.units import ABSENT, share_precision
 
 REPORT = "report.md"
 _HEADS = (
@@ -172,7 +172,12 @@ def knowledge_rows(record: LifeRecord) -> tuple[list[str], list[list[str]]]:
     if reduced:
         headings += ["dimensions", "reduction loss"]
     if any(known.head_accuracies for _, _, known in told):
-        headings += ["accuracy with claims", "heads alone"]
+        headings += [
+            "accuracy with claims",
+            "heads alone",
+            "each agent with claims",
+            "its head alone",
+        ]
     rows = []
     for episode, accuracies, known in told:
         row = [str(episode + 1), *(f"{getattr(known, name):,}" for name in _KNOWN)]
@@ -180,6 +185,8 @@ def knowledge_rows(record: LifeRecord) -> tuple[list[str], list[list[str]]]:
             row += [str(known.dimensions), f"{known.reduction_loss:.1%}"]
         if known.head_accuracies:
             row += [f"{np.mean(values):.1%}" for values in (accuracies, known.head_accuracies)]
+            own = (known.agent_accuracy, known.agent_head_accuracy)
+            row += [ABSENT if share is None else f"{share:.1%}" for share in own]
         rows.append(row)
     return headings, rows
 

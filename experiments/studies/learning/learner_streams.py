@@ -2,6 +2,7 @@
 
     python -m experiments.studies.learning.learner_streams newsgroups=train.parquet docstrings
     python -m experiments.studies.learning.learner_streams newsgroups_by_time=train.parquet
+    python -m experiments.studies.learning.learner_streams docstrings --avalanche PYTHON
 
 Every learner meets the same streams under the same seeds: the order of the labels, the division of the text,
 and the initial weights. By time, the articles of every newsgroup come in the order in which they reached the
@@ -17,15 +18,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from agentos.data.sources.docstrings import Docstrings
 from agentos.data.sources.parquet import Parquet
 from agentos.learning.config import LifeConfig
+from agentos.learning.outcome.accuracy_matrix import Matrix
 from agentos.records.atomic_files import replacing, write_json
-from experiments.studies.learning.lexical_stream import Words, lexical_stream
 from experiments.studies.learning.measured_stream import Measured, measure
-from experiments.studies.learning.stream_tables import page
+from experiments.studies.learning.peer_streams import (
+    AVALANCHE,
+    Words,
+    avalanche_stream,
+    lexical_stream,
+)
+from experiments.studies.learning.stream_tables import avalanche_section, page
 from experiments.studies.running import command
 from protocols.seeding import generator
 
@@ -173,6 +181,20 @@ def words(text: Text, source: Path, seed: int, path: Path) -> Words:
     return Words.model_validate_json(path.read_text(encoding="utf-8"))
 
 
+def avalanche(arm: str, text: Text, source: Path, seed: int, python: Path, path: Path) -> Matrix:
+    """Return the accuracies of Avalanche's counterpart of an arm, from their file if they were measured."""
+    if not path.exists():
+        life, rounds = (
+            life_of(ARMS[arm], text, source, seed),
+            {True: ROUNDS, False: ARMS[arm].rounds},
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        task = path.with_suffix(".task")
+        write_json(path, avalanche_stream(life, arm, rounds, python, task))
+        task.unlink()
+    return np.array(json.loads(path.read_text(encoding="utf-8")))
+
+
 def main(
     corpora: Annotated[
         list[str],
@@ -184,6 +206,12 @@ def main(
     seeds: Annotated[int, typer.Option(help="Streams of each learner.")] = 5,
     first_seed: Annotated[int, typer.Option(help="Seed of the first stream.")] = FIRST_SEED,
     only: Annotated[list[str] | None, typer.Option(help="A learner; repeatable.")] = None,
+    peer: Annotated[
+        Path | None,
+        typer.Option(
+            "--avalanche", help="Interpreter of an environment with Avalanche, to compare with."
+        ),
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("runs/streams"),
     results: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path(
         "experiments/results"
@@ -194,19 +222,24 @@ def main(
         name, _, path = corpus.partition("=")
         text, source = TEXTS[name], sample(name, path, runs)
         found: dict[str, list[Measured]] = {arm: [] for arm in only or ARMS}
-        lexical = []
+        lexical, theirs = [], dict[str, list[Matrix]]()
         for seed in range(first_seed, first_seed + seeds):
             lexical.append(words(text, source, seed, runs / name / f"words-{seed}.json"))
             for arm, so_far in found.items():
                 file = runs / name / f"{arm.replace(', ', '-')}-{seed}.json"
                 so_far.append(measured(ARMS[arm], text, source, seed, file))
                 typer.echo(f"{name}, {arm}, seed {seed}")
+                if peer is not None and arm in AVALANCHE:
+                    file = runs / name / f"avalanche-{arm}-{seed}.json"
+                    other = avalanche(arm, text, source, seed, peer, file)
+                    theirs.setdefault(arm, []).append(other)
         title = f"Learners on a stream: {name.replace('_', ' ')}"
         order = (
             "all in the order of time" if text.by_time else "each with its own order of the labels"
         )
         origin = command("learning.learner_streams")
         written = page(title, origin, found, lexical, AGENTS, order)
+        written += avalanche_section(found, theirs)
         (results / f"streams_{name}.md").write_text(written, encoding="utf-8")
         typer.echo(written)
 

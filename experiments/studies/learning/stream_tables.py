@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix
+from agentos.learning.outcome.accuracy_matrix import AccuracyMatrix, Matrix
 from agentos.reporting.statistics import holm, interval, paired_p
 from agentos.reporting.units import ABSENT, bytes_text, count_text
 from experiments.studies.cooperation.paired_lines import interval_text, p_text
 from experiments.studies.exchange_tables import markdown
-from experiments.studies.learning.lexical_stream import Words
 from experiments.studies.learning.measured_stream import HEADS, Measured
+from experiments.studies.learning.peer_streams import Words
 
 REFERENCE = "er"
 EQUAL = 0.1
@@ -148,3 +148,42 @@ def _words(words: Sequence[Words]) -> list[str]:
     shown["forward_transfer"] = ABSENT
     memory = float(np.mean([each.memory_bytes for each in words]))
     return ["words", *shown.values(), *[ABSENT] * 4, f"{bytes_text(memory)} in all", ABSENT]
+
+
+def avalanche_section(
+    found: Mapping[str, Sequence[Measured]], theirs: Mapping[str, Sequence[Matrix]]
+) -> str:
+    """Return a section that compares learners with their counterparts of Avalanche; empty without any.
+
+    Args:
+        found: figures of each of our learners by seed.
+        theirs: accuracies `[E, E]` of the counterpart by seed.
+    """
+    if not theirs:
+        return ""
+    compared = ("final_accuracy", "backward_transfer")
+    both = {
+        arm: (
+            [_figures(each, "trained") for each in found[arm]],
+            [AccuracyMatrix(each, np.zeros(len(each))).summary() for each in matrices],
+        )
+        for arm, matrices in theirs.items()
+    }
+    raw = [
+        paired_p(*(_column(s, name) for s in pair)) for pair in both.values() for name in compared
+    ]
+    p_values = iter(holm(raw))
+    rows = []
+    for arm, (ours, other) in both.items():
+        row = [arm]
+        for name in compared:
+            less = np.subtract(_column(ours, name), _column(other, name)).tolist()
+            row += [interval_text(interval(_column(each, name))) for each in (ours, other)]
+            row += [interval_text(interval(less), "+.3f"), p_text(next(p_values))]
+        rows.append(row)
+    head = [
+        cell
+        for name in ("final accuracy", "backward transfer")
+        for cell in (f"{name}, ours", "Avalanche's", "ours less theirs", "p")
+    ]
+    return f"\n## Next to Avalanche\n\n{markdown(('learner', *head), rows)}\n"

@@ -8,6 +8,7 @@ import os
 import signal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ import pytest
 from agentos.learning.config import LifeConfig
 from agentos.learning.curriculum import draw_up
 from agentos.learning.episode_knowledge import held_rows
-from agentos.learning.knowledge.storage import claim_log
 from agentos.learning.knowledge.storage.claim_log import LOG
 from agentos.learning.knowledge.storage.knowledge_base import KnowledgeBase
 from agentos.learning.learners import LEARNERS
@@ -72,47 +72,42 @@ STEPS = (
     "knowledge.claim_exchange.StateClaims.run",  # extraction
     "knowledge.society_knowledge.joined",  # fusion
     "episode_step.review",  # the gate
+    "knowledge.storage.claim_log._write_synced",
     "life.write_life",
 )
-"""A function of each step of an episode, in order, but for the claims: their writer is killed, see below."""
+"""A function of each step of an episode, in order."""
 
 
-def _torn(descriptor: int, data: bytes) -> None:
-    os.write(descriptor, data[: len(data) // 2])
+def _die(*args: Any, **named: Any) -> None:
+    """Kill this process; where bytes are to be written, once half of them are."""
+    if isinstance(args[-1], bytes):
+        os.write(args[0], args[-1][: len(args[-1]) // 2])
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _stop(*args: Any, **named: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def _live_until_killed(config: LifeConfig, folder: Path, cache: Path) -> None:
-    claim_log._write_synced = _torn
-    Life(config, folder, cache=cache).run()
+def _live_until(step: str, config: LifeConfig, folder: Path, cache: Path) -> None:
+    with patch(f"agentos.learning.{step}", _die):
+        Life(config, folder, cache=cache).run()
 
 
 @pytest.mark.slow
-def test_life_stopped_in_every_step_of_an_episode_goes_on_to_the_same_bytes(
-    life_of, live, tmp_path, cache, monkeypatch
+def test_life_killed_in_every_step_of_an_episode_goes_on_to_the_same_bytes(
+    life_of, live, tmp_path, cache
 ) -> None:
     config, folder = life_of(**EVERYTHING), tmp_path / "stopped"
     whole = live(config, "whole")
     assert whole.episodes[1].outcome == "accept"  # so that every step is come to
     with pytest.raises(KeyboardInterrupt):
         live(config, "stopped", StopsAt("Episode 2 of 3: labelling"))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "transformers", "agentos.learning.life"])
     for step in STEPS:
-        with monkeypatch.context() as patched:
-            patched.setattr(f"agentos.learning.{step}", _stop)
-            with pytest.raises(KeyboardInterrupt):
-                live(config, "stopped")
+        process = context.Process(target=_live_until, args=(step, config, folder, cache))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, step
+        process.close()
         assert len(LifeRecord.model_validate_json((folder / LIFE).read_text()).episodes) == 1
-    process = multiprocessing.get_context("spawn").Process(
-        target=_live_until_killed, args=(config, folder, cache)
-    )
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL  # half of the claims are written
-    process.close()
     live(config, "stopped")
     assert files(folder) == files(tmp_path / "whole")
 
@@ -395,3 +390,28 @@ def test_lost_knowledge_base_is_refused(life_of, live, tmp_path) -> None:
     (tmp_path / "life" / "knowledge" / LOG).unlink()
     with pytest.raises(RecordError, match="knowledge"):
         live(config)
+
+
+def test_branch_goes_on_under_another_gate_as_if_it_had_been_there_from_then_on(
+    life_of, live, tmp_path, cache
+) -> None:
+    strict = live(life_of(gate={"drop": 0.001, "batch": 8, "looks": 1}, **KNOWS), "strict")
+    assert [each.outcome for each in strict.episodes] == ["first", "refuse", "refuse"]
+    before = files(tmp_path / "strict")
+    config = life_of(gate=None, **KNOWS)
+    branched = Life(config, tmp_path / "branch", cache=cache).branch(tmp_path / "strict", after=1)
+    assert [each.outcome for each in branched.episodes] == ["first", "ungated", "ungated"]
+    assert branched.episodes == live(config, "whole").episodes
+    assert files(tmp_path / "strict") == before
+    for after, changes, message in (
+        (1, {"learn": "none"}, "learn"),
+        (9, {}, "9"),
+        (None, {}, "folder without a life"),
+    ):
+        life = Life(life_of(**{**KNOWS, "gate": None, **changes}), tmp_path / "branch", cache=cache)
+        if after is not None:
+            life = Life(life.config, tmp_path / "other", cache=cache)
+        with pytest.raises(RecordError, match=message):
+            life.branch(tmp_path / "strict", after)
+    with pytest.raises(RecordError, match="those of a later one"):
+        Life(config, tmp_path / "other", cache=cache).branch(tmp_path / "branch", 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agents.knowledge.extract import Extracted, exemplars, origin_of, prototypes, relations
+from agents.knowledge.extract import Extracted, exemplars, origin_of, prototypes
 from agents.knowledge.frames import anchor_frame, frame_of, unit
 from protocols.seeding import generator
 
@@ -47,20 +47,6 @@ def test_exemplars_follow_herding_step_by_step() -> None:
             chosen.append(min(costs, key=lambda i: costs[i]))
         found = [claim.embedding for claim in exemplars(data, 4) if claim.label == name]
         np.testing.assert_allclose(np.stack(found), rows[chosen], atol=1e-6)
-
-
-def test_relations_are_the_closest_pairs_of_prototypes() -> None:
-    data = known()
-    means = {name: rows_of(data, name).mean(axis=0) for name in "abc"}
-    cosines = {
-        (a, b): means[a] @ means[b] / np.linalg.norm(means[a]) / np.linalg.norm(means[b])
-        for a, b in (("a", "b"), ("a", "c"), ("b", "c"))
-    }
-    best = max(cosines, key=lambda pair: cosines[pair])
-    (claim,) = relations(data, 1)
-    assert tuple(name for name, _ in claim.labels) == best
-    np.testing.assert_allclose(claim.embedding, (means[best[0]] + means[best[1]]) / 2, atol=1e-6)
-    assert len(relations(data, 9)) == 3
 
 
 def test_copies_of_a_text_share_an_origin() -> None:

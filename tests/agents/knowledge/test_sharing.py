@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.knowledge.claims import Claim
-from agents.knowledge.extract import Extracted, exemplars, origin_of, prototypes, relations
+from agents.knowledge.extract import Extracted, exemplars, origin_of, prototypes
 from agents.knowledge.frames import frame_of
 from agents.knowledge.sharing import claims_of, message_of
 from protocols.errors import ConfigurationError
@@ -19,7 +19,7 @@ def stated() -> list[Claim]:
     points = generator(0, "sharing").standard_normal((12, 4)).astype(np.float32)
     origins = [origin_of(str(row)) for row in range(12)]
     known = Extracted(points, ["a", "b", "c"] * 4, origins, frame_of("e"), "agent-3", 2)
-    return [*prototypes(known), *exemplars(known, 2), *relations(known, 2)]
+    return [*prototypes(known), *exemplars(known, 2)]
 
 
 def test_receiver_gets_the_claims_under_the_name_of_the_sender() -> None:

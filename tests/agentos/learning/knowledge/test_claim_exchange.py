@@ -63,10 +63,3 @@ def test_message_that_is_refused_leaves_out_its_claims_alone(
         claims = deliver(stated, network, 2, WIDTH, Ledger())
     assert {c.sources for c in claims} == {("agent-0",), ("agent-2",)}
     assert "refused" in caplog.text
-
-
-def test_one_label_has_a_prototype_where_relations_alone_are_asked_for() -> None:
-    points = np.ones((2, 3), np.float32)
-    known = Extracted(points, ["a", "a"], ["0" * 32, "1" * 32], frame_of("x"), "agent-0")
-    claims = extracted(known, KnowledgeConfig(extract=("relations",)))
-    assert [claim.kind for claim in claims] == ["prototype"]

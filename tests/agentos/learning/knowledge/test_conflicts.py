@@ -77,7 +77,6 @@ def test_what_is_settled_is_not_written_again() -> None:
     state = state_of(
         *(candidate([1, 0.001 * i], "a", i) for i in range(3)),
         candidate([1, 0], "b", 7),
-        candidate([1, 1], "a", 8, kind="relation", labels=(("a", 1.0), ("b", 1.0))),
     )
     first = settled(state, MAJORITY, 0.95)
     advance(state, first)

@@ -147,9 +147,7 @@ def test_work_counts_what_is_embedded_and_each_cosine(base: KnowledgeBase) -> No
     uniform = {agent: np.full((3, 3), 1 / 3) for agent in (0, 1)}
     society.calibrate(Embedding(), uniform, held)  # type: ignore[arg-type]
     assert society.work.tokens == {agent: count + 3 for agent, count in tokens.items()}
-    one = (
-        2 * len(ANCHORS) * sum(c.kind != "relation" for c in society.state.with_status("accepted"))
-    )
+    one = 2 * len(ANCHORS) * len(society.state.with_status("accepted"))
     assert society.record().answer_flops == one > 0
     assert society.work.comparison_flops - compared == 2 * 3 * one
     size = Size(parameters=1000, layers=1, width=10)

@@ -154,6 +154,8 @@ def test_knowledge_is_shown_for_updates_that_were_let_in(text, tmp_path: Path) -
         "retracted_claims": 2,
         "candidate_classes": 1,
         "head_accuracies": (0.6, 0.6, 0.3),
+        "agent_accuracy": 0.55,
+        "agent_head_accuracy": 0.35,
     }
     changes = ({}, {"outcome": "accept"}, {"outcome": "refuse"})
     record = life(
@@ -164,6 +166,7 @@ def test_knowledge_is_shown_for_updates_that_were_let_in(text, tmp_path: Path) -
     row = dict(zip(headings, rows[0], strict=True))
     assert (row["accepted claims"], row["weight"]) == ("1,234", "0.35")
     assert (row["accuracy with claims"], row["heads alone"]) == ("60.0%", "50.0%")
+    assert (row["each agent with claims"], row["its head alone"]) == ("55.0%", "35.0%")
     assert "1,234" in text(record)
     report = write_report(tmp_path, record, ["red", "white"]).read_text(encoding="utf-8")
     assert "| 2 | 1,234 | 5 | 2 |" in report

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.studies.learning.lexical_stream import Words
 from experiments.studies.learning.measured_stream import Measured
-from experiments.studies.learning.stream_tables import page
+from experiments.studies.learning.peer_streams import Words
+from experiments.studies.learning.stream_tables import avalanche_section, page
 
 
 def measured(last: tuple[float, float], memory: int) -> Measured:
@@ -65,3 +65,13 @@ def test_one_seed_is_not_tested() -> None:
     none = cells(page("Streams", "the command", one, WORDS[:1], agents=2), "none")
     assert none[6] == none[8] == "–"
     assert not np.isnan(float(none[1].split()[0]))
+
+
+def test_avalanche_is_compared_seed_by_seed() -> None:
+    theirs = {"er": [np.array([[0.8, 0.1], [0.5, 0.6]]), np.array([[0.8, 0.1], [0.3, 0.5]])]}
+    er = cells(avalanche_section(FOUND, theirs), "er")
+    assert er[1].startswith("0.600")  # 0.65 and 0.55
+    assert er[2].startswith("0.475")  # 0.55 and 0.4
+    assert er[3].startswith("+0.125")
+    assert er[7].startswith("+0.150")  # -0.2 and -0.3, less -0.3 and -0.5
+    assert avalanche_section(FOUND, {}) == ""

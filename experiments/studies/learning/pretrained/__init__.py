@@ -1,0 +1,3 @@
+"""Knowledge on a frozen pretrained encoder: novel text, and answers by claims."""
+
+__all__: list[str] = []
