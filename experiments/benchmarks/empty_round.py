@@ -80,8 +80,8 @@ def main(
     for count, seconds in own.items():
         peer_cells = "left out | "
         if flower is not None:
-            asked = {"peer": "flower", "agents": agents, "rounds": 5, "floats": count}
-            peer = median(theirs(flower, **asked))
+            found = theirs(flower, peer="flower", agents=agents, rounds=5, floats=count)
+            peer = median(found)
             peer_cells = f"{peer:.2f} | {peer / seconds:.0f}"
         rows.append(f"| {count:,} floats each | {seconds:.3f} | {peer_cells} |")
         typer.echo(rows[-1], err=True)

@@ -11,6 +11,7 @@ the loops takes as long as the slower of the two.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
@@ -34,7 +35,7 @@ def main(
     repeats: Annotated[int, typer.Option(help="Turns of each side.")] = 2,
 ) -> None:
     """Compare the steps per second with those of bare loops; print a Markdown table."""
-    sides = {
+    sides: dict[str, Callable[[int, int, int], list[float]]] = {
         f"AgentOS as it comes, 2 hosts of 1 thread, {AS_IT_COMES}": ours,
         "bare loops, 2 processes of 1 thread, fp32": loops,
         f"tuned bare loops, 2 processes of 1 thread, {AS_IT_COMES}": partial(loops, tuned=True),
