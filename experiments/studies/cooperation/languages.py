@@ -36,6 +36,7 @@ from agentos.sweep.rows import FINISHED, RESULTS, Row, read_table
 from agents.models.build import build_backbone
 from agents.models.pretrained import no_progress_bars
 from experiments.studies.cooperation.paired_lines import ASKED, Line, Pair, interval_text, table
+from experiments.studies.cooperation.program import chosen
 from experiments.studies.exchange import FIRST_SEED
 from experiments.studies.exchange_tables import markdown
 from experiments.studies.running import command, run
@@ -215,6 +216,7 @@ def write_results(rows: Sequence[Row], origin: str, results: Path) -> Path:
 def main(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each arm in each cell.")] = 3,
     jobs: Annotated[int | None, typer.Option(help="Runs at a time; default: one per core.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="An arm or a cell; repeatable.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/languages"),
     results: Annotated[Path, typer.Option(help="Folder of the page.")] = Path(
         "experiments/results"
@@ -228,8 +230,8 @@ def main(
             for seed in range(FIRST_SEED, FIRST_SEED + seeds)
             for each in runs_of(seed, runs / "encoders")
         ]
-    folder = Folder(runs, planned)
-    run(console, folder, planned, jobs or jobs_for(planned))
+    wanted, folder = chosen(planned, only or ()), Folder(runs, planned)
+    run(console, folder, wanted, jobs or jobs_for(wanted))
     rows = read_table(folder.path / RESULTS)
     path = write_results(rows, command("cooperation.languages"), results)
     console.print(f"page: {path}", soft_wrap=True, markup=False, highlight=False)
