@@ -35,6 +35,7 @@ from agentos.sweep.plan import Planned, plan
 from agentos.sweep.rows import FINISHED, RESULTS, Row, read_table
 from agents.models.build import build_backbone
 from agents.models.pretrained import no_progress_bars
+from experiments.studies.cooperation.lexical_labels import ALONE, POOLED, VOTE, label_rows
 from experiments.studies.cooperation.paired_lines import ASKED, Line, Pair, interval_text, table
 from experiments.studies.cooperation.program import chosen
 from experiments.studies.exchange import FIRST_SEED
@@ -49,7 +50,11 @@ LABELS, PROBE = "own_labels_accuracy", "probe_accuracy"
 SECTIONS = {
     "Few labels": (
         LABELS,
-        (CONTROL, "shuffled", TOGETHER, *(f"{arm}, {ASKED}" for arm in (CONTROL, TOGETHER))),
+        (
+            *(CONTROL, "shuffled", TOGETHER),
+            *(f"{arm}, {ASKED}" for arm in (CONTROL, TOGETHER)),
+            *(ALONE, VOTE, POOLED),
+        ),
     ),
     "The joint embedding": (PROBE, (CONTROL, f"{CONTROL}, {ASKED}")),
 }
@@ -61,7 +66,9 @@ characters, each in a vocabulary of its own. `ciphers`: each agent reads a lette
 own, in subwords of that cipher. Texts are cut to as many tokens in all cells, so characters show less of
 each. Gain: paired by seed, over the first line of the cell. p: paired t test, Holm-corrected within each
 table. Bytes, tokens and FLOPs: of all agents in training. `asked`: all agents answer, by the mean of their
-probabilities or with their embeddings side by side."""
+probabilities or with their embeddings side by side. `words`: TF-IDF and logistic regression on an agent's
+own labels, `words_vote`: their vote, `words_pooled`: one model on the labels of all; they see as many words
+as encoders see tokens."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 Cipher = Mapping[int, int]
 
@@ -104,11 +111,9 @@ def _with_pieces(
 
 
 def write_encoders(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
-    """Write the encoders of a seed that do not read the common subwords, by cell and agent.
+    """Write the encoders that do not read the common subwords; return their folders by cell and agent.
 
-    Args:
-        config: a run of that seed in which all agents read subwords; its encoders have random weights.
-        folder: folder to write to; encoders that it holds are kept.
+    Their weights are random. ``config`` is a run of the same seed in which all agents read subwords.
     """
     found: dict[str, list[Path]] = {
         cell: [folder / cell / str(agent) for agent in agents]
@@ -141,12 +146,7 @@ def write_encoders(config: RunConfig, folder: Path) -> dict[str, list[Path]]:
 
 
 def runs_of(seed: int, encoders: Path) -> list[Planned]:
-    """Return the runs of a seed, whose encoders are written first if need be.
-
-    Args:
-        seed: the seed.
-        encoders: folder of the encoders of all seeds.
-    """
+    """Return the runs of a seed; their encoders are in the folder afterwards, by seed."""
     values = {**load_sweep(ARMS).model_dump(), "seeds": (seed,)}
     alike = {**values, "axes": {"cell": {ALIKE: {}}}}
     config = plan(validated(alike, str(ARMS)))[0].config
@@ -178,7 +178,7 @@ def agents_table(rows: Sequence[Row]) -> str:
     """Return the gains of the agents whose text is read as characters in one cell, and of the others."""
     scores: dict[tuple[str, str], dict[int, NDArray[np.float64]]] = {}
     for row in rows:
-        if row["status"] == FINISHED:
+        if row["status"] == FINISHED and row["arm"] in (CONTROL, TOGETHER):
             agents = np.asarray(row[f"{LABELS}.agents"], dtype=np.float64)
             halves = agents.reshape(2, -1).mean(axis=1)
             scores.setdefault((row["axis.cell"], row["arm"]), {})[row["seed"]] = halves
@@ -199,6 +199,16 @@ def agents_table(rows: Sequence[Row]) -> str:
     columns = ("alone", "together", "gain")
     heads = [f"agents {pair}, {column}" for pair in ("0, 1", "2, 3") for column in columns]
     return markdown(("cell", *heads), lines)
+
+
+def words_of(folder: Folder) -> list[Row]:
+    """Return the rows of lexical models for every seed whose control has finished."""
+    return [
+        {"status": FINISHED, "seed": each.seed, "axis.cell": ALIKE, **row}
+        for each in folder.planned
+        if (each.axes["cell"], each.arm) == (ALIKE, CONTROL) and each not in folder.unfinished
+        for row in label_rows(each.config)
+    ]
 
 
 def write_results(rows: Sequence[Row], origin: str, results: Path) -> Path:
@@ -232,7 +242,7 @@ def main(
         ]
     wanted, folder = chosen(planned, only or ()), Folder(runs, planned)
     run(console, folder, wanted, jobs or jobs_for(wanted))
-    rows = read_table(folder.path / RESULTS)
+    rows = read_table(folder.path / RESULTS) + words_of(folder)
     path = write_results(rows, command("cooperation.languages"), results)
     console.print(f"page: {path}", soft_wrap=True, markup=False, highlight=False)
 
