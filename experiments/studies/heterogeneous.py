@@ -31,11 +31,10 @@ from agentos.sweep.config import SweepConfig, load_sweep, validated
 from agentos.sweep.execute import Folder, jobs_for
 from agentos.sweep.plan import plan
 from agentos.sweep.rows import FINISHED, RESULTS, Row, read_table
-from experiments.studies.cooperation.program import chosen
 from experiments.studies.exchange import FIRST_SEED
 from experiments.studies.exchange_results import ANCHORS, ISOLATED
 from experiments.studies.exchange_tables import markdown
-from experiments.studies.running import command, run
+from experiments.studies.running import chosen, command, run
 from protocols.errors import ConfigurationError
 
 ARMS = Path(__file__).with_name("heterogeneous.yaml")

@@ -37,10 +37,9 @@ from agents.models.build import build_backbone
 from agents.models.pretrained import no_progress_bars
 from experiments.studies.cooperation.lexical_labels import ALONE, POOLED, VOTE, label_rows
 from experiments.studies.cooperation.paired_lines import ASKED, Line, Pair, interval_text, table
-from experiments.studies.cooperation.program import chosen
 from experiments.studies.exchange import FIRST_SEED
 from experiments.studies.exchange_tables import markdown
-from experiments.studies.running import command, run
+from experiments.studies.running import chosen, command, run
 from protocols.seeding import derive, generator
 
 ARMS = Path(__file__).with_name("languages.yaml")
