@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agents.exchange import Turn
 from agents.exchange.parameters.fedavg import FedAvg
 from agents.exchange.parameters.sparta import Sparta
+from protocols.topologies.hops import Direction
 from protocols.topologies.layered import Layered
 from protocols.topologies.master_slave import MasterSlave
 from protocols.topologies.peer import Complete, ErdosRenyi, Ring
@@ -117,6 +119,17 @@ def test_partition_after_the_last_round_is_the_next_one(make_society):
         seen.append(set(changed(before, parameters(society)).tolist()))
     assert not seen[0] & seen[1]
     assert not seen[1] & seen[2]
+
+
+@pytest.mark.parametrize(("selection", "forms"), [("random", 1), ("partitioned", 4)])
+def test_rounds_of_one_form_send_equally_many_numbers(make_society, selection, forms):
+    exchange = Sparta(share=0.3, selection=selection)
+    agent = make_society(exchange, Ring()).host.agents[0]
+    sizes: dict = {}
+    for round in range(1, 9):
+        turn = Turn(round=round, hop=0, direction=Direction.PEER)
+        sizes.setdefault(exchange.form_of(round), set()).add(len(exchange.offer(agent, turn)))
+    assert [len(found) for found in sizes.values()] == [1] * forms
 
 
 def test_message_holds_the_selected_numbers_and_nothing_else(make_society):

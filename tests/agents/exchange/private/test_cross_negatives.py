@@ -127,7 +127,7 @@ def test_stale_negatives_are_those_of_the_last_exchanges(make_learner, message, 
     for round, kept in ((1, [1]), (2, [1, 2]), (3, [2, 3])):
         hear(STALE, learner, message, round, sent[round])
         others = [values.double() for each in kept for _, values in sorted(sent[each].items())]
-        loss = STALE.private_loss(learner, PrivateBatch(7, views), RNG)
+        loss = STALE.private_loss(learner, PrivateBatch(7, (*views, views[0])), RNG)
         copies = [view.detach().double().requires_grad_() for view in views]
         expected = slow_contrast(copies, others, 0.2)
         assert loss.item() == pytest.approx(expected.item(), rel=1e-5)

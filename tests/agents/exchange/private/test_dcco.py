@@ -101,7 +101,8 @@ def test_loss_is_that_of_the_joint_batch_and_its_gradient_of_full_strength(
     payload = Statistics(means=sent[:2], squares=sent[2:4], products=sent[4:], weight=6.0)
     EXCHANGE.merge(learner, [message(payload, 1)], PEER)
     views = tuple(draw(3, 5).requires_grad_() for _ in range(2))
-    loss = EXCHANGE.private_loss(learner, PrivateBatch(0, views), np.random.default_rng(0))
+    batch = PrivateBatch(0, (*views, draw(3, 5)))  # of more views, the first two count
+    loss = EXCHANGE.private_loss(learner, batch, np.random.default_rng(0))
     joint = [torch.cat([unit(view), other]) for view, other in zip(views, others, strict=True)]
     expected = slow_loss(*(each.detach().double().numpy() for each in joint), 0.02)
     assert loss.item() == pytest.approx(expected, rel=1e-4)

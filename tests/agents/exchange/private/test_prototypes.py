@@ -118,7 +118,8 @@ def test_loss_predicts_from_each_view_the_assignment_of_the_other(make_learner, 
     values = draw(4, 5).numpy()
     hear(learner, message, values, [3.0, 0.0, 2.0, 7.0])
     views = tuple(draw(6, 5).requires_grad_() for _ in range(2))
-    loss = EXCHANGE.private_loss(learner, PrivateBatch(0, views), np.random.default_rng(0))
+    batch = PrivateBatch(0, (*views, draw(6, 5)))  # of more views, the first two count
+    loss = EXCHANGE.private_loss(learner, batch, np.random.default_rng(0))
     copies = tuple(view.detach().double().requires_grad_() for view in views)
     kept = torch.from_numpy(values[[0, 2, 3]]).double()  # a prototype of no text is none
     expected = slow_loss(copies, kept, 0.1, 0.05)
