@@ -311,33 +311,3 @@ def test_token_scores_are_those_of_one_text_after_another(family, folder, agent_
 
 def agent_config(folder):
     return EncoderConfig(path=str(folder))
-
-
-def test_tokens_that_are_masked_for_scores_depend_on_seed_and_text_alone(make_host, sentences):
-    def scored(seed, parameters=None):
-        host = make_host(2, objectives=(MaskedLM(),))
-        host.begin(Arm(Isolated(), 0.0))
-        seen = []
-        agent = host.agents[1]
-        if parameters:
-            agent.parameters.add_(parameters)
-        agent.encoder.backbone.register_forward_pre_hook(
-            lambda _, inputs, named: seen.append(named["input_ids"].clone()), with_kwargs=True
-        )
-        scores = agent.token_scores(sentences[:40], seed)
-        return scores, seen
-
-    (one, seen), (two, again), (three, _) = scored(0), scored(0, 0.01), scored(1)
-    assert all(torch.equal(a, b) for a, b in zip(seen, again, strict=True))
-    assert not np.array_equal(one.nll, two.nll)
-    np.testing.assert_array_equal(one.count, two.count)
-    assert not np.array_equal(one.nll, three.nll)
-    words = sum(min(30, len(text.split())) for text in sentences[:40])
-    assert abs(one.count.sum() - 0.15 * words) < 5 * np.sqrt(0.15 * 0.85 * words)
-    assert sum(int((ids == 4).sum()) for ids in seen) == one.count.sum()
-
-
-def test_agent_without_a_language_head_has_no_token_scores(make_host):
-    host = make_host(1)
-    host.begin(Arm(Isolated(), 0.0))
-    assert host.agents[0].token_scores(["wave"], 0) is None
