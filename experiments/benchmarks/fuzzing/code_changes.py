@@ -118,7 +118,9 @@ def _changes(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
         changed = ast.Constant(not node.value)
     elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
-        changed = ast.Constant(node.value + 1 if isinstance(node.value, int) else node.value * 2)
+        changed = ast.Constant(
+            node.value + 1 if isinstance(node.value, int) else node.value * 2 or 1.0
+        )
     elif isinstance(node, ast.Call) and _name(node.func) in ("min", "max"):
         other = ast.Name("max" if _name(node.func) == "min" else "min")
         if isinstance(node.func, ast.Name):

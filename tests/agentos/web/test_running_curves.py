@@ -43,6 +43,7 @@ def test_long_curves_are_thinned_evenly_and_keep_both_ends(rounds: int) -> None:
     assert (found[0], found[-1]) == (0, rounds - 1)
     assert all(point[1] == point[0] for point in points)
     assert len({*np.diff(found[:-1])}) <= 1, "evenly, but for the latest"
+    assert len(found) == rounds if rounds <= MOST_POINTS else len(found) > MOST_POINTS // 2
 
 
 def test_last_round_may_still_get_values() -> None:

@@ -51,6 +51,14 @@ def test_mutants_change_logic_and_neither_errors_nor_annotations() -> None:
         assert sum(before != after for before, after in changed) == 1
 
 
+def test_no_mutant_computes_what_the_program_computes() -> None:
+    source = "def f(n, m=0.0):\n    return n + 0.5 if m else 0\n"
+    assert all(
+        ast.dump(ast.parse(mutant.source)) != ast.dump(ast.parse(source))
+        for mutant in mutants_of("a.py", source)
+    )
+
+
 def test_mutants_are_drawn_by_the_seed() -> None:
     assert drawn(3, 5) == drawn(3, 9)[:5]
     assert drawn(3, 5) != drawn(4, 5)

@@ -78,14 +78,23 @@ def knowing(base: KnowledgeBase, **use: Any) -> SocietyKnowledge:
     )
 
 
-def learn(society: SocietyKnowledge, words: tuple[str, ...], novel: dict[int, list[str]], n: int):
+DETECTOR = ConformalKnn(alpha=0.05, k=3)
+
+
+def learn(
+    society: SocietyKnowledge,
+    words: tuple[str, ...],
+    novel: dict[int, list[str]],
+    n: int,
+    novelty: ConformalKnn | None = DETECTOR,
+):
     texts = EpisodeTexts(
-        known={agent: labelled(words, agent + 10 * n) for agent in (0, 1)},
+        known={agent: labelled(words, agent + 10 * n) for agent in (0, 1) if words},
         unlabelled=novel,
         held=labelled(("red", "white"), 99, 15),
     )
     network = TOPOLOGIES["ring"].model_validate({}).build(2, 0)
-    return society.learn(Embedding(), network, texts, n, ConformalKnn(alpha=0.05, k=3))  # type: ignore[arg-type]
+    return society.learn(Embedding(), network, texts, n, novelty)  # type: ignore[arg-type]
 
 
 def test_texts_that_are_novel_to_two_agents_become_a_class_until_it_has_a_name(
@@ -112,6 +121,19 @@ def test_texts_that_are_novel_to_one_agent_are_no_class(base: KnowledgeBase) -> 
         society, ("red", "white"), {0: [f"town {i}" for i in range(6)], 1: ["red x", "white y"]}, 0
     )
     assert society.record().candidate_classes == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "novelty"), [(("red", "white"), None), ((), DETECTOR)], ids=["detector", "claims"]
+)
+def test_no_class_is_sought_without(
+    base: KnowledgeBase, words: tuple[str, ...], novelty: ConformalKnn | None
+) -> None:
+    society = knowing(base)
+    seen = {agent: [f"town {agent} seen {i}" for i in range(6)] for agent in (0, 1)}
+    learn(society, words, seen, 0, novelty)
+    assert society.record().candidate_classes == 0
+    assert (len(society.state.claims) > 0) == bool(words)
 
 
 def test_draft_reaches_the_log_when_it_is_accepted(base: KnowledgeBase) -> None:

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from agentos.rounds.health.collapse import (
     open_hops,
     read,
 )
-from agentos.rounds.health.monitor import HealthMonitor
+from agentos.rounds.health.monitor import MAX_EDGES, HealthMonitor, health_monitor
 from agentos.runtime.host_calls import Probe
 from agents.training.agent import Agent
 from agents.training.blueprint import Arm
@@ -170,6 +171,26 @@ def test_watch_compares_neighbours_and_warns_of_the_fallen(
 def test_watch_is_due_every_so_often(every: int, due: list[int]) -> None:
     watch = HealthMonitor(CONFIG, ("text",), (), every)
     assert [round for round in range(1, 5) if watch.is_due(round)] == due
+
+
+@pytest.mark.parametrize(
+    ("every", "anchors", "texts"), [(3, 40, 24), (1, 2, 2), (1, 1, None), (0, 40, None)]
+)
+def test_watch_reads_some_anchors_and_is_off_without_two(
+    every: int, anchors: int, texts: int | None
+) -> None:
+    corpus: Any = SimpleNamespace(
+        anchors=np.arange(anchors), texts=lambda rows: [f"text {row}" for row in rows]
+    )
+    network = Ring().build(MAX_EDGES + 9, seed=0)
+    watch = health_monitor(HealthConfig(texts=24), every, corpus, network, seed=0)
+    if texts is None:
+        assert watch is None
+        return
+    assert watch is not None
+    assert (len(set(watch.texts)), watch.every) == (texts, every)
+    assert len(set(watch.edges)) == MAX_EDGES
+    assert set(watch.edges) <= set(network.edges)
 
 
 def test_checks_keep_to_their_share_of_the_operations_of_training(

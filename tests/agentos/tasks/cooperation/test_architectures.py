@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,10 @@ def test_cascade_equals_a_loop_over_texts(bench: Any, setting: MakeSetting) -> N
         assert outcome.flops[row] == pytest.approx(flops)
         assert (outcome.said[row, order[level + 1 :]] == NOT_ASKED).all()
         assert (outcome.said[row, order[: level + 1]] >= 0).all()
+    rows = outcome.ledger.rows()
+    sent = zip(rows["kind"], rows["sender"], rows["receiver"], strict=True)
+    passed_on = {(sender, receiver) for kind, sender, receiver in sent if kind == "escalation"}
+    assert passed_on == set(pairwise(order))
 
 
 @pytest.mark.parametrize("way", ["single", "master_slave", "complete", "layered"])

@@ -133,9 +133,7 @@ def test_shards_are_answered_by_their_agents_in_the_order_of_the_texts() -> None
 def test_lone_agent_answers_every_part() -> None:
     lone = fit_parts(FLAT, {"all": 0}, Linear(), FIT[:1], LABELS, ORIGINS[:1]).answer(NEW[:1])
     head = Linear().fit(FIT[0], LABELS, CLASSES)
-    np.testing.assert_array_equal(
-        lone.probabilities, head.answer(NEW[0], ORIGINS[0]).probabilities
-    )
+    np.testing.assert_array_equal(lone.probabilities, head.answer(NEW[0], ORIGINS[0]).probabilities)
     np.testing.assert_array_equal(lone.ids, NEW[0].ids)
 
 
