@@ -106,11 +106,14 @@ def test_objectives_that_encode_once_share_a_pass_and_learn_what_they_do_apart(
     results = []
     for together in (True, False):
         monkeypatch.setattr(local_loss, "_passes_whole", lambda resident, yes=together: yes)
-        host = make_host(1, objectives=(InfoNCE(), MaskedLM(), Labelled(classes=4)))
+        objectives = (InfoNCE(), MaskedLM(weight=0.5), Labelled(classes=4))
+        host = make_host(1, objectives=objectives)
         passes: list[int] = []
         backbone = host.residents[0].encoder.backbone
         backbone.register_forward_pre_hook(lambda *_, seen=passes: seen.append(1))
         metrics = train(host, 2)[-1][0]
+        parts = [each.weight * metrics[f"{each.kind}_loss"] for each in objectives]
+        assert metrics["loss"] == pytest.approx(sum(parts), rel=1e-5)
         results.append((len(passes), metrics["loss"], host.agents[0].parameters.clone()))
     (shared, loss, parameters), (apart, expected, reference) = results
     assert apart == 3 * shared

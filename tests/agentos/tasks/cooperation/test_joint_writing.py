@@ -25,6 +25,6 @@ def test_agent_that_is_not_heard_expects_every_token_alike(
             np.testing.assert_allclose(heard, 0.2 if agent == 1 else rows, atol=1e-6)
         joint.decide(np.array([3, 4]), talk.ids, 5)
     assert joint.silent == {1}
-    sent = talk.ledger.rows()["sender"].tolist()
+    sent = talk.ledger.rows()["sender"]
     assert (sent.count(1), sent.count(2)) == (1, 2), "an agent that is not heard sends nothing more"
     np.testing.assert_array_equal(talk.flops, [2 * 3 * 8.0 / 2] * 2)

@@ -8,7 +8,9 @@ from scipy.optimize import minimize
 from scipy.stats import multivariate_normal, spearmanr
 
 from agentos.tasks.out_of_fold import out_of_fold
+from agentos.tasks.selection import SELECTIONS, Candidates
 from agentos.tasks.selection.logme import log_evidence, logme
+from protocols.errors import ConfigurationError
 from protocols.seeding import generator
 
 
@@ -51,3 +53,14 @@ def test_models_are_ranked_like_their_accuracies() -> None:
     ]
     ranked = spearmanr([logme(rows, labels) for rows in models], accuracy).statistic
     assert ranked > 0.9
+
+
+@pytest.mark.parametrize("kind", [k for k, each in SELECTIONS.items() if each.needs_labels])
+def test_models_without_labels_or_embeddings_are_refused(kind: str) -> None:
+    rows = (np.eye(4), np.eye(4))
+    for missing, candidates in (
+        ("labels", Candidates(("a", "b"), (1, 2), rows)),
+        ("embeddings", Candidates(("a", "b"), (1, 2), labels=np.arange(4))),
+    ):
+        with pytest.raises(ConfigurationError, match=f"{kind}' needs {missing}"):
+            SELECTIONS[kind].model_validate({}).choose(candidates)
