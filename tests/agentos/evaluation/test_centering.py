@@ -68,7 +68,7 @@ def test_whitening_does_not_amplify_directions_without_variance():
     np.testing.assert_array_equal(white.weight[4:], 0)
     assert np.abs(white(wide)).max() < 5
     noisy = np.ones((50, 6), np.float32) + RNG.normal(0, 1e-7, (50, 6)).astype(np.float32)
-    for collapsed in (noisy, np.ones((50, 6), np.float32), np.zeros((50, 6), np.float32)):
+    for collapsed in (noisy, -noisy, np.ones((50, 6), np.float32), np.zeros((50, 6), np.float32)):
         np.testing.assert_array_equal(fit_whitening(collapsed)(collapsed), 0)
 
 

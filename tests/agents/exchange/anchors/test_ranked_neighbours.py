@@ -197,7 +197,9 @@ def test_nothing_is_learnt_where_all_anchors_are_disputed(make_learner, message,
     exchange.merge(learner, inbox, PEER)
     batch = AnchorBatch(torch.arange(4), (draw(4, 5),))
     assert exchange.loss(learner, batch, np.random.default_rng(0)) is None
+    # Nor where nothing was heard, whether or not something was said.
     assert exchange.loss(make_learner(), batch, np.random.default_rng(0)) is None
+    assert exchange.loss(others[0], batch, np.random.default_rng(0)) is None
 
 
 def test_candidates_are_compared_with_what_the_agent_last_sent_from(make_learner, message):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from agents.config import EncoderConfig
-from agents.exchange import Society
+from agents.exchange import Society, Turn
 from agents.exchange.parameters.diloco import DiLoCo
 from agents.exchange.parameters.fragments import fragments_of
 from agents.exchange.parameters.streaming_diloco import StreamingDiLoCo
@@ -228,6 +228,15 @@ def test_message_of_another_fragment_is_rejected(make_society):
     sender = message.envelope.sender
     bad = encode(Message.compose(payload, sender=sender, round=1, hop=0))
     assert society.deliver(scheduled, 0, [bad]) == ["layout"]
+
+
+def test_leaf_says_nothing_of_another_fragment_than_the_rounds(make_society):
+    exchange = StreamingDiLoCo(fragments=2)
+    leaf = make_society(exchange, MasterSlave(master=0)).host.agents[1]
+    for round in (1, 2):
+        turns = [Turn(round, 0, Direction.UP, fragment=fragment) for fragment in range(2)]
+        said = [exchange.compose(leaf, turn) is not None for turn in turns]
+        assert said == [fragment == exchange.fragment_of(round) for fragment in range(2)]
 
 
 def test_objective_is_given_all_fragments_as_last_received(make_society, monkeypatch):
