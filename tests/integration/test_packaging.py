@@ -22,8 +22,8 @@ PACKAGES = ("protocols", "agents", "agentos", "experiments")
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 ALONE = ("peers", "wordnet", "live", "serve", "optuna", "wandb", "mlflow", "trackio")
 """Extras whose packages are imported in one place alone, which says what to install where it is missing."""
-ELSEWHERE = {"flwr", "pytest"}
-"""Imported by a script that runs in an environment of its own, and by mutants, which run tests."""
+ELSEWHERE = {"avalanche", "flwr", "pytest"}
+"""Imported by scripts that run in environments of their own, and by mutants, which run tests."""
 PART_OF = {"pydantic_core": "pydantic"}
 """Modules that another distribution brings and re-exports: their release is that one's affair."""
 
