@@ -119,6 +119,7 @@ def test_half_written_lines_are_no_evaluation(tmp_path: Path) -> None:
         ({"arms": {"a": {}}}, "takes the place of arms"),
         ({"search": {"space": {"seed": [1]}}}, "cannot be searched"),
         ({"search": {"space": {"exchange.weight": {"low": 3, "high": 1}}}}, "must be below"),
+        ({"search": {"space": {"exchange.weight": {"low": 3, "high": 3}}}}, "must be below"),
         ({"search": None}, "at least one arm"),
     ],
 )

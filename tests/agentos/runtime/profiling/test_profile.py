@@ -54,6 +54,8 @@ def test_clock_of_another_machine_is_bounded_by_its_calls(tmp_path: Path) -> Non
     assert session.call_all(Train(1)) == {0: 0, 1: 1}
     clock = profile.clocks[1]
     assert clock.least_s <= 1000 <= clock.most_s
+    bounds = clock.ahead_s - clock.error_s, clock.ahead_s + clock.error_s
+    assert bounds == pytest.approx((clock.least_s, clock.most_s))
     assert abs(clock.ahead_s - 1000) <= clock.error_s < 0.05
     write_trace(profile, tmp_path / "trace.json")
     timeline = load_timeline(tmp_path / "trace.json")
