@@ -15,7 +15,7 @@ FIELDS: dict[str, Any] = {
     "frame": "0" * 32,
     "episode": 0,
     "labels": ("a", "b"),
-    "kinds": np.array([0, 3], np.uint8),
+    "kinds": np.array([0, 2], np.uint8),
     "embeddings": np.ones((2, 3), np.float32),
     "counts": np.array([[1, 0], [0, 2]], np.float32),
     "origin_counts": np.array([1, 2], np.int32),
@@ -51,7 +51,7 @@ def test_claims_cannot_be_built_when(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"kinds": np.array([0, 4], np.uint8)}, "not_claims"),
+        ({"kinds": np.array([0, 3], np.uint8)}, "not_claims"),
         ({"counts": np.array([[1, 0], [0, 0]], np.float32)}, "not_claims"),
         ({"counts": np.array([[1, -1], [0, 1]], np.float32)}, "not_claims"),
         ({"origin_counts": np.array([1, 1], np.int32)}, "not_claims"),
