@@ -31,9 +31,8 @@ help:  ## List the targets.
 quickstart: $(INSTALLED)  ## Install AgentOS in .venv, run six agents for one or two minutes, write a report.
 	@$(BIN)/agentos run quickstart
 
-# Three processes for two cores: tests that use Ray wait much of their time.
 test: check  ## Install the test tools too; check style, types and imports; run all tests.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: $(INSTALLED_TEST)  ## Check style, types and imports only.
 	$(BIN)/ruff check .
