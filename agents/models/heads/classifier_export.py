@@ -84,9 +84,8 @@ def _configuration(encoder: Encoder, names: Sequence[str]) -> dict[str, Any]:
 
 def _merged_weights(backbone: PreTrainedModel) -> dict[str, Tensor]:
     """Return copies of a backbone's weights, with adapters merged into the matrices that they change."""
-    from peft.tuners.tuners_utils import (
-        BaseTunerLayer,
-    )  # not at the top: see `agents.models.adapters`
+    # Not at the top: see `agents.models.adapters`.
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
     merged = copy.deepcopy(backbone)
     for module in merged.modules():

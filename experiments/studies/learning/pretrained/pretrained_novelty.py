@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import typer
@@ -28,6 +28,11 @@ from experiments.studies.exchange_tables import markdown
 from experiments.studies.learning.pretrained.pretrained_texts import (
     FIRST_SEED,
     LENGTH,
+    Corpora,
+    Encoder,
+    Kept,
+    Orders,
+    Pages,
     Rows,
     Texts,
     embedded,
@@ -136,13 +141,11 @@ def table(found: Mapping[str, Sequence[Mapping[str, Found]]]) -> str:
 
 
 def main(
-    corpora: Annotated[
-        list[str], typer.Argument(metavar="CORPUS...", help="newsgroups=FILE.parquet, docstrings.")
-    ],
-    encoder: Annotated[str | None, typer.Option(help="Folder of a pretrained encoder.")] = None,
-    seeds: Annotated[int, typer.Option(min=2, help="Orders of the labels.")] = 5,
-    runs: Annotated[Path, typer.Option(help="Folder of embeddings.")] = Path("runs/streams"),
-    results: Annotated[Path, typer.Option(help="Folder of the page.")] = RESULTS,
+    corpora: Corpora,
+    encoder: Encoder = None,
+    seeds: Orders = 5,
+    runs: Kept = Path("runs/streams"),
+    results: Pages = RESULTS,
 ) -> None:
     """Measure each score, and write the page."""
     found = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
 from agentos.evaluation.loaded_encoder import LoadedEncoder
@@ -21,6 +22,14 @@ FIRST_SEED = 200
 LENGTH = 32
 """Tokens of a document that are read, at most."""
 Rows = NDArray[np.int64]
+
+Corpora = Annotated[
+    list[str], typer.Argument(metavar="CORPUS...", help="newsgroups=FILE.parquet, docstrings.")
+]
+Encoder = Annotated[str | None, typer.Option(help="Folder of a pretrained encoder.")]
+Orders = Annotated[int, typer.Option(min=2, help="Orders of the labels.")]
+Kept = Annotated[Path, typer.Option(help="Folder of embeddings.")]
+Pages = Annotated[Path, typer.Option(help="Folder of the page.")]
 
 
 class Texts(NamedTuple):
