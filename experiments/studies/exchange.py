@@ -30,7 +30,7 @@ from agentos.sweep.rows import RESULTS, read_table
 from experiments.studies.exchange_results import CENTRALISED, ISOLATED, Study
 from experiments.studies.exchange_tables import tables, verdict
 from experiments.studies.pareto import draw, write_page
-from experiments.studies.running import command, run
+from experiments.studies.running import chosen, command, run
 from protocols.errors import ConfigurationError
 
 FIRST_SEED = 10
@@ -103,40 +103,25 @@ def fields_of(corpus: str, texts: Mapping[str, Text]) -> tuple[str, dict[str, An
     return name, {**text.fields, **({"data.source.path": path} if path else {})}
 
 
-def sweep_of(
-    corpus: str, *, seeds: int, quick: bool, skip: Sequence[str], overrides: Sequence[str] = ()
-) -> SweepConfig:
+def sweep_of(corpus: str, *, seeds: int, quick: bool, overrides: Sequence[str] = ()) -> SweepConfig:
     """Return the sweep of a corpus.
 
     Args:
         corpus: ``docstrings``, or ``newsgroups=FILE`` with a Parquet file of columns text and label.
         seeds: number of seeds.
         quick: whether to train for a third of the rounds only.
-        skip: arms to leave out.
         overrides: fields of the base run to change.
 
     Raises:
-        ConfigurationError: there is no such corpus or arm.
+        ConfigurationError: there is no such corpus.
     """
     name, fields = fields_of(corpus, TEXTS)
     values = load_sweep(ARMS).model_dump()
-    unknown = [arm for arm in skip if arm not in values["arms"]]
-    if unknown:
-        raise ConfigurationError(
-            f"there is no arm {', '.join(unknown)}", expected=", ".join(values["arms"])
-        )
     base = set_fields(values["base"], {**fields, **(QUICK if quick else {})})
-    arms = {arm: fields for arm, fields in values["arms"].items() if arm not in skip}
-    exclude = [
-        {**entry, "arm": tuple(arm for arm in entry["arm"] if arm in arms)}
-        for entry in values["exclude"]
-    ]
     changed = {
         "name": f"exchange-{name}",
         "base": apply_overrides(base, overrides),
         "seeds": range(FIRST_SEED, FIRST_SEED + seeds),
-        "arms": arms,
-        "exclude": [entry for entry in exclude if entry["arm"]],
     }
     return validated({**values, **changed}, str(ARMS))
 
@@ -201,7 +186,9 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="Train for a third of the rounds, to try the study out.")
     ] = False,
-    skip: Annotated[list[str] | None, typer.Option(help="An arm to leave out; repeatable.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="An arm or a topology; repeatable.")
+    ] = None,
     override: Annotated[
         list[str] | None, typer.Option(metavar="KEY.PATH=VALUE", help="A field of the base run.")
     ] = None,
@@ -214,19 +201,17 @@ def main(
     console = Console()
     for corpus in corpora:
         name = corpus.partition("=")[0]
-        sweep = sweep_of(
-            corpus, seeds=seeds, quick=quick, skip=skip or (), overrides=override or ()
-        )
-        planned = plan(sweep)
+        planned = plan(sweep_of(corpus, seeds=seeds, quick=quick, overrides=override or ()))
+        wanted = chosen(planned, only or ())
         folder = Folder(runs / name, planned)
-        workers = jobs or jobs_for(planned)
+        workers = jobs or jobs_for(wanted)
         run(console, folder, [run for run in planned if run.arm in GATE], workers)
         metric, *further = TEXTS[name].metrics
         found = gate(Study.of(read_table(folder.path / RESULTS), metric))
         console.print(headroom_text(found), highlight=False)
         if not found.enough:
             raise typer.Exit(1)
-        run(console, folder, planned, workers)
+        run(console, folder, wanted, workers)
         rows = read_table(folder.path / RESULTS)
         study = Study.of(rows, metric)
         write_page(study, f"Exchanges on {name}", folder.path / "pareto.html")

@@ -54,7 +54,7 @@ def table(corpora: Sequence[str], seeds: int) -> str:
     """Return a Markdown table: a row for each corpus and metric of the study."""
     rows = []
     for corpus in corpora:
-        sweep = sweep_of(corpus, seeds=seeds, quick=False, skip=())
+        sweep = sweep_of(corpus, seeds=seeds, quick=False)
         runs = [run.config for run in plan(sweep) if run.arm == ISOLATED]
         scores = [lexical_scores(config) for config in runs]
         name = corpus.partition("=")[0]

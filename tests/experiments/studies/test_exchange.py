@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from agentos.sweep.config import SweepConfig
-from agentos.sweep.plan import plan
+from agentos.sweep.plan import Planned, plan
 from experiments.studies import exchange
 from experiments.studies.exchange_results import Study
 from experiments.studies.exchange_tables import tables, verdict
 from experiments.studies.pareto import draw, front, write_page
+from experiments.studies.running import chosen
 from protocols.errors import ConfigurationError
 
 QUALITY = {
@@ -169,14 +169,14 @@ def test_picture_has_a_panel_for_each_topology(study: Study, tmp_path: Path) -> 
 KNOWN = ("isolated", "isolated_anchors", "centralised", "centralised_flops", "fedavg")
 
 
-def sweep(**changes: Any) -> SweepConfig:
-    arms = exchange.load_sweep(exchange.ARMS).arms
-    options = {"seeds": 2, "quick": False, "skip": [arm for arm in arms if arm not in KNOWN]}
-    return exchange.sweep_of("newsgroups=train.parquet", **{**options, **changes})
+def runs_of(**changes: Any) -> list[Planned]:
+    options = {"seeds": 2, "quick": False}
+    sweep = exchange.sweep_of("newsgroups=train.parquet", **{**options, **changes})
+    return chosen(plan(sweep), KNOWN)
 
 
 def test_arms_alone_run_in_one_topology_and_the_others_in_four() -> None:
-    runs = plan(sweep())
+    runs = runs_of()
     text = [(run.arm, run.axes["topology"]) for run in runs if run.seed == exchange.FIRST_SEED]
     assert text == [
         *((arm, "star") for arm in KNOWN[:4]),
@@ -185,7 +185,7 @@ def test_arms_alone_run_in_one_topology_and_the_others_in_four() -> None:
 
 
 def test_centralised_arms_read_everything_for_as_many_steps_or_operations() -> None:
-    runs = {run.arm: run.config for run in plan(sweep(seeds=1, quick=True))}
+    runs = {run.arm: run.config for run in runs_of(seeds=1, quick=True)}
     alone, one, equal = (runs[arm] for arm in ("isolated", "centralised", "centralised_flops"))
     assert (one.agents.total, equal.agents.total) == (1, 1)
     assert one.training == alone.training
@@ -196,14 +196,9 @@ def test_centralised_arms_read_everything_for_as_many_steps_or_operations() -> N
 @pytest.mark.parametrize("corpus", ["newsgroups", "docstrings=file", "poems"])
 def test_unknown_corpus_is_refused_with_the_known_ones(corpus: str) -> None:
     with pytest.raises(ConfigurationError, match="newsgroups=FILE, docstrings"):
-        exchange.sweep_of(corpus, seeds=1, quick=False, skip=())
-
-
-def test_unknown_arm_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="no arm diloko"):
-        sweep(skip=["diloko"])
+        exchange.sweep_of(corpus, seeds=1, quick=False)
 
 
 def test_override_changes_the_base_of_all_arms() -> None:
-    changed = plan(sweep(overrides=["training.batch_size=32"]))
+    changed = runs_of(overrides=["training.batch_size=32"])
     assert {run.config.training.batch_size for run in changed} == {32}
