@@ -21,6 +21,8 @@ NAME = "agentos_matmul"
 """Name under which transformers knows this attention."""
 _MOST_SCORES = 2**28
 """Scores of a batch that are kept at once, at most: 512 MiB. Flash attention keeps none."""
+_LANES = 32
+"""Numbers in bfloat16 of a vector of 512 bits."""
 _UNSUPPORTED = ("position_bias", "cache", "softcap")
 
 
@@ -69,7 +71,7 @@ def matmul_attention(
         scores_BHTS = (query * scale) @ key.transpose(2, 3)
         if attention_mask is not None:
             scores_BHTS = _masked(scores_BHTS, attention_mask)
-        weights_BHTS = byte_dropout(scores_BHTS.softmax(dim=-1), dropout)
+        weights_BHTS = byte_dropout(_softmax(scores_BHTS), dropout)
         return (weights_BHTS @ value).transpose(1, 2).contiguous(), None
 
 
@@ -78,6 +80,21 @@ def _masked(scores_BHTS: Tensor, mask: Tensor) -> Tensor:
         # Not minus infinity: a row of padding attends to nothing, and its softmax must be a number.
         return scores_BHTS.masked_fill(~mask, torch.finfo(scores_BHTS.dtype).min)
     return scores_BHTS + mask.to(scores_BHTS.dtype)
+
+
+def _softmax(scores_BHTS: Tensor) -> Tensor:
+    """Return the softmax over keys; where they fill no vectors of bfloat16, in float32 and in whole vectors.
+
+    PyTorch computes what is left over of a vector number by number: a softmax over 24 keys and its gradient
+    take 5 times as long in bfloat16 as in float32, and in float32 one over 15 keys takes 13 times as long as
+    one over 16.
+    """
+    keys = scores_BHTS.shape[-1]
+    if keys % _LANES == 0:
+        return scores_BHTS.softmax(dim=-1)
+    padding = -keys % (_LANES // 2)
+    scores = torch.nn.functional.pad(scores_BHTS.float(), (0, padding), value=float("-inf"))
+    return scores.softmax(dim=-1)[..., :keys].to(scores_BHTS.dtype)
 
 
 def use_matmul_attention(backbone: PreTrainedModel) -> None:

@@ -3,20 +3,20 @@
     python -m experiments.benchmarks.steps.cpu_step
 
 An encoder, of the preset tiny (a BERT of 2 layers x 128) where no other is named, takes steps of in-batch
-contrastive learning on 64 pairs of 32 random tokens, on one thread. The two variants of a row alternate, and
-medians are compared. Whether glibc keeps freed memory is a setting of the process, so each variant of that
-row has its own process.
+contrastive learning on 64 pairs of random tokens, 32 where no other number is named, on one thread. The two
+variants of a row alternate, and medians are compared. Whether glibc keeps freed memory is a setting of the
+process, so each variant of that row has its own process.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import get_context
-from typing import Annotated
+from typing import Annotated, Any
 from unittest.mock import patch
 
 import torch
@@ -33,6 +33,8 @@ from agents.models.encoder import Encoder
 from experiments.benchmarks.harness.societies import publish
 
 PAIRS, TOKENS, VOCABULARY, TEMPERATURE = 64, 32, 8192, 0.05
+PARTS_OF_VECTORS = (15, 16, 24)
+"""Tokens of texts that fill no vector of bfloat16."""
 PRESETS_TIMED: tuple[Preset, ...] = ("nano", "tiny", "small")
 Step = Callable[[], None]
 Context = Callable[[], AbstractContextManager[object]]
@@ -44,6 +46,7 @@ def training_step(
     around: Context = nullcontext,
     preset: Preset = "tiny",
     matmul_attention: bool = False,
+    tokens: int = TOKENS,
 ) -> Step:
     """Return a function that takes one training step of a new encoder, inside a context."""
     torch.manual_seed(0)
@@ -56,7 +59,7 @@ def training_step(
         use_byte_dropout(encoder)
     trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-3, fused=True)
-    ids = torch.randint(5, VOCABULARY, (2 * PAIRS, TOKENS))
+    ids = torch.randint(5, VOCABULARY, (2 * PAIRS, tokens))
 
     def step() -> None:
         with around():
@@ -101,6 +104,12 @@ def _autocast() -> AbstractContextManager[object]:
     return torch.autocast("cpu", dtype=torch.bfloat16)
 
 
+@contextmanager
+def _softmax_in_bfloat16() -> Iterator[None]:
+    with _autocast(), patch("agents.models.cpu.matmul_attention._LANES", 1):
+        yield
+
+
 def main(repeats: Annotated[int, typer.Option(help="Steps of each variant.")] = 40) -> None:
     """Time a training step with and without each optimisation; print a Markdown table."""
     torch.set_num_threads(1)
@@ -122,6 +131,12 @@ def main(repeats: Annotated[int, typer.Option(help="Steps of each variant.")] = 
             f"bfloat16, {preset}": [training_step(preset=preset), products],
             f"attention by products in bfloat16, {preset}": [flash, products],
         }
+    for tokens in PARTS_OF_VECTORS:
+        work: dict[str, Any] = {"preset": "nano", "matmul_attention": True, "tokens": tokens}
+        variants[f"softmax in whole vectors of float32, nano, {tokens} tokens"] = [
+            training_step(around=_softmax_in_bfloat16, **work),
+            training_step(around=_autocast, **work),
+        ]
     rows |= {name: medians(steps, repeats) for name, steps in variants.items()}
     table = [
         f"| {name} | {1e3 * before:.0f} | {1e3 * after:.0f} | {after / before:.2f} |"

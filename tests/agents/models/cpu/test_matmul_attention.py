@@ -84,6 +84,19 @@ def test_attention_equals_the_slow_one(groups, seen, mask, causal):
         assert torch.allclose(gradient.double(), exact.double(), atol=24 * BFLOAT16)
 
 
+@pytest.mark.parametrize("keys", [1, 15, 16, 17, 31, 32, 33, 64])
+def test_softmax_is_the_same_however_many_keys_fill_a_vector(keys):
+    torch.manual_seed(0)
+    scores = (8 * torch.randn(2, 3, 4, keys)).bfloat16().requires_grad_()
+    weights, exact = module._softmax(scores), torch.softmax(scores.double(), dim=-1)
+    assert weights.dtype == torch.bfloat16
+    assert torch.allclose(weights.double(), exact, rtol=BFLOAT16, atol=1e-6)
+    along = torch.randn_like(exact)
+    (gradient,) = torch.autograd.grad((weights.double() * along).sum(), scores)
+    (wanted,) = torch.autograd.grad((exact * along).sum(), scores)
+    assert torch.allclose(gradient.double(), wanted.double(), atol=8 * BFLOAT16)
+
+
 def test_scale_of_the_scores_is_taken_over():
     query, key, value = inputs()
     out, _ = matmul_attention(layer(), query, key, value, None, scaling=2.0)
