@@ -92,6 +92,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByGroup(config, log)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """Sync no file: what is written and not yet on the disk is lost only with the power, which no test cuts."""
+
+    def sync(descriptor: int) -> None:
+        os.fstat(descriptor)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", sync)
+        yield
+
+
 @pytest.fixture(scope="session")
 def sentences() -> tuple[str, ...]:
     """160 texts of 6 to 30 words, text i about topic i mod 4."""
