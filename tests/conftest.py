@@ -92,6 +92,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByGroup(config, log)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """Sync no file: what has not reached the disk is lost only with the power, which no test cuts."""
+
+    def sync(descriptor: int) -> None:
+        os.fstat(descriptor)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", sync)
+        yield
+
+
 @pytest.fixture(scope="session")
 def sentences() -> tuple[str, ...]:
     """160 texts of 6 to 30 words, text i about topic i mod 4."""
@@ -235,6 +247,14 @@ def make_host(make_blueprint: Callable[..., Any]) -> Callable[..., Any]:
     return make
 
 
+@functools.cache
+def noise_of(agent: int, size: int) -> Any:
+    """Draw by how much the parameters of an agent differ from those that all begin with."""
+    import torch
+
+    return 0.02 * torch.randn(size, generator=torch.Generator().manual_seed(agent))
+
+
 class Society:
     """Agents of one host under an exchange and a network, taken through the hops of a round.
 
@@ -245,16 +265,12 @@ class Society:
     """
 
     def __init__(self, host: Any, network: Any, exchange: Any) -> None:
-        import torch
-
         from agents.training.blueprint import Arm
 
         self.host, self.network, self.exchange = host, network, exchange
         host.begin(Arm(exchange, exchange.anchor_fraction))
         for agent in host.agents.values():
-            draw = torch.Generator().manual_seed(agent.id)
-            noise = torch.randn(len(agent.parameters), generator=draw)
-            agent.parameters.add_(noise, alpha=0.02)
+            agent.parameters.add_(noise_of(agent.id, len(agent.parameters)))
 
     def scheduled_hops(self, round: int) -> list[Any]:
         """Return the hops of a round, of every part and pass of the exchange, due or not."""
@@ -318,14 +334,21 @@ class Society:
 
 @pytest.fixture(scope="session")
 def make_society(make_host: Callable[..., Any]) -> Callable[..., Society]:
-    """Make seven agents under an exchange and a topology; hosts of the usual members are built once."""
+    """Make seven agents under an exchange and a topology.
+
+    The hosts of the usual agents are built once, and so are those of others that have a name.
+    """
     from agents.config import EncoderConfig
     from agents.objectives import InfoNCE, Labelled
 
     hosts: dict[Any, Any] = {}
 
     def make(
-        exchange: Any, topology: Any, widths: Sequence[str] = ("nano",), **changed: Any
+        exchange: Any,
+        topology: Any,
+        widths: Sequence[str] = ("nano",),
+        named: str = "",
+        **changed: Any,
     ) -> Society:
         encoders = tuple(EncoderConfig(preset=preset, dropout=0.0) for preset in widths)
         heads = exchange.heads(frozenset({"nano": 64, "tiny": 128}[preset] for preset in widths))
@@ -337,12 +360,12 @@ def make_society(make_host: Callable[..., Any]) -> Callable[..., Society]:
             "objectives": objectives,
             "training": {"local_steps": 1},
         }
-        if changed:
+        if changed and not named:
             host = make_host(7, **fields, **changed)
             return Society(host, topology.build(7, seed=0), exchange)
-        key = heads, encoders, own
+        key = heads, encoders, own, named
         if key not in hosts:
-            hosts[key] = make_host(7, **fields)
+            hosts[key] = make_host(7, **fields, **changed)
         return Society(hosts[key], topology.build(7, seed=0), exchange)
 
     return make

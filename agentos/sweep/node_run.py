@@ -6,6 +6,7 @@ Ray's worker imports this module alone: the process imports what the run needs.
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import time
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ def run_on_node(
             f"{path.parent} is not on the node {socket.gethostname()}",
             hint="choose a folder with --out that all nodes share",
         )
+    # Cancelling arrives as SIGINT, which all processes of a Ray started in a script's background ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = RunProcess(task, path, worker or WORKER)
     try:
         while (code := process.exit_code()) is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import json
 import shutil
+import signal
 import sys
 import threading
 import traceback
@@ -30,6 +31,8 @@ INTERRUPTED = 130
 def main() -> int:
     """Run the task on standard input; leave its row in the run folder, unless interrupted."""
     task = json.loads(sys.stdin.readline())
+    # The end of the input is raised as SIGINT, which what a script starts in its background ignores.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_interrupt_at_end_of_input, daemon=True).start()
     folder = Path(task["folder"])
     try:

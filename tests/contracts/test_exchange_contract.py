@@ -474,22 +474,26 @@ def move_an_unread_embedding(society, tokenizer):
         slot.view(agent.parameters)[row] += 1.0
 
 
-@pytest.mark.parametrize("changed_part", ["anchors", "private text", "own labels", "parameters"])
 def test_messages_depend_directly_on_nothing_but_what_is_declared(
-    make_society, make_blueprint, tokenizer, exchange, changed_part
+    make_society, make_blueprint, tokenizer, exchange
 ):
     assert exchange.shows is not None, "an exchange of the table says what it shows"
+    usual = make_blueprint(7)
+    changed = {
+        "anchors": {"groups": with_other_anchors(usual)},
+        "private text": {"members": with_other(usual.members, "private text")},
+        "own labels": {"members": with_other(usual.members, "own labels")},
+    }
     topology = home(exchange)
+    sent = {
+        part: messages_of(make_society(exchange, topology, named=part, **fields))
+        for part, fields in changed.items()
+    }
+    society = make_society(exchange, topology)
+    move_an_unread_embedding(society, tokenizer)
+    sent["parameters"] = messages_of(society)
     before = messages_of(make_society(exchange, topology))
-    if changed_part == "parameters":
-        society = make_society(exchange, topology)
-        move_an_unread_embedding(society, tokenizer)
-    elif changed_part == "anchors":
-        society = make_society(exchange, topology, groups=with_other_anchors(make_blueprint(7)))
-    else:
-        members = with_other(make_blueprint(7).members, changed_part)
-        society = make_society(exchange, topology, members=members)
-    assert (messages_of(society) != before) == (changed_part in exchange.shows)
+    assert {part for part, messages in sent.items() if messages != before} == set(exchange.shows)
 
 
 def protected(exchange: Exchange, **privacy: Any) -> Exchange:
@@ -535,20 +539,19 @@ def test_protected_messages_are_accepted_learnt_and_the_same_every_time(make_soc
     assert plain != loud != quiet or not plain
 
 
-@pytest.mark.parametrize("changed_part", ["private text", "own labels"])
-def test_noise_far_beyond_the_clip_drowns_private_text(
-    make_society, make_blueprint, exchange, changed_part
-):
+def test_noise_far_beyond_the_clip_drowns_private_text(make_society, make_blueprint, exchange):
     """A message of other text differs by less than rounding once the noise is a million times the clip."""
     if any(part.unprotectable for part in exchange.parts):
         return
     drowned = protected(exchange, clip=1e-3, noise=1e6)
-    sent = []
-    own = make_blueprint(7).members
-    for members in (own, with_other(own, changed_part)):
-        society = make_society(drowned, TOPOLOGIES["ring"], members=members)
+    usual, sent = make_blueprint(7).members, {}
+    for part in ("", "private text", "own labels"):
+        changed = {"members": with_other(usual, part)} if part else {}
+        society = make_society(drowned, TOPOLOGIES["ring"], named=part, **changed)
         outbox = society.compose(society.scheduled_hops(1)[0])
-        sent.append([dict(decoded_arrays(buffer)) for buffer in outbox.handle])
-    for one, other in zip(*sent, strict=True):
-        for name, values in one.items():
-            assert np.allclose(values, other[name], rtol=1e-2, atol=1e-2)
+        sent[part] = [dict(decoded_arrays(buffer)) for buffer in outbox.handle]
+    own = sent.pop("")
+    for part, other in sent.items():
+        for mine, theirs in zip(own, other, strict=True):
+            for name, values in mine.items():
+                assert np.allclose(values, theirs[name], rtol=1e-2, atol=1e-2), part
