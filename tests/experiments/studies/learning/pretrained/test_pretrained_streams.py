@@ -14,7 +14,6 @@ from agentos.learning.curriculum import draw_up
 from agentos.learning.life import LifeListener
 from agents.answering.logistic import softmax
 from agents.answering.streaming_ridge import StreamingRidge
-from experiments.studies.learning.learner_streams import TEXTS
 from experiments.studies.learning.measured_stream import Measured, measure
 from experiments.studies.learning.pretrained import pretrained_streams as study
 from protocols.seeding import generator
@@ -56,7 +55,7 @@ def encoder(tmp_path: Path, tokenizer: Any) -> str:
 
 def test_frozen_agents_answer_by_all_labelled_texts_so_far(source: Path, encoder: str) -> None:
     start = study.STARTS["frozen"]
-    life = study.life_of(start, TEXTS["newsgroups"], source, seed=1, encoder=encoder)
+    life = study.life_of(start, "newsgroups", source, seed=1, encoder=encoder)
     life = life.model_copy(
         update={"set": {**life.set, "training": {**life.set["training"], "precision": "fp32"}}}
     )
