@@ -44,7 +44,11 @@ def encoder(tmp_path: Path, tokenizer: Any) -> str:
     import torch
     from transformers import BertConfig, BertModel
 
-    sizes = {"hidden_size": WIDTH, "intermediate_size": 16, "num_attention_heads": 2}
+    sizes: dict[str, Any] = {
+        "hidden_size": WIDTH,
+        "intermediate_size": 16,
+        "num_attention_heads": 2,
+    }
     config = BertConfig(vocab_size=len(tokenizer), num_hidden_layers=6, **sizes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
