@@ -14,6 +14,9 @@ from agents.answering.streaming_ridge import StreamingRidge
 from agents.continual.base import Consolidation, Retention
 from agents.objectives.base import LossOutput, ObjectiveState, Step
 
+_OPEN = 1e-9
+"""Weight of the identity, relative to what public texts show: above rounding, below all that they tell."""
+
 
 @dataclass
 class RidgeState(ObjectiveState):
@@ -107,7 +110,12 @@ class Ridge(Retention):
 def rotation(from_ND: Rows, to_ND: Rows) -> Rows:
     """Return the orthogonal `[D, D]` that takes rows nearest to others: orthogonal Procrustes.
 
+    Fewer rows than dimensions leave directions open. There it is the one nearest to the identity, so that
+    rows that have not moved are not turned.
+
     Source: Schönemann, A Generalized Solution of the Orthogonal Procrustes Problem, 1966.
     """
-    left, _, right = np.linalg.svd(from_ND.T @ to_ND)
+    product = from_ND.T @ to_ND
+    nearest = _OPEN * np.linalg.norm(product) * np.eye(len(product))
+    left, _, right = np.linalg.svd(product + nearest)
     return np.asarray(left @ right, dtype=np.float64)

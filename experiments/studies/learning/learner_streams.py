@@ -13,8 +13,9 @@ chosen: 33 kB an agent. Tokens are equal by the number of rounds. Lives that hav
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,6 +68,11 @@ class Arm:
 
     learn: dict[str, Any]
     rounds: int = ROUNDS
+
+    @property
+    def taken(self) -> dict[bool, int]:
+        """Return the rounds of an episode, those of the first under True."""
+        return {True: ROUNDS, False: self.rounds}
 
 
 def _texts(count: int) -> dict[str, Any]:
@@ -162,11 +168,10 @@ def _drawn(by_label: dict[str, list[str]], text: Text) -> Iterator[str]:
         yield json.dumps({"text": document, "label": label}) + "\n"
 
 
-def measured(arm: Arm, text: Text, source: Path, seed: int, path: Path) -> Measured:
-    """Return the figures of an arm under a seed, from its file if it has been measured."""
+def measured(path: Path, measuring: Callable[[], Measured]) -> Measured:
+    """Return figures from their file if they have been measured; else measure and write them."""
     if not path.exists():
-        rounds = {True: ROUNDS, False: arm.rounds}
-        found = measure(life_of(arm, text, source, seed), rounds)
+        found = measuring()
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, found.model_dump(mode="json"))
     return Measured.model_validate_json(path.read_text(encoding="utf-8"))
@@ -184,13 +189,10 @@ def words(text: Text, source: Path, seed: int, path: Path) -> Words:
 def avalanche(arm: str, text: Text, source: Path, seed: int, python: Path, path: Path) -> Matrix:
     """Return the accuracies of Avalanche's counterpart of an arm, from their file if they were measured."""
     if not path.exists():
-        life, rounds = (
-            life_of(ARMS[arm], text, source, seed),
-            {True: ROUNDS, False: ARMS[arm].rounds},
-        )
+        life = life_of(ARMS[arm], text, source, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         task = path.with_suffix(".task")
-        write_json(path, avalanche_stream(life, arm, rounds, python, task))
+        write_json(path, avalanche_stream(life, arm, ARMS[arm].taken, python, task))
         task.unlink()
     return np.array(json.loads(path.read_text(encoding="utf-8")))
 
@@ -227,7 +229,8 @@ def main(
             lexical.append(words(text, source, seed, runs / name / f"words-{seed}.json"))
             for arm, so_far in found.items():
                 file = runs / name / f"{arm.replace(', ', '-')}-{seed}.json"
-                so_far.append(measured(ARMS[arm], text, source, seed, file))
+                life = life_of(ARMS[arm], text, source, seed)
+                so_far.append(measured(file, partial(measure, life, ARMS[arm].taken)))
                 typer.echo(f"{name}, {arm}, seed {seed}")
                 if peer is not None and arm in AVALANCHE:
                     file = runs / name / f"avalanche-{arm}-{seed}.json"

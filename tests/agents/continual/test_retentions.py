@@ -12,7 +12,7 @@ import torch
 from agents.answering.streaming_ridge import StreamingRidge
 from agents.continual import ER, EWC, Retention, Ridge
 from agents.continual.ewc import FisherState
-from agents.continual.ridge_memory import RidgeState
+from agents.continual.ridge_memory import RidgeState, rotation
 from agents.continual.text_memory import MemoryState
 from agents.exchange.isolated import Isolated
 from agents.objectives import Labelled, Step
@@ -205,3 +205,14 @@ def test_ridge_head_survives_a_motion_of_the_encoder() -> None:
     still = after(np.eye(6), 0.0, unaligned)
     assert np.abs(after(turn, 0.0, unaligned) - still).max() > 0.1
     assert np.abs(after(np.eye(6), 2.0, unaligned) - still).max() > 0.1
+
+
+def test_rotation_leaves_alone_what_too_few_public_texts_do_not_show() -> None:
+    """Five texts of twelve dimensions: an encoder that has not moved, and one that turned their plane."""
+    rng = np.random.default_rng(0)
+    public = rng.standard_normal((5, 12))
+    np.testing.assert_allclose(rotation(public, public), np.eye(12), atol=1e-6)
+    turn = np.eye(12)
+    turn[:2, :2] = [[0.8, -0.6], [0.6, 0.8]]
+    flat = public * (np.arange(12) < 3)
+    np.testing.assert_allclose(rotation(flat @ turn, flat), turn.T, atol=1e-6)
