@@ -4,17 +4,18 @@
 
 A mutant differs from the program in one expression: a comparison, an operator, a number, a condition, a
 truth value, or a call that is left out. The tests that mirror its file run on a copy of the tree, then those
-that import its module; tests that are slow do not. A mutant that every test passes has survived: either a
-test is missing, or the mutant does what the program does. Verdicts are kept in a file, one a line, and not
-sought again: an interrupted command goes on where it was.
+beside them, then those whose imports lead to its module, the nearest first, until a time is over; tests that
+are slow do not. A mutant that every test passes has survived: a test is missing, or was not reached, or the
+mutant does what the program does. Verdicts are kept in a file, one a line, and not sought again: an
+interrupted command goes on where it was.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import os
-import re
 import resource
 import shutil
 import signal
@@ -22,7 +23,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
+from hashlib import sha256
+from heapq import nsmallest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -31,11 +33,9 @@ import pytest
 import typer
 
 from experiments.benchmarks.fuzzing.code_changes import Change, Mutant, changes_of, mutant_of
-from protocols.seeding import generator
+from experiments.benchmarks.fuzzing.importing_tests import PACKAGES, ROOT, suites_of
 
-ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "experiments" / "results" / "mutants.md"
-PACKAGES = ("protocols", "agents", "agentos")
 APART = ("agentos/cli/", "agentos/reporting/", "agentos/runtime/ray/", "agents/models/cpu/")
 """Left out: pages and tables, what needs Ray, and tricks whose only effect is time."""
 COPIED = (
@@ -49,8 +49,10 @@ COPIED = (
 )
 CPU_S = 120
 """Time of the processor for one suite of a mutant: a loop without an end uses it up."""
-MOST_IMPORTING = 6
-"""Test files, other than the mirrored ones, that a mutant is shown to."""
+SHOWN_S = 25
+"""Time of the processor after which a mutant that no test has noticed is shown to no more test files."""
+AT_ONCE = 8
+"""Test files that run in one process."""
 LIBRARIES = (
     *("msgspec", "networkx", "pandas", "pyarrow.parquet", "pydantic", "rich.console"),
     *("scipy.stats", "sklearn.linear_model", "tokenizers", "torch", "transformers", "yaml"),
@@ -62,51 +64,21 @@ KILLED, SURVIVED, ENDLESS = "killed", "survived", "endless"
 NO_TEST = 5
 
 
-@cache
-def _every_change() -> list[tuple[str, Change]]:
-    return [
-        (name, change)
-        for package in PACKAGES
-        for path in sorted((ROOT / package).rglob("*.py"))
-        if not (name := path.relative_to(ROOT).as_posix()).startswith(APART)
-        for change in changes_of(path.read_text(encoding="utf-8"))
-    ]
-
-
 def drawn(seed: int, count: int) -> list[Mutant]:
-    """Draw mutants: a file by its number of mutants, then one of them."""
-    found = _every_change()
-    order = generator(seed, "mutants").permutation(len(found))
-    drawn = (found[int(index)] for index in order[:count])
+    """Draw mutants; most of a draw stays as it is when the program changes elsewhere."""
+    found: list[tuple[bytes, str, Change]] = []
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            alike: Counter[str] = Counter()
+            for change in () if name.startswith(APART) else changes_of(path.read_text("utf-8")):
+                text = f"{seed} {name} {ast.unparse(change[0])} {change[1]}"
+                alike[text] += 1
+                found.append((sha256(f"{text} {alike[text]}".encode()).digest(), name, change))
     return [
-        mutant_of(name, (ROOT / name).read_text(encoding="utf-8"), change) for name, change in drawn
+        mutant_of(name, (ROOT / name).read_text("utf-8"), change)
+        for _, name, change in nsmallest(count, found, key=lambda each: each[0])
     ]
-
-
-@cache
-def suites_of(path: str) -> tuple[list[str], list[str]]:
-    """Return the test files that mirror a file, and others that import its module."""
-    file = ROOT / path
-    room = ROOT / "tests" / Path(path).parent
-    mirrored = sorted(room.glob(f"test_{file.stem}*.py"))
-    module = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-    package, _, stem = module.rpartition(".")
-    imports = re.compile(
-        rf"(from|import) {re.escape(module)}\b|from {re.escape(package)} import [^\n]*\b{stem}\b"
-    )
-    every = [*sorted(room.glob("test_*.py")), *sorted((ROOT / "tests").rglob("test_*.py"))]
-    others = [
-        test
-        for test in dict.fromkeys(every)
-        if test not in mirrored
-        and (test.parent == room or imports.search(test.read_text(encoding="utf-8")))
-    ]
-    others.sort(key=lambda test: not imports.search(test.read_text(encoding="utf-8")))
-    relative = [
-        [test.relative_to(ROOT).as_posix() for test in each]
-        for each in (mirrored, others[:MOST_IMPORTING])
-    ]
-    return relative[0], relative[1]
 
 
 def verdict(mutant: Mutant, tree: Path, number: int) -> str:
@@ -125,14 +97,22 @@ def verdict(mutant: Mutant, tree: Path, number: int) -> str:
     file.write_text(mutant.source, encoding="utf-8")
     os.utime(file, (number + 1, number + 1))
     try:
-        for tests in filter(None, suites_of(mutant.path)):
+        mirrored, others = suites_of(mutant.path)
+        began = _spent_s()
+        suites = [mirrored, *(others[at : at + AT_ONCE] for at in range(0, len(others), AT_ONCE))]
+        for tests in filter(None, suites):
             outcome = _outcome(tests, tree)
-            if outcome != SURVIVED:
+            if outcome != SURVIVED or _spent_s() - began > SHOWN_S:
                 return outcome
         return SURVIVED
     finally:
         file.write_text(before, encoding="utf-8")
         os.utime(file, (times.st_atime, times.st_mtime))
+
+
+def _spent_s() -> float:
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def _outcome(tests: Sequence[str], tree: Path) -> str:

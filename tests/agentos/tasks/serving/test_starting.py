@@ -34,6 +34,13 @@ def test_folder_without_a_society_is_refused(tmp_path: Path, no_ray: None) -> No
     assert isinstance(found.exception, RecordError)
 
 
+@pytest.mark.parametrize(
+    ("host", "url"), [("127.0.0.1", "http://127.0.0.1:81"), ("::1", "http://[::1]:81")]
+)
+def test_address_of_a_service_can_be_opened(host: str, url: str) -> None:
+    assert Service(None, ServeConfig(host=host, port=81)).url == url  # type: ignore[arg-type]
+
+
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in sys.modules if name.startswith("agentos.tasks.serving")]:
         monkeypatch.delitem(sys.modules, name)
