@@ -40,8 +40,8 @@ def _imports(path: Path) -> Iterator[str]:
 def suites_of(path: str) -> tuple[list[str], list[str]]:
     """Return the tests that mirror a file, its examples among them, and other test files.
 
-    The most likely to notice its changes come first: the tests of its room, then those that import its module, directly or by way of few others;
-    contracts of kinds before the rest, and commands last.
+    The most likely to notice its changes come first: the tests of its room, then those that import its
+    module, directly or by way of few others; contracts of kinds before the rest, and commands last.
     """
     room = ROOT / "tests" / Path(path).parent
     named = [

@@ -4,10 +4,10 @@
 
 A mutant differs from the program in one expression: a comparison, an operator, a number, a condition, a
 truth value, or a call that is left out. The tests that mirror its file run on a copy of the tree, then those
-beside them, then those whose imports lead to its module, the nearest first, until a time is over; tests that
-are slow do not. A mutant that every test passes has survived: a test is missing, or was not reached, or the
-mutant does what the program does. Verdicts are kept in a file, one a line, and not sought again: an
-interrupted command goes on where it was.
+beside them, then those whose imports lead to its module, the nearest first, until a time is over; then the
+slow ones of its mirror. Tests that fail without the mutant, too, do not count. A mutant that every test
+passes has survived: a test is missing, or was not reached, or the mutant does what the program does.
+Verdicts are kept in a file, one a line, and not sought again: an interrupted command goes on where it was.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from hashlib import sha256
 from heapq import nsmallest
 from pathlib import Path
@@ -62,23 +64,30 @@ FAST = ("tests/protocols/test_seeding.py", "tests/agents/training/test_precision
 """Tests that must pass without a mutant."""
 KILLED, SURVIVED, ENDLESS = "killed", "survived", "endless"
 NO_TEST = 5
+QUICK, SLOW = (f"{which} and not ray and not own_ray" for which in ("not slow", "slow"))
 
 
-def drawn(seed: int, count: int) -> list[Mutant]:
-    """Draw mutants; most of a draw stays as it is when the program changes elsewhere."""
-    found: list[tuple[bytes, str, Change]] = []
+@cache
+def _every_change() -> list[tuple[str, str, Change]]:
+    """Return every change of the program, with a text that no other has, and its file."""
+    found = []
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
             alike: Counter[str] = Counter()
             for change in () if name.startswith(APART) else changes_of(path.read_text("utf-8")):
-                text = f"{seed} {name} {ast.unparse(change[0])} {change[1]}"
+                text = f"{name} {ast.unparse(change[0])} {change[1]}"
                 alike[text] += 1
-                found.append((sha256(f"{text} {alike[text]}".encode()).digest(), name, change))
-    return [
-        mutant_of(name, (ROOT / name).read_text("utf-8"), change)
-        for _, name, change in nsmallest(count, found, key=lambda each: each[0])
-    ]
+                found.append((f"{text} {alike[text]}", name, change))
+    return found
+
+
+def drawn(seed: int, count: int) -> list[Mutant]:
+    """Draw mutants; most of a draw stays as it is when the program changes elsewhere."""
+    chosen = nsmallest(
+        count, _every_change(), key=lambda each: sha256(f"{seed} {each[0]}".encode()).digest()
+    )
+    return [mutant_of(name, (ROOT / name).read_text("utf-8"), change) for _, name, change in chosen]
 
 
 def verdict(mutant: Mutant, tree: Path, number: int) -> str:
@@ -92,19 +101,30 @@ def verdict(mutant: Mutant, tree: Path, number: int) -> str:
     Returns:
         `KILLED`, `SURVIVED`, or `ENDLESS` where the tests met the bound on the processor's time.
     """
+    mirrored, others = suites_of(mutant.path)
+    suites = [
+        (mirrored, QUICK),
+        *((others[at : at + AT_ONCE], QUICK) for at in range(0, len(others), AT_ONCE)),
+    ]
+    began = _spent_s()
+    for tests, marked in [*suites, (mirrored, SLOW)]:
+        if not tests or (_spent_s() - began > SHOWN_S and marked == QUICK):
+            continue
+        with _changed(mutant, tree, number):
+            outcome = _outcome(tests, tree, marked)
+        if outcome != SURVIVED and _outcome(tests, tree, marked) == SURVIVED:
+            return outcome
+    return SURVIVED
+
+
+@contextmanager
+def _changed(mutant: Mutant, tree: Path, number: int) -> Iterator[None]:
     file = tree / mutant.path
     before, times = file.read_text(encoding="utf-8"), file.stat()
     file.write_text(mutant.source, encoding="utf-8")
     os.utime(file, (number + 1, number + 1))
     try:
-        mirrored, others = suites_of(mutant.path)
-        began = _spent_s()
-        suites = [mirrored, *(others[at : at + AT_ONCE] for at in range(0, len(others), AT_ONCE))]
-        for tests in filter(None, suites):
-            outcome = _outcome(tests, tree)
-            if outcome != SURVIVED or _spent_s() - began > SHOWN_S:
-                return outcome
-        return SURVIVED
+        yield
     finally:
         file.write_text(before, encoding="utf-8")
         os.utime(file, (times.st_atime, times.st_mtime))
@@ -115,12 +135,12 @@ def _spent_s() -> float:
     return used.children_user + used.children_system
 
 
-def _outcome(tests: Sequence[str], tree: Path) -> str:
+def _outcome(tests: Sequence[str], tree: Path, marked: str) -> str:
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            code = _run_tests(tests, tree)
+            code = _run_tests(tests, tree, marked)
         finally:
             os._exit(code)
     status = os.waitpid(child, 0)[1]
@@ -129,7 +149,7 @@ def _outcome(tests: Sequence[str], tree: Path) -> str:
     return SURVIVED if os.WEXITSTATUS(status) in (0, NO_TEST) else KILLED
 
 
-def _run_tests(tests: Sequence[str], tree: Path) -> int:
+def _run_tests(tests: Sequence[str], tree: Path, marked: str) -> int:
     """Run tests with the program in the tree and the libraries that are loaded; return pytest's code."""
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 5))
     for name in [name for name in sys.modules if name.split(".")[0] in (*PACKAGES, "experiments")]:
@@ -145,7 +165,7 @@ def _run_tests(tests: Sequence[str], tree: Path) -> int:
         "-W",
         "ignore::pytest.PytestAssertRewriteWarning",
     ]  # of plugins that libraries import
-    return int(pytest.main([*options, "-m", "not slow and not ray and not own_ray", *tests]))
+    return int(pytest.main([*options, "-m", marked, *tests]))
 
 
 def main(
@@ -166,7 +186,7 @@ def main(
             (shutil.copytree if path.is_dir() else shutil.copy2)(path, tree / name)
         for library in LIBRARIES:
             importlib.import_module(library)
-        if _outcome(FAST, tree) != SURVIVED:
+        if _outcome(FAST, tree, QUICK) != SURVIVED:
             raise typer.BadParameter(
                 "the tests fail without a mutant: every one would count as killed"
             )
