@@ -16,9 +16,7 @@ import ast
 import importlib
 import json
 import os
-import resource
 import shutil
-import signal
 import sys
 import time
 from collections import Counter
@@ -31,10 +29,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
-import pytest
 import typer
 
 from experiments.benchmarks.fuzzing.code_changes import Change, Mutant, changes_of, mutant_of
+from experiments.benchmarks.fuzzing.forked_tests import (
+    CPU_S,
+    ENDLESS,
+    KILLED,
+    QUICK,
+    SLOW,
+    SURVIVED,
+    failed,
+    outcome_of,
+    spent_s,
+)
 from experiments.benchmarks.fuzzing.importing_tests import PACKAGES, ROOT, suites_of
 
 RESULTS = ROOT / "experiments" / "results" / "mutants.md"
@@ -49,8 +57,6 @@ COPIED = (
     "README.md",
     "CONTRIBUTING.md",
 )
-CPU_S = 120
-"""Time of the processor for one suite of a mutant: a loop without an end uses it up."""
 SHOWN_S = 25
 """Time of the processor after which a mutant that no test has noticed is shown to no more test files."""
 AT_ONCE = 8
@@ -62,9 +68,6 @@ LIBRARIES = (
 """Loaded once; the tests of each mutant run in a fork."""
 FAST = ("tests/protocols/test_seeding.py", "tests/agents/training/test_precision.py")
 """Tests that must pass without a mutant."""
-KILLED, SURVIVED, ENDLESS = "killed", "survived", "endless"
-NO_TEST = 5
-QUICK, SLOW = (f"{which} and not ray and not own_ray" for which in ("not slow", "slow"))
 
 
 @cache
@@ -106,13 +109,13 @@ def verdict(mutant: Mutant, tree: Path, number: int) -> str:
         (mirrored, QUICK),
         *((others[at : at + AT_ONCE], QUICK) for at in range(0, len(others), AT_ONCE)),
     ]
-    began = _spent_s()
+    began = spent_s()
     for tests, marked in [*suites, (mirrored, SLOW)]:
-        if not tests or (_spent_s() - began > SHOWN_S and marked == QUICK):
+        if not tests or (spent_s() - began > SHOWN_S and marked == QUICK):
             continue
         with _changed(mutant, tree, number):
-            outcome = _outcome(tests, tree, marked)
-        if outcome != SURVIVED and _outcome(tests, tree, marked) == SURVIVED:
+            outcome = outcome_of(tests, tree, marked)
+        if outcome != SURVIVED and outcome_of(failed(tree) or tests, tree, marked) == SURVIVED:
             return outcome
     return SURVIVED
 
@@ -128,44 +131,6 @@ def _changed(mutant: Mutant, tree: Path, number: int) -> Iterator[None]:
     finally:
         file.write_text(before, encoding="utf-8")
         os.utime(file, (times.st_atime, times.st_mtime))
-
-
-def _spent_s() -> float:
-    used = os.times()
-    return used.children_user + used.children_system
-
-
-def _outcome(tests: Sequence[str], tree: Path, marked: str) -> str:
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            code = _run_tests(tests, tree, marked)
-        finally:
-            os._exit(code)
-    status = os.waitpid(child, 0)[1]
-    if os.WIFSIGNALED(status):
-        return ENDLESS if os.WTERMSIG(status) == signal.SIGXCPU else KILLED
-    return SURVIVED if os.WEXITSTATUS(status) in (0, NO_TEST) else KILLED
-
-
-def _run_tests(tests: Sequence[str], tree: Path, marked: str) -> int:
-    """Run tests with the program in the tree and the libraries that are loaded; return pytest's code."""
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 5))
-    for name in [name for name in sys.modules if name.split(".")[0] in (*PACKAGES, "experiments")]:
-        del sys.modules[name]
-    sys.path[:] = [str(tree), *(path for path in sys.path if path not in ("", str(ROOT)))]
-    os.environ["PYTHONPATH"] = str(tree)
-    os.chdir(tree)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
-    options = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--timeout", "0"]
-    options += [
-        "-W",
-        "ignore::pytest.PytestAssertRewriteWarning",
-    ]  # of plugins that libraries import
-    return int(pytest.main([*options, "-m", marked, *tests]))
 
 
 def main(
@@ -186,7 +151,7 @@ def main(
             (shutil.copytree if path.is_dir() else shutil.copy2)(path, tree / name)
         for library in LIBRARIES:
             importlib.import_module(library)
-        if _outcome(FAST, tree, QUICK) != SURVIVED:
+        if outcome_of(FAST, tree, QUICK) != SURVIVED:
             raise typer.BadParameter(
                 "the tests fail without a mutant: every one would count as killed"
             )
