@@ -5,7 +5,7 @@
 A mutant differs from the program in one expression: a comparison, an operator, a number, a condition, a
 truth value, or a call that is left out. The tests that mirror its file run on a copy of the tree, then those
 beside them, then those whose imports lead to its module, the nearest first, until a time is over; then the
-slow ones of its mirror. Tests that fail without the mutant, too, do not count. A mutant that every test
+slow ones of its mirror, or of its room where it has none. Tests that fail without the mutant, too, do not count. A mutant that every test
 passes has survived: a test is missing, or was not reached, or the mutant does what the program does.
 Verdicts are kept in a file, one a line, and not sought again: an interrupted command goes on where it was.
 """
@@ -109,8 +109,10 @@ def verdict(mutant: Mutant, tree: Path, number: int) -> str:
         (mirrored, QUICK),
         *((others[at : at + AT_ONCE], QUICK) for at in range(0, len(others), AT_ONCE)),
     ]
+    room = Path("tests", mutant.path).parent
+    beside = [test for test in others if Path(test).parent == room]
     began = spent_s()
-    for tests, marked in [*suites, (mirrored, SLOW)]:
+    for tests, marked in [*suites, (mirrored or beside, SLOW)]:
         if not tests or (spent_s() - began > SHOWN_S and marked == QUICK):
             continue
         with _changed(mutant, tree, number):
