@@ -5,9 +5,10 @@
 A mutant differs from the program in one expression: a comparison, an operator, a number, a condition, a
 truth value, or a call that is left out. The tests that mirror its file run on a copy of the tree, then those
 beside them, then those whose imports lead to its module, the nearest first, until a time is over; then the
-slow ones of its mirror, or of its room where it has none. Tests that fail without the mutant, too, do not count. A mutant that every test
-passes has survived: a test is missing, or was not reached, or the mutant does what the program does.
-Verdicts are kept in a file, one a line, and not sought again: an interrupted command goes on where it was.
+slow ones of its mirror, or of its room where it has none. Tests that fail without the mutant, too, do not
+count. A mutant that every test passes has survived: a test is missing, or was not reached, or the mutant does
+what the program does. Verdicts are kept in a file, one a line, and not sought again: an interrupted command
+goes on where it was.
 """
 
 from __future__ import annotations
