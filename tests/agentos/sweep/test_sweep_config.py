@@ -171,6 +171,12 @@ def test_range_without_values_is_refused(values: dict[str, Any]) -> None:
         searched(space={"training.learning_rate": values})
 
 
+@pytest.mark.parametrize("path", ["seed", "name", "a b", "x..y"])
+def test_path_that_no_trial_may_set_is_refused(path: str) -> None:
+    with pytest.raises(InvalidConfiguration):
+        searched(path)
+
+
 def test_range_is_of_whole_numbers_if_ends_and_steps_are() -> None:
     ranges = [{}, {"step": 2}, {"step": 0.5}, {"high": 3.5}]
     whole = [Range.model_validate({"low": 1, "high": 3, **each}).whole for each in ranges]
