@@ -105,7 +105,7 @@ def fit_whitening(rows_ND: NDArray[np.float32], width: int | None = None) -> Emb
 
     Example:
         >>> rows = np.array([[1, 0], [5, 0], [3, 1], [3, -1]], dtype=np.float32)
-        >>> np.abs(fit_whitening(rows).weight).round(3).tolist()
+        >>> np.abs(fit_whitening(rows).weight).astype(float).round(3).tolist()
         [[0.612, 0.0], [0.0, 1.225]]
     """
     if width is not None and width > rows_ND.shape[1]:

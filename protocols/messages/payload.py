@@ -98,6 +98,7 @@ class Payload(Spec):
             ConfigurationError: no field has an axis of anchors.
 
         Example:
+            >>> from protocols.messages.representations import PseudoLabels
             >>> labels = PseudoLabels(probabilities=np.eye(3, dtype=np.float32), weight=1)
             >>> labels.of_other_anchors(np.array([2, 0, 1])).probabilities.argmax(axis=1)
             array([2, 0, 1])

@@ -19,6 +19,7 @@ class Topology(Spec, ABC):
 
     Example:
         >>> import networkx as nx
+        >>> from typing import Literal
         >>> from protocols.topologies.peer import PeerNetwork
         >>> class Wheel(Topology):
         ...     kind: Literal["wheel"] = "wheel"

@@ -62,6 +62,14 @@ def test_parts_are_disjoint_and_of_the_sizes_asked_for(stream: Stream) -> None:
         assert set(labels[episode.labelled]) == set(labels[episode.gate]) == set(labels[rows])
 
 
+@pytest.mark.parametrize("share", [0.0, 1e-6, 1.0])
+def test_share_of_labels_is_none_at_least_one_or_all(stream: Stream, share: float) -> None:
+    (episode, *_), _ = cut(stream.model_copy(update={"labelled": share}), TEXT, seed=0)
+    labels = np.array(TEXT.labels)[episode.train]
+    expected = {0.0: 0, 1e-6: len(set(labels)), 1.0: len(labels)}
+    assert len(episode.labelled) == expected[share]
+
+
 def test_parts_depend_on_the_seed_alone(stream: Stream) -> None:
     def rows(seed: int) -> list[list[int]]:
         return [part.tolist() for e in cut(stream, TEXT, seed)[0] for part in (e.train, e.labelled)]

@@ -160,3 +160,10 @@ def test_repeated_rounds_count_like_recorded_ones() -> None:
     repeated.record(*again[0])
     assert len(repeated.rows(5)["hop"]) == 4
     assert len(repeated.rows(0)["hop"]) == 3
+
+
+def test_edges_of_a_round_are_those_of_its_deliveries_alone() -> None:
+    ledger = ledger_of(DELIVERIES)
+    assert ledger.edges_of_round(0) == {(0, 1): 107, (1, 0): 120}
+    assert ledger.edges_of_round(2) == {(0, 2): 100, (2, 0): 1}
+    assert ledger.edges_of_round(1) == {}

@@ -143,6 +143,34 @@ def test_json_schema_lists_every_kind_and_nothing_custom() -> None:
     assert "Circle" in options
 
 
+@pytest.mark.parametrize(
+    ("shape", "right"),
+    [
+        ("square", True),
+        ("oval", False),
+        ("package.module:Oval", True),  # which may be trusted
+        ({"kind": "square", "side": 2.0}, True),
+        ({"side": 2.0}, False),
+        ({"square": {"side": 2.0}}, True),
+        ({"square": None}, True),
+        ({"square": {"radius": 2.0}}, False),
+        ({"oval": {}}, False),
+        ({"square": {}, "circle": {}}, False),
+        ({}, False),
+        ({"kind": "package.module:Oval", "side": 2.0}, True),
+    ],
+)
+def test_json_schema_takes_what_the_field_takes(shape: Any, right: bool) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    valid = jsonschema.Draft202012Validator(Drawing.model_json_schema()).is_valid({"shape": shape})
+    assert valid == right
+    if right and "package" not in str(shape):
+        draw(shape)
+    elif not right:
+        with pytest.raises(ValidationError):
+            draw(shape)
+
+
 def test_spec_is_frozen_and_refuses_unknown_keys_and_infinities() -> None:
     square = Square()
     with pytest.raises(ValidationError, match="frozen"):

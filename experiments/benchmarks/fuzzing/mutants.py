@@ -4,38 +4,49 @@
 
 A mutant differs from the program in one expression: a comparison, an operator, a number, a condition, a
 truth value, or a call that is left out. The tests that mirror its file run on a copy of the tree, then those
-that import its module; tests that are slow do not. A mutant that every test passes has survived: either a
-test is missing, or the mutant does what the program does. Verdicts are kept in a file, one a line, and not
-sought again: an interrupted command goes on where it was.
+beside them, then those whose imports lead to its module, the nearest first, until a time is over; then the
+slow ones of its mirror, or of its room where it has none. Tests that fail without the mutant, too, do not
+count. A mutant that every test passes has survived: a test is missing, or was not reached, or the mutant does
+what the program does. Verdicts are kept in a file, one a line, and not sought again: an interrupted command
+goes on where it was.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import os
-import re
-import resource
 import shutil
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
+from hashlib import sha256
+from heapq import nsmallest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
-import pytest
 import typer
 
 from experiments.benchmarks.fuzzing.code_changes import Change, Mutant, changes_of, mutant_of
-from protocols.seeding import generator
+from experiments.benchmarks.fuzzing.forked_tests import (
+    CPU_S,
+    ENDLESS,
+    KILLED,
+    QUICK,
+    SLOW,
+    SURVIVED,
+    failed,
+    outcome_of,
+    spent_s,
+)
+from experiments.benchmarks.fuzzing.importing_tests import PACKAGES, ROOT, suites_of
 
-ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "experiments" / "results" / "mutants.md"
-PACKAGES = ("protocols", "agents", "agentos")
 APART = ("agentos/cli/", "agentos/reporting/", "agentos/runtime/ray/", "agents/models/cpu/")
 """Left out: pages and tables, what needs Ray, and tricks whose only effect is time."""
 COPIED = (
@@ -47,10 +58,10 @@ COPIED = (
     "README.md",
     "CONTRIBUTING.md",
 )
-CPU_S = 120
-"""Time of the processor for one suite of a mutant: a loop without an end uses it up."""
-MOST_IMPORTING = 6
-"""Test files, other than the mirrored ones, that a mutant is shown to."""
+SHOWN_S = 25
+"""Time of the processor after which a mutant that no test has noticed is shown to no more test files."""
+AT_ONCE = 8
+"""Test files that run in one process."""
 LIBRARIES = (
     *("msgspec", "networkx", "pandas", "pyarrow.parquet", "pydantic", "rich.console"),
     *("scipy.stats", "sklearn.linear_model", "tokenizers", "torch", "transformers", "yaml"),
@@ -58,55 +69,29 @@ LIBRARIES = (
 """Loaded once; the tests of each mutant run in a fork."""
 FAST = ("tests/protocols/test_seeding.py", "tests/agents/training/test_precision.py")
 """Tests that must pass without a mutant."""
-KILLED, SURVIVED, ENDLESS = "killed", "survived", "endless"
-NO_TEST = 5
 
 
 @cache
-def _every_change() -> list[tuple[str, Change]]:
-    return [
-        (name, change)
-        for package in PACKAGES
-        for path in sorted((ROOT / package).rglob("*.py"))
-        if not (name := path.relative_to(ROOT).as_posix()).startswith(APART)
-        for change in changes_of(path.read_text(encoding="utf-8"))
-    ]
+def _every_change() -> list[tuple[str, str, Change]]:
+    """Return every change of the program, with a text that no other has, and its file."""
+    found = []
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            alike: Counter[str] = Counter()
+            for change in () if name.startswith(APART) else changes_of(path.read_text("utf-8")):
+                text = f"{name} {ast.unparse(change[0])} {change[1]}"
+                alike[text] += 1
+                found.append((f"{text} {alike[text]}", name, change))
+    return found
 
 
 def drawn(seed: int, count: int) -> list[Mutant]:
-    """Draw mutants: a file by its number of mutants, then one of them."""
-    found = _every_change()
-    order = generator(seed, "mutants").permutation(len(found))
-    drawn = (found[int(index)] for index in order[:count])
-    return [
-        mutant_of(name, (ROOT / name).read_text(encoding="utf-8"), change) for name, change in drawn
-    ]
-
-
-@cache
-def suites_of(path: str) -> tuple[list[str], list[str]]:
-    """Return the test files that mirror a file, and others that import its module."""
-    file = ROOT / path
-    room = ROOT / "tests" / Path(path).parent
-    mirrored = sorted(room.glob(f"test_{file.stem}*.py"))
-    module = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-    package, _, stem = module.rpartition(".")
-    imports = re.compile(
-        rf"(from|import) {re.escape(module)}\b|from {re.escape(package)} import [^\n]*\b{stem}\b"
+    """Draw mutants; most of a draw stays as it is when the program changes elsewhere."""
+    chosen = nsmallest(
+        count, _every_change(), key=lambda each: sha256(f"{seed} {each[0]}".encode()).digest()
     )
-    every = [*sorted(room.glob("test_*.py")), *sorted((ROOT / "tests").rglob("test_*.py"))]
-    others = [
-        test
-        for test in dict.fromkeys(every)
-        if test not in mirrored
-        and (test.parent == room or imports.search(test.read_text(encoding="utf-8")))
-    ]
-    others.sort(key=lambda test: not imports.search(test.read_text(encoding="utf-8")))
-    relative = [
-        [test.relative_to(ROOT).as_posix() for test in each]
-        for each in (mirrored, others[:MOST_IMPORTING])
-    ]
-    return relative[0], relative[1]
+    return [mutant_of(name, (ROOT / name).read_text("utf-8"), change) for _, name, change in chosen]
 
 
 def verdict(mutant: Mutant, tree: Path, number: int) -> str:
@@ -120,52 +105,35 @@ def verdict(mutant: Mutant, tree: Path, number: int) -> str:
     Returns:
         `KILLED`, `SURVIVED`, or `ENDLESS` where the tests met the bound on the processor's time.
     """
+    mirrored, others = suites_of(mutant.path)
+    suites = [
+        (mirrored, QUICK),
+        *((others[at : at + AT_ONCE], QUICK) for at in range(0, len(others), AT_ONCE)),
+    ]
+    room = Path("tests", mutant.path).parent
+    beside = [test for test in others if Path(test).parent == room]
+    began = spent_s()
+    for tests, marked in [*suites, (mirrored or beside, SLOW)]:
+        if not tests or (spent_s() - began > SHOWN_S and marked == QUICK):
+            continue
+        with _changed(mutant, tree, number):
+            outcome = outcome_of(tests, tree, marked)
+        if outcome != SURVIVED and outcome_of(failed(tree) or tests, tree, marked) == SURVIVED:
+            return outcome
+    return SURVIVED
+
+
+@contextmanager
+def _changed(mutant: Mutant, tree: Path, number: int) -> Iterator[None]:
     file = tree / mutant.path
     before, times = file.read_text(encoding="utf-8"), file.stat()
     file.write_text(mutant.source, encoding="utf-8")
     os.utime(file, (number + 1, number + 1))
     try:
-        for tests in filter(None, suites_of(mutant.path)):
-            outcome = _outcome(tests, tree)
-            if outcome != SURVIVED:
-                return outcome
-        return SURVIVED
+        yield
     finally:
         file.write_text(before, encoding="utf-8")
         os.utime(file, (times.st_atime, times.st_mtime))
-
-
-def _outcome(tests: Sequence[str], tree: Path) -> str:
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            code = _run_tests(tests, tree)
-        finally:
-            os._exit(code)
-    status = os.waitpid(child, 0)[1]
-    if os.WIFSIGNALED(status):
-        return ENDLESS if os.WTERMSIG(status) == signal.SIGXCPU else KILLED
-    return SURVIVED if os.WEXITSTATUS(status) in (0, NO_TEST) else KILLED
-
-
-def _run_tests(tests: Sequence[str], tree: Path) -> int:
-    """Run tests with the program in the tree and the libraries that are loaded; return pytest's code."""
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 5))
-    for name in [name for name in sys.modules if name.split(".")[0] in (*PACKAGES, "experiments")]:
-        del sys.modules[name]
-    sys.path[:] = [str(tree), *(path for path in sys.path if path not in ("", str(ROOT)))]
-    os.environ["PYTHONPATH"] = str(tree)
-    os.chdir(tree)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
-    options = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--timeout", "0"]
-    options += [
-        "-W",
-        "ignore::pytest.PytestAssertRewriteWarning",
-    ]  # of plugins that libraries import
-    return int(pytest.main([*options, "-m", "not slow and not ray and not own_ray", *tests]))
 
 
 def main(
@@ -186,7 +154,7 @@ def main(
             (shutil.copytree if path.is_dir() else shutil.copy2)(path, tree / name)
         for library in LIBRARIES:
             importlib.import_module(library)
-        if _outcome(FAST, tree) != SURVIVED:
+        if outcome_of(FAST, tree, QUICK) != SURVIVED:
             raise typer.BadParameter(
                 "the tests fail without a mutant: every one would count as killed"
             )

@@ -12,6 +12,7 @@ from agentos.cli.main import main
 from agentos.config.completion import completed_overrides
 from agentos.config.load import load
 from agentos.learning.config import LifeConfig
+from agentos.learning.labelling import LABELLERS
 from agentos.records.layout import STARTING
 from agentos.tasks.config import Task
 from agents.exchange import EXCHANGES
@@ -26,6 +27,8 @@ from protocols.spec import Spec
         (["agents.encoder.pres"], ["agents.encoder.preset="]),
         (["exchange.codec=int"], ["exchange.codec=int8"]),
         (["data.source.kind=j"], ["data.source.kind=jsonl"]),
+        (["data.anchor_source=j"], ["data.anchor_source=jsonl"]),
+        (["data.anchor_source.kind", "=", "j"], ["jsonl"]),
         (["baseline.isolated="], ["baseline.isolated=true", "baseline.isolated=false"]),
         (["training.schedule", "=", "cos"], ["cosine"]),
         (["baseline.isolated", "="], ["true", "false"]),
@@ -48,6 +51,7 @@ def test_every_kind_of_exchange_is_offered() -> None:
         (Task, "defer.bud", ["defer.budget="]),
         (LifeConfig, "learn.kind=e", ["learn.kind=er", "learn.kind=ewc"]),
         (LifeConfig, "gate.dr", ["gate.drop="]),
+        (LifeConfig, "label=", [f"label={kind}" for kind in LABELLERS]),
     ],
 )
 def test_fields_of_tasks_and_lives_are_offered(

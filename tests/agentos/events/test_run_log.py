@@ -56,6 +56,18 @@ def test_log_of_a_flood_of_warnings_ends(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / LOG).read_text("utf-8").endswith("the log ends here: it is full\n")
 
 
+def test_log_goes_on_until_it_is_above_its_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = RunLog(tmp_path)
+    monkeypatch.setattr(module, "LARGEST_BYTES", (tmp_path / LOG).stat().st_size)
+    for text in ("as large as it may be", "larger", "never"):
+        log.write(text)
+    full = (tmp_path / LOG).read_text("utf-8").splitlines()[1:]
+    assert full[0].endswith("as large as it may be")
+    assert full[1:] == ["the log ends here: it is full"]
+
+
 def test_log_of_a_run_that_is_not_continued_is_left_as_it_was(tmp_path: Path) -> None:
     (tmp_path / LOG).write_text("before\n")
 

@@ -174,6 +174,13 @@ def test_agents_out_of_reach_are_named() -> None:
     assert all("training.rounds" in str(problem.allowed) for problem in found.problems)
 
 
+@pytest.mark.parametrize(("agents", "more"), [(16, ""), (18, " and 1 more"), (40, " and 12 more")])
+def test_eight_agents_out_of_reach_are_named_and_others_counted(agents: int, more: str) -> None:
+    names = ", ".join(f"agent-{agent}" for agent in range(0, 16, 2))
+    found = walked(Whispers(), Ring(), agents=agents)
+    assert found.problems[0].message == f"{names}{more} never receive anything"
+
+
 def test_pairs_that_never_hear_of_each_other_are_counted() -> None:
     found = walked(Centres(), Ring(), agents=8, rounds=3)
     assert found.problems == []

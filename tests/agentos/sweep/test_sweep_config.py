@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from agentos.config.field_errors import InvalidConfiguration
+from agentos.config.run import RunConfig
 from agentos.sweep.config import SweepConfig, load_sweep, validated
-from agentos.sweep.plan import identity, plan
+from agentos.sweep.optuna_search import _metric
+from agentos.sweep.plan import Planned, identity, plan
+from agentos.sweep.search_config import Range
 from protocols.errors import ConfigurationError
 
 SWEEP: dict[str, Any] = {
@@ -149,3 +152,41 @@ def test_a_launcher_is_a_kind_alone_and_processes_reserve_nothing() -> None:
     assert validated({**values, "launcher": "ray"}, "-").launcher.kind == "ray"
     with pytest.raises(InvalidConfiguration, match="reserved by kind ray alone"):
         validated({**values, "launcher": {"cpus": 2}}, "-")
+
+
+# Searches
+
+
+def searched(field: str = "training.learning_rate", **changes: Any) -> SweepConfig:
+    search = {"space": {field: {"low": 1, "high": 3}}, **changes}
+    return validated({"base": SWEEP["base"], "search": search}, "sweep.yaml")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"low": 1, "high": 1}, {"low": 0, "high": 1, "log": True}, {"low": 1, "high": 2, "step": 0}],
+)
+def test_range_without_values_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(InvalidConfiguration):
+        searched(space={"training.learning_rate": values})
+
+
+@pytest.mark.parametrize("path", ["seed", "name", "a b", "x..y"])
+def test_path_that_no_trial_may_set_is_refused(path: str) -> None:
+    with pytest.raises(InvalidConfiguration):
+        searched(path)
+
+
+def test_range_is_of_whole_numbers_if_ends_and_steps_are() -> None:
+    ranges = [{}, {"step": 2}, {"step": 0.5}, {"high": 3.5}]
+    whole = [Range.model_validate({"low": 1, "high": 3, **each}).whole for each in ranges]
+    assert whole == [True, True, False, False]
+
+
+def test_search_optimises_the_metric_that_is_named_or_the_first_outcome() -> None:
+    evaluation = {"tasks": ["geometry", "retrieval"]}
+    config = RunConfig.model_validate({**SWEEP["base"], "evaluation": evaluation})
+    for metric, found in ((None, "mrr"), ("recall_at_10", "recall_at_10"), ("mrr", "mrr")):
+        search = searched(metric=metric).search
+        assert search is not None
+        assert _metric(search, [Planned("x", "alone", {}, 0, config)]).name == found

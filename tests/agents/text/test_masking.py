@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from transformers import DataCollatorForLanguageModeling
 
-from agents.text.masking import IGNORED, choose_tokens, corrupt, masked_labels
+from agents.text.masking import (
+    IGNORED,
+    choose_tokens,
+    corrupt,
+    masked_labels,
+    next_token_labels,
+)
 from agents.text.tokens import Text
 from agents.text.vocabulary import Vocabulary
 
@@ -115,3 +123,22 @@ def test_labels_are_the_true_tokens_behind_the_special_ones():
     labels = masked_labels(texts, chosen, 1, (2, 5))
     n = IGNORED
     np.testing.assert_array_equal(labels, [[n, 7, n, 9, n], [n] * 5])
+
+
+@pytest.mark.parametrize(("suffix", "end"), [([], None), ([7], None), ([], 9), ([7], 9)])
+def test_next_token_labels_equal_a_slow_count(suffix: list[int], end: int | None) -> None:
+    """Of texts of one to four tokens, the last of which was cut."""
+    texts = [[1, 2, 3, 4], [5], [1, 2]]
+    rows = [[0, *text, *suffix] for text in texts]
+    width = max(map(len, rows)) + 1
+    ids = np.array([row + [8] * (width - len(row)) for row in rows])
+    lengths = np.array([len(row) for row in rows])
+    batch = SimpleNamespace(
+        input_ids=ids, attention_mask=np.arange(width) < lengths[:, None], lengths=lengths
+    )
+    complete = np.array([True, True, False])
+    collate = SimpleNamespace(suffix=suffix, end_token=end)
+    found = next_token_labels(batch, complete, collate)  # type: ignore[arg-type]
+    for row, text, whole in zip(found.tolist(), texts, complete, strict=True):
+        last = end if whole and end is not None else IGNORED
+        assert row == [*text, last] + [IGNORED] * (width - len(text) - 1)

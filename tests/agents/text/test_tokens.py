@@ -59,3 +59,32 @@ def test_hidden_tokens_stay_hidden_where_they_go() -> None:
 @pytest.mark.parametrize("hidden", [[0, 1], [2]], ids=["all", "none"])
 def test_part_that_would_be_hidden_whole_is_seen(hidden: list[int]) -> None:
     assert text_of([1, 2, 3], hidden=hidden).span(0, 2).hidden is None
+
+
+@given(data=st.data())
+def test_words_are_replaced_one_by_one(data) -> None:
+    """Words of one to three tokens, in sentences; new words may be shorter or longer than the old."""
+    words = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=6))
+    ends = np.cumsum(words)
+    starts = ends - words
+    later = data.draw(st.sets(st.integers(0, len(words) - 1)))
+    sentences = sorted({0, *later})
+    hidden = np.array(data.draw(st.lists(st.booleans(), min_size=sum(words), max_size=sum(words))))
+    text = Text(np.arange(ends[-1]), starts[sentences], hidden)
+    places = sorted(data.draw(st.sets(st.integers(0, len(words) - 1), min_size=1)))
+    new = {place: np.arange(100, 101 + data.draw(st.integers(0, 3))) for place in places}
+    found = text.with_words(starts, places, list(new.values()))
+
+    tokens: list[int] = []
+    flags: list[bool] = []
+    begins: list[int] = []
+    for place, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        begins.append(len(tokens))
+        word = new.get(place, np.arange(start, end)).tolist()
+        tokens += word
+        flags += [bool(hidden[min(start + within, end - 1)]) for within in range(len(word))]
+    assert found.tokens.tolist() == tokens
+    assert found.sentences.tolist() == [begins[sentence] for sentence in sentences]
+    shown = [not all(flags) and flag for flag in flags]  # never all of them are hidden
+    assert (np.zeros(len(tokens), bool) if found.hidden is None else found.hidden).tolist() == shown
+    assert text.tokens.tolist() == list(range(ends[-1]))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -92,7 +93,13 @@ def test_vocabulary_without_mask_refuses_to_mask() -> None:
         vocabulary(["a"]).mask()
 
 
-def vocabulary(names: list[str]) -> Vocabulary:
+def test_special_tokens_beyond_the_vocabulary_are_left_out() -> None:
+    known = vocabulary(["a", "[MASK]", "b"], special=[1, 3, 4])
+    assert known.special.tolist() == [False, True, False]
+    assert known.ordinary.tolist() == [0, 2]
+
+
+def vocabulary(names: list[str], special: Sequence[int] = ()) -> Vocabulary:
     class Tokenizer(SimpleNamespace):
         def __len__(self) -> int:
             return len(names)
@@ -100,4 +107,5 @@ def vocabulary(names: list[str]) -> Vocabulary:
         def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
             return [names[i] for i in ids]
 
-    return Vocabulary(Tokenizer(all_special_ids=[], mask_token_id=None))  # type: ignore[arg-type]
+    tokenizer = Tokenizer(all_special_ids=list(special), mask_token_id=None)
+    return Vocabulary(tokenizer)  # type: ignore[arg-type]

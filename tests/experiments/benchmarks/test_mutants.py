@@ -5,7 +5,11 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
+from experiments.benchmarks.fuzzing import mutants
 from experiments.benchmarks.fuzzing.code_changes import mutants_of
+from experiments.benchmarks.fuzzing.importing_tests import suites_of
 from experiments.benchmarks.fuzzing.mutants import (
     ENDLESS,
     KILLED,
@@ -13,7 +17,6 @@ from experiments.benchmarks.fuzzing.mutants import (
     drawn,
     keep,
     known,
-    suites_of,
     table,
     verdict,
 )
@@ -68,29 +71,36 @@ def test_tests_beside_a_file_come_before_those_that_import_it() -> None:
     mirrored, others = suites_of("protocols/wire/frame.py")
     assert mirrored == ["tests/protocols/wire/test_frame.py"]
     assert "tests/protocols/wire/test_frame.py" not in others
-    assert others
+    assert others[0] == "tests/protocols/wire/test_coding.py"
+    assert set(suites_of("agents/text/masking.py")[1]) >= {
+        "tests/agents/text/test_words.py",  # beside it
+        "tests/agents/objectives/test_language_objectives.py",  # by way of an objective
+    }
+    assert "test_doc_examples.py" in suites_of("protocols/topologies/base.py")[0][-1]
 
 
-def test_only_what_no_test_notices_survives(tmp_path: Path) -> None:
+def test_only_what_no_test_notices_survives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "protocols/wire").mkdir(parents=True)
     (tmp_path / "tests/protocols/wire").mkdir(parents=True)
     seen, unseen = list(mutants_of("protocols/wire/frame.py", "def f(n):\n    return n + 1 < 3\n"))[
         :2
     ]
-    (tmp_path / "protocols/wire/frame.py").write_text("kept")
-    for each in suites_of("protocols/wire/frame.py"):
-        for path in each:
-            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / path).write_text("def test_nothing(): pass\n")
+    (tmp_path / "protocols/wire/frame.py").write_text("def f(n):\n    return n + 1 < 3\n")
+    other = tmp_path / "tests/protocols/wire/test_broken.py"
+    other.write_text("def test_broken(): raise OSError\n")  # with the mutant and without
+    tests = [f"tests/protocols/wire/test_{name}.py" for name in ("frame", "broken")]
+    monkeypatch.setattr(mutants, "suites_of", lambda path: (tests[:1], tests[1:]))
     (tmp_path / "tests/protocols/wire/test_frame.py").write_text(
         "import runpy\nfrom pathlib import Path\n\n\ndef test_two():\n"
         "    path = Path(__file__).parents[3] / 'protocols/wire/frame.py'\n"
         "    assert not runpy.run_path(str(path))['f'](2)\n"
     )
-    assert [verdict(mutant, tmp_path, 1) for mutant in (seen, unseen)] == [KILLED, KILLED]
+    assert verdict(seen, tmp_path, 1) == KILLED
     (tmp_path / "tests/protocols/wire/test_frame.py").write_text("def test_nothing(): pass\n")
     assert verdict(unseen, tmp_path, 2) == SURVIVED
-    assert (tmp_path / "protocols/wire/frame.py").read_text() == "kept"
+    assert (tmp_path / "protocols/wire/frame.py").read_text().endswith("n + 1 < 3\n")
 
 
 def test_table_counts_survivors_by_package() -> None:

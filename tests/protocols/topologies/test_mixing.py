@@ -52,3 +52,16 @@ def test_spectral_gap_of_sparse_and_dense_products_agree():
     product = 0.5 * (np.eye(30) + shift) @ sparse
     expected = 1 - np.linalg.norm(product - 1 / 30, 2) ** 0.5
     assert spectral_gap([sparse, 0.5 * (np.eye(30) + shift)]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gap_of_sparse_and_of_dense_matrices_is_that_of_their_product(seed):
+    rng = np.random.default_rng(seed)
+    sparse = [dense([{i: 0.5, int(j): 0.5} for i, j in enumerate(rng.permutation(20))], 20)] * 2
+    full = rng.dirichlet(np.ones(20), size=(2, 20))
+    full = [(rows + rows.T) / 2 for rows in full]
+    for matrices in (sparse, full, [*sparse, *full]):
+        product = np.linalg.multi_dot([*matrices[::-1], np.eye(20)])
+        norm = np.linalg.norm(product - 1 / 20, 2)
+        expected = max(0.0, 1 - norm ** (1 / len(matrices)))
+        assert spectral_gap(iter(matrices)) == pytest.approx(expected, abs=1e-9)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from protocols.errors import WireError
 from protocols.messages import Envelope
-from protocols.wire.buffers import Packet
+from protocols.wire.buffers import Packet, checksum, joined
 from protocols.wire.frame import frame, frame_bytes, tile, unframe
 from protocols.wire.header import ALIGNMENT, ArrayEntry, Header, table_of
 
@@ -159,3 +160,13 @@ def test_pieces_that_do_not_fit_the_header_are_refused(pieces: tuple[Any, ...]) 
     with pytest.raises(WireError) as caught:
         unframed(Packet(pieces))
     assert caught.value.hint
+
+
+def test_packet_is_its_pieces_one_after_another() -> None:
+    pieces = tuple(np.arange(start, start + 3 * start, dtype=np.uint8) for start in (1, 2, 5))
+    packet, whole = Packet(pieces), np.concatenate(pieces)
+    np.testing.assert_array_equal(packet.joined(), whole)
+    assert not packet.joined().flags.writeable
+    np.testing.assert_array_equal(joined(packet), whole)
+    assert joined(whole) is whole
+    assert checksum(packet) == checksum(whole) == zlib.crc32(whole.tobytes())

@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 
 from agentos.audit.explanation import explain, nearest
-from agentos.audit.explanation.attribution import attribute, scores
+from agentos.audit.explanation.attribution import Attribution, attribute, scores
 from agentos.audit.explanation.faithfulness import RANDOM_ORDERS, faithfulness
 from agentos.audit.explanation.targets import target_of
 from agentos.audit.explanation.text_words import words_of
+from agentos.audit.explanation.word_explanation import _agreement
 from agentos.evaluation.loaded_encoder import LoadedEncoder
 from agents.models.text_encoder import EmbeddingMap
 from protocols.errors import ConfigurationError, DataError
@@ -162,3 +163,19 @@ def test_the_nearest_texts_equal_those_by_centred_cosines(encoder):
     expected = sorted((rows @ own) / np.linalg.norm(rows, axis=1))[-2]
     assert found[1].cosine == pytest.approx(expected, abs=1e-5)
     assert nearest(encoder, TEXT, []) == []
+
+
+@pytest.mark.parametrize(
+    ("gradients", "occlusion", "agreement"),
+    [
+        ([1.0, 2.0, 4.0], [0.1, 0.5, 0.9], 1.0),
+        ([1.0, 2.0, 4.0], [0.9, 0.5, 0.1], -1.0),
+        ([1.0, 1.0, 1.0], [0.1, 0.5, 0.9], None),
+        ([1.0, 2.0], [0.1, 0.5], None),
+    ],
+)
+def test_methods_agree_by_ranks_and_not_where_ranks_say_nothing(
+    gradients: list[float], occlusion: list[float], agreement: float | None
+) -> None:
+    found = Attribution(np.array(gradients), np.array(occlusion), 1.0, 0.0, 0.0)
+    assert _agreement(found) == (None if agreement is None else pytest.approx(agreement))

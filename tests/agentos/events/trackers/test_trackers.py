@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,6 +73,53 @@ def test_trackers_start_with_the_run_and_end_with_how_it_ended(
     Simulation(config, tmp_path / "run", cache=cache).run()
     assert (begun[0][0], begun[0][1]["seed"], ended) == (config.name, 0, [True])
     assert {"together/loss/mean", "together/loss/agent-0"} <= set(sent)
+
+
+def test_mlflow_is_sent_as_many_values_at_once_as_its_servers_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: dict[str, list[list[Any]]] = {"params": [], "metrics": []}
+    ended: list[tuple[str, str]] = []
+
+    class Client:
+        """MLflow's client, as far as it is called."""
+
+        def __init__(self, uri: str | None) -> None:
+            self.known = {"old": SimpleNamespace(experiment_id="1")}
+
+        def get_experiment_by_name(self, name: str) -> Any:
+            return self.known.get(name)
+
+        def create_experiment(self, name: str) -> str:
+            return f"of {name}"
+
+        def create_run(self, experiment: str, run_name: str) -> Any:
+            return SimpleNamespace(info=SimpleNamespace(run_id=f"{experiment}/{run_name}"))
+
+        def log_batch(self, run: str, **values: Any) -> None:
+            for kind, batch in values.items():
+                sent[kind].append(list(batch))
+
+        def set_terminated(self, run: str, status: str) -> None:
+            ended.append((run, status))
+
+    entities = SimpleNamespace(Metric=lambda *fields: fields, Param=lambda *fields: fields)
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace())  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "mlflow.entities", entities)  # type: ignore[arg-type]
+    client = SimpleNamespace(MlflowClient=Client)
+    monkeypatch.setitem(sys.modules, "mlflow.tracking", client)  # type: ignore[arg-type]
+    for project, finished in (("old", True), ("new", False)):
+        tracker = TRACKERS["mlflow"].model_validate({"project": project})
+        tracked = tracker.start("first", {f"x{i}": "y" * 600 for i in range(250)})
+        tracked.log({f"loss/{i}": float(i) for i in range(2_001)}, 7)
+        tracked.close(finished)
+    assert [len(batch) for batch in sent["params"]] == [100, 100, 50] * 2
+    assert [len(batch) for batch in sent["metrics"]] == [1000, 1000, 1] * 2
+    assert {len(text) for batch in sent["params"] for _, text in batch} == {500}
+    first = chain.from_iterable(sent["metrics"][:3])
+    values = [(key, value, round) for key, value, _, round in first]
+    assert values == [(f"loss/{i}", float(i), 7) for i in range(2_001)]
+    assert ended == [("1/first", "FINISHED"), ("of new/first", "FAILED")]
 
 
 def test_mlflow_keeps_curves_parameters_and_the_status(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from agentos.learning.knowledge.claim_answers import ClaimAnswers
+from agentos.learning.knowledge.claim_exchange import frame_of_anchors
 from agentos.learning.knowledge.claim_work import ClaimWork
 from agentos.learning.knowledge.config import Knn
-from agentos.learning.knowledge.reduction import Reduction, fitted, reduced
+from agentos.learning.knowledge.reduction import ClaimFrame, Reduction, fitted, reduced
 from agentos.learning.knowledge.storage.changes import from_json, to_json
+from agentos.learning.knowledge.storage.knowledge_state import KnowledgeState
 from agents.knowledge.claims import Claim
 from agents.knowledge.frames import unit
 
@@ -56,3 +58,26 @@ def test_damaged_basis_is_refused() -> None:
     for basis in ("", values["basis"][:-8], "no base64"):
         with pytest.raises(ValueError, match=r"basis|base64"):
             from_json({**values, "basis": basis})
+
+
+@pytest.mark.parametrize("kept", [None, 2])
+def test_points_are_placed_where_claims_that_are_known_stand(kept: int | None) -> None:
+    anchors = ["one", "two", "three"]
+    points = np.eye(3, dtype=np.float32)
+    frame = frame_of_anchors(anchors)
+    claims = [
+        claim(row, "up", n).model_copy(update={"frame": frame}).with_status("accepted")
+        for n, row in enumerate(points)
+    ]
+    change = None if kept is None else fitted(points, frame, kept)
+    if change is not None:
+        claims[:2] = [Reduction(change).claim(each) for each in claims[:2]]
+    stranger = claim(points[0], "up", 9).with_status("accepted")
+    held = {each.digest: each for each in [*claims, stranger]}
+    found = ClaimFrame(anchors, KnowledgeState(claims=held, reduced=change))
+    assert found.known() == (claims if kept is None else claims[:2])
+    assert found.width == (kept or 3)
+    placed = found.placed(points)
+    assert placed.shape == (3, found.width)
+    for row, known in zip(placed, found.known(), strict=False):
+        np.testing.assert_allclose(row, known.embedding, atol=1e-6)

@@ -156,6 +156,9 @@ def test_weight_follows_the_better_of_head_and_claims(base: KnowledgeBase) -> No
     assert society.weight == 1.0
     mixed = society.mixed(Embedding(), uniform, texts)  # type: ignore[arg-type]
     assert all((rows.argmax(axis=1) == [0, 1, 0]).all() for rows in mixed.values())
+    society.weight = 0.25
+    for agent, rows in society.mixed(Embedding(), uniform, texts).items():  # type: ignore[arg-type]
+        np.testing.assert_allclose(rows, 0.75 / 3 + 0.25 * mixed[agent])
     society.calibrate(Embedding(), dict.fromkeys((0, 1), truth), held)  # type: ignore[arg-type]
     assert society.weight == 0.0
     assert society.mixed(Embedding(), uniform, texts) is uniform  # type: ignore[arg-type]

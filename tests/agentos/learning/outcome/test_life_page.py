@@ -170,4 +170,8 @@ def test_knowledge_is_shown_for_updates_that_were_let_in(text, tmp_path: Path) -
     assert "1,234" in text(record)
     report = write_report(tmp_path, record, ["red", "white"]).read_text(encoding="utf-8")
     assert "| 2 | 1,234 | 5 | 2 |" in report
+    table = report.split("## Knowledge\n\n")[1].splitlines()
+    assert table[0] == f"| {' | '.join(headings)} |"
+    assert set(table[1]) == set("| -")
+    assert table[2:4] == [f"| {' | '.join(row)} |" for row in rows]
     assert "Knowledge" not in text(life(*WHOLE))

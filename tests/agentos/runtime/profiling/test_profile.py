@@ -43,6 +43,24 @@ class Elsewhere(Session):
         pass
 
 
+def test_profiled_session_passes_on_what_it_is_told() -> None:
+    told: list[Any] = []
+
+    class Told(Elsewhere):
+        build = kill = lambda self, what: told.append(what)  # type: ignore[assignment]
+        close = lambda self: told.append("close")  # type: ignore[assignment]  # noqa: E731
+        revive = lambda self: (1,)  # type: ignore[assignment]  # noqa: E731
+
+    profile, blueprint = Profile(), object()
+    with ProfiledSession(Told(), profile) as session:
+        session.build(blueprint)  # type: ignore[arg-type]
+        session.kill(1)
+        assert session.revive() == (1,)
+        assert (session.placement, session.hosts) == ({0: 0, 1: 1}, (0, 1))
+    assert told == [blueprint, 1, "close"]
+    assert set(profile.clocks) == {0, 1}  # compared with those of the new hosts
+
+
 def events(path: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["traceEvents"]
     return found

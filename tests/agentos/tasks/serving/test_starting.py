@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
+import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 from ray.serve._private import replica
+from starlette.responses import PlainTextResponse
 from typer.testing import CliRunner
 
 from agentos.cli.main import app
@@ -32,6 +35,44 @@ def test_folder_without_a_society_is_refused(tmp_path: Path, no_ray: None) -> No
         Service.open(tmp_path)
     found = CliRunner().invoke(app, ["serve", str(tmp_path)])
     assert isinstance(found.exception, RecordError)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("127.0.0.1", "http://127.0.0.1:81"), ("::1", "http://[::1]:81")]
+)
+def test_address_of_a_service_can_be_opened(host: str, url: str) -> None:
+    assert Service(None, ServeConfig(host=host, port=81)).url == url  # type: ignore[arg-type]
+
+
+def test_requests_are_neither_logged_nor_told_what_serves_them(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Ingress:
+        """Answers every path, in place of a society."""
+
+        def __init__(self, *given: object) -> None:
+            pass
+
+        def api(self) -> Any:
+            return PlainTextResponse("here")
+
+        def close(self) -> None:
+            closed.append("ingress")
+
+    closed: list[str] = []
+    monkeypatch.setattr("agentos.tasks.serving.service.Ingress", Ingress)
+    service = Service(None, ServeConfig(port=0))  # type: ignore[arg-type]
+    with bound("127.0.0.1", 0) as listening, caplog.at_level(logging.INFO):
+        service._listen(listening)
+        port = listening.getsockname()[1]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/secret", timeout=60) as found:
+            assert found.read() == b"here"
+            assert "server" not in found.headers
+        service.close()
+    assert closed == ["ingress"]
+    assert service._thread is not None
+    assert not service._thread.is_alive()
+    assert "secret" not in caplog.text
 
 
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -206,6 +206,8 @@ def test_decoders_of_unlike_topics_write_better_together_and_answer(
     table = pyarrow.parquet.read_table(out / "answers.parquet").to_pydict()
     nats = sum(table["nats posterior"]) / sum(table["tokens"])
     assert np.exp(nats) == pytest.approx(perplexity["posterior"])
+    spent = sum(table["flops"]) / sum(table["tokens"])
+    assert spent == pytest.approx(found["posterior"]["flops"])
     replies = json.loads(run("ask", str(out), "wave tide", "--json").output)["replies"]
     assert set(replies[0]) == {"label", "weights", "flops", "payload_bytes"}
     assert "written by" in run("ask", str(out), "wave tide").output

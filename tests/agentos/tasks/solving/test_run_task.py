@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from agentos.tasks.solving.candidates import candidates, planned, task_texts
 from agentos.tasks.solving.run_task import LEXICAL, Solved
 from agentos.tasks.solving.workbench import cards_of
 from protocols.errors import ConfigurationError, DataError, HostLost, RecordError
+
+BEGAN = time.perf_counter()
 
 
 def line_of(solved: Solved, name: str) -> Any:
@@ -97,6 +100,8 @@ def test_every_way_to_answer_is_measured_on_the_same_texts(made: Solved) -> None
         assert member.fit_flops > embedding + 2 * member.head.fit_flops, (
             "the folds' heads are counted"
         )
+    elapsed = time.perf_counter() - BEGAN  # and seconds of models are estimates
+    assert all(0 <= line.measured_s * made.queries < 10 * elapsed for line in made.lines)
     results = json.loads((made.directory / "results.json").read_text())
     assert results["verdict"] == made.verdict
     page = (made.directory / "report.html").read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ import torch
 
 from agents.config import EncoderConfig
 from agents.exchange import Society, Turn
+from agents.exchange.anchors.anchor_contrast import AnchorContrast
 from agents.exchange.anchors.ranked_neighbours import RankedNeighbours, fuse, rank
 from agents.exchange.base import AnchorBatch
 from protocols.messages import Rankings
@@ -224,6 +225,15 @@ def test_scores_of_any_size_become_shares(make_learner):
     (((_, scores, _), weight),) = EXCHANGE.unpack(payload, make_learner())
     assert (scores == 0.5).all()
     assert weight == 1.0
+
+
+def test_few_anchors_and_few_of_them_in_a_batch_are_refused():
+    like, exchange = (EncoderConfig(preset="nano"),) * 2, AnchorContrast(anchor_share=0.5)
+    with pytest.raises(ValueError, match=r"data\.anchors is 3"):
+        exchange.check(Society(like, anchors=3, batch_size=64))
+    with pytest.raises(ValueError, match="fewer than 3 anchors in a batch"):
+        exchange.check(Society(like, anchors=4, batch_size=5))
+    exchange.check(Society(like, anchors=4, batch_size=6))
 
 
 def test_lists_as_long_as_the_set_of_anchors_are_refused():
