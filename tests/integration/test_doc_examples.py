@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for package in ("protocols", "agents", "agentos", "experiments")
     for path in sorted((ROOT / package).rglob("*.py"))
-    if ">>> " in path.read_text("utf-8")
+    if re.search(r"^\s*>>> ", path.read_text("utf-8"), re.MULTILINE)
 ]
 
 
