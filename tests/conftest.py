@@ -76,6 +76,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.get(group_of(item.config.rootpath, item.nodeid), len(order)))
 
 
+def pytest_collection_finish() -> None:
+    """Let garbage be sought among what the tests make, not among themselves and what they import."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Hand groups to processes in the order of their first tests.

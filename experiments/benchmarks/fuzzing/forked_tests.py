@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -56,6 +57,7 @@ def outcome_of(tests: Sequence[str], tree: Path, marked: str) -> str:
     Returns:
         `KILLED` if one failed, `SURVIVED` if none did or there was none, `ENDLESS` if they met `CPU_S`.
     """
+    gc.freeze()  # what is loaded is shared with the child, page by page, as long as nothing touches it
     child = os.fork()
     if child == 0:
         code = 1
@@ -63,6 +65,7 @@ def outcome_of(tests: Sequence[str], tree: Path, marked: str) -> str:
             code = _run_tests(tests, tree, marked)
         finally:
             os._exit(code)
+    gc.unfreeze()
     status = os.waitpid(child, 0)[1]
     if os.WIFSIGNALED(status):
         return ENDLESS if os.WTERMSIG(status) == signal.SIGXCPU else KILLED
