@@ -32,7 +32,7 @@ quickstart: $(INSTALLED)  ## Install AgentOS in .venv, run six agents for one or
 	@$(BIN)/agentos run quickstart
 
 test: check  ## Install the test tools too; check style, types and imports; run all tests.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3
 
 check: $(INSTALLED_TEST)  ## Check style, types and imports only.
 	$(BIN)/ruff check .
