@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -45,6 +45,20 @@ def chosen(runs: Sequence[Planned], only: Sequence[str]) -> list[Planned]:
     by_arm = arms.intersection(only) or arms
     by_cell = {c for c in cells if c in only or c.partition("_")[0] in only} or cells
     return [run for run in runs if run.arm in by_arm and by_cell.issuperset(run.axes.values())]
+
+
+def corpus_of(argument: str, known: Collection[str]) -> tuple[str, str]:
+    """Return the name of a corpus, and its file, from ``NAME=FILE``, or ``NAME`` and an empty text.
+
+    Raises:
+        ConfigurationError: a study knows no such corpus.
+    """
+    name, _, path = argument.partition("=")
+    if name not in known:
+        raise ConfigurationError(
+            f"{argument!r} is not a corpus of the study", expected=", ".join(known)
+        )
+    return name, path
 
 
 def command(study: str) -> str:

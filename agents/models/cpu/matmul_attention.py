@@ -20,7 +20,10 @@ from agents.models.cpu.byte_dropout import byte_dropout
 NAME = "agentos_matmul"
 """Name under which transformers knows this attention."""
 _MOST_SCORES = 2**28
-"""Scores of a batch that are kept at once, at most: 512 MiB. Flash attention keeps none."""
+"""Scores of a batch that are kept at once, at most: 512 MiB, and where the softmax is in float32, 1 GiB more.
+
+Flash attention keeps none.
+"""
 _LANES = 32
 """Numbers in bfloat16 of a vector of 512 bits."""
 _UNSUPPORTED = ("position_bias", "cache", "softcap")

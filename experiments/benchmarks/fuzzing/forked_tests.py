@@ -84,8 +84,6 @@ def _run_tests(tests: Sequence[str], tree: Path, marked: str) -> int:
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
     options = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--timeout", "0"]
-    options += [
-        "-W",
-        "ignore::pytest.PytestAssertRewriteWarning",
-    ]  # of plugins that libraries import
+    # Plugins that libraries import warn of it.
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     return int(pytest.main([*options, "-m", marked, *tests], plugins=[_FirstFailure()]))

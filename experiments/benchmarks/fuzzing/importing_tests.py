@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -49,7 +50,7 @@ def suites_of(path: str) -> tuple[list[str], list[str]]:
         for pattern in (f"test_{Path(path).stem}*.py", "test_*.py")
     ]
     mirrored, others = named[0], dict.fromkeys(named[1])
-    if ">>> " in (ROOT / path).read_text("utf-8"):
+    if re.search(r"^\s*>>> ", (ROOT / path).read_text("utf-8"), re.MULTILINE):
         module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         mirrored.append(f"{EXAMPLES}[{module}]")
     reached, importers = {path}, [path]

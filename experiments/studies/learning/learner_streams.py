@@ -35,7 +35,7 @@ from experiments.studies.learning.peer_streams import (
     lexical_stream,
 )
 from experiments.studies.learning.stream_tables import avalanche_section, page
-from experiments.studies.running import command
+from experiments.studies.running import command, corpus_of
 from protocols.seeding import generator
 
 FIRST_SEED = 10
@@ -221,7 +221,7 @@ def main(
 ) -> None:
     """Measure what is missing of the study; write a page for each corpus."""
     for corpus in corpora:
-        name, _, path = corpus.partition("=")
+        name, path = corpus_of(corpus, TEXTS)
         text, source = TEXTS[name], sample(name, path, runs)
         found: dict[str, list[Measured]] = {arm: [] for arm in only or ARMS}
         lexical, theirs = [], dict[str, list[Matrix]]()

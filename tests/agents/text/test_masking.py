@@ -127,7 +127,7 @@ def test_labels_are_the_true_tokens_behind_the_special_ones():
 
 @pytest.mark.parametrize(("suffix", "end"), [([], None), ([7], None), ([], 9), ([7], 9)])
 def test_next_token_labels_equal_a_slow_count(suffix: list[int], end: int | None) -> None:
-    """Of texts of one to four tokens, the last of which was cut."""
+    """Three texts of one to four tokens; the last one was cut."""
     texts = [[1, 2, 3, 4], [5], [1, 2]]
     rows = [[0, *text, *suffix] for text in texts]
     width = max(map(len, rows)) + 1

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -30,13 +30,12 @@ from experiments.studies.heterogeneous import packaged_encoder
 from experiments.studies.learning import learner_streams as streams
 from experiments.studies.learning.measured_stream import HEADS, Head, Measured, measure
 from experiments.studies.learning.pretrained.pretrained_texts import (
-    Corpora,
     Encoder,
     Kept,
     Orders,
     Pages,
 )
-from experiments.studies.running import command
+from experiments.studies.running import command, corpus_of
 
 FIRST, LATER = 10, 8
 """Rounds of the first episode, and of each later one; a round is one step."""
@@ -184,7 +183,10 @@ def _explanation(seeds: int) -> str:
 
 
 def main(
-    corpora: Corpora,
+    corpora: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME=FILE...", help=f"Parquet files of {', '.join(RATES)}."),
+    ],
     encoder: Encoder = None,
     seeds: Orders = 5,
     runs: Kept = Path("runs/streams_pretrained"),
@@ -195,7 +197,7 @@ def main(
     found: dict[str, dict[str, list[Measured]]] = {}
     for seed in range(streams.FIRST_SEED, streams.FIRST_SEED + seeds):
         for corpus in corpora:
-            name, _, path = corpus.partition("=")
+            name, path = corpus_of(corpus, RATES)
             source = streams.sample(name, path, runs)
             for kind, start in STARTS.items():
                 life = life_of(start, name, source, seed, origin)

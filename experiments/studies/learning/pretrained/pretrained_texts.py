@@ -28,7 +28,7 @@ Corpora = Annotated[
 ]
 Encoder = Annotated[str | None, typer.Option(help="Folder of a pretrained encoder.")]
 Orders = Annotated[int, typer.Option(min=2, help="Orders of the labels.")]
-Kept = Annotated[Path, typer.Option(help="Folder of embeddings.")]
+Kept = Annotated[Path, typer.Option(help="Folder of what is kept for later runs.")]
 Pages = Annotated[Path, typer.Option(help="Folder of the page.")]
 
 
